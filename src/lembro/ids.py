@@ -1,0 +1,36 @@
+"""Session ids and what is derived from them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import Final
+
+ID_LENGTH: Final = 43  # 256 bits in base64url without padding
+_is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
+
+
+def new_id() -> str:
+    """A new session id: 256 bits from the system's source, 43 characters."""
+    return secrets.token_urlsafe(32)
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` has the form of an id; says nothing of whether it was ever issued."""
+    return _is_id(text) is not None
+
+
+def key_for(session_id: str) -> bytes:
+    """The key that stores know a session by: SHA-256 of the id, 32 bytes.
+
+    A copy of the store is no list of live ids, and looking one up by a hash leaves nothing to
+    time (CVE-2019-16782).
+    """
+    return sha256(session_id.encode()).digest()
+
+
+def handle_for(key: bytes) -> str:
+    """The public name of a session, for lists and logs: 12 characters, worthless as a cookie."""
+    return urlsafe_b64encode(key[:9]).decode()
