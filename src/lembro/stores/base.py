@@ -95,11 +95,10 @@ class Store(Protocol):
         """If ``old`` still holds ``expected``: store ``record`` under ``new``, and leave at
         ``old`` a pointer to it (``successor``, an empty payload, the old user) for ``grace``
         seconds at most. Returns what there is afterwards: the new record (done), another one
-        (somebody was first: the record at ``old``, or its pointer; nothing was changed), or None
-        (``old`` is gone, or ``new`` exists). ``life=None`` keeps the old record's age and what
-        remains of its life. If ``per_user`` refuses, raises
-        :class:`~lembro.TooManySessions`; a record of the same user that is replaced does not
-        count against its successor."""
+        (what ``old`` holds, or its pointer: somebody was first, or ``per_user`` refused; nothing
+        was changed), or None (``old`` is gone, or ``new`` exists). ``life=None`` keeps the old
+        record's age and what remains of its life. ``old`` itself never counts against the cap
+        of its successor."""
         ...
 
     def touch(self, key: bytes, *, idle: float) -> bool:
