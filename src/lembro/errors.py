@@ -22,6 +22,8 @@ class CodecError(LembroError, ValueError):
     """
 
     def __init__(self, message: str, *, path: str = "") -> None:
+        if not path.isprintable():  # keys may come from a user, and this goes into logs
+            path = repr(path)[1:-1]
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
 

@@ -1,0 +1,261 @@
+"""A session's data <-> bytes, such that what comes back equals what went in, type for type.
+
+The payload is a version byte and a msgpack array of two maps: lembro's own, and the user's. No key
+of ours stands among the user's. What msgpack does not know (tuples, sets, dates, UUIDs, ...) is
+tagged with an extension code, because msgspec by itself turns it into lists and strings without a
+word. There is no pickle anywhere: a record can hold nothing but values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec.msgpack import Decoder, Encoder, Ext
+
+from .errors import CodecError
+
+Data = dict[str, Any]
+Meta = dict[str, Any]
+
+VERSION: Final = b"\x01"
+MAX_DEPTH: Final = 100
+"""Containers within containers; what is deeper is refused, long before any recursion limit."""
+
+
+def encode(meta: Meta, data: Data) -> bytes:
+    """The payload of a session. Raises CodecError with the path to a value it cannot carry."""
+    tagged = {}
+    for key, value in data.items():
+        _check_top_key(key)
+        tagged[key] = _tag(value, key, 1)
+    try:
+        return VERSION + _encode((meta, tagged))
+    except UnicodeEncodeError:
+        raise _surrogate(data) from None
+
+
+def unchanged(payload: bytes, meta: Meta, data: Data) -> bool:
+    """Whether ``payload`` is what the data encodes to, nothing having been assigned to a key.
+
+    Tries the plain encoding first, which is several times faster and all that a session needs
+    that holds nothing tagged. Raises CodecError as ``encode`` does.
+    """
+    try:
+        plain = _encode((meta, data))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        plain = b""
+    if len(plain) == len(payload) - 1 and payload.endswith(plain):
+        return True
+    return encode(meta, data) == payload
+
+
+def decode(payload: bytes) -> tuple[Meta, Data]:
+    """Read a payload. Raises CodecError for anything that :func:`encode` did not write."""
+    if payload[:1] != VERSION:
+        raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
+    try:
+        return _decode_session(memoryview(payload)[1:])
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise CodecError(f"a record that cannot be read ({type(error).__name__})") from None
+
+
+def check(key: Any, value: Any) -> None:
+    """Raise CodecError, with the path, unless a session can carry ``value`` under ``key``."""
+    _check_top_key(key)
+    kind = type(value)
+    if kind is int or kind is bool or value is None or kind is float or kind is bytes:
+        return
+    encode_value(value, key)
+
+
+def encode_value(value: Any, path: str = "") -> bytes:
+    """The encoding of one value: equal if and only if value and types are (1, 1.0 and True all
+    differ; maps also by the order of their keys)."""
+    tagged = _tag(value, path, 1)
+    try:
+        return _encode(tagged)
+    except UnicodeEncodeError:
+        raise _surrogate(value, path) from None
+
+
+def size_of(value: Any) -> int:
+    """How many bytes the value takes in a session."""
+    return len(encode_value(value, "value"))
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+_TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
+
+_encode = Encoder().encode
+_AS_IS: Final = frozenset({str, float, bool, type(None), bytes})
+_KEYS: Final = _AS_IS | {int}
+
+
+def _tag(value: Any, path: str, depth: int) -> Any:
+    """``value`` with everything that msgpack does not know wrapped in an Ext."""
+    kind = type(value)
+    if kind in _AS_IS:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else _tag_big_int(value)
+    if depth > MAX_DEPTH:
+        raise CodecError(f"nested deeper than {MAX_DEPTH} levels, or within itself", path=path)
+    if kind is list:
+        return [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, dict):  # a subclass too: it comes back as the plain dict it equals
+        return {
+            _check_key(key, path): _tag(item, f"{path}.{key}", depth + 1)
+            for key, item in value.items()
+        }
+    tagger = _TAGGERS.get(kind)
+    if tagger is None:
+        raise CodecError(_refusal(value), path=path)
+    return tagger(value, path, depth)
+
+
+def _tag_big_int(value: int) -> Ext:
+    return Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def _tag_tuple(value: tuple[Any, ...], path: str, depth: int) -> Ext:
+    items = [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    return Ext(_TUPLE, _encode_part(items, value, path))
+
+
+def _tag_set(value: set[Any] | frozenset[Any], path: str, depth: int) -> Ext:
+    parts = [_encode_part(_tag(item, f"{path}{{}}", depth + 1), item, path) for item in value]
+    code = _SET if type(value) is set else _FROZENSET
+    # Sorted, so that a set has one encoding; in front the header of an array of 32-bit length.
+    return Ext(code, b"\xdd" + len(parts).to_bytes(4, "big") + b"".join(sorted(parts)))
+
+
+def _tag_datetime(value: datetime, path: str, depth: int) -> Ext:
+    return Ext(_DATETIME, b"%d%s" % (value.fold, value.isoformat().encode()))
+
+
+def _tag_time(value: time, path: str, depth: int) -> Ext:
+    return Ext(_TIME, b"%d%s" % (value.fold, value.isoformat().encode()))
+
+
+def _encode_part(tagged: Any, value: Any, path: str) -> bytes:
+    try:
+        return _encode(tagged)
+    except UnicodeEncodeError:
+        raise _surrogate(value, path) from None
+
+
+_TAGGERS: Final[dict[type, Callable[[Any, str, int], Ext]]] = {
+    tuple: _tag_tuple,
+    set: _tag_set,
+    frozenset: _tag_set,
+    datetime: _tag_datetime,
+    date: lambda value, path, depth: Ext(_DATE, value.isoformat().encode()),
+    time: _tag_time,
+    timedelta: lambda value, path, depth: Ext(
+        _TIMEDELTA, _encode([value.days, value.seconds, value.microseconds])
+    ),
+    UUID: lambda value, path, depth: Ext(_UUID, value.bytes),
+    Decimal: lambda value, path, depth: Ext(_DECIMAL, str(value).encode()),
+}
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _untag(code: int, data: memoryview) -> Any:
+    reader = _UNTAGGERS.get(code)
+    if reader is None:
+        raise ValueError(f"unknown extension {code}")
+    return reader(bytes(data))
+
+
+def _untag_datetime(data: bytes) -> datetime:
+    return datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1]))
+
+
+def _untag_time(data: bytes) -> time:
+    return time.fromisoformat(data[1:].decode()).replace(fold=int(data[:1]))
+
+
+_decode_session = Decoder(tuple[Meta, Data], ext_hook=_untag).decode
+_decode_items = Decoder(list[Any], ext_hook=_untag).decode
+_decode_ints = Decoder(tuple[int, int, int]).decode
+
+_UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
+    _TUPLE: lambda data: tuple(_decode_items(data)),
+    _SET: lambda data: set(_decode_items(data)),
+    _FROZENSET: lambda data: frozenset(_decode_items(data)),
+    _DATETIME: _untag_datetime,
+    _DATE: lambda data: date.fromisoformat(data.decode()),
+    _TIME: _untag_time,
+    _TIMEDELTA: lambda data: timedelta(*_decode_ints(data)),
+    _UUID: lambda data: UUID(bytes=data),
+    _DECIMAL: lambda data: Decimal(data.decode()),
+    _INT: lambda data: int.from_bytes(data, "big", signed=True),
+}
+
+
+# -- saying what is wrong --------------------------------------------------------------------------
+
+_HINTS: Final = {
+    "Enum": "store its .value",
+    "Struct": "store msgspec.to_builtins(value)",
+    "BaseModel": "store value.model_dump()",
+    "str": "store str(value)",
+    "int": "store int(value)",
+    "float": "store float(value)",
+    "tuple": "store tuple(value)",
+    "list": "store list(value)",
+    "bytearray": "store bytes(value)",
+    "memoryview": "store bytes(value)",
+}
+
+
+def _check_top_key(key: Any) -> None:
+    if type(key) is not str:
+        raise CodecError(
+            f"the keys of a session are str, not {type(key).__name__}; write str(key)",
+            path=repr(key)[:40],
+        )
+    if not key.isascii():
+        encode_value(key, repr(key)[:40])
+
+
+def _check_key(key: Any, path: str) -> Any:
+    if type(key) not in _KEYS or (type(key) is int and not -(2**63) <= key < 2**64):
+        raise CodecError(
+            f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None",
+            path=f"{path}.{repr(key)[:40]}",
+        )
+    return key
+
+
+def _refusal(value: Any) -> str:
+    names = [base.__name__ for base in type(value).__mro__]
+    hint = next((hint for name, hint in _HINTS.items() if name in names), None)
+    if hint is None:
+        hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
+        hint += "datetime, date, time, timedelta, UUID or Decimal"
+    return f"a session cannot carry a {type(value).__name__}; {hint}"
+
+
+def _surrogate(value: Any, path: str = "") -> CodecError:
+    """The error for text that is not Unicode, with the path to it."""
+    if isinstance(value, dict):
+        parts = [(f"{path}.{key!r}" if path else repr(key), (key, item)) for key, item in value.items()]
+        parts = [(where, part) for where, pair in parts for part in pair]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    else:
+        return CodecError("text with a lone surrogate, which UTF-8 cannot carry", path=path)
+    for where, part in parts:
+        try:
+            encode_value(part)
+        except CodecError:
+            return _surrogate(part, where)
+    return _surrogate(None, path)

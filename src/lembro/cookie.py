@@ -1,0 +1,146 @@
+"""The cookie: found on raw header bytes, signed, rendered.
+
+Its value is ``id``, ``id.mac`` or ``id.standing.mac``: 256 random bits, how long this visitor has
+been known (see :class:`~lembro.Record`), and a keyed hash of what precedes. With a secret, a value
+without a valid hash is rejected. Without one, the id needs none, and the hash, by a random key of
+this process, only vouches for the standing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from .options import CookieOptions, seconds
+
+MAX_COOKIE: Final = 4096  # bytes of name and value that browsers keep, RFC 6265bis, 5.6
+LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
+
+_VALUE: Final = re.compile(
+    rb"([A-Za-z0-9_-]{43})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
+)
+
+
+class Presented(NamedTuple):
+    """What a request brought: an id, or why there is none."""
+
+    id: str | None = None
+    value: bytes = b""
+    problem: str = ""
+    """Empty, or why the cookie was not accepted."""
+
+
+ABSENT: Final = Presented()
+DUPLICATE: Final = Presented(
+    problem="several cookies of this name with different values: look for one that is set by "
+    "another application on this host or a sibling domain, and rename one of them"
+)
+MALFORMED: Final = Presented(problem="not a value that lembro issues")
+FORGED: Final = Presented(problem="the signature does not match any secret")
+
+
+def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
+    """The distinct values of the cookies that are called exactly ``name``, in linear time.
+
+    Splits at semicolons and strips blanks and tabs, nothing else: no quotes, no ``$Version``, no
+    Unicode spaces, through which a cookie could pass for another (CVE-2023-23934).
+    """
+    values: list[bytes] = []
+    for header in headers:
+        if name not in header:
+            continue
+        for pair in header.split(b";"):
+            key, equals, value = pair.partition(b"=")
+            if equals and key.strip(b" \t") == name:
+                stripped = value.strip(b" \t")
+                if stripped not in values:
+                    values.append(stripped)
+                    if len(values) > 1:  # already one too many
+                        return values
+    return values
+
+
+class SessionCookie:
+    """Reads and renders the session cookie. ``secrets``: the first signs, all verify."""
+
+    def __init__(self, options: CookieOptions, signing: tuple[str, ...] = ()) -> None:
+        self.options = options
+        self.signed = bool(signing)
+        given = [secret.encode() for secret in signing] or [secrets.token_bytes(32)]
+        self._keys = [blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given]
+        self._names = {
+            https: options.name_over(https=https).encode("ascii") for https in (True, False)
+        }
+        self._attributes = {https: self._render_attributes(https) for https in (True, False)}
+
+    def read(self, headers: Iterable[bytes], *, https: bool) -> Presented:
+        """The id in these Cookie headers. Never raises, whatever they hold."""
+        values = find(headers, self._names[https])
+        if not values:
+            return ABSENT
+        if len(values) > 1:
+            return DUPLICATE
+        match = _VALUE.fullmatch(values[0])
+        if match is None:
+            return MALFORMED
+        if self.signed and not self._vouched(values[0], match):
+            return FORGED
+        return Presented(match[1].decode("ascii"), values[0])
+
+    def standing(self, value: bytes) -> bytes | None:
+        """The standing in a cookie's value, if this process (or a secret) vouches for it."""
+        match = _VALUE.fullmatch(value)
+        if match is None or match[2] is None or not self._vouched(value, match):
+            return None
+        return urlsafe_b64decode(match[2] + b"==")
+
+    def render(
+        self, session_id: str, standing: bytes | None, *, https: bool, max_age: float | None
+    ) -> bytes:
+        """The Set-Cookie header for an id; ``max_age`` in seconds, None: a session cookie."""
+        value = session_id.encode("ascii")
+        if standing is not None:
+            value += b"." + urlsafe_b64encode(standing).rstrip(b"=")
+        if standing is not None or self.signed:
+            value += b"." + self._mac(self._keys[0], value)
+        if max_age is None and self.options.max_age is not None:
+            max_age = seconds("max_age", self.options.max_age)
+        age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
+        return self._names[https] + b"=" + value + age + self._attributes[https]
+
+    def render_cleared(self, *, https: bool) -> bytes:
+        """The Set-Cookie header that removes the cookie: same name, path and flags."""
+        expires = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        return self._names[https] + b"=" + expires + self._attributes[https]
+
+    def _vouched(self, value: bytes, match: re.Match[bytes]) -> bool:
+        mac = match[3]
+        if mac is None:
+            return False
+        signed = value[: -len(mac) - 1]
+        # Every key is tried, so that the time says nothing of which one matched.
+        return any([hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys])
+
+    @staticmethod
+    def _mac(key: bytes, value: bytes) -> bytes:
+        # Keyed BLAKE2 is a MAC by itself, and takes 0.7 us where HMAC-SHA256 takes 1.8.
+        return urlsafe_b64encode(blake2b(value, key=key, digest_size=16).digest()).rstrip(b"=")
+
+    def _render_attributes(self, https: bool) -> bytes:
+        options = self.options
+        parts = [f"; Path={options.path}"]
+        if options.domain:
+            parts.append(f"; Domain={options.domain}")
+        if options.is_secure(https=https):
+            parts.append("; Secure")
+        if options.httponly:
+            parts.append("; HttpOnly")
+        parts.append(f"; SameSite={options.samesite.capitalize()}")
+        if options.partitioned:
+            parts.append("; Partitioned")
+        return "".join(parts).encode("ascii")

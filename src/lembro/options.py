@@ -1,0 +1,238 @@
+"""What can be set, checked when it is built. Durations are seconds or a timedelta."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any, Final, Literal, TypedDict, get_args
+
+from .errors import ConfigError
+
+Seconds = int | float | timedelta
+SameSite = Literal["lax", "strict", "none"]
+AtMaxSessions = Literal["oldest", "refuse"]
+
+DAY: Final = 24 * 60 * 60
+_LONGEST: Final = 100 * 365 * DAY
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
+_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+
+def seconds(name: str, value: Seconds, *, zero: bool = False) -> float:
+    """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 (or 0,
+    with ``zero``) and at most 100 years."""
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ConfigError(
+            f"{name}={value!r}: give seconds as int or float, or a timedelta, "
+            f"for example {name}=timedelta(hours=8)"
+        )
+    if math.isnan(number) or number > _LONGEST or number < 0 or (number == 0 and not zero):
+        least = "0" if zero else "more than 0"
+        raise ConfigError(
+            f"{name}={value!r}: give {least} to {_LONGEST} seconds (100 years), "
+            f"for example {name}=timedelta(hours=8)"
+        )
+    return float(number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CookieOptions:
+    """The cookie. The defaults are what OWASP asks for.
+
+    Over https: ``__Host-lembro=...; Path=/; Secure; HttpOnly; SameSite=Lax``. Over plain http,
+    with ``secure="auto"``, the cookie is ``lembro`` and has no Secure, so that development works.
+
+    Raises ConfigError for what a browser would refuse, or what would not be safe.
+    """
+
+    name: str = "lembro"
+    """Without a prefix: ``__Host-`` (or ``__Secure-``, with a domain or a path) is put in front of
+    the default name whenever the cookie is secure. A name of your own is taken as it is."""
+    path: str = "/"
+    domain: str | None = None
+    secure: bool | Literal["auto"] = "auto"
+    """True: always with Secure (also behind a proxy whose headers are not trusted); "auto": when
+    the request came over https; False: never."""
+    httponly: bool = True
+    samesite: SameSite = "lax"
+    partitioned: bool = False
+    max_age: Seconds | None = None
+    """Max-Age of the cookie, in seconds; None: until the browser is closed. With
+    ``login(remember=True)`` it is the absolute timeout instead."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
+            raise ConfigError(
+                f"cookie name {self.name!r}: letters, digits and !#$%&'*+-.^_`|~ are allowed, "
+                f'for example name="sid"'
+            )
+        if not isinstance(self.path, str) or not (
+            self.path.startswith("/") and _ATTRIBUTE.fullmatch(self.path)
+        ):
+            raise ConfigError(
+                f"cookie path {self.path!r}: give a path that begins with '/', "
+                f"without ';' or control characters"
+            )
+        if self.domain is not None and not (
+            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
+        ):
+            raise ConfigError(
+                f'cookie domain {self.domain!r}: give a host name, for example "example.com"; '
+                f"without one the cookie is for this host alone, which is safest"
+            )
+        if self.secure not in (True, False, "auto") or isinstance(self.secure, int) != isinstance(
+            self.secure, bool
+        ):
+            raise ConfigError(f'secure={self.secure!r}: write True, False or "auto"')
+        for name in ("httponly", "partitioned"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name}={getattr(self, name)!r}: write True or False")
+        if self.samesite not in get_args(SameSite):
+            raise ConfigError(f'samesite={self.samesite!r}: write "lax", "strict" or "none"')
+        if self.samesite == "none" and self.secure is not True:
+            raise ConfigError(
+                'samesite="none" needs secure=True: browsers refuse the cookie otherwise'
+            )
+        if self.partitioned and self.secure is not True:
+            raise ConfigError(
+                "partitioned=True needs secure=True: browsers refuse the cookie otherwise"
+            )
+        if self.max_age is not None:
+            seconds("max_age", self.max_age)
+        self._check_prefix()
+
+    def _check_prefix(self) -> None:
+        if not self.name.lower().startswith(("__host-", "__secure-")):
+            return
+        if self.secure is not True:
+            raise ConfigError(
+                f"cookie name {self.name!r}: browsers accept this prefix only with Secure; "
+                f'write secure=True, or name="lembro", which gets its prefix over https'
+            )
+        if self.name.lower().startswith("__host-") and (self.path != "/" or self.domain):
+            raise ConfigError(
+                f'cookie name {self.name!r}: __Host- needs path="/" and no domain; '
+                f"leave them out, or write __Secure-"
+            )
+
+    def name_over(self, *, https: bool) -> str:
+        """The name that is set and read over this scheme."""
+        if self.name != CookieOptions.name or not self.is_secure(https=https):
+            return self.name
+        prefix = "__Host-" if self.path == "/" and not self.domain else "__Secure-"
+        return prefix + self.name
+
+    def is_secure(self, *, https: bool) -> bool:
+        """Whether the cookie has Secure over this scheme."""
+        return https if self.secure == "auto" else self.secure
+
+
+def _short_or_weak(secret: str) -> bool:
+    return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
+
+
+def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    secrets = (given,) if isinstance(given, str) else tuple(given)
+    example = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+    if not secrets:
+        raise ConfigError(f"secret=[]: give at least one secret, or None; {example}")
+    for secret in secrets:
+        if not isinstance(secret, str):
+            raise ConfigError(f"secret: give str, not {type(secret).__name__}; {example}")
+        if _short_or_weak(secret):
+            raise ConfigError(
+                f"a secret of {len(secret)} characters, {len(set(secret))} different ones, "
+                f"can be guessed: give at least 32 bytes of chance; {example}"
+            )
+    return secrets
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """How long sessions live, who may have how many, and their cookie.
+
+    Raises ConfigError when built with what cannot work.
+    """
+
+    idle_timeout: Seconds = DAY
+    """Seconds a session lives without being used."""
+    absolute_timeout: Seconds | None = 30 * DAY
+    """Seconds a session lives however much it is used, counted anew at a login. None: no limit."""
+    cookie: CookieOptions = field(default_factory=CookieOptions)
+    secret: str | Sequence[str] | None = field(default=None, repr=False)
+    """Signs the cookie, so that a forged id never reaches the store; not needed for safety, since
+    an id is 256 random bits. Of several, the first signs and all are accepted."""
+    rotation_grace: Seconds = 30
+    """Seconds for which a replaced id still leads to its session, for requests under way."""
+    max_sessions_per_user: int | None = 100
+    """Sessions that one user may have at a time; None: any number."""
+    at_max_sessions: AtMaxSessions = "oldest"
+    """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
+
+    def __post_init__(self) -> None:
+        idle = seconds("idle_timeout", self.idle_timeout)
+        if self.absolute_timeout is not None:
+            absolute = seconds("absolute_timeout", self.absolute_timeout)
+            if absolute < idle:
+                raise ConfigError(
+                    f"absolute_timeout={self.absolute_timeout!r} is shorter than "
+                    f"idle_timeout={self.idle_timeout!r}: a session could never be idle for so "
+                    f"long; lower idle_timeout, or raise absolute_timeout"
+                )
+        seconds("rotation_grace", self.rotation_grace)
+        if not isinstance(self.cookie, CookieOptions):
+            raise ConfigError(f'cookie={self.cookie!r}: write cookie=CookieOptions(name="sid")')
+        object.__setattr__(self, "secret", _secrets(self.secret))
+        limit = self.max_sessions_per_user
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise ConfigError(f"max_sessions_per_user={limit!r}: write a whole number, or None")
+        if limit is not None and not 1 <= limit <= 1_000_000:
+            raise ConfigError(f"max_sessions_per_user={limit!r}: write 1 to 1,000,000, or None")
+        if self.at_max_sessions not in get_args(AtMaxSessions):
+            raise ConfigError(f'at_max_sessions={self.at_max_sessions!r}: "oldest" or "refuse"')
+
+    @classmethod
+    def aal2(cls, **changes: Any) -> SessionOptions:
+        """NIST SP 800-63B-4, AAL2: 1 hour idle, 24 hours in all."""
+        return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
+
+    @classmethod
+    def aal3(cls, **changes: Any) -> SessionOptions:
+        """NIST SP 800-63B-4, AAL3: 15 minutes idle, 12 hours in all."""
+        return from_keywords({"idle_timeout": 15 * 60, "absolute_timeout": DAY / 2, **changes})
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The fields of :class:`SessionOptions`, as keywords of whatever takes them."""
+
+    idle_timeout: Seconds
+    absolute_timeout: Seconds | None
+    cookie: CookieOptions
+    secret: str | Sequence[str] | None
+    rotation_grace: Seconds
+    max_sessions_per_user: int | None
+    at_max_sessions: AtMaxSessions
+
+
+def from_keywords(
+    keywords: Mapping[str, Any], base: SessionOptions | None = None
+) -> SessionOptions:
+    """Options from keywords; an unknown one is a ConfigError that names the nearest."""
+    known = [f.name for f in fields(SessionOptions)]
+    for name in keywords:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.4)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"no option {name!r}{meant} (there are {', '.join(known)})")
+    values = {name: getattr(base, name) for name in known} if base else {}
+    if base and not values["secret"]:
+        values["secret"] = None
+    return SessionOptions(**{**values, **keywords})
