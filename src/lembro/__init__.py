@@ -1,0 +1,51 @@
+"""Server-side sessions in the application's own memory, bounded in true bytes, purged without
+being asked."""
+
+from __future__ import annotations
+
+from . import logs, size
+from .errors import (
+    CodecError,
+    ConfigError,
+    LembroError,
+    LoginRequired,
+    SessionCommitted,
+    SessionGone,
+    SessionTooLarge,
+    StoreError,
+    TooManySessions,
+)
+from .events import Event
+from .manager import SessionInfo, SessionManager
+from .options import CookieOptions, SessionOptions
+from .session import Session
+from .stores.base import AsyncStore, Found, Record, Store
+from .stores.memory import MemoryStore
+
+__all__ = [
+    "AsyncStore",
+    "CodecError",
+    "ConfigError",
+    "CookieOptions",
+    "Event",
+    "Found",
+    "LembroError",
+    "LoginRequired",
+    "MemoryStore",
+    "Record",
+    "Session",
+    "SessionCommitted",
+    "SessionGone",
+    "SessionInfo",
+    "SessionManager",
+    "SessionOptions",
+    "SessionTooLarge",
+    "Store",
+    "StoreError",
+    "TooManySessions",
+    "size",
+]
+
+__version__ = "0.1.0"
+
+logs.set_up()

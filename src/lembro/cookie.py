@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 from .options import CookieOptions, seconds
 
-MAX_COOKIE: Final = 4096  # bytes of name and value that browsers keep, RFC 6265bis, 5.6
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
 
 _VALUE: Final = re.compile(

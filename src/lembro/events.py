@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
 from .errors import ConfigError
-
-log = logging.getLogger("lembro")
+from .logs import log
 
 EVENTS: Final = (
     "created",

@@ -18,7 +18,7 @@ AtMaxSessions = Literal["oldest", "refuse"]
 
 DAY: Final = 24 * 60 * 60
 _LONGEST: Final = 100 * 365 * DAY
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
 _ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
@@ -69,7 +69,7 @@ class CookieOptions:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
             raise ConfigError(
-                f"cookie name {self.name!r}: letters, digits and !#$%&'*+-.^_`|~ are allowed, "
+                f"cookie name {self.name!r}: 1 to 128 letters, digits and !#$%&'*+-.^_`|~, "
                 f'for example name="sid"'
             )
         if not isinstance(self.path, str) or not (
@@ -133,7 +133,7 @@ class CookieOptions:
         return https if self.secure == "auto" else self.secure
 
 
-def _short_or_weak(secret: str) -> bool:
+def is_weak(secret: str) -> bool:
     return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
 
 
@@ -147,7 +147,7 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
     for secret in secrets:
         if not isinstance(secret, str):
             raise ConfigError(f"secret: give str, not {type(secret).__name__}; {example}")
-        if _short_or_weak(secret):
+        if is_weak(secret):
             raise ConfigError(
                 f"a secret of {len(secret)} characters, {len(set(secret))} different ones, "
                 f"can be guessed: give at least 32 bytes of chance; {example}"

@@ -1,0 +1,64 @@
+"""Run a flow of the lifecycle against a store: the only place where sync and async part."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from .errors import StoreError
+from .lifecycle import Call, Flow
+
+T = TypeVar("T")
+
+
+def run(flow: Flow[T], store: Any) -> T:
+    """Perform the calls of a flow on a store whose verbs are plain functions."""
+    try:
+        call = next(flow)
+        while True:
+            try:
+                result = getattr(store, call.verb)(*call.args, **call.keywords)
+            except StoreError as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
+    """Await the calls of a flow."""
+    try:
+        call = next(flow)
+        while True:
+            try:
+                result = await perform(call)
+            except StoreError as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
+    """How an async driver performs a call on an AsyncStore, or on a Store that blocks."""
+
+    async def awaited(call: Call) -> Any:
+        return await getattr(store, call.verb)(*call.args, **call.keywords)
+
+    async def threaded(call: Call) -> Any:
+        return await in_thread(partial(getattr(store, call.verb), *call.args, **call.keywords))
+
+    return threaded if hasattr(store, "blocking") else awaited
+
+
+async def in_thread(function: Callable[[], T]) -> T:
+    """Call a blocking function in a worker thread, under asyncio, or trio where anyio is there."""
+    try:
+        from anyio import to_thread  # noqa: PLC0415 - an optional dependency
+    except ImportError:
+        return await asyncio.to_thread(function)
+    return await to_thread.run_sync(function)

@@ -1,0 +1,437 @@
+"""The lifecycle of a session: what a request did -> what happens in the store, and to the cookie.
+
+This table is the specification; its columns are what the request did, its rows how it arrived.
+
+<!-- table -->
+| arrived with | not looked at | looked at, unchanged | changed | `regenerate_id()` | `login(user)` | destroyed |
+|---|---|---|---|---|---|---|
+| no cookie | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
+| an id the store does not know | nothing | nothing | add under a new id, set cookie | the same | the same | nothing |
+| a live session | nothing | touch, once a tenth of the idle time has passed | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
+| a replaced id that is followed | nothing | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
+| a replaced id that is a dead end | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
+<!-- /table -->
+
+* A replaced id is *followed* if its record had a user and the successor has the same one.
+  Everything else is a dead end: what came before a login leads nowhere.
+* Only the request to which ``destroy`` returned the session clears the cookie: clearing it because
+  an id is unknown would race with a login in another tab.
+* A session is stored only once it holds something: a key or a user. One emptied by deleting its
+  keys stays for the grace, so that a writer in flight merges into it.
+* Several cookies of the name with different values are a dead end.
+* After a handler that failed, changes are dropped and a destroy is honoured.
+
+Pure: no I/O, no clock, no framework. The methods of :class:`Lifecycle` are generators that yield
+store calls and are sent their results; ``drivers.py`` performs them.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Generator
+from typing import Any, Final, NamedTuple, TypeVar
+
+from . import codec
+from .cookie import DUPLICATE
+from .errors import CodecError, StoreError, TooManySessions
+from .events import Event
+from .ids import handle_for, key_for, new_id
+from .merge import merge
+from .options import SessionOptions, seconds
+from .session import CLEAR, Arrived, Session, SetCookie
+from .stores.base import Found, PerUser, Record
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 1000
+"""Writes that are tried before a store is said to be broken. Each one that fails means that
+somebody else's succeeded."""
+HOPS: Final = 16
+"""Replaced ids that are followed in a row."""
+
+
+class Call(NamedTuple):
+    """A verb of the store, to be called."""
+
+    verb: str
+    args: tuple[Any, ...]
+    keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
+
+
+Flow = Generator[Call, Any, T]
+
+
+class How(enum.Enum):
+    """How a changed session is written."""
+
+    SET = "set"
+    ROTATE = "regenerate_id"
+    LOGIN = "login"
+
+
+class Lost(enum.Enum):
+    """Why a write found nothing to write to."""
+
+    GONE = "the session has ended"
+    DEAD_END = "the session's id was replaced by a login"
+
+
+class Lifecycle:
+    """The flows. ``standing_of`` reads the standing from a cookie's value; None: the store does not
+    look at standings."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        *,
+        standing_of: Callable[[bytes], bytes | None] | None = None,
+    ) -> None:
+        self.idle = seconds("idle_timeout", options.idle_timeout)
+        absolute = options.absolute_timeout
+        self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        self.grace = seconds("rotation_grace", options.rotation_grace)
+        self.renews_cookie = options.cookie.max_age is not None
+        limit = options.max_sessions_per_user
+        self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
+        self._standing_of = standing_of
+
+    # -- arriving ----------------------------------------------------------------------------------
+
+    def load(self, session: Session) -> Flow[None]:
+        """Find out how the request arrived, and what it arrived with."""
+        session._begin()
+        presented = session._presented
+        if presented.id is not None:
+            key = key_for(presented.id)
+            session._arrived_key = key
+            yield from self._load_key(session, key)
+        elif presented.problem:
+            session._events.append(Event("rejected", reason=presented.problem))
+            if presented is DUPLICATE:
+                session._arrived = Arrived.DEAD_END
+        session._ready = True
+
+    def load_record(self, session: Session, key: bytes) -> Flow[None]:
+        """As ``load``, for a session that is known by its key."""
+        session._begin()
+        session._arrived_key = key
+        yield from self._load_key(session, key)
+        session._ready = True
+
+    def _load_key(self, session: Session, key: bytes) -> Flow[None]:
+        found: Found | None = yield Call("get", (key,))
+        if found is None:
+            return
+        session._arrived = Arrived.LIVE
+        if found.successor is not None:
+            followed = yield from self.follow(found)
+            if followed is None:
+                session._arrived = Arrived.DEAD_END
+                return
+            session._arrived = Arrived.FOLLOWED
+            key, found = followed
+        self.take(session, key, found)
+
+    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | None]:
+        """Where a replaced id leads: to a record of the same user, or nowhere."""
+        for _ in range(HOPS):
+            key = pointer.successor
+            if key is None or pointer.user is None:
+                return None
+            found: Found | None = yield Call("get", (key,))
+            if found is None or found.user != pointer.user:
+                return None
+            if found.successor is None:
+                return key, found
+            pointer = found
+        return None
+
+    def take(self, session: Session, key: bytes, found: Found) -> None:
+        """Make ``found`` what this session was loaded from; one that can't be read is no record."""
+        try:
+            session._meta, session._data = codec.decode(found.payload)
+        except CodecError as error:
+            handle = handle_for(key)
+            session._events.append(Event("rejected", handle, found.user, str(error), error))
+            session._meta, session._data = {}, {}
+            session._arrived, session._key, session._found = Arrived.NEW, None, None
+            return
+        session._key, session._found, session._payload = key, found, found.payload
+        session._assigned = False
+
+    # -- leaving -----------------------------------------------------------------------------------
+
+    def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
+        """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
+        to become of the cookie. ``failed``: the handler did not succeed.
+
+        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then nothing is changed.
+        """
+        if session._arrived is Arrived.UNREAD:
+            return
+        if session._destroy:
+            yield from self._destroy(session)
+        if failed:
+            self.roll_back(session)
+        else:
+            yield from self._commit_changes(session)
+        if session._revoke is not None:
+            user, session._revoke = session._revoke, None
+            ended = yield Call("destroy_user", (user, session._key))
+            session._events += [Event("destroyed", handle_for(key), user) for key in ended]
+
+    def _commit_changes(self, session: Session) -> Flow[None]:
+        session._flush_views()
+        if session._login is not None:
+            yield from self._commit_login(session, *session._login)
+        elif session._key is None:
+            yield from self._commit_new(session)
+        elif session._regenerate and session._arrived is not Arrived.FOLLOWED:
+            yield from self._write_or_drop(session, How.ROTATE)
+        elif self._changed(session):
+            yield from self._write_or_drop(session, How.SET)
+        else:
+            yield from self._touch(session)
+        session._regenerate = session._touch = False
+
+    def roll_back(self, session: Session) -> None:
+        session._views.clear()
+        session._login, session._regenerate, session._assigned = None, False, False
+        session._meta, session._data = {}, {}
+        if session._key is not None:
+            session._meta, session._data = codec.decode(session._payload)
+
+    def _changed(self, session: Session) -> bool:
+        if session._assigned:
+            return codec.encode(session._meta, session._data) != session._payload
+        return not codec.unchanged(session._payload, session._meta, session._data)
+
+    def _commit_new(self, session: Session) -> Flow[None]:
+        if not session._data:
+            return
+        if session._arrived is Arrived.DEAD_END:
+            self._drop(session, session._presented.problem or Lost.DEAD_END.value)
+        else:
+            yield from self._add(session, None)
+
+    def _commit_login(self, session: Session, user: str, remember: bool) -> Flow[None]:
+        lost: Lost | None = Lost.GONE
+        if session._key is not None:
+            had = session._found.user if session._found else None
+            lost = yield from self._write(session, How.LOGIN)
+            if lost is Lost.GONE and had == user:
+                self._drop(session, "the user's sessions were revoked")
+                session._login = None
+                return
+        if lost is not None:
+            yield from self._add(session, user)
+        session._login = None
+
+    def _add(self, session: Session, user: str | None) -> Flow[None]:
+        payload = codec.encode(session._meta, session._data)
+        session_id = new_id()
+        key = key_for(session_id)
+        record = Record(payload, user, None, (yield from self._standing_for(session)))
+        added = yield Call(
+            "add",
+            (key, record),
+            {
+                "idle": self.idle,
+                "life": self.life,
+                "per_user": self.per_user if user is not None else None,
+            },
+        )
+        if not added:
+            raise TooManySessions(f"the user has {self.per_user and self.per_user[0]} sessions")
+        session._arrived = Arrived.LIVE
+        session._events.append(Event("created", handle_for(key), user))
+        self._issue(session, session_id, record, self.life)
+
+    def _issue(self, session: Session, session_id: str, record: Record, life: float) -> None:
+        """``record`` is stored under a new id: the session is that record now."""
+        key = key_for(session_id)
+        found = Found(record.payload, record.user, None, record.standing, 0.0, self.idle, life)
+        session._key = session._arrived_key = key
+        session._id, session._found, session._payload = session_id, found, record.payload
+        session._assigned = False
+        remembered = session._meta.get("remember") is True
+        session._cookie = SetCookie(session_id, record.standing, life if remembered else None)
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def _write_or_drop(self, session: Session, how: How) -> Flow[None]:
+        changed = how is How.SET or self._changed(session)
+        lost = yield from self._write(session, how)
+        if lost is None:
+            return
+        if changed:
+            self._drop(session, lost.value)
+        session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
+
+    def _write(self, session: Session, how: How) -> Flow[Lost | None]:
+        """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
+        stored (None) or there is nothing to write to."""
+        for _ in range(ATTEMPTS):
+            key, found = session._key, session._found
+            assert key is not None
+            assert found is not None
+            payload = codec.encode(session._meta, session._data)
+            if how is How.SET:
+                if payload == session._payload:  # the merge left nothing of ours
+                    return None
+                held = yield self._set(session, key, payload)
+                stored = held is not None and held.payload == payload and held.successor is None
+            else:
+                session_id = new_id()
+                standing = yield from self._standing_for(session)
+                record = Record(payload, session._current_user(), None, standing)
+                held = yield self._replace(session, how, session_id, record)
+                stored = (
+                    held is not None
+                    and held.payload == payload
+                    and held.successor is None
+                    and held.user == record.user
+                )
+            if stored:
+                assert held is not None
+                if how is How.SET:
+                    session._found, session._payload, session._assigned = held, payload, False
+                    self._renew_cookie(session, found)
+                else:
+                    self._issue(session, session_id, record, held.life_left)
+                    session._found = held
+                    session._events.append(
+                        Event("regenerated", handle_for(key_for(session_id)), record.user)
+                    )
+                return None
+            if held is None:
+                return Lost.GONE
+            if held.successor is not None:
+                followed = yield from self.follow(held)
+                if followed is None:
+                    return Lost.DEAD_END
+                key, held = followed
+                session._key, session._arrived = key, Arrived.FOLLOWED
+                if how is How.ROTATE:  # it was just rotated
+                    how = How.SET
+            elif held.payload == session._payload:
+                raise TooManySessions(f"the user has {self.per_user and self.per_user[0]} sessions")
+            self.rebase(session, held)
+        raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
+
+    def _set(self, session: Session, key: bytes, payload: bytes) -> Call:
+        emptied = not session._data and session._current_user() is None
+        idle = self.grace if emptied else self.idle
+        return Call(
+            "set", (key, Record(payload)), {"expected": session._payload, "idle": idle}
+        )
+
+    def _replace(self, session: Session, how: How, session_id: str, record: Record) -> Call:
+        login = how is How.LOGIN
+        return Call(
+            "replace",
+            (session._key, key_for(session_id), record),
+            {
+                "expected": session._payload,
+                "idle": self.idle,
+                "life": self.life if login else None,
+                "grace": self.grace,
+                "per_user": self.per_user if login else None,
+            },
+        )
+
+    def rebase(self, session: Session, theirs: Found) -> None:
+        """Somebody else has stored ``theirs`` since this session was loaded: merge."""
+        found, login = session._found, session._login
+        switches = login is not None and found is not None and found.user not in (None, login[0])
+        try:
+            _, base = codec.decode(session._payload)
+            meta, data = codec.decode(theirs.payload)
+        except CodecError:
+            switches = True
+        if not switches:  # what was stored for another user is none of this one's business
+            session._data, conflicts = merge(base, data, session._data)
+            if login is None:
+                session._meta = meta
+            handle = handle_for(session._key) if session._key else None
+            session._events += [
+                Event("conflict", handle, theirs.user, f"{path}: the later write won")
+                for path in conflicts
+            ]
+        session._found, session._payload = theirs, theirs.payload
+
+    def _touch(self, session: Session) -> Flow[None]:
+        found = session._found
+        assert found is not None
+        emptied = not session._data and found.user is None
+        if session._touch or (self._is_due(found) and not emptied):
+            touched = yield Call("touch", (session._key,), {"idle": self.idle})
+            if touched:
+                self._renew_cookie(session, found)
+
+    def _is_due(self, found: Found) -> bool:
+        """Whether a tenth of the idle time has passed, and a touch would bring something."""
+        return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
+
+    def _renew_cookie(self, session: Session, found: Found) -> None:
+        """A cookie with a Max-Age of its own is sent again when the session is extended, but only
+        by the request that came with it (its id is known to no one else)."""
+        if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
+            return
+        if session._presented.id is not None and self._is_due(found):
+            remembered = session._meta.get("remember") is True
+            session._cookie = SetCookie(
+                session._presented.id,
+                self._known_standing(session),
+                found.life_left if remembered else None,
+            )
+
+    def _known_standing(self, session: Session) -> bytes | None:
+        if self._standing_of is None:
+            return None
+        known = self._standing_of(session._presented.value)
+        return known or (None if session._found is None else session._found.standing)
+
+    def _standing_for(self, session: Session) -> Flow[bytes | None]:
+        """The standing that goes with a new id: the one that is known, or one born now."""
+        if self._standing_of is None:
+            return None
+        known = self._known_standing(session)
+        if known is not None:
+            return known
+        born: bytes = yield Call("new_standing", ())
+        return born
+
+    # -- ending ------------------------------------------------------------------------------------
+
+    def _destroy(self, session: Session) -> Flow[None]:
+        session._destroy = False
+        for key in dict.fromkeys((session._arrived_key, session._key)):
+            if key is not None and session._key is not None:
+                ended = yield from self._destroy_chain(key)
+                if ended is not None:
+                    session._cookie = CLEAR
+                    session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
+                    break
+        session._key = session._arrived_key = session._found = session._id = None
+        session._payload = b""
+        session._arrived = Arrived.NEW
+
+    def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+        """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
+        this call ended it."""
+        for _ in range(HOPS):
+            held: Found | None = yield Call("destroy", (key,))
+            if held is None:
+                return None
+            if held.successor is None:
+                return key, held.user
+            successor: Found | None = yield Call("get", (held.successor,))
+            if held.user is None or successor is None or successor.user != held.user:
+                return None
+            key = held.successor
+        return None
+
+    def _drop(self, session: Session, reason: str) -> None:
+        handle = handle_for(session._key) if session._key else None
+        session._events.append(Event("dropped", handle, session._current_user(), reason))

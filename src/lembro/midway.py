@@ -1,0 +1,119 @@
+"""What can be asked for in the middle of a request, or after its response has begun: save, reload,
+atomic, edit. Flows like those of ``lifecycle.py``, and as pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from . import codec
+from .errors import SessionCommitted, SessionGone, StoreError
+from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle
+from .session import Arrived, Phase, Session
+from .stores.base import Found, Record
+
+T = TypeVar("T")
+
+
+def save(core: Lifecycle, session: Session) -> Flow[None]:
+    """Commit in the middle of a request."""
+    if session._arrived is Arrived.UNREAD:
+        yield from core.load(session)
+    if session._phase is Phase.COMMITTED:
+        raise SessionCommitted("the session was saved when the response began; use edit()")
+    yield from core.commit(session)
+
+
+def reload(core: Lifecycle, session: Session) -> Flow[None]:
+    """Drop the changes, load afresh."""
+    if session._arrived is Arrived.UNREAD:
+        return (yield from core.load(session))
+    session._views.clear()
+    session._login, session._revoke = None, None
+    session._regenerate = session._destroy = session._touch = False
+    if session._key is None:
+        session._meta, session._data, session._assigned = {}, {}, False
+        return None
+    key, found = yield from _current(core, session)
+    core.take(session, key, found)
+    return None
+
+
+def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
+    """The record of this session as it is now. Raises SessionGone."""
+    assert session._key is not None
+    found: Found | None = yield Call("get", (session._key,))
+    if found is not None and found.successor is None:
+        return session._key, found
+    followed = None if found is None else (yield from core.follow(found))
+    if followed is None:
+        session._ready = False
+        raise SessionGone("this session has ended: it was logged out, or it has expired")
+    return followed
+
+
+def look_again(core: Lifecycle, session: Session) -> Flow[None]:
+    """After the response has begun: raise SessionGone if the session has ended since."""
+    if session._key is not None:
+        session._key, session._found = yield from _current(core, session)
+
+
+def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T]) -> Flow[T]:
+    """Read, change and write in one step, as often as it takes."""
+    if session._arrived is Arrived.UNREAD:
+        yield from core.load(session)
+    if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
+        yield from core.commit(session)
+    if session._key is None:
+        if session._phase is Phase.COMMITTED:
+            raise SessionCommitted("there is no session, and no cookie can be set any more")
+        result = function(session._data)
+        session._assigned = True
+        return result
+    for _ in range(ATTEMPTS):
+        key, found = yield from _current(core, session)
+        meta, data = codec.decode(found.payload)
+        result = function(data)
+        payload = codec.encode(meta, data)
+        keywords = {"expected": found.payload, "idle": core.idle}
+        held = yield Call("set", (key, Record(payload)), keywords)
+        if held is not None and held.payload == payload and held.successor is None:
+            session._key = key
+            core.rebase(session, held)
+            return result
+    raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
+
+
+def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
+    """Open the session for writing after the response has begun."""
+    if session._phase is Phase.OPEN:
+        if session._arrived is Arrived.UNREAD:
+            yield from core.load(session)
+        return
+    if session._arrived is Arrived.UNREAD:
+        yield from core.load(session)
+    elif session._key is not None:
+        yield from reload(core, session)
+    if session._key is None:
+        raise SessionCommitted(
+            "there is no session to edit, and the response has begun: no cookie can be set "
+            "any more; store something before the response begins"
+        )
+    session._phase, session._ready = Phase.EDITING, True
+
+
+def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
+    """Merge and save what was edited; after an exception, drop it."""
+    if session._phase is Phase.OPEN:
+        return None if failed else (yield from core.commit(session))
+    session._phase = Phase.COMMITTED
+    session._ready = False
+    ended = session._destroy
+    if ended and not failed:  # no cookie can be set for what was written after it
+        session._data = {}
+    yield from core.commit(session, failed=failed)
+    if failed:
+        return None
+    if session._key is None and not ended:
+        raise SessionGone("this session has ended: it was logged out, or it has expired")
+    return None

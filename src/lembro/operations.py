@@ -1,0 +1,95 @@
+"""What ``SessionManager`` offers by session id, as flows: the lifecycle, called without a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import codec
+from .errors import CodecError
+from .events import Event
+from .ids import handle_for
+from .lifecycle import Call, Flow
+from .session import CLEAR, Session
+from .stores.base import Found
+
+if TYPE_CHECKING:
+    from .manager import SessionManager
+
+
+def create(session: Session, data: Mapping[str, Any], user: str | None) -> Flow[str | None]:
+    core = session._manager.core
+    yield from core.load(session)
+    session.update(data)
+    if user is not None:
+        session.login(user)
+    yield from core.commit(session)
+    return session.issued_id
+
+
+def get(session: Session) -> Flow[dict[str, Any] | None]:
+    yield from session._manager.core.load(session)
+    return None if session._key is None else session._data
+
+
+def overwrite(session: Session, data: Mapping[str, Any]) -> Flow[bool]:
+    core = session._manager.core
+    yield from core.load(session)
+    if session._key is None:
+        return False
+    for key, value in data.items():
+        codec.check(key, value)
+    session._data, session._assigned = dict(data), True
+    yield from core.commit(session)
+    return session._key is not None
+
+
+def destroy(session: Session) -> Flow[bool]:
+    core = session._manager.core
+    yield from core.load(session)
+    session.destroy()
+    yield from core.commit(session)
+    return session._cookie is CLEAR
+
+
+def touch(session: Session) -> Flow[bool]:
+    core = session._manager.core
+    yield from core.load(session)
+    if session._key is None:
+        return False
+    touched: bool = yield Call("touch", (session._key,), {"idle": core.idle})
+    return touched
+
+
+def regenerate(session: Session) -> Flow[str | None]:
+    core = session._manager.core
+    yield from core.load(session)
+    if session._key is None:
+        return None
+    session.regenerate_id()
+    yield from core.commit(session)
+    return session.issued_id
+
+
+def listing(verb: str, *args: Any) -> Flow[list[tuple[bytes, Found, dict[str, Any]]]]:
+    """``all`` or ``of_user``, decoded."""
+    records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
+    return [(key, found, _data_of(found)) for key, found in records]
+
+
+def _data_of(found: Found) -> dict[str, Any]:
+    try:
+        return codec.decode(found.payload)[1]
+    except CodecError:
+        return {}
+
+
+def end(manager: SessionManager, handle: str, user: str | None) -> Flow[Event | None]:
+    """Destroy the session of this handle, if it is the user's."""
+    call = Call("all", ()) if user is None else Call("of_user", (user,))
+    records: Iterable[tuple[bytes, Found]] = yield call
+    for key, _ in records:
+        if handle_for(key) == handle:
+            held: Found | None = yield Call("destroy", (key,))
+            return None if held is None else Event("destroyed", handle, held.user)
+    return None

@@ -1,0 +1,458 @@
+"""Session: a dict, and what one may want done with it. It does no I/O of its own.
+
+The methods of intent (``login``, ``logout``, ``regenerate_id``, ...) only record; the lifecycle
+acts on them once, when the response begins. What does I/O comes in pairs (``save``, ``asave``) and
+is handed to the manager.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from . import codec
+from .cookie import ABSENT, Presented
+from .errors import LembroError, LoginRequired, SessionCommitted, StoreError
+from .events import Event
+from .ids import handle_for
+from .options import Seconds, seconds
+from .stores.base import Found
+
+if TYPE_CHECKING:
+    from .manager import SessionManager
+
+T = TypeVar("T")
+
+MAX_USER: Final = 256  # bytes
+
+
+class Arrived(enum.Enum):
+    """How a request arrived: the rows of the decision table."""
+
+    UNREAD = "not looked at yet"
+    NEW = "no cookie, or an id the store does not know"
+    LIVE = "a live session"
+    FOLLOWED = "a replaced id that is followed"
+    DEAD_END = "a replaced id that leads nowhere, or an ambiguous cookie"
+
+
+class Phase(enum.Enum):
+    OPEN = "the response has not begun"
+    COMMITTED = "the response has begun"
+    EDITING = "inside session.edit()"
+
+
+class SetCookie:
+    """The cookie to send: for a new id, or to renew its age."""
+
+    __slots__ = ("max_age", "session_id", "standing")
+
+    def __init__(self, session_id: str, standing: bytes | None, max_age: float | None) -> None:
+        self.session_id = session_id
+        self.standing = standing
+        self.max_age = max_age
+
+
+class ClearCookie:
+    """The cookie is to be removed."""
+
+    __slots__ = ()
+
+
+CLEAR: Final = ClearCookie()
+
+
+class Session(MutableMapping[str, Any]):
+    """The session of one request: a ``MutableMapping`` with str keys.
+
+    Values are what JSON holds, and bytes, tuple, set, frozenset, datetime, date, time, timedelta,
+    UUID and Decimal. Nested changes are found by themselves: ``session["cart"].append(x)``.
+
+    Every access may raise :class:`~lembro.StoreError` (the first one loads the session), and after
+    the response has begun :class:`~lembro.SessionGone`.
+    """
+
+    # The attributes with an underscore are the lifecycle's; see lifecycle.py.
+    __slots__ = (
+        "__weakref__",
+        "_arrived",
+        "_arrived_key",
+        "_assigned",
+        "_async",
+        "_cookie",
+        "_data",
+        "_destroy",
+        "_events",
+        "_failure",
+        "_found",
+        "_https",
+        "_id",
+        "_key",
+        "_login",
+        "_manager",
+        "_meta",
+        "_payload",
+        "_phase",
+        "_presented",
+        "_read",
+        "_ready",
+        "_regenerate",
+        "_revoke",
+        "_source",
+        "_touch",
+        "_views",
+    )
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        read: Callable[[Any], Presented] | None = None,
+        source: Any = None,
+        *,
+        https: bool = False,
+        asynchronous: bool = False,
+    ) -> None:
+        """Made by an integration: ``read(source)`` finds the cookie, at the first look."""
+        self._manager = manager
+        self._read = read
+        self._source = source
+        self._https = https
+        self._async = asynchronous
+        self._ready = False
+        self._arrived = Arrived.UNREAD
+        self._phase = Phase.OPEN
+        self._cookie: SetCookie | ClearCookie | None = None
+        self._failure: StoreError | None = None
+
+    def _begin(self) -> None:
+        """Fill in what a session has that is looked at; a request that does not look skips it."""
+        self._presented = ABSENT if self._read is None else self._read(self._source)
+        self._arrived = Arrived.NEW
+        self._arrived_key: bytes | None = None
+        self._key: bytes | None = None
+        self._id: str | None = None
+        self._found: Found | None = None
+        self._payload = b""
+        self._meta: codec.Meta = {}
+        self._data: codec.Data = {}
+        self._assigned = False
+        self._login: tuple[str, bool] | None = None
+        self._regenerate = False
+        self._destroy = False
+        self._touch = False
+        self._revoke: str | None = None
+        self._views: dict[str, View] = {}
+        self._events: list[Event] = []
+
+    # -- the mapping -------------------------------------------------------------------------------
+
+    def __getitem__(self, key: str) -> Any:
+        if not self._ready:
+            self._look()
+        return self._data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._write()
+        codec.check(key, value)
+        self._data[key] = value
+        self._assigned = True
+
+    def __delitem__(self, key: str) -> None:
+        self._write()
+        del self._data[key]
+        self._assigned = True
+
+    def __iter__(self) -> Iterator[str]:
+        if not self._ready:
+            self._look()
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        if not self._ready:
+            self._look()
+        return len(self._data)
+
+    def __contains__(self, key: object) -> bool:
+        if not self._ready:
+            self._look()
+        return key in self._data
+
+    def clear(self) -> None:
+        """End this session, as ``logout``. Keys written afterwards go into a new session under a
+        new id, so that "clear, then set user_id" is no session fixation."""
+        self.destroy()
+
+    def copy(self) -> dict[str, Any]:
+        """The data as a plain dict; a shallow copy."""
+        return dict(self)
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self}
+
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Session:
+        self.update(other)
+        return self
+
+    def __repr__(self) -> str:
+        if self._arrived is Arrived.UNREAD:
+            return "<Session, not looked at>"
+        user = f" of {self._current_user()!r}" if self._current_user() else ""
+        handle = handle_for(self._key) if self._key else "new"
+        return f"<Session {handle}{user}, {len(self._data)} keys>"
+
+    # -- who and when ------------------------------------------------------------------------------
+
+    @property
+    def user(self) -> str | None:
+        """Who is logged in."""
+        if not self._ready:
+            self._look()
+        return self._current_user()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is no stored session yet."""
+        if not self._ready:
+            self._look()
+        return self._key is None
+
+    @property
+    def handle(self) -> str | None:
+        """The session's public name, for lists and logs; None while it is new. Changes with the
+        id."""
+        if not self._ready:
+            self._look()
+        return None if self._key is None else handle_for(self._key)
+
+    @property
+    def manager(self) -> SessionManager:
+        """The manager, as seen from this session (``SessionInfo.current``)."""
+        if not self._ready:
+            self._look()
+        return self._manager.seen_from(self._key)
+
+    @property
+    def authenticated_at(self) -> datetime | None:
+        """When the user logged in, in UTC; None without a login. ``require_recent`` is the one to
+        decide by: it does not depend on the wall clock."""
+        age = self._authenticated_for()
+        return None if age is None else datetime.now(UTC) - timedelta(seconds=age)
+
+    def require_recent(self, within: Seconds) -> None:
+        """Raise :class:`~lembro.LoginRequired` unless the user has logged in within so many
+        seconds. For sensitive actions (OWASP ASVS 5.0, 7.5.1)."""
+        limit = seconds("require_recent", within)
+        age = self._authenticated_for()
+        if age is None:
+            raise LoginRequired("nobody is logged in")
+        if age > limit:
+            raise LoginRequired(f"the login is {age:.0f} s old, at most {limit:.0f} s are allowed")
+
+    @property
+    def issued_id(self) -> str | None:
+        """The id that has been issued by ``save()``, for an application that hands ids to its
+        clients itself instead of by cookie. Secret: whoever has it has the session."""
+        return self._id if self._arrived is not Arrived.UNREAD else None
+
+    # -- intents -----------------------------------------------------------------------------------
+
+    def login(self, user: str, *, remember: bool = False) -> None:
+        """Log ``user`` in: a new id, a new absolute timeout, and what was known of the visitor is
+        kept, unless another user was logged in. With ``remember`` the cookie outlives the browser.
+
+        ``user`` is a non-empty str of at most 256 bytes. Raises TypeError or ValueError.
+        """
+        _check_user(user)
+        self._write(cookie=True)
+        if self._current_user() not in (None, user):
+            self._data, self._meta = {}, {}
+            self._views.clear()
+        self._meta = {**self._meta, "remember": True} if remember else {}
+        self._login = (user, remember)
+
+    def logout(self) -> None:
+        """End this session: it is removed from the store and its cookie is cleared. Keys written
+        afterwards begin a new anonymous session."""
+        self.destroy()
+
+    def destroy(self) -> None:
+        """The same as ``logout``."""
+        self._write()
+        self._data, self._meta = {}, {}
+        self._views.clear()
+        self._login = None
+        self._regenerate = self._touch = False
+        self._destroy = True
+        self._assigned = True
+
+    def logout_others(self) -> None:
+        """End all other sessions of the user. Raises LoginRequired if nobody is logged in."""
+        self._revoke_user()
+
+    def logout_everywhere(self) -> None:
+        """End all sessions of the user, this one too. Raises LoginRequired if nobody is logged
+        in."""
+        self._revoke_user()
+        self.destroy()
+
+    def regenerate_id(self) -> None:
+        """Give the session a new id and keep its data. ``login`` does this by itself."""
+        self._write(cookie=True)
+        self._regenerate = True
+
+    def touch(self) -> None:
+        """Extend the idle timeout, even if little of it has passed."""
+        self._write()
+        self._touch = True
+
+    # -- I/O, in pairs -----------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Commit now, and see the exceptions: StoreError, SessionTooLarge, CodecError,
+        TooManySessions. The cookie goes out with the response."""
+        self._manager.run_for(self, "save")
+
+    async def asave(self) -> None:
+        """As ``save``."""
+        await self._manager.arun_for(self, "save")
+
+    def reload(self) -> None:
+        """Drop the changes and load the session again. Raises SessionGone if it is no more."""
+        self._manager.run_for(self, "reload")
+
+    async def areload(self) -> None:
+        """As ``reload``."""
+        await self._manager.arun_for(self, "reload")
+
+    def atomic(self, function: Callable[[codec.Data], T]) -> T:
+        """Call ``function(data)`` on the stored data and store what it makes of it, in one step:
+        if somebody else is first, it is called again on what they stored. For counters and stock,
+        which a merge can't know. ``data`` is a plain dict; the function's result is returned.
+        Changes made to the session so far stay as they are. Raises SessionGone."""
+        return self._manager.run_for(self, "atomic", function)  # type: ignore[no-any-return]
+
+    async def aatomic(self, function: Callable[[codec.Data], T]) -> T:
+        """As ``atomic``; ``function`` is a plain function."""
+        return await self._manager.arun_for(self, "atomic", function)  # type: ignore[no-any-return]
+
+    def edit(self) -> Edit:
+        """``async with session.edit(): ...`` (or ``with``): write after the response has begun, in
+        a stream, a WebSocket or a background task. Loads the session afresh, and at the end merges
+        and saves. Raises SessionGone if it is no more."""
+        return Edit(self)
+
+    # -- for the lifecycle and the integrations ----------------------------------------------------
+
+    def _look(self) -> None:
+        """The first look loads; after the response has begun, every look asks the store."""
+        if self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
+            self._manager.look(self)
+
+    def _write(self, *, cookie: bool = False) -> None:
+        if self._phase is Phase.EDITING and cookie:
+            raise SessionCommitted("the response has begun: no cookie can be set for a new id")
+        if self._phase is Phase.COMMITTED:
+            raise SessionCommitted(
+                "the response has begun, and with it the session is saved; "
+                "write inside `async with session.edit():`"
+            )
+        if not self._ready:
+            self._look()
+
+    def _current_user(self) -> str | None:
+        if self._login is not None:
+            return self._login[0]
+        return None if self._found is None else self._found.user
+
+    def _authenticated_for(self) -> float | None:
+        if self.user is None:
+            return None
+        # A login makes a new record, and a rotation carries its age on.
+        return 0.0 if self._login is not None or self._found is None else self._found.age
+
+    def _revoke_user(self) -> None:
+        self._write()
+        user = self._current_user()
+        if user is None:
+            raise LoginRequired("nobody is logged in, so there is nobody to log out")
+        self._manager.require("destroy_user")
+        self._revoke = user
+
+    def _view(self, key: str, load: Callable[[Any], T], dump: Callable[[T], Any]) -> T:
+        """A typed view of one key: ``load(value or MISSING)`` makes it, once; what ``dump`` makes
+        of it at the commit is stored, if that has changed."""
+        if not self._ready:
+            self._look()
+        view = self._views.get(key)
+        if view is None:
+            value = load(self._data.get(key, MISSING))
+            view = self._views[key] = View(value, dump, codec.encode_value(dump(value), key))
+        return view.value  # type: ignore[no-any-return]
+
+    def _flush_views(self) -> None:
+        for key, view in self._views.items():
+            value = view.dump(view.value)
+            encoding = codec.encode_value(value, key)
+            if encoding != view.stored:
+                view.stored = encoding
+                self._data[key] = value
+                self._assigned = True
+
+
+MISSING: Final = object()
+
+
+class View:
+    """What a typed view holds, and the encoding of what it was when it was last stored."""
+
+    __slots__ = ("dump", "stored", "value")
+
+    def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes) -> None:
+        self.value = value
+        self.dump = dump
+        self.stored = stored
+
+
+class Edit:
+    """What ``session.edit()`` returns: a context manager, sync and async."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _check(self) -> None:
+        if self._session._phase is Phase.EDITING:
+            raise LembroError("this session is being edited already; edits do not nest")
+
+    def __enter__(self) -> Session:
+        self._check()
+        self._session._manager.run_for(self._session, "begin_edit")
+        return self._session
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._session._manager.run_for(self._session, "end_edit", kind is not None)
+
+    async def __aenter__(self) -> Session:
+        self._check()
+        await self._session._manager.arun_for(self._session, "begin_edit")
+        return self._session
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        await self._session._manager.arun_for(self._session, "end_edit", kind is not None)
+
+
+def _check_user(user: object) -> None:
+    if not isinstance(user, str):
+        raise TypeError(f"login() takes the user as str, not {type(user).__name__}: str(user.id)")
+    if not user:
+        raise ValueError("login() takes a non-empty user")
+    try:
+        size = len(user.encode())
+    except UnicodeEncodeError:
+        raise ValueError("login() takes a user that UTF-8 can carry") from None
+    if size > MAX_USER:
+        raise ValueError(f"login() takes a user of at most {MAX_USER} bytes, not {size}")

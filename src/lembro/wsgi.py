@@ -1,0 +1,206 @@
+"""Sessions for any WSGI application: ``environ["lembro.session"]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .answers import FAILURES, HEADERS, answer_to
+from .cookie import Presented
+from .errors import LembroError, StoreError
+from .headers import with_session
+from .manager import SessionManager, manager_of
+from .options import OptionKeywords
+from .session import Arrived, Phase, Session
+from .stores.base import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+KEY = "lembro.session"
+
+
+class SessionMiddleware:
+    """``SessionMiddleware(app, sessions)``, or ``SessionMiddleware(app, store=MemoryStore("64M"),
+    idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords.
+
+    The session is committed when the application has returned, before the first byte goes out
+    (for an application that is a generator: when it yields). Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        sessions: SessionManager | None = None,
+        *,
+        store: Store | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> None:
+        self.app = app
+        self.sessions = manager_of(sessions, store, options)
+        self.sessions.start()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        outer = environ.get(KEY)
+        if isinstance(outer, Session) and outer._manager is self.sessions:
+            return self.app(environ, start_response)
+        https = environ["wsgi.url_scheme"] == "https"
+        session = Session(self.sessions, self._read, environ, https=https)
+        environ[KEY] = session
+        response = _Response(session, environ, start_response)
+        try:
+            body = self.app(environ, response.start)
+            if response.started:
+                response.commit()
+        except BaseException as error:
+            if not response.app_failed(error):
+                raise
+            return [response.answer]
+        if response.answer:
+            _close(body)
+            return [response.answer]
+        if response.committed and session._arrived is Arrived.UNREAD:
+            return body  # as it is: a file wrapper, or a list whose length the server may use
+        return _Body(body, response)
+
+    def _read(self, environ: WSGIEnvironment) -> Presented:
+        header = environ.get("HTTP_COOKIE")
+        if not header:
+            return Presented()
+        https = environ["wsgi.url_scheme"] == "https"
+        return self.sessions.cookie.read([header.encode("latin-1", "replace")], https=https)
+
+
+class _Response:
+    """The response of one request; what the application starts goes out at the commit."""
+
+    def __init__(
+        self, session: Session, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> None:
+        self.session = session
+        self.environ = environ
+        self.answer = b""
+        self.committed = False
+        self._start_response = start_response
+        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
+        self._write: Callable[[bytes], object] | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._held is not None
+
+    def start(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
+        """In place of the server's ``start_response``."""
+        if self.committed:  # the server decides whether it is too late (PEP 3333)
+            return self._start_response(status, headers, exc_info)
+        if self.started and exc_info is None:
+            raise AssertionError("start_response was called twice without exc_info")
+        self._held = (status, headers, exc_info)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """The old way of sending a body: commits at the first byte."""
+        self.commit()
+        if not self.answer and self._write is not None:
+            self._write(data)
+
+    def commit(self) -> None:
+        """Commit the session and pass on what was held back, once."""
+        if self.committed or self._held is None:
+            return
+        self.committed = True
+        status, headers, exc_info = self._held
+        session, sessions = self.session, self.session._manager
+        if session._arrived is Arrived.UNREAD:
+            session._phase = Phase.COMMITTED
+        else:
+            try:
+                sessions.commit(session, failed=status.startswith("5"))
+            except FAILURES as error:
+                self._answer(error)
+                return
+            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"))
+            raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+            headers = _decoded(with_session(raw, cookie))
+        if exc_info is None:
+            self._write = self._start_response(status, headers)
+        else:
+            self._write = self._start_response(status, headers, exc_info)
+
+    def app_failed(self, error: BaseException) -> bool:
+        """The application raised. True if ``answer`` is the response."""
+        if self.committed:
+            return False
+        self.committed = True
+        if self.session._arrived is not Arrived.UNREAD:
+            try:
+                self.session._manager.commit(self.session, failed=True)
+            except FAILURES as second:
+                answer_to(second)
+        if not isinstance(error, StoreError):
+            return False
+        self._answer(error)
+        return True
+
+    def _answer(self, error: LembroError) -> None:
+        answer = answer_to(error)
+        self.answer = answer.body
+        length = (b"content-length", str(len(answer.body)).encode())
+        self._start_response(f"{answer.status} {answer.phrase}", _decoded([*HEADERS, length]))
+
+
+class _Body:
+    """The body, and what is to be done before its first byte and after its last."""
+
+    def __init__(self, body: Iterable[bytes], response: _Response) -> None:
+        self._body = body
+        self._response = response
+        self._chunks: Iterator[bytes] | None = None
+
+    def __iter__(self) -> _Body:
+        return self
+
+    def __next__(self) -> bytes:
+        response = self._response
+        if response.answer and self._chunks is None:
+            raise StopIteration
+        if response.committed:
+            if self._chunks is None:
+                self._chunks = iter(self._body)
+            return next(self._chunks)
+        return self._first()
+
+    def _first(self) -> bytes:
+        """The first chunk of an application that starts its response while it is iterated."""
+        response = self._response
+        try:
+            if self._chunks is None:
+                self._chunks = iter(self._body)
+            chunk = next(self._chunks, None)
+            response.commit()
+        except BaseException as error:
+            if not response.app_failed(error):
+                raise
+        if response.answer:
+            self._chunks = None
+            return response.answer
+        if chunk is None:
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Called by the server when the response has ended, whichever way."""
+        _close(self._body)
+        if self._response.committed and not self._response.answer:
+            self._response.session._manager.finish(self._response.session)
+
+
+def _close(body: Any) -> None:
+    if hasattr(body, "close"):
+        body.close()
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
