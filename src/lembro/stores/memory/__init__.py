@@ -1,0 +1,19 @@
+"""MemoryStore, in parts that can each be read alone:
+
+store.py     the verbs: lock, clock, thread, events
+core.py      what a verb does, and the ledger: every byte, counted at every step
+blob.py      how one record lies in memory
+index.py     key -> blob
+slots.py     the table of numbers about each record; chains.py, linked lists in it
+expiry.py    who is due;  eviction.py, who goes first;  standing.py, since when one is known
+tags.py      the sessions of a user, the bearer of a token
+purger.py    the thread;  fork.py, what a fork does;  alone.py, other worker processes
+audit.py     the recount, for tests
+"""
+
+from __future__ import annotations
+
+from .stats import Stats
+from .store import MemoryStore
+
+__all__ = ["MemoryStore", "Stats"]

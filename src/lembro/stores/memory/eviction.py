@@ -1,0 +1,107 @@
+"""Who goes first when memory is short: five queues, in each the least recently used first.
+
+Level 0 to 3 is how long a visitor had been known at the last use; level 4 is who is logged in.
+The lowest level that holds more than its floor gives way, so that a flood of newcomers can never
+take everything from the newcomers who are real.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+from .chains import NONE, Chains
+from .slots import Slots
+
+LEVELS: Final = 5
+LOGGED_IN: Final = 4
+FREE_LIST: Final = LEVELS  # of the same chains: the slots not in use
+REPLACED_BIT: Final = 8
+FLOOR: Final = 0.05  # of max_size
+
+
+def level_for(age: float) -> int:
+    """The level of an anonymous visitor known for ``age`` seconds."""
+    if age < 60.0:
+        return 0 if age < 10.0 else 1
+    return 2 if age < 600.0 else 3
+
+
+class Queues:
+    __slots__ = ("_floor", "chains", "counts", "level", "replaced", "sizes")
+
+    def __init__(self, max_size: int) -> None:
+        self._floor = int(max_size * FLOOR)
+        self.chains = Chains(LEVELS + 1)
+        self.counts = [0] * LEVELS  # sessions
+        self.replaced = 0  # replaced keys, in all levels
+        self.sizes = [0] * LEVELS  # bytes of the blobs of both
+
+    def register(self, slots: Slots) -> None:
+        slots.register(*self.chains.columns)
+        self.level: array[int] = slots.column("B")
+
+    def enter(self, slot: int, level: int, size: int, *, replaced: bool = False) -> None:
+        """Put a slot whose blob takes ``size`` bytes at the end of its level's queue."""
+        if replaced:
+            self.replaced += 1
+            self.level[slot] = level | REPLACED_BIT
+        else:
+            self.counts[level] += 1
+            self.level[slot] = level
+        self.sizes[level] += size
+        self.chains.push(level, slot)
+
+    def leave(self, slot: int, size: int) -> None:
+        """Take a slot out of its queue."""
+        level = self.level[slot]
+        if level & REPLACED_BIT:
+            self.replaced -= 1
+            level &= ~REPLACED_BIT
+        else:
+            self.counts[level] -= 1
+        self.sizes[level] -= size
+        self.chains.remove(slot)
+
+    def use(self, slot: int, level: int, size: int) -> None:
+        """A session was used: to the end of the queue of the level it has now."""
+        before = self.level[slot]
+        if before != level:
+            self.counts[before] -= 1
+            self.counts[level] += 1
+            self.sizes[before] -= size
+            self.sizes[level] += size
+            self.level[slot] = level
+        self.chains.move(level, slot)
+
+    def resize(self, slot: int, change: int) -> None:
+        """The blob of a slot takes ``change`` bytes more."""
+        self.sizes[self.level[slot] & ~REPLACED_BIT] += change
+
+    def rename(self, old: int, new: int) -> None:
+        self.chains.rename(old, new)
+        self.level[new] = self.level[old]
+
+    def victim(self, spare: int = NONE) -> int:
+        """The slot that goes next, or NONE. ``spare`` never goes; it must be the last of its
+        queue."""
+        lowest = NONE
+        for level in range(LEVELS):
+            slot = self.chains.first(level)
+            if slot in (NONE, spare):
+                continue
+            if self.sizes[level] > self._floor:
+                return slot
+            if lowest == NONE:
+                lowest = slot
+        return lowest
+
+    def walk(self, level: int) -> Iterator[int]:
+        return self.chains.walk(level)
+
+    def reset(self) -> None:
+        self.chains.reset()
+        self.counts[:] = [0] * LEVELS
+        self.sizes[:] = [0] * LEVELS
+        self.replaced = 0

@@ -1,0 +1,346 @@
+"""MemoryStore: the lock, the clock and the thread around the core."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+
+from ... import size
+from ...events import Event, Events
+from ..base import Found, PerUser, Record
+from . import alone, fork, purger, settings
+from .chains import NONE
+from .clock import Clamped, Clock
+from .core import Core
+from .stats import Stats
+
+log = logging.getLogger("lembro")
+
+SLICE: Final = 0.001  # seconds that purging and reducing hold the lock at a time
+BATCH: Final = 32  # records between two looks at the time
+REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
+
+
+class MemoryStore:
+    """Sessions in this process's memory, bounded in true bytes and purged by themselves.
+
+    ``max_size`` bounds everything the store takes, at every moment (``"4M"`` or bytes, at least
+    64 KiB). ``interval`` is how often a thread looks for expired sessions, in seconds or as a
+    timedelta: they are gone within two of them, without traffic. ``max_session_size`` is the most
+    that one session may take (a sixteenth of ``max_size``). ``reduce_to`` is the share of
+    ``max_size`` that :meth:`reduce` goes down to. ``clock`` returns seconds (time.monotonic).
+
+    Raises ConfigError for what cannot work. All methods may be called from any thread.
+    """
+
+    blocking: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        max_size: int | str = "4M",
+        *,
+        interval: float | timedelta = 360,
+        max_session_size: int | str | None = None,
+        reduce_to: float = 0.75,
+        clock: Clock | None = None,
+    ) -> None:
+        self.max_size: Final = settings.check_max_size(max_size)
+        self.interval: Final = settings.check_interval(interval)
+        self.max_session_size: Final = settings.check_max_session_size(
+            max_session_size, self.max_size
+        )
+        self.reduce_to: Final = settings.check_reduce_to(reduce_to)
+        self.events: Final = Events()
+        # The births of standings outlive the process, so by default they are told in wall time.
+        self._now: Clock = time.monotonic if clock is None else Clamped(clock)
+        epoch = time.time() - self._now() if clock is None else 0.0
+        self._core = Core(
+            max_size=self.max_size,
+            max_session_size=self.max_session_size,
+            reduce_to=self.reduce_to,
+            interval=self.interval,
+            now=self._now(),
+            epoch=epoch,
+            heard=self.events.heard,
+        )
+        self._lock: fork.AnyLock = threading.Lock()
+        self._purger: purger.Purger | None = None
+        self._awake = False  # whether the purger was started (or is not wanted)
+        self._closed = False
+        self._copied = False  # by a fork, with sessions in it
+        self._purge_errors = 0
+        fork.watch(self)
+        alone.claim()
+
+    def __repr__(self) -> str:
+        return (
+            f"<MemoryStore {size.pretty(self._core.used)} of {size.pretty(self.max_size)}, "
+            f"{sum(self._core.queues.counts)} sessions>"
+        )
+
+    # --- the contract
+
+    def get(self, key: bytes) -> Found | None:
+        core = self._core
+        with self._lock:
+            found = core.get(key, self._now())
+        if core.news:
+            self._tell()
+        return found
+
+    def add(
+        self,
+        key: bytes,
+        record: Record,
+        *,
+        idle: float,
+        life: float,
+        per_user: PerUser | None = None,
+    ) -> bool:
+        try:
+            with self._lock:
+                added = self._core.add(
+                    key, record, idle=idle, life=life, per_user=per_user, now=self._now()
+                )
+        finally:
+            self._after_write()
+        if not self._awake:
+            self._wake()
+        return added
+
+    def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
+        try:
+            with self._lock:
+                return self._core.set(key, record, expected, idle, self._now())
+        finally:
+            self._after_write()
+
+    def replace(
+        self,
+        old: bytes,
+        new: bytes,
+        record: Record,
+        *,
+        expected: bytes,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: PerUser | None = None,
+    ) -> Found | None:
+        try:
+            with self._lock:
+                return self._core.replace(
+                    old,
+                    new,
+                    record,
+                    expected=expected,
+                    idle=idle,
+                    life=life,
+                    grace=grace,
+                    per_user=per_user,
+                    now=self._now(),
+                )
+        finally:
+            self._after_write()
+
+    def touch(self, key: bytes, *, idle: float) -> bool:
+        try:
+            with self._lock:
+                return self._core.touch(key, idle, self._now())
+        finally:
+            self._after_write()
+
+    def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
+        try:
+            with self._lock:
+                return self._core.destroy(key, expected, self._now())
+        finally:
+            self._after_write()
+
+    # --- what a store may offer besides
+
+    def all(self) -> Iterator[tuple[bytes, Found]]:
+        """Every live session, in no order. What is added or goes meanwhile may or may not be
+        among them; the store is free between two of its 64 parts."""
+        core = self._core
+        for number in range(len(core.index.shards)):
+            with self._lock:
+                found = core.sessions_in(number, self._now())
+            yield from found
+
+    def length(self) -> int:
+        """How many live sessions there are (purges first)."""
+        self.purge()
+        return sum(self._core.queues.counts)
+
+    def clear(self) -> None:
+        """Remove everything."""
+        with self._lock:
+            gone = self._core.clear()
+        while gone:
+            gone.pop().clear()  # part by part, so that no thread waits long
+
+    def purge(self, limit: int | None = None) -> int:
+        """Remove expired records, at most ``limit``, in slices of a millisecond."""
+        return self._purge(limit, rest=0.0)
+
+    def reduce(self) -> int:
+        """Evict down to ``reduce_to`` of ``max_size`` in slices of a millisecond: expired
+        sessions first, then those of passers-by, the logged-in last. How many went."""
+        core = self._core
+        log.debug("reduce: start %s", size.pretty(core.used))
+        self.purge()
+        total = 0
+        while count := self._slice(self._evict_one):
+            total += count
+            time.sleep(0)
+        log.debug("reduce: done %s", size.pretty(core.used))
+        if self.events.heard("reduced"):
+            self.events.emit(Event("reduced", reason=f"{total} evicted"))
+        return total
+
+    def of_user(self, user: str) -> list[tuple[bytes, Found]]:
+        """The live sessions of a user, the oldest first."""
+        with self._lock:
+            return self._core.of_user(user, self._now())
+
+    def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
+        """Remove a user's sessions and replaced keys, but for ``keep`` and what leads to it;
+        the keys of the sessions."""
+        with self._lock:
+            return self._core.destroy_user(user, keep, self._now())
+
+    def stats(self) -> Stats:
+        core = self._core
+        with self._lock:
+            oldest = core.queues.chains.first(0)
+            a, b, c, d, e = core.queues.counts
+            return Stats(
+                used=core.used,
+                max_size=self.max_size,
+                sessions=a + b + c + d + e,
+                replaced=core.queues.replaced,
+                levels=(a, b, c, d, e),
+                expired=core.expired,
+                evicted=core.evicted,
+                rejected_too_large=core.too_large,
+                purge_errors=self._purge_errors,
+                oldest_passing=None if oldest == NONE else self._now() - core.used_at[oldest],
+            )
+
+    def new_standing(self) -> bytes:
+        """A standing born now: 8 random bytes, 8 bytes of the time."""
+        return self._core.standings.new(self._now())
+
+    # --- events and the end
+
+    def on(self, name: str, listener: Any = None) -> Any:
+        """Call ``listener(event)`` at every ``expired``, ``evicted``, ``reduced`` or ``error``;
+        without a listener a decorator."""
+        return self.events.on(name) if listener is None else self.events.on(name, listener)
+
+    def once(self, name: str, listener: Any = None) -> Any:
+        """As ``on``, for the next event only."""
+        return self.events.once(name) if listener is None else self.events.once(name, listener)
+
+    def off(self, name: str, listener: Callable[[Event], Any]) -> None:
+        """Take a listener back."""
+        self.events.off(name, listener)
+
+    def close(self) -> None:
+        """Stop the purger's thread. The store can still be used; it then purges when written to
+        and when :meth:`purge` is called."""
+        with self._lock:
+            self._closed = self._awake = True
+            running, self._purger = self._purger, None
+        if running is not None:
+            running.stop()
+
+    # --- within
+
+    def _after_write(self) -> None:
+        if self._core.news:
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            news, self._core.news = self._core.news, []
+        self.events.emit_all(news)
+
+    def _wake(self) -> None:
+        """At the first add: start the purger."""
+        with self._lock:
+            if self._awake:
+                return
+            self._awake = True
+            self._purger = purger.start(self, self.interval)
+
+    def _slice(self, step: Callable[[float], bool]) -> int:
+        """Repeat a step under the lock for about a millisecond, or until it returns False; how
+        many times it returned True."""
+        count = 0
+        with self._lock:
+            now = self._now()
+            end = time.perf_counter() + SLICE
+            while step(now):
+                count += 1
+                if not count % BATCH and time.perf_counter() > end:
+                    break
+        self._after_write()
+        return count
+
+    def _evict_one(self, now: float) -> bool:
+        return self._core.used > self._core.target and self._core.evict(now)
+
+    def _purge(self, limit: int | None, rest: float) -> int:
+        core = self._core
+        with self._lock:
+            core.wheel.gather(self._now())
+        total = 0
+        more = True
+        while more and (limit is None or total < limit):
+            with self._lock:
+                now = self._now()
+                end = time.perf_counter() + SLICE
+                looks = 0
+                while limit is None or total < limit:
+                    looked = core.look(now)
+                    if looked == NONE:
+                        more = False
+                        break
+                    total += looked
+                    looks += 1
+                    if not looks % BATCH and time.perf_counter() > end:
+                        break
+                core.compact(BATCH)
+            self._after_write()
+            time.sleep(rest)
+        with self._lock:
+            core.shrink_shards()
+        return total
+
+    def _purge_round(self) -> None:
+        self._purge(None, REST)
+
+    def _purge_failed(self, error: Exception) -> None:
+        self._purge_errors += 1
+        log.error("purging failed, and will be tried again", exc_info=error)
+        self.events.emit(Event("error", error=error))
+
+    def _after_fork(self) -> None:
+        """In the child: a lock and a thread of its own, and at the first use a word on what
+        this process holds."""
+        self._purger = None
+        self._awake = self._closed
+        self._copied = self._core.records > 0
+        self._lock = fork.FirstUse(self, self._first_use_in_child)
+
+    def _first_use_in_child(self) -> None:
+        alone.claim()
+        if self._copied:
+            self._copied = False
+            alone.warn_of_copy()
