@@ -11,7 +11,8 @@ from .errors import LembroError, StoreError
 from .headers import with_session
 from .manager import SessionManager, manager_of
 from .options import OptionKeywords
-from .session import Arrived, Phase, Session
+from .session import Session
+from .state import Arrived, Phase
 from .stores.base import AsyncStore, Store
 
 Scope = MutableMapping[str, Any]

@@ -82,11 +82,6 @@ def encode_value(value: Any, path: str = "") -> bytes:
         raise _surrogate(value, path) from None
 
 
-def size_of(value: Any) -> int:
-    """How many bytes the value takes in a session."""
-    return len(encode_value(value, "value"))
-
-
 # -- writing ---------------------------------------------------------------------------------------
 
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
@@ -247,7 +242,9 @@ def _refusal(value: Any) -> str:
 def _surrogate(value: Any, path: str = "") -> CodecError:
     """The error for text that is not Unicode, with the path to it."""
     if isinstance(value, dict):
-        parts = [(f"{path}.{key!r}" if path else repr(key), (key, item)) for key, item in value.items()]
+        parts = [
+            (f"{path}.{key!r}" if path else repr(key), (key, item)) for key, item in value.items()
+        ]
         parts = [(where, part) for where, pair in parts for part in pair]
     elif isinstance(value, list | tuple | set | frozenset):
         parts = [(f"{path}[{i}]", item) for i, item in enumerate(value)]

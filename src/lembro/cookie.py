@@ -71,7 +71,9 @@ class SessionCookie:
         self.options = options
         self.signed = bool(signing)
         given = [secret.encode() for secret in signing] or [secrets.token_bytes(32)]
-        self._keys = [blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given]
+        self._keys = [
+            blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given
+        ]
         self._names = {
             https: options.name_over(https=https).encode("ascii") for https in (True, False)
         }
@@ -123,7 +125,7 @@ class SessionCookie:
             return False
         signed = value[: -len(mac) - 1]
         # Every key is tried, so that the time says nothing of which one matched.
-        return any([hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys])
+        return any(hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys)
 
     @staticmethod
     def _mac(key: bytes, value: bytes) -> bytes:

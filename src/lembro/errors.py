@@ -1,4 +1,4 @@
-"""What can go wrong, by name. Everything that lembro raises on purpose is a :class:`LembroError`."""
+"""What can go wrong, by name. All that lembro raises on purpose is a :class:`LembroError`."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ from .events import Event
 from .ids import handle_for, key_for, new_id
 from .merge import merge
 from .options import SessionOptions, seconds
-from .session import CLEAR, Arrived, Session, SetCookie
+from .session import Session
+from .state import CLEAR, Arrived, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -67,6 +68,10 @@ class How(enum.Enum):
     SET = "set"
     ROTATE = "regenerate_id"
     LOGIN = "login"
+
+
+STORED: Final = Found(b"stored")
+"""What an attempt to write returns if it succeeded."""
 
 
 class Lost(enum.Enum):
@@ -242,20 +247,24 @@ class Lifecycle:
             },
         )
         if not added:
-            raise TooManySessions(f"the user has {self.per_user and self.per_user[0]} sessions")
+            raise self._too_many()
         session._arrived = Arrived.LIVE
         session._events.append(Event("created", handle_for(key), user))
-        self._issue(session, session_id, record, self.life)
+        found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
+        self._issue(session, session_id, found)
 
-    def _issue(self, session: Session, session_id: str, record: Record, life: float) -> None:
-        """``record`` is stored under a new id: the session is that record now."""
-        key = key_for(session_id)
-        found = Found(record.payload, record.user, None, record.standing, 0.0, self.idle, life)
-        session._key = session._arrived_key = key
-        session._id, session._found, session._payload = session_id, found, record.payload
+    def _too_many(self) -> TooManySessions:
+        limit = self.per_user[0] if self.per_user else 0
+        return TooManySessions(f"the user has {limit} sessions, and no more are allowed")
+
+    def _issue(self, session: Session, session_id: str, found: Found) -> None:
+        """The session is stored under a new id, as ``found``."""
+        session._id, session._found, session._payload = session_id, found, found.payload
+        session._key = session._arrived_key = key_for(session_id)
         session._assigned = False
         remembered = session._meta.get("remember") is True
-        session._cookie = SetCookie(session_id, record.standing, life if remembered else None)
+        life = found.life_left if remembered else None
+        session._cookie = SetCookie(session_id, found.standing, life)
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -272,37 +281,9 @@ class Lifecycle:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
         stored (None) or there is nothing to write to."""
         for _ in range(ATTEMPTS):
-            key, found = session._key, session._found
-            assert key is not None
-            assert found is not None
-            payload = codec.encode(session._meta, session._data)
-            if how is How.SET:
-                if payload == session._payload:  # the merge left nothing of ours
-                    return None
-                held = yield self._set(session, key, payload)
-                stored = held is not None and held.payload == payload and held.successor is None
-            else:
-                session_id = new_id()
-                standing = yield from self._standing_for(session)
-                record = Record(payload, session._current_user(), None, standing)
-                held = yield self._replace(session, how, session_id, record)
-                stored = (
-                    held is not None
-                    and held.payload == payload
-                    and held.successor is None
-                    and held.user == record.user
-                )
-            if stored:
-                assert held is not None
-                if how is How.SET:
-                    session._found, session._payload, session._assigned = held, payload, False
-                    self._renew_cookie(session, found)
-                else:
-                    self._issue(session, session_id, record, held.life_left)
-                    session._found = held
-                    session._events.append(
-                        Event("regenerated", handle_for(key_for(session_id)), record.user)
-                    )
+            attempt = self._set(session) if how is How.SET else self._replace(session, how)
+            held = yield from attempt
+            if held is STORED:
                 return None
             if held is None:
                 return Lost.GONE
@@ -310,55 +291,83 @@ class Lifecycle:
                 followed = yield from self.follow(held)
                 if followed is None:
                     return Lost.DEAD_END
-                key, held = followed
-                session._key, session._arrived = key, Arrived.FOLLOWED
+                session._key, held = followed
+                session._arrived = Arrived.FOLLOWED
                 if how is How.ROTATE:  # it was just rotated
                     how = How.SET
             elif held.payload == session._payload:
-                raise TooManySessions(f"the user has {self.per_user and self.per_user[0]} sessions")
+                raise self._too_many()
             self.rebase(session, held)
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
-    def _set(self, session: Session, key: bytes, payload: bytes) -> Call:
+    def _set(self, session: Session) -> Flow[Found | None]:
+        """One attempt: STORED, or what the store holds instead."""
+        payload = codec.encode(session._meta, session._data)
+        if payload == session._payload:  # a merge left nothing of ours
+            return STORED
         emptied = not session._data and session._current_user() is None
         idle = self.grace if emptied else self.idle
-        return Call(
-            "set", (key, Record(payload)), {"expected": session._payload, "idle": idle}
-        )
+        keywords = {"expected": session._payload, "idle": idle}
+        held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
+        if held is None or held.payload != payload or held.successor is not None:
+            return held
+        found, session._found = session._found, held
+        session._payload, session._assigned = payload, False
+        if found is not None:
+            self._renew_cookie(session, found)
+        return STORED
 
-    def _replace(self, session: Session, how: How, session_id: str, record: Record) -> Call:
+    def _replace(self, session: Session, how: How) -> Flow[Found | None]:
+        """One attempt under a new id: STORED, or what the store holds instead."""
+        payload = codec.encode(session._meta, session._data)
+        standing = yield from self._standing_for(session)
+        record = Record(payload, session._current_user(), None, standing)
+        session_id = new_id()
+        key = key_for(session_id)
         login = how is How.LOGIN
-        return Call(
-            "replace",
-            (session._key, key_for(session_id), record),
-            {
-                "expected": session._payload,
-                "idle": self.idle,
-                "life": self.life if login else None,
-                "grace": self.grace,
-                "per_user": self.per_user if login else None,
-            },
-        )
+        keywords = {
+            "expected": session._payload,
+            "idle": self.idle,
+            "life": self.life if login else None,
+            "grace": self.grace,
+            "per_user": self.per_user if login else None,
+        }
+        held: Found | None = yield Call("replace", (session._key, key, record), keywords)
+        if held is None or held.successor is not None:
+            return held
+        if held.payload != payload or held.user != record.user:
+            return held
+        self._issue(session, session_id, held)
+        session._events.append(Event("regenerated", handle_for(key), record.user))
+        return STORED
 
     def rebase(self, session: Session, theirs: Found) -> None:
         """Somebody else has stored ``theirs`` since this session was loaded: merge."""
-        found, login = session._found, session._login
-        switches = login is not None and found is not None and found.user not in (None, login[0])
+        if not self._switches_user(session):
+            self._merge(session, theirs)
+        session._found, session._payload = theirs, theirs.payload
+
+    @staticmethod
+    def _switches_user(session: Session) -> bool:
+        """Whether what is stored is another user's, and none of the new one's business."""
+        if session._login is None or session._found is None:
+            return False
+        return session._found.user not in (None, session._login[0])
+
+    def _merge(self, session: Session, theirs: Found) -> None:
         try:
             _, base = codec.decode(session._payload)
             meta, data = codec.decode(theirs.payload)
-        except CodecError:
-            switches = True
-        if not switches:  # what was stored for another user is none of this one's business
-            session._data, conflicts = merge(base, data, session._data)
-            if login is None:
-                session._meta = meta
-            handle = handle_for(session._key) if session._key else None
-            session._events += [
-                Event("conflict", handle, theirs.user, f"{path}: the later write won")
-                for path in conflicts
-            ]
-        session._found, session._payload = theirs, theirs.payload
+        except CodecError:  # ours stands
+            return
+        session._data, conflicts = merge(base, data, session._data)
+        if session._login is None:
+            session._meta = meta
+        handle = handle_for(session._key) if session._key else None
+        session._events += [
+            Event("conflict", handle, theirs.user, f"{path}: the later write won")
+            for path in conflicts
+        ]
 
     def _touch(self, session: Session) -> Flow[None]:
         found = session._found

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 
-log = logging.getLogger("lembro")
+log: logging.Logger = logging.getLogger("lembro")
 
 
 def set_up() -> None:

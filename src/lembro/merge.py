@@ -57,7 +57,11 @@ def _merge_values(base: Any, theirs: Any, ours: Any, path: str, conflicts: list[
         return _merge_dicts(start, theirs, ours, path, conflicts)
     if isinstance(theirs, list) and isinstance(ours, list):
         start_list = [] if base is _MISSING else base
-        if isinstance(start_list, list) and _begins(theirs, start_list) and _begins(ours, start_list):
+        if (
+            isinstance(start_list, list)
+            and _begins(theirs, start_list)
+            and _begins(ours, start_list)
+        ):
             return theirs + ours[len(start_list) :]
     conflicts.append(path)
     return ours

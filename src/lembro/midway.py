@@ -9,7 +9,8 @@ from typing import TypeVar
 from . import codec
 from .errors import SessionCommitted, SessionGone, StoreError
 from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle
-from .session import Arrived, Phase, Session
+from .session import Session
+from .state import Arrived, Phase
 from .stores.base import Found, Record
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""What ``SessionManager`` offers by session id, as flows: the lifecycle, called without a request."""
+"""What ``SessionManager`` offers by session id, as flows: the lifecycle without a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from .errors import CodecError
 from .events import Event
 from .ids import handle_for
 from .lifecycle import Call, Flow
-from .session import CLEAR, Session
+from .session import Session
+from .state import CLEAR
 from .stores.base import Found
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ is handed to the manager.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -18,6 +17,7 @@ from .errors import LembroError, LoginRequired, SessionCommitted, StoreError
 from .events import Event
 from .ids import handle_for
 from .options import Seconds, seconds
+from .state import MISSING, Arrived, ClearCookie, Phase, SetCookie, View
 from .stores.base import Found
 
 if TYPE_CHECKING:
@@ -26,42 +26,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_USER: Final = 256  # bytes
-
-
-class Arrived(enum.Enum):
-    """How a request arrived: the rows of the decision table."""
-
-    UNREAD = "not looked at yet"
-    NEW = "no cookie, or an id the store does not know"
-    LIVE = "a live session"
-    FOLLOWED = "a replaced id that is followed"
-    DEAD_END = "a replaced id that leads nowhere, or an ambiguous cookie"
-
-
-class Phase(enum.Enum):
-    OPEN = "the response has not begun"
-    COMMITTED = "the response has begun"
-    EDITING = "inside session.edit()"
-
-
-class SetCookie:
-    """The cookie to send: for a new id, or to renew its age."""
-
-    __slots__ = ("max_age", "session_id", "standing")
-
-    def __init__(self, session_id: str, standing: bytes | None, max_age: float | None) -> None:
-        self.session_id = session_id
-        self.standing = standing
-        self.max_age = max_age
-
-
-class ClearCookie:
-    """The cookie is to be removed."""
-
-    __slots__ = ()
-
-
-CLEAR: Final = ClearCookie()
 
 
 class Session(MutableMapping[str, Any]):
@@ -402,20 +366,6 @@ class Session(MutableMapping[str, Any]):
                 view.stored = encoding
                 self._data[key] = value
                 self._assigned = True
-
-
-MISSING: Final = object()
-
-
-class View:
-    """What a typed view holds, and the encoding of what it was when it was last stored."""
-
-    __slots__ = ("dump", "stored", "value")
-
-    def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes) -> None:
-        self.value = value
-        self.dump = dump
-        self.stored = stored
 
 
 class Edit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from .errors import ConfigError
 
@@ -53,3 +53,11 @@ def _wrong(size: object) -> ConfigError:
         f"{size!r} is not a size: write a whole number of bytes from 1 to 2**63 - 1, or a number "
         f'with a unit of K, M, G or T (powers of 1024; "B" or "iB" may follow), such as "4M"'
     )
+
+
+def of(value: Any) -> int:
+    """How many bytes ``value`` takes in a session; of a dict, about what a session with this data
+    takes in the store, where some 150 bytes come on top. Raises CodecError."""
+    from .codec import encode_value  # noqa: PLC0415 - it stands to the left of this module
+
+    return len(encode_value(value, "value"))

@@ -11,7 +11,8 @@ from .errors import LembroError, StoreError
 from .headers import with_session
 from .manager import SessionManager, manager_of
 from .options import OptionKeywords
-from .session import Arrived, Phase, Session
+from .session import Session
+from .state import Arrived, Phase
 from .stores.base import Store
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class _Body:
     def _first(self) -> bytes:
         """The first chunk of an application that starts its response while it is iterated."""
         response = self._response
+        chunk = None
         try:
             if self._chunks is None:
                 self._chunks = iter(self._body)

@@ -9,7 +9,8 @@ import msgspec
 
 from ..errors import ConfigError
 from ..logs import log
-from ..session import MISSING, Session
+from ..session import Session
+from ..state import MISSING
 from .starlette import SessionMiddleware, get_session
 
 try:

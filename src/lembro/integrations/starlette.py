@@ -53,11 +53,11 @@ class SessionMiddleware(asgi.SessionMiddleware):
         exclude: Iterable[str] = (),
         secret_key: str | Secret | None = None,
         session_cookie: str | _Unset = UNSET,
-        max_age: int | None | _Unset = UNSET,
+        max_age: int | _Unset | None = UNSET,
         path: str | _Unset = UNSET,
         same_site: Literal["lax", "strict", "none"] | _Unset = UNSET,
         https_only: bool | _Unset = UNSET,
-        domain: str | None | _Unset = UNSET,
+        domain: str | _Unset | None = UNSET,
         partitioned: bool | _Unset = UNSET,
         **options: Unpack[OptionKeywords],
     ) -> None:
@@ -88,7 +88,6 @@ class SessionMiddleware(asgi.SessionMiddleware):
 def _use_secret(secret: str, options: OptionKeywords) -> None:
     """Starlette signs with whatever it is given. An id needs no signature, so a weak secret is
     left out rather than trusted."""
-
 
     if is_weak(secret):
         log.warning(

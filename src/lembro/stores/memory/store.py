@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from ... import size
 from ...events import Event, Events
@@ -37,7 +37,7 @@ class MemoryStore:
     Raises ConfigError for what cannot work. All methods may be called from any thread.
     """
 
-    blocking: ClassVar[bool] = False
+    blocking: bool = False
 
     def __init__(
         self,

@@ -1,0 +1,233 @@
+"""What integrations call for each request: it runs the flows of the lifecycle against the store,
+and reports what happened."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeVar, Unpack
+
+from . import codec, midway
+from .cookie import SessionCookie
+from .drivers import arun, performer, run
+from .errors import ConfigError, LembroError, StoreError
+from .events import Event, Events, Listener
+from .headers import warn_of_plain_http
+from .ids import handle_for
+from .lifecycle import Call, Flow, Lifecycle
+from .logs import log
+from .options import OptionKeywords, SessionOptions, from_keywords
+from .session import Session
+from .state import Arrived, Phase, SetCookie
+from .stores.base import AsyncStore, Store
+
+T = TypeVar("T")
+
+_VERBS = ("get", "add", "set", "replace", "touch", "destroy")
+_LOG_LEVELS = {"rejected": 20, "dropped": 20, "conflict": 20, "error": 40}
+
+
+class Runner:
+    """Options, store and events together; :class:`~lembro.SessionManager` is built on it."""
+
+    def __init__(
+        self,
+        store: Store | AsyncStore,
+        options: SessionOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        _check_store(store)
+        if options is not None and not isinstance(options, SessionOptions):
+            raise ConfigError(f"options={options!r}: write SessionOptions(...), or keywords")
+        self.store = store
+        self.options = from_keywords(keywords, options)
+        secret = self.options.secret
+        self.cookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
+        self.in_process = getattr(store, "blocking", True) is False
+        self._store_is_async = not hasattr(store, "blocking")
+        self._perform = performer(store)
+        standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
+        self.core = Lifecycle(self.options, standing_of=standing_of)
+        events = getattr(store, "events", None)
+        self.events = events if isinstance(events, Events) else Events()
+        self._current: bytes | None = None
+
+    def on(self, name: str, listener: Listener | None = None) -> Any:
+        """Call ``listener(event)`` at every event of this name; also a decorator. The events:
+        created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
+        error."""
+        return self.events.on(name) if listener is None else self.events.on(name, listener)
+
+    def once(self, name: str, listener: Listener | None = None) -> Any:
+        """As ``on``, for the next event only."""
+        return self.events.once(name) if listener is None else self.events.once(name, listener)
+
+    def off(self, name: str, listener: Listener) -> None:
+        """Take a listener back."""
+        self.events.off(name, listener)
+
+    # -- for integrations --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Call what the store wants called before the first request (its ``open``)."""
+        if hasattr(self.store, "open"):
+            self._run(self._verb("open"))
+
+    async def astart(self) -> None:
+        """As ``start``."""
+        if hasattr(self.store, "open"):
+            await self._arun(self._verb("open"))
+
+    def stop(self) -> None:
+        """Call what the store wants called after the last request (its ``close``)."""
+        if hasattr(self.store, "close"):
+            self._run(self._verb("close"))
+
+    async def astop(self) -> None:
+        """As ``stop``."""
+        if hasattr(self.store, "close"):
+            await self._arun(self._verb("close"))
+
+    def look(self, session: Session) -> None:
+        """Serve a look at a session that is not loaded, or whose response has begun."""
+        if session._arrived is Arrived.UNREAD:
+            if session._failure is not None:
+                raise session._failure
+            self._check_sync(session, "its path is excluded, so `await session.areload()` first")
+            self._run(self.core.load(session), session)
+            session._ready = session._phase is not Phase.COMMITTED
+        elif self.in_process:
+            self._run(midway.look_again(self.core, session), session)
+
+    async def aload_for(self, session: Session) -> None:
+        """Load before the handler is called, as networked stores need. If the store fails, it is
+        the first look at the session that raises."""
+        try:
+            await self._arun(self.core.load(session), session)
+        except StoreError as error:
+            session._arrived, session._failure = Arrived.UNREAD, error
+
+    def commit(self, session: Session, *, failed: bool = False) -> None:
+        """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
+        try:
+            self._run(self.core.commit(session, failed=failed), session)
+        finally:
+            session._phase, session._ready = Phase.COMMITTED, False
+
+    async def acommit(self, session: Session, *, failed: bool = False) -> None:
+        """As ``commit``."""
+        try:
+            await self._arun(self.core.commit(session, failed=failed), session)
+        finally:
+            session._phase, session._ready = Phase.COMMITTED, False
+
+    def set_cookie(self, session: Session, client: str | None) -> bytes | None:
+        """The Set-Cookie header that the response needs, if it needs one. ``client``: the address
+        that the request came from."""
+        action = session._cookie
+        if action is None:
+            return None
+        if not session._https and self.options.cookie.secure == "auto":
+            warn_of_plain_http(client)
+        if isinstance(action, SetCookie):
+            return self.cookie.render(
+                action.session_id, action.standing, https=session._https, max_age=action.max_age
+            )
+        return self.cookie.render_cleared(https=session._https)
+
+    def finish(self, session: Session) -> None:
+        """The response has ended: a change that came too late is said, in the log and as an
+        event."""
+        if session._arrived is Arrived.UNREAD or session._key is None:
+            return
+        try:
+            session._flush_views()
+            if codec.unchanged(session._payload, session._meta, session._data):
+                return
+        except LembroError:
+            pass
+        handle = handle_for(session._key)
+        log.error(
+            "session %s was changed after the response had begun; the change is lost: "
+            "write inside `async with session.edit():`",
+            handle,
+        )
+        self._emit([Event("dropped", handle, session._current_user(), "changed too late")])
+
+    def run_for(self, session: Session, name: str, *args: Any) -> Any:
+        """Run a flow of ``midway`` for a session."""
+        self._check_sync(session, f"`await session.a{name}()`")
+        return self._run(getattr(midway, name)(self.core, session, *args), session)
+
+    async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
+        """As ``run_for``."""
+        return await self._arun(getattr(midway, name)(self.core, session, *args), session)
+
+    def require(self, capability: str) -> str:
+        """``capability``, if the store has it; else ConfigError."""
+        if not hasattr(self.store, capability):
+            raise ConfigError(f"{type(self.store).__name__} has no {capability}()")
+        return capability
+
+    # -- within ------------------------------------------------------------------------------------
+
+    def _verb(self, verb: str, *args: Any) -> Flow[Any]:
+        self.require(verb)
+        result = yield Call(verb, args)
+        return result
+
+    def _run(self, flow: Flow[T], session: Session | None = None) -> T:
+        if self._store_is_async:
+            raise LembroError(
+                f"{type(self.store).__name__} is asynchronous: await the method whose name begins "
+                f"with 'a', for example aget() for get()"
+            )
+        try:
+            return run(flow, self.store)
+        finally:
+            self._report(session)
+
+    async def _arun(self, flow: Flow[T], session: Session | None = None) -> T:
+        try:
+            if self.in_process:
+                return run(flow, self.store)
+            return await arun(flow, self._perform)
+        finally:
+            self._report(session)
+
+    def _report(self, session: Session | None) -> None:
+        if session is not None and session._arrived is not Arrived.UNREAD and session._events:
+            events, session._events = session._events, []
+            self._emit(events)
+
+    def _emit(self, events: list[Event]) -> None:
+        for event in events:
+            log.log(
+                _LOG_LEVELS.get(event.name, 10),
+                "%s: session %s%s",
+                event.name,
+                event.handle or "-",
+                f": {event.reason}" if event.reason else "",
+            )
+            self.events.emit(event)
+
+    def _check_sync(self, session: Session, instead: str) -> None:
+        if session._async and not self.in_process:
+            raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+
+
+def _check_store(store: Any) -> None:
+    missing = [verb for verb in _VERBS if not callable(getattr(store, verb, None))]
+    if isinstance(store, type) or missing:
+        raise ConfigError(
+            f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
+            + (
+                f" (it lacks {', '.join(missing)})"
+                if missing and not isinstance(store, type)
+                else ""
+            )
+        )
+    asynchronous = [inspect.iscoroutinefunction(getattr(store, verb)) for verb in _VERBS]
+    if hasattr(store, "blocking") and any(asynchronous):
+        raise ConfigError(f"{type(store).__name__} has async verbs and `blocking`: leave that out")
+    if not hasattr(store, "blocking") and not all(asynchronous):
+        raise ConfigError(f"{type(store).__name__} has plain verbs: say `blocking`, True or False")
