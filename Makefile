@@ -12,6 +12,9 @@ CODE := $(wildcard src tests examples bench tools)
 
 export PYTHON
 
+# One .venv, one pip at a time.
+.NOTPARALLEL:
+
 # A .venv that can't serve any more is made anew: its Python is gone or another one is asked for, or
 # the clone was moved.
 ifneq ($(shell sh tools/venv.sh state),ok)
@@ -38,7 +41,7 @@ check: .venv/.lint ## format, lint and types, all strict
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m mypy $(CODE)
 	$(PY) -m pyright --pythonpath $(PY)
-	$(PY) -m pyright --pythonpath $(PY) --verifytypes lembro --ignoreexternal
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pyright --verifytypes lembro --ignoreexternal
 
 .PHONY: fmt
 fmt: .venv/.lint ## put the code into shape
