@@ -151,9 +151,9 @@ def check_nav(root: Path, pages: set[str]) -> None:
         raise DocsError("\n".join(sorted(problems)))
 
 
-def prepare(root: Path = ROOT) -> Path:
-    """Fill ``build/docs`` and return it."""
-    docs, out = root / "docs", root / "build" / "docs"
+def prepare(root: Path, out: Path) -> None:
+    """Fill the folder ``out`` with the pages of the project at ``root``."""
+    docs = root / "docs"
     texts = {
         path.relative_to(docs).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(docs.rglob("*.md"))
@@ -177,11 +177,10 @@ def prepare(root: Path = ROOT) -> Path:
             return move_links((root / match[2]).read_text("utf-8"), match[2], page, homes)
 
         (out / page).write_text(_DIRECTIVE.sub(filled, text), encoding="utf-8")
-    return out
 
 
 if __name__ == "__main__":
     try:
-        prepare()
+        prepare(ROOT, ROOT / "build" / "docs")
     except DocsError as error:
         sys.exit(f"docs: {error}")
