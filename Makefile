@@ -1,0 +1,94 @@
+# Everything a fresh clone needs, with nothing but Python 3.11+, git and make. Each target sets up
+# .venv by itself, once; each part of it is installed when first asked for.
+
+PYTHON ?=
+PORT ?= 8000
+ARGS ?=
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet
+EXTRAS := starlette,fastapi,demo
+CODE := $(wildcard src tests examples bench tools)
+
+export PYTHON
+
+# One .venv, one pip at a time.
+.NOTPARALLEL:
+
+# A .venv that can't serve any more is made anew: its Python is gone or another one is asked for, or
+# the clone was moved.
+ifneq ($(shell sh tools/venv.sh state),ok)
+.PHONY: .venv/.made
+endif
+
+.PHONY: help
+help: ## what there is (this)
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: .venv/.demo ## the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
+	@$(PY) -m lembro demo --port $(PORT)
+
+.PHONY: test
+test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
+	@sh tools/chromium.sh ensure
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/.lint ## format, lint and types, all strict
+	$(PY) -m ruff format --check $(CODE)
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m mypy $(CODE)
+	$(PY) -m pyright --pythonpath $(PY)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pyright --verifytypes lembro --ignoreexternal
+
+.PHONY: fmt
+fmt: .venv/.lint ## put the code into shape
+	$(PY) -m ruff format $(CODE)
+	$(PY) -m ruff check --fix $(CODE)
+
+.PHONY: bench
+bench: .venv/.bench ## the measurements behind the claims (ARGS= goes to the bench)
+	@$(PY) -m bench $(ARGS)
+
+.PHONY: docs
+docs: .venv/.docs ## the documentation, into site/; a warning is an error
+	@$(PY) tools/docs.py
+	@$(PY) -m zensical build --strict --clean
+
+.PHONY: clean
+clean: ## remove .venv and whatever was built
+	rm -rf .venv build dist site htmlcov .coverage .cache .artifacts \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The parts of .venv. Each stamp is younger than pyproject.toml, or the part is brought up to date.
+
+.venv/.made:
+	@sh tools/venv.sh make
+
+.venv/.demo: .venv/.made pyproject.toml
+	@echo "lembro: installing what the demo needs"
+	@$(PIP) -e '.[demo]'
+	@touch $@
+
+.venv/.test: .venv/.made pyproject.toml
+	@echo "lembro: installing what the tests need"
+	@$(PIP) -e '.[$(EXTRAS)]' --group test
+	@touch $@ .venv/.demo
+
+.venv/.lint: .venv/.test
+	@echo "lembro: installing what the checks need"
+	@$(PIP) --group lint --group bench
+	@touch $@
+
+.venv/.bench: .venv/.made pyproject.toml
+	@echo "lembro: installing what the bench needs"
+	@$(PIP) -e '.[$(EXTRAS)]' --group bench
+	@touch $@
+
+.venv/.docs: .venv/.made pyproject.toml
+	@echo "lembro: installing what the docs need"
+	@$(PIP) --group docs
+	@touch $@

@@ -1,0 +1,79 @@
+#!/bin/sh
+# The browser that tests/browser drives.
+#
+#   sh tools/chromium.sh find      print the path of a Chromium that runs, or fail
+#   sh tools/chromium.sh ensure    the same, installing Debian's package where that can be done
+#
+# LEMBRO_CHROMIUM names the one to use; LEMBRO_CHROMIUM=none leaves the browser tests out.
+# Without a browser `ensure` says so and succeeds (the tests are skipped), unless CI=true.
+set -u
+
+runs() { "$1" --version </dev/null >/dev/null 2>&1; } # Ubuntu has a stub that only names its snap
+
+find_chromium() {
+    if [ -n "${LEMBRO_CHROMIUM:-}" ]; then
+        path=$(command -v "$LEMBRO_CHROMIUM") && runs "$path" && printf '%s\n' "$path"
+        return
+    fi
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        if path=$(command -v "$name") && runs "$path"; then
+            printf '%s\n' "$path"
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_chromium() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    if [ "$(id -u)" -eq 0 ]; then
+        sudo=
+    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+        sudo='sudo -n'
+    else
+        return 1
+    fi
+    echo "lembro: no browser here: installing the package chromium by apt-get (LEMBRO_CHROMIUM=none: don't)"
+    log=$(mktemp)
+    # shellcheck disable=SC2086
+    if $sudo env DEBIAN_FRONTEND=noninteractive sh -c \
+        'apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium' \
+        </dev/null >"$log" 2>&1; then
+        rm -f "$log"
+    else
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+}
+
+missing() { # what to say without a browser
+    if [ "${LEMBRO_CHROMIUM:-none}" != none ]; then
+        echo "lembro: LEMBRO_CHROMIUM=$LEMBRO_CHROMIUM is not a browser that runs" >&2
+        exit 1
+    fi
+    case ${CI:-} in
+    true | True | TRUE | 1)
+        echo "lembro: no Chromium, and in CI nothing is skipped" >&2
+        exit 1
+        ;;
+    *) echo "lembro: no Chromium: the browser tests are skipped (install one, or set LEMBRO_CHROMIUM)" ;;
+    esac
+}
+
+case ${1:-} in
+find) find_chromium ;;
+ensure)
+    if find_chromium >/dev/null; then
+        :
+    elif [ -z "${LEMBRO_CHROMIUM:-}" ] && install_chromium && find_chromium >/dev/null; then
+        :
+    else
+        missing
+    fi
+    ;;
+*)
+    echo "usage: sh tools/chromium.sh find|ensure" >&2
+    exit 2
+    ;;
+esac
