@@ -116,13 +116,6 @@ class Lifecycle:
                 session._arrived = Arrived.DEAD_END
         session._ready = True
 
-    def load_record(self, session: Session, key: bytes) -> Flow[None]:
-        """As ``load``, for a session that is known by its key."""
-        session._begin()
-        session._arrived_key = key
-        yield from self._load_key(session, key)
-        session._ready = True
-
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
         if found is None:
@@ -170,7 +163,8 @@ class Lifecycle:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
         to become of the cookie. ``failed``: the handler did not succeed.
 
-        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then nothing is changed.
+        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then the changes are not
+        stored, and what was stored is as it was.
         """
         if session._arrived is Arrived.UNREAD:
             return
@@ -295,7 +289,7 @@ class Lifecycle:
                 session._arrived = Arrived.FOLLOWED
                 if how is How.ROTATE:  # it was just rotated
                     how = How.SET
-            elif held.payload == session._payload:
+            elif how is How.LOGIN and held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
@@ -305,9 +299,7 @@ class Lifecycle:
         payload = codec.encode(session._meta, session._data)
         if payload == session._payload:  # a merge left nothing of ours
             return STORED
-        emptied = not session._data and session._current_user() is None
-        idle = self.grace if emptied else self.idle
-        keywords = {"expected": session._payload, "idle": idle}
+        keywords = {"expected": session._payload, "idle": self._idle_of(session)}
         held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
         if held is None or held.payload != payload or held.successor is not None:
             return held
@@ -327,7 +319,7 @@ class Lifecycle:
         login = how is How.LOGIN
         keywords = {
             "expected": session._payload,
-            "idle": self.idle,
+            "idle": self._idle_of(session),
             "life": self.life if login else None,
             "grace": self.grace,
             "per_user": self.per_user if login else None,
@@ -372,11 +364,19 @@ class Lifecycle:
     def _touch(self, session: Session) -> Flow[None]:
         found = session._found
         assert found is not None
-        emptied = not session._data and found.user is None
-        if session._touch or (self._is_due(found) and not emptied):
-            touched = yield Call("touch", (session._key,), {"idle": self.idle})
+        if session._touch or (self._is_due(found) and not self._is_empty(session)):
+            idle = self._idle_of(session)
+            touched = yield Call("touch", (session._key,), {"idle": idle})
             if touched:
                 self._renew_cookie(session, found)
+
+    @staticmethod
+    def _is_empty(session: Session) -> bool:
+        return not session._data and session._current_user() is None
+
+    def _idle_of(self, session: Session) -> float:
+        """An emptied session stays for the grace, so that a writer in flight merges into it."""
+        return self.grace if self._is_empty(session) else self.idle
 
     def _is_due(self, found: Found) -> bool:
         """Whether a tenth of the idle time has passed, and a touch would bring something."""

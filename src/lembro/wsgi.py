@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KEY = "lembro.session"
 
+_NAMES = {b"vary": "Vary", b"set-cookie": "Set-Cookie", b"cache-control": "Cache-Control"}
+
 
 class SessionMiddleware:
     """``SessionMiddleware(app, sessions)``, or ``SessionMiddleware(app, store=MemoryStore("64M"),
@@ -205,4 +207,7 @@ def _close(body: Any) -> None:
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    return [
+        (_NAMES.get(name) or name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+    ]
