@@ -109,7 +109,11 @@ class Lifecycle:
         if presented.id is not None:
             key = key_for(presented.id)
             session._arrived_key = key
-            yield from self._load_key(session, key)
+            try:
+                yield from self._load_key(session, key)
+            except StoreError:  # the next look tries again, instead of finding nothing
+                session._arrived = Arrived.UNREAD
+                raise
         elif presented.problem:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:

@@ -104,7 +104,7 @@ class Runner:
         try:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
-            session._arrived, session._failure = Arrived.UNREAD, error
+            session._failure = error
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
