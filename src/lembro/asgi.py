@@ -43,8 +43,8 @@ class SessionMiddleware:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: ASGIApp = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

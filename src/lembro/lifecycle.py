@@ -91,11 +91,11 @@ class Lifecycle:
         *,
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.idle = seconds("idle_timeout", options.idle_timeout)
+        self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
-        self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
-        self.grace = seconds("rotation_grace", options.rotation_grace)
-        self.renews_cookie = options.cookie.max_age is not None
+        self.life: float = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        self.grace: float = seconds("rotation_grace", options.rotation_grace)
+        self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self._standing_of = standing_of

@@ -38,17 +38,17 @@ class Runner:
         _check_store(store)
         if options is not None and not isinstance(options, SessionOptions):
             raise ConfigError(f"options={options!r}: write SessionOptions(...), or keywords")
-        self.store = store
-        self.options = from_keywords(keywords, options)
+        self.store: Store | AsyncStore = store
+        self.options: SessionOptions = from_keywords(keywords, options)
         secret = self.options.secret
-        self.cookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
-        self.in_process = getattr(store, "blocking", True) is False
+        self.cookie: SessionCookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
+        self.in_process: bool = getattr(store, "blocking", True) is False
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
         standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
-        self.core = Lifecycle(self.options, standing_of=standing_of)
+        self.core: Lifecycle = Lifecycle(self.options, standing_of=standing_of)
         events = getattr(store, "events", None)
-        self.events = events if isinstance(events, Events) else Events()
+        self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
 
     def on(self, name: str, listener: Listener | None = None) -> Any:
