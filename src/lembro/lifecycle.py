@@ -93,7 +93,9 @@ class Lifecycle:
     ) -> None:
         self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
-        self.life: float = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        self.life: float = (
+            float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        )
         self.grace: float = seconds("rotation_grace", options.rotation_grace)
         self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user

@@ -41,7 +41,9 @@ class Runner:
         self.store: Store | AsyncStore = store
         self.options: SessionOptions = from_keywords(keywords, options)
         secret = self.options.secret
-        self.cookie: SessionCookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
+        self.cookie: SessionCookie = SessionCookie(
+            self.options.cookie, tuple(secret) if secret else ()
+        )
         self.in_process: bool = getattr(store, "blocking", True) is False
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
