@@ -69,9 +69,10 @@ class Tags:
             self._prev[after] = before
         self._next[slot] = OUT
         self.count -= 1
-        if len(self._heads) > max(_FEWEST, 4 * self.count):
-            return self._merge()
-        return 0
+        change = 0
+        while len(self._heads) > max(_FEWEST, 4 * self.count):  # four times at most
+            change += self._merge()
+        return change
 
     def rename(self, old: int, new: int) -> None:
         """Let slot ``new`` take the place of ``old``."""
