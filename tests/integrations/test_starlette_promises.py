@@ -504,3 +504,19 @@ def test_more_than_a_cookie_holds() -> None:
     client = client_of()
     client.post("/update", json={"text": "x" * 50_000})
     assert len(client.get("/view").json()["text"]) == 50_000
+
+
+def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lembro.headers._said", set())  # what is said once, is said here
+    app = Starlette(
+        routes=[*ROUTES, Mount("/inner", app_with())], middleware=[Middleware(SessionMiddleware)]
+    )
+    client = TestClient(app)
+    client.get("/view")
+    assert not caplog.messages
+    client.get("/inner/view")
+    client.get("/inner/view")
+    [warning] = caplog.messages
+    assert "the cookie 'lembro'" in warning
