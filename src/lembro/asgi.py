@@ -52,11 +52,10 @@ class SessionMiddleware:
             await self._lifespan(scope, receive, send)
             return
         sessions = self.sessions
-        outer = scope.get("session")
-        if isinstance(outer, Session) and outer._manager is sessions:  # mounted within itself
+        https = scope.get("scheme") in _SECURE
+        if "session" in scope and sessions.is_within_itself(scope["session"], https=https):
             await self.app(scope, receive, send)
             return
-        https = scope.get("scheme") in _SECURE
         session = Session(sessions, self._read, scope, https=https, asynchronous=True)
         scope["session"] = session
         if not sessions.in_process and not scope["path"].startswith(self._exclude):

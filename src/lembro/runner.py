@@ -11,7 +11,7 @@ from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
 from .events import Event, Events, Listener
-from .headers import warn_of_plain_http
+from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
 from .logs import log
@@ -88,6 +88,18 @@ class Runner:
         """As ``stop``."""
         if hasattr(self.store, "close"):
             await self._arun(self._verb("close"))
+
+    def is_within_itself(self, outer: object, *, https: bool) -> bool:
+        """Whether ``outer``, the session that a request has already, is this manager's, because
+        one middleware is mounted within another. Two managers with one cookie are said, once."""
+        if not isinstance(outer, Session):
+            return False
+        if outer._manager is self:
+            return True
+        name = self.options.cookie.name_over(https=https)
+        if name == outer._manager.options.cookie.name_over(https=https):
+            warn_of_shared_cookie(name)
+        return False
 
     def look(self, session: Session) -> None:
         """Serve a look at a session that is not loaded, or whose response has begun."""

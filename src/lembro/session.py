@@ -148,6 +148,13 @@ class Session(MutableMapping[str, Any]):
         new id, so that "clear, then set user_id" is no session fixation."""
         self.destroy()
 
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last key, as of a dict (a MutableMapping by itself removes the first)."""
+        self._write()
+        item = self._data.popitem()
+        self._assigned = True
+        return item
+
     def copy(self) -> dict[str, Any]:
         """The data as a plain dict; a shallow copy."""
         return dict(self)

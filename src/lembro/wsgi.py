@@ -44,10 +44,9 @@ class SessionMiddleware:
         self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        outer = environ.get(KEY)
-        if isinstance(outer, Session) and outer._manager is self.sessions:
-            return self.app(environ, start_response)
         https = environ["wsgi.url_scheme"] == "https"
+        if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
+            return self.app(environ, start_response)
         session = Session(self.sessions, self._read, environ, https=https)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
