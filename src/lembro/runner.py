@@ -105,6 +105,8 @@ class Runner:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
             session._arrived, session._failure = Arrived.UNREAD, error
+        else:
+            session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
@@ -160,6 +162,7 @@ class Runner:
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
+        session._ahead = False
         return await self._arun(getattr(midway, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:
