@@ -119,6 +119,8 @@ class Runner:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
             session._failure = error
+        else:
+            session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
@@ -170,10 +172,13 @@ class Runner:
     def run_for(self, session: Session, name: str, *args: Any) -> Any:
         """Run a flow of ``midway`` for a session."""
         self._check_sync(session, f"`await session.a{name}()`")
+        if session._ahead:
+            session._look()
         return self._run(getattr(midway, name)(self.core, session, *args), session)
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
+        session._ahead = False
         return await self._arun(getattr(midway, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:
