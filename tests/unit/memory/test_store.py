@@ -20,7 +20,6 @@ from lembro.stores.memory import MemoryStore, records
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
 
-
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
 
 
