@@ -40,8 +40,8 @@ _CAPACITY: Final = {_dict_size(bits): (2 << bits) // 3 for bits in range(3, 40)}
 
 def dict_bound(entries: int) -> int:
     """No dict takes more bytes than this when an insertion makes it resize to hold ``entries``:
-    its new table is the least power of two that is at least three times as many."""
-    return 64 + _dict_size(max(3, (3 * entries).bit_length()))
+    its new table is the least power of two that is at least three times as many, and 16."""
+    return 64 + _dict_size((3 * entries | 8).bit_length())
 
 
 def insertions_left(shard: dict[int, bytes]) -> int:
