@@ -17,12 +17,12 @@ from .blob import KEY, allocated, fields
 PREFIX_BITS: Final = 60
 ENTRY: Final = 32  # bytes of the int that is the dict's key
 _OVERFLOW_ENTRY: Final = allocated(KEY)
-_word = Struct(">Q").unpack_from
+word = Struct(">Q").unpack_from
 
 
 def prefix_of(key: bytes) -> int:
     """The first 60 bits of a key."""
-    prefix: int = _word(key)[0] >> 4
+    prefix: int = word(key)[0] >> 4
     return prefix
 
 
@@ -65,7 +65,7 @@ class Index:
         """The blob of a key."""
         if len(key) != KEY:
             return None
-        prefix: int = _word(key)[0] >> 4
+        prefix: int = word(key)[0] >> 4
         blob = self.shards[prefix >> self.shift].get(prefix)
         if blob is not None and blob.startswith(key):
             return blob

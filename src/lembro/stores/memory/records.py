@@ -63,6 +63,7 @@ class Records:
         self.queues.register(self.slots)
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel = Wheel(self.slots, buckets, interval / 2, now)
+        self.deadline = self.wheel.deadline
         self.used_at = self.slots.column("d")
         self.prefix = self.slots.column("Q")
         self.tags = Tags(self.slots)
@@ -80,7 +81,7 @@ class Records:
         if blob is None:
             return None
         slot = fields(blob, KEY)[0]
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
             return None
         return blob
@@ -260,7 +261,7 @@ class Records:
     def _let_go(self, slot: int, now: float) -> None:
         """Evict a record."""
         blob = self.blob(slot)
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
         else:
             if not fields(blob, KEY)[5] & REPLACED:
