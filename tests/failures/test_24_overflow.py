@@ -62,7 +62,7 @@ COUNTS: dict[str, Callable[[Any], object]] = {
     "reduce_to": lambda value: MemoryStore(reduce_to=value if value != 1.5 else -0.0),
 }
 SIZES: dict[str, Callable[[Any], object]] = {
-    "max_size": lambda value: MemoryStore(value),
+    "max_size": MemoryStore,
     "max_session_size": lambda value: MemoryStore("1M", max_session_size=value),
 }
 
