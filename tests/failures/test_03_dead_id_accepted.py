@@ -1,5 +1,5 @@
-"""3. Dead id accepted (CVE-2018-1000519): after a logout the old cookie starts something new,
-under a new id."""
+"""3. Dead id accepted (CVE-2018-1000519): after a logout the old cookie starts something new, under
+a new id."""
 
 from __future__ import annotations
 

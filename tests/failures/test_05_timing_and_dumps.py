@@ -1,5 +1,5 @@
-"""5. Timing of look-ups, ids in dumps (CVE-2019-16782): no store holds an id, only its hash; so
-who steals a store has no session, and a hash sent as cookie is unknown."""
+"""5. Timing of look-ups, ids in dumps (CVE-2019-16782): no store holds an id, only its hash; so who
+steals a store has no session, and a hash sent as cookie is unknown."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""12. Prefix smuggling (CVE-2023-23934): what a browser sends under another name is not the
-cookie, whatever a lenient parser would make of it."""
+"""12. Prefix smuggling (CVE-2023-23934): what a browser sends under another name is not the cookie,
+whatever a lenient parser would make of it."""
 
 from __future__ import annotations
 

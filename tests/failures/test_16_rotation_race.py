@@ -1,7 +1,7 @@
 """16. Rotation race (express-session #923): 50 parallel requests of a logged-in session while its
-id is rotated, and while all of them rotate it: one successor, nobody is wrongly anonymous
-within the grace, the old id is dead after it. At a login from an anonymous session the old id
-leads nowhere, and no parallel response touches the new cookie."""
+id is rotated, and while all of them rotate it: one successor, nobody is wrongly anonymous within
+the grace, the old id is dead after it. At a login from an anonymous session the old id leads
+nowhere, and no parallel response touches the new cookie."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""18. A session that cannot be revoked (CVE-2024-31999): after a logout, or an operator's hand,
-the cookie is worth nothing."""
+"""18. A session that cannot be revoked (CVE-2024-31999): after a logout, or an operator's hand, the
+cookie is worth nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""25. A flood of bogus ids (CVE-2015-5143): a million ids that were never issued, all of them
-read: not one record."""
+"""25. A flood of bogus ids (CVE-2015-5143): a million ids that were never issued, all of them read:
+not one record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""29. The purge never runs: sessions expire, and nobody comes. They are gone within two intervals."""
+"""29. The purge never runs: sessions expire, and nobody comes. They are gone within two
+intervals."""
 
 from __future__ import annotations
 
