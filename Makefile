@@ -35,6 +35,10 @@ test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 	@sh tools/chromium.sh ensure
 	@$(PY) -m pytest $(ARGS)
 
+.PHONY: schedules
+schedules: .venv/.test ## every overlap of three requests (the suite runs those of two)
+	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
+
 .PHONY: check
 check: .venv/.lint ## format, lint and types, all strict
 	$(PY) -m ruff format --check $(CODE)

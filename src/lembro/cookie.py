@@ -68,8 +68,8 @@ class SessionCookie:
     """Reads and renders the session cookie. ``secrets``: the first signs, all verify."""
 
     def __init__(self, options: CookieOptions, signing: tuple[str, ...] = ()) -> None:
-        self.options = options
-        self.signed = bool(signing)
+        self.options: CookieOptions = options
+        self.signed: bool = bool(signing)
         given = [secret.encode() for secret in signing] or [secrets.token_bytes(32)]
         self._keys = [
             blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given

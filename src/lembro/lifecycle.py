@@ -91,11 +91,13 @@ class Lifecycle:
         *,
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.idle = seconds("idle_timeout", options.idle_timeout)
+        self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
-        self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
-        self.grace = seconds("rotation_grace", options.rotation_grace)
-        self.renews_cookie = options.cookie.max_age is not None
+        self.life: float = (
+            float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        )
+        self.grace: float = seconds("rotation_grace", options.rotation_grace)
+        self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self._standing_of = standing_of
@@ -127,26 +129,28 @@ class Lifecycle:
         session._arrived = Arrived.LIVE
         if found.successor is not None:
             followed = yield from self.follow(found)
-            if followed is None:
+            if isinstance(followed, Lost):
                 session._arrived = Arrived.DEAD_END
                 return
             session._arrived = Arrived.FOLLOWED
             key, found = followed
         self.take(session, key, found)
 
-    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | None]:
+    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
         """Where a replaced id leads: to a record of the same user, or nowhere."""
         for _ in range(HOPS):
             key = pointer.successor
             if key is None or pointer.user is None:
-                return None
+                return Lost.DEAD_END
             found: Found | None = yield Call("get", (key,))
-            if found is None or found.user != pointer.user:
-                return None
+            if found is None:  # it was this user's, and has been ended
+                return Lost.GONE
+            if found.user != pointer.user:
+                return Lost.DEAD_END
             if found.successor is None:
                 return key, found
             pointer = found
-        return None
+        return Lost.DEAD_END
 
     def take(self, session: Session, key: bytes, found: Found) -> None:
         """Make ``found`` what this session was loaded from; one that can't be read is no record."""
@@ -287,8 +291,8 @@ class Lifecycle:
                 return Lost.GONE
             if held.successor is not None:
                 followed = yield from self.follow(held)
-                if followed is None:
-                    return Lost.DEAD_END
+                if isinstance(followed, Lost):
+                    return followed
                 session._key, held = followed
                 session._arrived = Arrived.FOLLOWED
                 if how is How.ROTATE:  # it was just rotated

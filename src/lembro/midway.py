@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from . import codec
 from .errors import SessionCommitted, SessionGone, StoreError
-from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle
+from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, Lost
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
@@ -46,8 +46,8 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     found: Found | None = yield Call("get", (session._key,))
     if found is not None and found.successor is None:
         return session._key, found
-    followed = None if found is None else (yield from core.follow(found))
-    if followed is None:
+    followed = Lost.GONE if found is None else (yield from core.follow(found))
+    if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone("this session has ended: it was logged out, or it has expired")
     return followed

@@ -39,17 +39,19 @@ class Runner:
         _check_store(store)
         if options is not None and not isinstance(options, SessionOptions):
             raise ConfigError(f"options={options!r}: write SessionOptions(...), or keywords")
-        self.store = store
-        self.options = from_keywords(keywords, options)
+        self.store: Store | AsyncStore = store
+        self.options: SessionOptions = from_keywords(keywords, options)
         secret = self.options.secret
-        self.cookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
-        self.in_process = getattr(store, "blocking", True) is False
+        self.cookie: SessionCookie = SessionCookie(
+            self.options.cookie, tuple(secret) if secret else ()
+        )
+        self.in_process: bool = getattr(store, "blocking", True) is False
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
         standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
-        self.core = Lifecycle(self.options, standing_of=standing_of)
+        self.core: Lifecycle = Lifecycle(self.options, standing_of=standing_of)
         events = getattr(store, "events", None)
-        self.events = events if isinstance(events, Events) else Events()
+        self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
 
     @overload
@@ -126,6 +128,8 @@ class Runner:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
             session._failure = error
+        else:
+            session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
@@ -177,10 +181,13 @@ class Runner:
     def run_for(self, session: Session, name: str, *args: Any) -> Any:
         """Run a flow of ``midway`` for a session."""
         self._check_sync(session, f"`await session.a{name}()`")
+        if session._ahead:
+            session._look()
         return self._run(getattr(midway, name)(self.core, session, *args), session)
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
+        session._ahead = False
         return await self._arun(getattr(midway, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:

@@ -39,8 +39,8 @@ class SessionMiddleware:
         store: Store | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: WSGIApplication = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

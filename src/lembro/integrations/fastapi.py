@@ -16,10 +16,10 @@ from .starlette import SessionMiddleware, get_session
 try:
     from fastapi import Depends, HTTPException
     from pydantic import TypeAdapter
-except ImportError as error:  # pragma: no cover
+except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["SessionData", "SessionDep", "SessionMiddleware", "get_session"]
 

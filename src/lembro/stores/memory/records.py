@@ -217,10 +217,6 @@ class Records:
                 return
             self._let_go(slot, now)
 
-    def _shrink_shard(self, number: int) -> None:
-        if self.index.is_sparse(number) and self.used + self.index.rebuilt(number) < self.max_size:
-            self.used += self.index.shrink(number)
-
     def _tell(self, name: str, blob: bytes, reason: str = "") -> None:
         if self._heard(name):
             user = b.user_of(blob)
@@ -262,29 +258,34 @@ class Records:
                 self.evicted += 1
                 self._tell("evicted", blob, "memory")
             self._drop(slot, blob)
-        self._shrink_shard(prefix_of(blob) >> self.index.shift)
+        self.shrink_shard(prefix_of(blob) >> self.index.shift)
 
-    def compact(self, budget: int) -> None:
-        """Halve a table of which three quarters are unused, by looking at so many slots."""
+    def compact(self, budget: int) -> bool:
+        """Halve a table of which three quarters are unused, by looking at so many slots. Whether
+        there is more to do."""
         slots = self.slots
         if slots.edge == slots.capacity and (
             slots.capacity <= FEWEST_SLOTS or self.records * 4 > slots.capacity
         ):
-            return
+            return False
         goal = slots.capacity >> 1
         for _ in range(budget):
             if slots.edge <= goal:
                 self.used += slots.truncate(goal)
-                return
+                break
             slot = slots.edge - 1
             if slot < slots.fresh and self.queues.level[slot] != FREE_LIST:
                 self._relocate(slot)
             slots.retire(slot)
+        return True
 
-    def shrink_shards(self) -> None:
-        """Give back what the index takes beyond its needs."""
-        for number in range(len(self.index.shards)):
-            self._shrink_shard(number)
+    def shrink_shard(self, number: int) -> bool:
+        """Give back what a shard of the index takes beyond its needs. False for NONE."""
+        if number == NONE:
+            return False
+        if self.index.is_sparse(number) and self.used + self.index.rebuilt(number) < self.max_size:
+            self.used += self.index.shrink(number)
+        return True
 
     def clear(self) -> list[dict[int, bytes]]:
         """Forget everything; the caller frees what is returned, outside of the lock."""

@@ -21,7 +21,7 @@ from .stats import Stats
 log = logging.getLogger("lembro")
 
 SLICE: Final = 0.001  # seconds that purging and reducing hold the lock at a time
-BATCH: Final = 32  # records between two looks at the time
+BATCH: Final = 8  # records between two looks at the time
 REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
 
 
@@ -297,30 +297,27 @@ class MemoryStore:
         return self._core.used > self._core.target and self._core.evict(now)
 
     def _purge(self, limit: int | None, rest: float) -> int:
+        """Purge in slices, with ``rest`` seconds between them, and let the tables shrink."""
         core = self._core
         with self._lock:
             core.wheel.gather(self._now())
-        total = 0
-        more = True
-        while more and (limit is None or total < limit):
-            with self._lock:
-                now = self._now()
-                end = time.perf_counter() + SLICE
-                looks = 0
-                while limit is None or total < limit:
-                    looked = core.look(now)
-                    if looked == NONE:
-                        more = False
-                        break
-                    total += looked
-                    looks += 1
-                    if not looks % BATCH and time.perf_counter() > end:
-                        break
-                core.compact(BATCH)
-            self._after_write()
+        total, left = 0, limit
+
+        def look(now: float) -> bool:
+            nonlocal total, left
+            if left == 0 or (looked := core.look(now)) == NONE:
+                return False
+            total += looked
+            left = None if left is None else left - looked
+            return True
+
+        while self._slice(look):
             time.sleep(rest)
-        with self._lock:
-            core.shrink_shards()
+        while self._slice(lambda _: core.compact(2)):
+            time.sleep(rest)
+        shards = iter(range(len(core.index.shards)))
+        while self._slice(lambda _: core.shrink_shard(next(shards, NONE))):
+            time.sleep(rest)
         return total
 
     def _purge_round(self) -> None:

@@ -69,9 +69,10 @@ class Tags:
             self._prev[after] = before
         self._next[slot] = OUT
         self.count -= 1
-        if len(self._heads) > max(_FEWEST, 4 * self.count):
-            return self._merge()
-        return 0
+        change = 0
+        while len(self._heads) > max(_FEWEST, 4 * self.count):  # four times at most
+            change += self._merge()
+        return change
 
     def rename(self, old: int, new: int) -> None:
         """Let slot ``new`` take the place of ``old``."""
@@ -94,7 +95,7 @@ class Tags:
         return (buckets + 2 * (buckets >> 4) + 16) * self._heads.itemsize
 
     def reset(self) -> None:
-        self._heads[:] = array("i", [END]) * _FEWEST
+        self._heads = array("i", [END]) * _FEWEST
         self._low = _FEWEST
         self.count = 0
         self.heads_size = getsizeof(self._heads)
@@ -131,6 +132,8 @@ class Tags:
         if len(self._heads) < self._low:
             self._low //= 2
         self._share(slot)
+        if self.heads_size > 8 * len(self._heads) + 256:  # an array gives nothing back by itself
+            self._heads = array("i", self._heads)
         return self._remeasure()
 
     def _share(self, slot: int) -> None:
