@@ -39,7 +39,7 @@ from .ids import handle_for, key_for, new_id
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, SetCookie
+from .state import CLEAR, Arrived, Phase, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class Lifecycle:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = True
+        session._ready = session._phase is not Phase.COMMITTED
 
     def load_record(self, session: Session, key: bytes) -> Flow[None]:
         """As ``load``, for a session that is known by its key."""
