@@ -16,6 +16,7 @@ from .blob import KEY, allocated, fields
 
 PREFIX_BITS: Final = 60
 ENTRY: Final = 32  # bytes of the int that is the dict's key
+SHARD: Final = 96  # bytes that are noted about each dict: three list items, two ints
 _OVERFLOW_ENTRY: Final = allocated(KEY)
 word = Struct(">Q").unpack_from
 
@@ -168,7 +169,8 @@ class Index:
     def size(self) -> int:
         """Bytes, recounted: the dicts and their keys (the blobs are not the index's)."""
         entries = sum(map(len, self.shards))
-        return sum(map(getsizeof, self.shards)) + ENTRY * entries + self._overflow_size()
+        dicts = sum(map(getsizeof, self.shards)) + SHARD * len(self.shards)
+        return dicts + ENTRY * entries + self._overflow_size()
 
     def _overflow_size(self) -> int:
         return getsizeof(self.overflow) + _OVERFLOW_ENTRY * len(self.overflow)

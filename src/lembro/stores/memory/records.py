@@ -102,8 +102,11 @@ class Records:
         """Enter a new record, for which there is room; its blob."""
         if not self.slots.has_free():
             self.used += self.slots.grow()
-        slot = self.slots.take()
         birth = self.standings.birth(record.standing, now)
+        slot = self.slots.next()
+        blob = b.pack(key, slot, born, death, birth, user, record.standing, None, record.payload)
+        size = allocated(len(blob))
+        self.slots.take()  # only now: what may raise, on a wrong type or no memory, is done
         self.tags.leave_out(slot)
         if user is not None:
             self.used += self.tags.add(slot, user_tag(user))
@@ -111,8 +114,6 @@ class Records:
             tag = self.standings.tag(record.standing)
             self._take_over(tag)
             self.used += self.tags.add(slot, tag)
-        blob = b.pack(key, slot, born, death, birth, user, record.standing, None, record.payload)
-        size = allocated(len(blob))
         self.used += size + self.index.put(key, blob)
         self.prefix[slot] = prefix_of(key)
         self.used_at[slot] = now
