@@ -214,6 +214,18 @@ def test_the_largest_session_always_fits(clock: FakeClock) -> None:
         recount(store._core)
 
 
+def test_room_is_made_a_few_sessions_at_a_time(clock: FakeClock) -> None:
+    """Also when all the tables grow at about the same time."""
+    store = MemoryStore("4M", clock=clock)
+    evicted = 0
+    for n in range(30_000):
+        add(store, n, size=10 if n > 15_000 else 100)
+        before, evicted = evicted, store.stats().evicted
+        assert evicted - before <= 64
+    assert evicted > 15_000
+    recount(store._core)
+
+
 def test_too_large_evicts_nobody(store: MemoryStore) -> None:
     fill(store, 0, 200)
     before = store.stats()

@@ -19,7 +19,7 @@ from .blob import HAS_USER, KEY, REPLACED, allocated, fields
 from .chains import NONE
 from .eviction import FREE_LIST, LOGGED_IN, Queues, level_for
 from .expiry import Wheel
-from .index import Index, prefix_of
+from .index import Index, prefix_of, shards_for
 from .slots import Slots
 from .standing import Standings
 from .tags import Tags
@@ -67,7 +67,7 @@ class Records:
         self.used_at = self.slots.column("d")
         self.prefix = self.slots.column("Q")
         self.tags = Tags(self.slots)
-        self.index = Index(1 << (min(64, max(1, max_size >> 14)).bit_length() - 1))
+        self.index = Index(shards_for(max_size))
         self.standings = Standings(epoch)
         self.used = self.overhead()  # THE LEDGER: every byte, after every step
 

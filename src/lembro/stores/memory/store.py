@@ -169,7 +169,7 @@ class MemoryStore:
 
     def all(self) -> Iterator[tuple[bytes, Found]]:
         """Every live session, in no order. What is added or goes meanwhile may or may not be
-        among them; the store is free between two of its 64 parts."""
+        among them; the store is free between two of its parts."""
         core = self._core
         for number in range(len(core.index.shards)):
             with self._lock:
