@@ -78,6 +78,23 @@ def test_the_readmes_wsgi_application_keeps_a_cart() -> None:
     assert client.post("/cart/butter").json == ["bread", "butter"]
 
 
+def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
+    page = ROOT / "docs" / "starlette.md"
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## Coming from")[0])
+    client = TestClient(module.app)
+    with client.websocket_connect("/ws") as websocket:
+        websocket.send_text("first")
+        websocket.send_text("last")
+    [session] = module.sessions.all()
+    assert session.data == {"opened": True, "last": "last"}
+
+    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    assert client.get("/stream").text == "hello heidi\n"
+    [session] = module.sessions.of_user("heidi")
+    assert session.data == {"streamed": True}
+
+
 TEXT = """
 # A page
 
