@@ -109,6 +109,9 @@ class Visit:
         await self.meeting.meet()
 
 
+issued: Final[set[str]] = set()
+"""Every session id that was issued to a tab, for whoever looks where ids must not be."""
+
 _numbers = itertools.count(1)
 _visits: dict[str, Visit] = {}
 
@@ -227,7 +230,7 @@ class World:
         **options: Any,
     ) -> None:
         self.clock = FakeClock()
-        self.backend = backend(self.clock, **(store or {}))
+        self.backend = backend(**{"clock": self.clock, **(store or {})})
         self.sessions = SessionManager(self.backend.store, **options)
         self.app = integration(self.sessions)
         self.events: list[Event] = []
@@ -334,6 +337,7 @@ class Tab:
             self.jar.pop(name, None)
         else:
             self.jar[name] = value
+            issued.add(value[:43])
 
     # What is done most often.
 
