@@ -183,8 +183,9 @@ class Lifecycle:
         else:
             yield from self._commit_changes(session)
         if session._revoke is not None:
-            user, session._revoke = session._revoke, None
+            user = session._revoke
             ended = yield Call("destroy_user", (user, session._key))
+            session._revoke = None
             session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
     def _commit_changes(self, session: Session) -> Flow[None]:
@@ -381,7 +382,12 @@ class Lifecycle:
         assert found is not None
         if session._touch or (self._is_due(found) and not self._is_empty(session)):
             idle = self._idle_of(session)
-            touched = yield Call("touch", (session._key,), {"idle": idle})
+            try:
+                touched = yield Call("touch", (session._key,), {"idle": idle})
+            except StoreError as error:  # a page that only reads is not to fail for this
+                handle = handle_for(session._key) if session._key else None
+                session._events.append(Event("error", handle, found.user, str(error), error))
+                return
             if touched:
                 self._renew_cookie(session, found)
 
@@ -429,7 +435,6 @@ class Lifecycle:
     # -- ending ------------------------------------------------------------------------------------
 
     def _destroy(self, session: Session) -> Flow[None]:
-        session._destroy = False
         for key in dict.fromkeys((session._arrived_key, session._key)):
             if key is not None and session._key is not None:
                 ended = yield from self._destroy_chain(key)
@@ -440,6 +445,7 @@ class Lifecycle:
         session._key = session._arrived_key = session._found = session._id = None
         session._payload = b""
         session._arrived = Arrived.NEW
+        session._destroy = False  # last: if the store fails, the next commit tries again
 
     def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
