@@ -67,7 +67,7 @@ class SessionMiddleware:
             if not await response.app_failed(error):
                 raise
         else:
-            if session._arrived is not Arrived.UNREAD:
+            if not (session._arrived is Arrived.UNREAD or session._ahead):
                 await response.app_ended()
 
     def _read(self, scope: Scope) -> Presented:
@@ -110,8 +110,9 @@ class _Response:
             kind = message["type"]
             if kind in _STARTS:
                 self._started = True
-                if self._session._arrived is Arrived.UNREAD:
-                    self._session._phase = Phase.COMMITTED
+                session = self._session
+                if session._arrived is Arrived.UNREAD or session._ahead:
+                    session._phase = Phase.COMMITTED
                 else:
                     return self._start(message)
             elif kind == "websocket.close":
@@ -139,7 +140,7 @@ class _Response:
         """A WebSocket that is closed instead of accepted: no cookie can be set."""
         self._started = True
         session = self._session
-        if session._arrived is not Arrived.UNREAD:
+        if not session._untouched():
             needs_cookie = session._key is None or session._login or session._regenerate
             try:
                 await session._manager.acommit(session, failed=bool(needs_cookie))
@@ -149,7 +150,7 @@ class _Response:
 
     async def app_failed(self, error: BaseException) -> bool:
         """The application raised. Returns True if the response is taken care of."""
-        if self._started or self._session._arrived is Arrived.UNREAD:
+        if self._started or self._session._untouched():
             if self._started or not isinstance(error, StoreError):
                 return False
         else:

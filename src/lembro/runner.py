@@ -4,13 +4,14 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack, overload
 
 from . import codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
-from .events import Event, Events, Listener
+from .events import Event, Events, L, Listener
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
@@ -53,13 +54,21 @@ class Runner:
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
 
-    def on(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def on(self, name: str, listener: L) -> L: ...
+    @overload
+    def on(self, name: str) -> Callable[[L], L]: ...
+    def on(self, name: str, listener: Any = None) -> Any:
         """Call ``listener(event)`` at every event of this name; also a decorator. The events:
         created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
         error."""
         return self.events.on(name) if listener is None else self.events.on(name, listener)
 
-    def once(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def once(self, name: str, listener: L) -> L: ...
+    @overload
+    def once(self, name: str) -> Callable[[L], L]: ...
+    def once(self, name: str, listener: Any = None) -> Any:
         """As ``on``, for the next event only."""
         return self.events.once(name) if listener is None else self.events.once(name, listener)
 
@@ -119,6 +128,8 @@ class Runner:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
             session._failure = error
+        else:
+            session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
@@ -175,10 +186,13 @@ class Runner:
     def run_for(self, session: Session, name: str, *args: Any) -> Any:
         """Run a flow of ``midway`` for a session."""
         self._check_sync(session, f"`await session.a{name}()`")
+        if session._ahead:
+            session._look()
         return self._run(getattr(midway, name)(self.core, session, *args), session)
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
+        session._ahead = False
         return await self._arun(getattr(midway, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:

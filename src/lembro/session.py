@@ -41,6 +41,7 @@ class Session(MutableMapping[str, Any]):
     # The attributes with an underscore are the lifecycle's; see lifecycle.py.
     __slots__ = (
         "__weakref__",
+        "_ahead",
         "_arrived",
         "_arrived_key",
         "_assigned",
@@ -85,6 +86,7 @@ class Session(MutableMapping[str, Any]):
         self._https = https
         self._async = asynchronous
         self._ready = False
+        self._ahead = False  # loaded before the handler was called, and not looked at so far
         self._arrived = Arrived.UNREAD
         self._phase = Phase.OPEN
         self._cookie: SetCookie | ClearCookie | None = None
@@ -321,8 +323,15 @@ class Session(MutableMapping[str, Any]):
 
     def _look(self) -> None:
         """The first look loads; after the response has begun, every look asks the store."""
-        if self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
+        if self._ahead:
+            self._ahead = False
+            self._ready = self._phase is not Phase.COMMITTED
+        elif self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
             self._manager.look(self)
+
+    def _untouched(self) -> bool:
+        """Whether nobody has looked at it: then it costs nothing and leaves no trace."""
+        return self._ahead or self._arrived is Arrived.UNREAD
 
     def _write(self, *, cookie: bool = False) -> None:
         if self._phase is Phase.EDITING and cookie:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from lembro import Event, Session, SessionManager
 from lembro.cookie import Presented
 from lembro.events import EVENTS
-from tests.support.stores import AsyncAdapter, Blocking, Recorder
+from tests.support.recording import AsyncAdapter, Blocking, Recorder
 
 T = TypeVar("T")
 Driver = Literal["sync", "async", "blocking"]

@@ -1,151 +1,276 @@
-"""Stores for tests: one that records what it is asked, and both kinds that are not in-process."""
+"""A store in each of the shapes that the core meets: in-process, blocking, asynchronous.
+
+``AsyncAdapter`` and ``BlockingAdapter`` put a MemoryStore behind the code paths of a networked
+store: loaded before the handler is called, awaited or run in a thread, no standings.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
-import anyio
+from anyio.lowlevel import checkpoint
 
-from lembro import MemoryStore, StoreError
-from lembro.ids import key_for
-from lembro.stores.base import Found, Record
-from lembro.testing import FakeClock
+from lembro import Found, MemoryStore, Record, StoreError
+from lembro.stores.base import PerUser
+from lembro.stores.memory.audit import recount
 
 
-class Recorder(MemoryStore):
-    """A MemoryStore on a fake clock that writes down which verbs are called.
+class FakeClock:
+    """Seconds that pass when the test says so."""
 
-    ``before[verb]`` is called once, before that verb is performed: there another request comes in
-    between. Verbs in ``fail`` raise StoreError.
-    """
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
 
-    def __init__(self, max_size: str = "1M", **settings: Any) -> None:
-        self.clock = FakeClock()
-        super().__init__(max_size, clock=self.clock, **settings)
-        self.verbs: list[str] = []
-        self.before: dict[str, Callable[[], object]] = {}
-        self.fail: set[str] = set()
+    def __call__(self) -> float:
+        return self.now
 
-    def _called(self, verb: str) -> None:
-        self.verbs.append(verb)
-        if verb in self.before:
-            self.before.pop(verb)()
-        if verb in self.fail:
-            raise StoreError(f"{verb}: the backend is down")
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
 
-    def corrupt(self, session_id: str) -> None:
-        """Make the record of this session unreadable."""
-        key = key_for(session_id)
-        found = super().get(key)
-        assert found is not None
-        super().set(key, Record(b"broken"), expected=found.payload, idle=1000)
+
+class _Adapter:
+    def __init__(self, store: MemoryStore) -> None:
+        self.inner: Final = store
+        self.calls: Final[list[str]] = []
+        """The verbs that were called."""
+        self.broken: str = ""
+        """What the backend says, while it fails."""
+
+    def _do(self, verb: str, *args: Any, **keywords: Any) -> Any:
+        self.calls.append(verb)
+        if self.broken:
+            raise StoreError(self.broken)
+        return getattr(self.inner, verb)(*args, **keywords)
+
+
+class BlockingAdapter(_Adapter):
+    """A MemoryStore that passes for one that blocks; an async driver calls it in a thread."""
+
+    blocking: bool = True
 
     def get(self, key: bytes) -> Found | None:
-        self._called("get")
-        return super().get(key)
-
-    def add(self, *args: Any, **options: Any) -> bool:
-        self._called("add")
-        return super().add(*args, **options)
-
-    def set(self, *args: Any, **options: Any) -> Found | None:
-        self._called("set")
-        return super().set(*args, **options)
-
-    def replace(self, *args: Any, **options: Any) -> Found | None:
-        self._called("replace")
-        return super().replace(*args, **options)
-
-    def touch(self, *args: Any, **options: Any) -> bool:
-        self._called("touch")
-        return super().touch(*args, **options)
-
-    def destroy(self, *args: Any, **options: Any) -> Found | None:
-        self._called("destroy")
-        return super().destroy(*args, **options)
-
-    def destroy_user(self, *args: Any, **options: Any) -> list[bytes]:
-        self._called("destroy_user")
-        return super().destroy_user(*args, **options)
-
-    def of_user(self, user: str) -> list[tuple[bytes, Found]]:
-        found = super().of_user(user)
-        if "of_user" in self.before:  # what it returns may be out of date when it is used
-            self.before.pop("of_user")()
+        found: Found | None = self._do("get", key)
         return found
 
+    def add(
+        self,
+        key: bytes,
+        record: Record,
+        *,
+        idle: float,
+        life: float,
+        per_user: PerUser | None = None,
+    ) -> bool:
+        return bool(self._do("add", key, record, idle=idle, life=life, per_user=per_user))
 
-class AsyncAdapter:
-    """A store as an AsyncStore: every verb gives way to other tasks before it acts, and after."""
+    def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
+        held: Found | None = self._do("set", key, record, expected=expected, idle=idle)
+        return held
 
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
+    def replace(
+        self,
+        old: bytes,
+        new: bytes,
+        record: Record,
+        *,
+        expected: bytes,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: PerUser | None = None,
+    ) -> Found | None:
+        held: Found | None = self._do(
+            "replace",
+            old,
+            new,
+            record,
+            expected=expected,
+            idle=idle,
+            life=life,
+            grace=grace,
+            per_user=per_user,
+        )
+        return held
 
-    async def _perform(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        await anyio.sleep(0)
-        result = getattr(self.store, verb)(*args, **options)
-        await anyio.sleep(0)
+    def touch(self, key: bytes, *, idle: float) -> bool:
+        return bool(self._do("touch", key, idle=idle))
+
+    def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
+        held: Found | None = self._do("destroy", key, expected=expected)
+        return held
+
+    def all(self) -> Iterable[tuple[bytes, Found]]:
+        return list(self._do("all"))
+
+    def length(self) -> int:
+        return int(self._do("length"))
+
+    def of_user(self, user: str) -> Iterable[tuple[bytes, Found]]:
+        return list(self._do("of_user", user))
+
+    def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
+        return list(self._do("destroy_user", user, keep))
+
+
+class AsyncAdapter(_Adapter):
+    """A MemoryStore as an AsyncStore: each verb waits before it acts, and after."""
+
+    async def _ado(self, verb: str, *args: Any, **keywords: Any) -> Any:
+        await checkpoint()
+        result = self._do(verb, *args, **keywords)
+        await checkpoint()
         return result
 
-    async def get(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("get", args, options)
+    async def get(self, key: bytes) -> Found | None:
+        found: Found | None = await self._ado("get", key)
+        return found
 
-    async def add(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("add", args, options)
+    async def add(
+        self,
+        key: bytes,
+        record: Record,
+        *,
+        idle: float,
+        life: float,
+        per_user: PerUser | None = None,
+    ) -> bool:
+        return bool(await self._ado("add", key, record, idle=idle, life=life, per_user=per_user))
 
-    async def set(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("set", args, options)
+    async def set(
+        self, key: bytes, record: Record, *, expected: bytes, idle: float
+    ) -> Found | None:
+        held: Found | None = await self._ado("set", key, record, expected=expected, idle=idle)
+        return held
 
-    async def replace(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("replace", args, options)
+    async def replace(
+        self,
+        old: bytes,
+        new: bytes,
+        record: Record,
+        *,
+        expected: bytes,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: PerUser | None = None,
+    ) -> Found | None:
+        held: Found | None = await self._ado(
+            "replace",
+            old,
+            new,
+            record,
+            expected=expected,
+            idle=idle,
+            life=life,
+            grace=grace,
+            per_user=per_user,
+        )
+        return held
 
-    async def touch(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("touch", args, options)
+    async def touch(self, key: bytes, *, idle: float) -> bool:
+        return bool(await self._ado("touch", key, idle=idle))
 
-    async def destroy(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("destroy", args, options)
+    async def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
+        held: Found | None = await self._ado("destroy", key, expected=expected)
+        return held
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "blocking" or name.startswith("_"):
-            raise AttributeError(name)
-        attribute = getattr(self.store, name)
-        if not callable(attribute):
-            return attribute
+    async def all(self) -> Iterable[tuple[bytes, Found]]:
+        return list(await self._ado("all"))
 
-        async def optional(*args: Any, **options: Any) -> Any:
-            return await self._perform(name, args, options)
+    async def length(self) -> int:
+        return int(await self._ado("length"))
 
-        return optional
+    async def of_user(self, user: str) -> Iterable[tuple[bytes, Found]]:
+        return list(await self._ado("of_user", user))
+
+    async def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
+        return list(await self._ado("destroy_user", user, keep))
 
 
-class Blocking:
-    """A store as one whose verbs take their time: an async driver calls it in a thread."""
+class Backend:
+    """What a test does to a store behind the application's back; one for each kind of store."""
 
-    blocking = True
+    name = "memory"
+    sync_drivers = True
+    """Whether a WSGI application can use it."""
+    in_process = True
 
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
+    def __init__(self, **options: Any) -> None:
+        self.memory = MemoryStore(**options)
 
-    def get(self, *args: Any, **options: Any) -> Any:
-        return self.store.get(*args, **options)
+    @property
+    def store(self) -> Any:
+        """What the SessionManager is given."""
+        return self.memory
 
-    def add(self, *args: Any, **options: Any) -> Any:
-        return self.store.add(*args, **options)
+    def close(self) -> None:
+        self.memory.close()
 
-    def set(self, *args: Any, **options: Any) -> Any:
-        return self.store.set(*args, **options)
+    def records(self) -> int:
+        """Everything that is stored, replaced ids too."""
+        self.memory.purge()
+        stats = self.memory.stats()
+        return stats.sessions + stats.replaced
 
-    def replace(self, *args: Any, **options: Any) -> Any:
-        return self.store.replace(*args, **options)
+    def live(self) -> int:
+        """The live sessions."""
+        return self.memory.length()
 
-    def touch(self, *args: Any, **options: Any) -> Any:
-        return self.store.touch(*args, **options)
+    def check(self) -> None:
+        """AssertionError unless what is counted is what is there, and within the bound."""
+        recount(self.memory._core)
 
-    def destroy(self, *args: Any, **options: Any) -> Any:
-        return self.store.destroy(*args, **options)
+    def breaks(self, message: str = "connection refused") -> None:
+        """From now on every verb fails; an in-process store has nothing that could."""
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.store, name)
+    def dump(self) -> bytes:
+        """All that somebody finds who has stolen the store."""
+        return b"\n".join(self.memory._core.index)
+
+    def payloads(self) -> dict[bytes, bytes]:
+        return {key: found.payload for key, found in self.memory.all()}
+
+    def plant(self, key: bytes, payload: bytes) -> None:
+        """Put a payload of the attacker's under a key that exists."""
+        found = self.memory.get(key)
+        assert found is not None
+        held = self.memory.set(key, Record(payload), expected=found.payload, idle=3600)
+        assert held is not None
+        assert held.payload == payload
+
+
+class AsyncBackend(Backend):
+    name = "async"
+    sync_drivers = False
+    in_process = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._adapter = AsyncAdapter(self.memory)
+
+    @property
+    def store(self) -> Any:
+        return self._adapter
+
+    def breaks(self, message: str = "connection refused") -> None:
+        self._adapter.broken = message
+
+
+class BlockingBackend(Backend):
+    name = "blocking"
+    in_process = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._adapter = BlockingAdapter(self.memory)
+
+    @property
+    def store(self) -> Any:
+        return self._adapter
+
+    def breaks(self, message: str = "connection refused") -> None:
+        self._adapter.broken = message
+
+
+BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

@@ -18,8 +18,8 @@ from lembro import (
 from lembro.answers import answer_to
 from lembro.lifecycle import ATTEMPTS
 from lembro.stores.base import Found, Record
+from tests.support.recording import Recorder
 from tests.support.site import Site
-from tests.support.stores import Recorder
 
 
 class Unheard:
@@ -157,11 +157,9 @@ def test_a_store_that_always_refuses_is_broken(how: str) -> None:
     site = Site(store=Stubborn())
     session = site.open(site.new(n=1))
     session["m"] = 2
+    act = {"commit": site.commit, "atomic": lambda s: site.atomic(s, lambda data: data.update(m=2))}
     with pytest.raises(StoreError, match=f"refused {ATTEMPTS} writes"):
-        if how == "commit":
-            site.commit(session)
-        else:
-            site.atomic(session, lambda data: data.update(m=2))
+        act[how](session)
     site.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -196,13 +195,13 @@ def test_atomic_is_a_first_look_too(site: Site) -> None:
 
 
 @pytest.fixture
-def begun(site: Site) -> Iterator[tuple[Site, Session, str]]:
+def begun(site: Site) -> tuple[Site, Session, str]:
     """A session of alice's whose response has begun, and its id."""
     cookie = site.new("alice", n=1, cart=[1])
     session = site.open(cookie)
     assert session["n"] == 1
     site.commit(session)
-    yield site, session, cookie
+    return site, session, cookie
 
 
 Begun = tuple[Site, Session, str]
