@@ -162,19 +162,24 @@ class Runner:
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is Arrived.UNREAD or session._key is None:
+        if session._arrived is Arrived.UNREAD:
             return
+        session._assigned = False
         try:
             session._flush_views()
-            if codec.unchanged(session._payload, session._meta, session._data):
-                return
+            if session._key is None:  # without a session only a view can have changed
+                changed = session._assigned
+            else:
+                changed = not codec.unchanged(session._payload, session._meta, session._data)
         except LembroError:
-            pass
-        handle = handle_for(session._key)
+            changed = True
+        if not changed:
+            return
+        handle = None if session._key is None else handle_for(session._key)
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
             "write inside `async with session.edit():`",
-            handle,
+            handle or "-",
         )
         self._emit([Event("dropped", handle, session._current_user(), "changed too late")])
 

@@ -8,7 +8,8 @@ from typing import Any
 import anyio
 
 from lembro import MemoryStore, StoreError
-from lembro.stores.base import Found
+from lembro.ids import key_for
+from lembro.stores.base import Found, Record
 from lembro.testing import FakeClock
 
 
@@ -32,6 +33,13 @@ class Recorder(MemoryStore):
             self.before.pop(verb)()
         if verb in self.fail:
             raise StoreError(f"{verb}: the backend is down")
+
+    def corrupt(self, session_id: str) -> None:
+        """Make the record of this session unreadable."""
+        key = key_for(session_id)
+        found = super().get(key)
+        assert found is not None
+        super().set(key, Record(b"broken"), expected=found.payload, idle=1000)
 
     def get(self, key: bytes) -> Found | None:
         self._called("get")
