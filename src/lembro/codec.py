@@ -279,7 +279,7 @@ def _surrogate(value: Any, path: str = "") -> CodecError:
     """The error for text that is not Unicode, with the path to it."""
     if isinstance(value, dict):
         parts = [
-            (f"{path}.{key!r}" if path else repr(key), (key, item)) for key, item in value.items()
+            (f"{path}.{key}" if path else str(key), (key, item)) for key, item in value.items()
         ]
         parts = [(where, part) for where, pair in parts for part in pair]
     elif isinstance(value, list | tuple | set | frozenset):

@@ -33,6 +33,9 @@ class Presented(NamedTuple):
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
 
+    def __repr__(self) -> str:  # an error report shows the variables of every frame
+        return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
+
 
 ABSENT: Final = Presented()
 DUPLICATE: Final = Presented(

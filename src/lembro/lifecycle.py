@@ -177,15 +177,23 @@ class Lifecycle:
         if session._arrived is Arrived.UNREAD:
             return
         if session._destroy:
+            # The others first: whoever is interrupted in between is still logged in to try again.
+            yield from self._revoke(session)
             yield from self._destroy(session)
         if failed:
             self.roll_back(session)
         else:
             yield from self._commit_changes(session)
-        if session._revoke is not None:
-            user, session._revoke = session._revoke, None
-            ended = yield Call("destroy_user", (user, session._key))
-            session._events += [Event("destroyed", handle_for(key), user) for key in ended]
+        yield from self._revoke(session)
+
+    def _revoke(self, session: Session) -> Flow[None]:
+        """End the user's sessions, but for this one."""
+        if session._revoke is None:
+            return
+        user = session._revoke
+        ended = yield Call("destroy_user", (user, session._key))
+        session._revoke = None
+        session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()

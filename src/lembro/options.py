@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -32,7 +31,7 @@ def seconds(name: str, value: Seconds, *, zero: bool = False) -> float:
             f"{name}={value!r}: give seconds as int or float, or a timedelta, "
             f"for example {name}=timedelta(hours=8)"
         )
-    if math.isnan(number) or number > _LONGEST or number < 0 or (number == 0 and not zero):
+    if not 0 <= number <= _LONGEST or (number == 0 and not zero):
         least = "0" if zero else "more than 0"
         raise ConfigError(
             f"{name}={value!r}: give {least} to {_LONGEST} seconds (100 years), "

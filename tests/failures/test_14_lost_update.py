@@ -1,6 +1,6 @@
 """14. Lost update: two requests of one session overlap. Different keys: both are kept. The same
-key: dicts merge, lists that both only appended to are joined, else the later commit wins and
-says so."""
+key: dicts merge, lists that both only appended to are joined, else the later commit wins and says
+so."""
 
 from __future__ import annotations
 

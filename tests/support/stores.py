@@ -6,13 +6,14 @@ store: loaded before the handler is called, awaited or run in a thread, no stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
 from lembro import Found, MemoryStore, Record, StoreError
 from lembro.stores.base import PerUser
+from lembro.stores.memory.audit import recount
 
 
 class FakeClock:
@@ -195,8 +196,8 @@ class Backend:
     """Whether a WSGI application can use it."""
     in_process = True
 
-    def __init__(self, clock: Callable[[], float], **options: Any) -> None:
-        self.memory = MemoryStore(clock=clock, **options)
+    def __init__(self, **options: Any) -> None:
+        self.memory = MemoryStore(**options)
 
     @property
     def store(self) -> Any:
@@ -215,6 +216,13 @@ class Backend:
     def live(self) -> int:
         """The live sessions."""
         return self.memory.length()
+
+    def check(self) -> None:
+        """AssertionError unless what is counted is what is there, and within the bound."""
+        recount(self.memory._core)
+
+    def breaks(self, message: str = "connection refused") -> None:
+        """From now on every verb fails; an in-process store has nothing that could."""
 
     def dump(self) -> bytes:
         """All that somebody finds who has stolen the store."""
@@ -237,26 +245,32 @@ class AsyncBackend(Backend):
     sync_drivers = False
     in_process = False
 
-    def __init__(self, clock: Callable[[], float], **options: Any) -> None:
-        super().__init__(clock, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._adapter = AsyncAdapter(self.memory)
 
     @property
     def store(self) -> Any:
         return self._adapter
 
+    def breaks(self, message: str = "connection refused") -> None:
+        self._adapter.broken = message
+
 
 class BlockingBackend(Backend):
     name = "blocking"
     in_process = False
 
-    def __init__(self, clock: Callable[[], float], **options: Any) -> None:
-        super().__init__(clock, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._adapter = BlockingAdapter(self.memory)
 
     @property
     def store(self) -> Any:
         return self._adapter
+
+    def breaks(self, message: str = "connection refused") -> None:
+        self._adapter.broken = message
 
 
 BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

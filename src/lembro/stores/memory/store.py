@@ -341,3 +341,5 @@ class MemoryStore:
         if self._copied:
             self._copied = False
             alone.warn_of_copy()
+            if not self._awake:  # what was copied is to be purged as well
+                self._wake()
