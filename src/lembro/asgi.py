@@ -166,6 +166,8 @@ class _Response:
 
     async def app_ended(self) -> None:
         """The application returned."""
+        if self._answered:
+            return
         if self._started:
             self._session._manager.finish(self._session)
         else:

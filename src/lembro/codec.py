@@ -20,7 +20,7 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 from .errors import CodecError
 
 Data = dict[str, Any]
-Meta = dict[str, bool]
+Meta = dict[str, bool | bytes]
 
 VERSION: Final = b"\x01"
 MAX_DEPTH: Final = 100
@@ -150,9 +150,9 @@ def _clock_text(value: datetime | time, path: str) -> bytes:
         return b"%d%s" % (value.fold, value.isoformat().encode())
     if type(zone) is not ZoneInfo or zone.key is None:
         raise CodecError(
-            f"a {type(value).__name__} with a zone of type {type(zone).__module__}."
-            f"{type(zone).__name__}; store it with a datetime.timezone or a ZoneInfo, "
-            f"for example value.astimezone(datetime.UTC)",
+            f"a session cannot carry a {type(value).__name__} whose zone is a "
+            f"{type(zone).__module__}.{type(zone).__name__}; give it a datetime.timezone or a "
+            f"ZoneInfo, for example value.astimezone(datetime.UTC)",
             path=path,
         )
     local = value.replace(tzinfo=None).isoformat()

@@ -4,6 +4,7 @@ atomic, edit. Flows like those of ``lifecycle.py``, and as pure."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import TypeVar
 
 from . import codec
@@ -50,6 +51,7 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone("this session has ended: it was logged out, or it has expired")
+    session._arrived = Arrived.FOLLOWED
     return followed
 
 
@@ -75,8 +77,11 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         key, found = yield from _current(core, session)
         meta, data = codec.decode(found.payload)
         result = function(data)
-        payload = codec.encode(meta, data)
-        keywords = {"expected": found.payload, "idle": core.idle}
+        # Two requests that count from 1 to 2 make the same payload; the mark tells the second that
+        # what the store holds is not its own.
+        payload = codec.encode({**meta, "mark": token_bytes(8)}, data)
+        emptied = not data and found.user is None
+        keywords = {"expected": found.payload, "idle": core.grace if emptied else core.idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key

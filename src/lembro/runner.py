@@ -4,13 +4,14 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack, overload
 
 from . import codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
-from .events import Event, Events, Listener
+from .events import Event, Events, L, Listener
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
@@ -53,13 +54,21 @@ class Runner:
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
 
-    def on(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def on(self, name: str, listener: L) -> L: ...
+    @overload
+    def on(self, name: str) -> Callable[[L], L]: ...
+    def on(self, name: str, listener: Any = None) -> Any:
         """Call ``listener(event)`` at every event of this name; also a decorator. The events:
         created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
         error."""
         return self.events.on(name) if listener is None else self.events.on(name, listener)
 
-    def once(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def once(self, name: str, listener: L) -> L: ...
+    @overload
+    def once(self, name: str) -> Callable[[L], L]: ...
+    def once(self, name: str, listener: Any = None) -> Any:
         """As ``on``, for the next event only."""
         return self.events.once(name) if listener is None else self.events.once(name, listener)
 
@@ -153,19 +162,24 @@ class Runner:
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is Arrived.UNREAD or session._key is None:
+        if session._arrived is Arrived.UNREAD:
             return
+        session._assigned = False
         try:
             session._flush_views()
-            if codec.unchanged(session._payload, session._meta, session._data):
-                return
+            if session._key is None:  # without a session only a view can have changed
+                changed = session._assigned
+            else:
+                changed = not codec.unchanged(session._payload, session._meta, session._data)
         except LembroError:
-            pass
-        handle = handle_for(session._key)
+            changed = True
+        if not changed:
+            return
+        handle = None if session._key is None else handle_for(session._key)
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
             "write inside `async with session.edit():`",
-            handle,
+            handle or "-",
         )
         self._emit([Event("dropped", handle, session._current_user(), "changed too late")])
 

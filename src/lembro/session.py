@@ -347,7 +347,7 @@ class Session(MutableMapping[str, Any]):
     def _current_user(self) -> str | None:
         if self._login is not None:
             return self._login[0]
-        return None if self._found is None else self._found.user
+        return None if self._found is None or self._destroy else self._found.user
 
     def _authenticated_for(self) -> float | None:
         if self.user is None:

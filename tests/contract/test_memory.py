@@ -6,6 +6,18 @@ from typing import Any
 
 from hypothesis import settings
 
+from lembro.stores.base import (
+    Store,
+    SupportsAll,
+    SupportsClear,
+    SupportsDestroyUser,
+    SupportsLength,
+    SupportsOfUser,
+    SupportsPurge,
+    SupportsReduce,
+    SupportsStanding,
+    SupportsStats,
+)
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
 from lembro.testing import AsyncStoreContract, FakeClock, StoreContract, store_machine
@@ -17,6 +29,15 @@ class ClockedStore(MemoryStore):
     def __init__(self, max_size: str) -> None:
         self.fake = FakeClock()
         super().__init__(max_size, interval=10, clock=self.fake)
+
+
+def conforms(store: MemoryStore) -> tuple[Store, SupportsStanding]:
+    """For the type checkers: a MemoryStore is a Store with everything a store may offer."""
+    offers: tuple[SupportsAll, SupportsLength, SupportsClear, SupportsPurge]
+    more: tuple[SupportsReduce, SupportsOfUser, SupportsDestroyUser, SupportsStats]
+    offers, more = (store, store, store, store), (store, store, store, store)
+    del offers, more
+    return store, store
 
 
 def advance(store: Any, seconds: float) -> None:

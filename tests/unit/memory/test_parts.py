@@ -15,7 +15,7 @@ from lembro.stores.memory import blob as b
 from lembro.stores.memory.chains import NONE, Chains
 from lembro.stores.memory.eviction import FREE_LIST, Queues, level_for
 from lembro.stores.memory.expiry import Wheel
-from lembro.stores.memory.index import Index, dict_bound
+from lembro.stores.memory.index import Index, dict_bound, insertions_left
 from lembro.stores.memory.slots import Slots
 from lembro.stores.memory.standing import Standings
 from lembro.stores.memory.tags import Tags
@@ -48,7 +48,7 @@ def test_tags_as_a_dict_of_lists(steps: list[tuple[bool, int, int]], stride: int
     for enter, slot, number in steps:
         tag = number << stride
         before = tags.heads_size
-        bound = tags.growth()
+        bound = tags.growth(now=True)
         if enter and slot not in model:
             change = tags.add(slot, tag)
             model[slot] = tag
@@ -94,7 +94,8 @@ def test_index_with_keys_that_begin_alike(steps: list[tuple[bool, int]]) -> None
         key = keys[number]
         if enter and key not in model:
             model[key] = make_blob(key, number)
-            bound = index.growth(key)
+            bound = index.growth(key, now=True)
+            assert bound <= index.growth(key)
             change = index.put(key, model[key])
             assert change <= bound
             used += change
@@ -121,20 +122,27 @@ def test_index_wants_a_whole_key() -> None:
         assert index.find(other) is None
 
 
-def test_no_dict_outgrows_the_bound() -> None:
-    random.seed(3)
-    for churn in (0.0, 0.3, 0.49):
-        numbers: dict[int, int] = {}
-        size = getsizeof(numbers)
-        for _ in range(30000):
-            if numbers and random.random() < churn:
-                del numbers[next(iter(reversed(numbers)))]
-                continue
-            bound = dict_bound(len(numbers) + 1)
-            numbers[random.getrandbits(60)] = 0
-            after = getsizeof(numbers)
-            assert after <= max(size, bound)
-            size = after
+@pytest.mark.parametrize("churn", [0.0, 0.3, 0.49])
+def test_when_a_dict_is_resized_and_to_what_is_known(churn: float) -> None:
+    rng = random.Random(3)
+    numbers: dict[int, bytes] = {}
+    size, left, resized = getsizeof(numbers), 0, 0
+    for _ in range(100000):
+        if numbers and rng.random() < churn:
+            del numbers[next(iter(reversed(numbers)))]
+            continue
+        bound = dict_bound(len(numbers) + 1)
+        numbers[rng.getrandbits(60)] = b""
+        after = getsizeof(numbers)
+        if left:
+            left -= 1
+            assert after == size
+        else:
+            left = insertions_left(numbers)
+            resized += 1
+            assert after <= bound
+        size = after
+    assert 0 < resized < 1000 + 1000 * churn * 100
 
 
 def test_a_sparse_shard_is_rebuilt() -> None:

@@ -349,6 +349,19 @@ def test_a_flood_takes_passers_by_and_leaves_the_rest(store: MemoryStore, clock:
     assert store.stats().evicted > 2900
 
 
+def test_a_thousand_logged_in_survive_a_flood(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    for n in range(1000):
+        add(store, n, size=200, user=f"user{n}")
+    for n in range(50_000):
+        clock.advance(0.001)
+        record = Record(b"bot" * 50, None, None, None)
+        store.add((n + 10**6).to_bytes(32), record, idle=1e6, life=1e6)
+    assert store.stats().levels[4] == 1000
+    assert store.stats().evicted > 45_000
+    recount(store._core)
+
+
 def test_levels_follow_the_age_at_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
     add(store, 1)
     for seconds, level in ((5, 0), (5, 1), (50, 2), (540, 3)):

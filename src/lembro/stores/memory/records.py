@@ -63,6 +63,7 @@ class Records:
         self.queues.register(self.slots)
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel = Wheel(self.slots, buckets, interval / 2, now)
+        self.deadline = self.wheel.deadline
         self.used_at = self.slots.column("d")
         self.prefix = self.slots.column("Q")
         self.tags = Tags(self.slots)
@@ -80,7 +81,7 @@ class Records:
         if blob is None:
             return None
         slot = fields(blob, KEY)[0]
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
             return None
         return blob
@@ -187,22 +188,31 @@ class Records:
         raise SessionTooLarge(size, self.max_session_size)
 
     def _make_room(self, key: bytes | None, size: int, now: float, spare: int = NONE) -> None:
-        """Evict until ``size`` bytes fit, and with a new ``key`` whatever the tables may need
-        while they grow for it."""
-        looks = LOOKS
-        while True:
-            need = size
-            if key is not None:
-                need += self.index.growth(key) + self.tags.growth()
-                if not self.slots.has_free():
-                    need += self.slots.growth()
-            if self.used + need <= self.max_size:
+        """Let records go until ``size`` bytes fit, and with a new ``key`` whatever the tables
+        need while they grow for it. What they will need some day is made free as well, but a few
+        records at a time."""
+        looks, gone = LOOKS, 0
+        while self.used + size + self._growth(key) > self.max_size:
+            if gone >= DRAIN and self.used + size + self._growth(key, now=True) <= self.max_size:
                 return
             self._pressed = True
             if looks:
-                looks = 0 if self.look(now) == NONE else looks - 1
-            elif not self.evict(now, spare):
+                looked = self.look(now)
+                looks = 0 if looked == NONE else looks - 1
+                gone += looked == 1
+            elif self.evict(now, spare):
+                gone += 1
+            elif self.used + size + self._growth(key, now=True) <= self.max_size:
+                return
+            else:
                 self._refuse(size)
+
+    def _growth(self, key: bytes | None, *, now: bool = False) -> int:
+        """What the tables may need for a new key; with ``now`` if it is put in at once."""
+        if key is None:
+            return 0
+        need = self.index.growth(key, now=now) + self.tags.growth(now=now)
+        return need if self.slots.has_free() else need + self.slots.growth()
 
     def _settle(self, now: float) -> None:
         """After a write: a little of what has to be done anyway."""
@@ -251,7 +261,7 @@ class Records:
     def _let_go(self, slot: int, now: float) -> None:
         """Evict a record."""
         blob = self.blob(slot)
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
         else:
             if not fields(blob, KEY)[5] & REPLACED:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from ... import size
 from ...events import Event, Events
@@ -34,6 +34,9 @@ class MemoryStore:
     that one session may take (a sixteenth of ``max_size``). ``reduce_to`` is the share of
     ``max_size`` that :meth:`reduce` goes down to. ``clock`` returns seconds (time.monotonic).
 
+    ``on``, ``once`` and ``off`` register listeners of ``expired``, ``evicted``, ``reduced`` and
+    ``error``.
+
     Raises ConfigError for what cannot work. All methods may be called from any thread.
     """
 
@@ -55,6 +58,7 @@ class MemoryStore:
         )
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
         self.events: Final = Events()
+        self.on, self.once, self.off = self.events.on, self.events.once, self.events.off
         # The births of standings outlive the process, so by default they are told in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
@@ -236,20 +240,7 @@ class MemoryStore:
         """A standing born now: 8 random bytes, 8 bytes of the time."""
         return self._core.standings.new(self._now())
 
-    # --- events and the end
-
-    def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every ``expired``, ``evicted``, ``reduced`` or ``error``;
-        without a listener a decorator."""
-        return self.events.on(name) if listener is None else self.events.on(name, listener)
-
-    def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
-        return self.events.once(name) if listener is None else self.events.once(name, listener)
-
-    def off(self, name: str, listener: Callable[[Event], Any]) -> None:
-        """Take a listener back."""
-        self.events.off(name, listener)
+    # --- the end
 
     def close(self) -> None:
         """Stop the purger's thread. The store can still be used; it then purges when written to
