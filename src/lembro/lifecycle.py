@@ -39,7 +39,7 @@ from .ids import handle_for, key_for, new_id
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, SetCookie
+from .state import CLEAR, Arrived, Phase, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Lifecycle:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = True
+        session._ready = session._phase is not Phase.COMMITTED
 
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
