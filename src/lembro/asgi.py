@@ -150,9 +150,11 @@ class _Response:
 
     async def app_failed(self, error: BaseException) -> bool:
         """The application raised. Returns True if the response is taken care of."""
-        if self._started or self._session._untouched():
-            if self._started or not isinstance(error, StoreError):
-                return False
+        if self._started:
+            return False
+        if self._session._untouched():
+            # An error page around us may look at it; what it writes would be kept by nobody.
+            self._session._phase = Phase.COMMITTED
         else:
             try:
                 await self._session._manager.acommit(self._session, failed=True)

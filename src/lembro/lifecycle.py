@@ -39,7 +39,7 @@ from .ids import handle_for, key_for, new_id
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, SetCookie
+from .state import CLEAR, Arrived, Phase, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Lifecycle:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = True
+        session._ready = session._phase is not Phase.COMMITTED
 
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
@@ -177,16 +177,23 @@ class Lifecycle:
         if session._arrived is Arrived.UNREAD:
             return
         if session._destroy:
+            # The others first: whoever is interrupted in between is still logged in to try again.
+            yield from self._revoke(session)
             yield from self._destroy(session)
         if failed:
             self.roll_back(session)
         else:
             yield from self._commit_changes(session)
-        if session._revoke is not None:
-            user = session._revoke
-            ended = yield Call("destroy_user", (user, session._key))
-            session._revoke = None
-            session._events += [Event("destroyed", handle_for(key), user) for key in ended]
+        yield from self._revoke(session)
+
+    def _revoke(self, session: Session) -> Flow[None]:
+        """End the user's sessions, but for this one."""
+        if session._revoke is None:
+            return
+        user = session._revoke
+        ended = yield Call("destroy_user", (user, session._key))
+        session._revoke = None
+        session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()

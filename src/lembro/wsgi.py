@@ -136,7 +136,10 @@ class _Response:
         if self.committed:
             return False
         self.committed = True
-        if self.session._arrived is not Arrived.UNREAD:
+        if self.session._arrived is Arrived.UNREAD:
+            # An error page around us may look at it; what it writes would be kept by nobody.
+            self.session._phase = Phase.COMMITTED
+        else:
             try:
                 self.session._manager.commit(self.session, failed=True)
             except FAILURES as second:

@@ -31,12 +31,12 @@ def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture)
 
 @pytest.mark.anyio
 async def test_over_requests(build: Build) -> None:
-    world: World = build(store={"max_size": "96K"})
+    world: World = build(store={"max_size": "80K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
         await tab.write(number=number)
-    for number in range(1000):
+    for number in range(400):
         world.clock.pass_by(0.001)
         assert (await world.tab().write(bot=number)).status == 200
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
@@ -47,11 +47,11 @@ async def test_over_requests(build: Build) -> None:
 @pytest.mark.anyio
 async def test_one_registered_bot_is_one_user(build: Build) -> None:
     """It logs in over and over, which fills its own cap and nobody else's place."""
-    world: World = build(store={"max_size": "96K"})
+    world: World = build(store={"max_size": "80K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
-    for _ in range(500):
+    for _ in range(250):
         world.clock.pass_by(0.001)
         await world.tab().login("bot")
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]

@@ -104,7 +104,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, set | frozenset):
         return bool(one == other)
     if isinstance(one, datetime | time):
-        return one == other and one.fold == other.fold and one.tzinfo == other.tzinfo
+        return bool(one == other) and (one.fold, one.tzinfo) == (other.fold, other.tzinfo)
     return repr(one) == repr(other)  # -0.0 and NaN as well
 
 

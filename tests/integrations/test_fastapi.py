@@ -245,6 +245,34 @@ def test_what_a_session_cannot_carry_is_an_error_with_the_path_in_the_log(
     assert stored(client) == {"cart": {}}
 
 
+@pytest.mark.parametrize("looked", [True, False])
+def test_the_applications_own_500_page_reads_the_session(app: FastAPI, looked: bool) -> None:
+    # It stands outside of every middleware: a write could not be kept, and is not lost in silence.
+    raised: list[type[Exception]] = []
+
+    @app.exception_handler(Exception)
+    async def page(request: Request, error: Exception) -> PlainTextResponse:
+        session = get_session(request)
+        user = session.user
+        try:
+            session["failed"] = True
+        except SessionCommitted as refused:
+            raised.append(type(refused))
+        return PlainTextResponse(f"sorry, {user}", 500)
+
+    @app.get("/fails")
+    def fails(session: SessionDep) -> None:
+        if looked:
+            assert session.user == "heidi"
+        raise RuntimeError
+
+    client = TestClient(app, raise_server_exceptions=False)
+    client.post("/login/heidi")
+    assert client.get("/fails").text == "sorry, heidi"
+    assert raised == [SessionCommitted]
+    assert stored(client) == {}
+
+
 # -- after the response has begun ------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ the visit's status and headers.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -79,6 +78,8 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: asgi.Message) -> None:
+        if request.sending is not None:
+            await request.sending()
         kind = message["type"]
         if kind in ("http.response.start", "websocket.accept"):
             assert not answer.status, "the response was started twice"
@@ -102,6 +103,7 @@ class PlainASGI:
     name = "asgi"
     sync = False
     websockets = True
+    own_driver = True
 
     def __init__(self, sessions: SessionManager) -> None:
         self.app: asgi.ASGIApp = asgi.SessionMiddleware(_plain_asgi, sessions)
@@ -137,6 +139,7 @@ class InStarlette:
     name = "starlette"
     sync = False
     websockets = True
+    own_driver = False
 
     def __init__(self, sessions: SessionManager) -> None:
         self.app: asgi.ASGIApp = Starlette(
@@ -183,6 +186,7 @@ class InFastAPI:
     name = "fastapi"
     sync = False
     websockets = True
+    own_driver = False
 
     def __init__(self, sessions: SessionManager) -> None:
         app = FastAPI(openapi_url=None)
@@ -263,6 +267,7 @@ class PlainWSGI:
     name = "wsgi"
     sync = True
     websockets = False
+    own_driver = True
 
     def __init__(self, sessions: SessionManager) -> None:
         self.app: WSGIApplication = wsgi.SessionMiddleware(_plain_wsgi, sessions)
@@ -275,8 +280,7 @@ def _plain_wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     header = environ["HTTP_" + HEADER.upper().replace("-", "_")]
     visit = visit_of(header).begin(environ[wsgi.KEY], sync=True)
     drive(visit.run())
-    phrase = HTTPStatus(visit.status).phrase
-    start_response(f"{visit.status} {phrase}", list(visit.headers))
+    start_response(f"{visit.status} as the visit wishes", list(visit.headers))
     return [BODY] if visit.later is None else _wsgi_chunks(visit)
 
 

@@ -153,6 +153,8 @@ class Request:
     query: str = ""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     websocket: bool = False
+    sending: Callable[[], Awaitable[None]] | None = None
+    """Awaited whenever the application sends something."""
 
 
 @dataclass
@@ -209,6 +211,8 @@ class Integration(Protocol):
     name: str
     sync: bool
     websockets: bool
+    own_driver: bool
+    """Whether it performs the calls to the store itself, instead of standing on another one."""
 
     def __init__(self, sessions: SessionManager) -> None: ...
 
@@ -231,11 +235,20 @@ class World:
     ) -> None:
         self.clock = FakeClock()
         self.backend = backend(**{"clock": self.clock, **(store or {})})
-        self.sessions = SessionManager(self.backend.store, **options)
-        self.app = integration(self.sessions)
         self.events: list[Event] = []
+        self._integration = integration
+        self.start(**options)
+
+    def start(self, **options: Any) -> None:
+        """Start the application, with other options than before; what is stored stays."""
+        self.sessions = SessionManager(self.backend.store, **options)
+        self.app: Integration = self._integration(self.sessions)
         for name in EVENTS:
-            self.sessions.on(name, self.events.append)
+            self.sessions.off(name, self._hear)
+            self.sessions.on(name, self._hear)
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
 
     def tab(self, cookie: str | None = None, *, https: bool = False) -> Tab:
         """A new browser; with ``cookie`` one that has only this value."""
@@ -304,6 +317,7 @@ class Tab:
         later: Script | None = None,
         websocket: bool = False,
         meeting: Meeting | None = None,
+        sending: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
         """One request. ``cookies`` are raw Cookie headers in place of the jar's; ``status`` and
         ``headers`` are the application's answer."""
@@ -317,6 +331,7 @@ class Tab:
             query=query,
             headers=[(HEADER.encode(), number.encode())],
             websocket=websocket,
+            sending=sending,
         )
         try:
             answer = await self.world.app.fetch(request)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import BACKENDS, Backend
+from tests.support.stores import BACKENDS, Backend, BlockingBackend
 from tests.support.visits import Integration, World
 
 Kind = tuple[type[Integration], type[Backend]]
@@ -23,7 +23,11 @@ KINDS: Final[list[Kind]] = [
     for integration in INTEGRATIONS
     for backend in BACKENDS
     if backend.sync_drivers or not integration.sync
+    if backend is not BlockingBackend or integration.own_driver
 ]
+
+ASYNC_KINDS: Final = [kind for kind in KINDS if not kind[0].sync]
+SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 
 
 def name_of(kind: Kind) -> str:

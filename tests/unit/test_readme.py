@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -76,6 +77,53 @@ def test_the_readmes_wsgi_application_keeps_a_cart() -> None:
     client = readme_app("flask").test_client()
     assert client.post("/cart/bread").json == ["bread"]
     assert client.post("/cart/butter").json == ["bread", "butter"]
+
+
+def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
+    page = ROOT / "docs" / "starlette.md"
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## In tests")[0])
+    client = TestClient(module.app)
+    with client.websocket_connect("/ws") as websocket:
+        websocket.send_text("first")
+        websocket.send_text("last")
+    [session] = module.sessions.all()
+    assert session.data == {"opened": True, "last": "last"}
+
+    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    assert client.get("/stream").text == "hello heidi\n"
+    [session] = module.sessions.of_user("heidi")
+    assert session.data == {"streamed": True}
+
+
+def test_the_applications_of_getting_started() -> None:
+    page = ROOT / "docs" / "getting-started.md"
+    text = page.read_text(encoding="utf-8")
+
+    def app_before(heading: str) -> Any:
+        before, found, _ = text.partition(f"\n## {heading}\n")
+        assert found
+        return run(page, before).app
+
+    fastapi = TestClient(app_before("Starlette"))
+    assert [fastapi.post("/cart/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
+    assert fastapi.post("/columns/a").json() == ["a"]
+    assert fastapi.post("/columns/b").json() == ["a", "b"]
+    assert fastapi.post("/login/heidi").status_code == 200
+    assert fastapi.post("/cart/butter").json() == ["bread", "bread", "butter"]
+    assert fastapi.post("/logout").status_code == 200
+    assert fastapi.post("/cart/butter").json() == ["butter"]
+
+    starlette = TestClient(app_before("WSGI"))
+    assert starlette.get("/login").json() == "hello"
+    assert [starlette.get("/cart").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
+
+    transport = httpx.WSGITransport(app_before("Plain ASGI"))
+    with httpx.Client(transport=transport, base_url="http://test") as wsgi:
+        assert [wsgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
+
+    asgi = TestClient(app_before("All of them"))
+    assert [asgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
 
 
 TEXT = """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import random
 import struct
+import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -16,7 +18,7 @@ from lembro.errors import ConfigError, SessionTooLarge
 from lembro.events import Event
 from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
-from lembro.stores.memory import MemoryStore, records
+from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
 
@@ -210,6 +212,18 @@ def test_the_largest_session_always_fits(clock: FakeClock) -> None:
         assert found is not None
         assert found.payload == b"z" * largest
         recount(store._core)
+
+
+def test_room_is_made_a_few_sessions_at_a_time(clock: FakeClock) -> None:
+    """Also when all the tables grow at about the same time."""
+    store = MemoryStore("4M", clock=clock)
+    evicted = 0
+    for n in range(30_000):
+        add(store, n, size=10 if n > 15_000 else 100)
+        before, evicted = evicted, store.stats().evicted
+        assert evicted - before <= 64
+    assert evicted > 15_000
+    recount(store._core)
 
 
 def test_too_large_evicts_nobody(store: MemoryStore) -> None:
@@ -606,5 +620,41 @@ def test_overhead_of_a_session() -> None:
     store.close()
 
 
-def test_fixed_overhead_is_generous() -> None:
-    assert records.FIXED >= 4096
+def test_the_ledger_counts_no_less_than_was_allocated(clock: FakeClock) -> None:
+    for max_size in ("64K", "4M"):
+        MemoryStore(max_size, clock=clock)
+        gc.collect()
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        store = MemoryStore(max_size, clock=clock)
+        store.close()
+        empty, _ = tracemalloc.get_traced_memory()
+        assert empty - before <= store._core.used
+        for n in range(3000):
+            user = f"user{n}" if n % 3 else None
+            add(store, n, size=n % 1500, user=user, standing=store.new_standing())
+        gc.collect()
+        full, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert full - before <= store._core.used <= store.max_size
+
+
+def test_what_is_no_record_leaves_no_trace(store: MemoryStore) -> None:
+    before = store._core.used
+    for wrong in (Record("text"), Record(None), Record(b"", 5), Record(b"", None, None, "s" * 16)):  # type: ignore[arg-type]
+        with pytest.raises((TypeError, AttributeError)):
+            store.add(key(1), wrong, idle=1, life=1)
+        recount(store._core)
+    add(store, 1)
+    with pytest.raises(TypeError):
+        store.set(key(1), Record("text"), expected=b"x" * 500, idle=1)  # type: ignore[arg-type]
+    store.destroy(key(1))
+    assert store.length() == 0
+    assert store._core.used >= before
+
+
+def test_purge_of_less_than_nothing(store: MemoryStore, clock: FakeClock) -> None:
+    add(store, 1, idle=1)
+    clock.advance(5)
+    assert store.purge(limit=-1) == 0
+    assert store.purge() == 1

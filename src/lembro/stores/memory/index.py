@@ -1,4 +1,4 @@
-"""From the key to the record: a few dozen small dicts, so that none ever grows in one long go.
+"""From the key to the record: many small dicts, so that none ever grows in one long go.
 
 They are keyed by the first 60 bits of the key, an int of 32 bytes where a key takes 80; the whole
 key is in the blob and is compared. Two keys that share those 60 bits (nobody will meet them by
@@ -16,6 +16,7 @@ from .blob import KEY, allocated, fields
 
 PREFIX_BITS: Final = 60
 ENTRY: Final = 32  # bytes of the int that is the dict's key
+SHARD: Final = 96  # bytes that are noted about each dict: three list items, two ints
 _OVERFLOW_ENTRY: Final = allocated(KEY)
 word = Struct(">Q").unpack_from
 
@@ -50,6 +51,13 @@ def insertions_left(shard: dict[int, bytes]) -> int:
     return max(0, _CAPACITY.get(getsizeof(shard), 0) - len(shard))
 
 
+def shards_for(max_size: int) -> int:
+    """How many dicts: at least one for each 256 KiB, so that no table of one is ever large (the
+    room for a new one has to be made by evicting), and 64 in a store of a megabyte."""
+    wanted = min(4096, max(min(64, max_size >> 14), max_size >> 18, 1))
+    return int(1 << (wanted.bit_length() - 1))
+
+
 class Index:
     __slots__ = ("_left", "_sizes", "overflow", "shards", "shift")
 
@@ -80,11 +88,15 @@ class Index:
 
     def growth(self, key: bytes, *, now: bool = False) -> int:
         """At most so many bytes are needed while a new key is put in: the new table of the dict,
-        should it be resized. With ``now`` the table counts only if that is due."""
+        should it be resized. With ``now`` the table counts only if that is due, without it as
+        if the dict held a quarter more, so that there is time to make room."""
         number = prefix_of(key) >> self.shift
+        entries = len(self.shards[number])
         need = ENTRY
-        if not now or not self._left[number]:
-            need += dict_bound(len(self.shards[number]) + 1)
+        if not now:
+            need += dict_bound(entries + (entries >> 2) + 1)
+        elif not self._left[number]:
+            need += dict_bound(entries + 1)
         if self.overflow or prefix_of(key) in self.shards[number]:
             need += _OVERFLOW_ENTRY + dict_bound(len(self.overflow) + 1)
         return need
@@ -168,7 +180,8 @@ class Index:
     def size(self) -> int:
         """Bytes, recounted: the dicts and their keys (the blobs are not the index's)."""
         entries = sum(map(len, self.shards))
-        return sum(map(getsizeof, self.shards)) + ENTRY * entries + self._overflow_size()
+        dicts = sum(map(getsizeof, self.shards)) + SHARD * len(self.shards)
+        return dicts + ENTRY * entries + self._overflow_size()
 
     def _overflow_size(self) -> int:
         return getsizeof(self.overflow) + _OVERFLOW_ENTRY * len(self.overflow)

@@ -19,7 +19,7 @@ from .blob import HAS_USER, KEY, REPLACED, allocated, fields
 from .chains import NONE
 from .eviction import FREE_LIST, LOGGED_IN, Queues, level_for
 from .expiry import Wheel
-from .index import Index, prefix_of
+from .index import Index, prefix_of, shards_for
 from .slots import Slots
 from .standing import Standings
 from .tags import Tags
@@ -67,7 +67,7 @@ class Records:
         self.used_at = self.slots.column("d")
         self.prefix = self.slots.column("Q")
         self.tags = Tags(self.slots)
-        self.index = Index(1 << (min(64, max(1, max_size >> 14)).bit_length() - 1))
+        self.index = Index(shards_for(max_size))
         self.standings = Standings(epoch)
         self.used = self.overhead()  # THE LEDGER: every byte, after every step
 
@@ -102,8 +102,11 @@ class Records:
         """Enter a new record, for which there is room; its blob."""
         if not self.slots.has_free():
             self.used += self.slots.grow()
-        slot = self.slots.take()
         birth = self.standings.birth(record.standing, now)
+        slot = self.slots.next()
+        blob = b.pack(key, slot, born, death, birth, user, record.standing, None, record.payload)
+        size = allocated(len(blob))
+        self.slots.take()  # only now: what may raise, on a wrong type or no memory, is done
         self.tags.leave_out(slot)
         if user is not None:
             self.used += self.tags.add(slot, user_tag(user))
@@ -111,8 +114,6 @@ class Records:
             tag = self.standings.tag(record.standing)
             self._take_over(tag)
             self.used += self.tags.add(slot, tag)
-        blob = b.pack(key, slot, born, death, birth, user, record.standing, None, record.payload)
-        size = allocated(len(blob))
         self.used += size + self.index.put(key, blob)
         self.prefix[slot] = prefix_of(key)
         self.used_at[slot] = now

@@ -50,6 +50,11 @@ class Slots:
     def has_free(self) -> bool:
         return self.fresh < self.edge or self._free.first(self._free_list) != NONE
 
+    def next(self) -> int:
+        """The slot that ``take`` gives out next; the caller has looked whether there is one."""
+        slot = self._free.first(self._free_list)
+        return self.fresh if slot == NONE else slot
+
     def take(self) -> int:
         """A free slot; the caller has looked whether there is one."""
         slot = self._free.first(self._free_list)

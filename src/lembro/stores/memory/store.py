@@ -169,7 +169,7 @@ class MemoryStore:
 
     def all(self) -> Iterator[tuple[bytes, Found]]:
         """Every live session, in no order. What is added or goes meanwhile may or may not be
-        among them; the store is free between two of its 64 parts."""
+        among them; the store is free between two of its parts."""
         core = self._core
         for number in range(len(core.index.shards)):
             with self._lock:
@@ -215,8 +215,11 @@ class MemoryStore:
     def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
         """Remove a user's sessions and replaced keys, but for ``keep`` and what leads to it;
         the keys of the sessions."""
-        with self._lock:
-            return self._core.destroy_user(user, keep, self._now())
+        try:
+            with self._lock:
+                return self._core.destroy_user(user, keep, self._now())
+        finally:
+            self._after_write()
 
     def stats(self) -> Stats:
         core = self._core
@@ -296,7 +299,7 @@ class MemoryStore:
 
         def look(now: float) -> bool:
             nonlocal total, left
-            if left == 0 or (looked := core.look(now)) == NONE:
+            if (left is not None and left <= 0) or (looked := core.look(now)) == NONE:
                 return False
             total += looked
             left = None if left is None else left - looked
