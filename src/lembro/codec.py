@@ -134,6 +134,12 @@ def _tag_datetime(value: datetime, path: str, depth: int) -> Ext:
 
 
 def _tag_time(value: time, path: str, depth: int) -> Ext:
+    if value.tzinfo is not None and value.utcoffset() is None:  # as of a ZoneInfo
+        raise CodecError(
+            "a session cannot carry a time whose zone has no offset without a date; store a "
+            "datetime, or value.replace(tzinfo=None)",
+            path=path,
+        )
     return Ext(_TIME, b"%d%s" % (value.fold, value.isoformat().encode()))
 
 
