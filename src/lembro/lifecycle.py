@@ -444,7 +444,7 @@ class Lifecycle:
     def _destroy(self, session: Session) -> Flow[None]:
         for key in dict.fromkeys((session._arrived_key, session._key)):
             if key is not None and session._key is not None:
-                ended = yield from self._destroy_chain(key)
+                ended = yield from self.destroy_chain(key)
                 if ended is not None:
                     session._cookie = CLEAR
                     session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
@@ -454,7 +454,7 @@ class Lifecycle:
         session._arrived = Arrived.NEW
         session._destroy = False  # last: if the store fails, the next commit tries again
 
-    def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+    def destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
         this call ended it."""
         for _ in range(ATTEMPTS):  # each removes a record

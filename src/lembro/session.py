@@ -396,6 +396,7 @@ class Edit:
 
     def __enter__(self) -> Session:
         self._check()
+        self._session._manager._check_sync(self._session, "`async with session.edit():`")
         self._session._manager.run_for(self._session, "begin_edit")
         return self._session
 
