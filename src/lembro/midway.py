@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from . import codec
 from .errors import SessionCommitted, SessionGone, StoreError
-from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle
+from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, marked
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
@@ -75,7 +75,7 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         key, found = yield from _current(core, session)
         meta, data = codec.decode(found.payload)
         result = function(data)
-        payload = codec.encode(meta, data)
+        payload = codec.encode(marked(meta), data)
         keywords = {"expected": found.payload, "idle": core.idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
