@@ -25,6 +25,7 @@ from lembro.errors import ConfigError
         ("4 mib", 4 * 2**20),
         (" 1.5 MiB ", 1572864),
         ("1.1K", 1126),
+        ("0.99999999999999999999999999999K", 1023),  # rounded down, however many digits
         ("512", 512),
         ("512b", 512),
         ("1T", 2**40),
