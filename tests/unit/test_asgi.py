@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lembro import MemoryStore, Session, SessionCommitted, SessionManager, StoreError
+from lembro import CookieOptions, MemoryStore, Session, SessionCommitted, SessionManager, StoreError
 from lembro.asgi import SessionMiddleware
 from tests.support.site import Site
 
@@ -311,6 +311,19 @@ def test_another_manager_within_is_another_session_and_said(
     call(site, SessionMiddleware(page(change), other))
     assert other.length() == 1
     assert "both set the cookie 'lembro'" in caplog.text
+
+
+@pytest.mark.parametrize("session", [{}, None])
+def test_a_session_of_somebody_else_is_replaced(site: Site, session: object) -> None:
+    assert b"set-cookie" in headers_of(call(site, page(change), session=session))
+
+
+def test_another_manager_with_a_cookie_of_its_own_is_nothing_to_say(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = SessionManager(MemoryStore("64K"), cookie=CookieOptions(name="inner"))
+    call(site, SessionMiddleware(page(change), other))
+    assert not caplog.records
 
 
 def test_the_store_is_opened_before_and_closed_after() -> None:
