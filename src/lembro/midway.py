@@ -80,12 +80,13 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         # Two requests that count from 1 to 2 make the same payload; the mark tells the second that
         # what the store holds is not its own.
         payload = codec.encode({**meta, "mark": token_bytes(8)}, data)
-        emptied = not data and found.user is None
-        keywords = {"expected": found.payload, "idle": core.grace if emptied else core.idle}
+        idle = core.idle_of_write(found, empty=not data and found.user is None)
+        keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key
             core.rebase(session, held)
+            core.renew_cookie(session, found)
             return result
     raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
