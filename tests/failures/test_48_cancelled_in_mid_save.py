@@ -26,7 +26,7 @@ pytestmark = [
     ),
 ]
 
-State = set[tuple[str | None, bytes]]
+State = set[tuple[str | None, str]]
 MOST = 60
 """More awaits than any request has."""
 
@@ -74,10 +74,8 @@ class CancelBackend(Backend):
         return self._adapter
 
     def state(self) -> State:
-        # The user's data alone: lembro's own map marks each write.
         return {
-            (found.user, codec.encode({}, codec.decode(found.payload)[1]))
-            for _, found in self.memory.all()
+            (found.user, repr(codec.decode(found.payload)[1])) for _, found in self.memory.all()
         }
 
 
