@@ -322,25 +322,26 @@ class Lifecycle:
         """One attempt: STORED, or what the store holds instead."""
         meta = marked(session._meta)
         payload = codec.encode(meta, session._data)
-        keywords = {"expected": session._payload, "idle": self._idle_of(session)}
+        assert session._found is not None
+        idle = self.idle_of_write(session._found, empty=self._is_empty(session))
+        keywords = {"expected": session._payload, "idle": idle}
         held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
         if held is None or held.payload != payload or held.successor is not None:
             return held
         found, session._found = session._found, held
         session._meta, session._payload, session._assigned = meta, payload, False
-        if found is not None:
-            self._renew_cookie(session, found)
+        self.renew_cookie(session, found)
         return STORED
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
         meta = marked(session._meta)
         payload = codec.encode(meta, session._data)
-        standing = yield from self._standing_for(session)
-        record = Record(payload, session._current_user(), None, standing)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
+        standing = yield from self._standing_for(session)
+        record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
             "idle": self._idle_of(session),
@@ -398,7 +399,7 @@ class Lifecycle:
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
             if touched:
-                self._renew_cookie(session, found)
+                self.renew_cookie(session, found, asked=session._touch)
 
     @staticmethod
     def _is_empty(session: Session) -> bool:
@@ -412,12 +413,19 @@ class Lifecycle:
         """Whether a tenth of the idle time has passed, and a touch would bring something."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
-    def _renew_cookie(self, session: Session, found: Found) -> None:
+    def idle_of_write(self, found: Found, *, empty: bool) -> float:
+        """A cookie with a Max-Age is extended together with its session, so a write does not
+        extend the session before that is due; without one it always does."""
+        if empty:
+            return self.grace
+        return found.idle_left if self.renews_cookie and not self._is_due(found) else self.idle
+
+    def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
         if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
             return
-        if session._presented.id is not None and self._is_due(found):
+        if session._presented.id is not None and (asked or self._is_due(found)):
             remembered = session._meta.get("remember") is True
             session._cookie = SetCookie(
                 session._presented.id,
@@ -459,7 +467,7 @@ class Lifecycle:
     def destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
         this call ended it."""
-        for _ in range(ATTEMPTS):  # each removes a record
+        while True:  # each turn removes a record
             held: Found | None = yield Call("destroy", (key,))
             if held is None:
                 return None
@@ -469,7 +477,6 @@ class Lifecycle:
             if held.user is None or successor is None or successor.user != held.user:
                 return None
             key = held.successor
-        return None
 
     def _drop(self, session: Session, reason: str) -> None:
         handle = handle_for(session._key) if session._key else None

@@ -77,12 +77,13 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         meta, data = codec.decode(found.payload)
         result = function(data)
         payload = codec.encode(marked(meta), data)
-        emptied = not data and found.user is None
-        keywords = {"expected": found.payload, "idle": core.grace if emptied else core.idle}
+        idle = core.idle_of_write(found, empty=not data and found.user is None)
+        keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key
             core.rebase(session, held)
+            core.renew_cookie(session, found)
             return result
     raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 

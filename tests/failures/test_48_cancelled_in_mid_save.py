@@ -74,7 +74,6 @@ class CancelBackend(Backend):
         return self._adapter
 
     def state(self) -> State:
-        # The user's data alone: lembro's own map marks each write.
         return {
             (found.user, repr(codec.decode(found.payload)[1])) for _, found in self.memory.all()
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -512,3 +513,9 @@ def test_what_a_blocking_store_lists_bit_by_bit_is_listed_in_the_thread() -> Non
     asyncio.run(main())
     assert threads
     assert threading.get_ident() not in threads
+
+
+def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anyio", None)
+    manager = SessionManager(Blocking(MemoryStore("64K")))
+    assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}

@@ -89,7 +89,9 @@ def test_nobody_is_merged_into_by_nobody(base: Data, theirs: Data, ours: Data) -
 def test_nothing_appears_that_nobody_wrote(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     written = [encode_value(value) for value in leaves([base, theirs, ours])]
-    assert all(encode_value(leaf) in written for leaf in leaves([merged]))
+    # (A dict that both have taken keys from may end up empty.)
+    left = [leaf for leaf in leaves([merged]) if leaf not in ({}, [])]
+    assert all(encode_value(leaf) in written for leaf in left)
     assert merged.keys() <= theirs.keys() | ours.keys()
 
 
