@@ -35,7 +35,7 @@ from . import codec
 from .cookie import DUPLICATE
 from .errors import CodecError, StoreError, TooManySessions
 from .events import Event
-from .ids import handle_for, key_for, new_id
+from .ids import handle_for, key_for, new_id, new_mark
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
@@ -79,6 +79,12 @@ class Lost(enum.Enum):
 
     GONE = "the session has ended"
     DEAD_END = "the session's id was replaced by a login"
+
+
+def marked(meta: codec.Meta) -> codec.Meta:
+    """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
+    two requests that make the same of a session must not write the same bytes."""
+    return {**meta, "mark": new_mark()}
 
 
 class Lifecycle:
@@ -308,13 +314,14 @@ class Lifecycle:
             elif how is How.LOGIN and held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
+            if how is How.SET and not self._changed(session):  # the merge left nothing of ours
+                return None
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
-        if payload == session._payload:  # a merge left nothing of ours
-            return STORED
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=self._is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
@@ -322,25 +329,19 @@ class Lifecycle:
         if held is None or held.payload != payload or held.successor is not None:
             return held
         found, session._found = session._found, held
-        session._payload, session._assigned = payload, False
+        session._meta, session._payload, session._assigned = meta, payload, False
         self.renew_cookie(session, found)
         return STORED
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
-        payload = codec.encode(session._meta, session._data)
-        user = session._current_user()
-        had = None if session._found is None else session._found.user
-        if user == had and (login or payload != session._payload):
-            # Somebody may have stored just this under the old id, and the refusal that answers us
-            # would look like a success: the mark tells them apart.
-            session._meta = {**session._meta, "mark": key[:8]}
-            payload = codec.encode(session._meta, session._data)
         standing = yield from self._standing_for(session)
-        record = Record(payload, user, None, standing)
+        record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
             "idle": self._idle_of(session),
@@ -353,6 +354,7 @@ class Lifecycle:
             return held
         if held.payload != payload or held.user != record.user:
             return held
+        session._meta = meta
         self._issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED

@@ -85,6 +85,27 @@ async def test_when_all_of_them_rotate(world: World) -> None:
     assert await tab.user() == "ada"
 
 
+@pytest.mark.parametrize("how", ["regenerate_id", "login"])
+async def test_a_rotation_meets_a_write_that_says_the_same(world: World, how: str) -> None:
+    """Both make the same bytes of the session; the new cookie must lead somewhere all the same."""
+    tab = await logged_in(world)
+    change = write(a=1)
+
+    async def slow(visit: Visit) -> None:
+        look(visit)
+        await tab.visit(change)
+        change(visit)
+        if how == "login":
+            visit.session.login("ada")
+        else:
+            rotate(visit)
+
+    answer = await tab.visit(slow)
+    assert answer.sets_session
+    assert await tab.user() == "ada"
+    assert await tab.read() == {"old": 0, "a": 1}
+
+
 async def test_rotations_in_a_row_are_followed(world: World) -> None:
     """An old id leads through several replaced ones, but for no longer than its own grace."""
     tab = await logged_in(world)

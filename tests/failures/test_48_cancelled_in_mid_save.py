@@ -13,6 +13,7 @@ import trio
 from anyio import CancelScope, get_cancelled_exc_class
 from anyio.lowlevel import checkpoint
 
+from lembro import codec
 from tests.support.apps import INTEGRATIONS
 from tests.support.stores import AsyncAdapter, Backend
 from tests.support.visits import Integration, Script, Tab, Visit, World, login, look, rotate, write
@@ -25,7 +26,7 @@ pytestmark = [
     ),
 ]
 
-State = set[tuple[str | None, bytes]]
+State = set[tuple[str | None, str]]
 MOST = 60
 """More awaits than any request has."""
 
@@ -73,7 +74,9 @@ class CancelBackend(Backend):
         return self._adapter
 
     def state(self) -> State:
-        return {(found.user, found.payload) for _, found in self.memory.all()}
+        return {
+            (found.user, repr(codec.decode(found.payload)[1])) for _, found in self.memory.all()
+        }
 
 
 def _both(visit: Visit) -> None:
