@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.visits import World, login, look, write
+from tests.support.visits import Script, Visit, World, login, look, write
 from tests.support.worlds import KINDS, name_of
 
 NETWORKED = [kind for kind in KINDS if not kind[1].in_process]
@@ -44,10 +44,9 @@ async def test_a_look_at_a_session_is_a_503(world: World) -> None:
 
 @pytest.mark.parametrize("script", [write(a=1), login("ada")], ids=["write", "login"])
 async def test_what_cannot_be_stored_is_a_503_without_a_cookie(
-    world: World, script: object
+    world: World, script: Script
 ) -> None:
     world.backend.breaks()
-    assert callable(script)
     answer = await world.tab().visit(script)
     assert (answer.status, answer.set_cookies, answer.error) == (503, [], None)
     assert world.backend.records() == 0
@@ -57,10 +56,12 @@ async def test_it_fails_between_the_load_and_the_save(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
 
-    def breaks(visit: object) -> None:
+    def breaks(visit: Visit) -> None:
+        look(visit)
         world.backend.breaks()
+        visit.session["a"] = 2
 
-    answer = await tab.visit(lambda visit: (look(visit), breaks(visit), write(a=2)(visit)))
+    answer = await tab.visit(breaks)
     assert (answer.status, answer.error) == (503, None)
     world.backend.breaks("")
     assert await tab.read() == {"a": 1}
