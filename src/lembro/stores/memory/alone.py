@@ -17,6 +17,8 @@ import sys
 import tempfile
 from typing import Final
 
+from ...logs import loud
+
 try:
     import fcntl
 except ImportError:  # Windows: no such locks, no warning
@@ -54,12 +56,12 @@ def claim() -> None:
         log.debug("no lock to tell whether there are other worker processes: %s", error)
         return
     if not free:
-        log.warning(SHARED)
+        loud(SHARED)
 
 
 def warn_of_copy() -> None:
     """This process works on with what its parent had stored before the fork."""
-    log.warning(COPIED)
+    loud(COPIED)
 
 
 def _name() -> str:
