@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import sys
 
 log: logging.Logger = logging.getLogger("lembro")
 
@@ -21,16 +20,3 @@ def set_up() -> None:
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.DEBUG)
-
-
-def loud(message: str) -> None:
-    """A warning that is to be seen: on stderr if nobody has set up logging, as under most servers,
-    where a NullHandler would swallow it."""
-    log.warning(message)
-    logger: logging.Logger | None = log
-    while logger is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            return
-        logger = logger.parent if logger.propagate else None
-    if sys.stderr is not None:
-        print(f"lembro: {message}", file=sys.stderr, flush=True)

@@ -61,7 +61,7 @@ def test_where_logging_is_not_set_up(tmp_path: Path) -> None:
     quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
     said = workers(tmp_path, 2, quiet)
     assert said.count("") == 1
-    assert max(said).startswith("lembro: another worker process")
+    assert max(said).startswith("another worker process of this application has a MemoryStore")
     assert max(said).count("\n") == 1
 
 

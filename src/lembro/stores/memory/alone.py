@@ -17,7 +17,7 @@ import sys
 import tempfile
 from typing import Final
 
-from ...logs import loud
+from ...logs import log
 
 try:
     import fcntl
@@ -56,12 +56,12 @@ def claim() -> None:
         log.debug("no lock to tell whether there are other worker processes: %s", error)
         return
     if not free:
-        loud(SHARED)
+        log.warning(SHARED)
 
 
 def warn_of_copy() -> None:
     """This process works on with what its parent had stored before the fork."""
-    loud(COPIED)
+    log.warning(COPIED)
 
 
 def _name() -> str:
