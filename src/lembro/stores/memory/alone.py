@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 import tempfile
@@ -23,8 +22,6 @@ try:
     import fcntl
 except ImportError:  # Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger("lembro")
 
 INSTEAD: Final = (
     "use one worker process (with threads), or a store that processes share: "
