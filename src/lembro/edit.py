@@ -29,6 +29,7 @@ class Edit:
         self._turns = _turns_of(session)
 
     def __enter__(self) -> Session:
+        self._session._manager._check_sync(self._session, "`async with session.edit():`")
         self._turns.take()
         try:
             self._session._manager.run_for(self._session, "begin_edit")

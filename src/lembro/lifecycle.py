@@ -35,7 +35,7 @@ from . import codec
 from .cookie import DUPLICATE
 from .errors import CodecError, StoreError, TooManySessions
 from .events import Event
-from .ids import handle_for, key_for, new_id
+from .ids import handle_for, key_for, new_id, new_mark
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
@@ -79,6 +79,12 @@ class Lost(enum.Enum):
 
     GONE = "the session has ended"
     DEAD_END = "the session's id was replaced by a login"
+
+
+def marked(meta: codec.Meta) -> codec.Meta:
+    """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
+    two requests that make the same of a session must not write the same bytes."""
+    return {**meta, "mark": new_mark()}
 
 
 class Lifecycle:
@@ -308,38 +314,34 @@ class Lifecycle:
             elif how is How.LOGIN and held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
+            if how is How.SET and not self._changed(session):  # the merge left nothing of ours
+                return None
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
-        if payload == session._payload:  # a merge left nothing of ours
-            return STORED
-        keywords = {"expected": session._payload, "idle": self._idle_of(session)}
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
+        assert session._found is not None
+        idle = self.idle_of_write(session._found, empty=self._is_empty(session))
+        keywords = {"expected": session._payload, "idle": idle}
         held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
         if held is None or held.payload != payload or held.successor is not None:
             return held
         found, session._found = session._found, held
-        session._payload, session._assigned = payload, False
-        if found is not None:
-            self._renew_cookie(session, found)
+        session._meta, session._payload, session._assigned = meta, payload, False
+        self.renew_cookie(session, found)
         return STORED
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
-        payload = codec.encode(session._meta, session._data)
-        user = session._current_user()
-        had = None if session._found is None else session._found.user
-        if user == had and (login or payload != session._payload):
-            # Somebody may have stored just this under the old id, and the refusal that answers us
-            # would look like a success: the mark tells them apart.
-            session._meta = {**session._meta, "mark": key[:8]}
-            payload = codec.encode(session._meta, session._data)
         standing = yield from self._standing_for(session)
-        record = Record(payload, user, None, standing)
+        record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
             "idle": self._idle_of(session),
@@ -352,6 +354,7 @@ class Lifecycle:
             return held
         if held.payload != payload or held.user != record.user:
             return held
+        session._meta = meta
         self._issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
@@ -396,7 +399,7 @@ class Lifecycle:
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
             if touched:
-                self._renew_cookie(session, found)
+                self.renew_cookie(session, found, asked=session._touch)
 
     @staticmethod
     def _is_empty(session: Session) -> bool:
@@ -410,12 +413,19 @@ class Lifecycle:
         """Whether a tenth of the idle time has passed, and a touch would bring something."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
-    def _renew_cookie(self, session: Session, found: Found) -> None:
+    def idle_of_write(self, found: Found, *, empty: bool) -> float:
+        """A cookie with a Max-Age is extended together with its session, so a write does not
+        extend the session before that is due; without one it always does."""
+        if empty:
+            return self.grace
+        return found.idle_left if self.renews_cookie and not self._is_due(found) else self.idle
+
+    def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
         if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
             return
-        if session._presented.id is not None and self._is_due(found):
+        if session._presented.id is not None and (asked or self._is_due(found)):
             remembered = session._meta.get("remember") is True
             session._cookie = SetCookie(
                 session._presented.id,
@@ -444,7 +454,7 @@ class Lifecycle:
     def _destroy(self, session: Session) -> Flow[None]:
         for key in dict.fromkeys((session._arrived_key, session._key)):
             if key is not None and session._key is not None:
-                ended = yield from self._destroy_chain(key)
+                ended = yield from self.destroy_chain(key)
                 if ended is not None:
                     session._cookie = CLEAR
                     session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
@@ -454,10 +464,10 @@ class Lifecycle:
         session._arrived = Arrived.NEW
         session._destroy = False  # last: if the store fails, the next commit tries again
 
-    def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+    def destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
         this call ended it."""
-        for _ in range(ATTEMPTS):  # each removes a record
+        while True:  # each turn removes a record
             held: Found | None = yield Call("destroy", (key,))
             if held is None:
                 return None
@@ -467,7 +477,6 @@ class Lifecycle:
             if held.user is None or successor is None or successor.user != held.user:
                 return None
             key = held.successor
-        return None
 
     def _drop(self, session: Session, reason: str) -> None:
         handle = handle_for(session._key) if session._key else None

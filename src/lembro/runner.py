@@ -4,6 +4,7 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack, overload
 
@@ -186,8 +187,6 @@ class Runner:
     def run_for(self, session: Session, name: str, *args: Any) -> Any:
         """Run a flow of ``midway`` for a session."""
         self._check_sync(session, f"`await session.a{name}()`")
-        if session._ahead:
-            session._look()
         return self._run(getattr(midway, name)(self.core, session, *args), session)
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
@@ -211,8 +210,7 @@ class Runner:
     def _run(self, flow: Flow[T], session: Session | None = None) -> T:
         if self._store_is_async:
             raise LembroError(
-                f"{type(self.store).__name__} is asynchronous: await the method whose name begins "
-                f"with 'a', for example aget() for get()"
+                f"{type(self.store).__name__} is asynchronous: await a{_called()}() instead"
             )
         try:
             return run(flow, self.store)
@@ -244,8 +242,17 @@ class Runner:
             self.events.emit(event)
 
     def _check_sync(self, session: Session, instead: str) -> None:
+        """Raise LembroError, which says what to write instead, if a plain call would block."""
         if session._async and not self.in_process:
             raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+
+
+def _called() -> str:
+    """The public method that was called, for a message."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name.startswith("_"):
+        frame = frame.f_back
+    return frame.f_code.co_name
 
 
 def _check_store(store: Any) -> None:
