@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lembro import MemoryStore, SessionManager, codec, size, sizing
 from lembro.__main__ import main
+from tests.support import ROOT
 
 SAMPLE: dict[str, Any] = {
     "user_id": 12345,
@@ -192,3 +194,23 @@ def test_what_can_not_be(
 
 def test_the_sizes_of_the_table() -> None:
     assert [size.pretty(each) for each in sizing.SIZES] == ["4M", "16M", "64M", "256M", "1G"]
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_page_is_what_the_command_says() -> None:
+    page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+    [sample] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    [table] = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    documented = rows(table.splitlines())
+    told = rows(list(sizing.report(sizing.read(sample.encode()))))
+    assert documented.keys() == told.keys()
+    assert documented["encoded"] == told["encoded"]
+    for name in told.keys() - {"encoded"}:  # between versions of Python, tables differ a little
+        for one, other in zip(documented[name], told[name], strict=True):
+            assert number(one) == pytest.approx(number(other), rel=0.11), name
+
+
+def number(cell: str) -> int:
+    return int(cell.removesuffix(" bytes").replace(",", ""))
