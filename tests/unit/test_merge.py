@@ -1,6 +1,6 @@
-"""The rule of ``lembro.merge``: against what was loaded (base), dicts by key, recursively; lists that
-both sides only appended to: theirs, then ours (also if they are the same); anything else: ours, and
-a conflict."""
+"""The rule of ``lembro.merge``, against what was loaded (base): dicts by key, recursively; lists
+that both sides only appended to: theirs, then ours, also if they are the same; anything else:
+ours, and a conflict."""
 
 from __future__ import annotations
 
