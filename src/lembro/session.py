@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import codec
 from .cookie import ABSENT, Presented
-from .errors import LembroError, LoginRequired, SessionCommitted, StoreError
+from .edit import Edit, Turns
+from .errors import LoginRequired, SessionCommitted, StoreError
 from .events import Event
 from .ids import handle_for
 from .options import Seconds, seconds
@@ -67,8 +68,10 @@ class Session(MutableMapping[str, Any]):
         "_revoke",
         "_source",
         "_touch",
+        "_turns",
         "_views",
     )
+    _turns: Turns  # made at the first edit
 
     def __init__(
         self,
@@ -316,7 +319,8 @@ class Session(MutableMapping[str, Any]):
     def edit(self) -> Edit:
         """``async with session.edit(): ...`` (or ``with``): write after the response has begun, in
         a stream, a WebSocket or a background task. Loads the session afresh, and at the end merges
-        and saves. Raises SessionGone if it is no more."""
+        and saves. Edits of one session by several tasks or threads take turns. Raises SessionGone
+        if it is no more."""
         return Edit(self)
 
     # -- for the lifecycle and the integrations ----------------------------------------------------
@@ -382,34 +386,6 @@ class Session(MutableMapping[str, Any]):
                 view.stored = encoding
                 self._data[key] = value
                 self._assigned = True
-
-
-class Edit:
-    """What ``session.edit()`` returns: a context manager, sync and async."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def _check(self) -> None:
-        if self._session._phase is Phase.EDITING:
-            raise LembroError("this session is being edited already; edits do not nest")
-
-    def __enter__(self) -> Session:
-        self._check()
-        self._session._manager._check_sync(self._session, "`async with session.edit():`")
-        self._session._manager.run_for(self._session, "begin_edit")
-        return self._session
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._session._manager.run_for(self._session, "end_edit", kind is not None)
-
-    async def __aenter__(self) -> Session:
-        self._check()
-        await self._session._manager.arun_for(self._session, "begin_edit")
-        return self._session
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await self._session._manager.arun_for(self._session, "end_edit", kind is not None)
 
 
 def _check_user(user: object) -> None:

@@ -119,6 +119,23 @@ async def test_rotations_in_a_row_are_followed(world: World) -> None:
     assert await tab.user() == "ada"
 
 
+async def test_the_old_id_does_not_rotate_again(world: World) -> None:
+    """It was just rotated, and whoever did it has the new id."""
+    tab = await logged_in(world)
+    old = tab.twin()
+    await tab.visit(rotate)
+
+    def rotate_and_write(visit: Visit) -> None:
+        rotate(visit)
+        visit.session["a"] = 1
+
+    for script in (rotate, rotate_and_write):
+        answer = await old.visit(script)
+        assert not answer.set_cookies
+    assert await tab.read() == {"old": 0, "a": 1}
+    assert world.backend.live() == 1
+
+
 async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:
     tab = await logged_in(world)
     old = world.tab(tab.cookie)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lembro import LembroError, Session, SessionCommitted, SessionGone, StoreError
+from lembro import Session, SessionCommitted, SessionGone, StoreError
 from lembro.state import MISSING
 from tests.support.site import Site
 
@@ -172,12 +172,6 @@ def test_no_new_id_in_an_edit(begun: Begun, intent: str) -> None:
     site, session, _ = begun
     with site.edit(session), pytest.raises(SessionCommitted, match="no cookie can be set"):
         getattr(session, intent)(*(["bob"] if intent == "login" else []))
-
-
-def test_edits_do_not_nest(begun: Begun) -> None:
-    site, session, _ = begun
-    with site.edit(session), pytest.raises(LembroError, match="do not nest"), site.edit(session):
-        pass
 
 
 def test_a_change_in_an_edit_follows_a_rotation(begun: Begun) -> None:
