@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack
 
 from . import codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
-from .events import Event, Events, L, Listener
+from .events import Event, Events, EventSource
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
@@ -28,7 +27,7 @@ _VERBS = ("get", "add", "set", "replace", "touch", "destroy")
 _LOG_LEVELS = {"rejected": 20, "dropped": 20, "conflict": 20, "error": 40}
 
 
-class Runner:
+class Runner(EventSource):
     """Options, store and events together; :class:`~lembro.SessionManager` is built on it."""
 
     def __init__(
@@ -54,28 +53,6 @@ class Runner:
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
-
-    @overload
-    def on(self, name: str, listener: L) -> L: ...
-    @overload
-    def on(self, name: str) -> Callable[[L], L]: ...
-    def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every event of this name; also a decorator. The events:
-        created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
-        error."""
-        return self.events.on(name) if listener is None else self.events.on(name, listener)
-
-    @overload
-    def once(self, name: str, listener: L) -> L: ...
-    @overload
-    def once(self, name: str) -> Callable[[L], L]: ...
-    def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
-        return self.events.once(name) if listener is None else self.events.once(name, listener)
-
-    def off(self, name: str, listener: Listener) -> None:
-        """Take a listener back."""
-        self.events.off(name, listener)
 
     # -- for integrations --------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ into exactly what they need.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Any, Final
 
@@ -28,8 +29,9 @@ UTF8: Final = ("utf-8", "surrogatepass")  # any str is a user's name as far as a
 _OBJECT: Final = 33 + 8  # what bytes put before and after their content; the allocator's own word
 _GRAIN: Final = 16
 
-pack_fields = _FIELDS.pack
-fields = _FIELDS.unpack_from  # fields(blob, KEY) -> slot, born, life, birth, user length, flags
+pack_fields: Callable[..., bytes] = _FIELDS.pack
+fields: Callable[[bytes, int], tuple[Any, ...]] = _FIELDS.unpack_from
+# fields(blob, KEY) -> slot, born, life, birth, user length, flags
 
 
 def allocated(length: int) -> int:

@@ -19,6 +19,9 @@ from .records import GRAIN, Records, user_tag
 
 
 class Core(Records):
+    used: int
+    evicted: int
+
     # --- the verbs
 
     def get(self, key: bytes, now: float) -> Found | None:

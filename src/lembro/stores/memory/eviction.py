@@ -35,10 +35,10 @@ class Queues:
 
     def __init__(self, max_size: int) -> None:
         self._floor = int(max_size * FLOOR)
-        self.chains = Chains(LEVELS + 1)
-        self.counts = [0] * LEVELS  # sessions
-        self.replaced = 0  # replaced keys, in all levels
-        self.sizes = [0] * LEVELS  # bytes of the blobs of both
+        self.chains: Chains = Chains(LEVELS + 1)
+        self.counts: list[int] = [0] * LEVELS  # sessions
+        self.replaced: int = 0  # replaced keys, in all levels
+        self.sizes: list[int] = [0] * LEVELS  # bytes of the blobs of both
 
     def register(self, slots: Slots) -> None:
         slots.register(*self.chains.columns)

@@ -7,10 +7,10 @@ chance) meet in ``overflow``, which is keyed by whole keys.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from sys import getsizeof
-from typing import Final
+from typing import Any, Final
 
 from .blob import KEY, allocated, fields
 
@@ -18,7 +18,7 @@ PREFIX_BITS: Final = 60
 ENTRY: Final = 32  # bytes of the int that is the dict's key
 SHARD: Final = 96  # bytes that are noted about each dict: three list items, two ints
 _OVERFLOW_ENTRY: Final = allocated(KEY)
-word = Struct(">Q").unpack_from
+word: Callable[[bytes], tuple[Any, ...]] = Struct(">Q").unpack_from
 
 
 def prefix_of(key: bytes) -> int:
@@ -63,7 +63,7 @@ class Index:
 
     def __init__(self, shards: int) -> None:
         """``shards`` is a power of two."""
-        self.shift = PREFIX_BITS - (shards.bit_length() - 1)
+        self.shift: int = PREFIX_BITS - (shards.bit_length() - 1)
         self.shards: list[dict[int, bytes]] = [{} for _ in range(shards)]
         self.overflow: dict[bytes, bytes] = {}
         self._sizes = [getsizeof(shard) for shard in self.shards]

@@ -6,6 +6,7 @@ place, so that every byte is counted at every step.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from math import inf
 from typing import Final, NoReturn
@@ -51,25 +52,27 @@ class Records:
     ) -> None:
         self.max_size = max_size
         self.max_session_size = max_session_size
-        self.target = int(max_size * reduce_to)
+        self.target: int = int(max_size * reduce_to)
         self.news: list[Event] = []  # to be told once the lock is released
-        self.expired = self.evicted = self.too_large = 0  # sessions so far
-        self.records = 0  # sessions and replaced keys
+        self.expired: int = 0  # sessions so far, as the next two
+        self.evicted: int = 0
+        self.too_large: int = 0
+        self.records: int = 0  # sessions and replaced keys
         self._heard = heard
         self._pressed = False  # a write has had to make room, and used is still above the target
 
-        self.queues = Queues(max_size)
-        self.slots = Slots(self.queues.chains, FREE_LIST)
+        self.queues: Queues = Queues(max_size)
+        self.slots: Slots = Slots(self.queues.chains, FREE_LIST)
         self.queues.register(self.slots)
         buckets = min(1024, max(64, max_size >> 12))
-        self.wheel = Wheel(self.slots, buckets, interval / 2, now)
-        self.deadline = self.wheel.deadline
-        self.used_at = self.slots.column("d")
-        self.prefix = self.slots.column("Q")
-        self.tags = Tags(self.slots)
-        self.index = Index(shards_for(max_size))
-        self.standings = Standings(epoch)
-        self.used = self.overhead()  # THE LEDGER: every byte, after every step
+        self.wheel: Wheel = Wheel(self.slots, buckets, interval / 2, now)
+        self.deadline: array[float] = self.wheel.deadline
+        self.used_at: array[float] = self.slots.column("d")
+        self.prefix: array[int] = self.slots.column("Q")
+        self.tags: Tags = Tags(self.slots)
+        self.index: Index = Index(shards_for(max_size))
+        self.standings: Standings = Standings(epoch)
+        self.used: int = self.overhead()  # THE LEDGER: every byte, after every step
 
     def overhead(self) -> int:
         """Bytes, measured: everything but the blobs."""

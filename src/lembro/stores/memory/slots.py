@@ -30,10 +30,12 @@ class Slots:
         self._free_list = free_list  # the list of ``free`` that holds the slots given back
         self.columns: list[array[Any]] = []
         self._fixed: list[int] = []  # how many sentinels come before the slots of each column
-        self.capacity = 0
-        self.edge = 0  # slots from here on are not given out: the capacity, or less while shrinking
-        self.fresh = 0  # slots from here on were never used (linking them all would take time)
-        self.size = 0  # bytes
+        self.capacity: int = 0
+        self.edge: int = (
+            0  # slots from here on are not given out: the capacity, or less while shrinking
+        )
+        self.fresh: int = 0  # slots from here on were never used (linking them all would take time)
+        self.size: int = 0  # bytes
 
     def column(self, typecode: str) -> array[Any]:
         """A new column, to be registered before the first slot is taken."""

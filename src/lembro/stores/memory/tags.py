@@ -23,13 +23,13 @@ class Tags:
     __slots__ = ("_heads", "_low", "_next", "_prev", "count", "heads_size", "tag")
 
     def __init__(self, slots: Slots) -> None:
-        self.tag = slots.column("Q")
+        self.tag: array[int] = slots.column("Q")
         self._next = slots.column("i")
         self._prev = slots.column("i")  # ~bucket for the first of a bucket
         self._heads = array("i", [END]) * _FEWEST
         self._low = _FEWEST  # the power of two that is at most the number of buckets
-        self.count = 0
-        self.heads_size = getsizeof(self._heads)  # bytes
+        self.count: int = 0
+        self.heads_size: int = getsizeof(self._heads)  # bytes
 
     def slots_of(self, tag: int) -> list[int]:
         """The slots with this tag, the last added first."""
