@@ -96,7 +96,12 @@ def _each(wrap: Callable[[ASGIApp], ASGIApp]) -> dict[str, ASGIApp]:
 def starlette_cookie() -> dict[str, ASGIApp]:
     from starlette.middleware.sessions import SessionMiddleware
 
-    return _each(lambda app: SessionMiddleware(app, secret_key=SECRET))
+    async def read(scope: Scope, receive: Any, send: Send) -> None:
+        scope["session"].mark_accessed()  # as request.session does
+        await _read(scope, receive, send)
+
+    apps = _each(lambda app: SessionMiddleware(app, secret_key=SECRET))
+    return {**apps, "read": SessionMiddleware(read, secret_key=SECRET)}
 
 
 def starsessions() -> dict[str, ASGIApp]:
