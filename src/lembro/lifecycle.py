@@ -39,7 +39,7 @@ from .ids import handle_for, key_for, new_id
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, SetCookie
+from .state import CLEAR, LIVE, UNREAD, Arrived, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class Lifecycle:
         self.idle = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
         self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        self._fresh = self.idle * 0.9  # who has so much left is not due for a touch
         self.grace = seconds("rotation_grace", options.rotation_grace)
         self.renews_cookie = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
@@ -104,17 +105,23 @@ class Lifecycle:
 
     def load(self, session: Session) -> Flow[None]:
         """Find out how the request arrived, and what it arrived with."""
+        key = self.begin(session)
+        if key is not None:
+            yield from self._load_key(session, key)
+        session._ready = True
+
+    def begin(self, session: Session) -> bytes | None:
+        """Read the cookie; the key to look for in the store, if there is one."""
         session._begin()
         presented = session._presented
         if presented.id is not None:
-            key = key_for(presented.id)
-            session._arrived_key = key
-            yield from self._load_key(session, key)
-        elif presented.problem:
+            session._arrived_key = key = key_for(presented.id)
+            return key
+        if presented.problem:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = True
+        return None
 
     def load_record(self, session: Session, key: bytes) -> Flow[None]:
         """As ``load``, for a session that is known by its key."""
@@ -125,17 +132,23 @@ class Lifecycle:
 
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
-        if found is None:
+        if found is None or self.arrive(session, key, found):
             return
-        session._arrived = Arrived.LIVE
-        if found.successor is not None:
-            followed = yield from self.follow(found)
-            if followed is None:
-                session._arrived = Arrived.DEAD_END
-                return
-            session._arrived = Arrived.FOLLOWED
-            key, found = followed
-        self.take(session, key, found)
+        followed = yield from self.follow(found)
+        if followed is None:
+            session._arrived = Arrived.DEAD_END
+            return
+        session._arrived = Arrived.FOLLOWED
+        self.take(session, *followed)
+
+    def arrive(self, session: Session, key: bytes, found: Found | None) -> bool:
+        """Take in what the store found. False if that is a replaced id, which may be followed."""
+        if found is not None:
+            if found.successor is not None:
+                return False
+            session._arrived = LIVE
+            self.take(session, key, found)
+        return True
 
     def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | None]:
         """Where a replaced id leads: to a record of the same user, or nowhere."""
@@ -162,7 +175,7 @@ class Lifecycle:
             session._arrived, session._key, session._found = Arrived.NEW, None, None
             return
         session._key, session._found, session._payload = key, found, found.payload
-        session._assigned = False
+        session._assigned = session._lent = False
 
     # -- leaving -----------------------------------------------------------------------------------
 
@@ -185,6 +198,17 @@ class Lifecycle:
             ended = yield Call("destroy_user", (user, session._key))
             session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
+    def is_settled(self, session: Session) -> bool:
+        """Whether a commit would find nothing to do, as after most requests."""
+        if session._arrived is UNREAD:
+            return True
+        if session._assigned or session._lent or session._login is not None:
+            return False
+        if session._regenerate or session._destroy or session._touch or session._revoke is not None:
+            return False
+        found = session._found
+        return found is None or found.idle_left >= self._fresh or not self._is_due(found)
+
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
         if session._login is not None:
@@ -193,8 +217,8 @@ class Lifecycle:
             yield from self._commit_new(session)
         elif session._regenerate and session._arrived is not Arrived.FOLLOWED:
             yield from self._write_or_drop(session, How.ROTATE)
-        elif self._changed(session):
-            yield from self._write_or_drop(session, How.SET)
+        elif (payload := self._changed(session)) is not None:
+            yield from self._write_or_drop(session, How.SET, payload)
         else:
             yield from self._touch(session)
         session._regenerate = session._touch = False
@@ -206,10 +230,16 @@ class Lifecycle:
         if session._key is not None:
             session._meta, session._data = codec.decode(session._payload)
 
-    def _changed(self, session: Session) -> bool:
-        if session._assigned:
-            return codec.encode(session._meta, session._data) != session._payload
-        return not codec.unchanged(session._payload, session._meta, session._data)
+    def _changed(self, session: Session) -> bytes | None:
+        """The new payload, if the session has changed."""
+        if not session._assigned:
+            if not session._lent:
+                return None
+            if codec.unchanged(session._payload, session._meta, session._data):
+                return None
+        plain = not session._lent and session._payload.startswith(codec.VERSION)
+        payload = codec.encode(session._meta, session._data, plain=plain)
+        return None if payload == session._payload else payload
 
     def _commit_new(self, session: Session) -> Flow[None]:
         if not session._data:
@@ -268,21 +298,27 @@ class Lifecycle:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def _write_or_drop(self, session: Session, how: How) -> Flow[None]:
-        changed = how is How.SET or self._changed(session)
-        lost = yield from self._write(session, how)
+    def _write_or_drop(
+        self, session: Session, how: How, payload: bytes | None = None
+    ) -> Flow[None]:
+        changed = how is How.SET or self._changed(session) is not None
+        lost = yield from self._write(session, how, payload)
         if lost is None:
             return
         if changed:
             self._drop(session, lost.value)
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
-    def _write(self, session: Session, how: How) -> Flow[Lost | None]:
+    def _write(self, session: Session, how: How, payload: bytes | None = None) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to."""
+        stored (None) or there is nothing to write to. ``payload``: its encoding, if known."""
         for _ in range(ATTEMPTS):
-            attempt = self._set(session) if how is How.SET else self._replace(session, how)
-            held = yield from attempt
+            if payload is None:
+                payload = codec.encode(session._meta, session._data)
+            if how is How.SET:
+                held = yield from self._set(session, payload)
+            else:
+                held = yield from self._replace(session, how, payload)
             if held is STORED:
                 return None
             if held is None:
@@ -298,11 +334,11 @@ class Lifecycle:
             elif held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
+            payload = None
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
-    def _set(self, session: Session) -> Flow[Found | None]:
+    def _set(self, session: Session, payload: bytes) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
         if payload == session._payload:  # a merge left nothing of ours
             return STORED
         emptied = not session._data and session._current_user() is None
@@ -317,9 +353,8 @@ class Lifecycle:
             self._renew_cookie(session, found)
         return STORED
 
-    def _replace(self, session: Session, how: How) -> Flow[Found | None]:
+    def _replace(self, session: Session, how: How, payload: bytes) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
         standing = yield from self._standing_for(session)
         record = Record(payload, session._current_user(), None, standing)
         session_id = new_id()

@@ -17,7 +17,7 @@ from .errors import LembroError, LoginRequired, SessionCommitted, StoreError
 from .events import Event
 from .ids import handle_for
 from .options import Seconds, seconds
-from .state import MISSING, Arrived, ClearCookie, Phase, SetCookie, View
+from .state import MISSING, NEW, OPEN, UNREAD, Arrived, ClearCookie, Phase, SetCookie, View
 from .stores.base import Found
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Session(MutableMapping[str, Any]):
         "_events",
         "_failure",
         "_found",
-        "_https",
         "_id",
         "_key",
+        "_lent",
         "_login",
         "_manager",
         "_meta",
@@ -64,6 +64,7 @@ class Session(MutableMapping[str, Any]):
         "_ready",
         "_regenerate",
         "_revoke",
+        "_send",
         "_source",
         "_touch",
         "_views",
@@ -74,26 +75,27 @@ class Session(MutableMapping[str, Any]):
         manager: SessionManager,
         read: Callable[[Any], Presented] | None = None,
         source: Any = None,
-        *,
-        https: bool = False,
+        send: Any = None,
         asynchronous: bool = False,
     ) -> None:
-        """Made by an integration: ``read(source)`` finds the cookie, at the first look."""
+        """Made by an integration: ``read(source)`` finds the cookie, at the first look; ``send`` is
+        whatever the integration needs when the response begins."""
+        # One is made for every request, so: few attributes, and no keywords (they take 0.1 us).
         self._manager = manager
         self._read = read
         self._source = source
-        self._https = https
+        self._send = send
         self._async = asynchronous
         self._ready = False
-        self._arrived = Arrived.UNREAD
-        self._phase = Phase.OPEN
+        self._arrived = UNREAD
+        self._phase = OPEN
         self._cookie: SetCookie | ClearCookie | None = None
         self._failure: StoreError | None = None
 
     def _begin(self) -> None:
         """Fill in what a session has that is looked at; a request that does not look skips it."""
         self._presented = ABSENT if self._read is None else self._read(self._source)
-        self._arrived = Arrived.NEW
+        self._arrived = NEW
         self._arrived_key: bytes | None = None
         self._key: bytes | None = None
         self._id: str | None = None
@@ -102,6 +104,7 @@ class Session(MutableMapping[str, Any]):
         self._meta: codec.Meta = {}
         self._data: codec.Data = {}
         self._assigned = False
+        self._lent = False
         self._login: tuple[str, bool] | None = None
         self._regenerate = False
         self._destroy = False
@@ -115,13 +118,20 @@ class Session(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if not self._ready:
             self._look()
-        return self._data[key]
+        value = self._data[key]
+        # Where nothing is lent that can change in itself, nothing has to be encoded to find out
+        # whether it did: 0.7 of the 4 us that a look takes.
+        if type(value) not in codec.PLAIN:
+            self._lent = True
+        return value
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write()
         codec.check(key, value)
         self._data[key] = value
         self._assigned = True
+        if type(value) not in codec.PLAIN:
+            self._lent = True
 
     def __delitem__(self, key: str) -> None:
         self._write()
@@ -314,7 +324,7 @@ class Session(MutableMapping[str, Any]):
 
     def _look(self) -> None:
         """The first look loads; after the response has begun, every look asks the store."""
-        if self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
+        if self._arrived is UNREAD or self._phase is Phase.COMMITTED:
             self._manager.look(self)
 
     def _write(self, *, cookie: bool = False) -> None:
@@ -355,6 +365,7 @@ class Session(MutableMapping[str, Any]):
         view = self._views.get(key)
         if view is None:
             value = load(self._data.get(key, MISSING))
+            self._lent = True
             view = self._views[key] = View(value, dump, codec.encode_value(dump(value), key))
         return view.value  # type: ignore[no-any-return]
 

@@ -23,6 +23,15 @@ class Phase(enum.Enum):
     EDITING = "inside session.edit()"
 
 
+# The members that every request meets. To get one from its class takes longer: a class with a
+# metaclass is looked up the slow way (before Python 3.14).
+UNREAD: Final = Arrived.UNREAD
+NEW: Final = Arrived.NEW
+LIVE: Final = Arrived.LIVE
+OPEN: Final = Phase.OPEN
+COMMITTED: Final = Phase.COMMITTED
+
+
 class SetCookie:
     """The cookie to send: for a new id, or to renew its age."""
 

@@ -43,10 +43,9 @@ class SessionMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         outer = environ.get(KEY)
-        if isinstance(outer, Session) and outer._manager is self.sessions:
+        if outer is not None and isinstance(outer, Session) and outer._manager is self.sessions:
             return self.app(environ, start_response)
-        https = environ["wsgi.url_scheme"] == "https"
-        session = Session(self.sessions, self._read, environ, https=https)
+        session = Session(self.sessions, self._read, environ)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
         try:
@@ -122,7 +121,8 @@ class _Response:
             except FAILURES as error:
                 self._answer(error)
                 return
-            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"))
+            https = self.environ["wsgi.url_scheme"] == "https"
+            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"), https=https)
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             headers = _decoded(with_session(raw, cookie))
         if exc_info is None:

@@ -10,7 +10,7 @@ from math import isnan
 from ...errors import ConfigError
 from ..base import Found, PerUser, Record
 from . import blob as b
-from .blob import KEY, REPLACED, allocated, fields, found
+from .blob import KEY, REPLACED, allocated, fields, found, found_as
 from .chains import NONE
 from .eviction import REPLACED_BIT
 from .records import GRAIN, Records, user_tag
@@ -23,14 +23,15 @@ class Core(Records):
         blob = self.index.find(key)
         if blob is None:
             return None
-        slot, _, _, birth, _, flags = fields(blob, KEY)
+        numbers = fields(blob, KEY)
+        slot, _, _, birth, _, flags = numbers
         deadline = self.wheel.deadline[slot]
         if deadline <= now:
             self._expire(slot, blob)
             return None
         if now - self.used_at[slot] >= GRAIN and not flags & REPLACED:
             self._use(slot, blob, birth, flags, now)
-        return found(blob, deadline, now)
+        return found_as(blob, numbers, deadline, now)
 
     def add(
         self,
@@ -63,7 +64,8 @@ class Core(Records):
         blob = self.live(key, now)
         if blob is None:
             return None
-        slot, _, death, birth, user_length, flags = fields(blob, KEY)
+        numbers = fields(blob, KEY)
+        slot, _, death, birth, user_length, flags = numbers
         deadline = _deadline(now, idle, death)
         at = b.start(user_length, flags)
         if flags & REPLACED or not _holds(blob, at, expected):
@@ -71,7 +73,8 @@ class Core(Records):
         before, after = allocated(len(blob)), allocated(at + len(record.payload))
         if after > self.max_session_size:
             self._refuse(after)
-        self._use(slot, blob, birth, flags, now)
+        if after > before or now - self.used_at[slot] >= GRAIN:
+            self._use(slot, blob, birth, flags, now)
         if after > before:
             self._make_room(None, after - before, now, spare=slot)
         blob = b"".join((blob[:at], record.payload))
@@ -80,7 +83,7 @@ class Core(Records):
         self.used += after - before
         self.wheel.defer(slot, deadline)
         self._settle(now)
-        return found(blob, deadline, now)
+        return found_as(blob, numbers, deadline, now)
 
     def replace(
         self,

@@ -240,6 +240,8 @@ class Records:
 
     def drain(self, now: float) -> None:
         """Look at a few entries."""
+        if self.wheel.is_quiet(now):  # nearly always: an eighth of the time of a write
+            return
         for _ in range(DRAIN):
             if self.look(now) == NONE:
                 return
