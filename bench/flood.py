@@ -39,7 +39,7 @@ from bench.traffic import (
 REAL: Final = "lembro MemoryStore"
 WHOLE: Final = Model()
 FULL: Final = Model(capacity=2500)
-QUICK: Final = Model(capacity=400, length=1200.0)
+QUICK: Final = Model(capacity=300, length=1200.0)
 """Everything but the times scales with the capacity, and so hardly any share changes with it."""
 
 
@@ -158,7 +158,7 @@ class LevelsWithoutLogin(AgeLevels):
 TABLE_A: Final = (*FLOODS, REPLAY, COLD, *NONE)
 TABLE_B: Final = (*FLOODS, PATIENT)
 
-STANDING: Final = ("age levels", REAL)
+STANDING: Final = ("age levels", "age levels, 20 % for new", REAL)
 """Who looks at standing tokens: for the others a replayed one is a cookie like any."""
 
 Job = tuple[str, Flood, Model]
@@ -167,9 +167,7 @@ Job = tuple[str, Flood, Model]
 def contenders_for(table_name: str, capacity: int) -> dict[str, Contender]:
     found: dict[str, Contender] = {name: make(capacity) for name, make in POLICIES.items()}
     if table_name == "B":
-        del found["age levels"]
         found["age levels, no login"] = LevelsWithoutLogin(capacity)
-        found["age levels + login"] = AgeLevels(capacity)
     found[REAL] = RealStore(capacity)
     return found
 

@@ -7,7 +7,7 @@ from sys import getsizeof
 from .blob import HAS_USER, KEY, REPLACED, STANDING, allocated, fields, standing_of, user_of
 from .core import Core
 from .eviction import FREE_LIST, LEVELS, LOGGED_IN, REPLACED_BIT
-from .index import ENTRY, prefix_of
+from .index import ENTRY, SHARD, prefix_of
 from .records import FIXED
 
 
@@ -15,7 +15,8 @@ def recount(core: Core) -> int:
     """The bytes that a store takes. AssertionError if any of its parts contradicts another."""
     blobs = list(core.index)
     dicts = [*core.index.shards, core.index.overflow]
-    total = FIXED + sum(map(getsizeof, dicts)) + core.tags.measured
+    total = FIXED + sum(map(getsizeof, dicts)) + SHARD * len(core.index.shards)
+    total += core.tags.measured
     total += sum(map(getsizeof, core.slots.columns))
     total += ENTRY * (len(blobs) - len(core.index.overflow))
     total += allocated(KEY) * len(core.index.overflow)
