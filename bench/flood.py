@@ -182,8 +182,8 @@ def run(job: Job) -> dict[str, Outcome]:
     return dict(zip(contenders, outcomes, strict=True))
 
 
-def main(*, quick: bool) -> None:
-    model = QUICK if quick else FULL
+def main(*, quick: bool, whole: bool = False) -> None:
+    model = QUICK if quick else WHOLE if whole else FULL
     print(
         f"  Room for {model.capacity:,} sessions, {round(5000 * model.scale):,} users, "
         f"{model.length / 60:.0f} minutes of bots (rates as for 10,000 sessions). "
@@ -257,11 +257,13 @@ def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
         )
         for column in quiet
     )
+    slow, fast = members[:3], members[3:]
     lines = [
         ("A, worst of seven: established", min(o.established.percent for o in floods), 99.8),
         ("A, worst of seven: arriving", min(o.arriving.percent for o in floods), 82.0),
         ("B, worst of six: logged in", min(o.logged_in.percent for o in members), 100.0),
-        ("B, worst of six: logins at the first try", _worst_first_try(members), 85.0),
+        ("B, 100/s: logins at the first try", _worst_first_try(slow), 85.0),
+        ("B, 1,000/s: logins at the first try", _worst_first_try(fast), 85.0),
         ("B, worst of six: returning", min(o.returning.percent for o in members), 95.0),
     ]
     rows: list[list[str] | None] = [
@@ -270,7 +272,10 @@ def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
     ]
     verdict = "met" if below <= 0.5 else "MISSED"
     rows.append(["A, no flood: points below LRU", f"{max(0.0, below):.2f}", "<= 0.5", verdict])
-    return table([REAL, "measured", "target", ""], rows)
+    return table([REAL, "measured", "target", ""], rows) + (
+        "\n\n  At 1,000/s there is room for five seconds of newcomers beside 5,000 users, and"
+        "\n  a login needs a session that is 3 to 20 seconds old: no order of eviction keeps those."
+    )
 
 
 def _worst_first_try(outcomes: list[Outcome]) -> float:
