@@ -44,8 +44,8 @@ class SessionMiddleware:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: ASGIApp = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self._read = self._read_cookie  # bound once
         self._exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
@@ -54,29 +54,23 @@ class SessionMiddleware:
             await self._lifespan(scope, receive, send)
             return
         sessions = self.sessions
-        outer = scope.get("session")  # isinstance of an ABC takes 0.2 us, and mostly it is None
-        if outer is not None and isinstance(outer, Session) and outer._manager is sessions:
-            await self.app(scope, receive, send)  # mounted within itself
+        https = scope.get("scheme") in _SECURE
+        if "session" in scope and sessions.is_within_itself(scope["session"], https=https):
+            await self.app(scope, receive, send)
             return
-        session = Session(sessions, self._read, scope, send, True)
+        session = Session(sessions, self._read, scope, send, https, True)
         scope["session"] = session
         if not sessions.in_process and not scope["path"].startswith(self._exclude):
             await sessions.aload_for(session)
         try:
-            # A method of the session, as it were: an object of its own to hold the state of the
-            # response takes 0.1 us.
+            # The session is also the state of its response: an object for that takes 0.1 us.
             await self.app(scope, receive, MethodType(_send, session))
         except BaseException as error:
             if not await _app_failed(session, error):
                 raise
         else:
-            if session._arrived is not UNREAD:
-                if session._phase is OPEN:
-                    await sessions.acommit(session, failed=True)
-                else:
-                    sessions.finish(session)
-                # scope -> session -> scope would wait for the garbage collector, data and all.
-                session._source = None
+            if not (session._arrived is UNREAD or session._ahead):
+                await _app_ended(session)
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
@@ -97,7 +91,7 @@ class SessionMiddleware:
         await self.app(scope, receive_and_start, stop_and_send)
 
 
-# The response of one request, on its way out. Of the session, ``_source`` is the scope, and
+# The response of one request, on its way out. Of its session, ``_source`` is the scope, and
 # ``_send`` is where messages go; once its phase is not OPEN any more, the response has begun.
 
 
@@ -107,7 +101,7 @@ def _send(session: Session, message: Message) -> Awaitable[None]:
     if session._phase is OPEN:
         kind = message["type"]
         if kind in _STARTS:
-            if session._arrived is not UNREAD:
+            if not (session._arrived is UNREAD or session._ahead):
                 return _start(session, message)
             session._phase = COMMITTED
         elif kind == "websocket.close":
@@ -139,17 +133,14 @@ async def _start_later(session: Session, message: Message, failed: bool) -> None
 def _with_session(session: Session, message: Message) -> Message:
     cookie = None
     if session._cookie is not None:
-        scope = session._source
-        client = scope.get("client")
-        cookie = session._manager.set_cookie(
-            session, client[0] if client else None, https=scope.get("scheme") in _SECURE
-        )
+        client = session._source.get("client")
+        cookie = session._manager.set_cookie(session, client[0] if client else None)
     return {**message, "headers": with_session(message.get("headers", ()), cookie)}
 
 
 async def _refuse(session: Session, message: Message) -> None:
     """A WebSocket that is closed instead of accepted: no cookie can be set."""
-    if session._arrived is UNREAD:
+    if session._untouched():
         session._phase = COMMITTED
     else:
         needs_cookie = session._key is None or session._login or session._regenerate
@@ -162,17 +153,28 @@ async def _refuse(session: Session, message: Message) -> None:
 
 async def _app_failed(session: Session, error: BaseException) -> bool:
     """The application raised. Returns True if the response is taken care of."""
-    started = session._phase is not OPEN
-    if not started and session._arrived is not UNREAD:
+    if session._phase is not OPEN:
+        return False
+    if session._untouched():
+        # An error page around us may look at it; what it writes would be kept by nobody.
+        session._phase = COMMITTED
+    else:
         try:
             await session._manager.acommit(session, failed=True)
         except FAILURES as second:
             answer_to(second)
-    if started or not isinstance(error, StoreError):
+    if not isinstance(error, StoreError):
         return False
-    session._phase = COMMITTED
     await _answer(session, error)
     return True
+
+
+async def _app_ended(session: Session) -> None:
+    """The application returned."""
+    if session._phase is OPEN:
+        await session._manager.acommit(session, failed=True)
+    elif session._send is not _nowhere:
+        session._manager.finish(session)
 
 
 async def _answer(session: Session, error: LembroError) -> None:
@@ -185,11 +187,7 @@ async def _answer(session: Session, error: LembroError) -> None:
         return
     length = (b"content-length", str(len(answer.body)).encode())
     await send(
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [*HEADERS, length],
-        }
+        {"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, length]}
     )
     await send({"type": "http.response.body", "body": answer.body})
 

@@ -25,10 +25,11 @@ LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant
 _VALUE: Final = re.compile(
     rb"([A-Za-z0-9_-]{43})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
 )
+
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _OUTLINE: Final = bytes(97 if c in _LETTERS else 46 if c == 46 else 0 for c in range(256))
-_OUTLINES: Final = {b"a" * 43 + dots for dots in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)}
-"""What ``_VALUE`` matches, once each letter has become an "a": that takes a third of its time."""
+_OUTLINES: Final = {b"a" * 43 + rest for rest in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)}
+# What _VALUE matches, once each letter has become an "a": that takes a third of its time.
 
 
 class Presented(msgspec.Struct, frozen=True):
@@ -38,6 +39,9 @@ class Presented(msgspec.Struct, frozen=True):
     value: bytes = b""
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
+
+    def __repr__(self) -> str:  # an error report shows the variables of every frame
+        return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
 
 
 ABSENT: Final = Presented()
@@ -60,7 +64,7 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
         at = header.find(name)
         if at < 0:
             continue
-        if header.find(name, at + 1) < 0:  # nearly always; the other pairs need not be looked at
+        if header.find(name, at + 1) < 0:  # nearly always: the other pairs need not be looked at
             end = header.find(b";", at)
             pairs = [header[header.rfind(b";", 0, at) + 1 : end if end >= 0 else None]]
         else:
@@ -80,8 +84,8 @@ class SessionCookie:
     """Reads and renders the session cookie. ``secrets``: the first signs, all verify."""
 
     def __init__(self, options: CookieOptions, signing: tuple[str, ...] = ()) -> None:
-        self.options = options
-        self.signed = bool(signing)
+        self.options: CookieOptions = options
+        self.signed: bool = bool(signing)
         given = [secret.encode() for secret in signing] or [secrets.token_bytes(32)]
         self._keys = [
             blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given
@@ -93,8 +97,7 @@ class SessionCookie:
 
     def read(self, headers: Iterable[bytes], *, https: bool) -> Presented:
         """The id in these Cookie headers. Never raises, whatever they hold."""
-        name = self._names[https]
-        values = find(headers, name)
+        values = find(headers, self._names[https])
         if not values:
             return ABSENT
         if len(values) > 1:

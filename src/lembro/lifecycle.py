@@ -35,11 +35,11 @@ from . import codec
 from .cookie import DUPLICATE
 from .errors import CodecError, StoreError, TooManySessions
 from .events import Event
-from .ids import handle_for, key_for, new_id
+from .ids import handle_for, key_for, new_id, new_mark
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, LIVE, UNREAD, Arrived, SetCookie
+from .state import CLEAR, COMMITTED, LIVE, UNREAD, Arrived, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -81,6 +81,12 @@ class Lost(enum.Enum):
     DEAD_END = "the session's id was replaced by a login"
 
 
+def marked(meta: codec.Meta) -> codec.Meta:
+    """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
+    two requests that make the same of a session must not write the same bytes."""
+    return {**meta, "mark": new_mark()}
+
+
 class Lifecycle:
     """The flows. ``standing_of`` reads the standing from a cookie's value; None: the store does not
     look at standings."""
@@ -91,12 +97,14 @@ class Lifecycle:
         *,
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.idle = seconds("idle_timeout", options.idle_timeout)
+        self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
-        self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        self.life: float = (
+            float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        )
         self._fresh = self.idle * 0.9  # who has so much left is not due for a touch
-        self.grace = seconds("rotation_grace", options.rotation_grace)
-        self.renews_cookie = options.cookie.max_age is not None
+        self.grace: float = seconds("rotation_grace", options.rotation_grace)
+        self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self._standing_of = standing_of
@@ -107,8 +115,12 @@ class Lifecycle:
         """Find out how the request arrived, and what it arrived with."""
         key = self.begin(session)
         if key is not None:
-            yield from self._load_key(session, key)
-        session._ready = True
+            try:
+                yield from self._load_key(session, key)
+            except StoreError:  # the next look tries again, instead of finding nothing
+                session._arrived = UNREAD
+                raise
+        session._ready = session._phase is not COMMITTED
 
     def begin(self, session: Session) -> bytes | None:
         """Read the cookie; the key to look for in the store, if there is one."""
@@ -123,46 +135,45 @@ class Lifecycle:
                 session._arrived = Arrived.DEAD_END
         return None
 
-    def load_record(self, session: Session, key: bytes) -> Flow[None]:
-        """As ``load``, for a session that is known by its key."""
-        session._begin()
-        session._arrived_key = key
-        yield from self._load_key(session, key)
-        session._ready = True
-
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
-        if found is None or self.arrive(session, key, found):
+        if found is None:
             return
-        followed = yield from self.follow(found)
-        if followed is None:
+        if not self.arrive(session, key, found):
+            yield from self.arrive_by(session, found)
+
+    def arrive_by(self, session: Session, pointer: Found) -> Flow[None]:
+        """Take in what a replaced id leads to."""
+        followed = yield from self.follow(pointer)
+        if isinstance(followed, Lost):
             session._arrived = Arrived.DEAD_END
             return
         session._arrived = Arrived.FOLLOWED
         self.take(session, *followed)
 
-    def arrive(self, session: Session, key: bytes, found: Found | None) -> bool:
+    def arrive(self, session: Session, key: bytes, found: Found) -> bool:
         """Take in what the store found. False if that is a replaced id, which may be followed."""
-        if found is not None:
-            if found.successor is not None:
-                return False
-            session._arrived = LIVE
-            self.take(session, key, found)
+        if found.successor is not None:
+            return False
+        session._arrived = LIVE
+        self.take(session, key, found)
         return True
 
-    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | None]:
+    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
         """Where a replaced id leads: to a record of the same user, or nowhere."""
         for _ in range(HOPS):
             key = pointer.successor
             if key is None or pointer.user is None:
-                return None
+                return Lost.DEAD_END
             found: Found | None = yield Call("get", (key,))
-            if found is None or found.user != pointer.user:
-                return None
+            if found is None:  # it was this user's, and has been ended
+                return Lost.GONE
+            if found.user != pointer.user:
+                return Lost.DEAD_END
             if found.successor is None:
                 return key, found
             pointer = found
-        return None
+        return Lost.DEAD_END
 
     def take(self, session: Session, key: bytes, found: Found) -> None:
         """Make ``found`` what this session was loaded from; one that can't be read is no record."""
@@ -183,20 +194,29 @@ class Lifecycle:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
         to become of the cookie. ``failed``: the handler did not succeed.
 
-        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then nothing is changed.
+        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then the changes are not
+        stored, and what was stored is as it was.
         """
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD:
             return
         if session._destroy:
+            # The others first: whoever is interrupted in between is still logged in to try again.
+            yield from self._revoke(session)
             yield from self._destroy(session)
         if failed:
             self.roll_back(session)
         else:
             yield from self._commit_changes(session)
-        if session._revoke is not None:
-            user, session._revoke = session._revoke, None
-            ended = yield Call("destroy_user", (user, session._key))
-            session._events += [Event("destroyed", handle_for(key), user) for key in ended]
+        yield from self._revoke(session)
+
+    def _revoke(self, session: Session) -> Flow[None]:
+        """End the user's sessions, but for this one."""
+        if session._revoke is None:
+            return
+        user = session._revoke
+        ended = yield Call("destroy_user", (user, session._key))
+        session._revoke = None
+        session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
     def is_settled(self, session: Session) -> bool:
         """Whether a commit would find nothing to do, as after most requests."""
@@ -217,29 +237,30 @@ class Lifecycle:
             yield from self._commit_new(session)
         elif session._regenerate and session._arrived is not Arrived.FOLLOWED:
             yield from self._write_or_drop(session, How.ROTATE)
-        elif (payload := self._changed(session)) is not None:
-            yield from self._write_or_drop(session, How.SET, payload)
+        elif self._changed(session):
+            yield from self._write_or_drop(session, How.SET)
         else:
             yield from self._touch(session)
         session._regenerate = session._touch = False
 
     def roll_back(self, session: Session) -> None:
         session._views.clear()
-        session._login, session._regenerate, session._assigned = None, False, False
+        session._login, session._regenerate = None, False
+        session._assigned = session._lent = False
         session._meta, session._data = {}, {}
         if session._key is not None:
             session._meta, session._data = codec.decode(session._payload)
 
-    def _changed(self, session: Session) -> bytes | None:
-        """The new payload, if the session has changed."""
-        if not session._assigned:
-            if not session._lent:
-                return None
-            if codec.unchanged(session._payload, session._meta, session._data):
-                return None
+    def _changed(self, session: Session) -> bool:
+        if session._assigned:
+            return self._encode(session, session._meta) != session._payload
+        return session._lent and not codec.unchanged(session._payload, session._meta, session._data)
+
+    @staticmethod
+    def _encode(session: Session, meta: codec.Meta) -> bytes:
+        """The payload. What came without a tag and had nothing lent can have got none."""
         plain = not session._lent and session._payload.startswith(codec.VERSION)
-        payload = codec.encode(session._meta, session._data, plain=plain)
-        return None if payload == session._payload else payload
+        return codec.encode(meta, session._data, plain=plain)
 
     def _commit_new(self, session: Session) -> Flow[None]:
         if not session._data:
@@ -263,7 +284,7 @@ class Lifecycle:
         session._login = None
 
     def _add(self, session: Session, user: str | None) -> Flow[None]:
-        payload = codec.encode(session._meta, session._data)
+        payload = self._encode(session, session._meta)
         session_id = new_id()
         key = key_for(session_id)
         record = Record(payload, user, None, (yield from self._standing_for(session)))
@@ -278,7 +299,7 @@ class Lifecycle:
         )
         if not added:
             raise self._too_many()
-        session._arrived = Arrived.LIVE
+        session._arrived = LIVE
         session._events.append(Event("created", handle_for(key), user))
         found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
         self._issue(session, session_id, found)
@@ -298,71 +319,67 @@ class Lifecycle:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def _write_or_drop(
-        self, session: Session, how: How, payload: bytes | None = None
-    ) -> Flow[None]:
-        changed = how is How.SET or self._changed(session) is not None
-        lost = yield from self._write(session, how, payload)
+    def _write_or_drop(self, session: Session, how: How) -> Flow[None]:
+        changed = how is How.SET or self._changed(session)
+        lost = yield from self._write(session, how)
         if lost is None:
             return
         if changed:
             self._drop(session, lost.value)
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
-    def _write(self, session: Session, how: How, payload: bytes | None = None) -> Flow[Lost | None]:
+    def _write(self, session: Session, how: How) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to. ``payload``: its encoding, if known."""
+        stored (None) or there is nothing to write to."""
         for _ in range(ATTEMPTS):
-            if payload is None:
-                payload = codec.encode(session._meta, session._data)
-            if how is How.SET:
-                held = yield from self._set(session, payload)
-            else:
-                held = yield from self._replace(session, how, payload)
+            attempt = self._set(session) if how is How.SET else self._replace(session, how)
+            held = yield from attempt
             if held is STORED:
                 return None
             if held is None:
                 return Lost.GONE
             if held.successor is not None:
                 followed = yield from self.follow(held)
-                if followed is None:
-                    return Lost.DEAD_END
+                if isinstance(followed, Lost):
+                    return followed
                 session._key, held = followed
                 session._arrived = Arrived.FOLLOWED
                 if how is How.ROTATE:  # it was just rotated
                     how = How.SET
-            elif held.payload == session._payload:
+            elif how is How.LOGIN and held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
-            payload = None
+            if how is How.SET and not self._changed(session):  # the merge left nothing of ours
+                return None
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
-    def _set(self, session: Session, payload: bytes) -> Flow[Found | None]:
+    def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        if payload == session._payload:  # a merge left nothing of ours
-            return STORED
-        emptied = not session._data and session._current_user() is None
-        idle = self.grace if emptied else self.idle
+        meta = marked(session._meta)
+        payload = self._encode(session, meta)
+        assert session._found is not None
+        idle = self.idle_of_write(session._found, empty=self._is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
         held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
         if held is None or held.payload != payload or held.successor is not None:
             return held
         found, session._found = session._found, held
-        session._payload, session._assigned = payload, False
-        if found is not None:
-            self._renew_cookie(session, found)
+        session._meta, session._payload, session._assigned = meta, payload, False
+        self.renew_cookie(session, found)
         return STORED
 
-    def _replace(self, session: Session, how: How, payload: bytes) -> Flow[Found | None]:
+    def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
-        standing = yield from self._standing_for(session)
-        record = Record(payload, session._current_user(), None, standing)
+        meta = marked(session._meta)
+        payload = self._encode(session, meta)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
+        standing = yield from self._standing_for(session)
+        record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
-            "idle": self.idle,
+            "idle": self._idle_of(session),
             "life": self.life if login else None,
             "grace": self.grace,
             "per_user": self.per_user if login else None,
@@ -372,6 +389,7 @@ class Lifecycle:
             return held
         if held.payload != payload or held.user != record.user:
             return held
+        session._meta = meta
         self._issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
@@ -396,6 +414,7 @@ class Lifecycle:
         except CodecError:  # ours stands
             return
         session._data, conflicts = merge(base, data, session._data)
+        session._lent = True  # some of it may be tagged
         if session._login is None:
             session._meta = meta
         handle = handle_for(session._key) if session._key else None
@@ -407,22 +426,42 @@ class Lifecycle:
     def _touch(self, session: Session) -> Flow[None]:
         found = session._found
         assert found is not None
-        emptied = not session._data and found.user is None
-        if session._touch or (self._is_due(found) and not emptied):
-            touched = yield Call("touch", (session._key,), {"idle": self.idle})
+        if session._touch or (self._is_due(found) and not self._is_empty(session)):
+            idle = self._idle_of(session)
+            try:
+                touched = yield Call("touch", (session._key,), {"idle": idle})
+            except StoreError as error:  # a page that only reads is not to fail for this
+                handle = handle_for(session._key) if session._key else None
+                session._events.append(Event("error", handle, found.user, str(error), error))
+                return
             if touched:
-                self._renew_cookie(session, found)
+                self.renew_cookie(session, found, asked=session._touch)
+
+    @staticmethod
+    def _is_empty(session: Session) -> bool:
+        return not session._data and session._current_user() is None
+
+    def _idle_of(self, session: Session) -> float:
+        """An emptied session stays for the grace, so that a writer in flight merges into it."""
+        return self.grace if self._is_empty(session) else self.idle
 
     def _is_due(self, found: Found) -> bool:
         """Whether a tenth of the idle time has passed, and a touch would bring something."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
-    def _renew_cookie(self, session: Session, found: Found) -> None:
+    def idle_of_write(self, found: Found, *, empty: bool) -> float:
+        """A cookie with a Max-Age is extended together with its session, so a write does not
+        extend the session before that is due; without one it always does."""
+        if empty:
+            return self.grace
+        return found.idle_left if self.renews_cookie and not self._is_due(found) else self.idle
+
+    def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
-        if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
+        if not self.renews_cookie or session._arrived is not LIVE or session._cookie:
             return
-        if session._presented.id is not None and self._is_due(found):
+        if session._presented.id is not None and (asked or self._is_due(found)):
             remembered = session._meta.get("remember") is True
             session._cookie = SetCookie(
                 session._presented.id,
@@ -449,10 +488,9 @@ class Lifecycle:
     # -- ending ------------------------------------------------------------------------------------
 
     def _destroy(self, session: Session) -> Flow[None]:
-        session._destroy = False
         for key in dict.fromkeys((session._arrived_key, session._key)):
             if key is not None and session._key is not None:
-                ended = yield from self._destroy_chain(key)
+                ended = yield from self.destroy_chain(key)
                 if ended is not None:
                     session._cookie = CLEAR
                     session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
@@ -460,11 +498,12 @@ class Lifecycle:
         session._key = session._arrived_key = session._found = session._id = None
         session._payload = b""
         session._arrived = Arrived.NEW
+        session._destroy = False  # last: if the store fails, the next commit tries again
 
-    def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+    def destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
         this call ended it."""
-        for _ in range(HOPS):
+        while True:  # each turn removes a record
             held: Found | None = yield Call("destroy", (key,))
             if held is None:
                 return None
@@ -474,7 +513,6 @@ class Lifecycle:
             if held.user is None or successor is None or successor.user != held.user:
                 return None
             key = held.successor
-        return None
 
     def _drop(self, session: Session, reason: str) -> None:
         handle = handle_for(session._key) if session._key else None

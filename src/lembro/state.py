@@ -23,8 +23,7 @@ class Phase(enum.Enum):
     EDITING = "inside session.edit()"
 
 
-# The members that every request meets. To get one from its class takes longer: a class with a
-# metaclass is looked up the slow way (before Python 3.14).
+# The members that every request meets: to get one from its class is a slow look-up (before 3.14).
 UNREAD: Final = Arrived.UNREAD
 NEW: Final = Arrived.NEW
 LIVE: Final = Arrived.LIVE
@@ -38,9 +37,9 @@ class SetCookie:
     __slots__ = ("max_age", "session_id", "standing")
 
     def __init__(self, session_id: str, standing: bytes | None, max_age: float | None) -> None:
-        self.session_id = session_id
-        self.standing = standing
-        self.max_age = max_age
+        self.session_id: str = session_id
+        self.standing: bytes | None = standing
+        self.max_age: float | None = max_age
 
 
 class ClearCookie:
@@ -61,6 +60,6 @@ class View:
     __slots__ = ("dump", "stored", "value")
 
     def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes) -> None:
-        self.value = value
-        self.dump = dump
-        self.stored = stored
+        self.value: Any = value
+        self.dump: Callable[[Any], Any] = dump
+        self.stored: bytes = stored

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KEY = "lembro.session"
 
+_NAMES = {b"vary": "Vary", b"set-cookie": "Set-Cookie", b"cache-control": "Cache-Control"}
+
 
 class SessionMiddleware:
     """``SessionMiddleware(app, sessions)``, or ``SessionMiddleware(app, store=MemoryStore("64M"),
@@ -37,15 +39,15 @@ class SessionMiddleware:
         store: Store | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: WSGIApplication = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        outer = environ.get(KEY)
-        if outer is not None and isinstance(outer, Session) and outer._manager is self.sessions:
+        https = environ["wsgi.url_scheme"] == "https"
+        if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
             return self.app(environ, start_response)
-        session = Session(self.sessions, self._read, environ)
+        session = Session(self.sessions, self._read, environ, None, https)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
         try:
@@ -121,8 +123,7 @@ class _Response:
             except FAILURES as error:
                 self._answer(error)
                 return
-            https = self.environ["wsgi.url_scheme"] == "https"
-            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"), https=https)
+            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"))
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             headers = _decoded(with_session(raw, cookie))
         if exc_info is None:
@@ -135,7 +136,10 @@ class _Response:
         if self.committed:
             return False
         self.committed = True
-        if self.session._arrived is not Arrived.UNREAD:
+        if self.session._arrived is Arrived.UNREAD:
+            # An error page around us may look at it; what it writes would be kept by nobody.
+            self.session._phase = Phase.COMMITTED
+        else:
             try:
                 self.session._manager.commit(self.session, failed=True)
             except FAILURES as second:
@@ -205,4 +209,7 @@ def _close(body: Any) -> None:
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    return [
+        (_NAMES.get(name) or name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+    ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from .chains import NONE, Chains
@@ -23,6 +24,7 @@ NEWCOMERS_FLOOR: Final = 0.2
 """That of level 0. A login needs the session of the request before it, some 3 to 20 seconds older:
 against bots that come back (100 a second, in room for 10,000) with 5 % one login in a hundred
 succeeded at the first try, with 20 % all (`python -m bench flood`, model B)."""
+PASSED_OVER: Final = 2000  # replaced keys, so that nobody waits long for a number
 
 
 def level_for(age: float) -> int:
@@ -101,6 +103,17 @@ class Queues:
             if lowest == NONE:
                 lowest = slot
         return lowest
+
+    def oldest(self, level: int) -> int:
+        """The session of a level that has not been used for longest, or NONE. Replaced keys are
+        passed over; of very many the last that was looked at, which has not been used for longer.
+        """
+        slot = NONE
+        if self.counts[level]:
+            for slot in islice(self.chains.walk(level), PASSED_OVER):
+                if not self.level[slot] & REPLACED_BIT:
+                    break
+        return slot
 
     def walk(self, level: int) -> Iterator[int]:
         return self.chains.walk(level)
