@@ -91,8 +91,8 @@ class SessionMiddleware:
         await self.app(scope, receive_and_start, stop_and_send)
 
 
-# The response of one request, on its way out. Of its session, ``_source`` is the scope, ``_send``
-# is where messages go, and once its phase is not OPEN any more, the response has begun.
+# The response of one request, on its way out. Of its session, ``_source`` is the scope, and
+# ``_send`` is where messages go; once its phase is not OPEN any more, the response has begun.
 
 
 def _send(session: Session, message: Message) -> Awaitable[None]:

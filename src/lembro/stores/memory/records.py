@@ -29,7 +29,9 @@ FIXED: Final = 4096  # bytes of the objects that a store consists of, generously
 DRAIN: Final = 4  # due entries that each write looks at
 LOOKS: Final = 64  # due entries that a write looks at before it evicts
 GRAIN: Final = 1.0  # seconds; within them a second use of a session does not move it
-MISSED_AFTER: Final = 60.0  # seconds; who passed by longer ago is evicted ahead of need
+MISSED_AFTER: Final = 900.0
+"""Seconds: who passed by longer ago is evicted ahead of need. After a minute, one in a hundred who
+looked once and came back after a break found no session in a store that was a little too small."""
 FEWEST_SLOTS: Final = 256  # a table of at most so many does not shrink
 
 
