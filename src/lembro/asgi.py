@@ -175,6 +175,8 @@ async def _app_ended(session: Session) -> None:
         await session._manager.acommit(session, failed=True)
     elif session._send is not _nowhere:
         session._manager.finish(session)
+    # scope -> session -> scope would wait for the garbage collector, data and all.
+    session._source = None
 
 
 async def _answer(session: Session, error: LembroError) -> None:
