@@ -3,6 +3,7 @@
 
 PYTHON ?=
 PORT ?= 8000
+MINUTES ?= 5
 ARGS ?=
 
 PY := .venv/bin/python
@@ -55,6 +56,18 @@ fmt: .venv/.lint ## put the code into shape
 .PHONY: bench
 bench: .venv/.bench ## the measurements behind the claims (ARGS= goes to the bench)
 	@$(PY) -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: .venv/.bench ## the same in two minutes, with smaller numbers
+	@$(PY) -m bench --quick $(ARGS)
+
+.PHONY: soak
+soak: .venv/.bench ## everything at once at one store (MINUTES=10); fails on any breach
+	@$(PY) -m bench.soak --minutes $(MINUTES) $(ARGS)
+
+.PHONY: figures
+figures: .venv/.bench ## the figures of the docs, from the last make bench
+	@$(PY) -m tools.figures
 
 .PHONY: docs
 docs: .venv/.docs ## the documentation, into site/; a warning is an error

@@ -27,12 +27,12 @@ PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 Say = Callable[[str], None]
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """A peer can't be installed or imported."""
 
 
 def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
-    """Call ``module:function`` in a new process. Raises Missing if it lacks a package."""
+    """Call ``module:function`` in a new process. Raises MissingError if it lacks a package."""
     command = [sys.executable, "-m", "bench.child", function, json.dumps(arguments)]
     with (
         tempfile.TemporaryFile("w+") as errors,
@@ -54,7 +54,7 @@ def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
     if result is None:
         raise RuntimeError(f"{function} {arguments} ended with {code}:\n{said[-3000:]}")
     if "missing" in result:
-        raise Missing(result["missing"])
+        raise MissingError(result["missing"])
     return result["result"]
 
 

@@ -178,6 +178,7 @@ class LembroKnown(Lembro):
     """As the middlewares use it: each session with its user and the standing of the visitor."""
 
     title = "lembro, with user and standing"
+    million = False
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         user = f"{int.from_bytes(at[:3]) + 100_000}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic, process_time
 from typing import Any, Final
 
@@ -33,11 +34,12 @@ from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
 
 MIB: Final = 1 << 20
-NUMBERS: Final = {"quick": 100_000, "full": 1_000_000}
+NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
 FEWER: Final = 4  # so many times fewer sessions for those that take too long
-CAPS: Final = {"quick": 20_000_000, "full": 100_000_000}
+CAPS: Final = {"quick": 8_000_000, "full": 100_000_000}
 DEFAULT_CAP: Final = 4 * MIB
-TURNOVER: Final = 1.6  # in each phase so many times the cap is written, reckoned with
+AT_ONCE: Final = 2  # processes: none of them is timed, but for the collector
+TURNOVER: Final = 1.3  # in each phase so many times the cap is written, reckoned with
 BESIDES: Final = 150  # bytes that any store takes besides, for each session
 PART: Final = 500  # sessions that are made at a time: little, so that they don't count
 COLLECTIONS: Final = 7
@@ -61,44 +63,59 @@ def main(*, quick: bool) -> list[Verdict]:
         say("")
         try:
             return child.run(f"bench.memory:{function}", arguments, say)
-        except child.Missing as error:
+        except child.MissingError as error:
             missing[title] = str(error)
             return None
-        finally:
-            progress.done()
 
-    many: dict[str, Any] = {}
-    for cls in (BareDict, Lembro, LembroKnown, *PEERS):
-        number = NUMBERS[mode] // (1 if cls.million else FEWER)
-        result = ask("million", "overhead", title=cls.title, number=number)
-        if result is not None:
-            many[cls.title] = result
-    halves = {
-        which: ask("halves", "half expired", title=Lembro.title, number=NUMBERS[mode], which=which)
-        for which in ("every second", "the older half")
-    }
-    shifting: dict[str, Any] = {}
-    for cls in (Lembro, *PEERS):
-        if cls.bound == "none" or not cls.million:
-            continue
-        result = ask("phases", "shifting sizes", title=cls.title, cap=CAPS[mode])
-        if result is not None:
-            shifting[cls.title] = result
-    small = ask("phases", "shifting sizes, 4 MB", title=Lembro.title, cap=DEFAULT_CAP)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        many_ = {
+            cls.title: pool.submit(
+                ask,
+                "million",
+                "overhead",
+                title=cls.title,
+                number=NUMBERS[mode] // (1 if cls.million else FEWER),
+            )
+            for cls in (BareDict, Lembro, LembroKnown, *PEERS)
+        }
+        halves_ = {
+            which: pool.submit(
+                ask, "halves", which, title=Lembro.title, number=NUMBERS[mode], which=which
+            )
+            for which in ("every second", "the older half")
+        }
+        shifting_ = {
+            cls.title: pool.submit(ask, "phases", "shifting sizes", title=cls.title, cap=CAPS[mode])
+            for cls in (Lembro, *PEERS)
+            if cls.bound != "none" and cls.million
+        }
+        small = pool.submit(
+            ask, "phases", "shifting sizes", title=Lembro.title, cap=DEFAULT_CAP
+        ).result()
+    many = _results(many_)
+    halves_found = _results(halves_)
+    shifting = _results(shifting_)
+    progress.done()
 
     for title, why in missing.items():
         print(f"  MISSING: {title} ({why})")
     report_million(many)
     verdicts += judge_million(many)
-    report_halves(halves)
-    verdicts.append(judge_halves(halves))
+    report_halves(halves_found)
+    verdicts.append(judge_halves(halves_found))
     report_phases(shifting, CAPS[mode])
     report_phases({"lembro": small}, DEFAULT_CAP)
     verdicts += judge_phases(shifting, small, CAPS[mode])
     print(verdict_table(verdicts))
-    details = {"million": many, "halves": halves, "phases": shifting, "small": small}
+    details = {"million": many, "halves": halves_found, "phases": shifting, "small": small}
     save("memory", quick, verdicts, details)
     return verdicts
+
+
+def _results(futures: dict[str, Future[Any]]) -> dict[str, Any]:
+    """What was found, without the peers that are missing."""
+    found = {title: future.result() for title, future in futures.items()}
+    return {title: result for title, result in found.items() if result is not None}
 
 
 # -- in the process that measures ------------------------------------------------------------------

@@ -23,11 +23,11 @@ from bench.data import LARGEST, encode, lognormal, payload, session
 from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
 
-NUMBERS: Final = {"quick": 200_000, "full": 1_000_000}
+NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
 RUNS: Final = 3
 FEWER: Final = 4
-EVICTING: Final = {"quick": 20_000, "full": 100_000}  # writes
-PATIENCE: Final = 8.0  # seconds of processor time for them
+EVICTING: Final = {"quick": 5_000, "full": 100_000}  # writes
+PATIENCE: Final = {"quick": 2.0, "full": 8.0}  # seconds of processor time for them
 STEPS: Final = ("insert while growing", "evicting set", "purge step")
 
 Times = tuple["array[float]", "array[float]"]
@@ -49,10 +49,15 @@ def main(*, quick: bool) -> list[Verdict]:
                 now = monotonic() - start
                 progress.say(f"pauses: {title}, run {turn + 1}: {text} ({now:.0f} s)")
 
-            arguments = {"title": cls.title, "number": sessions, "writes": EVICTING[mode]}
+            arguments: dict[str, Any] = {
+                "title": cls.title,
+                "number": sessions,
+                "writes": EVICTING[mode],
+            }
+            arguments["patience"] = PATIENCE[mode]
             try:
                 result = child.run("bench.pauses:measure", arguments, say)
-            except child.Missing as error:
+            except child.MissingError as error:
                 missing[cls.title] = str(error)
                 break
             finally:
@@ -71,21 +76,20 @@ def main(*, quick: bool) -> list[Verdict]:
 
 
 def timed(work: Callable[[Any, Any], None], items: Iterable[tuple[Any, Any]]) -> Times:
-    """Each call by itself, until the patience is at its end."""
+    """Each call by itself."""
     cpu, wall = array("d"), array("d")
-    end = process_time() + PATIENCE * 8
     for at, value in items:
         began, real = thread_time(), perf_counter()
         work(at, value)
         real, used = perf_counter() - real, thread_time() - began
         cpu.append(used)
         wall.append(real)
-        if not len(cpu) % 1000 and process_time() > end:
-            break
     return cpu, wall
 
 
-def measure(title: str, number: int, writes: int, say: child.Say) -> dict[str, Any]:
+def measure(
+    title: str, number: int, writes: int, patience: float, say: child.Say
+) -> dict[str, Any]:
     watch = Watch()
     cls = BY_TITLE[title]
     # lembro is bound in bytes: as many as a million usual sessions take, so that a few more fit.
@@ -104,7 +108,7 @@ def measure(title: str, number: int, writes: int, say: child.Say) -> dict[str, A
     if cls.bound != "none":
         last = _until_full(contender, number)
         say("evicting")
-        _keep(result, STEPS[1], _evicting(contender, last, writes))
+        _keep(result, STEPS[1], _evicting(contender, last, writes, patience))
     if cls.purges:
         watch.forward(IDLE * 0.75)
         say("purging")
@@ -120,18 +124,18 @@ def _until_full(contender: Contender, number: int) -> int:
     n = number
     if isinstance(contender, Lembro):
         while not contender.it.stats().evicted:
-            for n in range(n, n + 1000):
-                contender.store(contender.ident(n), encode(session(n)))
-            n += 1
+            for more in range(n, n + 1000):
+                contender.store(contender.ident(more), encode(session(more)))
+            n += 1000
     return n
 
 
-def _evicting(contender: Contender, first: int, writes: int) -> Times:
-    """New sessions in a store that is full; a fifth of them are smaller or larger, a few very large."""
+def _evicting(contender: Contender, first: int, writes: int, patience: float) -> Times:
+    """New sessions in a store that is full; a fifth smaller or larger, a few very large."""
     rng = random.Random(3)
 
     def items() -> Iterable[tuple[Any, Any]]:
-        end = process_time() + PATIENCE
+        end = process_time() + patience
         for n in range(first, first + writes):
             usual = rng.random() < 0.8
             size = lognormal(rng) if n % 500 else LARGEST

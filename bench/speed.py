@@ -24,8 +24,8 @@ from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
 
 VERBS: Final = ("get", "again", "overwrite", "new", "touch")
-NUMBERS: Final = {"quick": (10_000, 100_000), "full": (10_000, 1_000_000)}
-ROUNDS: Final = {"quick": (25, 15), "full": (80, 40)}
+NUMBERS: Final = {"quick": (10_000, 50_000), "full": (10_000, 1_000_000)}
+ROUNDS: Final = {"quick": (20, 10), "full": (80, 40)}
 BATCH: Final = 500  # sessions
 PART: Final = 20_000  # sessions that are made at a time
 

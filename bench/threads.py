@@ -130,9 +130,7 @@ def measure(operations: int, rounds: int, say: child.Say) -> dict[str, Any]:
         name = "many" if turn % 2 else "one"
         say(f"round {turn // 2 + 1} of {rounds}, {name}")
         threads = THREADS if name == "many" else 1
-        workers = [
-            Worker(store, turn * THREADS + n, operations // threads) for n in range(threads)
-        ]
+        workers = [Worker(store, turn * THREADS + n, operations // threads) for n in range(threads)]
         taken = together(workers)
         speeds[name].append(operations / taken)
         lost += sum(worker.lost for worker in workers)
