@@ -73,7 +73,9 @@ class Contender:
         for at, data in zip(ids, datas, strict=True):
             store(at, encode(data))
 
-    touch_all: Callable[[Sequence[Any]], None] | None = None
+    def touch_all(self, ids: Sequence[Any]) -> None:
+        """Extend their lives; NotImplementedError where there is nothing of the kind."""
+        raise NotImplementedError
 
     # around the timed part
 
@@ -99,7 +101,9 @@ class BareDict(Contender):
 
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
         self.it: dict[Any, Any] = {}
-        self.load = self.it.get
+
+    def load(self, at: Any) -> Any:
+        return self.it.get(at)
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         self.it[at] = value
@@ -196,7 +200,9 @@ class Cachetools(Contender):
         if cap is not None:
             more["getsizeof"] = len
         self.it: Any = import_module("cachetools").TTLCache(cap or count, IDLE, **more)
-        self.load = self.it.get
+
+    def load(self, at: Any) -> Any:
+        return self.it.get(at)
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         self.it[at] = value
@@ -235,13 +241,20 @@ class Cachebox(Contender):
         if cap is not None:
             more["getsizeof"] = lambda _, value: len(value)
         self.it: Any = import_module("cachebox").TTLCache(cap or count, IDLE, **more)
-        self.load = self.it.get
+
+    def load(self, at: Any) -> Any:
+        return self.it.get(at)
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         self.it[at] = value
 
     def remove(self, at: Any) -> None:
         del self.it[at]
+
+    def get_all(self, ids: Sequence[Any]) -> None:
+        get = self.it.get
+        for at in ids:
+            decode(get(at))
 
     def touch_all(self, ids: Sequence[Any]) -> None:
         it = self.it
@@ -286,13 +299,20 @@ class Moka(Contender):
             more["weigher"] = lambda _, value: len(value)
         # LRU as the others: its TinyLFU would refuse newcomers, and so new sessions
         self.it: Any = import_module("moka_py").Moka(cap or count, tti=IDLE, policy="lru", **more)
-        self.load = self.it.get
+
+    def load(self, at: Any) -> Any:
+        return self.it.get(at)
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         self.it.set(at, value)
 
     def remove(self, at: Any) -> None:
         self.it.remove(at)
+
+    def get_all(self, ids: Sequence[Any]) -> None:
+        get = self.it.get
+        for at in ids:
+            decode(get(at))
 
     def touch_all(self, ids: Sequence[Any]) -> None:
         it = self.it
@@ -309,10 +329,12 @@ class Cachelib(Contender):
         if clock is not None:
             module.time = clock
         self.it = module.SimpleCache(cap // USUAL if cap else count, IDLE)
-        self.load = self.it.get
 
     def value(self, data: dict[str, Any]) -> Any:
         return data
+
+    def load(self, at: Any) -> Any:
+        return self.it.get(at)
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         self.it.set(at, value, timeout=idle)
@@ -525,4 +547,8 @@ PEERS: Final[tuple[type[Contender], ...]] = (
     Beaker,
 )
 
-BY_TITLE: Final = {cls.title: cls for cls in (BareDict, Lembro, LembroKnown, *PEERS)}
+OURS: Final[tuple[type[Contender], ...]] = (Lembro,)
+BARE: Final[tuple[type[Contender], ...]] = (BareDict,)
+KNOWN: Final[tuple[type[Contender], ...]] = (LembroKnown,)
+
+BY_TITLE: Final = {cls.title: cls for cls in (*BARE, *OURS, *KNOWN, *PEERS)}

@@ -21,13 +21,15 @@ from typing import Any, Final
 from bench import child
 from bench.clocks import Watch
 from bench.contenders import (
+    BARE,
     BY_TITLE,
     IDLE,
+    KNOWN,
+    OURS,
     PEERS,
     BareDict,
     Contender,
     Lembro,
-    LembroKnown,
 )
 from bench.data import GROWING, PHASES, payload, session
 from bench.report import Progress, table
@@ -43,7 +45,7 @@ TURNOVER: Final = 1.3  # in each phase so many times the cap is written, reckone
 BESIDES: Final = 150  # bytes that any store takes besides, for each session
 PART: Final = 500  # sessions that are made at a time: little, so that they don't count
 COLLECTIONS: Final = 7
-PATIENCE: Final = 60.0  # seconds of processor time that a store has for all phases
+PATIENCE: Final = {"quick": 8.0, "full": 60.0}  # seconds of processor time for all phases
 LOOKS: Final = 40  # at resident memory, in each phase
 
 
@@ -76,7 +78,7 @@ def main(*, quick: bool) -> list[Verdict]:
                 title=cls.title,
                 number=NUMBERS[mode] // (1 if cls.million else FEWER),
             )
-            for cls in (BareDict, Lembro, LembroKnown, *PEERS)
+            for cls in (*BARE, *OURS, *KNOWN, *PEERS)
         }
         halves_ = {
             which: pool.submit(
@@ -85,12 +87,24 @@ def main(*, quick: bool) -> list[Verdict]:
             for which in ("every second", "the older half")
         }
         shifting_ = {
-            cls.title: pool.submit(ask, "phases", "shifting sizes", title=cls.title, cap=CAPS[mode])
-            for cls in (Lembro, *PEERS)
+            cls.title: pool.submit(
+                ask,
+                "phases",
+                "shifting sizes",
+                title=cls.title,
+                cap=CAPS[mode],
+                patience=PATIENCE[mode],
+            )
+            for cls in (*OURS, *PEERS)
             if cls.bound != "none" and cls.million
         }
         small = pool.submit(
-            ask, "phases", "shifting sizes", title=Lembro.title, cap=DEFAULT_CAP
+            ask,
+            "phases",
+            "shifting sizes",
+            title=Lembro.title,
+            cap=DEFAULT_CAP,
+            patience=PATIENCE[mode],
         ).result()
     many = _results(many_)
     halves_found = _results(halves_)
@@ -201,7 +215,7 @@ def halves(title: str, number: int, which: str, say: child.Say) -> dict[str, Any
     }
 
 
-def phases(title: str, cap: int, say: child.Say) -> dict[str, Any]:
+def phases(title: str, cap: int, patience: float, say: child.Say) -> dict[str, Any]:
     """Resident growth while the sizes shift; sampled some forty times a phase."""
     contender = BY_TITLE[title](cap, 0)
     for n in range(10, 20):
@@ -213,7 +227,7 @@ def phases(title: str, cap: int, say: child.Say) -> dict[str, Any]:
     counted: list[float] = []
     most: dict[str, float] = {}
     ident = 0
-    deadline = process_time() + PATIENCE
+    deadline = process_time() + patience
     for phase, (name, sizes) in enumerate(PHASES):
         rng = random.Random(phase)
         written, step, highest = 0, 0, 0

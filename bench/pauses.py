@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from bench import child
 from bench.clocks import Watch
-from bench.contenders import BY_TITLE, IDLE, PEERS, Contender, Lembro
+from bench.contenders import BY_TITLE, IDLE, OURS, PEERS, Contender, Lembro
 from bench.data import LARGEST, encode, lognormal, payload, session
 from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
@@ -41,7 +41,7 @@ def main(*, quick: bool) -> list[Verdict]:
     number = NUMBERS[mode]
     found: dict[str, list[Any]] = {}
     missing: dict[str, str] = {}
-    for cls in (Lembro, *PEERS):
+    for cls in (*OURS, *PEERS):
         sessions = number // (1 if cls.million else FEWER)
         for turn in range(RUNS if cls is Lembro else 1):
 

@@ -18,7 +18,7 @@ from time import monotonic, process_time
 from typing import Any, Final
 
 from bench import child
-from bench.contenders import PEERS, BareDict, Cachetools, Contender, Lembro
+from bench.contenders import BARE, OURS, PEERS, BareDict, Cachetools, Contender, Lembro
 from bench.data import session
 from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
@@ -62,7 +62,7 @@ def main(*, quick: bool) -> list[Verdict]:
 def measure(number: int, rounds: int, say: child.Say) -> dict[str, Any]:
     made: dict[str, Contender] = {}
     missing: dict[str, str] = {}
-    for cls in (BareDict, Lembro, *PEERS):
+    for cls in (*BARE, *OURS, *PEERS):
         if number > 10_000 and not cls.million:
             continue
         try:
@@ -107,8 +107,6 @@ def _once(
     """The seconds that one batch takes; None if there is no such verb."""
     ids = [contender.ident(n) for n in (new if verb == "new" else sample)]
     was = contender.payloads(ids) if verb == "overwrite" else []
-    if verb == "touch" and contender.touch_all is None:
-        return None
     start = process_time()
     if verb in ("get", "again"):
         contender.get_all(ids)
@@ -116,8 +114,11 @@ def _once(
         contender.overwrite_all(ids, changed, was)
     elif verb == "new":
         contender.new_all(ids, fresh)
-    elif contender.touch_all is not None:
-        contender.touch_all(ids)
+    else:
+        try:
+            contender.touch_all(ids)
+        except NotImplementedError:
+            return None
     taken = process_time() - start
     if verb == "new":
         contender.remove_all(ids)
