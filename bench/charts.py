@@ -15,6 +15,7 @@ OURS: Final = "#0b7a5e"
 CAP: Final = "#c0392b"
 OTHERS: Final = ("#5b6dcd", "#c77d1e", "#8a4fa3", "#4f9bb8", "#8c8c5a", "#b05574", "#777777")
 INK: Final = "#333333"
+TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 plt.rcParams.update(
     {
@@ -62,23 +63,27 @@ def shifting(details: Any, ours: str, path: Path) -> None:
             linewidth=2.6 if mine else 1.4,
             zorder=3 if mine else 2,
         )
-        note = " (too slow to go on)" if "why" in it else ""
-        if note:
-            axes.plot(len(it["samples"]), it["samples"][-1], "x", color=color)
-        ends.append((it["samples"][-1], title + note, color))
+        stopped = "why" in it
+        if stopped:
+            axes.plot(len(it["samples"]), it["samples"][-1], "x", color=color, markersize=7)
+        ends.append((it["samples"][-1], f"{TIMES} {title}" if stopped else title, color))
     whole = max(len(it["samples"]) for it in details.values())
     bounds = max((it["bounds"] for it in details.values()), key=len)
     names = list(next(it["most"] for it in details.values() if len(it["bounds"]) == len(bounds)))
     axes.axhline(1, color=CAP, linewidth=1.4, linestyle="--")
-    axes.text(0.5, 1.02, "the cap", color=CAP, va="bottom", ha="left")
-    top = max(max(it["samples"]) for it in details.values()) * 1.12
+    ends.append((1.0, "the cap", CAP))
+    top = max(max(it["samples"]) for it in details.values()) * 1.15
     for first, last, name in zip([0, *bounds], bounds, names, strict=False):
-        axes.text((first + last) / 2, top * 0.985, name, ha="center", va="top", fontsize=9)
+        words = name.replace(" again", "\nagain").replace(" over", "\nover")
+        axes.text((first + last) / 2, top * 0.985, words, ha="center", va="top", fontsize=9)
         if last < whole:
             axes.axvline(last, color="#cccccc", linewidth=0.8, zorder=1)
     _labels_at_the_right(axes, whole, ends, top)
     axes.set(xlim=(0, whole), ylim=(0, top), xticks=[])
-    axes.set_xlabel("what is written, phase by phase, many times the cap", labelpad=8)
+    said = "what is written: sessions of these sizes, in each phase more than the cap"
+    if any("why" in it for it in details.values()):
+        said += f"\n({TIMES}: hardly a write a moment once it was full)"
+    axes.set_xlabel(said, labelpad=8)
     axes.set_ylabel("resident memory ÷ cap")
     _save(figure, path)
 
@@ -124,7 +129,15 @@ def pauses(runs: Any, ours: str, step: str, head: str, path: Path) -> None:
                 align="center",
             )
         longest = best["longest"] * 1e6
-        axes.text(longest * 1.35, row + 0.1, _time(longest), color=color, va="bottom", fontsize=9)
+        axes.text(
+            longest * 1.35,
+            row + 0.08,
+            _time(longest),
+            color=color,
+            va="bottom",
+            fontsize=9,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
     axes.axvline(1000, color=CAP, linewidth=1.2, linestyle="--", zorder=1)
     axes.text(1080, len(titles) - 0.05, "1 ms", color=CAP, va="bottom")
     axes.set_xscale("log")

@@ -60,8 +60,8 @@ def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
 
 def main() -> None:
     module, _, name = sys.argv[1].partition(":")
-    function = getattr(importlib.import_module(module), name)
     try:
+        function = getattr(importlib.import_module(module), name)
         result = {"result": function(say=_say, **json.loads(sys.argv[2]))}
     except ImportError as error:
         result = {"missing": str(error)}

@@ -56,6 +56,9 @@ class Contender:
     def purge(self) -> None:
         """Remove what is expired."""
 
+    def close(self) -> None:
+        """End what goes on beside."""
+
     # many at once, timed
 
     def get_all(self, ids: Sequence[Any]) -> None:
@@ -154,8 +157,11 @@ class Lembro(Contender):
     def purge(self) -> None:
         self.it.purge()
 
+    def close(self) -> None:
+        self.it.close()
+
     def get_all(self, ids: Sequence[Any]) -> None:
-        get: Callable[[bytes], Any] = self.it.get
+        get: Any = self.it.get  # each of them is there
         for at in ids:
             decode(get(at).payload)
 
@@ -268,6 +274,9 @@ class Theine(Contender):
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
         self.it: Any = import_module("theine").Cache(cap // USUAL if cap else count)
         self._ttl = timedelta(seconds=IDLE)
+
+    def close(self) -> None:
+        self.it.close()
 
     def load(self, at: Any) -> Any:
         return self.it.get(at)[0]
@@ -435,6 +444,9 @@ class Litestar(Contender):
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
         self.it: Any = import_module("litestar.stores.memory").MemoryStore()
         self._loop = asyncio.new_event_loop()
+
+    def close(self) -> None:
+        self._loop.close()
 
     def load(self, at: Any) -> Any:
         return self._loop.run_until_complete(self.it.get(at))

@@ -16,7 +16,7 @@ from lembro import MemoryStore, SessionManager, asgi, wsgi
 ACTIONS: Final = ("unused", "read", "modified")
 LOGIN: Final = "login"
 
-Scope = dict[str, Any]
+Scope = Any
 Send = Callable[[Any], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

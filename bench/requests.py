@@ -22,8 +22,8 @@ from bench import peers
 from bench.peers import ACTIONS, LOGIN, ASGIApp, WSGIApp
 from bench.report import Progress, table
 
-BATCH_SECONDS: Final = 0.01
-ROUNDS: Final = {"quick": 40, "full": 250}
+BATCH_SECONDS: Final = 0.002
+ROUNDS: Final = {"quick": 200, "full": 1500}
 OTHERS: Final = "_ga=GA1.1.1209345177.1790000000; theme=dark"
 
 REQUIRED: Final = {"unused": 20, "read": 4, "modified": 3}
@@ -248,7 +248,7 @@ def measure(kind: str, contenders: list[Contender], rounds: int) -> Added:
 def _count_for(batch: Batch) -> int:
     """How many requests fill a batch; warms up as well."""
     batch(200)
-    return max(100, int(BATCH_SECONDS / (batch(200) / 200)))
+    return max(20, int(BATCH_SECONDS / (batch(200) / 200)))
 
 
 # -- reporting -------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ def measure(number: int, rounds: int, say: child.Say) -> dict[str, Any]:
                 taken = _once(contender, verb, sample, changed, new, fresh)
                 if taken is not None:
                     times[title][verb].append(taken / BATCH * 1e6)
+    gc.unfreeze()
     return {"number": number, "rounds": rounds, "missing": missing, "times": times}
 
 

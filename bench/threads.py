@@ -143,7 +143,9 @@ def measure(operations: int, rounds: int, say: child.Say) -> dict[str, Any]:
             held = -1 if found is None else int.from_bytes(found.payload[:8])
             lost += abs(held - counts[n])
             counts[n] = held
+    gc.unfreeze()
     left = store.length() - SESSIONS
+    store.close()
     pairs = zip(speeds["one"], speeds["many"], strict=True)
     quotient = median(many / one for one, many in pairs)
     return {**speeds, "quotient": quotient, "checked": checked, "lost": lost + abs(left)}
