@@ -296,6 +296,12 @@ def control() -> None:
     print(percentile(array("d", lags), SHARE))
 
 
+def enter_logged_in(store: MemoryStore) -> None:
+    for who in range(LOGGED_IN):
+        record = Record(bytes(8), f"user {who}", None, store.new_standing())
+        store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
+
+
 # -- the whole -------------------------------------------------------------------------------------
 
 
@@ -303,9 +309,7 @@ def run(minutes: float, max_size: str) -> int:
     before = child.settled()
     soak = Soak(MemoryStore(max_size, interval=2), end=0.0)
     soak.gate.set()
-    for who in range(LOGGED_IN):
-        record = Record(bytes(8), f"user {who}", None, soak.store.new_standing())
-        soak.store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
+    enter_logged_in(soak.store)
     workers: list[Worker] = [Visitors(soak, n) for n in range(THREADS)]
     workers += [Flood(soak, THREADS + n) for n in range(2)]
     lags: array[float] = array("d")
