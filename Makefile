@@ -5,11 +5,12 @@ PYTHON ?=
 PORT ?= 8000
 MINUTES ?= 5
 ARGS ?=
+SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 EXTRAS := starlette,fastapi,demo
-CODE := $(wildcard src tests examples bench tools)
+CODE := $(wildcard src tests examples bench fuzz tools)
 
 export PYTHON
 
@@ -69,6 +70,10 @@ soak: .venv/.bench ## everything at once at one store (MINUTES=10); fails on any
 figures: .venv/.bench ## the figures of the docs, from the last make bench
 	@$(PY) -m tools.figures
 
+.PHONY: fuzz
+fuzz: .venv/.fuzz ## bytes that nobody thought of, for two minutes (SECONDS=600 for ten)
+	@$(PY) -m fuzz --seconds $(SECONDS) $(ARGS)
+
 .PHONY: docs
 docs: .venv/.docs ## the documentation, into site/; a warning is an error
 	@$(PY) tools/docs.py
@@ -103,6 +108,11 @@ clean: ## remove .venv and whatever was built
 .venv/.bench: .venv/.made pyproject.toml
 	@echo "lembro: installing what the bench needs"
 	@$(PIP) -e '.[$(EXTRAS)]' --group bench
+	@touch $@
+
+.venv/.fuzz: .venv/.made pyproject.toml
+	@echo "lembro: installing what fuzzing needs"
+	@$(PIP) -e . --group fuzz
 	@touch $@
 
 .venv/.docs: .venv/.made pyproject.toml

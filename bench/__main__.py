@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
     parser.add_argument("--quick", action="store_true", help="shorter, and less exact")
+    parser.add_argument("--whole", action="store_true", help="the flood at its full size (slow)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHES]
     if unknown:
@@ -37,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     for name in given.names or BENCHES:
         start = time.monotonic()
         print(f"\n=== {name}: {BENCHES[name]}\n", flush=True)
-        verdicts += importlib.import_module(f"bench.{name}").main(quick=given.quick) or []
+        bench = importlib.import_module(f"bench.{name}")
+        more = {"whole": True} if given.whole and name == "flood" else {}
+        verdicts += bench.main(quick=given.quick, **more) or []
         print(f"\n({name}: {time.monotonic() - start:.0f} s)", flush=True)
     if verdicts and len(given.names) != 1:
         print(f"\n=== all bars\n\n{verdict_table(verdicts)}", flush=True)

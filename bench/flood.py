@@ -40,7 +40,7 @@ from bench.verdicts import save
 REAL: Final = "lembro MemoryStore"
 WHOLE: Final = Model()
 FULL: Final = Model(capacity=2500)
-QUICK: Final = Model(capacity=400, length=1200.0)
+QUICK: Final = Model(capacity=300, length=1200.0)
 """Everything but the times scales with the capacity, and so hardly any share changes with it."""
 
 
@@ -159,7 +159,7 @@ class LevelsWithoutLogin(AgeLevels):
 TABLE_A: Final = (*FLOODS, REPLAY, COLD, *NONE)
 TABLE_B: Final = (*FLOODS, PATIENT)
 
-STANDING: Final = ("age levels", REAL)
+STANDING: Final = ("age levels", "age levels, 20 % for new", REAL)
 """Who looks at standing tokens: for the others a replayed one is a cookie like any."""
 
 Job = tuple[str, Flood, Model]
@@ -168,9 +168,7 @@ Job = tuple[str, Flood, Model]
 def contenders_for(table_name: str, capacity: int) -> dict[str, Contender]:
     found: dict[str, Contender] = {name: make(capacity) for name, make in POLICIES.items()}
     if table_name == "B":
-        del found["age levels"]
         found["age levels, no login"] = LevelsWithoutLogin(capacity)
-        found["age levels + login"] = AgeLevels(capacity)
     found[REAL] = RealStore(capacity)
     return found
 
@@ -185,8 +183,8 @@ def run(job: Job) -> dict[str, Outcome]:
     return dict(zip(contenders, outcomes, strict=True))
 
 
-def main(*, quick: bool) -> None:
-    model = QUICK if quick else FULL
+def main(*, quick: bool, whole: bool = False) -> None:
+    model = QUICK if quick else WHOLE if whole else FULL
     print(
         f"  Room for {model.capacity:,} sessions, {round(5000 * model.scale):,} users, "
         f"{model.length / 60:.0f} minutes of bots (rates as for 10,000 sessions). "
@@ -249,34 +247,6 @@ def _head(flood: Flood) -> str:
     return flood.name
 
 
-def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
-    """The real store against its targets."""
-    floods = [column[REAL] for column in a[: len(FLOODS) + 1]]  # with the replay
-    quiet = a[len(FLOODS) + 2 :]
-    members = [column[REAL] for column in b[: len(FLOODS)]]
-    below = max(
-        max(
-            column["LRU"].established.percent - column[REAL].established.percent,
-            column["LRU"].arriving.percent - column[REAL].arriving.percent,
-        )
-        for column in quiet
-    )
-    lines = [
-        ("A, worst of seven: established", min(o.established.percent for o in floods), 99.8),
-        ("A, worst of seven: arriving", min(o.arriving.percent for o in floods), 82.0),
-        ("B, worst of six: logged in", min(o.logged_in.percent for o in members), 100.0),
-        ("B, worst of six: logins at the first try", _worst_first_try(members), 85.0),
-        ("B, worst of six: returning", min(o.returning.percent for o in members), 95.0),
-    ]
-    rows: list[list[str] | None] = [
-        [what, f"{value:.2f}", f">= {bar:g}", "met" if value >= bar else "MISSED"]
-        for what, value, bar in lines
-    ]
-    verdict = "met" if below <= 0.5 else "MISSED"
-    rows.append(["A, no flood: points below LRU", f"{max(0.0, below):.2f}", "<= 0.5", verdict])
-    return table([REAL, "measured", "target", ""], rows)
-
-
 def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
     """Model A, the worst of the floods for each policy, the best policy first: for the figure."""
     rows: list[dict[str, str | float]] = []
@@ -290,6 +260,39 @@ def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
             }
         )
     return sorted(rows, key=lambda row: (row["policy"] != REAL, -float(row["established"])))
+
+
+def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
+    """The real store against its targets."""
+    floods = [column[REAL] for column in a[: len(FLOODS) + 1]]  # with the replay
+    quiet = a[len(FLOODS) + 2 :]
+    members = [column[REAL] for column in b[: len(FLOODS)]]
+    below = max(
+        max(
+            column["LRU"].established.percent - column[REAL].established.percent,
+            column["LRU"].arriving.percent - column[REAL].arriving.percent,
+        )
+        for column in quiet
+    )
+    slow, fast = members[:3], members[3:]
+    lines = [
+        ("A, worst of seven: established", min(o.established.percent for o in floods), 99.8),
+        ("A, worst of seven: arriving", min(o.arriving.percent for o in floods), 82.0),
+        ("B, worst of six: logged in", min(o.logged_in.percent for o in members), 100.0),
+        ("B, 100/s: logins at the first try", _worst_first_try(slow), 85.0),
+        ("B, 1,000/s: logins at the first try", _worst_first_try(fast), 85.0),
+        ("B, worst of six: returning", min(o.returning.percent for o in members), 95.0),
+    ]
+    rows: list[list[str] | None] = [
+        [what, f"{value:.2f}", f">= {bar:g}", "met" if value >= bar else "MISSED"]
+        for what, value, bar in lines
+    ]
+    verdict = "met" if below <= 0.5 else "MISSED"
+    rows.append(["A, no flood: points below LRU", f"{max(0.0, below):.2f}", "<= 0.5", verdict])
+    return table([REAL, "measured", "target", ""], rows) + (
+        "\n\n  At 1,000/s there is room for five seconds of newcomers beside 5,000 users, and"
+        "\n  a login needs a session that is 3 to 20 seconds old: no order of eviction keeps those."
+    )
 
 
 def _worst_first_try(outcomes: list[Outcome]) -> float:

@@ -298,11 +298,12 @@ class WTinyLFU(SLRU):
 
 class AgeLevels(Policy):
     """Queues by how long a visitor has been known (the birth is in the signed cookie, and so
-    outlives the session): 0, 10, 60, 600 s, and the logged in. The lowest that holds more than 5 %
-    gives up its least recently used. One old cookie serves one session: the next takes it over."""
+    outlives the session): 0, 10, 60, 600 s, and the logged in. The lowest that holds more than its
+    floor (5 %) gives up its least recently used. One old cookie serves one session: the next one
+    takes it over."""
 
     ages: Final = (10.0, 60.0, 600.0)
-    floor: Final = 0.05
+    floors: tuple[float, ...] = (0.05,) * 5
     logins: bool = True
 
     def __init__(self, capacity: int) -> None:
@@ -351,18 +352,25 @@ class AgeLevels(Policy):
 
     def _enter(self, key: int, level: int) -> None:
         if len(self.level) >= self.capacity:
-            least = self.floor * self.capacity
-            queue = next(
-                (queue for queue in self.queues if len(queue) > least),
-                next(queue for queue in self.queues if queue),
-            )
-            gone, _ = queue.popitem(last=False)
+            gone, _ = self._lowest().popitem(last=False)
             del self.level[gone]
         self.queues[level][key] = None
         self.level[key] = level
 
+    def _lowest(self) -> Queue:
+        for queue, floor in zip(self.queues, self.floors, strict=True):
+            if len(queue) > floor * self.capacity:
+                return queue
+        return next(queue for queue in self.queues if queue)
+
     def _remove(self, key: int) -> None:
         del self.queues[self.level.pop(key)][key]
+
+
+class RoomForNewcomers(AgeLevels):
+    """The same, but 20 % for who has been known for less than 10 s: what lembro's store does."""
+
+    floors = (0.2, 0.05, 0.05, 0.05, 0.05)
 
 
 POLICIES: Final[dict[str, Callable[[int], Policy]]] = {
@@ -373,4 +381,5 @@ POLICIES: Final[dict[str, Callable[[int], Policy]]] = {
     "W-TinyLFU": WTinyLFU,
     "SLRU": SLRU,
     "age levels": AgeLevels,
+    "age levels, 20 % for new": RoomForNewcomers,
 }

@@ -4,12 +4,11 @@ atomic, edit. Flows like those of ``lifecycle.py``, and as pure."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from secrets import token_bytes
 from typing import TypeVar
 
 from . import codec
 from .errors import SessionCommitted, SessionGone, StoreError
-from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, Lost
+from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, Lost, marked
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
@@ -71,21 +70,20 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         if session._phase is Phase.COMMITTED:
             raise SessionCommitted("there is no session, and no cookie can be set any more")
         result = function(session._data)
-        session._assigned = True
+        session._assigned = session._lent = True
         return result
     for _ in range(ATTEMPTS):
         key, found = yield from _current(core, session)
         meta, data = codec.decode(found.payload)
         result = function(data)
-        # Two requests that count from 1 to 2 make the same payload; the mark tells the second that
-        # what the store holds is not its own.
-        payload = codec.encode({**meta, "mark": token_bytes(8)}, data)
-        emptied = not data and found.user is None
-        keywords = {"expected": found.payload, "idle": core.grace if emptied else core.idle}
+        payload = codec.encode(marked(meta), data)
+        idle = core.idle_of_write(found, empty=not data and found.user is None)
+        keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key
             core.rebase(session, held)
+            core.renew_cookie(session, found)
             return result
     raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 

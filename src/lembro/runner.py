@@ -4,6 +4,7 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar, Unpack, overload
 
@@ -18,7 +19,7 @@ from .lifecycle import Call, Flow, Lifecycle
 from .logs import log
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .session import Session
-from .state import Arrived, Phase, SetCookie
+from .state import COMMITTED, UNREAD, SetCookie
 from .stores.base import AsyncStore, Store
 
 T = TypeVar("T")
@@ -112,12 +113,15 @@ class Runner:
 
     def look(self, session: Session) -> None:
         """Serve a look at a session that is not loaded, or whose response has begun."""
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD:
+            if self.in_process:
+                self._load_directly(session)
+                return
             if session._failure is not None:
                 raise session._failure
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
             self._run(self.core.load(session), session)
-            session._ready = session._phase is not Phase.COMMITTED
+            session._ready = session._phase is not COMMITTED
         elif self.in_process:
             self._run(midway.look_again(self.core, session), session)
 
@@ -134,16 +138,18 @@ class Runner:
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
         try:
-            self._run(self.core.commit(session, failed=failed), session)
+            if not self.core.is_settled(session):
+                self._run(self.core.commit(session, failed=failed), session)
         finally:
-            session._phase, session._ready = Phase.COMMITTED, False
+            session._phase, session._ready = COMMITTED, False
 
     async def acommit(self, session: Session, *, failed: bool = False) -> None:
         """As ``commit``."""
         try:
-            await self._arun(self.core.commit(session, failed=failed), session)
+            if not self.core.is_settled(session):
+                await self._arun(self.core.commit(session, failed=failed), session)
         finally:
-            session._phase, session._ready = Phase.COMMITTED, False
+            session._phase, session._ready = COMMITTED, False
 
     def set_cookie(self, session: Session, client: str | None) -> bytes | None:
         """The Set-Cookie header that the response needs, if it needs one. ``client``: the address
@@ -162,7 +168,7 @@ class Runner:
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD or not session._lent:  # an assignment would have raised
             return
         session._assigned = False
         try:
@@ -186,8 +192,6 @@ class Runner:
     def run_for(self, session: Session, name: str, *args: Any) -> Any:
         """Run a flow of ``midway`` for a session."""
         self._check_sync(session, f"`await session.a{name}()`")
-        if session._ahead:
-            session._look()
         return self._run(getattr(midway, name)(self.core, session, *args), session)
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
@@ -203,6 +207,22 @@ class Runner:
 
     # -- within ------------------------------------------------------------------------------------
 
+    def _load_directly(self, session: Session) -> None:
+        """What the flow ``load`` comes to over an in-process store, without its generators, which
+        take as long as the rest of a look."""
+        key = self.core.begin(session)
+        if key is not None:
+            try:
+                found: Any = self.store.get(key)
+                if found is not None and not self.core.arrive(session, key, found):
+                    run(self.core.arrive_by(session, found), self.store)
+            except StoreError:
+                session._arrived = UNREAD
+                raise
+        session._ready = session._phase is not COMMITTED
+        if session._events:
+            self._report(session)
+
     def _verb(self, verb: str, *args: Any) -> Flow[Any]:
         self.require(verb)
         result = yield Call(verb, args)
@@ -211,8 +231,7 @@ class Runner:
     def _run(self, flow: Flow[T], session: Session | None = None) -> T:
         if self._store_is_async:
             raise LembroError(
-                f"{type(self.store).__name__} is asynchronous: await the method whose name begins "
-                f"with 'a', for example aget() for get()"
+                f"{type(self.store).__name__} is asynchronous: await a{_called()}() instead"
             )
         try:
             return run(flow, self.store)
@@ -228,7 +247,7 @@ class Runner:
             self._report(session)
 
     def _report(self, session: Session | None) -> None:
-        if session is not None and session._arrived is not Arrived.UNREAD and session._events:
+        if session is not None and session._arrived is not UNREAD and session._events:
             events, session._events = session._events, []
             self._emit(events)
 
@@ -244,8 +263,17 @@ class Runner:
             self.events.emit(event)
 
     def _check_sync(self, session: Session, instead: str) -> None:
+        """Raise LembroError, which says what to write instead, if a plain call would block."""
         if session._async and not self.in_process:
             raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+
+
+def _called() -> str:
+    """The public method that was called, for a message."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name.startswith("_"):
+        frame = frame.f_back
+    return frame.f_code.co_name
 
 
 def _check_store(store: Any) -> None:

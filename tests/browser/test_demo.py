@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,7 @@ ARTIFACTS = ROOT / ".artifacts"
 CAP = 4 * 1024 * 1024
 TIMES = "\N{MULTIPLICATION SIGN}"
 LONG_NAME = "W" * 40
+FULL = re.compile(r"a newcomer survives about \d+ s$")
 WIDTHS = {"phone": 390, "desktop": 1280}
 
 Open = Callable[[BrowserContext], Page]
@@ -224,6 +226,7 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     expect(page.get_by_role("button", name="Send 10,000 bots")).to_be_disabled()
     report: dict[str, Any] = {}
     used, shown, passing, photographed = [], [], [], False
+    expect(page.locator("#note")).not_to_contain_text("newcomer")
     for event in events(demo, context):
         used += [sample["used"] for sample in event["samples"]]
         passing += [sample["levels"][0] for sample in event["samples"]]
@@ -246,6 +249,7 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     verdict = page.locator("#verdict")
     expect(verdict).to_contain_text("10,000 bots came in")
     expect(verdict).to_contain_text("You are still logged in as Gil.")
+    expect(page.locator("#note")).to_have_text(FULL)
     kept = 60 - report["lost_as_newcomers"]  # the server may have begun a moment ago
     expect(verdict).to_contain_text(f"{kept} of 60 regulars kept their session")
     expect(page.locator("#tray-lead")).to_have_text("20 on the tray, and the counter says 20.")

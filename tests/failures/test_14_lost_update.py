@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lembro import SessionManager
 from tests.support.visits import Script, Tab, Visit, World, look, write
 
 pytestmark = pytest.mark.anyio
@@ -122,3 +123,33 @@ async def test_across_a_rotation(world: World) -> None:
     tab = await start(world, old=0)
     await overlap(tab, write(a=1), lambda visit: visit.session.regenerate_id())
     assert await tab.read() == {"old": 0, "a": 1}
+
+
+async def test_lists_that_both_append_the_same_to(world: World) -> None:
+    """As a double click on "add to cart"."""
+    tab = await start(world, cart=[0])
+
+    def add(visit: Visit) -> None:
+        visit.session["cart"].append(1)
+
+    await overlap(tab, add, add)
+    assert await tab.read() == {"cart": [0, 1, 1]}
+
+
+async def test_two_counters_that_come_to_the_same(world: World) -> None:
+    """Another request takes one between this one's read and its write: both store the same bytes,
+    and each of them counts."""
+    tab = await start(world, stock=10)
+    behind = SessionManager(world.backend.memory)
+    calls = []
+
+    def take(data: dict[str, Any]) -> None:
+        data["stock"] -= 1
+        calls.append(data["stock"])
+        if len(calls) == 1:
+            assert tab.cookie is not None
+            behind.load(tab.cookie[:43]).atomic(take)
+
+    await tab.visit(lambda visit: visit.atomic(take))
+    assert calls == [9, 9, 8]
+    assert await tab.read() == {"stock": 8}

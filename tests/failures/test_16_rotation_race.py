@@ -85,6 +85,27 @@ async def test_when_all_of_them_rotate(world: World) -> None:
     assert await tab.user() == "ada"
 
 
+@pytest.mark.parametrize("how", ["regenerate_id", "login"])
+async def test_a_rotation_meets_a_write_that_says_the_same(world: World, how: str) -> None:
+    """Both make the same bytes of the session; the new cookie must lead somewhere all the same."""
+    tab = await logged_in(world)
+    change = write(a=1)
+
+    async def slow(visit: Visit) -> None:
+        look(visit)
+        await tab.visit(change)
+        change(visit)
+        if how == "login":
+            visit.session.login("ada")
+        else:
+            rotate(visit)
+
+    answer = await tab.visit(slow)
+    assert answer.sets_session
+    assert await tab.user() == "ada"
+    assert await tab.read() == {"old": 0, "a": 1}
+
+
 async def test_rotations_in_a_row_are_followed(world: World) -> None:
     """An old id leads through several replaced ones, but for no longer than its own grace."""
     tab = await logged_in(world)
@@ -96,6 +117,23 @@ async def test_rotations_in_a_row_are_followed(world: World) -> None:
     world.clock.pass_by(GRACE / 6 + 1)
     assert await oldest.user() is None
     assert await tab.user() == "ada"
+
+
+async def test_the_old_id_does_not_rotate_again(world: World) -> None:
+    """It was just rotated, and whoever did it has the new id."""
+    tab = await logged_in(world)
+    old = tab.twin()
+    await tab.visit(rotate)
+
+    def rotate_and_write(visit: Visit) -> None:
+        rotate(visit)
+        visit.session["a"] = 1
+
+    for script in (rotate, rotate_and_write):
+        answer = await old.visit(script)
+        assert not answer.set_cookies
+    assert await tab.read() == {"old": 0, "a": 1}
+    assert world.backend.live() == 1
 
 
 async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:

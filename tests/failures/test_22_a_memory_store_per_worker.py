@@ -22,10 +22,10 @@ sys.stdin.readline()
 """
 
 
-def workers(folder: Path, count: int) -> list[str]:
+def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
     """What each of so many workers has printed, all of them being alive at the same time."""
     script = folder / "app.py"
-    script.write_text(WORKER)
+    script.write_text(source)
     processes = [
         subprocess.Popen(
             [sys.executable, str(script)],
@@ -54,6 +54,15 @@ def test_four_workers(tmp_path: Path) -> None:
             assert "NOT shared" in line
             assert "use one worker process" in line
             assert "Redis" in line
+
+
+def test_where_logging_is_not_set_up(tmp_path: Path) -> None:
+    """As under most servers."""
+    quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
+    said = workers(tmp_path, 2, quiet)
+    assert said.count("") == 1
+    assert max(said).startswith("another worker process of this application has a MemoryStore")
+    assert max(said).count("\n") == 1
 
 
 def test_one_worker_after_the_other(tmp_path: Path) -> None:

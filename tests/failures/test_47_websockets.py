@@ -3,6 +3,7 @@ next access (in-process store) or at the next edit (networked)."""
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from lembro import SessionCommitted, SessionGone
@@ -31,6 +32,26 @@ async def test_a_write_in_edit_persists(world: World) -> None:
     answer = await tab.visit(socket, websocket=True)
     assert answer.error is None
     assert await tab.read() == {"seen": 2, "between": 1}
+
+
+async def test_two_tasks_that_edit_take_turns(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def socket(visit: Visit) -> None:
+        await visit.accept()
+
+        async def edit(name: str) -> None:
+            async with visit.edit() as session:
+                session["order"] = [*session.get("order", []), name]
+                await anyio.wait_all_tasks_blocked()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(edit, "reader")
+            tasks.start_soon(edit, "writer")
+
+    assert (await tab.visit(socket, websocket=True)).error is None
+    assert sorted((await tab.read())["order"]) == ["reader", "writer"]
 
 
 async def test_a_write_without_edit_raises(world: World) -> None:

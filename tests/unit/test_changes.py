@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lembro import CookieOptions, Session
+from lembro import Session
 from lembro.codec import MAX_DEPTH
 from lembro.state import MISSING
 from tests.support.site import Site
@@ -278,110 +278,6 @@ def test_our_objects_stay_ours_through_a_merge(site: Site) -> None:
     cart.append(2)
     site.commit(one)
     assert site.data(cookie) == {"cart": [1, 2], "mine": 1, "theirs": 2}
-
-
-# -- the idle timeout ------------------------------------------------------------------------------
-
-
-def test_a_look_touches_only_after_a_tenth_of_the_idle_time(site: Site) -> None:
-    cookie = site.new()
-    tenth = site.manager.core.idle / 10
-    for after, verbs in ((tenth, ["get"]), (1, ["get", "touch"]), (1, ["get"])):
-        site.clock.advance(after)
-        with site.request(cookie) as r:
-            r.session.get("n")
-        assert r.reply.verbs == verbs
-
-
-@pytest.mark.options(idle_timeout=60, absolute_timeout=100)
-def test_looks_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> None:
-    cookie = site.new(n=1)
-    for _ in range(9):
-        site.clock.advance(11)
-        with site.request(cookie) as r:
-            assert r.session["n"] == 1
-    site.clock.advance(1)
-    assert site.data(cookie) is None
-
-
-@pytest.mark.options(idle_timeout=60, absolute_timeout=60)
-def test_a_touch_that_would_bring_nothing_is_not_made(site: Site) -> None:
-    cookie = site.new()
-    site.clock.advance(50)
-    with site.request(cookie) as r:
-        r.session.get("n")
-    assert r.reply.verbs == ["get"]
-
-
-def test_touch_touches_at_once(site: Site) -> None:
-    cookie = site.new()
-    with site.request(cookie) as r:
-        r.session.touch()
-    assert r.reply.verbs == ["get", "touch"]
-
-
-@pytest.mark.options(absolute_timeout=None)
-def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site: Site) -> None:
-    cookie = site.new(n=1)
-    for _ in range(400):
-        site.clock.advance(site.manager.core.idle - 1)
-        with site.request(cookie) as r:
-            assert r.session["n"] == 1
-
-
-# -- sending the cookie again ----------------------------------------------------------------------
-
-WITH_AGE = pytest.mark.options(
-    idle_timeout=1000, absolute_timeout=5000, cookie=CookieOptions(max_age=1000)
-)
-
-
-@WITH_AGE
-@pytest.mark.parametrize("change", [False, True])
-def test_a_cookie_with_an_age_is_sent_again_when_the_session_is_extended(
-    site: Site, change: bool
-) -> None:
-    cookie = site.new()
-    for after, expected in ((90, ""), (20, "set")):
-        site.clock.advance(after)
-        with site.request(cookie) as r:
-            assert r.session["n"] == 1
-            if change and after == 20:
-                r.session["n"] = 2
-        assert r.reply.cookie == expected
-    assert r.reply.id == cookie
-    assert "Max-Age=1000;" in r.reply.header
-
-
-@WITH_AGE
-def test_who_came_with_a_replaced_id_is_sent_none(site: Site) -> None:
-    cookie = site.new("alice")
-    session = site.open(cookie)
-    assert session.user == "alice"
-    site.clock.advance(500)
-    site.rotate(cookie)
-    session["n"] = 2
-    assert site.commit(session).cookie == ""
-
-
-@WITH_AGE
-def test_a_remembered_login_is_renewed_for_what_is_left_of_it(site: Site) -> None:
-    with site.request() as r:
-        r.session.login("alice", remember=True)
-    assert "Max-Age=5000;" in r.reply.header
-    assert r.reply.id is not None
-    site.clock.advance(500)
-    with site.request(r.reply.id) as r:
-        assert r.session.user == "alice"
-    assert "Max-Age=4500;" in r.reply.header
-
-
-def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
-    cookie = site.new()
-    site.clock.advance(site.manager.core.idle / 2)
-    with site.request(cookie) as r:
-        r.session["n"] = 2
-    assert r.reply.cookie == ""
 
 
 # -- what can't be read ----------------------------------------------------------------------------

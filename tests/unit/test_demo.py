@@ -12,9 +12,12 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from lembro import MemoryStore, SessionManager
 from lembro.demo import app as demo
 from lembro.demo import bots as demo_bots
-from lembro.demo.visitors import REGULARS
+from lembro.demo.live import Live
+from lembro.demo.visitors import REGULARS, Regulars
+from lembro.testing import FakeClock
 
 ORIGIN = "http://127.0.0.1"
 
@@ -253,6 +256,25 @@ def test_the_stream_tells_of_the_store_and_of_the_session_s_end() -> None:
         assert all(sum(sample["levels"]) == sample["sessions"] for sample in samples)
 
     asyncio.run(run())
+
+
+def test_how_long_a_newcomer_survives_is_told_when_the_store_is_full() -> None:
+    clock = FakeClock()
+    store = MemoryStore("1M", clock=clock)
+    live = Live(store, demo_bots.Bots(store, Regulars(1.0)))
+    manager = SessionManager(store)
+    told = []
+    for n in range(2000):
+        manager.create({"text": "x" * 1000, "n": n})
+        clock.advance(0.01)
+        told.append(live._sample()["survives"])
+    full = next(n for n, survives in enumerate(told) if survives is not None)
+    assert 500 < full < 1000
+    assert told[:full] == [None] * full
+    assert None not in told[full:]
+    assert told[-1] == pytest.approx(store.stats().sessions / 100)  # at 100 a second
+    assert live._sample()["rss"] == pytest.approx(store.stats().rss, rel=0.5)
+    store.close()
 
 
 def test_a_stream_without_a_session_ends_at_once() -> None:

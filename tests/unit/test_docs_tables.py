@@ -13,6 +13,8 @@ import lembro
 from lembro import CookieOptions, MemoryStore, Session, SessionInfo, SessionManager, SessionOptions
 from lembro.events import EVENTS
 from lembro.integrations.starlette import SessionMiddleware
+from lembro.stores.memory.eviction import FLOOR, LEVELS, NEWCOMERS_FLOOR, level_for
+from lembro.stores.memory.stats import Stats
 from tests.support import ROOT
 
 Row = list[str]
@@ -107,3 +109,17 @@ def test_every_method_of_the_session_is_on_its_page() -> None:
     as_a_mapping = {"get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
     elsewhere = {"copy", "issued_id"}
     assert public(Session) - as_a_mapping - elsewhere <= in_tables
+
+
+def test_every_number_of_the_store_is_in_the_table() -> None:
+    documented = {name for row in tables("memory.md", r"stats\(\)") for name in names(row[0])}
+    assert documented == set(Stats.__struct_fields__)
+
+
+def test_the_levels_are_those_of_the_table() -> None:
+    text = (ROOT / "docs" / "flood.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\d) \|", text, flags=re.MULTILINE) == [str(n) for n in range(LEVELS)]
+    for level, age in enumerate((0, 10, 60, 600)):
+        assert level_for(age) == level
+        assert level_for(age - 0.001) == max(0, level - 1)
+    assert (FLOOR, NEWCOMERS_FLOOR) == (1 / 20, 1 / 5)

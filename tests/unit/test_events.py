@@ -50,11 +50,11 @@ def test_off_takes_a_listener_back(source: Any) -> None:
 def test_both_are_decorators(source: Any) -> None:
     heard: list[str] = []
 
-    @source.on("created")
+    @source.on("created")  # type: ignore[untyped-decorator]
     def always(event: Event) -> None:
         heard.append("always")
 
-    @source.once("created")
+    @source.once("created")  # type: ignore[untyped-decorator]
     def once(event: Event) -> None:
         heard.append("once")
 

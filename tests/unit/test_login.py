@@ -148,6 +148,20 @@ def test_the_last_login_says_whether_it_is_remembered(site: Site, remember: bool
     assert ("Max-Age" in r.reply.header) is not remember
 
 
+def test_a_writer_in_flight_does_not_forget_that_a_login_is_remembered(site: Site) -> None:
+    cookie = site.new("alice")
+    writer = site.open(cookie)
+    writer["mine"] = 1
+    with site.request(cookie) as r:
+        r.session.login("alice", remember=True)
+    assert r.reply.id is not None
+    site.commit(writer)
+    with site.request(r.reply.id) as r:
+        assert r.session["mine"] == 1
+        r.session.regenerate_id()
+    assert "Max-Age" in r.reply.header
+
+
 def test_what_is_written_after_a_remembered_login_ended_is_not_remembered(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", remember=True)

@@ -1,5 +1,6 @@
-"""The rule of ``lembro.merge``: against what was loaded (base), dicts by key, recursively; lists
-that both sides only appended to: theirs, then ours; anything else: ours, and a conflict."""
+"""The rule of ``lembro.merge``, against what was loaded (base): dicts by key, recursively; lists
+that both sides only appended to: theirs, then ours, also if they are the same; anything else:
+ours, and a conflict."""
 
 from __future__ import annotations
 
@@ -32,6 +33,8 @@ RULE: list[tuple[str, Data, Data, Data, Data, list[str]]] = [
     ("both began a dict", {}, {"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}, []),
     ("nested, both", {"a": {"x": 1}}, {"a": {"x": 2}}, {"a": {"x": 3}}, {"a": {"x": 3}}, ["a.x"]),
     ("both appended", {"a": [1]}, {"a": [1, 2]}, {"a": [1, 3]}, {"a": [1, 2, 3]}, []),
+    ("both appended the same", {"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}, {"a": [1, 2, 2]}, []),
+    ("both came to one list", {}, {"a": [1]}, {"a": [1]}, {"a": [1]}, []),
     ("both began a list", {}, {"a": [1]}, {"a": [2]}, {"a": [1, 2]}, []),
     ("a list made shorter", {"a": [1, 2]}, {"a": [1]}, {"a": [1, 2, 3]}, {"a": [1, 2, 3]}, ["a"]),
     ("a list where none was", {"a": 0}, {"a": [1]}, {"a": [2]}, {"a": [2]}, ["a"]),
@@ -80,14 +83,24 @@ sessions = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
 def test_nobody_is_merged_into_by_nobody(base: Data, theirs: Data, ours: Data) -> None:
     assert merge(base, theirs, base) == (theirs, [])
     assert merge(base, base, ours) == (ours, [])
-    assert merge(base, ours, ours) == (ours, [])
+
+
+@given(sessions, sessions)
+def test_two_that_agree_do_not_conflict(base: Data, both: Data) -> None:
+    merged, conflicts = merge(base, both, copy.deepcopy(both))
+    assert conflicts == []
+    assert merged.keys() == both.keys()
+    # Only a list that both appended to is longer than either.
+    assert merged == both or any(isinstance(leaf, list) for leaf in containers(base))
 
 
 @given(sessions, sessions, sessions)
 def test_nothing_appears_that_nobody_wrote(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     written = [encode_value(value) for value in leaves([base, theirs, ours])]
-    assert all(encode_value(leaf) in written for leaf in leaves([merged]))
+    # (A dict that both have taken keys from may end up empty.)
+    left = [leaf for leaf in leaves([merged]) if leaf not in ({}, [])]
+    assert all(encode_value(leaf) in written for leaf in left)
     assert merged.keys() <= theirs.keys() | ours.keys()
 
 
@@ -133,6 +146,14 @@ def test_a_second_merge_of_what_was_merged_is_none(base: Data, theirs: Data, our
     merged, _ = merge(base, theirs, ours)
     again, conflicts = merge(theirs, theirs, merged)
     assert (encode_value(again), conflicts) == (encode_value(merged), [])
+
+
+def containers(value: Any) -> list[Any]:
+    """The lists and dicts, at every level."""
+    if not isinstance(value, dict | list):
+        return []
+    items = value.values() if isinstance(value, dict) else value
+    return [value, *(inner for item in items for inner in containers(item))]
 
 
 def leaves(value: Any) -> list[Any]:

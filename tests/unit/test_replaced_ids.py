@@ -56,6 +56,14 @@ def test_a_replaced_id_is_followed_through_several_rotations(site: Site) -> None
     assert site.data(first) == {"cart": [1]}
 
 
+def test_an_id_that_was_replaced_too_often_is_a_dead_end(site: Site) -> None:
+    first = last = site.new("alice", cart=[1])
+    for _ in range(HOPS + 1):
+        last = site.rotate(last)
+    assert site.data(first) is None
+    assert site.data(last) == {"cart": [1]}
+
+
 def test_of_many_parallel_rotations_one_takes_place(site: Site) -> None:
     cookie = site.new("alice", n=1)
     sessions = [site.open(cookie) for _ in range(10)]

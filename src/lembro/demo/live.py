@@ -16,6 +16,7 @@ from .bots import Bots
 
 EVERY: Final = 0.25  # seconds
 WINDOW: Final = 60  # seconds
+FULL: Final = 0.95  # of max_size; the rest is room that is being made
 
 
 class Live:
@@ -63,6 +64,9 @@ class Live:
             "levels": stats.levels,
             "expired": stats.expired,
             "evicted": stats.evicted,
+            "rss": stats.rss,
+            # While there is room, everybody stays until they have been idle for too long.
+            "survives": stats.oldest_passing if stats.used > FULL * stats.max_size else None,
         }
 
 

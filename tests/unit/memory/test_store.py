@@ -7,6 +7,7 @@ import logging
 import math
 import random
 import struct
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
@@ -20,6 +21,7 @@ from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
+from lembro.stores.memory.eviction import PASSED_OVER
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -503,7 +505,7 @@ def test_pressure_goes_on_only_with_whom_nobody_misses(clock: FakeClock) -> None
     fresh = store.stats().sessions
     fill(store, 1000, 10)
     assert store.stats().sessions >= fresh - 1  # all came a moment ago: one for one
-    clock.advance(61)
+    clock.advance(901)
     least = store.max_size
     for n in range(2000, 2100):
         add(store, n, size=10)
@@ -609,6 +611,68 @@ def test_stats(store: MemoryStore, clock: FakeClock) -> None:
     assert (stats.sessions, stats.levels, stats.oldest_passing) == (2, (1, 0, 0, 0, 1), 7)
     assert (stats.used, stats.max_size) == (store._core.used, 65536)
     assert "2 sessions" in repr(store)
+
+
+def test_the_oldest_passing_session_is_no_replaced_key(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    def rotate(old: int, new: int, user: str | None = None) -> None:
+        record = Record(b"x" * 500, user)
+        store.replace(key(old), key(new), record, expected=b"x" * 500, idle=60, life=None, grace=50)
+
+    add(store, 1)
+    clock.advance(3)
+    rotate(1, 2)
+    clock.advance(4)
+    assert store.stats().oldest_passing == 4
+    rotate(2, 3)
+    clock.advance(1)
+    assert store.stats().oldest_passing == 1
+    rotate(3, 4, "ana")
+    clock.advance(1)
+    assert store.stats().levels == (0, 0, 0, 0, 1)
+    assert store.stats().replaced == 3
+    assert store.stats().oldest_passing is None
+
+
+def test_the_look_for_the_oldest_passing_session_is_short(clock: FakeClock) -> None:
+    store = MemoryStore("4M", clock=clock)
+
+    def rotate(n: int) -> None:
+        store.replace(key(n), key(n + 1), Record(b""), expected=b"", idle=60, life=None, grace=50)
+
+    add(store, 0, size=0)
+    for n in range(PASSED_OVER):
+        rotate(n)
+    clock.advance(2)
+    rotate(PASSED_OVER)
+    clock.advance(1)
+    assert store.stats().oldest_passing == 3  # no further than this
+    for n in range(2):
+        store.destroy(key(n))
+    assert store.stats().oldest_passing == 1
+    store.close()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc elsewhere")
+def test_the_resident_bytes_of_the_process(store: MemoryStore) -> None:
+    before = store.stats().rss
+    block = b"\1" * (32 << 20)
+    after = store.stats().rss
+    assert before is not None
+    assert after is not None
+    assert 16 << 20 < after - before < 64 << 20
+    del block
+
+
+def test_where_the_system_does_not_tell(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> int:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("os.open", fails)
+    assert store.stats().rss is None
 
 
 def test_overhead_of_a_session() -> None:

@@ -206,6 +206,10 @@ function showStore() {
   $("session-count").textContent = whole(last.sessions);
   $("expired").textContent = whole(last.expired);
   $("evicted").textContent = whole(last.evicted);
+  $("note").textContent = [
+    last.rss && `the whole process: ${Math.round(last.rss / 1024 / 1024)} MB`,
+    last.survives !== null && `a newcomer survives about ${span(last.survives)}`,
+  ].filter(Boolean).join(" · ");
   if (calm.matches && last.at - drawn < 1 && last.at > drawn) return;
   drawn = last.at;
   drawMemory($("memory"), samples);

@@ -10,7 +10,7 @@ into exactly what they need.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from ..base import Found
 
@@ -107,13 +107,18 @@ def successor_of(blob: bytes) -> bytes | None:
 
 def found(blob: bytes, deadline: float, now: float) -> Found:
     """The record in a blob, as the contract returns it."""
-    _, born, life, _, user_length, flags = fields(blob, KEY)
+    return found_as(blob, fields(blob, KEY), deadline, now)
+
+
+def found_as(blob: bytes, numbers: tuple[Any, ...], deadline: float, now: float) -> Found:
+    """As ``found``, for a blob whose fields have been read already."""
+    _, born, life, _, user_length, flags = numbers
     if not flags:
         return Found(blob[HEADER:], None, None, None, now - born, deadline - now, life - now)
     user = standing = successor = None
     at = HEADER
     if flags & HAS_USER:
-        user = str(blob[at : at + user_length], *UTF8)
+        user = str(blob[at : at + user_length], "utf-8", "surrogatepass")  # as UTF8; faster
         at += user_length
     if flags & HAS_STANDING:
         standing = blob[at : at + STANDING]

@@ -11,7 +11,7 @@ from struct import error as StructError  # noqa: N812
 from ...errors import ConfigError
 from ..base import Found, PerUser, Record
 from . import blob as b
-from .blob import HEADER, KEY, REPLACED, allocated, fields, found
+from .blob import HEADER, KEY, REPLACED, allocated, fields, found, found_as
 from .chains import NONE
 from .eviction import REPLACED_BIT
 from .index import word
@@ -34,7 +34,8 @@ class Core(Records):
             blob = index.find(key)
             if blob is None:
                 return None
-        slot, born, death, birth, _, flags = fields(blob, KEY)
+        numbers = fields(blob, KEY)
+        slot, born, death, birth, _, flags = numbers
         deadline = self.deadline[slot]
         if deadline <= now:
             self._expire(slot, blob)
@@ -42,7 +43,7 @@ class Core(Records):
         if now - self.used_at[slot] >= GRAIN and not flags & REPLACED:
             self._use(slot, blob, birth, flags, now)
         if flags:
-            return found(blob, deadline, now)
+            return found_as(blob, numbers, deadline, now)
         return Found(blob[HEADER:], None, None, None, now - born, deadline - now, death - now)
 
     def add(
@@ -76,7 +77,8 @@ class Core(Records):
         blob = self.live(key, now)
         if blob is None:
             return None
-        slot, _, death, birth, user_length, flags = fields(blob, KEY)
+        numbers = fields(blob, KEY)
+        slot, _, death, birth, user_length, flags = numbers
         deadline = _deadline(now, idle, death)
         at = b.start(user_length, flags)
         if flags & REPLACED or not _holds(blob, at, expected):
@@ -84,7 +86,8 @@ class Core(Records):
         before, after = allocated(len(blob)), allocated(at + len(record.payload))
         if after > self.max_session_size:
             self._refuse(after)
-        self._use(slot, blob, birth, flags, now)
+        if after > before or now - self.used_at[slot] >= GRAIN:
+            self._use(slot, blob, birth, flags, now)
         if after > before:
             self._make_room(None, after - before, now, spare=slot)
         blob = b"".join((blob[:at], record.payload))
@@ -93,7 +96,7 @@ class Core(Records):
         self.used += after - before
         self.wheel.defer(slot, deadline)
         self._settle(now)
-        return found(blob, deadline, now)
+        return found_as(blob, numbers, deadline, now)
 
     def replace(
         self,

@@ -16,6 +16,7 @@ from . import alone, fork, purger, settings
 from .chains import NONE
 from .clock import Clamped, Clock
 from .core import Core
+from .resident import resident
 from .stats import Stats
 
 log = logging.getLogger("lembro")
@@ -223,8 +224,9 @@ class MemoryStore:
 
     def stats(self) -> Stats:
         core = self._core
+        rss = resident()
         with self._lock:
-            oldest = core.queues.chains.first(0)
+            oldest = core.queues.oldest(0)
             a, b, c, d, e = core.queues.counts
             return Stats(
                 used=core.used,
@@ -237,6 +239,7 @@ class MemoryStore:
                 rejected_too_large=core.too_large,
                 purge_errors=self._purge_errors,
                 oldest_passing=None if oldest == NONE else self._now() - core.used_at[oldest],
+                rss=rss,
             )
 
     def new_standing(self) -> bytes:
