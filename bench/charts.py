@@ -141,11 +141,16 @@ def pauses(runs: Any, ours: str, step: str, head: str, path: Path) -> None:
     axes.axvline(1000, color=CAP, linewidth=1.2, linestyle="--", zorder=1)
     axes.text(1080, len(titles) - 0.05, "1 ms", color=CAP, va="bottom")
     axes.set_xscale("log")
-    axes.set_xlim(0.3, 2e7)
-    ticks = (1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7)
+    axes.set_xlim(0.3, 3e6)
+    ticks = (1, 10, 100, 1e3, 1e4, 1e5, 1e6)
     axes.set_xticks(ticks, [_time(t) for t in ticks])
     axes.minorticks_off()
-    axes.set_yticks([row + 0.2 for row in range(len(titles))], list(reversed(titles)))
+    most = max(runs[title][0]["number"] for title in titles)
+    names = [
+        title if (number := runs[title][0]["number"]) == most else f"{title}, only {number:,}"
+        for title in reversed(titles)
+    ]
+    axes.set_yticks([row + 0.2 for row in range(len(titles))], names)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(-0.1, len(titles) + 0.3)

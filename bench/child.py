@@ -82,6 +82,13 @@ def resident() -> int:
         return int(statm.read().split()[1]) * PAGE
 
 
+def available() -> int:
+    """Bytes that this machine could still give."""
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        lines = dict(line.split(":") for line in meminfo)
+    return int(lines["MemAvailable"].split()[0]) * 1024
+
+
 def trim() -> bool:
     """Ask the C library to give back what it can; False where it knows no such call."""
     try:

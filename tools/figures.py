@@ -30,8 +30,8 @@ def pauses(result: Any) -> Path:
     """How long each insert took while the store grew to a million sessions."""
     number = f"{result['details']['number']:,}"
     head = (
-        f"how long each insert took while a store grew to {number} sessions "
-        "(heights are logarithmic)"
+        f"how long each insert took while a store grew to {number} sessions,\n"
+        "with the longest (heights are logarithmic: a single one can be seen)"
     )
     path = IMAGES / "pauses.svg"
     charts.pauses(result["details"]["runs"], Lembro.title, STEPS[0], head, path)
