@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from bench import charts, verdicts
 from bench.contenders import Lembro
+from bench.flood import REAL
 from bench.pauses import STEPS
 
 IMAGES: Final = verdicts.ROOT / "docs" / "images"
@@ -45,7 +46,7 @@ def flood(result: Any) -> Path:
     ]
     head = "requests that find their session in the worst flood: established, and (pale) arriving"
     path = IMAGES / "flood.svg"
-    charts.flood(rows, Lembro.title, head, path)
+    charts.flood(rows, REAL, head, path)
     return path
 
 
