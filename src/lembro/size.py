@@ -10,7 +10,9 @@ from .errors import ConfigError
 
 MAX: Final = 2**63 - 1
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_read = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([KMGT]?)(?:i?B)?\s*", re.ASCII | re.I)
+_read = re.compile(
+    r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*(?:([KMGT])(?:i?B)?|B)?\s*", re.ASCII | re.IGNORECASE
+)
 
 
 def parse(size: int | str) -> int:
@@ -25,7 +27,7 @@ def parse(size: int | str) -> int:
     if isinstance(size, int) and not isinstance(size, bool):
         number = size
     elif isinstance(size, str) and (match := _read.fullmatch(size)):
-        number = int(Decimal(match[1]) * _UNITS[match[2].upper()])
+        number = int(Decimal(match[1]) * _UNITS[(match[2] or "").upper()])
     else:
         raise _wrong(size)
     if not 1 <= number <= MAX:

@@ -63,7 +63,7 @@ class FirstUse:
 
 
 _stores: WeakSet[Any] = WeakSet()
-_held: list[AnyLock] = []
+_held: dict[int, list[AnyLock]] = {}  # by the thread that forks
 
 
 def watch(store: Forkable) -> None:
@@ -73,15 +73,16 @@ def watch(store: Forkable) -> None:
 
 def _before() -> None:
     """Wait until no verb is under way, so that the child's copies are whole."""
+    held = _held[threading.get_ident()] = []
     for store in list(_stores):
         lock = store._lock
         if not isinstance(lock, FirstUse) and lock.acquire(timeout=1.0):
-            _held.append(lock)
+            held.append(lock)
 
 
 def _in_parent() -> None:
-    while _held:
-        _held.pop().release()
+    for lock in _held.pop(threading.get_ident(), ()):
+        lock.release()
 
 
 def _in_child() -> None:

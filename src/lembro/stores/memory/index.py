@@ -17,24 +17,41 @@ from .blob import KEY, allocated, fields
 PREFIX_BITS: Final = 60
 ENTRY: Final = 32  # bytes of the int that is the dict's key
 _OVERFLOW_ENTRY: Final = allocated(KEY)
-_word = Struct(">Q").unpack_from
+word = Struct(">Q").unpack_from
 
 
 def prefix_of(key: bytes) -> int:
     """The first 60 bits of a key."""
-    prefix: int = _word(key)[0] >> 4
+    prefix: int = word(key)[0] >> 4
     return prefix
+
+
+def _dict_size(bits: int) -> int:
+    """What getsizeof says of a dict with a table of 2**bits."""
+    table = 1 << bits
+    slots = table * (1 if bits < 8 else 2 if bits < 16 else 4)
+    return _DICT_HEAD + slots + table * 2 // 3 * _DICT_ENTRY
+
+
+_DICT_ENTRY: Final = 24
+_DICT_HEAD: Final = getsizeof({1 << PREFIX_BITS: b""}) - 8 - 5 * _DICT_ENTRY
+_CAPACITY: Final = {_dict_size(bits): (2 << bits) // 3 for bits in range(3, 40)}
 
 
 def dict_bound(entries: int) -> int:
     """No dict takes more bytes than this when an insertion makes it resize to hold ``entries``:
-    the least power of two that is at least three times as many, two thirds of it usable."""
-    table = 1 << max(3, (3 * entries).bit_length())
-    return 256 + table * 2 // 3 * 24 + table * (1 if table < 256 else 2 if table < 65536 else 4)
+    its new table is the least power of two that is at least three times as many, and 16."""
+    return 64 + _dict_size((3 * entries | 8).bit_length())
+
+
+def insertions_left(shard: dict[int, bytes]) -> int:
+    """How many new keys surely fit into a dict that has just been resized before it is resized
+    again (deletions don't count); 0 for one whose size is not understood."""
+    return max(0, _CAPACITY.get(getsizeof(shard), 0) - len(shard))
 
 
 class Index:
-    __slots__ = ("_sizes", "overflow", "shards", "shift")
+    __slots__ = ("_left", "_sizes", "overflow", "shards", "shift")
 
     def __init__(self, shards: int) -> None:
         """``shards`` is a power of two."""
@@ -42,12 +59,13 @@ class Index:
         self.shards: list[dict[int, bytes]] = [{} for _ in range(shards)]
         self.overflow: dict[bytes, bytes] = {}
         self._sizes = [getsizeof(shard) for shard in self.shards]
+        self._left = [0] * shards  # insertions until a shard may be resized
 
     def find(self, key: bytes) -> bytes | None:
         """The blob of a key."""
         if len(key) != KEY:
             return None
-        prefix: int = _word(key)[0] >> 4
+        prefix: int = word(key)[0] >> 4
         blob = self.shards[prefix >> self.shift].get(prefix)
         if blob is not None and blob.startswith(key):
             return blob
@@ -60,11 +78,16 @@ class Index:
             return blob
         return next(b for b in self.overflow.values() if fields(b, KEY)[0] == slot)
 
-    def growth(self, key: bytes) -> int:
-        """At most so many bytes are needed while a new key is put in."""
-        shard = self.shards[prefix_of(key) >> self.shift]
-        more = _OVERFLOW_ENTRY + dict_bound(len(self.overflow) + 1) if self.overflow else 0
-        return ENTRY + dict_bound(len(shard) + 1) + more
+    def growth(self, key: bytes, *, now: bool = False) -> int:
+        """At most so many bytes are needed while a new key is put in: the new table of the dict,
+        should it be resized. With ``now`` the table counts only if that is due."""
+        number = prefix_of(key) >> self.shift
+        need = ENTRY
+        if not now or not self._left[number]:
+            need += dict_bound(len(self.shards[number]) + 1)
+        if self.overflow or prefix_of(key) in self.shards[number]:
+            need += _OVERFLOW_ENTRY + dict_bound(len(self.overflow) + 1)
+        return need
 
     def put(self, key: bytes, blob: bytes) -> int:
         """Put a new key in; by how many bytes the index has grown."""
@@ -76,6 +99,10 @@ class Index:
             self.overflow[bytes(key)] = blob
             return self._overflow_size() - before
         shard[prefix] = blob
+        if self._left[number]:
+            self._left[number] -= 1
+            return ENTRY
+        self._left[number] = insertions_left(shard)
         size = getsizeof(shard)
         grown = size - self._sizes[number]
         self._sizes[number] = size
@@ -116,6 +143,7 @@ class Index:
         """Rebuild a shard; by how many bytes the index has grown (negative)."""
         self.shards[number] = dict(self.shards[number].items())  # from items: no copy of the table
         before, self._sizes[number] = self._sizes[number], getsizeof(self.shards[number])
+        self._left[number] = insertions_left(self.shards[number])
         return self._sizes[number] - before
 
     def reset(self) -> list[dict[int, bytes]]:
@@ -124,6 +152,7 @@ class Index:
         self.overflow = {}
         self.shards[:] = [{} for _ in self.shards]
         self._sizes = [getsizeof(shard) for shard in self.shards]
+        self._left = [0] * len(self.shards)
         return gone
 
     def blobs(self, number: int) -> list[bytes]:

@@ -63,6 +63,7 @@ class Records:
         self.queues.register(self.slots)
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel = Wheel(self.slots, buckets, interval / 2, now)
+        self.deadline = self.wheel.deadline
         self.used_at = self.slots.column("d")
         self.prefix = self.slots.column("Q")
         self.tags = Tags(self.slots)
@@ -80,7 +81,7 @@ class Records:
         if blob is None:
             return None
         slot = fields(blob, KEY)[0]
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
             return None
         return blob
@@ -187,22 +188,31 @@ class Records:
         raise SessionTooLarge(size, self.max_session_size)
 
     def _make_room(self, key: bytes | None, size: int, now: float, spare: int = NONE) -> None:
-        """Evict until ``size`` bytes fit, and with a new ``key`` whatever the tables may need
-        while they grow for it."""
-        looks = LOOKS
-        while True:
-            need = size
-            if key is not None:
-                need += self.index.growth(key) + self.tags.growth()
-                if not self.slots.has_free():
-                    need += self.slots.growth()
-            if self.used + need <= self.max_size:
+        """Let records go until ``size`` bytes fit, and with a new ``key`` whatever the tables
+        need while they grow for it. What they will need some day is made free as well, but a few
+        records at a time."""
+        looks, gone = LOOKS, 0
+        while self.used + size + self._growth(key) > self.max_size:
+            if gone >= DRAIN and self.used + size + self._growth(key, now=True) <= self.max_size:
                 return
             self._pressed = True
             if looks:
-                looks = 0 if self.look(now) == NONE else looks - 1
-            elif not self.evict(now, spare):
+                looked = self.look(now)
+                looks = 0 if looked == NONE else looks - 1
+                gone += looked == 1
+            elif self.evict(now, spare):
+                gone += 1
+            elif self.used + size + self._growth(key, now=True) <= self.max_size:
+                return
+            else:
                 self._refuse(size)
+
+    def _growth(self, key: bytes | None, *, now: bool = False) -> int:
+        """What the tables may need for a new key; with ``now`` if it is put in at once."""
+        if key is None:
+            return 0
+        need = self.index.growth(key, now=now) + self.tags.growth(now=now)
+        return need if self.slots.has_free() else need + self.slots.growth()
 
     def _settle(self, now: float) -> None:
         """After a write: a little of what has to be done anyway."""
@@ -216,10 +226,6 @@ class Records:
                 self._pressed = False
                 return
             self._let_go(slot, now)
-
-    def _shrink_shard(self, number: int) -> None:
-        if self.index.is_sparse(number) and self.used + self.index.rebuilt(number) < self.max_size:
-            self.used += self.index.shrink(number)
 
     def _tell(self, name: str, blob: bytes, reason: str = "") -> None:
         if self._heard(name):
@@ -255,36 +261,41 @@ class Records:
     def _let_go(self, slot: int, now: float) -> None:
         """Evict a record."""
         blob = self.blob(slot)
-        if self.wheel.deadline[slot] <= now:
+        if self.deadline[slot] <= now:
             self._expire(slot, blob)
         else:
             if not fields(blob, KEY)[5] & REPLACED:
                 self.evicted += 1
                 self._tell("evicted", blob, "memory")
             self._drop(slot, blob)
-        self._shrink_shard(prefix_of(blob) >> self.index.shift)
+        self.shrink_shard(prefix_of(blob) >> self.index.shift)
 
-    def compact(self, budget: int) -> None:
-        """Halve a table of which three quarters are unused, by looking at so many slots."""
+    def compact(self, budget: int) -> bool:
+        """Halve a table of which three quarters are unused, by looking at so many slots. Whether
+        there is more to do."""
         slots = self.slots
         if slots.edge == slots.capacity and (
             slots.capacity <= FEWEST_SLOTS or self.records * 4 > slots.capacity
         ):
-            return
+            return False
         goal = slots.capacity >> 1
         for _ in range(budget):
             if slots.edge <= goal:
                 self.used += slots.truncate(goal)
-                return
+                break
             slot = slots.edge - 1
             if slot < slots.fresh and self.queues.level[slot] != FREE_LIST:
                 self._relocate(slot)
             slots.retire(slot)
+        return True
 
-    def shrink_shards(self) -> None:
-        """Give back what the index takes beyond its needs."""
-        for number in range(len(self.index.shards)):
-            self._shrink_shard(number)
+    def shrink_shard(self, number: int) -> bool:
+        """Give back what a shard of the index takes beyond its needs. False for NONE."""
+        if number == NONE:
+            return False
+        if self.index.is_sparse(number) and self.used + self.index.rebuilt(number) < self.max_size:
+            self.used += self.index.shrink(number)
+        return True
 
     def clear(self) -> list[dict[int, bytes]]:
         """Forget everything; the caller frees what is returned, outside of the lock."""

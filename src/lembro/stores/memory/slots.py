@@ -13,11 +13,13 @@ from typing import Any, Final
 from .chains import NONE, Chains
 
 FIRST: Final = 32  # slots of an empty store
+MOST: Final = 4096
 
 
 def step(capacity: int) -> int:
-    """By how many slots a table of this capacity grows: an eighth, so little stays unused."""
-    return FIRST + (capacity >> 3)
+    """By how many slots a table of this capacity grows: an eighth, so that little stays unused,
+    and never so many that a write is held up."""
+    return min(FIRST + (capacity >> 3), MOST)
 
 
 class Slots:

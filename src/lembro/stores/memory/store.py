@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from ... import size
 from ...events import Event, Events
@@ -21,7 +21,7 @@ from .stats import Stats
 log = logging.getLogger("lembro")
 
 SLICE: Final = 0.001  # seconds that purging and reducing hold the lock at a time
-BATCH: Final = 32  # records between two looks at the time
+BATCH: Final = 8  # records between two looks at the time
 REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
 
 
@@ -33,6 +33,9 @@ class MemoryStore:
     timedelta: they are gone within two of them, without traffic. ``max_session_size`` is the most
     that one session may take (a sixteenth of ``max_size``). ``reduce_to`` is the share of
     ``max_size`` that :meth:`reduce` goes down to. ``clock`` returns seconds (time.monotonic).
+
+    ``on``, ``once`` and ``off`` register listeners of ``expired``, ``evicted``, ``reduced`` and
+    ``error``.
 
     Raises ConfigError for what cannot work. All methods may be called from any thread.
     """
@@ -55,6 +58,7 @@ class MemoryStore:
         )
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
         self.events: Final = Events()
+        self.on, self.once, self.off = self.events.on, self.events.once, self.events.off
         # The births of standings outlive the process, so by default they are told in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
@@ -236,20 +240,7 @@ class MemoryStore:
         """A standing born now: 8 random bytes, 8 bytes of the time."""
         return self._core.standings.new(self._now())
 
-    # --- events and the end
-
-    def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every ``expired``, ``evicted``, ``reduced`` or ``error``;
-        without a listener a decorator."""
-        return self.events.on(name) if listener is None else self.events.on(name, listener)
-
-    def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
-        return self.events.once(name) if listener is None else self.events.once(name, listener)
-
-    def off(self, name: str, listener: Callable[[Event], Any]) -> None:
-        """Take a listener back."""
-        self.events.off(name, listener)
+    # --- the end
 
     def close(self) -> None:
         """Stop the purger's thread. The store can still be used; it then purges when written to
@@ -297,30 +288,27 @@ class MemoryStore:
         return self._core.used > self._core.target and self._core.evict(now)
 
     def _purge(self, limit: int | None, rest: float) -> int:
+        """Purge in slices, with ``rest`` seconds between them, and let the tables shrink."""
         core = self._core
         with self._lock:
             core.wheel.gather(self._now())
-        total = 0
-        more = True
-        while more and (limit is None or total < limit):
-            with self._lock:
-                now = self._now()
-                end = time.perf_counter() + SLICE
-                looks = 0
-                while limit is None or total < limit:
-                    looked = core.look(now)
-                    if looked == NONE:
-                        more = False
-                        break
-                    total += looked
-                    looks += 1
-                    if not looks % BATCH and time.perf_counter() > end:
-                        break
-                core.compact(BATCH)
-            self._after_write()
+        total, left = 0, limit
+
+        def look(now: float) -> bool:
+            nonlocal total, left
+            if left == 0 or (looked := core.look(now)) == NONE:
+                return False
+            total += looked
+            left = None if left is None else left - looked
+            return True
+
+        while self._slice(look):
             time.sleep(rest)
-        with self._lock:
-            core.shrink_shards()
+        while self._slice(lambda _: core.compact(2)):
+            time.sleep(rest)
+        shards = iter(range(len(core.index.shards)))
+        while self._slice(lambda _: core.shrink_shard(next(shards, NONE))):
+            time.sleep(rest)
         return total
 
     def _purge_round(self) -> None:

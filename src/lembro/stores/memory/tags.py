@@ -16,6 +16,7 @@ from .slots import Slots
 OUT: Final = -2  # in ``_next``: the slot is not in the table
 END: Final = -1
 _FEWEST: Final = 8  # buckets
+_EMPTY: Final = getsizeof(array("i"))  # bytes
 
 
 class Tags:
@@ -69,9 +70,10 @@ class Tags:
             self._prev[after] = before
         self._next[slot] = OUT
         self.count -= 1
-        if len(self._heads) > max(_FEWEST, 4 * self.count):
-            return self._merge()
-        return 0
+        change = 0
+        while len(self._heads) > max(_FEWEST, 4 * self.count):  # four times at most
+            change += self._merge()
+        return change
 
     def rename(self, old: int, new: int) -> None:
         """Let slot ``new`` take the place of ``old``."""
@@ -87,14 +89,16 @@ class Tags:
             self._prev[after] = new
         self._next[old] = OUT
 
-    def growth(self) -> int:
-        """At most so many bytes are needed while a slot is added: arrays allocate a sixteenth
-        ahead, and are copied."""
+    def growth(self, *, now: bool = False) -> int:
+        """At most so many bytes are needed while a slot is added: an array that grows is copied,
+        and a sixteenth is allocated ahead. With ``now`` only if that is due."""
         buckets = len(self._heads)
+        if now and self.heads_size > _EMPTY + self._heads.itemsize * buckets:
+            return 0
         return (buckets + 2 * (buckets >> 4) + 16) * self._heads.itemsize
 
     def reset(self) -> None:
-        self._heads[:] = array("i", [END]) * _FEWEST
+        self._heads = array("i", [END]) * _FEWEST
         self._low = _FEWEST
         self.count = 0
         self.heads_size = getsizeof(self._heads)
@@ -131,6 +135,8 @@ class Tags:
         if len(self._heads) < self._low:
             self._low //= 2
         self._share(slot)
+        if self.heads_size > 8 * len(self._heads) + 256:  # an array gives nothing back by itself
+            self._heads = self._heads[:]
         return self._remeasure()
 
     def _share(self, slot: int) -> None:

@@ -1,0 +1,65 @@
+"""The same suite for stores whose verbs are ``async def``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ._contract import StoreContract
+
+
+class Blocking:
+    """An AsyncStore seen as a Store: each verb runs to its end on a loop of its own, which stays
+    open as long as the store."""
+
+    blocking = True
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        """``make()`` returns the store or an awaitable of it; it is called on the loop."""
+        self._runner = asyncio.Runner()
+        self.store = self._runner.run(self._make(make))
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.store, name)
+        if not callable(attribute):
+            return attribute
+
+        def call(*args: Any, **options: Any) -> Any:
+            return self._runner.run(self._call(attribute, args, options))
+
+        return call
+
+    def close(self) -> None:
+        """Close the store, if it can be closed (``aclose`` or ``close``), and the loop."""
+        for name in ("aclose", "close"):
+            if hasattr(self.store, name):
+                self._runner.run(self._call(getattr(self.store, name), (), {}))
+                break
+        self._runner.close()
+
+    @staticmethod
+    async def _make(make: Callable[[], Any]) -> Any:
+        made = make()
+        return await made if inspect.isawaitable(made) else made
+
+    @staticmethod
+    async def _call(verb: Callable[..., Any], args: Any, options: Any) -> Any:
+        result = verb(*args, **options)
+        if inspect.isawaitable(result):
+            result = await result
+        if hasattr(result, "__aiter__"):
+            result = [item async for item in result]
+        return result
+
+
+class AsyncStoreContract(StoreContract):
+    """The suite for an AsyncStore. A subclass gives ``make_async_store`` and ``advance``."""
+
+    def make_async_store(self) -> Any:
+        """A new, empty store, or an awaitable of one; called on the loop."""
+        raise NotImplementedError
+
+    def make_store(self) -> Any:
+        return Blocking(self.make_async_store)

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+
+class FakeClock:
+    """A clock for tests: call it for the time in seconds, ``advance`` it by hand."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; a negative number sets the clock back."""
+        self.now += seconds

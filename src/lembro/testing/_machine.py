@@ -1,0 +1,337 @@
+"""A model of the contract that is too simple to be wrong, and a machine that compares."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..ids import handle_for
+from ..stores.base import Found, Record
+
+KEYS = [bytes([n % 7]) * 8 + bytes([n]) * 24 for n in range(40)]  # some share their beginning
+USERS = [None, "ana", "bob", "ü" * 20]
+
+
+@dataclass(frozen=True)
+class Entry:
+    payload: bytes
+    user: str | None
+    standing: bytes | None
+    successor: bytes | None
+    born: float
+    death: float
+    deadline: float
+
+    @property
+    def is_session(self) -> bool:
+        return self.successor is None
+
+
+class Model:
+    """The contract over a dict, in seconds since the beginning."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.entries: dict[bytes, Entry] = {}
+
+    def get(self, key: bytes) -> Entry | None:
+        entry = self.entries.get(key)
+        return entry if entry is not None and entry.deadline > self.now else None
+
+    def live(self) -> dict[bytes, Entry]:
+        return {k: e for k, e in self.entries.items() if e.deadline > self.now}
+
+    def sessions(self, user: str | None = None) -> dict[bytes, Entry]:
+        """The live sessions (of a user), the oldest first."""
+        found = {k: e for k, e in self.live().items() if e.is_session}
+        if user is not None:
+            found = {k: e for k, e in found.items() if e.user == user}
+        return dict(sorted(found.items(), key=lambda pair: pair[1].born))
+
+    def admit(self, user: str | None, per_user: Any, but: bytes | None = None) -> bool:
+        if user is None or per_user is None:
+            return True
+        limit, way = per_user
+        keys = [k for k in self.sessions(user) if k != but]
+        if len(keys) < limit:
+            return True
+        if way == "refuse":
+            return False
+        for key in keys[: len(keys) - limit + 1]:
+            del self.entries[key]
+        return True
+
+    def put(self, key: bytes, record: Record, idle: float, born: float, death: float) -> None:
+        self.entries.pop(key, None)
+        deadline = min(self.now + idle, death)
+        self.entries[key] = Entry(
+            record.payload, record.user, record.standing, None, born, death, deadline
+        )
+
+    def add(self, key: bytes, record: Record, idle: float, life: float, per_user: Any) -> bool:
+        if self.get(key) or not self.admit(record.user, per_user):
+            return False
+        self.put(key, record, idle, self.now, self.now + life)
+        return True
+
+    def set(self, key: bytes, payload: bytes, expected: bytes, idle: float) -> Entry | None:
+        entry = self.get(key)
+        if entry and entry.is_session and entry.payload == expected:
+            deadline = min(self.now + idle, entry.death)
+            self.entries[key] = replace(entry, payload=payload, deadline=deadline)
+        return self.entries[key] if entry else None
+
+    def replace(
+        self,
+        old: bytes,
+        new: bytes,
+        record: Record,
+        *,
+        expected: bytes,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: Any,
+    ) -> Entry | None:
+        entry = self.get(old)
+        if entry is None or not entry.is_session or entry.payload != expected:
+            return entry
+        if self.get(new):
+            return None
+        if not self.admit(record.user, per_user, but=old):
+            return entry
+        born, death = (entry.born, entry.death) if life is None else (self.now, self.now + life)
+        self.put(new, record, idle, born, death)
+        end = min(self.now + grace, entry.deadline)
+        self.entries[old] = replace(
+            entry, payload=b"", standing=None, successor=new, death=end, deadline=end
+        )
+        return self.entries[new]
+
+    def touch(self, key: bytes, idle: float) -> bool:
+        entry = self.get(key)
+        if entry is None or not entry.is_session:
+            return False
+        self.entries[key] = replace(entry, deadline=min(self.now + idle, entry.death))
+        return True
+
+    def destroy(self, key: bytes, expected: bytes | None) -> Entry | None:
+        entry = self.get(key)
+        if entry is None:
+            return None
+        if expected is not None and (not entry.is_session or entry.payload != expected):
+            return None
+        return self.entries.pop(key)
+
+    def destroy_user(self, user: str, keep: bytes | None) -> list[bytes]:
+        kept = {keep}
+        for _ in self.entries:
+            kept |= {k for k, e in self.entries.items() if e.successor in kept and e.successor}
+        gone = {k: e for k, e in self.live().items() if e.user == user and k not in kept}
+        for key in gone:
+            del self.entries[key]
+        return [k for k, e in gone.items() if e.is_session]
+
+
+def store_machine(
+    make_store: Callable[[], Any],
+    advance: Callable[[Any, float], None],
+    recount: Callable[[Any], Any] | None = None,
+    *,
+    evicts: bool = False,
+    longest: int = 300,
+    tolerance: float = 1e-6,
+) -> Any:
+    """A hypothesis RuleBasedStateMachine that does the same to a store and to a model.
+
+    ``make_store()`` returns a new store, ``advance(store, seconds)`` lets time pass for it, and
+    ``recount(store)`` is called after every step. With ``evicts`` the store (which then has
+    ``on``) may lose sessions, if it says so by an ``evicted`` event of the reason "memory", and
+    replaced keys. ``longest`` is the length of the longest payload.
+    """
+    from hypothesis import strategies as st  # noqa: PLC0415 - only for those who use it
+    from hypothesis.stateful import RuleBasedStateMachine, invariant, rule  # noqa: PLC0415
+
+    keys = st.one_of(st.sampled_from(KEYS[:4]), st.sampled_from(KEYS))
+    users = st.sampled_from(USERS)
+    payloads = st.builds(
+        lambda fill, size: bytes([fill]) * size, st.integers(97, 100), st.integers(0, longest)
+    )
+    standings = st.one_of(st.none(), st.integers(0, 5).map(lambda n: bytes([n]) * 8 + bytes(8)))
+    records = st.builds(Record, payloads, users, st.none(), standings)
+    idles = st.sampled_from([1.0, 10.0, 100.0, 1000.0, 100000.0])
+    lives = st.sampled_from([5.0, 50.0, 500.0, 5000.0, math.inf])
+    caps = st.one_of(st.none(), st.tuples(st.integers(1, 4), st.sampled_from(["oldest", "refuse"])))
+    guess = st.one_of(st.none(), payloads)  # None: what the model holds
+
+    class StoreMachine(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.store = make_store()
+            self.model = Model()
+            self.lost: list[str | None] = []
+            if evicts:
+                self.store.on("evicted", self.hear)
+
+        def teardown(self) -> None:
+            if hasattr(self.store, "close"):
+                self.store.close()
+
+        def hear(self, event: Any) -> None:
+            if event.reason == "memory":
+                self.lost.append(event.handle)
+
+        def wait(self, seconds: float) -> None:
+            advance(self.store, seconds)
+            self.model.now += seconds
+
+        def expect(self, key: bytes, value: bytes | None) -> bytes:
+            if value is not None:
+                return value
+            entry = self.model.get(key)
+            return entry.payload if entry else b""
+
+        def same(self, found: Found | None, entry: Entry | None) -> None:
+            if found is None or entry is None:
+                assert found is None, found
+                assert entry is None, entry
+                return
+            assert (found.payload, found.user, found.successor, found.standing) == (
+                entry.payload,
+                entry.user,
+                entry.successor,
+                entry.standing,
+            )
+            now = self.model.now
+            assert abs(found.age - (now - entry.born)) <= tolerance
+            assert abs(found.idle_left - (entry.deadline - now)) <= tolerance
+            left = entry.death - now
+            assert found.life_left == left or abs(found.life_left - left) <= tolerance
+
+        def reconcile(self) -> None:
+            """Let the model lose what the store said it has lost."""
+            if not evicts:
+                return
+            for handle in self.lost:
+                named = [k for k in self.model.entries if handle_for(k) == handle]
+                assert named, f"an eviction of {handle}, which is not there"
+                # Some keys share their handle's bytes: the one that is gone was meant.
+                gone = [k for k in named if self.store.get(k) is None]
+                assert gone
+                del self.model.entries[gone[0]]
+            self.lost.clear()
+            for key, entry in self.model.live().items():
+                if not entry.is_session and self.store.get(key) is None:
+                    del self.model.entries[key]
+
+        @rule(seconds=st.sampled_from([0.5, 1.0, 7.0, 60.0, 600.0, 50000.0]))
+        def time_passes(self, seconds: float) -> None:
+            self.wait(seconds)
+
+        @rule(key=keys)
+        def get(self, key: bytes) -> None:
+            self.same(self.store.get(key), self.model.get(key))
+
+        @rule(key=keys, record=records, idle=idles, life=lives, cap=caps)
+        def add(self, key: bytes, record: Record, idle: float, life: float, cap: Any) -> None:
+            self.wait(1.0)  # so that no two sessions are of the same age
+            added = self.store.add(key, record, idle=idle, life=life, per_user=cap)
+            assert added == self.model.add(key, record, idle, life, cap)
+
+        @rule(first=st.integers(0, len(KEYS) - 8), record=records, idle=idles)
+        def many_come(self, first: int, record: Record, idle: float) -> None:
+            for key in KEYS[first : first + 8]:
+                self.add(key, record, idle, 5000.0, None)
+                self.reconcile()
+
+        @rule(key=keys, record=records, expected=guess, idle=idles)
+        def set(self, key: bytes, record: Record, expected: bytes | None, idle: float) -> None:
+            value = self.expect(key, expected)
+            found = self.store.set(key, record, expected=value, idle=idle)
+            self.same(found, self.model.set(key, record.payload, value, idle))
+
+        @rule(
+            old=keys,
+            new=keys,
+            record=records,
+            expected=guess,
+            idle=idles,
+            life=st.one_of(st.none(), lives),
+            grace=idles,
+            cap=caps,
+        )
+        def replace(  # noqa: PLR0917 - as the rule draws them
+            self,
+            old: bytes,
+            new: bytes,
+            record: Record,
+            expected: bytes | None,
+            idle: float,
+            life: float | None,
+            grace: float,
+            cap: Any,
+        ) -> None:
+            self.wait(1.0)
+            options: dict[str, Any] = {
+                "expected": self.expect(old, expected),
+                "idle": idle,
+                "life": life,
+                "grace": grace,
+                "per_user": cap,
+            }
+            found = self.store.replace(old, new, record, **options)
+            self.same(found, self.model.replace(old, new, record, **options))
+
+        @rule(key=keys, idle=idles)
+        def touch(self, key: bytes, idle: float) -> None:
+            assert self.store.touch(key, idle=idle) == self.model.touch(key, idle)
+
+        @rule(key=keys, expected=st.one_of(st.just(b"any"), guess))
+        def destroy(self, key: bytes, expected: bytes | None) -> None:
+            value = None if expected == b"any" else self.expect(key, expected)
+            self.same(self.store.destroy(key, expected=value), self.model.destroy(key, value))
+
+        @rule(user=st.sampled_from(USERS[1:]))
+        def of_user(self, user: str) -> None:
+            if hasattr(self.store, "of_user"):
+                listed = list(self.store.of_user(user))
+                expected = self.model.sessions(user)
+                assert [key for key, _ in listed] == list(expected)
+                for key, found in listed:
+                    self.same(found, expected[key])
+
+        @rule(user=st.sampled_from(USERS[1:]), keep=st.one_of(st.none(), keys))
+        def destroy_user(self, user: str, keep: bytes | None) -> None:
+            if hasattr(self.store, "destroy_user"):
+                gone = self.store.destroy_user(user, keep)
+                assert sorted(gone) == sorted(self.model.destroy_user(user, keep))
+
+        @rule(limit=st.one_of(st.none(), st.integers(1, 5)))
+        def purge(self, limit: int | None) -> None:
+            if hasattr(self.store, "purge"):
+                removed = self.store.purge(limit)
+                assert limit is None or removed <= limit
+
+        @rule()
+        def reduce(self) -> None:
+            if evicts and hasattr(self.store, "reduce"):
+                self.store.reduce()
+
+        @invariant()
+        def holds_the_same(self) -> None:
+            self.reconcile()
+            if recount is not None:
+                recount(self.store)
+            if hasattr(self.store, "all"):
+                listed = dict(self.store.all())
+                expected = self.model.sessions()
+                assert listed.keys() == expected.keys()
+                for key, found in listed.items():
+                    self.same(found, expected[key])
+            else:
+                for key in KEYS:
+                    self.same(self.store.get(key), self.model.get(key))
+
+    return StoreMachine

@@ -1,0 +1,610 @@
+"""MemoryStore as a whole: bounds, eviction, standing, events, settings. Time is a fake clock."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import struct
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lembro.errors import ConfigError, SessionTooLarge
+from lembro.events import Event
+from lembro.ids import handle_for
+from lembro.stores.base import PerUser, Record
+from lembro.stores.memory import MemoryStore, records
+from lembro.stores.memory.audit import recount
+from lembro.testing import FakeClock
+
+CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> Iterator[MemoryStore]:
+    store = MemoryStore("64K", interval=10, clock=clock)
+    yield store
+    recount(store._core)
+    store.close()
+
+
+def key(n: int) -> bytes:
+    return random.Random(n).randbytes(32)
+
+
+def add(
+    store: MemoryStore,
+    n: int,
+    size: int = 500,
+    user: str | None = None,
+    standing: bytes | None = None,
+    idle: float = 1e6,
+) -> bool:
+    record = Record(b"x" * size, user, None, standing)
+    return store.add(key(n), record, idle=idle, life=1e7)
+
+
+def fill(store: MemoryStore, start: int, count: int, size: int = 500) -> None:
+    for n in range(start, start + count):
+        add(store, n, size)
+
+
+def alive(store: MemoryStore, numbers: Any) -> list[int]:
+    """Which of them are there; ``all`` is no use of a session."""
+    there = {k for k, _ in store.all()}
+    return [n for n in numbers if key(n) in there]
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_size": "63K"},
+        {"max_size": 65535},
+        {"max_size": "lots"},
+        {"max_size": -1},
+        {"max_size": math.nan},
+        {"max_size": math.inf},
+        {"max_size": 2**63},
+        {"max_size": True},
+        {"max_size": None},
+        {"interval": 0},
+        {"interval": -1},
+        {"interval": math.nan},
+        {"interval": math.inf},
+        {"interval": 2**63},
+        {"interval": timedelta.max},
+        {"interval": timedelta(0)},
+        {"interval": "360"},
+        {"interval": True},
+        {"interval": None},
+        {"max_session_size": 0},
+        {"max_session_size": 100},
+        {"max_session_size": "2M"},
+        {"max_session_size": 2**63},
+        {"max_session_size": math.nan},
+        {"reduce_to": 0},
+        {"reduce_to": 1.01},
+        {"reduce_to": -0.5},
+        {"reduce_to": math.nan},
+        {"reduce_to": math.inf},
+        {"reduce_to": True},
+        {"reduce_to": "75%"},
+        {"clock": 5},
+    ],
+)
+def test_settings_that_cannot_work(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as error:
+        MemoryStore(**options)
+    name, value = next(iter(options.items()))
+    assert repr(value) in str(error.value), name
+
+
+def test_settings_that_can() -> None:
+    assert MemoryStore().max_size == 4 * 2**20
+    assert MemoryStore().interval == 360
+    assert MemoryStore("1M", interval=timedelta(minutes=1)).interval == 60
+    assert MemoryStore("1M").max_session_size == 2**16
+    assert MemoryStore("1M", max_session_size="256K").max_session_size == 2**18
+    assert MemoryStore("1M", reduce_to=1).reduce_to == 1.0
+
+
+def test_a_key_is_32_bytes(store: MemoryStore) -> None:
+    for wrong in (b"", b"x" * 31, b"x" * 33):
+        with pytest.raises(ConfigError, match="32 bytes"):
+            store.add(wrong, Record(b""), idle=1, life=1)
+        assert store.get(wrong) is None
+        assert store.destroy(wrong) is None
+
+
+def test_a_standing_is_16_bytes(store: MemoryStore) -> None:
+    with pytest.raises(ConfigError, match="16 bytes"):
+        add(store, 1, standing=b"short")
+
+
+def test_durations_are_numbers(store: MemoryStore) -> None:
+    for idle, life in ((math.nan, 1.0), (1.0, math.nan)):
+        with pytest.raises(ConfigError):
+            store.add(key(1), Record(b""), idle=idle, life=life)
+    add(store, 1)
+    with pytest.raises(ConfigError):
+        store.touch(key(1), idle=math.nan)
+    with pytest.raises(ConfigError):
+        store.set(key(1), Record(b""), expected=b"x" * 500, idle=math.nan)
+    assert store.length() == 1
+
+
+# --- the bound
+
+
+def test_a_storm_never_passes_the_bound(clock: FakeClock) -> None:
+    for size, steps in ((2**16, 4000), (2**18, 4000), (2**21, 8000)):
+        rng = random.Random(size)
+        store = MemoryStore(size, interval=10, clock=clock)
+        keys = [rng.randbytes(32)]
+        for step in range(steps):
+            clock.advance(rng.random() / 10)
+            some, new = rng.choice(keys), rng.randbytes(32)
+            payload = rng.randbytes(int(rng.expovariate(1 / 700)) % (size // 16 - 400))
+            user = rng.choice([None, None, f"user{rng.randrange(50)}"])
+            record = Record(payload, user, None, rng.choice([None, store.new_standing()]))
+            found = store.get(some)
+            verb = rng.random()
+            if verb < 0.6 or found is None:
+                cap = rng.choice(CAPS)
+                store.add(new, record, idle=rng.choice([1, 60, 9000]), life=9000, per_user=cap)
+                keys.append(new)
+            elif verb < 0.75:
+                store.set(some, record, expected=found.payload, idle=60)
+            elif verb < 0.9:
+                options = {"expected": found.payload, "idle": 60, "life": None, "grace": 10}
+                store.replace(some, new, record, **options)  # type: ignore[arg-type]
+                keys.append(new)
+            elif verb < 0.95:
+                store.touch(some, idle=60)
+            else:
+                store.destroy(some)
+            assert store._core.used <= size
+            if not step % 50:
+                recount(store._core)
+        assert store.stats().evicted + store.stats().expired > 0
+        recount(store._core)
+
+
+def test_sizes_that_shift_give_the_tables_back(clock: FakeClock) -> None:
+    store = MemoryStore("256K", clock=clock, max_session_size="64K")
+    fill(store, 0, 3000, size=0)
+    small = store.stats()
+    assert small.sessions > 700
+    for n in range(10000, 10100):
+        add(store, n, size=60000)
+        recount(store._core)
+    assert store.stats().sessions == 3  # all that the payloads alone allow
+    for n in range(20000, 21000):
+        add(store, n, size=0)
+        recount(store._core)
+    assert store.stats().sessions > 700
+
+
+def test_the_largest_session_always_fits(clock: FakeClock) -> None:
+    for max_size in (2**16, 2**20):
+        store = MemoryStore(max_size, clock=clock, max_session_size=max_size // 4)
+        largest = max_size // 4 - 200
+        fill(store, 0, 400, size=0)
+        assert add(store, 1000, size=largest)
+        fill(store, 2000, 2000, size=0)
+        last = key(3999)
+        assert store.set(last, Record(b"y" * largest), expected=b"", idle=10) is not None
+        options = {"expected": b"y" * largest, "idle": 60, "life": None, "grace": 10}
+        found = store.replace(last, key(5000), Record(b"z" * largest), **options)  # type: ignore[arg-type]
+        assert found is not None
+        assert found.payload == b"z" * largest
+        recount(store._core)
+
+
+def test_too_large_evicts_nobody(store: MemoryStore) -> None:
+    fill(store, 0, 200)
+    before = store.stats()
+    with pytest.raises(SessionTooLarge) as error:
+        add(store, 1000, size=4096)
+    assert error.value.limit == 4096 < error.value.size
+    after = store.stats()
+    assert after.sessions == before.sessions
+    assert after.evicted == before.evicted
+    assert after.rejected_too_large == 1
+
+
+def test_bogus_ids_leave_nothing(store: MemoryStore) -> None:
+    before = store._core.used
+    for n in range(10000):
+        assert store.get(key(n)) is None
+        assert store.touch(key(n), idle=10) is False
+    assert store._core.used == before
+
+
+def test_clear_gives_everything_back(clock: FakeClock) -> None:
+    store = MemoryStore("4M", clock=clock)
+    before = store._core.used
+    fill(store, 0, 3000)
+    store.clear()
+    assert store._core.used == recount(store._core) < before + 1024  # arrays keep a little
+    assert add(store, 1)
+
+
+def test_the_tables_shrink_when_most_sessions_are_gone(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    before = store._core.used
+    for n in range(5000):
+        add(store, n, size=10, user=f"u{n % 700}" if n % 2 else None, idle=10 if n % 50 else 1e6)
+    full = store._core.used
+    clock.advance(11)
+    assert store.purge() == 4900
+    recount(store._core)
+    assert store.length() == 100
+    assert store._core.used - before < (full - before) / 10
+    assert len(alive(store, range(0, 5000, 50))) == 100
+
+
+# --- purging
+
+
+def test_purge_goes_on_where_it_stopped(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(1000):
+        add(store, n, size=1, idle=n / 100)
+    clock.advance(100)
+    assert store.purge(limit=10) == 10
+    assert store.purge(limit=0) == 0
+    assert store.stats().sessions == 990
+    assert store.purge() == 990
+    assert store.stats().expired == 1000
+
+
+def test_purge_releases_the_lock_between_slices(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(2000):
+        add(store, n, size=1, idle=1)
+    clock.advance(100)
+    seen = []
+
+    def rest(seconds: float) -> None:
+        assert not store._lock.locked()  # type: ignore[attr-defined]
+        seen.append(store.stats().sessions)
+
+    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", rest)
+    monkeypatch.setattr("lembro.stores.memory.store.SLICE", 0.0)
+    assert store.purge() == 2000
+    assert len(seen) > 50
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_writes_alone_purge_what_is_due(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(300):
+        add(store, n, size=1, idle=1)
+    clock.advance(20)
+    for n in range(1000, 1100):
+        add(store, n)
+    assert store.stats().sessions == 100
+
+
+def test_expired_go_before_anybody_is_evicted(clock: FakeClock) -> None:
+    store = MemoryStore("64K", interval=10, clock=clock)
+    fill(store, 0, 30)
+    for n in range(100, 130):
+        add(store, n, idle=5)
+    clock.advance(20)
+    fill(store, 200, 30)
+    assert alive(store, range(30)) == list(range(30))
+    assert store.stats().evicted == 0
+
+
+# --- who is evicted
+
+
+def test_least_recently_used_goes_first(store: MemoryStore, clock: FakeClock) -> None:
+    fill(store, 0, 20)
+    clock.advance(2)
+    for n in range(10):
+        store.get(key(n))
+    for n in range(100, 1000):
+        add(store, n)
+        if len(alive(store, range(20))) == 5:
+            break
+    assert alive(store, range(20)) == [5, 6, 7, 8, 9]
+
+
+def test_a_use_within_the_same_second_does_not_move(store: MemoryStore, clock: FakeClock) -> None:
+    fill(store, 0, 2)
+    clock.advance(0.9)
+    store.get(key(0))
+    assert next(store._core.queues.walk(0)) == 0
+    clock.advance(0.1)
+    store.get(key(0))
+    assert next(store._core.queues.walk(0)) == 1
+
+
+def test_a_flood_takes_passers_by_and_leaves_the_rest(store: MemoryStore, clock: FakeClock) -> None:
+    for n in range(20):
+        add(store, n, user=f"user{n}")
+    fill(store, 20, 20)
+    clock.advance(15)
+    for n in range(20, 40):
+        store.touch(key(n), idle=1e6)
+    assert store.stats().levels == (0, 20, 0, 0, 20)
+    fill(store, 1000, 3000)
+    assert alive(store, range(40)) == list(range(40))
+    assert store.stats().evicted > 2900
+
+
+def test_a_thousand_logged_in_survive_a_flood(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    for n in range(1000):
+        add(store, n, size=200, user=f"user{n}")
+    for n in range(50_000):
+        clock.advance(0.001)
+        record = Record(b"bot" * 50, None, None, None)
+        store.add((n + 10**6).to_bytes(32), record, idle=1e6, life=1e6)
+    assert store.stats().levels[4] == 1000
+    assert store.stats().evicted > 45_000
+    recount(store._core)
+
+
+def test_levels_follow_the_age_at_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
+    add(store, 1)
+    for seconds, level in ((5, 0), (5, 1), (50, 2), (540, 3)):
+        clock.advance(seconds)
+        store.get(key(1))
+        assert store.stats().levels.index(1) == level
+
+
+def test_a_login_that_was_flooded_still_leaves_room_for_newcomers(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    for n in range(1000):
+        add(store, n, user=f"user{n}")
+    assert store.stats().levels[4] > 50
+    fill(store, 2000, 10)
+    # Up to the floor the newcomers keep what they have, and the logged-in make room for them.
+    assert alive(store, range(2005, 2010)) == [2005, 2006, 2007, 2008, 2009]
+
+
+def test_a_standing_lifts_a_new_session(store: MemoryStore, clock: FakeClock) -> None:
+    standing = store.new_standing()
+    clock.advance(700)
+    add(store, 1, standing=standing)
+    assert store.stats().levels == (0, 0, 0, 1, 0)
+
+
+def test_a_standing_from_the_future_is_born_now(store: MemoryStore, clock: FakeClock) -> None:
+    add(store, 1, standing=b"t" * 8 + struct.pack(">d", clock() + 9999))
+    assert store.stats().levels == (1, 0, 0, 0, 0)
+    clock.advance(11)
+    store.get(key(1))
+    assert store.stats().levels == (0, 1, 0, 0, 0)
+
+
+def test_a_token_is_borne_by_one_session(store: MemoryStore, clock: FakeClock) -> None:
+    standing = store.new_standing()
+    clock.advance(700)
+    add(store, 1, standing=standing)
+    add(store, 2, standing=standing)
+    assert store.stats().levels == (1, 0, 0, 1, 0)
+    clock.advance(10000)
+    store.get(key(1))  # the one that lost it stays at the bottom for good
+    store.get(key(2))
+    assert store.stats().levels == (1, 0, 0, 1, 0)
+    add(store, 3, standing=standing)
+    assert store.stats().levels == (2, 0, 0, 1, 0)
+    found = store.get(key(3))
+    assert found is not None
+    assert found.standing == standing
+
+
+def test_one_token_replayed_lifts_one_session(clock: FakeClock) -> None:
+    store = MemoryStore("256K", clock=clock)
+    standing = store.new_standing()
+    clock.advance(700)
+    for n in range(100):
+        add(store, n, standing=store.new_standing())
+    clock.advance(700)
+    for n in range(100):
+        store.get(key(n))
+    for n in range(1000, 3000):
+        add(store, n, standing=standing)
+    assert store.stats().levels[3] == 101
+    assert len(alive(store, range(100))) == 100
+
+
+def test_a_rotation_hands_the_standing_on(store: MemoryStore, clock: FakeClock) -> None:
+    standing = store.new_standing()
+    clock.advance(700)
+    add(store, 1, standing=standing)
+    record = Record(b"new", None, None, standing)
+    store.replace(key(1), key(2), record, expected=b"x" * 500, idle=60, life=None, grace=10)
+    assert store.stats().levels == (0, 0, 0, 1, 0)
+    assert store.stats().replaced == 1
+
+
+def test_a_login_keeps_its_level_whatever_becomes_of_the_token(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    standing = store.new_standing()
+    add(store, 1, user="ana", standing=standing)
+    add(store, 2, standing=standing)
+    clock.advance(100)
+    store.get(key(1))
+    assert store.stats().levels == (1, 0, 0, 0, 1)
+
+
+def test_the_one_being_written_is_never_evicted_for_itself(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    fill(store, 0, 100, size=400)
+    next_to_go = alive(store, range(100))[0]
+    found = store.set(key(next_to_go), Record(b"y" * 3500), expected=b"x" * 400, idle=100)
+    assert found is not None
+    assert found == store.get(key(next_to_go))
+    assert alive(store, range(100))[0] == next_to_go
+
+
+# --- reduce
+
+
+def test_reduce_goes_down_to_its_share(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[Event] = []
+    store.on("reduced", heard.append)
+    fill(store, 0, 200)
+    before = store.stats()
+    with caplog.at_level(logging.DEBUG, logger="lembro"):
+        count = store.reduce()
+    after = store.stats()
+    assert count == before.sessions - after.sessions > 0
+    assert 0.7 * store.max_size < after.used <= 0.75 * store.max_size
+    start, done = (r.getMessage() for r in caplog.records if r.name == "lembro")
+    assert start.startswith("reduce: start 6")
+    assert done.startswith("reduce: done 4")
+    assert [event.name for event in heard] == ["reduced"]
+    assert store.reduce() == 0
+
+
+def test_pressure_goes_on_only_with_whom_nobody_misses(clock: FakeClock) -> None:
+    store = MemoryStore("64K", clock=clock)
+    fill(store, 0, 200)
+    assert store.stats().used > 0.9 * store.max_size
+    fresh = store.stats().sessions
+    fill(store, 1000, 10)
+    assert store.stats().sessions >= fresh - 1  # all came a moment ago: one for one
+    clock.advance(61)
+    least = store.max_size
+    for n in range(2000, 2100):
+        add(store, n, size=10)
+        least = min(least, store.stats().used)
+    assert least <= 0.75 * store.max_size
+
+
+# --- events
+
+
+def test_expired_and_evicted_are_told_after_the_lock_is_released(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    heard: list[tuple[str, str | None, str | None, str]] = []
+
+    def listen(event: Event) -> None:
+        store.stats()  # would wait for ever if the lock were held
+        heard.append((event.name, event.handle, event.user, event.reason))
+
+    store.on("expired", listen)
+    store.on("evicted")(listen)
+    add(store, 1, user="ana", idle=5)
+    clock.advance(6)
+    assert store.get(key(1)) is None
+    assert heard == [("expired", handle_for(key(1)), "ana", "")]
+    heard.clear()
+    add(store, 2, user="bob")
+    record = Record(b"")
+    store.add(key(3), Record(b"", "bob"), idle=10, life=10, per_user=(1, "oldest"))
+    assert heard == [("evicted", handle_for(key(2)), "bob", "max_sessions_per_user")]
+    heard.clear()
+    store.off("expired", listen)
+    clock.advance(11)
+    assert store.get(key(3)) is None
+    assert heard == []
+    fill(store, 100, 200)
+    assert {(name, reason) for name, _, _, reason in heard} == {("evicted", "memory")}
+    assert len(heard) == store.stats().evicted - 1
+    assert record.user is None
+
+
+def test_once(store: MemoryStore, clock: FakeClock) -> None:
+    heard: list[Event] = []
+    store.once("expired", heard.append)
+    for n in (1, 2):
+        add(store, n, idle=1)
+    clock.advance(2)
+    assert store.purge() == 2
+    assert len(heard) == 1
+
+
+def test_a_listener_that_fails_breaks_nothing(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: Event) -> None:
+        raise ZeroDivisionError
+
+    store.on("expired", fail)
+    add(store, 1, idle=1)
+    clock.advance(2)
+    assert store.purge() == 1
+    assert "a listener" in caplog.text
+
+
+# --- clocks
+
+
+def test_a_clock_that_is_set_back_stands_still(store: MemoryStore, clock: FakeClock) -> None:
+    add(store, 1, idle=100)
+    clock.advance(50)
+    found = store.get(key(1))
+    assert found is not None
+    clock.advance(-(10**9))
+    again = store.get(key(1))
+    assert again == found
+    clock.advance(10**9 + 49)
+    assert store.get(key(1)) is not None
+    clock.advance(2)
+    assert store.get(key(1)) is None
+
+
+def test_the_wall_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    add(store, 1, idle=100)
+    monkeypatch.setattr("time.time", lambda: 4e9)
+    assert store.get(key(1)) is not None
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    found = store.get(key(1))
+    assert found is not None
+    assert 99 < found.idle_left <= 100
+    store.close()
+
+
+# --- numbers
+
+
+def test_stats(store: MemoryStore, clock: FakeClock) -> None:
+    assert store.stats().oldest_passing is None
+    add(store, 1)
+    clock.advance(7)
+    add(store, 2, user="ana")
+    stats = store.stats()
+    assert (stats.sessions, stats.levels, stats.oldest_passing) == (2, (1, 0, 0, 0, 1), 7)
+    assert (stats.used, stats.max_size) == (store._core.used, 65536)
+    assert "2 sessions" in repr(store)
+
+
+def test_overhead_of_a_session() -> None:
+    store = MemoryStore("64M")
+    before = store._core.used
+    for n in range(10000):
+        add(store, n, size=300)
+    assert (store._core.used - before) / 10000 - 300 < 260
+    store.close()
+
+
+def test_fixed_overhead_is_generous() -> None:
+    assert records.FIXED >= 4096
