@@ -7,11 +7,10 @@ take everything from the newcomers who are real.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from typing import Final
 
-from .chains import NONE, Chains
+from .chains import NONE
 from .slots import Slots
 
 LEVELS: Final = 5
@@ -31,19 +30,17 @@ def level_for(age: float) -> int:
 class Queues:
     __slots__ = ("_floor", "chains", "counts", "level", "replaced", "sizes")
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, slots: Slots) -> None:
+        """``slots`` has as many lists as there are levels."""
+        self.chains = slots.chains
+        self.level = slots.column("B")
         self._floor = int(max_size * FLOOR)
-        self.chains = Chains(LEVELS + 1)
         self.counts = [0] * LEVELS  # sessions
         self.replaced = 0  # replaced keys, in all levels
-        self.sizes = [0] * LEVELS  # bytes of the blobs of both
-
-    def register(self, slots: Slots) -> None:
-        slots.register(*self.chains.columns)
-        self.level: array[int] = slots.column("B")
+        self.sizes = [0] * LEVELS  # bytes of the records of both
 
     def enter(self, slot: int, level: int, size: int, *, replaced: bool = False) -> None:
-        """Put a slot whose blob takes ``size`` bytes at the end of its level's queue."""
+        """Put a slot whose record takes ``size`` bytes at the end of its level's queue."""
         if replaced:
             self.replaced += 1
             self.level[slot] = level | REPLACED_BIT
@@ -76,7 +73,7 @@ class Queues:
         self.chains.move(level, slot)
 
     def resize(self, slot: int, change: int) -> None:
-        """The blob of a slot takes ``change`` bytes more."""
+        """The record of a slot takes ``change`` bytes more."""
         self.sizes[self.level[slot] & ~REPLACED_BIT] += change
 
     def rename(self, old: int, new: int) -> None:

@@ -20,8 +20,9 @@ from .stats import Stats
 
 log = logging.getLogger("lembro")
 
-SLICE: Final = 0.001  # seconds that purging and reducing hold the lock at a time
-BATCH: Final = 8  # records between two looks at the time
+SLICE: Final = 0.0005  # seconds that purging and reducing hold the lock at a time
+PART: Final = 256  # slots that an iteration looks at while it holds the lock
+BATCH: Final = 16  # records between two looks at the time
 REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
 
 
@@ -89,12 +90,14 @@ class MemoryStore:
     # --- the contract
 
     def get(self, key: bytes) -> Found | None:
-        core = self._core
-        with self._lock:
-            found = core.get(key, self._now())
-        if core.news:
-            self._tell()
-        return found
+        core, lock = self._core, self._lock
+        lock.acquire()  # half of what ``with`` takes
+        try:
+            return core.get(key, self._now())
+        finally:
+            lock.release()
+            if core.news:
+                self._tell()
 
     def add(
         self,
@@ -105,23 +108,26 @@ class MemoryStore:
         life: float,
         per_user: PerUser | None = None,
     ) -> bool:
-        try:
-            with self._lock:
-                added = self._core.add(
-                    key, record, idle=idle, life=life, per_user=per_user, now=self._now()
-                )
-        finally:
-            self._after_write()
+        core, lock = self._core, self._lock
         if not self._awake:
             self._wake()
-        return added
+        lock.acquire()
+        try:
+            return core.add(key, record, idle, life, per_user, self._now())
+        finally:
+            lock.release()
+            if core.news:
+                self._tell()
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
+        core, lock = self._core, self._lock
+        lock.acquire()
         try:
-            with self._lock:
-                return self._core.set(key, record, expected, idle, self._now())
+            return core.set(key, record, expected, idle, self._now())
         finally:
-            self._after_write()
+            lock.release()
+            if core.news:
+                self._tell()
 
     def replace(
         self,
@@ -152,11 +158,14 @@ class MemoryStore:
             self._after_write()
 
     def touch(self, key: bytes, *, idle: float) -> bool:
+        core, lock = self._core, self._lock
+        lock.acquire()
         try:
-            with self._lock:
-                return self._core.touch(key, idle, self._now())
+            return core.touch(key, idle, self._now())
         finally:
-            self._after_write()
+            lock.release()
+            if core.news:
+                self._tell()
 
     def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
         try:
@@ -169,12 +178,19 @@ class MemoryStore:
 
     def all(self) -> Iterator[tuple[bytes, Found]]:
         """Every live session, in no order. What is added or goes meanwhile may or may not be
-        among them; the store is free between two of its 64 parts."""
+        among them; the store is free in between."""
         core = self._core
-        for number in range(len(core.index.shards)):
-            with self._lock:
-                found = core.sessions_in(number, self._now())
-            yield from found
+        reader = object()
+        core.readers.add(reader)
+        try:
+            start = 0
+            while start < core.slots.fresh:
+                with self._lock:
+                    found = core.sessions_in(range(start, start + PART), self._now())
+                start += PART
+                yield from found
+        finally:  # without the lock, which the thread may hold when it collects garbage
+            core.readers.discard(reader)
 
     def length(self) -> int:
         """How many live sessions there are (purges first)."""
@@ -184,9 +200,7 @@ class MemoryStore:
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
-            gone = self._core.clear()
-        while gone:
-            gone.pop().clear()  # part by part, so that no thread waits long
+            self._core.clear()
 
     def purge(self, limit: int | None = None) -> int:
         """Remove expired records, at most ``limit``, in slices of a millisecond."""
@@ -199,7 +213,7 @@ class MemoryStore:
         log.debug("reduce: start %s", size.pretty(core.used))
         self.purge()
         total = 0
-        while count := self._slice(self._evict_one):
+        while (count := self._slice(core.step_down, 1)) != NONE:
             total += count
             time.sleep(0)
         log.debug("reduce: done %s", size.pretty(core.used))
@@ -221,7 +235,7 @@ class MemoryStore:
     def stats(self) -> Stats:
         core = self._core
         with self._lock:
-            oldest = core.queues.chains.first(0)
+            now, oldest = self._now(), core.queues.chains.first(0)
             a, b, c, d, e = core.queues.counts
             return Stats(
                 used=core.used,
@@ -233,7 +247,7 @@ class MemoryStore:
                 evicted=core.evicted,
                 rejected_too_large=core.too_large,
                 purge_errors=self._purge_errors,
-                oldest_passing=None if oldest == NONE else self._now() - core.used_at[oldest],
+                oldest_passing=None if oldest == NONE else now - core.used_at(oldest),
             )
 
     def new_standing(self) -> bytes:
@@ -270,45 +284,41 @@ class MemoryStore:
             self._awake = True
             self._purger = purger.start(self, self.interval)
 
-    def _slice(self, step: Callable[[float], bool]) -> int:
-        """Repeat a step under the lock for about a millisecond, or until it returns False; how
-        many times it returned True."""
-        count = 0
+    def _slice(self, step: Callable[[float], int], batch: int = BATCH) -> int:
+        """Repeat a step under the lock for about a millisecond, or until it returns NONE; the sum
+        of what it returned, or NONE if the first step did."""
+        total, steps = 0, 0
         with self._lock:
             now = self._now()
             end = time.perf_counter() + SLICE
-            while step(now):
-                count += 1
-                if not count % BATCH and time.perf_counter() > end:
+            while (count := step(now)) != NONE:
+                total += count
+                steps += 1
+                if not steps % batch and time.perf_counter() > end:
                     break
         self._after_write()
-        return count
-
-    def _evict_one(self, now: float) -> bool:
-        return self._core.used > self._core.target and self._core.evict(now)
+        return total if steps else NONE
 
     def _purge(self, limit: int | None, rest: float) -> int:
-        """Purge in slices, with ``rest`` seconds between them, and let the tables shrink."""
+        """Purge in slices, with ``rest`` seconds between them, and give back what is free."""
         core = self._core
         with self._lock:
             core.wheel.gather(self._now())
         total, left = 0, limit
 
-        def look(now: float) -> bool:
-            nonlocal total, left
+        def look(now: float) -> int:
+            nonlocal left
             if left == 0 or (looked := core.look(now)) == NONE:
-                return False
-            total += looked
+                return NONE
             left = None if left is None else left - looked
-            return True
+            return looked
 
-        while self._slice(look):
+        while (count := self._slice(look)) != NONE:
+            total += count
             time.sleep(rest)
-        while self._slice(lambda _: core.compact(2)):
-            time.sleep(rest)
-        shards = iter(range(len(core.index.shards)))
-        while self._slice(lambda _: core.shrink_shard(next(shards, NONE))):
-            time.sleep(rest)
+        for tidy in (core.compact_step, core.evacuate_step):
+            while self._slice(tidy, 1) != NONE:
+                time.sleep(rest)
         return total
 
     def _purge_round(self) -> None:
