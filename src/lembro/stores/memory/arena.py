@@ -16,12 +16,18 @@ from .stretch import anonymous, release
 
 SMALLEST: Final = 2 * 1024  # bytes of a segment
 LARGEST: Final = 128 * 1024  # to evacuate it takes about a quarter of a millisecond
+MOST: Final = 2**18  # segments; each takes 33 bytes in tables that are made with the store
 CLASSES: Final = 16  # of segments, by how much of them is dead
 
 
 def segment_size(max_size: int) -> int:
-    """About a hundredth of the whole: a power of two."""
-    return min(LARGEST, max(SMALLEST, 1 << ((max_size >> 7).bit_length() - 1)))
+    """About a hundredth of the whole, within limits: a power of two."""
+    most = max(LARGEST, _power_of_two(max_size // MOST))
+    return min(most, max(SMALLEST, _power_of_two(max_size >> 7)))
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number.bit_length() - 1) if number else 1
 
 
 class Arena:

@@ -43,6 +43,8 @@ from .tags import Tags
 FIXED: Final = 4096  # bytes of the objects that a store consists of, generously
 LIVE: Final = 15 / 16  # of the segments, at most; the rest is dead, and makes evacuation cheap
 LEAST: Final = 96  # bytes; no record takes less, with its place in the tables
+MOST: Final = 2**31 - 16  # slots
+MOST_INSIDE: Final = 2**18  # bytes; an extent is told in 16 bits, in eights
 PAGED_FROM: Final = 2**20  # bytes; a smaller store tells the size of its tables in bytes, not pages
 STRETCHES: Final = 8  # of memory that the tables lie in; the last page of each is half empty
 WIDEST: Final = 1 << 35  # bytes that a column of 32 bits can tell apart, in eights
@@ -73,12 +75,11 @@ class Parts:
 
         self.arena = Arena(max_size)
         self.memory: Final = self.arena.memory
-        self._small: Final = (
-            self.arena.segment >> 2
-        )  # bytes; of a longer record the payload lies outside
+        # Bytes; of a longer record the payload lies outside.
+        self._small: Final = min(MOST_INSIDE, self.arena.segment >> 2)
         self._smallest_limit: Final = min(self._small, max_session_size)
         self.longest_user = min(LONGEST_USER, (self.arena.segment >> 2) - 128)
-        most = max_size // LEAST
+        most = min(MOST, max_size // LEAST)
         unit = PAGE if max_size >= PAGED_FROM else 256
         self.slots = Slots(most, LEVELS)
         self.queues = Queues(max_size, self.slots)
