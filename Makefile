@@ -4,11 +4,12 @@
 PYTHON ?=
 PORT ?= 8000
 ARGS ?=
+SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 EXTRAS := starlette,fastapi,demo
-CODE := $(wildcard src tests examples bench tools)
+CODE := $(wildcard src tests examples bench fuzz tools)
 
 export PYTHON
 
@@ -35,6 +36,10 @@ test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 	@sh tools/chromium.sh ensure
 	@$(PY) -m pytest $(ARGS)
 
+.PHONY: schedules
+schedules: .venv/.test ## every overlap of three requests (the suite runs those of two)
+	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
+
 .PHONY: check
 check: .venv/.lint ## format, lint and types, all strict
 	$(PY) -m ruff format --check $(CODE)
@@ -51,6 +56,10 @@ fmt: .venv/.lint ## put the code into shape
 .PHONY: bench
 bench: .venv/.bench ## the measurements behind the claims (ARGS= goes to the bench)
 	@$(PY) -m bench $(ARGS)
+
+.PHONY: fuzz
+fuzz: .venv/.fuzz ## bytes that nobody thought of, for two minutes (SECONDS=600 for ten)
+	@$(PY) -m fuzz --seconds $(SECONDS) $(ARGS)
 
 .PHONY: docs
 docs: .venv/.docs ## the documentation, into site/; a warning is an error
@@ -86,6 +95,11 @@ clean: ## remove .venv and whatever was built
 .venv/.bench: .venv/.made pyproject.toml
 	@echo "lembro: installing what the bench needs"
 	@$(PIP) -e '.[$(EXTRAS)]' --group bench
+	@touch $@
+
+.venv/.fuzz: .venv/.made pyproject.toml
+	@echo "lembro: installing what fuzzing needs"
+	@$(PIP) -e . --group fuzz
 	@touch $@
 
 .venv/.docs: .venv/.made pyproject.toml

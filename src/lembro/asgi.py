@@ -43,8 +43,8 @@ class SessionMiddleware:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: ASGIApp = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,11 +52,10 @@ class SessionMiddleware:
             await self._lifespan(scope, receive, send)
             return
         sessions = self.sessions
-        outer = scope.get("session")
-        if isinstance(outer, Session) and outer._manager is sessions:  # mounted within itself
+        https = scope.get("scheme") in _SECURE
+        if "session" in scope and sessions.is_within_itself(scope["session"], https=https):
             await self.app(scope, receive, send)
             return
-        https = scope.get("scheme") in _SECURE
         session = Session(sessions, self._read, scope, https=https, asynchronous=True)
         scope["session"] = session
         if not sessions.in_process and not scope["path"].startswith(self._exclude):
@@ -68,7 +67,7 @@ class SessionMiddleware:
             if not await response.app_failed(error):
                 raise
         else:
-            if session._arrived is not Arrived.UNREAD:
+            if not (session._arrived is Arrived.UNREAD or session._ahead):
                 await response.app_ended()
 
     def _read(self, scope: Scope) -> Presented:
@@ -111,8 +110,9 @@ class _Response:
             kind = message["type"]
             if kind in _STARTS:
                 self._started = True
-                if self._session._arrived is Arrived.UNREAD:
-                    self._session._phase = Phase.COMMITTED
+                session = self._session
+                if session._arrived is Arrived.UNREAD or session._ahead:
+                    session._phase = Phase.COMMITTED
                 else:
                     return self._start(message)
             elif kind == "websocket.close":
@@ -140,7 +140,7 @@ class _Response:
         """A WebSocket that is closed instead of accepted: no cookie can be set."""
         self._started = True
         session = self._session
-        if session._arrived is not Arrived.UNREAD:
+        if not session._untouched():
             needs_cookie = session._key is None or session._login or session._regenerate
             try:
                 await session._manager.acommit(session, failed=bool(needs_cookie))
@@ -150,9 +150,11 @@ class _Response:
 
     async def app_failed(self, error: BaseException) -> bool:
         """The application raised. Returns True if the response is taken care of."""
-        if self._started or self._session._arrived is Arrived.UNREAD:
-            if self._started or not isinstance(error, StoreError):
-                return False
+        if self._started:
+            return False
+        if self._session._untouched():
+            # An error page around us may look at it; what it writes would be kept by nobody.
+            self._session._phase = Phase.COMMITTED
         else:
             try:
                 await self._session._manager.acommit(self._session, failed=True)
@@ -166,6 +168,8 @@ class _Response:
 
     async def app_ended(self) -> None:
         """The application returned."""
+        if self._answered:
+            return
         if self._started:
             self._session._manager.finish(self._session)
         else:

@@ -9,17 +9,18 @@ word. There is no pickle anywhere: a record can hold nothing but values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from msgspec.msgpack import Decoder, Encoder, Ext
 
 from .errors import CodecError
 
 Data = dict[str, Any]
-Meta = dict[str, Any]
+Meta = dict[str, bool | bytes]
 
 VERSION: Final = b"\x01"
 MAX_DEPTH: Final = 100
@@ -54,7 +55,11 @@ def unchanged(payload: bytes, meta: Meta, data: Data) -> bool:
 
 
 def decode(payload: bytes) -> tuple[Meta, Data]:
-    """Read a payload. Raises CodecError for anything that :func:`encode` did not write."""
+    """Read a payload. Raises CodecError for what is none.
+
+    One that was forged may hold what :func:`encode` refuses: keys of other types, containers nested
+    deeper. To look for that would cost more than the reading; it is refused when it is written.
+    """
     if payload[:1] != VERSION:
         raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
     try:
@@ -130,11 +135,28 @@ def _tag_set(value: set[Any] | frozenset[Any], path: str, depth: int) -> Ext:
 
 
 def _tag_datetime(value: datetime, path: str, depth: int) -> Ext:
-    return Ext(_DATETIME, b"%d%s" % (value.fold, value.isoformat().encode()))
+    return Ext(_DATETIME, _clock_text(value, path))
 
 
 def _tag_time(value: time, path: str, depth: int) -> Ext:
-    return Ext(_TIME, b"%d%s" % (value.fold, value.isoformat().encode()))
+    return Ext(_TIME, _clock_text(value, path))
+
+
+def _clock_text(value: datetime | time, path: str) -> bytes:
+    """The fold, the ISO form, and a zone by its name: its offset alone would be another value, of
+    which Python even says that it differs in the hour that the clocks go through twice."""
+    zone = value.tzinfo
+    if zone is None or type(zone) is timezone:
+        return b"%d%s" % (value.fold, value.isoformat().encode())
+    if type(zone) is not ZoneInfo or zone.key is None:
+        raise CodecError(
+            f"a session cannot carry a {type(value).__name__} whose zone is a "
+            f"{type(zone).__module__}.{type(zone).__name__}; give it a datetime.timezone or a "
+            f"ZoneInfo, for example value.astimezone(datetime.UTC)",
+            path=path,
+        )
+    local = value.replace(tzinfo=None).isoformat()
+    return b"%d%s[%s]" % (value.fold, local.encode(), zone.key.encode())
 
 
 def _encode_part(tagged: Any, value: Any, path: str) -> bytes:
@@ -170,11 +192,25 @@ def _untag(code: int, data: memoryview) -> Any:
 
 
 def _untag_datetime(data: bytes) -> datetime:
-    return datetime.fromisoformat(data[1:].decode()).replace(fold=int(data[:1]))
+    text, zone = _clock_parts(data)
+    value = datetime.fromisoformat(text).replace(fold=int(data[:1]))
+    return value if zone is None else value.replace(tzinfo=zone)
 
 
 def _untag_time(data: bytes) -> time:
-    return time.fromisoformat(data[1:].decode()).replace(fold=int(data[:1]))
+    text, zone = _clock_parts(data)
+    value = time.fromisoformat(text).replace(fold=int(data[:1]))
+    return value if zone is None else value.replace(tzinfo=zone)
+
+
+def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
+    text, bracket, key = data[1:].decode().partition("[")
+    if not bracket:
+        return text, None
+    try:
+        return text, ZoneInfo(key.removesuffix("]"))
+    except (LookupError, OSError) as error:  # no such zone (any more)
+        raise ValueError(str(error)) from None
 
 
 _decode_session = Decoder(tuple[Meta, Data], ext_hook=_untag).decode
@@ -243,7 +279,7 @@ def _surrogate(value: Any, path: str = "") -> CodecError:
     """The error for text that is not Unicode, with the path to it."""
     if isinstance(value, dict):
         parts = [
-            (f"{path}.{key!r}" if path else repr(key), (key, item)) for key, item in value.items()
+            (f"{path}.{key}" if path else str(key), (key, item)) for key, item in value.items()
         ]
         parts = [(where, part) for where, pair in parts for part in pair]
     elif isinstance(value, list | tuple | set | frozenset):

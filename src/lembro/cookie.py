@@ -33,6 +33,9 @@ class Presented(NamedTuple):
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
 
+    def __repr__(self) -> str:  # an error report shows the variables of every frame
+        return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
+
 
 ABSENT: Final = Presented()
 DUPLICATE: Final = Presented(
@@ -68,8 +71,8 @@ class SessionCookie:
     """Reads and renders the session cookie. ``secrets``: the first signs, all verify."""
 
     def __init__(self, options: CookieOptions, signing: tuple[str, ...] = ()) -> None:
-        self.options = options
-        self.signed = bool(signing)
+        self.options: CookieOptions = options
+        self.signed: bool = bool(signing)
         given = [secret.encode() for secret in signing] or [secrets.token_bytes(32)]
         self._keys = [
             blake2b(key, digest_size=32, person=b"lembro cookie").digest() for key in given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -50,9 +50,15 @@ def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
         return await getattr(store, call.verb)(*call.args, **call.keywords)
 
     async def threaded(call: Call) -> Any:
-        return await in_thread(partial(getattr(store, call.verb), *call.args, **call.keywords))
+        return await in_thread(partial(_perform, store, call))
 
     return threaded if hasattr(store, "blocking") else awaited
+
+
+def _perform(store: Any, call: Call) -> Any:
+    result = getattr(store, call.verb)(*call.args, **call.keywords)
+    # What is listed bit by bit blocks at each bit.
+    return list(result) if isinstance(result, Iterator) else result
 
 
 async def in_thread(function: Callable[[], T]) -> T:

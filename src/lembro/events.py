@@ -95,7 +95,7 @@ class Events:
     def _take(self, name: str, entry: tuple[Listener, bool]) -> bool:
         with self._lock:
             entries = self._listeners.get(name, ())
-            if entry not in entries:
+            if not any(e is entry for e in entries):
                 return False
             self._listeners[name] = tuple(e for e in entries if e is not entry)
             return True

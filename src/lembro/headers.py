@@ -80,3 +80,17 @@ def warn_of_plain_http(client: str | None) -> None:
         "TLS and whose X-Forwarded-Proto the server does not trust: tell the server to (uvicorn: "
         "--proxy-headers --forwarded-allow-ips), or write CookieOptions(secure=True)"
     )
+
+
+def warn_of_shared_cookie(name: str) -> None:
+    """Say once that two middlewares, one within the other, set one cookie."""
+    said = b"shared " + name.encode()
+    if said in _said:
+        return
+    _said.add(said)
+    log.warning(
+        "two session middlewares, one within the other, have sessions of their own and both set "
+        "the cookie %r: each will take it from the other. Give both the same SessionManager (then "
+        "they share the session), or one of them a cookie name of its own",
+        name,
+    )

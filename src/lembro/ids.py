@@ -17,6 +17,11 @@ def new_id() -> str:
     return secrets.token_urlsafe(32)
 
 
+def new_mark() -> bytes:
+    """48 random bits that tell one write of a session from every other one."""
+    return secrets.token_bytes(6)
+
+
 def is_id(text: str) -> bool:
     """Whether ``text`` has the form of an id; says nothing of whether it was ever issued."""
     return _is_id(text) is not None

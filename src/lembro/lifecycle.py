@@ -35,11 +35,11 @@ from . import codec
 from .cookie import DUPLICATE
 from .errors import CodecError, StoreError, TooManySessions
 from .events import Event
-from .ids import handle_for, key_for, new_id
+from .ids import handle_for, key_for, new_id, new_mark
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, SetCookie
+from .state import CLEAR, Arrived, Phase, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -81,6 +81,12 @@ class Lost(enum.Enum):
     DEAD_END = "the session's id was replaced by a login"
 
 
+def marked(meta: codec.Meta) -> codec.Meta:
+    """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
+    two requests that make the same of a session must not write the same bytes."""
+    return {**meta, "mark": new_mark()}
+
+
 class Lifecycle:
     """The flows. ``standing_of`` reads the standing from a cookie's value; None: the store does not
     look at standings."""
@@ -91,11 +97,13 @@ class Lifecycle:
         *,
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.idle = seconds("idle_timeout", options.idle_timeout)
+        self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
-        self.life = float("inf") if absolute is None else seconds("absolute_timeout", absolute)
-        self.grace = seconds("rotation_grace", options.rotation_grace)
-        self.renews_cookie = options.cookie.max_age is not None
+        self.life: float = (
+            float("inf") if absolute is None else seconds("absolute_timeout", absolute)
+        )
+        self.grace: float = seconds("rotation_grace", options.rotation_grace)
+        self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self._standing_of = standing_of
@@ -118,7 +126,7 @@ class Lifecycle:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = True
+        session._ready = session._phase is not Phase.COMMITTED
 
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
@@ -127,26 +135,28 @@ class Lifecycle:
         session._arrived = Arrived.LIVE
         if found.successor is not None:
             followed = yield from self.follow(found)
-            if followed is None:
+            if isinstance(followed, Lost):
                 session._arrived = Arrived.DEAD_END
                 return
             session._arrived = Arrived.FOLLOWED
             key, found = followed
         self.take(session, key, found)
 
-    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | None]:
+    def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
         """Where a replaced id leads: to a record of the same user, or nowhere."""
         for _ in range(HOPS):
             key = pointer.successor
             if key is None or pointer.user is None:
-                return None
+                return Lost.DEAD_END
             found: Found | None = yield Call("get", (key,))
-            if found is None or found.user != pointer.user:
-                return None
+            if found is None:  # it was this user's, and has been ended
+                return Lost.GONE
+            if found.user != pointer.user:
+                return Lost.DEAD_END
             if found.successor is None:
                 return key, found
             pointer = found
-        return None
+        return Lost.DEAD_END
 
     def take(self, session: Session, key: bytes, found: Found) -> None:
         """Make ``found`` what this session was loaded from; one that can't be read is no record."""
@@ -173,15 +183,23 @@ class Lifecycle:
         if session._arrived is Arrived.UNREAD:
             return
         if session._destroy:
+            # The others first: whoever is interrupted in between is still logged in to try again.
+            yield from self._revoke(session)
             yield from self._destroy(session)
         if failed:
             self.roll_back(session)
         else:
             yield from self._commit_changes(session)
-        if session._revoke is not None:
-            user, session._revoke = session._revoke, None
-            ended = yield Call("destroy_user", (user, session._key))
-            session._events += [Event("destroyed", handle_for(key), user) for key in ended]
+        yield from self._revoke(session)
+
+    def _revoke(self, session: Session) -> Flow[None]:
+        """End the user's sessions, but for this one."""
+        if session._revoke is None:
+            return
+        user = session._revoke
+        ended = yield Call("destroy_user", (user, session._key))
+        session._revoke = None
+        session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
@@ -287,8 +305,8 @@ class Lifecycle:
                 return Lost.GONE
             if held.successor is not None:
                 followed = yield from self.follow(held)
-                if followed is None:
-                    return Lost.DEAD_END
+                if isinstance(followed, Lost):
+                    return followed
                 session._key, held = followed
                 session._arrived = Arrived.FOLLOWED
                 if how is How.ROTATE:  # it was just rotated
@@ -296,31 +314,34 @@ class Lifecycle:
             elif how is How.LOGIN and held.payload == session._payload:
                 raise self._too_many()
             self.rebase(session, held)
+            if how is How.SET and not self._changed(session):  # the merge left nothing of ours
+                return None
         raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
-        if payload == session._payload:  # a merge left nothing of ours
-            return STORED
-        keywords = {"expected": session._payload, "idle": self._idle_of(session)}
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
+        assert session._found is not None
+        idle = self.idle_of_write(session._found, empty=self._is_empty(session))
+        keywords = {"expected": session._payload, "idle": idle}
         held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
         if held is None or held.payload != payload or held.successor is not None:
             return held
         found, session._found = session._found, held
-        session._payload, session._assigned = payload, False
-        if found is not None:
-            self._renew_cookie(session, found)
+        session._meta, session._payload, session._assigned = meta, payload, False
+        self.renew_cookie(session, found)
         return STORED
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
-        payload = codec.encode(session._meta, session._data)
-        standing = yield from self._standing_for(session)
-        record = Record(payload, session._current_user(), None, standing)
+        meta = marked(session._meta)
+        payload = codec.encode(meta, session._data)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
+        standing = yield from self._standing_for(session)
+        record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
             "idle": self._idle_of(session),
@@ -333,6 +354,7 @@ class Lifecycle:
             return held
         if held.payload != payload or held.user != record.user:
             return held
+        session._meta = meta
         self._issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
@@ -370,9 +392,14 @@ class Lifecycle:
         assert found is not None
         if session._touch or (self._is_due(found) and not self._is_empty(session)):
             idle = self._idle_of(session)
-            touched = yield Call("touch", (session._key,), {"idle": idle})
+            try:
+                touched = yield Call("touch", (session._key,), {"idle": idle})
+            except StoreError as error:  # a page that only reads is not to fail for this
+                handle = handle_for(session._key) if session._key else None
+                session._events.append(Event("error", handle, found.user, str(error), error))
+                return
             if touched:
-                self._renew_cookie(session, found)
+                self.renew_cookie(session, found, asked=session._touch)
 
     @staticmethod
     def _is_empty(session: Session) -> bool:
@@ -386,12 +413,19 @@ class Lifecycle:
         """Whether a tenth of the idle time has passed, and a touch would bring something."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
-    def _renew_cookie(self, session: Session, found: Found) -> None:
+    def idle_of_write(self, found: Found, *, empty: bool) -> float:
+        """A cookie with a Max-Age is extended together with its session, so a write does not
+        extend the session before that is due; without one it always does."""
+        if empty:
+            return self.grace
+        return found.idle_left if self.renews_cookie and not self._is_due(found) else self.idle
+
+    def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
         if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
             return
-        if session._presented.id is not None and self._is_due(found):
+        if session._presented.id is not None and (asked or self._is_due(found)):
             remembered = session._meta.get("remember") is True
             session._cookie = SetCookie(
                 session._presented.id,
@@ -418,10 +452,9 @@ class Lifecycle:
     # -- ending ------------------------------------------------------------------------------------
 
     def _destroy(self, session: Session) -> Flow[None]:
-        session._destroy = False
         for key in dict.fromkeys((session._arrived_key, session._key)):
             if key is not None and session._key is not None:
-                ended = yield from self._destroy_chain(key)
+                ended = yield from self.destroy_chain(key)
                 if ended is not None:
                     session._cookie = CLEAR
                     session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
@@ -429,11 +462,12 @@ class Lifecycle:
         session._key = session._arrived_key = session._found = session._id = None
         session._payload = b""
         session._arrived = Arrived.NEW
+        session._destroy = False  # last: if the store fails, the next commit tries again
 
-    def _destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+    def destroy_chain(self, key: bytes) -> Flow[tuple[bytes, str | None] | None]:
         """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
         this call ended it."""
-        for _ in range(HOPS):
+        while True:  # each turn removes a record
             held: Found | None = yield Call("destroy", (key,))
             if held is None:
                 return None
@@ -443,7 +477,6 @@ class Lifecycle:
             if held.user is None or successor is None or successor.user != held.user:
                 return None
             key = held.successor
-        return None
 
     def _drop(self, session: Session, reason: str) -> None:
         handle = handle_for(session._key) if session._key else None

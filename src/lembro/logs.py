@@ -1,4 +1,8 @@
-"""The logger ``lembro``: silent unless the application sets up logging, or ``DEBUG=lembro``."""
+"""The logger ``lembro``.
+
+It has no NullHandler: where an application has not set up logging, Python writes warnings and
+errors to stderr, and lembro's are worth reading (a second worker, a lost change, a failing store).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ log: logging.Logger = logging.getLogger("lembro")
 
 def set_up() -> None:
     """Called once, on import. ``DEBUG=lembro`` (as for the Node package) writes to stderr."""
-    log.addHandler(logging.NullHandler())
     if {"lembro", "*"} & set(re.split(r"[\s,]+", os.environ.get("DEBUG", ""))):
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))

@@ -109,14 +109,14 @@ class SessionManager(Runner):
         """The session of an id as an object, to change and ``save()``; a new one if there is no
         such session. What ``save()`` issued is in ``session.issued_id``."""
         session = self._session(session_id)
-        self._run(self.core.load(session))
+        self._run(self.core.load(session), session)
         return session
 
     async def aload(self, session_id: str | None = None) -> Session:
         """As ``load``; save with ``asave()``."""
         session = self._session(session_id)
         session._async = True
-        await self._arun(self.core.load(session))
+        await self._arun(self.core.load(session), session)
         return session
 
     # -- many --------------------------------------------------------------------------------------

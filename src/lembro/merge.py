@@ -1,8 +1,8 @@
 """Merge on conflict: what becomes of a session that two requests changed at the same time.
 
 Three ways, against what this request loaded (``base``): dicts by key, recursively; a list that
-both sides only appended to: theirs, then ours; for anything else the later commit wins, and the
-path is a conflict.
+both sides only appended to: theirs, then ours (also if both appended the same; a new list that both
+came to is one); for anything else the later commit wins, and the path is a conflict.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _merge_values(base: Any, theirs: Any, ours: Any, path: str, conflicts: list[
     if _equal(ours, base):
         # Ours by identity where all three agree.
         return ours if _equal(theirs, base) else theirs
-    if _equal(theirs, base) or _equal(theirs, ours):
+    if _equal(theirs, base) or (base is _MISSING and _equal(theirs, ours)):
         return ours
     if isinstance(theirs, dict) and isinstance(ours, dict):
         start = base if isinstance(base, dict) else {}
@@ -63,7 +63,8 @@ def _merge_values(base: Any, theirs: Any, ours: Any, path: str, conflicts: list[
             and _begins(ours, start_list)
         ):
             return theirs + ours[len(start_list) :]
-    conflicts.append(path)
+    if not _equal(theirs, ours):
+        conflicts.append(path)
     return ours
 
 

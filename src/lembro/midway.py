@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from . import codec
 from .errors import SessionCommitted, SessionGone, StoreError
-from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle
+from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, Lost, marked
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
@@ -46,10 +46,11 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     found: Found | None = yield Call("get", (session._key,))
     if found is not None and found.successor is None:
         return session._key, found
-    followed = None if found is None else (yield from core.follow(found))
-    if followed is None:
+    followed = Lost.GONE if found is None else (yield from core.follow(found))
+    if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone("this session has ended: it was logged out, or it has expired")
+    session._arrived = Arrived.FOLLOWED
     return followed
 
 
@@ -75,12 +76,14 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         key, found = yield from _current(core, session)
         meta, data = codec.decode(found.payload)
         result = function(data)
-        payload = codec.encode(meta, data)
-        keywords = {"expected": found.payload, "idle": core.idle}
+        payload = codec.encode(marked(meta), data)
+        idle = core.idle_of_write(found, empty=not data and found.user is None)
+        keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key
             core.rebase(session, held)
+            core.renew_cookie(session, found)
             return result
     raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 

@@ -91,6 +91,7 @@ def end(manager: SessionManager, handle: str, user: str | None) -> Flow[Event | 
     records: Iterable[tuple[bytes, Found]] = yield call
     for key, _ in records:
         if handle_for(key) == handle:
-            held: Found | None = yield Call("destroy", (key,))
-            return None if held is None else Event("destroyed", handle, held.user)
+            # It may have been rotated since.
+            ended = yield from manager.core.destroy_chain(key)
+            return None if ended is None else Event("destroyed", handle, ended[1])
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,19 +22,18 @@ _ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no 
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
-def seconds(name: str, value: Seconds, *, zero: bool = False) -> float:
-    """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 (or 0,
-    with ``zero``) and at most 100 years."""
+def seconds(name: str, value: Seconds) -> float:
+    """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 and at
+    most 100 years."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ConfigError(
             f"{name}={value!r}: give seconds as int or float, or a timedelta, "
             f"for example {name}=timedelta(hours=8)"
         )
-    if math.isnan(number) or number > _LONGEST or number < 0 or (number == 0 and not zero):
-        least = "0" if zero else "more than 0"
+    if not 0 < number <= _LONGEST:
         raise ConfigError(
-            f"{name}={value!r}: give {least} to {_LONGEST} seconds (100 years), "
+            f"{name}={value!r}: give more than 0 and at most {_LONGEST} seconds (100 years), "
             f"for example {name}=timedelta(hours=8)"
         )
     return float(number)
@@ -86,9 +84,7 @@ class CookieOptions:
                 f'cookie domain {self.domain!r}: give a host name, for example "example.com"; '
                 f"without one the cookie is for this host alone, which is safest"
             )
-        if self.secure not in (True, False, "auto") or isinstance(self.secure, int) != isinstance(
-            self.secure, bool
-        ):
+        if not (isinstance(self.secure, bool) or self.secure == "auto"):
             raise ConfigError(f'secure={self.secure!r}: write True, False or "auto"')
         for name in ("httponly", "partitioned"):
             if not isinstance(getattr(self, name), bool):
@@ -140,7 +136,10 @@ def is_weak(secret: str) -> bool:
 def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
-    secrets = (given,) if isinstance(given, str) else tuple(given)
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        secrets: tuple[Any, ...] = (given,)
+    else:
+        secrets = tuple(given)
     example = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
     if not secrets:
         raise ConfigError(f"secret=[]: give at least one secret, or None; {example}")

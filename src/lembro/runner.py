@@ -4,14 +4,16 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
-from typing import Any, TypeVar, Unpack
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack, overload
 
 from . import codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
-from .events import Event, Events, Listener
-from .headers import warn_of_plain_http
+from .events import Event, Events, L, Listener
+from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
 from .logs import log
@@ -38,26 +40,36 @@ class Runner:
         _check_store(store)
         if options is not None and not isinstance(options, SessionOptions):
             raise ConfigError(f"options={options!r}: write SessionOptions(...), or keywords")
-        self.store = store
-        self.options = from_keywords(keywords, options)
+        self.store: Store | AsyncStore = store
+        self.options: SessionOptions = from_keywords(keywords, options)
         secret = self.options.secret
-        self.cookie = SessionCookie(self.options.cookie, tuple(secret) if secret else ())
-        self.in_process = getattr(store, "blocking", True) is False
+        self.cookie: SessionCookie = SessionCookie(
+            self.options.cookie, tuple(secret) if secret else ()
+        )
+        self.in_process: bool = getattr(store, "blocking", True) is False
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
         standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
-        self.core = Lifecycle(self.options, standing_of=standing_of)
+        self.core: Lifecycle = Lifecycle(self.options, standing_of=standing_of)
         events = getattr(store, "events", None)
-        self.events = events if isinstance(events, Events) else Events()
+        self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
 
-    def on(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def on(self, name: str, listener: L) -> L: ...
+    @overload
+    def on(self, name: str) -> Callable[[L], L]: ...
+    def on(self, name: str, listener: Any = None) -> Any:
         """Call ``listener(event)`` at every event of this name; also a decorator. The events:
         created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
         error."""
         return self.events.on(name) if listener is None else self.events.on(name, listener)
 
-    def once(self, name: str, listener: Listener | None = None) -> Any:
+    @overload
+    def once(self, name: str, listener: L) -> L: ...
+    @overload
+    def once(self, name: str) -> Callable[[L], L]: ...
+    def once(self, name: str, listener: Any = None) -> Any:
         """As ``on``, for the next event only."""
         return self.events.once(name) if listener is None else self.events.once(name, listener)
 
@@ -87,6 +99,18 @@ class Runner:
         if hasattr(self.store, "close"):
             await self._arun(self._verb("close"))
 
+    def is_within_itself(self, outer: object, *, https: bool) -> bool:
+        """Whether ``outer``, the session that a request has already, is this manager's, because
+        one middleware is mounted within another. Two managers with one cookie are said, once."""
+        if not isinstance(outer, Session):
+            return False
+        if outer._manager is self:
+            return True
+        name = self.options.cookie.name_over(https=https)
+        if name == outer._manager.options.cookie.name_over(https=https):
+            warn_of_shared_cookie(name)
+        return False
+
     def look(self, session: Session) -> None:
         """Serve a look at a session that is not loaded, or whose response has begun."""
         if session._arrived is Arrived.UNREAD:
@@ -105,6 +129,8 @@ class Runner:
             await self._arun(self.core.load(session), session)
         except StoreError as error:
             session._failure = error
+        else:
+            session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
@@ -137,19 +163,24 @@ class Runner:
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is Arrived.UNREAD or session._key is None:
+        if session._arrived is Arrived.UNREAD:
             return
+        session._assigned = False
         try:
             session._flush_views()
-            if codec.unchanged(session._payload, session._meta, session._data):
-                return
+            if session._key is None:  # without a session only a view can have changed
+                changed = session._assigned
+            else:
+                changed = not codec.unchanged(session._payload, session._meta, session._data)
         except LembroError:
-            pass
-        handle = handle_for(session._key)
+            changed = True
+        if not changed:
+            return
+        handle = None if session._key is None else handle_for(session._key)
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
             "write inside `async with session.edit():`",
-            handle,
+            handle or "-",
         )
         self._emit([Event("dropped", handle, session._current_user(), "changed too late")])
 
@@ -160,6 +191,7 @@ class Runner:
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
+        session._ahead = False
         return await self._arun(getattr(midway, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:
@@ -178,8 +210,7 @@ class Runner:
     def _run(self, flow: Flow[T], session: Session | None = None) -> T:
         if self._store_is_async:
             raise LembroError(
-                f"{type(self.store).__name__} is asynchronous: await the method whose name begins "
-                f"with 'a', for example aget() for get()"
+                f"{type(self.store).__name__} is asynchronous: await a{_called()}() instead"
             )
         try:
             return run(flow, self.store)
@@ -211,8 +242,17 @@ class Runner:
             self.events.emit(event)
 
     def _check_sync(self, session: Session, instead: str) -> None:
+        """Raise LembroError, which says what to write instead, if a plain call would block."""
         if session._async and not self.in_process:
             raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+
+
+def _called() -> str:
+    """The public method that was called, for a message."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name.startswith("_"):
+        frame = frame.f_back
+    return frame.f_code.co_name
 
 
 def _check_store(store: Any) -> None:

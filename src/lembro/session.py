@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import codec
 from .cookie import ABSENT, Presented
-from .errors import LembroError, LoginRequired, SessionCommitted, StoreError
+from .edit import Edit, Turns
+from .errors import LoginRequired, SessionCommitted, StoreError
 from .events import Event
 from .ids import handle_for
 from .options import Seconds, seconds
@@ -41,6 +42,7 @@ class Session(MutableMapping[str, Any]):
     # The attributes with an underscore are the lifecycle's; see lifecycle.py.
     __slots__ = (
         "__weakref__",
+        "_ahead",
         "_arrived",
         "_arrived_key",
         "_assigned",
@@ -66,8 +68,10 @@ class Session(MutableMapping[str, Any]):
         "_revoke",
         "_source",
         "_touch",
+        "_turns",
         "_views",
     )
+    _turns: Turns  # made at the first edit
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Session(MutableMapping[str, Any]):
         self._https = https
         self._async = asynchronous
         self._ready = False
+        self._ahead = False  # loaded before the handler was called, and not looked at so far
         self._arrived = Arrived.UNREAD
         self._phase = Phase.OPEN
         self._cookie: SetCookie | ClearCookie | None = None
@@ -147,6 +152,13 @@ class Session(MutableMapping[str, Any]):
         """End this session, as ``logout``. Keys written afterwards go into a new session under a
         new id, so that "clear, then set user_id" is no session fixation."""
         self.destroy()
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last key, as of a dict (a MutableMapping by itself removes the first)."""
+        self._write()
+        item = self._data.popitem()
+        self._assigned = True
+        return item
 
     def copy(self) -> dict[str, Any]:
         """The data as a plain dict; a shallow copy."""
@@ -307,15 +319,23 @@ class Session(MutableMapping[str, Any]):
     def edit(self) -> Edit:
         """``async with session.edit(): ...`` (or ``with``): write after the response has begun, in
         a stream, a WebSocket or a background task. Loads the session afresh, and at the end merges
-        and saves. Raises SessionGone if it is no more."""
+        and saves. Edits of one session by several tasks or threads take turns. Raises SessionGone
+        if it is no more."""
         return Edit(self)
 
     # -- for the lifecycle and the integrations ----------------------------------------------------
 
     def _look(self) -> None:
         """The first look loads; after the response has begun, every look asks the store."""
-        if self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
+        if self._ahead:
+            self._ahead = False
+            self._ready = self._phase is not Phase.COMMITTED
+        elif self._arrived is Arrived.UNREAD or self._phase is Phase.COMMITTED:
             self._manager.look(self)
+
+    def _untouched(self) -> bool:
+        """Whether nobody has looked at it: then it costs nothing and leaves no trace."""
+        return self._ahead or self._arrived is Arrived.UNREAD
 
     def _write(self, *, cookie: bool = False) -> None:
         if self._phase is Phase.EDITING and cookie:
@@ -331,7 +351,7 @@ class Session(MutableMapping[str, Any]):
     def _current_user(self) -> str | None:
         if self._login is not None:
             return self._login[0]
-        return None if self._found is None else self._found.user
+        return None if self._found is None or self._destroy else self._found.user
 
     def _authenticated_for(self) -> float | None:
         if self.user is None:
@@ -366,33 +386,6 @@ class Session(MutableMapping[str, Any]):
                 view.stored = encoding
                 self._data[key] = value
                 self._assigned = True
-
-
-class Edit:
-    """What ``session.edit()`` returns: a context manager, sync and async."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def _check(self) -> None:
-        if self._session._phase is Phase.EDITING:
-            raise LembroError("this session is being edited already; edits do not nest")
-
-    def __enter__(self) -> Session:
-        self._check()
-        self._session._manager.run_for(self._session, "begin_edit")
-        return self._session
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._session._manager.run_for(self._session, "end_edit", kind is not None)
-
-    async def __aenter__(self) -> Session:
-        self._check()
-        await self._session._manager.arun_for(self._session, "begin_edit")
-        return self._session
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        await self._session._manager.arun_for(self._session, "end_edit", kind is not None)
 
 
 def _check_user(user: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final
 
 from .errors import ConfigError
@@ -27,7 +27,7 @@ def parse(size: int | str) -> int:
     if isinstance(size, int) and not isinstance(size, bool):
         number = size
     elif isinstance(size, str) and (match := _read.fullmatch(size)):
-        number = int(Decimal(match[1]) * _UNITS[(match[2] or "").upper()])
+        number = int(Fraction(match[1]) * _UNITS[(match[2] or "").upper()])
     else:
         raise _wrong(size)
     if not 1 <= number <= MAX:

@@ -29,9 +29,9 @@ class SetCookie:
     __slots__ = ("max_age", "session_id", "standing")
 
     def __init__(self, session_id: str, standing: bytes | None, max_age: float | None) -> None:
-        self.session_id = session_id
-        self.standing = standing
-        self.max_age = max_age
+        self.session_id: str = session_id
+        self.standing: bytes | None = standing
+        self.max_age: float | None = max_age
 
 
 class ClearCookie:
@@ -52,6 +52,6 @@ class View:
     __slots__ = ("dump", "stored", "value")
 
     def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes) -> None:
-        self.value = value
-        self.dump = dump
-        self.stored = stored
+        self.value: Any = value
+        self.dump: Callable[[Any], Any] = dump
+        self.stored: bytes = stored

@@ -39,15 +39,14 @@ class SessionMiddleware:
         store: Store | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app = app
-        self.sessions = manager_of(sessions, store, options)
+        self.app: WSGIApplication = app
+        self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        outer = environ.get(KEY)
-        if isinstance(outer, Session) and outer._manager is self.sessions:
-            return self.app(environ, start_response)
         https = environ["wsgi.url_scheme"] == "https"
+        if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
+            return self.app(environ, start_response)
         session = Session(self.sessions, self._read, environ, https=https)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
@@ -137,7 +136,10 @@ class _Response:
         if self.committed:
             return False
         self.committed = True
-        if self.session._arrived is not Arrived.UNREAD:
+        if self.session._arrived is Arrived.UNREAD:
+            # An error page around us may look at it; what it writes would be kept by nobody.
+            self.session._phase = Phase.COMMITTED
+        else:
             try:
                 self.session._manager.commit(self.session, failed=True)
             except FAILURES as second:

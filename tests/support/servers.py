@@ -35,11 +35,17 @@ class Server:
         self.pid = process.pid
         self._process = process
         self._log = log
+        self._last_log: str | None = None
 
     @property
     def log(self) -> str:
-        """All that it has printed so far, on both channels."""
+        """All that it has printed so far, on both channels; still there when it has ended."""
+        if self._last_log is not None:
+            return self._last_log
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def _keep_log(self) -> None:
+        self._last_log = self.log
 
     @property
     def running(self) -> bool:
@@ -93,6 +99,7 @@ def serve(
                 return
             finally:
                 _stop(process)
+                server._keep_log()
 
 
 def _start(

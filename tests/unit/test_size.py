@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro import size
+from lembro.codec import encode
 from lembro.errors import ConfigError
 
 
@@ -25,6 +26,7 @@ from lembro.errors import ConfigError
         ("4 mib", 4 * 2**20),
         (" 1.5 MiB ", 1572864),
         ("1.1K", 1126),
+        ("0.99999999999999999999999999999K", 1023),  # rounded down, however many digits
         ("512", 512),
         ("512b", 512),
         ("1T", 2**40),
@@ -112,3 +114,9 @@ def test_what_is_written_is_read_to_three_decimals(number: int) -> None:
     text = size.pretty(number)
     unit = {"B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}[text[-1]]
     assert abs(size.parse(text) - number) <= unit / 1000
+
+
+@pytest.mark.parametrize("value", [0, "tea", [1, {2}], {"cart": ["tea"] * 100}])
+def test_of_a_value_is_what_it_takes_in_a_session(value: Any) -> None:
+    with_it, without = encode({}, {"k": value}), encode({}, {"k": None})
+    assert size.of(value) == len(with_it) - len(without) + 1

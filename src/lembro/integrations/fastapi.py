@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from ..errors import ConfigError
+from ..errors import CodecError, ConfigError
 from ..logs import log
 from ..session import Session
 from ..state import MISSING
@@ -16,10 +16,10 @@ from .starlette import SessionMiddleware, get_session
 try:
     from fastapi import Depends, HTTPException
     from pydantic import TypeAdapter
-except ImportError as error:  # pragma: no cover
+except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"
-    ) from error
+    ) from _missing
 
 __all__ = ["SessionData", "SessionDep", "SessionMiddleware", "get_session"]
 
@@ -39,7 +39,7 @@ def SessionData(  # noqa: N802 - named as what it stands for in a signature
     Without a stored one it is ``default()``, else ``kind()``. If what is stored no longer fits
     (the application has changed), the answer is 409, and what is stored stays.
     """
-    load, dump = _converters(kind)
+    load, dump = _converters(key, kind)
     make: Callable[[], T] = kind if default is None else default
 
     def loaded(value: Any) -> T:
@@ -59,11 +59,30 @@ def SessionData(  # noqa: N802 - named as what it stands for in a signature
     return Depends(part)
 
 
-def _converters(kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
+def _converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
+    """How an object is made of what is stored, and the reverse."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return (lambda value: msgspec.convert(value, kind)), msgspec.to_builtins
+        return (lambda value: msgspec.convert(value, kind)), _dumper(key, msgspec.to_builtins)
     adapter: TypeAdapter[T] = TypeAdapter(kind)
-    return adapter.validate_python, (lambda value: adapter.dump_python(value, mode="json"))
+
+    def load(value: Any) -> T:
+        # By the fields' own names, and not strictly: a stored date is text, in a strict model too.
+        return adapter.validate_python(value, strict=False, by_alias=False, by_name=True)
+
+    def dump(value: T) -> Any:
+        return adapter.dump_python(value, mode="json", by_alias=False, round_trip=True)
+
+    return load, _dumper(key, dump)
+
+
+def _dumper(key: str, dump: Callable[[T], Any]) -> Callable[[T], Any]:
+    def dumped(value: T) -> Any:
+        try:
+            return dump(value)
+        except (TypeError, ValueError) as error:
+            raise CodecError(str(error), path=key) from None
+
+    return dumped
 
 
 def _default(key: str, make: Callable[[], T]) -> T:

@@ -16,10 +16,10 @@ from ..stores.base import AsyncStore, Store
 try:
     from starlette.datastructures import Secret
     from starlette.requests import HTTPConnection
-except ImportError as error:  # pragma: no cover
+except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.starlette needs Starlette: pip install 'lembro[starlette]'"
-    ) from error
+    ) from _missing
 
 if TYPE_CHECKING:
     from .fastapi import SessionData, SessionDep

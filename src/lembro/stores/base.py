@@ -3,6 +3,8 @@
 * One verb is one atomic step. ``set`` and ``touch`` never create, so a destroyed session cannot
   come back. Only the failure of a backend raises, as :class:`~lembro.StoreError`; a record that
   is larger than the store accepts raises :class:`~lembro.SessionTooLarge` and changes nothing.
+* No two writes have the same payload (the core marks each), so what a store holds afterwards tells
+  whose write succeeded.
 * Stores are handed durations in seconds and own the clock.
 * Expired or evicted is absent.
 * A *replaced* key (``successor`` is set) lives at most its grace: no verb extends it or matches

@@ -11,18 +11,17 @@ from __future__ import annotations
 import atexit
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 import tempfile
 from typing import Final
 
+from ...logs import log
+
 try:
     import fcntl
 except ImportError:  # Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
-
-log = logging.getLogger("lembro")
 
 INSTEAD: Final = (
     "use one worker process (with threads), or a store that processes share: "

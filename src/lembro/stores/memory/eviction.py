@@ -8,6 +8,7 @@ take everything from the newcomers who are real.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from .chains import NONE
@@ -18,6 +19,7 @@ LOGGED_IN: Final = 4
 FREE_LIST: Final = LEVELS  # of the same chains: the slots not in use
 REPLACED_BIT: Final = 8
 FLOOR: Final = 0.05  # of max_size
+PASSED_OVER: Final = 2000  # replaced keys, so that nobody waits long for a number
 
 
 def level_for(age: float) -> int:
@@ -93,6 +95,17 @@ class Queues:
             if lowest == NONE:
                 lowest = slot
         return lowest
+
+    def oldest(self, level: int) -> int:
+        """The session of a level that has not been used for longest, or NONE. Replaced keys are
+        passed over; of very many the last that was looked at, which has not been used for longer.
+        """
+        slot = NONE
+        if self.counts[level]:
+            for slot in islice(self.chains.walk(level), PASSED_OVER):
+                if not self.level[slot] & REPLACED_BIT:
+                    break
+        return slot
 
     def walk(self, level: int) -> Iterator[int]:
         return self.chains.walk(level)

@@ -40,7 +40,7 @@ from .standing import Standings
 from .stretch import PAGE
 from .tags import Tags
 
-FIXED: Final = 4096  # bytes of the objects that a store consists of, generously
+FIXED: Final = 9 * 1024  # bytes of the objects that a store consists of, generously
 LIVE: Final = 15 / 16  # of the segments, at most; the rest is dead, and makes evacuation cheap
 LEAST: Final = 96  # bytes; no record takes less, with its place in the tables
 MOST: Final = 2**31 - 16  # slots

@@ -66,49 +66,45 @@ class Records(Parts):
         """Enter a new record, for which there is room; its slot."""
         payload, standing = record.payload, record.standing
         slots = self.slots
-        if slots.spare or slots.fresh == slots.edge:
-            if not slots.has_free():
-                slots.grow()
-                self.account()
-            slot = slots.take()
-        else:
-            slot = slots.fresh
-            slots.fresh = slot + 1
-        flags = length = 0
+        if not slots.spare and slots.fresh == slots.edge:
+            slots.grow()
+            self.account()
+        slot = slots.next()
+        flags = length = tag = 0
         if user is not None:
-            flags, length = HAS_USER | TAGGED, len(user)
+            flags, length, tag = HAS_USER | TAGGED, len(user), user_tag(user)
         if standing is not None:
             flags |= HAS_STANDING | TAGGED
+            if user is None:
+                tag = self.standings.tag(standing)
         total = BODY[flags] + length + len(payload)
         outside = 0
         if total > self._small:
             flags |= LARGE
-            total -= len(payload)
-            self.larges.put(slot, payload)
-            self.account()
             outside = allocated(len(payload))
-        extent = (total + 7) >> 3
         used = int(now - self.start)
+        extent = ((total - len(payload) if outside else total) + 7) >> 3
         head = layout.pack(
             key, born, death, deadline, used, len(payload), flags, slot, extent, length
         )
-        if not flags:
-            data = head + payload
-        else:
+        data = head + payload
+        if flags:
             parts = (head, LOOSE if flags & TAGGED else b"", standing or b"", user or b"")
-            data = b"".join(parts if flags & LARGE else (*parts, payload))
+            data = b"".join(parts if outside else (*parts, payload))
+        # What may raise, for a wrong type or want of memory, is done.
+        if outside:
+            self.larges.put(slot, payload)
+            self.account()
+        slots.take()
         at = self._take(extent << 3, deadline)
-        self.memory[at : at + total] = data
+        self.memory[at : at + len(data)] = data
         self.place[slot] = at >> 3
         if self.index.add(key, slot):
             self.account()
         level = LOGGED_IN
         if flags & TAGGED:
             if user is None:
-                tag = self.standings.tag(standing or b"")
                 self._take_over(tag)
-            else:
-                tag = user_tag(user)
             if self.tags.add(slot, tag):
                 self.account()
         if user is None:
@@ -184,15 +180,16 @@ class Records(Parts):
         before = self.size(slot)
         start = BODY[flags] + user
         outside = flags & LARGE
+        data = self.memory[at : at + start]
+        whole = data + payload
         if outside:
             self.larges.pop(slot)
-        data = self.memory[at : at + start]
         flags &= ~LARGE
         if start + len(payload) > self._small:
             flags |= LARGE
             self.larges.put(slot, payload)
         else:
-            data += payload
+            data = whole
         self._rewrite(slot, data, deadline)
         at = self.place[slot] << 3
         layout.write_state(self.memory, at + DEADLINE, deadline, used, len(payload))

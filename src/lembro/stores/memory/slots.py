@@ -68,6 +68,10 @@ class Slots:
     def has_free(self) -> bool:
         return self.fresh < self.edge or self.spare > 0
 
+    def next(self) -> int:
+        """The slot that ``take`` gives out next; the caller has looked whether there is one."""
+        return self._free.first(self._free_list) if self.spare else self.fresh
+
     def take(self) -> int:
         """A free slot; the caller has looked whether there is one."""
         if self.spare:

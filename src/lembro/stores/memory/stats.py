@@ -22,5 +22,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     rejected_too_large: int
     purge_errors: int
     oldest_passing: float | None
-    """Seconds since the last use of the session that is evicted next of the passers-by. When
-    this is short, the store is too small or under a flood."""
+    """Seconds since the last use of the passer-by who is evicted next; None without passers-by. In
+    a store that is full, a newcomer who does not come back survives about so long at the present
+    rate: when this is short, the store is too small or under a flood."""
+    rss: int | None
+    """Resident bytes of the whole process, by the system; None where it can't be read (without
+    /proc)."""

@@ -16,6 +16,7 @@ from . import alone, fork, purger, settings
 from .chains import NONE
 from .clock import Clamped, Clock
 from .core import Core
+from .resident import resident
 from .stats import Stats
 
 log = logging.getLogger("lembro")
@@ -229,13 +230,17 @@ class MemoryStore:
     def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
         """Remove a user's sessions and replaced keys, but for ``keep`` and what leads to it;
         the keys of the sessions."""
-        with self._lock:
-            return self._core.destroy_user(user, keep, self._now())
+        try:
+            with self._lock:
+                return self._core.destroy_user(user, keep, self._now())
+        finally:
+            self._after_write()
 
     def stats(self) -> Stats:
         core = self._core
+        rss = resident()
         with self._lock:
-            now, oldest = self._now(), core.queues.chains.first(0)
+            now, oldest = self._now(), core.queues.oldest(0)
             a, b, c, d, e = core.queues.counts
             return Stats(
                 used=core.used,
@@ -248,6 +253,7 @@ class MemoryStore:
                 rejected_too_large=core.too_large,
                 purge_errors=self._purge_errors,
                 oldest_passing=None if oldest == NONE else now - core.used_at(oldest),
+                rss=rss,
             )
 
     def new_standing(self) -> bytes:
@@ -308,7 +314,7 @@ class MemoryStore:
 
         def look(now: float) -> int:
             nonlocal left
-            if left == 0 or (looked := core.look(now)) == NONE:
+            if (left is not None and left <= 0) or (looked := core.look(now)) == NONE:
                 return NONE
             left = None if left is None else left - looked
             return looked
@@ -342,3 +348,5 @@ class MemoryStore:
         if self._copied:
             self._copied = False
             alone.warn_of_copy()
+            if not self._awake:  # what was copied is to be purged as well
+                self._wake()

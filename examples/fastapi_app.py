@@ -1,0 +1,66 @@
+"""A cart, a login and a list of one's sessions, with FastAPI.
+
+    pip install 'lembro[fastapi]' uvicorn
+    uvicorn examples.fastapi_app:app
+
+Then http://127.0.0.1:8000/docs, or as in tests/examples/test_examples.py.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, HTTPException
+
+from lembro import MemoryStore, SessionManager
+from lembro.integrations.fastapi import SessionDep, SessionMiddleware
+
+sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = FastAPI()
+app.add_middleware(SessionMiddleware, sessions)
+
+
+def logged_in(session: SessionDep) -> str:
+    if session.user is None:
+        raise HTTPException(401, "log in first")
+    return session.user
+
+
+User = Annotated[str, Depends(logged_in)]
+
+
+@app.get("/me")
+def me(session: SessionDep) -> dict[str, object]:
+    return {"user": session.user, "cart": session.get("cart", [])}
+
+
+@app.post("/cart/{item}")
+def add_to_cart(item: str, session: SessionDep) -> list[str]:
+    cart: list[str] = session.setdefault("cart", [])
+    cart.append(item)
+    return cart
+
+
+@app.post("/login/{user}")  # a real one takes a form, and checks a password
+def login(user: str, session: SessionDep) -> str:
+    session.login(user)
+    return f"hello {user}"
+
+
+@app.get("/sessions")
+def my_sessions(user: User, session: SessionDep) -> list[dict[str, object]]:
+    mine = session.manager.of_user(user)
+    return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
+
+
+@app.post("/logout")
+def logout(session: SessionDep) -> str:
+    session.logout()
+    return "bye"
+
+
+@app.post("/logout-everywhere")
+def logout_everywhere(user: User, session: SessionDep) -> str:
+    session.logout_everywhere()
+    return "bye, everywhere"

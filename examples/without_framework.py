@@ -1,0 +1,74 @@
+"""A notebook over TCP, without any web framework: sessions by id.
+
+    pip install lembro
+    python examples/without_framework.py
+    nc 127.0.0.1 8000
+
+Say ``note buy bread``, ``notes``, ``login heidi``, ``sessions``, ``logout``. When a session begins,
+or gets a new id, the id is told; ``resume ID`` goes on with it over another connection.
+"""
+
+from __future__ import annotations
+
+import socketserver
+from datetime import timedelta
+
+from lembro import Event, LembroError, MemoryStore, SessionManager
+
+sessions = SessionManager(MemoryStore("4M"), idle_timeout=timedelta(minutes=30))
+
+
+@sessions.on("expired")
+def expired(event: Event) -> None:
+    print(f"session {event.handle} has expired")
+
+
+def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
+    """What one line does; the id that the connection goes on with, and the answer."""
+    command, _, rest = line.partition(" ")
+    if command == "resume":
+        found = sessions.get(rest)
+        return (None, "no such session") if found is None else (rest, "welcome back")
+    session = sessions.load(session_id)
+    match command:
+        case "note":
+            session.setdefault("notes", []).append(rest)
+            said = f"{len(session['notes'])} notes"
+        case "notes":
+            said = "; ".join(session.get("notes", [])) or "none"
+        case "login":
+            session.login(rest)
+            said = f"hello {rest}"
+        case "sessions" if session.user:
+            said = " ".join(info.handle for info in session.manager.of_user(session.user))
+        case "logout":
+            session.logout()
+            session.save()
+            return None, "bye"
+        case _:
+            said = "note TEXT, notes, login NAME, sessions, logout, resume ID"
+    session.save()
+    if session.issued_id is not None:
+        return session.issued_id, f"{said} (resume {session.issued_id})"
+    return session_id, said
+
+
+class Connection(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        session_id: str | None = None
+        for line in self.rfile:
+            try:
+                session_id, said = answer(session_id, line.decode(errors="replace").strip())
+            except (LembroError, ValueError) as error:
+                said = f"error: {error}"
+            self.wfile.write(f"{said}\n".encode())
+
+
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+
+if __name__ == "__main__":
+    with Server(("127.0.0.1", 8000), Connection) as server:
+        server.serve_forever()

@@ -1,0 +1,135 @@
+"""The seeds of each target, readable. What a fuzzer finds is added here, with a word on what it
+was, so that the tests run it for ever."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_ID: Final = b"A" * 42 + b"Q"
+_STANDING: Final = b"MDEyMzQ1Njc4OWFiY2RlZg"
+_MAC: Final = b"B" * 22
+
+_COOKIES: Final = [
+    b"",
+    b"lembro=" + _ID,
+    b"__Host-lembro=" + _ID,
+    b"__Secure-lembro=" + _ID + b"." + _MAC,
+    b"$!#sid=" + _ID + b"." + _STANDING + b"." + _MAC,
+    b"a=1; lembro=" + _ID + b"; b=2",
+    b"lembro=" + _ID + b"; lembro=" + _ID,
+    b"lembro=" + _ID + b"; lembro=other",
+    b"lembro=" + _ID + b"\nlembro=other",  # two headers, as over HTTP/2
+    b"lembro = " + _ID + b" ;\tlembro\t=\t" + _ID + b"\t",
+    b'lembro="' + _ID + b'"',
+    b'a="; lembro=' + _ID + b'; b="',
+    b"lembro=" + _ID[:-1],
+    b"lembro=" + _ID + b"A",
+    b"lembro=" + _ID + b".",
+    b"lembro=" + _ID + b"..",
+    b"lembro=" + _ID + b"." + _MAC + b"." + _MAC + b"." + _MAC,
+    b"lembro=",
+    b"lembro",
+    b"=lembro",
+    b"==lembro=" + _ID,
+    b"LEMBRO=" + _ID,
+    b"xlembro=" + _ID + b"; lembrox=" + _ID,
+    b"\xe2\x80\x80__Host-lembro=" + _ID,  # a blank of Unicode in front of the name
+    b"\x0blembro="
+    + _ID
+    + b"; \x0clembro="
+    + _ID,  # what Python strips besides, and RFC 6265 does not
+    b"$Version=1; lembro=" + _ID + b"; $Path=/",
+    b"$Version=1, lembro=" + _ID,
+    b"a=1,lembro=" + _ID,
+    b"lembro=" + _ID + b"\x00; lembro=" + _ID + b"\r",
+    b"lembro=%41" + _ID[1:],
+    b"lembro=\xff\xfe\xfd",
+    b";;;; ;;=;;=;",
+    b"\\" * 64 + b'";\\073',
+]
+
+_RECORDS: Final = [
+    b"",
+    b"\x01",
+    b"\x01\x92\x80\x80",  # nothing
+    b"\x01\x92\x81\xa8remember\xc3\x81\xa4cart\x93\x01\x02\xa1x",
+    b"\x01\x92\x80\x81\xa1a\xc7\x03\x01\x92\x01\x02",  # a tuple of two
+    b"\x01\x92\x80\x81\xa1a\xc7\x07\x02\xdd\x00\x00\x00\x02\x01\x02",  # a set of two
+    b"\x01\x92\x80\x81\xa1a\xc7\x0b\x0502020-01-02",  # a date with too much
+    b"\x01\x92\x80\x81\xa1a\xc7\x0a\x052020-01-02",
+    b"\x01\x92\x80\x81\xa1a\xc7\x14\x0402020-01-02T03:04:05",
+    b"\x01\x92\x80\x81\xa1a\xc7\x1b\x0402020-01-02T03:04:05[Asia/Tokyo]",
+    b"\x01\x92\x80\x81\xa1a\xc7\x09\x06003:04:05",
+    b"\x01\x92\x80\x81\xa1a\xc7\x04\x07\x93\x01\x02\x03",
+    b"\x01\x92\x80\x81\xa1a\xd8\x080123456789abcdef",
+    b"\x01\x92\x80\x81\xa1a\xc7\x04\x09sNaN",
+    b"\x01\x92\x80\x81\xa1a\xc7\x09\x0a\x01\x00\x00\x00\x00\x00\x00\x00\x00",
+    b"\x01\x92\x80\x81\xa1a\xd6\xff\x00\x00\x00\x01",  # msgpack's own timestamp
+    b"\x01\x92\x80\x81\xa1a\x81\x92\x01\x02\x03",  # a key that is an array
+    b"\x01\x92\x80\x81\xa1a\x81\xd8\x080123456789abcdef\x03",  # a key that is a UUID
+    b"\x01\x92\x80\x81\xa1a\xc7\x02\x02\x91\x90",  # a set of a list
+    b"\x01\x92\x80\x81\x01\x02",  # a number as a key at the top
+    b"\x01\x92\x80\x81\xa1a\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00",
+    b"\x01\x92\x81\xa1m\xc7\x03\x01\x92\x01\x02\x80",  # a tuple among lembro's own
+    b"\x01\x92\x80\x81\xa1a" + b"\x91" * 120 + b"\xc0",  # deeper than is written
+    b"\x02\x92\x80\x80",
+    b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os.",  # the beginning of a pickle
+    b'{"a": 1}',
+]
+
+_VALUES: Final = [
+    b"",
+    b"\x01\x01a\x00\x02\x00\x01",
+    bytes(range(64)),
+    bytes(range(255, 0, -1)),
+    b"\x04" * 40,
+    b"\x03\x02ab\x02\x03\x00\x01\x02\x03\x04\x05\x06\x07" * 4,
+    b"\x01\x01k\x05\x00\x0a",
+    b"\x02\x01k\x04\x03\x00\x01\x07\x01\x05\x04\x02\x09\x09\x09",
+    *(b"\x01\x01k\x06" + bytes([kind]) + b"\x01" + bytes(range(3, 40)) for kind in range(10)),
+    *(b"\x01\x01k\x05\x00" + bytes([number]) for number in range(18)),  # each that is refused
+]
+
+_SIZES: Final = [
+    text.encode()
+    for text in (
+        "",
+        "0",
+        "1",
+        "512b",
+        "4M",
+        "4 mb",
+        "1.5 MiB",
+        " 64K\n",
+        "0.0001k",
+        "1e3",
+        "1_000",
+        "-1",
+        "+1",
+        "inf",
+        "nan",
+        "1.",
+        ".5M",
+        "1.5.5M",
+        "4i",
+        "4ib",
+        "4bb",
+        "4kk",
+        "4\u212a",  # the Kelvin sign, whose lower case is a k
+        "\u0664M",  # a four, though not of ASCII
+        "9223372036854775807",
+        "9223372036854775808",
+        "8388608T",
+        "8388607.999999999999T",
+        "0.99999999999999999999999999999K",  # more digits than a Decimal computes with
+        "9" * 31,
+    )
+]
+
+CORPUS: Final[dict[str, list[bytes]]] = {
+    "cookie_header": _COOKIES,
+    "cookie_scan": _COOKIES,
+    "record": _RECORDS,
+    "session_values": _VALUES,
+    "size_text": _SIZES,
+}

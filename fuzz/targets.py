@@ -1,0 +1,194 @@
+"""The targets: each takes any bytes at all and raises if a promise is broken."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from typing import Final
+
+from lembro import CodecError, ConfigError, CookieOptions, codec, size
+from lembro.cookie import DUPLICATE, SessionCookie, find
+
+from . import rfc6265
+from .source import Source
+from .values import Builder, same
+
+NAME: Final = b"lembro"
+SECRETS: Final = ("0123456789abcdefghijklmnopqrstuv", "a secret that was in use before this one")
+ID: Final = "A" * 42 + "Q"
+BASE64URL: Final = {*string.ascii_letters, *string.digits, "-", "_"}
+STANDING: Final = b"0123456789abcdef"
+
+
+# -- the cookie ------------------------------------------------------------------------------------
+
+
+@cache
+def _readers() -> tuple[tuple[SessionCookie, bool, bytes], ...]:
+    """Cookies of several makes, the scheme, and the name that is read over it."""
+    own = CookieOptions(name="$!#sid")
+    return (
+        (SessionCookie(CookieOptions()), False, b"lembro"),
+        (SessionCookie(CookieOptions()), True, b"__Host-lembro"),
+        (SessionCookie(CookieOptions(path="/app"), SECRETS), True, b"__Secure-lembro"),
+        (SessionCookie(own, SECRETS), False, b"$!#sid"),
+    )
+
+
+def _headers(data: bytes) -> list[bytes]:
+    """A header ends where a line does."""
+    return data.split(b"\n")
+
+
+def cookie_header(data: bytes) -> None:
+    """Reading never raises; what it accepts has the form of an id, and with a secret is vouched
+    for; a cookie of ours is found among whatever else there is, unless it is called the same."""
+    headers = _headers(data)
+    for cookie, https, name in _readers():
+        presented = cookie.read(headers, https=https)
+        assert (presented.id is None) == (presented.value == b"")
+        if presented.id is not None:
+            assert presented.problem == ""
+            parts = presented.value.decode("ascii").split(".")
+            assert [len(part) for part in parts] in ([43], [43, 22], [43, 22, 22])
+            assert presented.id == parts[0]
+            assert set("".join(parts)) <= BASE64URL
+            assert any(presented.value in header for header in headers)
+            if cookie.signed:
+                assert cookie.standing(presented.value) or presented.value.count(b".") == 1
+        cookie.standing(data)
+        for standing in (None, STANDING):
+            ours = cookie.render(ID, standing, https=https, max_age=None).partition(b"; ")[0]
+            value = ours.partition(b"=")[2]
+            if not find(headers, name):
+                alone = cookie.read([*headers, ours], https=https)
+                assert (alone.id, alone.value, alone.problem) == (ID, value, "")
+                assert cookie.read([b"; ".join([*headers, ours])], https=https).id == ID
+                assert cookie.standing(value) == standing
+
+
+def cookie_scan(data: bytes) -> None:
+    """Our scan finds what a plain reading of RFC 6265 finds, and so does the whole of ``read``."""
+    headers = _headers(data)
+    for cookie, https, name in _readers():
+        expected = _values(rfc6265.by_the_algorithm, headers, name)
+        assert find(headers, name) == expected[:2], (headers, expected)
+        presented = cookie.read(headers, https=https)
+        assert (presented is DUPLICATE) == (len(expected) > 1), (headers, presented)
+        if presented.id is not None:
+            assert presented.value == expected[0]
+        if not expected:
+            assert (presented.id, presented.problem) == (None, "")
+    for header in headers:
+        by_grammar = rfc6265.by_the_grammar(header)
+        if by_grammar is not None:
+            assert by_grammar == rfc6265.by_the_algorithm(header)
+            values = list(dict.fromkeys(value for name, value in by_grammar if name == NAME))
+            assert find([header], NAME) == values[:2]
+
+
+def _values(
+    read: Callable[[bytes], rfc6265.Pairs], headers: list[bytes], name: bytes
+) -> list[bytes]:
+    pairs = [pair for header in headers for pair in read(header)]
+    return list(dict.fromkeys(value for name_found, value in pairs if name_found == name))
+
+
+# -- the codec -------------------------------------------------------------------------------------
+
+
+def record(data: bytes) -> None:
+    """Reading a record raises nothing but CodecError; what was read and is written again comes back
+    equal, or is refused, as a forged record may be, by CodecError."""
+    for payload in (data, codec.VERSION + data):
+        try:
+            meta, session = codec.decode(payload)
+            again = codec.encode(meta, session)
+        except CodecError:
+            continue
+        meta2, session2 = codec.decode(again)
+        assert same(meta, meta2), payload
+        assert same(session, session2), payload
+        assert codec.encode(meta2, session2) == again, payload
+        codec.unchanged(payload, meta, session)
+        assert codec.unchanged(again, meta, session)
+
+
+def session_values(data: bytes) -> None:
+    """A value is refused where it is assigned, or it comes back equal, type for type."""
+    builder = Builder(Source(data))
+    session = builder.data()
+    refusal = _refusal(session)
+    assert (refusal is not None) == builder.refused, (session, refusal)
+    if refusal is not None:
+        assert str(refusal).isprintable()
+        return
+    payload = codec.encode({"remember": True}, session)
+    assert codec.unchanged(payload, {"remember": True}, session)
+    meta, read = codec.decode(payload)
+    assert meta == {"remember": True}
+    assert same(session, read), (session, read)
+    assert codec.encode(meta, read) == payload
+    for value in session.values():
+        assert size.of(value) > 0
+
+
+def _refusal(session: codec.Data) -> CodecError | None:
+    try:
+        for key, value in session.items():
+            codec.check(key, value)
+    except CodecError as error:
+        return error
+    return None
+
+
+# -- sizes -----------------------------------------------------------------------------------------
+
+_UNITS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_BLANKS: Final = " \t\n\r\f\v"
+
+
+def size_text(data: bytes) -> None:
+    """A size is what it says, rounded down, or a ConfigError; it never comes to mean no limit."""
+    text = data.decode("utf-8", "surrogateescape")
+    expected = _size_by_hand(text)
+    try:
+        number = size.parse(text)
+    except ConfigError:
+        assert expected is None or not 1 <= expected <= size.MAX, text
+        return
+    assert type(number) is int
+    assert number == expected, text
+    assert 1 <= number <= size.MAX
+    if number < 2**62:  # what is written of more may be rounded up to too much
+        assert abs(size.parse(size.pretty(number)) - number) <= number / 2000 + 1, text
+
+
+def _size_by_hand(text: str) -> int | None:
+    """The same, without a regular expression."""
+    if not text.isascii():  # among others the Kelvin sign, whose lower case is a k
+        return None
+    rest = text.strip(_BLANKS).lower()
+    digits = len(rest) - len(rest.lstrip("0123456789."))
+    whole, point, part = rest[:digits].partition(".")
+    unit = rest[digits:].strip(_BLANKS)
+    if not 1 <= len(whole) <= 30 or "." in part or (point and not 1 <= len(part) <= 30):
+        return None
+    if unit not in ("", "b"):
+        for end in ("ib", "b", ""):
+            if unit.endswith(end) and unit.removesuffix(end) in _UNITS and unit != end:
+                unit = unit.removesuffix(end)
+                break
+        else:
+            return None
+    amount = Fraction(int(whole + part), 10 ** len(part)) * 1024 ** _UNITS[unit.replace("b", "")]
+    return int(amount)
+
+
+Target = Callable[[bytes], None]
+TARGETS: Final[dict[str, Target]] = {
+    target.__name__: target
+    for target in (cookie_header, cookie_scan, record, session_values, size_text)
+}

@@ -1,0 +1,262 @@
+"""The application: a café where one can log in, fill a tray and look after one's sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from lembro import MemoryStore, Session, SessionGone, SessionManager
+from lembro.integrations.starlette import SessionMiddleware, get_session
+
+from .bots import Bots
+from .guard import Guard
+from .live import Live
+from .visitors import Regulars
+
+STATIC: Final = Path(__file__).parent / "static"
+PAGE: Final = (STATIC / "page.html").read_text(encoding="utf-8")
+
+MENU: Final = ("Bica", "Galão", "Pastel de nata", "Torrada")
+FULL_TRAY: Final = 400  # things
+LONGEST_NAME: Final = 40  # characters
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+
+async def page(request: Request) -> Response:
+    note_visit(request)
+    return HTMLResponse(PAGE)
+
+
+async def me(request: Request) -> Response:
+    """What the page shows of the visitor."""
+    session = note_visit(request)
+    return JSONResponse(
+        {
+            "user": session.user,
+            "tray": Counter(session.get("tray", ())),
+            "counted": session.get("counted", 0),
+            "sessions": sessions_of(session),
+            "messages": session.pop("messages", []),  # each is shown once
+            "idle_timeout": session.manager.options.idle_timeout,
+        }
+    )
+
+
+def note_visit(request: Request) -> Session:
+    """The session of a request, begun for a newcomer with what a shop likes to know of them."""
+    session = get_session(request)
+    if "visit" not in session:
+        session["visit"] = {
+            "began": datetime.now(UTC),
+            "landing": str(request.url)[:300],
+            "referrer": request.headers.get("referer", "")[:200],
+            "browser": request.headers.get("user-agent", "")[:200],
+            "language": request.headers.get("accept-language", "")[:50],
+        }
+    return session
+
+
+def tell(session: Session, message: str) -> None:
+    """Leave a message for the next page."""
+    session.setdefault("messages", []).append(message)
+
+
+# -- logging in and out ----------------------------------------------------------------------------
+
+
+async def login(request: Request) -> Response:
+    form = await read_json(request)
+    name = form.get("name")
+    name = name.strip() if isinstance(name, str) else ""
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        raise HTTPException(422, f"A name has 1 to {LONGEST_NAME} characters.")
+    session = get_session(request)
+    session.login(name, remember=form.get("remember") is True)
+    tell(session, f"Welcome, {name}.")
+    return done()
+
+
+async def logout(request: Request) -> Response:
+    session = get_session(request)
+    session.logout()
+    tell(session, "You are logged out.")
+    return done()
+
+
+async def logout_others(request: Request) -> Response:
+    session = logged_in(request)
+    session.logout_others()
+    tell(session, "Your other sessions have ended.")
+    return done()
+
+
+async def logout_everywhere(request: Request) -> Response:
+    session = logged_in(request)
+    session.logout_everywhere()
+    tell(session, "You are logged out everywhere.")
+    return done()
+
+
+async def end_session(request: Request) -> Response:
+    session = logged_in(request)
+    ended = session.manager.end(request.path_params["handle"], user=session.user)
+    tell(session, "That session has ended." if ended else "That session had ended already.")
+    return done()
+
+
+def logged_in(request: Request) -> Session:
+    session = get_session(request)
+    if session.user is None:
+        raise HTTPException(401, "You are not logged in.")
+    return session
+
+
+def sessions_of(session: Session) -> list[dict[str, Any]]:
+    """The sessions of whoever is logged in, for the page."""
+    if session.user is None:
+        return []
+    return [
+        {
+            "handle": info.handle,
+            "age": info.age,
+            "idle": info.idle_for,
+            "current": info.current,
+            "browser": info.data.get("visit", {}).get("browser", ""),
+        }
+        for info in session.manager.of_user(session.user)
+    ]
+
+
+# -- the tray --------------------------------------------------------------------------------------
+
+
+async def order(request: Request) -> Response:
+    """Put one thing on the tray. Twenty of these at the same time lose nothing."""
+    session = get_session(request)
+    tray = session.setdefault("tray", [])
+    thing = request.path_params["thing"]
+    if thing not in MENU:
+        raise HTTPException(404, "That is not on the menu.")
+    if len(tray) >= FULL_TRAY:
+        raise HTTPException(409, f"The tray is full: {len(tray)} things.")
+
+    await brew()  # meanwhile, other requests change the session
+
+    tray.append(thing)  # lists that were appended to at the same time are merged
+    session.atomic(count)  # what a merge can't know is done in one step
+    return done()
+
+
+async def brew() -> None:
+    await asyncio.sleep(0.1)
+
+
+def count(data: dict[str, Any]) -> None:
+    data["counted"] = data.get("counted", 0) + 1
+
+
+async def clear_tray(request: Request) -> Response:
+    session = get_session(request)
+    session.pop("tray", None)
+    session.pop("counted", None)
+    return done()
+
+
+# -- the store -------------------------------------------------------------------------------------
+
+
+async def live(request: Request) -> Response:
+    """How the store is doing, as server-sent events."""
+    events = request.app.state.live.events(get_session(request))
+    return StreamingResponse(
+        events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def send_bots(request: Request) -> Response:
+    if not request.app.state.bots.send(request.app):
+        raise HTTPException(409, "The bots are on their way already.")
+    return done()
+
+
+# -- the application -------------------------------------------------------------------------------
+
+
+def done() -> Response:
+    return Response(status_code=204)
+
+
+async def session_gone(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("Your session has ended meanwhile.", status_code=409)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise HTTPException(400, "Send a JSON object.")
+    return body
+
+
+def create_app(idle_timeout: float = 120) -> Starlette:
+    """The café over a store of 4 MB, in which sessions end after two minutes without a visit, so
+    that one can watch them go."""
+    store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
+    sessions = SessionManager(store, idle_timeout=idle_timeout)
+    regulars = Regulars(come_back_after=min(6, idle_timeout / 4))
+    bots = Bots(store, regulars)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(app.state.live.run()), asyncio.create_task(regulars.run(app))]
+        yield
+        await bots.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = Starlette(
+        lifespan=lifespan,
+        exception_handlers={SessionGone: session_gone},
+        routes=[
+            Route("/", page),
+            Route("/me", me),
+            Route("/login", login, methods=["POST"]),
+            Route("/logout", logout, methods=["POST"]),
+            Route("/logout/others", logout_others, methods=["POST"]),
+            Route("/logout/everywhere", logout_everywhere, methods=["POST"]),
+            Route("/sessions/{handle}/end", end_session, methods=["POST"]),
+            Route("/tray/clear", clear_tray, methods=["POST"]),
+            Route("/tray/{thing}", order, methods=["POST"]),
+            Route("/live", live),
+            Route("/bots", send_bots, methods=["POST"]),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ],
+    )
+    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(Guard)
+    app.state.bots = bots
+    app.state.live = Live(store, bots)
+    return app

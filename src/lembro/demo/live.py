@@ -1,0 +1,82 @@
+"""How the store is doing, four times a second, to everybody who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from lembro import MemoryStore, Session, SessionGone
+
+from .bots import Bots
+
+EVERY: Final = 0.25  # seconds
+WINDOW: Final = 60  # seconds
+FULL: Final = 0.95  # of max_size; the rest is room that is being made
+
+
+class Live:
+    """Looks at ``store.stats()`` at intervals and keeps the last minute, so that whoever comes
+    sees it at once."""
+
+    def __init__(self, store: MemoryStore, bots: Bots) -> None:
+        self._store = store
+        self._bots = bots
+        self._began = time.monotonic()
+        self._samples: deque[dict[str, Any]] = deque(maxlen=int(WINDOW / EVERY) + 1)
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        while True:
+            self._samples.append(self._sample())
+            await asyncio.sleep(EVERY)
+
+    def stop(self) -> None:
+        """End all streams, so that the server can end."""
+        self._stopping.set()
+
+    async def events(self, session: Session) -> AsyncIterator[str]:
+        """The stream of one page, until it leaves, its session ends, or the server does. (The page
+        then asks again, with the cookie that it has by now.)"""
+        last = -1.0
+        while not self._stopping.is_set():
+            samples = [sample for sample in self._samples if sample["at"] > last]
+            last = samples[-1]["at"] if samples else last
+            you = seen(session)
+            message = {"you": you, "samples": samples, "bots": self._bots.report()}
+            yield f"data: {json.dumps(message)}\n\n"
+            if you is None:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), EVERY)
+
+    def _sample(self) -> dict[str, Any]:
+        stats = self._store.stats()
+        return {
+            "at": round(time.monotonic() - self._began, 3),
+            "used": stats.used,
+            "max": stats.max_size,
+            "sessions": stats.sessions,
+            "levels": stats.levels,
+            "expired": stats.expired,
+            "evicted": stats.evicted,
+            "rss": stats.rss,
+            # While there is room, everybody stays until they have been idle for too long.
+            "survives": stats.oldest_passing if stats.used > FULL * stats.max_size else None,
+        }
+
+
+def seen(session: Session) -> dict[str, Any] | None:
+    """What other tabs and browsers may have changed; None if there is no such session (any
+    more)."""
+    try:
+        session.reload()
+        if session.is_new:
+            return None
+        return {"user": session.user, "counted": session.get("counted", 0)}
+    except SessionGone:
+        return None

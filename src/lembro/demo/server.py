@@ -1,0 +1,50 @@
+"""The demo under uvicorn: on a port that is free, and gone at once after Ctrl-C."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+
+import uvicorn
+
+from .app import create_app
+from .live import Live
+
+
+class CannotListenError(Exception):
+    """The address can't be had. The message says why, and what to do."""
+
+
+class Server(uvicorn.Server):
+    """Ends the event streams before it waits for the connections."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._live.stop()
+        await super().shutdown(sockets)
+
+
+def run(host: str, port: int, *, idle_timeout: float) -> None:
+    """Serve until Ctrl-C. Raises CannotListenError."""
+    listener = listen(host, port)
+    app = create_app(idle_timeout)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    shown = f"[{host}]" if ":" in host else host
+    print(f"lembro demo: http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+    with listener, suppress(KeyboardInterrupt):
+        Server(config, app.state.live).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (while")[0].lower()
+        raise CannotListenError(
+            f"can't listen on {host}, port {port} ({reason}); "
+            f"choose another one, for example: lembro demo --port {min(port + 1, 65535)}"
+        ) from None

@@ -1,0 +1,201 @@
+"""The decision table of ``lembro.lifecycle``, cell by cell, on every integration and store.
+
+Each cell: how a request arrives, what it does, what becomes of the cookie, and what a visitor with
+the resulting cookie finds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from lembro.ids import new_id
+from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
+
+pytestmark = pytest.mark.anyio
+
+DATA: Final = {"cart": [1]}
+
+
+class Cell(NamedTuple):
+    cookie: str
+    """"set", "clear", or "" if there is no Set-Cookie."""
+    data: dict[str, Any]
+    """What the same browser finds next."""
+    user: str | None
+    live: int
+    """How many sessions there are afterwards."""
+
+
+async def no_cookie(world: World) -> Tab:
+    return world.tab()
+
+
+async def unknown_id(world: World) -> Tab:
+    return world.tab(new_id())
+
+
+async def live_session(world: World) -> Tab:
+    tab = world.tab()
+    await tab.write(**DATA)
+    return tab
+
+
+async def live_login(world: World) -> Tab:
+    tab = world.tab()
+    await tab.login("ada")
+    await tab.write(**DATA)
+    return tab
+
+
+async def followed(world: World) -> Tab:
+    tab = await live_login(world)
+    old = tab.twin()
+    await tab.visit(rotate)
+    return old
+
+
+async def dead_end(world: World) -> Tab:
+    tab = await live_session(world)
+    old = tab.twin()
+    await tab.login("ada")
+    return old
+
+
+def nothing(visit: Visit) -> None: ...
+
+
+ACTS: Final[dict[str, Script]] = {
+    "not looked at": nothing,
+    "looked at": look,
+    "changed": write(a=1),
+    "regenerate_id": rotate,
+    "login": login("ada"),
+    "destroyed": lambda visit: visit.session.destroy(),
+}
+BOTH: Final = {**DATA, "a": 1}
+
+TABLE: Final[dict[Any, list[Cell]]] = {
+    # arrived with: not looked at, looked at, changed, regenerate_id, login, destroyed
+    no_cookie: [
+        Cell("", {}, None, 0),
+        Cell("", {}, None, 0),
+        Cell("set", {"a": 1}, None, 1),
+        Cell("", {}, None, 0),  # there is nothing to give an id to
+        Cell("set", {}, "ada", 1),
+        Cell("", {}, None, 0),
+    ],
+    unknown_id: [
+        Cell("", {}, None, 0),
+        Cell("", {}, None, 0),
+        Cell("set", {"a": 1}, None, 1),
+        Cell("", {}, None, 0),
+        Cell("set", {}, "ada", 1),
+        Cell("", {}, None, 0),
+    ],
+    live_session: [
+        Cell("", DATA, None, 1),
+        Cell("", DATA, None, 1),
+        Cell("", BOTH, None, 1),
+        Cell("set", DATA, None, 1),
+        Cell("set", DATA, "ada", 1),
+        Cell("clear", {}, None, 0),
+    ],
+    live_login: [
+        Cell("", DATA, "ada", 1),
+        Cell("", DATA, "ada", 1),
+        Cell("", BOTH, "ada", 1),
+        Cell("set", DATA, "ada", 1),
+        Cell("set", DATA, "ada", 1),
+        Cell("clear", {}, None, 0),
+    ],
+    followed: [
+        Cell("", DATA, "ada", 1),
+        Cell("", DATA, "ada", 1),
+        Cell("", BOTH, "ada", 1),
+        Cell("", DATA, "ada", 1),
+        Cell("set", DATA, "ada", 1),
+        Cell("clear", {}, None, 0),
+    ],
+    dead_end: [
+        Cell("", {}, None, 1),
+        Cell("", {}, None, 1),
+        Cell("", {}, None, 1),
+        Cell("", {}, None, 1),
+        Cell("set", {}, "ada", 2),
+        Cell("", {}, None, 1),
+    ],
+}
+CELLS: Final = [
+    pytest.param(arrive, act, cell, id=f"{arrive.__name__}-{act}")
+    for arrive, row in TABLE.items()
+    for act, cell in zip(ACTS, row, strict=True)
+]
+
+
+@pytest.mark.parametrize(("arrive", "act", "cell"), CELLS)
+async def test_cell(world: World, arrive: Any, act: str, cell: Cell) -> None:
+    tab: Tab = await arrive(world)
+    before = tab.cookie
+    answer = await tab.visit(ACTS[act])
+    assert answer.status == 200
+    assert len(answer.set_cookies) == bool(cell.cookie)
+    assert answer.sets_session == (cell.cookie == "set")
+    assert answer.clears_session == (cell.cookie == "clear")
+    if cell.cookie == "set":
+        assert tab.cookie != before
+    assert answer.all("vary") == ([] if act == "not looked at" else ["Cookie"])
+    assert await tab.read() == cell.data
+    assert await tab.user() == cell.user
+    assert world.backend.live() == cell.live
+
+
+async def test_changed_when_it_is_gone_is_dropped(world: World) -> None:
+    tab = await live_session(world)
+
+    async def slow(visit: Visit) -> None:
+        look(visit)
+        await tab.twin().logout()
+        visit.session["a"] = 1
+
+    answer = await tab.visit(slow)
+    assert not answer.set_cookies
+    assert len(world.heard("dropped")) == 1
+    assert world.backend.live() == 0
+
+
+async def test_touched_once_a_tenth_of_the_idle_time_has_passed(world: World) -> None:
+    day = 86400
+    tab = await live_session(world)
+    (key,) = world.backend.payloads()
+
+    def left() -> float:
+        found = world.backend.memory.get(key)
+        assert found is not None
+        return found.idle_left
+
+    world.clock.pass_by(day * 0.09)
+    await tab.read()
+    assert left() == pytest.approx(day * 0.91)
+    world.clock.pass_by(day * 0.02)
+    await tab.visit()
+    assert left() == pytest.approx(day * 0.89)
+    await tab.read()
+    assert left() == pytest.approx(day)
+
+
+async def test_what_follows_a_logout_begins_anew(world: World) -> None:
+    tab = await live_login(world)
+    old = tab.cookie
+
+    def out_and_in(visit: Visit) -> None:
+        visit.session.logout()
+        visit.session.login("bob")
+        visit.session["b"] = 1
+
+    answer = await tab.visit(out_and_in)
+    assert len(answer.set_cookies) == 1
+    assert await tab.user() == "bob"
+    assert await tab.read() == {"b": 1}
+    assert await world.tab(old).user() is None

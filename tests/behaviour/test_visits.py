@@ -1,0 +1,131 @@
+"""A visitor's way through an application, on every integration and store."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import LoginRequired
+from tests.support.apps import BODY, FIRST, LAST
+from tests.support.visits import Visit, World, login, look, parse_set_cookie, write
+from tests.support.worlds import Build
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_from_the_first_look_to_the_logout(world: World) -> None:
+    tab = world.tab()
+    assert await tab.read() == {}
+    assert tab.cookie is None
+
+    answer = await tab.write(cart=["apple"])
+    assert (answer.status, answer.body) == (200, BODY)
+    anonymous = tab.cookie
+    assert anonymous is not None
+
+    answer = await tab.visit(lambda visit: visit.session["cart"].append("pear"))
+    assert not answer.set_cookies
+
+    await tab.login("ada")
+    assert tab.cookie not in (None, anonymous)
+    assert await tab.read() == {"cart": ["apple", "pear"]}
+
+    answer = await tab.logout()
+    assert answer.clears_session
+    assert tab.cookie is None
+    assert await tab.read() == {}
+    assert world.backend.live() == 0
+    assert [event.name for event in world.events if event.name in ("created", "destroyed")] == [
+        "created",
+        "destroyed",
+    ]
+
+
+async def test_two_visitors_share_nothing(world: World) -> None:
+    one, two = world.tab(), world.tab()
+    await one.write(a=1)
+    await two.write(a=2)
+    assert (await one.read(), await two.read()) == ({"a": 1}, {"a": 2})
+
+
+async def test_a_remembered_login_outlives_the_browser(build: Build) -> None:
+    world = build(idle_timeout=3600, absolute_timeout=7200)
+    tab = world.tab()
+    (header,) = (await tab.visit(login("ada", remember=True))).set_cookies
+    assert parse_set_cookie(header)[2]["max-age"] == "7200"
+    (header,) = (await tab.visit(login("ada"))).set_cookies
+    assert "max-age" not in parse_set_cookie(header)[2]
+
+
+async def test_the_commit_comes_before_the_first_byte(world: World) -> None:
+    """A browser that follows a redirect at once finds its login."""
+    tab = world.tab()
+    seen: list[str | None] = []
+
+    async def at_once(visit: Visit) -> None:
+        seen.append(await tab.user())
+
+    # The jar has the cookie only when the answer is complete, so look into the store.
+    async def later(visit: Visit) -> None:
+        seen.append("ada" if world.backend.live() else None)
+
+    await tab.visit(login("ada"), later=later)
+    await tab.visit(later=at_once)
+    assert seen == ["ada", "ada"]
+
+
+async def test_a_stream_is_passed_on(world: World) -> None:
+    answer = await world.tab().visit(write(a=1), later=look)
+    assert answer.body == FIRST + LAST
+    assert answer.sets_session
+    assert answer.result == {"a": 1}
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_an_answer_that_failed_changes_nothing(world: World, status: int) -> None:
+    tab = world.tab()
+    answer = await tab.visit(write(a=1), status=status)
+    assert (answer.status, answer.set_cookies) == (status, [])
+    assert world.backend.records() == 0
+
+
+async def test_other_headers_are_left_as_they_are(world: World) -> None:
+    headers = [("Set-Cookie", "other=1"), ("X-One", "1"), ("X-One", "2")]
+    answer = await world.tab().visit(write(a=1), headers=headers)
+    assert answer.all("x-one") == ["1", "2"]
+    assert len(answer.set_cookies) == 2
+    assert answer.set_cookies[0] == "other=1"
+
+
+async def test_other_cookies_are_nobodys_business(world: World) -> None:
+    tab = world.tab()
+    tab.jar.update(theme="dark", sid="x" * 43, lembro2="y")
+    await tab.write(a=1)
+    assert await tab.read() == {"a": 1}
+    await tab.logout()
+    assert set(tab.jar) == {"theme", "sid", "lembro2"}
+
+
+async def test_a_recent_login_is_required(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    world.clock.pass_by(301)
+    answer = await tab.visit(lambda visit: visit.session.require_recent(300))
+    assert isinstance(answer.error, LoginRequired)
+    await tab.login("ada")
+    assert (await tab.visit(lambda visit: visit.session.require_recent(300))).error is None
+
+
+async def test_my_sessions(world: World) -> None:
+    laptop, phone = world.tab(), world.tab()
+    await laptop.login("ada")
+    await phone.login("ada")
+
+    async def mine(visit: Visit) -> list[bool]:
+        manager = visit.session.manager
+        user = visit.session.user
+        assert user is not None
+        infos = manager.of_user(user) if visit.sync else await manager.aof_user(user)
+        return [info.current for info in infos]
+
+    assert (await laptop.visit(mine)).result == [True, False]
+    assert (await phone.visit(mine)).result == [False, True]

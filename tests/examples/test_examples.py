@@ -1,0 +1,154 @@
+"""The examples, each run through one scenario: in this process, and under a real server."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from examples import asgi_app, fastapi_app, without_framework, wsgi_app
+from tests.support.servers import serve
+
+Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
+PYTHON = sys.executable
+
+UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
+WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
+SERVERS = {
+    "fastapi": [*UVICORN, "examples.fastapi_app:app"],
+    "asgi": [*UVICORN, "examples.asgi_app:app"],
+    "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
+}
+
+
+def scenario(browser: Callable[[], Browser]) -> None:
+    """What a person does at two browsers."""
+    with browser() as desk, browser() as phone:
+        at_both(desk, phone)
+
+
+def at_both(desk: Browser, phone: Browser) -> None:
+    # A visitor who only looks costs nothing.
+    response = desk.get("/me")
+    assert response.json() == {"user": None, "cart": []}
+    assert "set-cookie" not in response.headers
+    assert desk.get("/sessions").status_code == 401
+
+    # The cart is kept through the login, the id is not.
+    assert desk.post("/cart/bread").json() == ["bread"]
+    assert desk.post("/cart/butter").json() == ["bread", "butter"]
+    before = dict(desk.cookies)
+    assert desk.post("/login/heidi").status_code == 200
+    assert dict(desk.cookies) != before
+    assert desk.get("/me").json() == {"user": "heidi", "cart": ["bread", "butter"]}
+
+    # The sessions of the user, seen from one of them.
+    phone.post("/login/heidi")
+    mine = phone.get("/sessions").json()
+    assert [session["this one"] for session in mine] == [False, True]
+
+    # Who logs out is out, and nobody else.
+    assert desk.post("/logout").status_code == 200
+    assert dict(desk.cookies) == {}
+    assert desk.get("/me").json() == {"user": None, "cart": []}
+    assert phone.get("/me").json()["user"] == "heidi"
+
+    # Who logs out everywhere is out everywhere.
+    desk.post("/login/heidi")
+    assert len(phone.get("/sessions").json()) == 2
+    phone.post("/logout-everywhere")
+    assert desk.get("/me").json()["user"] is None
+    assert phone.get("/me").json()["user"] is None
+
+
+def test_the_fastapi_example() -> None:
+    scenario(lambda: TestClient(fastapi_app.app))
+    assert fastapi_app.sessions.length() == 0
+
+
+def test_the_asgi_example() -> None:
+    scenario(lambda: nullcontext(TestClient(asgi_app.app)))  # it has no lifespan to enter
+    assert asgi_app.sessions.length() == 0
+
+
+def test_the_wsgi_example() -> None:
+    transport = httpx.WSGITransport(wsgi_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert wsgi_app.sessions.length() == 0
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_under_a_server(name: str) -> None:
+    with serve(SERVERS[name], ready="/me") as server:
+        scenario(lambda: httpx.Client(base_url=server.url))
+
+
+# -- without a framework ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    without_framework.sessions.clear()
+    with without_framework.Server(("127.0.0.1", 0), without_framework.Connection) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def talk(port: int, *lines: str) -> list[str]:
+    """What a connection answers to these lines."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+        file = connection.makefile("rw", encoding="utf-8", newline="\n")
+        answers = []
+        for line in lines:
+            file.write(f"{line}\n")
+            file.flush()
+            answers.append(file.readline().strip())
+        file.close()
+        return answers
+
+
+def id_in(answer: str) -> str:
+    return answer.partition("(resume ")[2].rstrip(")")
+
+
+def test_the_notebook(port: int) -> None:
+    first, second, notes = talk(port, "note buy bread", "note sleep", "notes")
+    assert first.startswith("1 notes (resume ")
+    assert second == "2 notes"
+    assert notes == "buy bread; sleep"
+    before = id_in(first)
+
+    assert talk(port, "notes") == ["none"]  # another connection
+    welcome, notes, hello = talk(port, f"resume {before}", "notes", "login heidi")
+    assert (welcome, notes) == ("welcome back", "buy bread; sleep")
+    after = id_in(hello)
+    assert after != before
+
+    # The id from before the login leads nowhere.
+    assert talk(port, f"resume {before}", "notes") == ["no such session", "none"]
+    assert talk(port, f"resume {after}", "notes", "logout", "notes") == [
+        "welcome back",
+        "buy bread; sleep",
+        "bye",
+        "none",
+    ]
+    assert talk(port, f"resume {after}") == ["no such session"]
+    assert without_framework.sessions.length() == 0
+
+
+def test_the_notebook_survives_nonsense(port: int) -> None:
+    answers = talk(port, "login", "note \ufffd\x00", "resume ../../etc/passwd", "", "sessions")
+    assert answers[0].startswith("error: ")
+    assert answers[1].startswith("1 notes")
+    assert answers[2] == "no such session"
+    assert answers[4].startswith("note TEXT")

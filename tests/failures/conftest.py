@@ -1,0 +1,40 @@
+"""The catalogue runs on every integration and store, and all of it at DEBUG: row 7 reads along."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import visits
+from tests.support.worlds import anyio_backend, build, kind, world
+
+__all__ = ["anyio_backend", "build", "kind", "world"]
+
+
+class _Reader(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.setFormatter(logging.Formatter("%(name)s %(message)s"))
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))  # with its traceback
+
+
+@pytest.fixture(autouse=True)
+def no_id_in_any_log() -> Iterator[list[str]]:
+    """7. An id in the logs (CVE-2023-20866): none of those that were issued is in any line."""
+    visits.issued.clear()
+    root, reader = logging.getLogger(), _Reader()
+    levels = {name: logging.getLogger(name).level for name in ("", "lembro")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    root.addHandler(reader)
+    yield reader.lines
+    root.removeHandler(reader)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    text = "\n".join(reader.lines)
+    assert not [session_id for session_id in visits.issued if session_id in text]

@@ -1,0 +1,77 @@
+"""4. Weak ids (CVE-2013-1900): ids are of the system's source of chance, at least 128 bits,
+whatever `random` is seeded with, and different in forked processes."""
+
+from __future__ import annotations
+
+import os
+import random
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+
+import pytest
+
+from lembro import MemoryStore, SessionManager
+from lembro.ids import new_id
+from tests.support.visits import World
+
+A_MILLION = 1_000_000
+
+
+def test_a_million_ids_are_unique() -> None:
+    assert len({new_id() for _ in range(A_MILLION)}) == A_MILLION
+
+
+def test_every_bit_of_an_id_is_chance() -> None:
+    """256 characters' worth of bits, of which each is 1 in about half of the ids."""
+    drawn = 4000
+    ones = [0] * 256
+    for _ in range(drawn):
+        number = int.from_bytes(urlsafe_b64decode(new_id() + "="), "big")
+        for bit in range(256):
+            ones[bit] += number >> bit & 1
+    # Ten standard deviations: once in 10^23 runs.
+    assert all(abs(count - drawn / 2) < 10 * (drawn**0.5 / 2) for count in ones)
+
+
+def test_a_seed_has_no_effect() -> None:
+    def ids() -> list[str]:
+        random.seed(0)
+        return [new_id() for _ in range(10)]
+
+    assert not set(ids()) & set(ids())
+
+
+@pytest.mark.anyio
+async def test_a_seed_has_no_effect_on_the_cookie(world: World) -> None:
+    cookies = []
+    for _ in range(3):
+        random.seed(0)
+        tab = world.tab()
+        await tab.write(a=1)
+        cookies.append(tab.cookie)
+    assert len(set(cookies)) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_two_forks_issue_different_ids() -> None:
+    manager = SessionManager(MemoryStore())
+    new_id()  # a source that buffers has drawn by now
+    issued = [_in_fork(lambda: manager.create({"a": 1})) for _ in range(2)]
+    issued.append(manager.create({"a": 1}))
+    assert len(set(issued)) == 3
+    assert all(len(session_id) == 43 for session_id in issued)
+
+
+def _in_fork(function: Callable[[], str]) -> str:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, function().encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as result:
+        text = result.read()
+    os.waitpid(pid, 0)
+    return text

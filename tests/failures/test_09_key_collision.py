@@ -1,0 +1,59 @@
+"""9. Key collision (CVE-2011-4136, CVE-2026-25480): no two ids are one session, neither case
+variants, look-alikes and prefixes, nor a key of the application that equals an id."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.visits import COOKIE, World, look
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_look_alikes_are_other_ids(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    assert tab.cookie is not None
+    session_id, rest = tab.cookie[:43], tab.cookie[43:]
+    other = "B" if session_id[0] != "B" else "C"
+    variants = {
+        session_id.upper(),
+        session_id.lower(),
+        session_id.swapcase(),
+        session_id[:-1],
+        session_id[:22],
+        session_id + "A",
+        session_id + "=",
+        other + session_id[1:],
+        f'"{session_id}"',
+        f"%{ord(session_id[0]):02X}{session_id[1:]}",
+        session_id.replace("k", "\u212a").replace("K", "\u212a") + "\u212a",  # the Kelvin sign
+        session_id + "\0",
+    } - {session_id}
+    for variant in variants:
+        for suffix in {"", rest}:
+            raw = f"{COOKIE}={variant}{suffix}".encode()
+            stranger = world.tab()
+            answer = await stranger.visit(lambda visit: visit.session.user, cookies=[raw])
+            assert answer.result is None, variant
+
+
+async def test_the_cookies_name_is_exact(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    for name in ("Lembro", "LEMBRO", "lembro ", "lembro\u00a0", "xlembro", "lembrox", "lembro[]"):
+        raw = f"{name}={tab.cookie}".encode()
+        user = (await world.tab().visit(lambda visit: visit.session.user, cookies=[raw])).result
+        # Blanks around a name do not belong to it (RFC 6265, 5.4).
+        assert user == ("ada" if name.strip(" ") == COOKIE else None), name
+
+
+async def test_an_application_key_that_equals_an_id(world: World) -> None:
+    tab, other = world.tab(), world.tab()
+    await tab.write(a=1)
+    assert tab.cookie is not None
+    session_id = tab.cookie[:43]
+    await other.write(**{session_id: "mine", "a": 2})
+    await other.visit(lambda visit: visit.session.pop(session_id))
+    assert (await tab.visit(look)).result == {"a": 1}
+    assert await other.read() == {"a": 2}

@@ -1,0 +1,131 @@
+"""13. Resurrection (CVE-2025-46336): A has loaded the session, B logs out, A ends. The session
+stays dead, whatever A did, and A issues no cookie."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.visits import Script, Visit, World, look, rotate
+
+pytestmark = pytest.mark.anyio
+
+
+def append(visit: Visit) -> None:
+    visit.session["cart"].append(2)
+
+
+def touch(visit: Visit) -> None:
+    visit.session.touch()
+
+
+ACTS: dict[str, Script] = {
+    "reads": look,
+    "writes": lambda visit: visit.session.update(a=1),
+    "writes within": append,
+    "deletes": lambda visit: visit.session.pop("cart"),
+    "touches": touch,
+    "rotates": rotate,
+    "logs out too": lambda visit: visit.session.logout(),
+    "logs in again": lambda visit: visit.session.login("ada"),
+}
+
+
+# A login over an anonymous session is one whatever became of that, see below.
+CASES = [(who, act) for who in ("ada", None) for act in ACTS if who or act != "logs in again"]
+
+
+@pytest.mark.parametrize(("who", "act"), CASES)
+async def test_it_stays_dead(world: World, who: str | None, act: str) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+    if who is not None:
+        await tab.login(who)
+    old = tab.cookie
+
+    async def a(visit: Visit) -> None:
+        assert look(visit) == {"cart": [1]}
+        await tab.logout()
+        ACTS[act](visit)
+
+    answer = await tab.visit(a)
+    assert answer.status == 200
+    assert not answer.set_cookies
+    assert world.backend.live() == 0
+    again = world.tab(old)
+    assert await again.read() == {}
+    assert await again.user() is None
+
+
+async def test_a_lost_write_is_told(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def a(visit: Visit) -> None:
+        look(visit)
+        await tab.logout()
+        visit.session["a"] = 1
+
+    await tab.visit(a)
+    assert [event.reason for event in world.heard("dropped")] == ["the session has ended"]
+
+
+async def test_a_login_as_somebody_else_is_a_login(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    old = tab.cookie
+
+    async def a(visit: Visit) -> None:
+        look(visit)
+        await tab.logout()
+        visit.session.login("bob")
+
+    answer = await tab.visit(a)
+    assert answer.sets_session
+    assert await tab.user() == "bob"
+    assert await world.tab(old).user() is None
+
+
+async def test_a_login_over_an_anonymous_session_that_has_ended(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+    old = tab.cookie
+
+    async def a(visit: Visit) -> None:
+        look(visit)
+        await tab.logout()
+        visit.session.login("ada")
+
+    answer = await tab.visit(a)
+    assert answer.sets_session
+    assert await tab.user() == "ada"
+    assert await world.tab(old).read() == {}
+
+
+async def test_expiry_is_as_final_as_a_logout(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    def a(visit: Visit) -> None:
+        look(visit)
+        world.clock.pass_by(40 * 86400)
+        visit.session["a"] = 1
+
+    answer = await tab.visit(a)
+    assert not answer.set_cookies
+    assert world.backend.live() == 0
+
+
+async def test_a_save_within_the_request_is_no_way_around(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def a(visit: Visit) -> None:
+        look(visit)
+        await tab.logout()
+        visit.session["a"] = 1
+        await visit.save()
+        visit.session["b"] = 1
+
+    answer = await tab.visit(a)
+    assert not answer.set_cookies
+    assert world.backend.live() == 0

@@ -1,0 +1,255 @@
+"""16. Rotation race (express-session #923): 50 parallel requests of a logged-in session while its
+id is rotated, and while all of them rotate it: one successor, nobody is wrongly anonymous within
+the grace, the old id is dead after it. At a login from an anonymous session the old id leads
+nowhere, and no parallel response touches the new cookie."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.visits import Answer, Script, Tab, Visit, World, login, look, rotate, write
+
+pytestmark = pytest.mark.anyio
+
+MANY = 50
+GRACE = 30
+
+
+async def logged_in(world: World) -> Tab:
+    tab = world.tab()
+    await tab.login("ada")
+    await tab.write(old=0)
+    return tab
+
+
+def meeting(script: Script) -> Script:
+    """``script``, when all have loaded the session."""
+
+    async def meets(visit: Visit) -> str | None:
+        look(visit)
+        await visit.meet()
+        script(visit)
+        return visit.session.user
+
+    return meets
+
+
+def issued(answers: list[Answer]) -> list[str]:
+    return [header for answer in answers for header in answer.set_cookies]
+
+
+async def test_during_one_rotation(world: World) -> None:
+    tab = await logged_in(world)
+    old = tab.cookie
+    scripts = [meeting(write(**{f"k{number}": number})) for number in range(MANY - 1)]
+    scripts.insert(MANY // 2, meeting(rotate))
+    answers = await world.together([(tab, script) for script in scripts])
+
+    assert [answer.status for answer in answers] == [200] * MANY
+    assert {answer.result for answer in answers} == {"ada"}
+    assert len(issued(answers)) == 1  # the rotating one's
+    assert world.backend.live() == 1
+    assert tab.cookie != old
+    assert await tab.read() == {"old": 0, **{f"k{number}": number for number in range(MANY - 1)}}
+
+    late = world.tab(old)  # a request that set out before the new cookie arrived
+    assert await late.user() == "ada"
+    await late.write(late=1)
+    assert late.cookie == old
+    assert (await tab.read())["late"] == 1
+    world.clock.pass_by(GRACE + 1)
+    assert await late.user() is None
+    assert await tab.user() == "ada"
+
+
+async def test_when_all_of_them_rotate(world: World) -> None:
+    tab = await logged_in(world)
+    old = tab.cookie
+
+    def rotate_and_write(number: int) -> Script:
+        def script(visit: Visit) -> None:
+            rotate(visit)
+            visit.session[f"k{number}"] = number
+
+        return meeting(script)
+
+    answers = await world.together([(tab, rotate_and_write(number)) for number in range(MANY)])
+    assert [answer.status for answer in answers] == [200] * MANY
+    assert {answer.result for answer in answers} == {"ada"}
+    assert len(issued(answers)) == 1
+    assert world.backend.live() == 1
+    assert len(world.heard("regenerated")) == 1
+    assert await tab.read() == {"old": 0, **{f"k{number}": number for number in range(MANY)}}
+    world.clock.pass_by(GRACE + 1)
+    assert await world.tab(old).user() is None
+    assert await tab.user() == "ada"
+
+
+@pytest.mark.parametrize("how", ["regenerate_id", "login"])
+async def test_a_rotation_meets_a_write_that_says_the_same(world: World, how: str) -> None:
+    """Both make the same bytes of the session; the new cookie must lead somewhere all the same."""
+    tab = await logged_in(world)
+    change = write(a=1)
+
+    async def slow(visit: Visit) -> None:
+        look(visit)
+        await tab.visit(change)
+        change(visit)
+        if how == "login":
+            visit.session.login("ada")
+        else:
+            rotate(visit)
+
+    answer = await tab.visit(slow)
+    assert answer.sets_session
+    assert await tab.user() == "ada"
+    assert await tab.read() == {"old": 0, "a": 1}
+
+
+async def test_rotations_in_a_row_are_followed(world: World) -> None:
+    """An old id leads through several replaced ones, but for no longer than its own grace."""
+    tab = await logged_in(world)
+    oldest = world.tab(tab.cookie)
+    for _ in range(5):
+        await tab.visit(rotate)
+        world.clock.pass_by(GRACE / 6)
+    assert await oldest.user() == "ada"
+    world.clock.pass_by(GRACE / 6 + 1)
+    assert await oldest.user() is None
+    assert await tab.user() == "ada"
+
+
+async def test_the_old_id_does_not_rotate_again(world: World) -> None:
+    """It was just rotated, and whoever did it has the new id."""
+    tab = await logged_in(world)
+    old = tab.twin()
+    await tab.visit(rotate)
+
+    def rotate_and_write(visit: Visit) -> None:
+        rotate(visit)
+        visit.session["a"] = 1
+
+    for script in (rotate, rotate_and_write):
+        answer = await old.visit(script)
+        assert not answer.set_cookies
+    assert await tab.read() == {"old": 0, "a": 1}
+    assert world.backend.live() == 1
+
+
+async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:
+    tab = await logged_in(world)
+    old = world.tab(tab.cookie)
+    await tab.visit(rotate)
+    for number in range(GRACE):
+        world.clock.pass_by(1)
+        if number < GRACE - 1:
+            assert await old.user() == "ada", number
+            await old.write(number=number)
+    assert await old.user() is None
+
+
+async def test_a_renewed_login_is_followed_too(world: World) -> None:
+    tab = await logged_in(world)
+    old = world.tab(tab.cookie)
+
+    async def slow(visit: Visit) -> str | None:
+        look(visit)
+        await tab.login("ada")
+        visit.session["slow"] = 1
+        return visit.session.user
+
+    answer = await old.visit(slow)
+    assert answer.result == "ada"
+    assert not answer.set_cookies
+    assert (await tab.read())["slow"] == 1
+    assert await old.user() == "ada"
+
+
+async def test_another_users_login_is_not_followed(world: World) -> None:
+    tab = await logged_in(world)
+    old = world.tab(tab.cookie)
+
+    async def slow(visit: Visit) -> None:
+        look(visit)
+        await tab.login("bob")
+        visit.session["of ada"] = 1
+
+    answer = await old.visit(slow)
+    assert not answer.set_cookies
+    assert await old.user() is None
+    assert await tab.read() == {}
+    assert await tab.user() == "bob"
+
+
+def by_hand(visit: Visit) -> None:
+    """A login of an application that knows nothing of ``login``."""
+    rotate(visit)
+    visit.session["user_id"] = 7
+
+
+LOGINS: dict[str, Script] = {"login": login("ada"), "regenerate_id": by_hand}
+PARALLEL: dict[str, Script] = {
+    "reads": look,
+    "writes": write(a=1),
+    "writes within": lambda visit: visit.session["cart"].append(2),
+    "touches": lambda visit: visit.session.touch(),
+    "rotates": rotate,
+    "deletes": lambda visit: visit.session.pop("cart"),
+    "logs out": lambda visit: visit.session.logout(),
+}
+
+
+@pytest.mark.parametrize("how", LOGINS)
+@pytest.mark.parametrize("act", PARALLEL)
+async def test_before_a_login_the_old_id_leads_nowhere(world: World, how: str, act: str) -> None:
+    """The login takes place after the other request has loaded, and before it ends."""
+    tab = world.tab()
+    await tab.write(cart=[1])
+    old = tab.twin()
+
+    async def slow(visit: Visit) -> None:
+        assert look(visit) == {"cart": [1]}
+        assert (await tab.visit(LOGINS[how])).sets_session
+        PARALLEL[act](visit)
+
+    answer = await old.visit(slow)
+    assert answer.status == 200
+    assert not answer.set_cookies
+    assert world.backend.live() == 1
+    assert (await tab.read())["cart"] == [1]
+    assert await old.read() == {}
+    answer = await old.visit(PARALLEL[act] if act not in ("writes within", "deletes") else look)
+    assert not answer.set_cookies
+    assert world.backend.live() == 1
+
+
+async def test_fifty_requests_during_a_login(world: World) -> None:
+    """Whoever commits before the login is merged into it; whoever comes after it is dropped."""
+    tab = world.tab()
+    await tab.write(cart=[1])
+    old = tab.cookie
+    scripts = [meeting(write(**{f"k{number}": number})) for number in range(MANY - 1)]
+    scripts.insert(MANY // 2, meeting(login("ada")))
+    answers = await world.together([(tab, script) for script in scripts])
+
+    assert [answer.status for answer in answers] == [200] * MANY
+    assert len(issued(answers)) == 1  # the login's
+    assert world.backend.live() == 1
+    assert await tab.user() == "ada"
+    data = await tab.read()
+    kept = {key for key in data if key != "cart"}
+    assert len(kept) + len(world.heard("dropped")) == MANY - 1
+    assert await world.tab(old).read() == {}
+
+
+async def test_fifty_logins_at_once(world: World) -> None:
+    """Each is a login, and each has its own session; the first one took the cart along."""
+    tab = world.tab()
+    await tab.write(cart=[1])
+    old = tab.cookie
+    tabs = [tab.twin() for _ in range(MANY)]
+    answers = await world.together([(twin, meeting(login("ada"))) for twin in tabs])
+    assert all(answer.sets_session for answer in answers)
+    assert len({twin.cookie for twin in tabs}) == MANY
+    assert {await twin.user() for twin in tabs} == {"ada"}
+    assert await world.tab(old).user() is None

@@ -1,0 +1,102 @@
+"""22. A memory store per worker: four worker processes with a MemoryStore each: every one but the
+first says so, once and loudly, and says what to do. (On real servers: ``tests/servers``.)"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import ROOT
+
+WORKER = """
+import logging, sys
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+from lembro import MemoryStore, SessionManager
+from lembro.wsgi import SessionMiddleware
+
+SessionMiddleware(lambda environ, start: [], store=MemoryStore("64K"))
+SessionMiddleware(lambda environ, start: [], store=MemoryStore("64K"))  # says nothing a second time
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
+    """What each of so many workers has printed, all of them being alive at the same time."""
+    script = folder / "app.py"
+    script.write_text(source)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(folder)},
+        )
+        for _ in range(count)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    return [process.communicate("\n", timeout=20)[1] for process in processes]
+
+
+def test_four_workers(tmp_path: Path) -> None:
+    said = workers(tmp_path, 4)
+    assert said.count("") == 1
+    for text in said:
+        if text:
+            (line,) = text.splitlines()
+            assert line.startswith("WARNING lembro another worker process")
+            assert "NOT shared" in line
+            assert "use one worker process" in line
+            assert "Redis" in line
+
+
+def test_where_logging_is_not_set_up(tmp_path: Path) -> None:
+    """As under most servers."""
+    quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
+    said = workers(tmp_path, 2, quiet)
+    assert said.count("") == 1
+    assert max(said).startswith("another worker process of this application has a MemoryStore")
+    assert max(said).count("\n") == 1
+
+
+def test_one_worker_after_the_other(tmp_path: Path) -> None:
+    """As under a reloader."""
+    assert workers(tmp_path, 1) == workers(tmp_path, 1) == [""]
+
+
+FORKING = """
+import logging, os, sys
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+from lembro import MemoryStore, SessionManager
+sessions = SessionManager(MemoryStore("64K"))
+if "used" in sys.argv:
+    sessions.create({"a": 1})
+for _ in range(4):
+    if os.fork() == 0:
+        sessions.length()
+        sys.stdin.readline()
+        os._exit(0)
+print("ready", flush=True)
+"""
+
+
+def test_four_forks_of_a_store_in_use(tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(FORKING)
+    done = subprocess.run(
+        [sys.executable, str(script), "used"],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT / "src"), "TMPDIR": str(tmp_path)},
+        check=True,
+    )
+    assert done.stderr.count("this process was forked after its MemoryStore had been used") == 4

@@ -1,0 +1,70 @@
+"""23. Clock jumps: the wall clock is set ten years on or back. No session lives longer or shorter,
+and none is touched, logged out or renewed by it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lembro import LoginRequired
+from tests.support.visits import Visit, World
+from tests.support.worlds import Build
+
+pytestmark = pytest.mark.anyio
+
+TEN_YEARS = 10 * 365 * 86400
+
+
+@pytest.mark.parametrize("jump", [TEN_YEARS, -TEN_YEARS], ids=["on", "back"])
+async def test_the_wall_clock(build: Build, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+    world: World = build(store={"clock": None}, idle_timeout=3600, absolute_timeout=7200)
+    tab = world.tab()
+    await tab.login("ada")
+    await tab.write(a=1)
+    before = world.sessions.of_user("ada")[0] if world.app.sync else None
+
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+
+    def recent(visit: Visit) -> None:
+        visit.session.require_recent(60)
+
+    assert await tab.read() == {"a": 1}
+    assert (await tab.visit(recent)).error is None
+    assert not (await tab.write(b=1)).set_cookies
+    await tab.visit(lambda visit: visit.session.regenerate_id())
+    await tab.visit(lambda visit: visit.session.touch())
+    assert await tab.read() == {"a": 1, "b": 1}
+    found = next(iter(world.backend.memory.of_user("ada")))[1]
+    assert 3590 < found.idle_left <= 3600
+    assert 7190 < found.life_left <= 7200
+    assert found.age < 10
+    if before is not None:
+        assert before.age < 10
+    assert world.backend.memory.purge() == 0
+
+
+async def test_the_stores_own_clock_is_set_back(build: Build) -> None:
+    """It stands still until it is where it was: nothing lives for ever, nothing ends early."""
+    world: World = build(idle_timeout=3600, absolute_timeout=7200)
+    tab = world.tab()
+    await tab.login("ada")
+    world.clock.now -= TEN_YEARS
+    assert await tab.user() == "ada"
+    await tab.write(a=1)
+    await tab.visit(lambda visit: visit.session.touch())
+    world.clock.now += TEN_YEARS
+    world.clock.pass_by(3599)
+    assert await tab.user() == "ada"
+    world.clock.pass_by(3601)
+    assert await tab.user() is None
+
+
+async def test_a_recent_login_is_told_by_the_stores_clock(build: Build) -> None:
+    world: World = build()
+    tab = world.tab()
+    await tab.login("ada")
+    world.clock.pass_by(601)
+    answer = await tab.visit(lambda visit: visit.session.require_recent(600))
+    assert isinstance(answer.error, LoginRequired)

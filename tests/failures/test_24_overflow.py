@@ -1,0 +1,117 @@
+"""24. Overflow: -1, NaN, infinity, 2^63 and timedelta.max are errors when configured, each with a
+word on what to write instead; the most that is allowed works to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    SessionManager,
+    SessionOptions,
+    asgi,
+    wsgi,
+)
+from lembro.integrations import starlette
+from lembro.options import _LONGEST
+from tests.support.visits import World
+from tests.support.worlds import Build
+
+BAD: list[Any] = [
+    -1,
+    -0.5,
+    math.nan,
+    math.inf,
+    -math.inf,
+    2**63,
+    10**400,
+    1e308,
+    timedelta.max,
+    timedelta.min,
+    timedelta(seconds=-1),
+    True,
+    "60",
+]
+BAD_COUNTS: list[Any] = [-1, 0, math.nan, math.inf, 2**63, 1.5, True, "2"]
+
+
+def _name(value: object) -> str:
+    return f"{value!r:.20}"
+
+
+DURATIONS: dict[str, Callable[[Any], object]] = {
+    "idle_timeout": lambda value: SessionOptions(idle_timeout=value),
+    "absolute_timeout": lambda value: SessionOptions(absolute_timeout=value),
+    "rotation_grace": lambda value: SessionOptions(rotation_grace=value),
+    "cookie max_age": lambda value: CookieOptions(max_age=value),
+    "interval": lambda value: MemoryStore(interval=value),
+    "manager": lambda value: SessionManager(MemoryStore(), idle_timeout=value),
+    "asgi": lambda value: asgi.SessionMiddleware(_asgi, idle_timeout=value),
+    "wsgi": lambda value: wsgi.SessionMiddleware(_wsgi, idle_timeout=value),
+    "starlette": lambda value: starlette.SessionMiddleware(_asgi, max_age=value),
+}
+COUNTS: dict[str, Callable[[Any], object]] = {
+    "max_sessions_per_user": lambda value: SessionOptions(max_sessions_per_user=value),
+    "reduce_to": lambda value: MemoryStore(reduce_to=value if value != 1.5 else -0.0),
+}
+SIZES: dict[str, Callable[[Any], object]] = {
+    "max_size": MemoryStore,
+    "max_session_size": lambda value: MemoryStore("1M", max_session_size=value),
+}
+
+
+async def _asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize("bad", BAD, ids=_name)
+@pytest.mark.parametrize("option", DURATIONS)
+def test_durations(option: str, bad: object) -> None:
+    with pytest.raises(ConfigError, match=r"give|for example|such as"):
+        DURATIONS[option](bad)
+
+
+@pytest.mark.parametrize("bad", BAD_COUNTS, ids=_name)
+@pytest.mark.parametrize("option", COUNTS)
+def test_counts(option: str, bad: object) -> None:
+    with pytest.raises(ConfigError, match=r"write|give"):
+        COUNTS[option](bad)
+
+
+@pytest.mark.parametrize(
+    "bad", [-1, 0, math.nan, math.inf, 1.5, True, "x", "-1M", "1e9999"], ids=_name
+)
+@pytest.mark.parametrize("option", SIZES)
+def test_sizes(option: str, bad: object) -> None:
+    with pytest.raises(ConfigError):
+        SIZES[option](bad)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("longest", [_LONGEST, timedelta(seconds=_LONGEST)])
+async def test_the_longest_that_is_allowed(build: Build, longest: Any) -> None:
+    world: World = build(
+        idle_timeout=longest,
+        absolute_timeout=longest,
+        rotation_grace=longest,
+        cookie=CookieOptions(max_age=longest),
+        store={"interval": 366 * 86400},
+    )
+    tab = world.tab()
+    answer = await tab.login("ada", remember=True)
+    assert "Max-Age=34560000;" in answer.set_cookies[0]  # 400 days, the most browsers grant
+    await tab.visit(lambda visit: visit.session.regenerate_id())
+    world.clock.pass_by(50 * 365 * 86400)
+    await tab.write(a=1)
+    assert await tab.read() == {"a": 1}
+    world.backend.check()

@@ -1,0 +1,35 @@
+"""25. A flood of bogus ids (CVE-2015-5143): a million ids that were never issued, all of them read:
+not one record."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import MemoryStore
+from lembro.ids import key_for, new_id
+from tests.support.visits import COOKIE, World, look
+
+A_MILLION = 1_000_000
+
+
+def test_a_million_look_ups() -> None:
+    store = MemoryStore("64K")
+    before = store.stats().used
+    for number in range(A_MILLION):
+        store.get(number.to_bytes(32, "big"))
+    assert store.length() == 0
+    assert store.stats().used == before
+
+
+@pytest.mark.anyio
+async def test_over_requests(world: World) -> None:
+    used = world.backend.memory.stats().used
+    tab = world.tab()
+    for _ in range(300):
+        session_id = new_id()
+        answer = await tab.visit(look, cookies=[f"{COOKIE}={session_id}".encode()])
+        assert answer.result == {}
+        assert not answer.set_cookies
+        assert world.backend.memory.get(key_for(session_id)) is None
+    assert world.backend.records() == 0
+    assert world.backend.memory.stats().used == used

@@ -1,0 +1,58 @@
+"""27. A flood evicts real users (CVE-2015-5963): a thousand are logged in, and a hundred thousand
+sessions are written by passers-by: the thousand are still there."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lembro import MemoryStore, SessionManager
+from tests.support.stores import FakeClock
+from tests.support.visits import World
+from tests.support.worlds import Build
+
+
+def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lembro")  # or each of them says that it was created
+    clock = FakeClock()
+    sessions = SessionManager(MemoryStore("1M", clock=clock))
+    ids = [sessions.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    for number in range(100_000):
+        clock.pass_by(0.001)
+        sessions.create({"bot": number})
+    assert [sessions.get(session_id) for session_id in ids] == [
+        {"cart": [number]} for number in range(1000)
+    ]
+    stats = sessions.stats()
+    assert stats.used <= stats.max_size
+    assert stats.evicted > 90_000
+
+
+@pytest.mark.anyio
+async def test_over_requests(build: Build) -> None:
+    world: World = build(store={"max_size": "80K"})
+    users = [world.tab() for _ in range(50)]
+    for number, tab in enumerate(users):
+        await tab.login(f"user-{number}")
+        await tab.write(number=number)
+    for number in range(400):
+        world.clock.pass_by(0.001)
+        assert (await world.tab().write(bot=number)).status == 200
+    assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
+    assert world.backend.memory.stats().evicted > 100
+    world.backend.check()
+
+
+@pytest.mark.anyio
+async def test_one_registered_bot_is_one_user(build: Build) -> None:
+    """It logs in over and over, which fills its own cap and nobody else's place."""
+    world: World = build(store={"max_size": "80K"})
+    users = [world.tab() for _ in range(50)]
+    for number, tab in enumerate(users):
+        await tab.login(f"user-{number}")
+    for _ in range(250):
+        world.clock.pass_by(0.001)
+        await world.tab().login("bot")
+    assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
+    world.backend.check()

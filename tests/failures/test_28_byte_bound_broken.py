@@ -1,0 +1,74 @@
+"""28. The byte bound is broken: through a storm of add, set, replace, touch, destroy and expiry
+what is counted equals what is there, and neither is ever above the bound."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lembro import MemoryStore, SessionManager, SessionTooLarge
+from lembro.stores.memory.audit import recount
+from tests.support.stores import FakeClock
+from tests.support.visits import Script, Tab, World, login, logout, rotate, write
+from tests.support.worlds import Build
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_storm_on_the_store(seed: int) -> None:
+    chance = random.Random(seed)
+    clock = FakeClock()
+    store = MemoryStore("96K", clock=clock, interval=3600)
+    sessions = SessionManager(store, idle_timeout=300, absolute_timeout=900)
+    ids: list[str] = []
+    for step in range(4000):
+        known = chance.choice(ids) if ids else ""
+        data = {"blob": "x" * int(chance.paretovariate(0.6) * 10 % 9000)}
+        try:
+            match chance.randrange(9):
+                case 0 | 1 | 2:
+                    user = f"user-{chance.randrange(20)}" if chance.random() < 0.3 else None
+                    ids.append(sessions.create(data, user))
+                case 3 | 4:
+                    sessions.set(known, data)
+                case 5:
+                    new = sessions.regenerate(known)
+                    ids.append(new or known)
+                case 6:
+                    sessions.touch(known)
+                case 7:
+                    sessions.destroy(known)
+                case _:
+                    clock.pass_by(chance.expovariate(1 / 5))
+        except SessionTooLarge:
+            pass
+        assert store.stats().used <= store.max_size
+        if step % 20 == 0:
+            assert recount(store._core) == store.stats().used
+        del ids[:-200]
+    clock.pass_by(10_000)
+    assert store.length() == 0
+    recount(store._core)
+
+
+@pytest.mark.anyio
+async def test_a_storm_of_requests(build: Build) -> None:
+    world: World = build(store={"max_size": "64K"}, idle_timeout=60, absolute_timeout=600)
+    chance = random.Random(28)
+    tabs: list[Tab] = [world.tab() for _ in range(40)]
+    for step in range(400):
+        tab = chance.choice(tabs)
+        scripts: list[Script] = [
+            write(blob="x" * chance.randrange(3000)),
+            write(**{f"k{step}": step}),
+            login(f"user-{chance.randrange(5)}"),
+            logout,
+            rotate,
+            lambda visit: visit.session.touch(),
+        ]
+        answer = await tab.visit(chance.choice(scripts))
+        assert answer.status in (200, 500)
+        if answer.status == 500:  # larger than one session may be
+            assert world.backend.memory.stats().rejected_too_large
+        world.clock.pass_by(chance.random() * 2)
+        world.backend.check()

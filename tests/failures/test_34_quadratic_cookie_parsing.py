@@ -1,0 +1,78 @@
+"""34. Quadratic cookie parsing (CVE-2024-7592): 64 kB of backslashes, ten thousand pairs: the work
+grows with the length and no faster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from lembro.cookie import SessionCookie
+from lembro.options import CookieOptions
+from tests.support.visits import COOKIE, World, look
+
+NAME = COOKIE.encode()
+
+HOSTILE: dict[str, Callable[[int], bytes]] = {
+    "backslashes": lambda n: NAME + b'="' + b"\\" * (6 * n) + b'"',
+    "escapes": lambda n: NAME + b'="' + b"\\012" * n + b'"',
+    "pairs": lambda n: b"; ".join(b"k%d=v" % i for i in range(n)) + b"; " + NAME + b"=x",
+    "the name over and over": lambda n: (NAME + b"=x;") * n,
+    "the name with other values": lambda n: b";".join(NAME + b"=%d" % i for i in range(n)),
+    "semicolons": lambda n: NAME + b"=x" + b";" * (6 * n),
+    "blanks": lambda n: NAME + b"=" + b" " * (6 * n) + b"x",
+    "blanks before": lambda n: b" " * (6 * n) + NAME + b"=x",
+    "equals": lambda n: NAME + b"=" * (6 * n),
+    "almost the name": lambda n: (NAME[:-1] + b"=") * n + NAME + b"=x",
+    "dots": lambda n: NAME + b"=" + b"." * (6 * n),
+    "almost an id": lambda n: NAME + b"=" + (b"A" * 43 + b".") * (n // 8),
+}
+
+
+def _lines(function: Callable[[], Any]) -> int:
+    """How many lines of Python are executed."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_the_work_is_linear(hostile: str) -> None:
+    cookie = SessionCookie(CookieOptions())
+    make = HOSTILE[hostile]
+    one, two = make(5_000), make(10_000)
+    cookie.read([one], https=False)
+    single = _lines(lambda: cookie.read([one], https=False))
+    double = _lines(lambda: cookie.read([two], https=False))
+    assert double <= 2.1 * single + 100
+    assert double <= 5 * len(two) + 100
+
+
+@pytest.mark.parametrize("headers", [1, 100, 10_000])
+def test_many_headers(headers: int) -> None:
+    cookie = SessionCookie(CookieOptions())
+    lines = _lines(lambda: cookie.read([NAME + b"=x"] * headers, https=False))
+    assert lines <= 20 * headers + 100
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_and_the_answer_is_as_ever(world: World, hostile: str) -> None:
+    answer = await world.tab().visit(look, cookies=[HOSTILE[hostile](10_000)])
+    assert (answer.status, answer.result, answer.error) == (200, {}, None)
+    assert not answer.set_cookies
+    assert world.backend.records() == 0

@@ -1,0 +1,88 @@
+"""36. Unsafe deserialisation (CVE-2013-7489): a pickle (or another program) planted in the store is
+never executed; the session is a fresh one, and an event says so."""
+
+from __future__ import annotations
+
+import ast
+import marshal
+import pickle
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import lembro
+from tests.support.visits import World
+
+pytestmark = pytest.mark.anyio
+
+executed: list[str] = []
+
+
+def execute(what: str) -> dict[str, Any]:
+    executed.append(what)
+    return {"user": "eve"}
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return execute, ("pickle",)
+
+
+def planted() -> dict[str, bytes]:
+    bombs = {f"pickle {protocol}": pickle.dumps(Bomb(), protocol) for protocol in range(6)}
+    bombs["marshal"] = marshal.dumps(compile("execute('marshal')", "x", "exec"))
+    bombs["text"] = b"__import__('tests').execute('text')"
+    bombs["json"] = b'{"__reduce__": ["tests.execute", "json"], "py/object": "os.system"}'
+    for name, bomb in list(bombs.items()):
+        bombs[f"{name} behind our version"] = b"\x01" + bomb
+        bombs[f"{name} within our format"] = b"\x01" + msgspec.msgpack.encode(({}, {"user": bomb}))
+        for code in (1, 4, 9, 10, 11, 42):
+            bombs[f"{name} as extension {code}"] = b"\x01" + msgspec.msgpack.encode(
+                ({}, {"user": msgspec.msgpack.Ext(code, bomb)})
+            )
+    return bombs
+
+
+PLANTED = planted()
+
+
+async def test_it_is_never_executed(world: World) -> None:
+    for name, bomb in PLANTED.items():
+        tab = world.tab()
+        await tab.login("ada")
+        (key,) = world.backend.payloads()
+        world.backend.plant(key, bomb)
+        answer = await tab.visit(lambda visit: dict(visit.session))
+        assert answer.status == 200, name
+        assert executed == [], name
+        if "within our format" in name:  # it is data, and stays data
+            assert type(answer.result["user"]) is bytes
+        elif name.endswith("as extension 10"):  # any bytes are an integer
+            assert type(answer.result["user"]) is int
+        else:
+            assert answer.result == {}, name
+            assert world.heard("rejected"), name
+        world.events.clear()
+        world.backend.memory.clear()
+
+
+def test_the_bombs_do_explode() -> None:
+    pickle.loads(PLANTED["pickle 4"])
+    assert executed == ["pickle"]
+    executed.clear()
+
+
+def test_nothing_that_executes_is_imported() -> None:
+    forbidden = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle", "yaml"}
+    for path in Path(lembro.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec", "__import__"), path
+            assert not forbidden & {name.split(".")[0] for name in names}, path

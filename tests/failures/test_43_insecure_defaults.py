@@ -1,0 +1,69 @@
+"""43. Insecure defaults: over https the cookie is `__Host-`, Secure, HttpOnly, SameSite=Lax, Path=/
+and has no Domain; there the plain name is not read; over http it is not read the other way
+round."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import CookieOptions
+from tests.support.visits import COOKIE, SECURE_COOKIE, World, look, parse_set_cookie
+from tests.support.worlds import Build
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_over_https(world: World) -> None:
+    tab = world.tab(https=True)
+    answer = await tab.login("ada")
+    (header,) = answer.set_cookies
+    value = parse_set_cookie(header)[1]
+    assert header == f"__Host-lembro={value}; Path=/; Secure; HttpOnly; SameSite=Lax"
+    assert await tab.user() == "ada"
+
+
+async def test_over_plain_http_without_secure(world: World) -> None:
+    answer = await world.tab().login("ada")
+    (header,) = answer.set_cookies
+    value = parse_set_cookie(header)[1]
+    assert header == f"lembro={value}; Path=/; HttpOnly; SameSite=Lax"
+
+
+async def test_the_name_of_the_other_scheme_is_not_read(world: World) -> None:
+    plain, secure = world.tab(), world.tab(https=True)
+    await plain.write(a=1)
+    await secure.write(b=1)
+    answer = await secure.visit(look, cookies=[f"{COOKIE}={plain.cookie}".encode()])
+    assert answer.result == {}
+    answer = await plain.visit(look, cookies=[f"{SECURE_COOKIE}={secure.cookie}".encode()])
+    assert answer.result == {}
+
+
+async def test_always_secure(build: Build) -> None:
+    """`secure=True`: never in clear, and the name with its prefix whatever the scheme seems."""
+    world: World = build(cookie=CookieOptions(secure=True))
+    for https in (True, False):
+        answer = await world.tab(https=https).login("ada")
+        (header,) = answer.set_cookies
+        assert header.startswith("__Host-lembro=")
+        assert "; Secure" in header
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "expected"),
+    [
+        ({"path": "/shop"}, "__Secure-lembro", {"path": "/shop", "secure": ""}),
+        ({"domain": "example.com"}, "__Secure-lembro", {"domain": "example.com", "secure": ""}),
+        ({"name": "sid"}, "sid", {"path": "/", "secure": ""}),
+        ({"samesite": "strict"}, "__Host-lembro", {"samesite": "Strict"}),
+    ],
+)
+async def test_with_options(
+    build: Build, options: dict[str, str], name: str, expected: dict[str, str]
+) -> None:
+    world: World = build(cookie=CookieOptions(**options))  # type: ignore[arg-type]
+    answer = await world.tab(https=True).login("ada")
+    given, _, attributes = parse_set_cookie(answer.set_cookies[0])
+    assert given == name
+    assert expected.items() <= attributes.items()
+    assert "httponly" in attributes

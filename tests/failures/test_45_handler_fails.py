@@ -1,0 +1,119 @@
+"""45. The handler fails: it raises, or answers 5xx. Its changes are not saved, no cookie is issued;
+a logout holds all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.visits import Answer, Script, Tab, Visit, World, login, rotate, write
+
+pytestmark = pytest.mark.anyio
+
+CHANGES: dict[str, Script] = {
+    "write": write(a=1),
+    "within": lambda visit: visit.session.setdefault("cart", []).append(2),
+    "delete": lambda visit: visit.session.pop("cart", None),
+    "login": login("bob"),
+    "regenerate_id": rotate,
+}
+FAILURES = ["raises", "answers 500", "answers 503"]
+
+
+async def failing(tab: Tab, script: Script, how: str) -> Answer:
+    if how.startswith("answers"):
+        return await tab.visit(script, status=int(how.rsplit(maxsplit=1)[-1]))
+
+    def fails(visit: Visit) -> None:
+        script(visit)
+        raise ZeroDivisionError
+
+    answer = await tab.visit(fails)
+    assert isinstance(answer.error, ZeroDivisionError)
+    return answer
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "anonymous"])
+async def test_changes_are_not_saved(world: World, change: str, how: str, logged_in: bool) -> None:
+    tab = world.tab()
+    if logged_in:
+        await tab.login("ada")
+    await tab.write(cart=[1])
+    before = world.backend.payloads()
+    answer = await failing(tab, CHANGES[change], how)
+    assert answer.status in (500, 503)
+    assert not answer.set_cookies
+    assert world.backend.payloads() == before
+    assert await tab.read() == {"cart": [1]}
+    assert await tab.user() == ("ada" if logged_in else None)
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_nor_is_a_new_session(world: World, change: str, how: str) -> None:
+    answer = await failing(world.tab(), CHANGES[change], how)
+    assert not answer.set_cookies
+    assert world.backend.records() == 0
+
+
+@pytest.mark.parametrize("how", FAILURES)
+async def test_a_logout_holds(world: World, how: str) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    copy = world.tab(tab.cookie)
+    answer = await failing(tab, lambda visit: visit.session.logout(), how)
+    if how.startswith("answers"):
+        assert answer.clears_session
+    assert await copy.user() is None
+    assert world.backend.records() == 0
+
+
+@pytest.mark.parametrize("how", FAILURES)
+async def test_but_not_what_was_written_after_it(world: World, how: str) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    def out_and_write(visit: Visit) -> None:
+        visit.session.logout()
+        visit.session["a"] = 1
+
+    answer = await failing(tab, out_and_write, how)
+    assert not answer.sets_session
+    assert world.backend.records() == 0
+
+
+@pytest.mark.parametrize("how", FAILURES)
+async def test_what_was_saved_by_hand_stays(world: World, how: str) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def save_then_fail(visit: Visit) -> None:
+        visit.session["paid"] = True
+        await visit.save()
+        visit.session["thanks"] = True
+        if how == "raises":
+            raise ZeroDivisionError
+
+    await tab.visit(save_then_fail, status=500)
+    assert await tab.read() == {"cart": [1], "paid": True}
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 400, 403, 404, 422, 499])
+async def test_everything_else_is_no_failure(world: World, status: int) -> None:
+    tab = world.tab()
+    answer = await tab.visit(write(a=1), status=status)
+    assert answer.status == status
+    assert await tab.read() == {"a": 1}
+
+
+async def test_nobody_sees_what_a_failing_handler_wrote(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def fails(visit: Visit) -> dict[str, object]:
+        visit.session["a"] = 1
+        return await tab.read()
+
+    answer = await tab.visit(fails, status=500)
+    assert answer.result == {"cart": [1]}

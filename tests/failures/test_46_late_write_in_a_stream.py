@@ -1,0 +1,217 @@
+"""46. A late write in a stream: after the response has begun an assignment raises, a nested change
+is told in the log and as an event, and `edit()` saves. Nothing is ever lost without a word."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import SessionCommitted, SessionGone
+from tests.support.visits import Script, Visit, World, look
+
+pytestmark = pytest.mark.anyio
+
+WRITES: dict[str, Script] = {
+    "assignment": lambda visit: visit.session.__setitem__("a", 1),
+    "update": lambda visit: visit.session.update(a=1),
+    "deletion": lambda visit: visit.session.pop("cart"),
+    "setdefault": lambda visit: visit.session.setdefault("new", 1),
+    "login": lambda visit: visit.session.login("ada"),
+    "logout": lambda visit: visit.session.logout(),
+    "clear": lambda visit: visit.session.clear(),
+    "regenerate_id": lambda visit: visit.session.regenerate_id(),
+    "touch": lambda visit: visit.session.touch(),
+    "save": lambda visit: visit.save(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("looked", [True, False], ids=["looked before", "not looked at"])
+async def test_it_raises(world: World, write: str, looked: bool) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def attempt(visit: Visit) -> None:
+        result = WRITES[write](visit)
+        if result is not None:
+            await result
+
+    async def late(visit: Visit) -> None:
+        with pytest.raises(SessionCommitted, match="edit"):
+            await attempt(visit)
+
+    answer = await tab.visit(look if looked else (lambda visit: None), later=late)
+    assert (answer.error, answer.body) == (None, b"first last")
+    assert await tab.read() == {"cart": [1]}
+
+
+async def test_a_nested_change_is_told(world: World, no_id_in_any_log: list[str]) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+    answer = await tab.visit(look, later=lambda visit: visit.session["cart"].append(2))
+    assert answer.error is None
+    assert await tab.read() == {"cart": [1]}
+    assert [event.reason for event in world.heard("dropped")] == ["changed too late"]
+    assert any("edit()" in line for line in no_id_in_any_log)
+
+
+async def test_an_edit_is_saved(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def late(visit: Visit) -> None:
+        async with visit.edit() as session:
+            session["cart"].append(2)
+            session["done"] = True
+        assert visit.session["done"] is True
+        async with visit.edit() as session:
+            session["twice"] = True
+
+    answer = await tab.visit(look, later=late)
+    assert answer.error is None
+    assert await tab.read() == {"cart": [1, 2], "done": True, "twice": True}
+    assert not world.heard("dropped")
+
+
+async def test_an_edit_of_a_session_not_looked_at(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def late(visit: Visit) -> None:
+        async with visit.edit() as session:
+            session["cart"].append(2)
+
+    answer = await tab.visit(later=late)
+    assert answer.error is None
+    assert await tab.read() == {"cart": [1, 2]}
+
+
+async def test_an_edit_merges_with_what_others_did(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def late(visit: Visit) -> None:
+        await tab.write(before=1)
+        async with visit.edit() as session:
+            assert session["before"] == 1
+            await tab.write(meanwhile=1)
+            session["cart"].append(2)
+
+    await tab.visit(look, later=late)
+    assert await tab.read() == {"cart": [1, 2], "before": 1, "meanwhile": 1}
+
+
+async def test_an_edit_that_fails_saves_nothing(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def failing_edit(visit: Visit) -> None:
+        async with visit.edit() as session:
+            session["cart"].append(2)
+            raise ZeroDivisionError
+
+    async def late(visit: Visit) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await failing_edit(visit)
+
+    await tab.visit(look, later=late)
+    assert await tab.read() == {"cart": [1]}
+    assert not world.heard("dropped")
+
+
+async def test_an_edit_of_a_session_that_has_ended(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def late(visit: Visit) -> None:
+        await tab.twin().logout()
+        with pytest.raises(SessionGone):
+            async with visit.edit() as session:
+                session["a"] = 1
+
+    answer = await tab.visit(look, later=late)
+    assert answer.error is None
+    assert world.backend.records() == 0
+
+
+async def test_ended_during_the_edit(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def edits(visit: Visit) -> None:
+        async with visit.edit() as session:
+            await tab.twin().logout()
+            session["a"] = 1
+
+    async def late(visit: Visit) -> None:
+        with pytest.raises(SessionGone):
+            await edits(visit)
+
+    answer = await tab.visit(look, later=late)
+    assert answer.error is None
+    assert world.backend.records() == 0
+
+
+async def test_an_edit_without_a_session(world: World) -> None:
+    """There is none, and no cookie can be set any more."""
+
+    async def late(visit: Visit) -> None:
+        with pytest.raises(SessionCommitted):
+            async with visit.edit() as session:
+                session["a"] = 1
+
+    answer = await world.tab().visit(look, later=late)
+    assert answer.error is None
+    assert world.backend.records() == 0
+
+
+async def test_a_login_in_an_edit_raises(world: World) -> None:
+    tab = world.tab()
+    await tab.write(cart=[1])
+
+    async def late(visit: Visit) -> None:
+        async with visit.edit() as session:
+            with pytest.raises(SessionCommitted):
+                session.login("ada")
+            with pytest.raises(SessionCommitted):
+                session.regenerate_id()
+            session["a"] = 1
+
+    answer = await tab.visit(look, later=late)
+    assert answer.error is None
+    assert await tab.read() == {"cart": [1], "a": 1}
+
+
+async def test_a_logout_in_an_edit_ends_it(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+
+    async def late(visit: Visit) -> None:
+        async with visit.edit() as session:
+            session.logout()
+
+    answer = await tab.visit(look, later=late)
+    assert answer.error is None
+    assert await tab.user() is None
+    assert world.backend.records() == 0
+
+
+async def test_reading_in_a_stream(world: World) -> None:
+    tab = world.tab()
+    await tab.login("ada")
+    await tab.write(cart=[1])
+    for script in (look, lambda visit: None):
+        answer = await tab.visit(script, later=look)
+        assert answer.error is None
+        assert answer.result == {"cart": [1]}
+
+
+async def test_atomic_in_a_stream(world: World) -> None:
+    tab = world.tab()
+    await tab.write(stock=1)
+
+    def take(data: dict[str, int]) -> None:
+        data["stock"] -= 1
+
+    answer = await tab.visit(look, later=lambda visit: visit.atomic(take))
+    assert answer.error is None
+    assert await tab.read() == {"stock": 0}

@@ -1,0 +1,99 @@
+"""56. Default or weak secret (CVE-2023-27524): "", "changeme", fewer than 32 bytes or a single
+letter over and over are refused at the start. (No secret at all is safe: the cookie holds a random
+id.)"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lembro import ConfigError, MemoryStore, SessionManager, SessionOptions, asgi, wsgi
+from lembro.integrations import starlette
+from tests.support.visits import World
+from tests.support.worlds import Build
+
+GOOD = "kSmQ2b8vXr4t7w!z%C*F-JaNdRgUkXp2"
+WEAK: list[Any] = [
+    "",
+    "changeme",
+    "secret",
+    "x" * 31,
+    "x" * 64,
+    "abcabcabcabcabcabcabcabcabcabcabcabc",
+    " " * 40,
+    GOOD[:-1],
+    [],
+    [""],
+    [GOOD, "changeme"],
+    ["changeme", GOOD],
+    b"bytes that are long enough to be a secret",
+    [None],
+]
+
+
+async def _asgi(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    return []
+
+
+@pytest.mark.parametrize("weak", WEAK, ids=lambda weak: repr(weak)[:20])
+def test_it_is_refused_at_the_start(weak: Any) -> None:
+    with pytest.raises(ConfigError, match=r"secrets\.token_urlsafe"):
+        SessionOptions(secret=weak)
+    with pytest.raises(ConfigError):
+        SessionManager(MemoryStore(), secret=weak)
+    with pytest.raises(ConfigError):
+        asgi.SessionMiddleware(_asgi, secret=weak)
+    with pytest.raises(ConfigError):
+        wsgi.SessionMiddleware(_wsgi, secret=weak)
+    with pytest.raises(ConfigError):
+        starlette.SessionMiddleware(_asgi, secret=weak)
+
+
+def test_the_error_does_not_show_it() -> None:
+    for weak in ("changeme", GOOD[:-1], "x" * 31):
+        with pytest.raises(ConfigError) as caught:
+            SessionOptions(secret=weak)
+        assert weak not in str(caught.value)
+
+
+@pytest.mark.parametrize("weak", ["", "changeme", "x" * 64])
+def test_starlettes_keyword_is_not_trusted(weak: str, caplog: pytest.LogCaptureFixture) -> None:
+    """`secret_key` stands in every Starlette application, so a weak one is left out, and said."""
+    middleware = starlette.SessionMiddleware(_asgi, secret_key=weak)
+    assert not middleware.sessions.options.secret
+    assert "secret_key is weak" in caplog.text
+    assert len(weak) < 6 or weak not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_good_one_works(build: Build) -> None:
+    world: World = build(secret=GOOD)
+    tab = world.tab()
+    await tab.login("ada")
+    assert await tab.user() == "ada"
+
+
+@pytest.mark.anyio
+async def test_with_a_secret_a_forged_id_never_reaches_the_store(build: Build) -> None:
+    world: World = build(secret=GOOD)
+    tab = world.tab()
+    await tab.login("ada")
+    assert tab.cookie is not None
+    session_id, _, mac = tab.cookie.rpartition(".")
+    reached: list[bytes] = []
+    real = world.backend.memory.get
+
+    def get(key: bytes) -> Any:
+        reached.append(key)
+        return real(key)
+
+    world.backend.memory.get = get  # type: ignore[method-assign]
+    for forged in (session_id, f"{session_id}.", f"{session_id}.{mac[::-1]}", session_id[:43]):
+        assert await world.tab(forged).user() is None
+    assert reached == []
+    assert await tab.user() == "ada"
+    assert len(reached) == 1

@@ -1,0 +1,174 @@
+"""The targets of the fuzzer, without the fuzzer: over the corpus, and over inputs near it.
+
+``make fuzz`` looks further; what it finds is added to the corpus and so comes here.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fuzz import rfc6265, values
+from fuzz.corpus import CORPUS
+from fuzz.source import Source
+from fuzz.targets import TARGETS
+from fuzz.values import REFUSED, same
+from lembro import CodecError, CookieOptions, codec
+from lembro.cookie import SessionCookie, find
+
+ROUNDS = 3000
+
+
+def test_each_target_has_seeds() -> None:
+    assert CORPUS.keys() == TARGETS.keys()
+    assert all(CORPUS.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [(name, seed) for name, seeds in CORPUS.items() for seed in seeds],
+    ids=lambda part: part if isinstance(part, str) else repr(part)[2:42],
+)
+def test_the_corpus(name: str, seed: bytes) -> None:
+    TARGETS[name](seed)
+
+
+def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
+    """A seed with bytes changed, put in, left out, or another seed's end after it."""
+    data = bytearray(chance.choice(seeds))
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randint(0, len(data))
+        match chance.randint(0, 4):
+            case 0:
+                data[at : at + 1] = chance.randbytes(1)
+            case 1:
+                data[at:at] = chance.randbytes(chance.randint(1, 3))
+            case 2:
+                del data[at : at + 1]
+            case 3:
+                data[at:at] = chance.randbytes(chance.randint(50, 200))
+            case _:
+                other = chance.choice(seeds)
+                data[at:] = other[chance.randint(0, len(other)) :]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_is_near_the_corpus(name: str) -> None:
+    chance = random.Random(20_260_101)
+    for number in range(ROUNDS):
+        data = mutated(chance, CORPUS[name])
+        try:
+            TARGETS[name](data)
+        except Exception as error:
+            error.add_note(f"input {number}, for the corpus: {data!r}")
+            raise
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_at_all(name: str, data: bytes) -> None:
+    TARGETS[name](data)
+
+
+# -- that the targets would notice -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", REFUSED, ids=lambda make: repr(make())[:30])
+def test_each_refused_value_is_refused_in_any_container(make: Callable[[], Any]) -> None:
+    for value in (make(), [make()], (make(),), {"k": make()}):
+        with pytest.raises(CodecError):
+            codec.check("key", value)
+
+
+def test_the_builder_builds_every_type() -> None:
+    """Else a type that the codec carries would go untried."""
+    seen: set[type] = set()
+
+    def note(value: Any) -> None:
+        seen.add(type(value))
+        if isinstance(value, dict):
+            for key, item in value.items():
+                note(key)
+                note(item)
+        elif isinstance(value, list | tuple | set | frozenset):
+            for item in value:
+                note(item)
+
+    chance = random.Random(7)
+    for _ in range(2000):
+        builder = values.Builder(Source(chance.randbytes(200)))
+        data = builder.data()
+        if not builder.refused:
+            note(data)
+    assert codec._KEYS | set(codec._TAGGERS) | {list, dict} <= seen
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(1, 1.0), (1, True), (0.0, -0.0), ((1,), [1]), ({1}, frozenset({1})), ({"a": 1}, {"a": 1.0})],
+)
+def test_same_tells_types_apart(one: Any, other: Any) -> None:
+    assert not same(one, other)
+    assert same(one, one)
+    assert same(other, other)
+
+
+@pytest.mark.parametrize(
+    ("header", "pairs"),
+    [
+        (b"a=1; b=2", [(b"a", b"1"), (b"b", b"2")]),
+        (b'a="1"', [(b"a", b'"1"')]),
+        (b"a=", [(b"a", b"")]),
+        (b"a=1;b=2", None),
+        (b"a", None),
+        (b"a=1; ", None),
+        (b"a=1 2", None),
+        (b'a="', None),
+        (b"(=1", None),
+    ],
+)
+def test_the_grammar(header: bytes, pairs: rfc6265.Pairs | None) -> None:
+    assert rfc6265.by_the_grammar(header) == pairs
+
+
+# -- linear ----------------------------------------------------------------------------------------
+
+
+def lines_of(run: Callable[[], object]) -> int:
+    """How many lines of Python are executed: the work, counted instead of timed."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "part", [b"lembro=x; ", b"\\", b";", b"a=b; ", b'"=; ', b"lembro", b"=;lembro;"]
+)
+def test_four_times_the_header_is_four_times_the_work(part: bytes) -> None:
+    cookie = SessionCookie(CookieOptions())
+
+    def work(repeats: int) -> int:
+        header = part * repeats
+        return lines_of(lambda: (find([header], b"lembro"), cookie.read([header], https=False)))
+
+    assert work(40_000 // len(part)) <= 4 * work(10_000 // len(part)) + 100

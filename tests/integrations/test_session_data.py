@@ -1,0 +1,312 @@
+"""``SessionData``: typed parts of the session for FastAPI."""
+
+# ruff: noqa: B008 - a call as default is how FastAPI takes what is not Annotated
+
+from __future__ import annotations
+
+import enum
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from lembro import ConfigError, MemoryStore, SessionManager
+from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware
+
+
+class Item(BaseModel):
+    name: str
+    count: int = 1
+
+
+class Cart(BaseModel):
+    items: list[Item] = Field(default_factory=list)
+    coupon: str | None = None
+
+
+@dataclass
+class DataItem:
+    name: str
+    count: int = 1
+
+
+@dataclass
+class DataCart:
+    items: list[DataItem] = field(default_factory=list)
+    coupon: str | None = None
+
+
+class StructItem(msgspec.Struct):
+    name: str
+    count: int = 1
+
+
+class StructCart(msgspec.Struct):
+    items: list[StructItem] = msgspec.field(default_factory=list)
+    coupon: str | None = None
+
+
+KINDS = [(Cart, Item), (DataCart, DataItem), (StructCart, StructItem)]
+
+
+def client_of(
+    kind: type[Any], item: type[Any], sessions: SessionManager, **options: Any
+) -> TestClient:
+    """An application with a cart of this kind."""
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+    part = SessionData("cart", kind, **options)
+
+    @app.get("/look")
+    def look(cart: Any = part) -> str:
+        assert isinstance(cart, kind)
+        return repr(cart)
+
+    @app.get("/add/{name}")
+    def add(name: str, cart: Any = part) -> int:
+        for known in cart.items:
+            if known.name == name:
+                known.count += 1
+                return len(cart.items)
+        cart.items.append(item(name=name))
+        return len(cart.items)
+
+    @app.get("/raises")
+    def raises(cart: Any = part) -> None:
+        cart.coupon = "half done"
+        raise RuntimeError
+
+    @app.get("/twice")
+    def twice(a: Any = part, b: Any = part) -> bool:
+        return a is b
+
+    @app.get("/logout")
+    def logout(session: SessionDep, cart: Any = part) -> None:
+        cart.coupon = "of who has gone"
+        session.logout()
+
+    return TestClient(app, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore())
+
+
+@pytest.fixture(params=KINDS, ids=["pydantic", "dataclass", "msgspec"])
+def client(request: pytest.FixtureRequest, sessions: SessionManager) -> TestClient:
+    kind, item = request.param
+    return client_of(kind, item, sessions)
+
+
+def cart_in(sessions: SessionManager) -> Any:
+    [session] = sessions.all()
+    return session.data["cart"]
+
+
+def test_a_default_that_nobody_changed_is_not_stored(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    response = client.get("/look")
+    assert response.status_code == 200
+    assert "set-cookie" not in response.headers
+    assert sessions.length() == 0
+
+
+def test_a_change_is_stored_and_so_is_one_inside_of_it(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    client.get("/add/bread")
+    client.get("/add/butter")
+    client.get("/add/bread")
+    assert cart_in(sessions) == {
+        "items": [{"name": "bread", "count": 2}, {"name": "butter", "count": 1}],
+        "coupon": None,
+    }
+
+
+def test_a_look_stores_nothing(
+    client: TestClient, sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get("/add/bread")
+    monkeypatch.setattr(sessions.store, "set", None)  # would fail
+    assert client.get("/look").status_code == 200
+    assert client.get("/add/butter").status_code == 500
+
+
+def test_a_handler_that_raised_changes_nothing(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    client.get("/add/bread")
+    before = cart_in(sessions)
+    assert client.get("/raises").status_code == 500
+    assert cart_in(sessions) == before
+
+
+def test_there_is_one_object_a_request(client: TestClient) -> None:
+    assert client.get("/twice").json() is True
+
+
+def test_what_was_changed_before_a_logout_goes_with_it(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    client.get("/add/bread")
+    client.get("/logout")
+    assert sessions.length() == 0
+
+
+def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
+    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/add/bread")
+    [session] = sessions.all()
+    old = {"items": "bread, butter", "coupon": 5}  # as an older version stored it
+    client.cookies.clear()
+    client.cookies.set("lembro", sessions.create({"cart": old}))
+
+    response = client.get("/add/butter")
+    assert response.status_code == 409
+    assert "'cart'" in response.json()["detail"]
+    assert "no longer fits" in caplog.text
+    assert "bread, butter" not in response.text
+    assert [info.data["cart"] for info in sessions.all() if info.handle != session.handle] == [old]
+
+
+@pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
+def test_a_default_may_be_made(kind: Any, item: Any, sessions: SessionManager) -> None:
+    client = client_of(kind, item, sessions, default=lambda: kind(items=[item(name="gift")]))
+    assert "gift" in client.get("/look").json()
+    assert sessions.length() == 0
+    assert client.get("/add/bread").json() == 2
+    assert [item["name"] for item in cart_in(sessions)["items"]] == ["gift", "bread"]
+
+
+def test_a_kind_that_needs_arguments_needs_a_default(sessions: SessionManager) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/")
+    def index(item: Item = SessionData("item", Item)) -> None: ...
+
+    with pytest.raises(ConfigError, match="default=lambda"):
+        TestClient(app).get("/")
+
+
+# -- what a model can look like --------------------------------------------------------------------
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Everything(BaseModel):
+    """Strict, nothing superfluous, and known to the outside by other names."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=str.upper)
+
+    at: datetime = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+    day: date = date(2026, 1, 2)
+    took: timedelta = timedelta(minutes=3)
+    number: uuid.UUID = uuid.UUID(int=5)
+    price: Decimal = Decimal("1.10")
+    colour: Colour = Colour.RED
+    tags: set[str] = {"a"}
+    pair: tuple[int, str] = (1, "b")
+    raw: bytes = b"abc"
+    by_number: dict[int, str] = {1: "one"}
+    inner: Item = Item(name="bread")
+    changes: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def total(self) -> Decimal:
+        return self.price * 2
+
+
+class EverythingStruct(
+    msgspec.Struct, rename="upper", forbid_unknown_fields=True, tag="everything"
+):
+    at: datetime = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+    day: date = date(2026, 1, 2)
+    number: uuid.UUID = uuid.UUID(int=5)
+    price: Decimal = Decimal("1.10")
+    colour: Colour = Colour.RED
+    tags: set[str] = msgspec.field(default_factory=lambda: {"a"})
+    pair: tuple[int, str] = (1, "b")
+    raw: bytes = b"abc"
+    by_number: dict[int, str] = msgspec.field(default_factory=lambda: {1: "one"})
+    changes: int = 0
+
+
+@pytest.mark.parametrize("kind", [Everything, EverythingStruct], ids=["pydantic", "msgspec"])
+def test_what_is_loaded_equals_what_was_stored(kind: Any, sessions: SessionManager) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/")
+    def index(everything: Any = SessionData("everything", kind)) -> int:
+        plain = kind()
+        plain.changes = everything.changes
+        assert everything == plain
+        everything.changes += 1
+        changes: int = everything.changes
+        return changes
+
+    client = TestClient(app)
+    assert [client.get("/").json() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_list_of_models(sessions: SessionManager) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/{name}")
+    def index(name: str, items: Any = SessionData("items", list[Item])) -> int:
+        items.append(Item(name=name))
+        return len(items)
+
+    client = TestClient(app)
+    assert [client.get("/bread").json() for _ in range(3)] == [1, 2, 3]
+
+
+class Anything(BaseModel):
+    thing: Any = None
+
+
+def test_a_field_that_cannot_be_stored_is_an_error_of_the_middleware(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/")
+    def index(it: Anything = SessionData("it", Anything)) -> None:
+        it.thing = object()
+
+    response = TestClient(app).get("/")
+    assert response.status_code == 500
+    assert "set-cookie" not in response.headers
+    assert "it: " in caplog.text
+
+
+def test_annotated_as_documented(sessions: SessionManager) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/{name}")
+    def index(name: str, cart: CartDep) -> int:
+        cart.items.append(Item(name=name))
+        return len(cart.items)
+
+    client = TestClient(app)
+    assert [client.get("/bread").json() for _ in range(3)] == [1, 2, 3]
+
+
+CartDep = Annotated[Cart, SessionData("cart", Cart)]

@@ -1,0 +1,42 @@
+"""WSGI: an error page around the middleware reads the session, and cannot write into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from lembro import MemoryStore, SessionCommitted, SessionManager
+from lembro.wsgi import SessionMiddleware
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_an_error_page_around_the_middleware(looked: bool) -> None:
+    sessions = SessionManager(MemoryStore())
+
+    def fails(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if looked:
+            assert environ["lembro.session"].user == "heidi"
+        raise RuntimeError
+
+    inner = SessionMiddleware(fails, sessions)
+
+    def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with pytest.raises(RuntimeError):
+            inner(environ, start_response)
+        session = environ["lembro.session"]
+        with pytest.raises(SessionCommitted):
+            session["failed"] = True
+        start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+        return [f"sorry, {session.user}".encode()]
+
+    cookies = {"lembro": sessions.create(user="heidi")}
+    transport = httpx.WSGITransport(page)
+    with httpx.Client(transport=transport, base_url="http://test", cookies=cookies) as client:
+        assert client.get("/").text == "sorry, heidi"
+    assert sessions.of_user("heidi")[0].data == {}

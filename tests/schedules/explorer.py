@@ -1,0 +1,165 @@
+"""Every way in which requests of one session can overlap.
+
+The lifecycle yields its store calls, so a schedule is a list of turns: whose next store call is
+performed. A node of the search is what the store holds and what each request has been told so far;
+two schedules that lead to the same node differ only by steps that commute, and one is followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from lembro import SessionManager
+from lembro.codec import decode
+from lembro.cookie import Presented
+from lembro.ids import key_for
+from lembro.lifecycle import Call
+from lembro.session import Session
+from lembro.state import Arrived, SetCookie
+from lembro.stores.base import Found
+from tests.support.naive import NaiveStore
+
+Action = Callable[[Session], None]
+Outside = Callable[[NaiveStore], object]
+
+
+@dataclass
+class Request:
+    """One request, or something that happens outside of any (``outside``)."""
+
+    name: str
+    act: Action | None = None
+    failed: bool = False
+    outside: Outside | None = None
+
+
+@dataclass
+class Done:
+    """What became of a request."""
+
+    request: Request
+    session: Session | None = None
+    issued: str | None = None
+    cleared: bool = False
+    dropped: bool = False
+    issued_live: bool = True
+    user: str | None = None
+    """Who was logged in when the handler was called."""
+    arrived: Arrived = Arrived.UNREAD
+    raised: bool = False
+    """The handler raised, for example because the session had lost a key."""
+    order: int = -1
+    """When it ended, among the others."""
+
+
+@dataclass
+class World:
+    """What a schedule left behind."""
+
+    store: NaiveStore
+    cookie: str
+    done: list[Done]
+    turns: tuple[int, ...] = ()
+    histories: list[list[Any]] = field(default_factory=list)
+
+    def live(self) -> list[dict[str, Any]]:
+        return [decode(found.payload)[1] for _, found in self.store.all()]
+
+    def of(self, user: str) -> list[Found]:
+        return [found for _, found in self.store.of_user(user)]
+
+
+Setting = Callable[[SessionManager], str]
+"""Fills a store and returns the id that all requests arrive with."""
+
+
+def explore(setting: Setting, requests: Sequence[Request]) -> Iterator[World]:
+    """Every end of every schedule of these requests, up to commuting steps."""
+    seen: set[Any] = set()
+    stack: list[tuple[int, ...]] = [()]
+    while stack:
+        turns = stack.pop()
+        world, ready, node = play(setting, requests, turns)
+        if node in seen:
+            continue
+        seen.add(node)
+        if not ready:
+            yield world
+        stack += [(*turns, turn) for turn in ready]
+
+
+def play(
+    setting: Setting, requests: Sequence[Request], turns: Sequence[int]
+) -> tuple[World, list[int], Any]:
+    """Play these turns from the start. Returns the world, who could go next, and the node."""
+    store = NaiveStore()
+    manager = SessionManager(store)
+    numbers = count()
+    current = ["setting"]
+
+    def fake_id() -> str:  # an id tells who made it, not when, so that nodes can be compared
+        return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
+
+    own: dict[str, Iterator[int]] = {
+        name: count() for name in ("setting", *(request.name for request in requests))
+    }
+    with patch("lembro.lifecycle.new_id", fake_id):
+        cookie = setting(manager)
+        done = [Done(request) for request in requests]
+        histories: list[list[Any]] = [[] for _ in requests]
+        runs = [_run(manager, cookie, entry, numbers) for entry in done]
+        calls: dict[int, Call] = {}
+        for i, run in enumerate(runs):
+            current[0] = requests[i].name
+            calls[i] = next(run)
+        for turn in turns:
+            call = calls.pop(turn)
+            current[0] = requests[turn].name
+            result = None
+            if call.verb != "begin":
+                result = getattr(store, call.verb)(*call.args, **call.keywords)
+            histories[turn].append((call.verb, repr(result)))
+            try:
+                calls[turn] = runs[turn].send(result)
+            except StopIteration:
+                histories[turn].append(("end", done[turn].order))
+    node = (
+        repr(sorted(store.entries.items())),
+        store.now,
+        tuple(tuple(h if h[0] != "end" else "end" for h in history) for history in histories),
+    )
+    return World(store, cookie, done, tuple(turns), histories), sorted(calls), node
+
+
+def _run(
+    manager: SessionManager, cookie: str, done: Done, numbers: Iterator[int]
+) -> Generator[Call, Any, None]:
+    request = done.request
+    yield Call("begin", ())
+    if request.outside is not None:
+        assert isinstance(manager.store, NaiveStore)
+        request.outside(manager.store)
+        done.order = next(numbers)
+        return
+    session = done.session = Session(manager, Presented, cookie)
+    yield from manager.core.load(session)
+    done.user = session.user
+    if request.act is not None:
+        try:
+            request.act(session)
+        except KeyError:
+            done.raised = True
+    yield from manager.core.commit(session, failed=request.failed or done.raised)
+    done.order = next(numbers)
+    done.arrived = session._arrived
+    done.dropped = any(event.name == "dropped" for event in session._events)
+    if isinstance(session._cookie, SetCookie):
+        done.issued = session._cookie.session_id
+        assert isinstance(manager.store, NaiveStore)
+        done.issued_live = manager.store.get(key_for(done.issued)) is not None
+    elif session._cookie is not None:
+        done.cleared = True

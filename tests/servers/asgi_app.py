@@ -1,0 +1,124 @@
+"""An application for ASGI servers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.websockets import WebSocket
+
+from lembro import MemoryStore, SessionManager
+from lembro.integrations.fastapi import SessionDep, SessionMiddleware
+from tests.servers.count import count
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    print("the application starts", file=sys.stderr, flush=True)
+    yield
+    print("the application stops", file=sys.stderr, flush=True)
+
+
+app = FastAPI(lifespan=lifespan)
+app.add_middleware(SessionMiddleware, SessionManager(MemoryStore("4M")))
+
+
+@app.get("/")
+async def index() -> str:
+    return "ok"
+
+
+@app.post("/login/{user}")
+async def login(user: str, session: SessionDep) -> None:
+    session.login(user)
+
+
+@app.post("/logout")
+async def logout(session: SessionDep) -> None:
+    session.logout()
+
+
+@app.post("/logout-everywhere")
+async def logout_everywhere(session: SessionDep) -> None:
+    session.logout_everywhere()
+
+
+@app.post("/rotate")
+async def rotate(session: SessionDep) -> None:
+    session.regenerate_id()
+
+
+@app.post("/cart/{item}")
+async def add(item: int, session: SessionDep) -> None:
+    session.setdefault("cart", []).append(item)
+    session[f"item-{item}"] = item
+
+
+@app.post("/count")
+async def up(session: SessionDep) -> int:
+    return await session.aatomic(count)
+
+
+@app.get("/me")
+async def me(session: SessionDep) -> dict[str, Any]:
+    return {"user": session.user, "data": dict(session)}
+
+
+@app.get("/stream")
+async def stream(session: SessionDep) -> StreamingResponse:
+    """Looks at the session, and edits it between two chunks."""
+    before = len(session)
+
+    async def chunks() -> AsyncIterator[str]:
+        yield f"{before}\n"
+        async with session.edit():
+            session["streamed"] = True
+        yield "done\n"
+
+    return StreamingResponse(chunks(), media_type="text/plain")
+
+
+@app.get("/events")
+async def events(session: SessionDep) -> StreamingResponse:
+    """Server-sent events, each of which is remembered."""
+
+    async def chunks() -> AsyncIterator[str]:
+        for number in range(3):
+            async with session.edit():
+                session["last event"] = number
+            yield f"id: {number}\ndata: {session.user}\n\n"
+
+    return StreamingResponse(chunks(), media_type="text/event-stream")
+
+
+@app.get("/late")
+async def late(session: SessionDep) -> StreamingResponse:
+    """Changes something too late."""
+    cart = session.setdefault("cart", [])
+
+    async def chunks() -> AsyncIterator[str]:
+        yield "first\n"
+        cart.append("late")
+        yield "last\n"
+
+    return StreamingResponse(chunks(), media_type="text/plain")
+
+
+@app.get("/fails")
+async def fails(session: SessionDep) -> PlainTextResponse:
+    session["failed"] = True
+    return PlainTextResponse("sorry", 500)
+
+
+@app.websocket("/ws")
+async def socket(socket: WebSocket, session: SessionDep) -> None:
+    """Remembers every message, and answers with how many there were."""
+    await socket.accept()
+    async for message in socket.iter_text():
+        async with session.edit():
+            session["said"] = [*session.get("said", []), message]
+        await socket.send_text(f"{session.user}: {len(session['said'])}")

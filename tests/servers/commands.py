@@ -1,0 +1,56 @@
+"""How each server is started."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from tests.support import ROOT
+from tests.support.servers import HOST, Server, serve
+
+ASGI: Final = "tests.servers.asgi_app:app"
+WSGI: Final = "tests.servers.wsgi_app:app"
+
+_PYTHON: Final = sys.executable
+_UVICORN: Final = [_PYTHON, "-m", "uvicorn", ASGI, "--host", HOST, "--port", "{port}"]
+_GUNICORN: Final = [_PYTHON, "-m", "gunicorn", WSGI, "--bind", HOST + ":{port}"]
+
+ASGI_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "uvicorn": _UVICORN,
+    "granian": [
+        *(_PYTHON, "-m", "granian", "--interface", "asgi"),
+        *("--host", HOST, "--port", "{port}", ASGI),
+    ],
+    "hypercorn": [_PYTHON, "-m", "hypercorn", "--bind", HOST + ":{port}", ASGI],
+}
+WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "waitress": [
+        *(_PYTHON, "-m", "waitress", "--host", HOST, "--port", "{port}"),
+        *("--threads", "8", WSGI),
+    ],
+    "gunicorn": [*_GUNICORN, "--threads", "8"],
+}
+SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS}
+
+WORKERS: Final[dict[str, Sequence[str]]] = {
+    "uvicorn --workers 2": [*_UVICORN, "--workers", "2"],
+    "gunicorn -w 2": [*_GUNICORN, "-w", "2"],
+    "hypercorn -w 2": [*ASGI_SERVERS["hypercorn"], "-w", "2"],
+    "granian --workers 2": [*ASGI_SERVERS["granian"], "--workers", "2"],
+}
+ALONE: Final[dict[str, Sequence[str]]] = {
+    "uvicorn --reload": [*_UVICORN, "--reload", "--reload-dir", "tests/servers"],
+    "gunicorn --preload -w 1": [*_GUNICORN, "--preload", "-w", "1"],
+    **SERVERS,
+}
+PROXIED: Final = [*_UVICORN, "--proxy-headers", "--forwarded-allow-ips", HOST]
+
+
+@contextmanager
+def running(argv: Sequence[str], **env: str) -> Iterator[Server]:
+    """Run a server; ``env`` is added to its environment."""
+    env["PYTHONPATH"] = f"{ROOT}:{ROOT / 'src'}"
+    with serve(argv, env=env, timeout=60) as server:
+        yield server

@@ -1,0 +1,222 @@
+"""The real thing: an application under each server, and several clients at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from tests.servers.commands import ASGI_SERVERS, PROXIED, SERVERS, running
+from tests.support.servers import Server
+
+PARALLEL = 12
+TIMEOUT = 30.0
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running(SERVERS[request.param]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=ASGI_SERVERS)
+def asgi_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with running(ASGI_SERVERS[request.param]) as server:
+        yield server
+
+
+def browser(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=TIMEOUT)
+
+
+def me(client: httpx.Client) -> Any:
+    return client.get("/me").raise_for_status().json()
+
+
+def at_once(
+    server: Server, work: Callable[[httpx.AsyncClient, int], Coroutine[Any, Any, None]], count: int
+) -> None:
+    """``work`` for so many clients, each with a cookie jar of its own."""
+
+    async def one(number: int) -> None:
+        async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
+            await work(client, number)
+
+    async def everyone() -> None:
+        await asyncio.gather(*(one(number) for number in range(count)))
+
+    asyncio.run(everyone())
+
+
+async def all_of(*answers: Awaitable[httpx.Response]) -> None:
+    for answer in await asyncio.gather(*answers):
+        answer.raise_for_status()
+
+
+def test_log_in_and_out(server: Server) -> None:
+    with browser(server) as client:
+        assert not client.get("/").cookies
+        assert me(client) == {"user": None, "data": {}}
+        assert not client.cookies
+        client.post("/cart/1").raise_for_status()
+        before = client.cookies["lembro"]
+        answer = client.post("/login/ada").raise_for_status()
+        assert client.cookies["lembro"] != before
+        assert answer.headers["vary"] == "Cookie"
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert me(client) == {"user": "ada", "data": {"cart": [1], "item-1": 1}}
+        stolen = client.cookies["lembro"]
+        client.post("/logout").raise_for_status()
+        assert not client.cookies
+    with browser(server) as thief:
+        for cookie in (before, stolen):
+            thief.cookies.set("lembro", cookie)
+            assert me(thief)["user"] is None
+            thief.cookies.clear()
+
+
+def test_parallel_updates_of_one_session(server: Server) -> None:
+    """Several users, each with many requests at the same time: nothing is lost, nothing mixed."""
+
+    async def shop(client: httpx.AsyncClient, user: int) -> None:
+        items = [1000 * user + item for item in range(PARALLEL)]
+        await client.post(f"/login/user-{user}")
+        await all_of(*(client.post(f"/cart/{item}") for item in items))
+        await all_of(*(client.post("/count") for _ in range(PARALLEL)))
+        seen = (await client.get("/me")).json()
+        assert seen["user"] == f"user-{user}"
+        assert sorted(seen["data"].pop("cart")) == items
+        assert seen["data"].pop("count") == PARALLEL
+        assert seen["data"] == {f"item-{item}": item for item in items}
+
+    at_once(server, shop, 5)
+
+
+def test_parallel_requests_during_a_rotation(server: Server) -> None:
+    async def rotate(client: httpx.AsyncClient, user: int) -> None:
+        await client.post(f"/login/turning-{user}")
+        await all_of(
+            *(client.post(f"/cart/{item}") for item in range(PARALLEL)),
+            client.post("/rotate"),
+            *(client.post(f"/cart/{item}") for item in range(PARALLEL, 2 * PARALLEL)),
+        )
+        seen = (await client.get("/me")).json()
+        assert seen["user"] == f"turning-{user}"
+        assert sorted(seen["data"]["cart"]) == list(range(2 * PARALLEL))
+
+    at_once(server, rotate, 3)
+
+
+def test_logout_everywhere(server: Server) -> None:
+    clients = [browser(server) for _ in range(4)]
+    for client in clients:
+        client.post("/login/everywhere").raise_for_status()
+    answer = clients[0].post("/logout-everywhere").raise_for_status()
+    assert "lembro=;" in answer.headers["set-cookie"]
+    assert [me(client)["user"] for client in clients] == [None] * 4
+    for client in clients:
+        client.close()
+
+
+def test_a_stream_with_an_edit(server: Server) -> None:
+    with browser(server) as client:
+        client.post("/login/streamer").raise_for_status()
+        with client.stream("GET", "/stream") as answer:
+            assert "".join(answer.iter_text()).splitlines() == ["0", "done"]
+        assert me(client)["data"] == {"streamed": True}
+
+
+def test_a_failure_saves_nothing(server: Server) -> None:
+    with browser(server) as client:
+        client.post("/login/unlucky").raise_for_status()
+        assert client.get("/fails").status_code == 500
+        assert me(client) == {"user": "unlucky", "data": {}}
+
+
+def test_nothing_went_wrong(server: Server) -> None:
+    assert "Traceback" not in server.log
+    assert server.running
+
+
+# -- what only ASGI has ----------------------------------------------------------------------------
+
+
+def test_server_sent_events(asgi_server: Server) -> None:
+    with browser(asgi_server) as client:
+        client.post("/login/listener").raise_for_status()
+        with client.stream("GET", "/events") as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            data = [line for line in answer.iter_lines() if line.startswith("data:")]
+        assert data == ["data: listener"] * 3
+        assert me(client)["data"] == {"last event": 2}
+
+
+def test_a_client_that_leaves_a_stream(asgi_server: Server) -> None:
+    with browser(asgi_server) as client:
+        client.post("/login/impatient").raise_for_status()
+        with client.stream("GET", "/events") as answer:
+            next(answer.iter_lines())
+        assert me(client)["user"] == "impatient"
+
+
+def test_a_websocket(asgi_server: Server) -> None:
+    with browser(asgi_server) as client:
+        client.post("/login/talker").raise_for_status()
+        url = asgi_server.url.replace("http", "ws") + "/ws"
+        cookie = {"Cookie": f"lembro={client.cookies['lembro']}"}
+        with (
+            connect(url, additional_headers=cookie) as one,
+            connect(url, additional_headers=cookie) as two,
+        ):
+            one.send("a")
+            assert one.recv(TIMEOUT) == "talker: 1"
+            two.send("b")
+            assert two.recv(TIMEOUT) == "talker: 2"
+            client.post("/cart/1").raise_for_status()
+            one.send("c")
+            assert one.recv(TIMEOUT) == "talker: 3"
+        assert me(client)["data"] == {"said": ["a", "b", "c"], "cart": [1], "item-1": 1}
+
+
+def test_lifespan() -> None:
+    for command in ASGI_SERVERS.values():
+        with running(command) as server:
+            assert server.log.count("the application starts") == 1
+        assert server.log.count("the application stops") == 1
+        assert "Traceback" not in server.log
+
+
+# -- behind a proxy --------------------------------------------------------------------------------
+
+
+def test_behind_a_proxy_that_ends_tls() -> None:
+    with running(PROXIED) as server:
+        answer = httpx.post(
+            f"{server.url}/login/ada", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT
+        )
+        (cookie,) = answer.headers.get_list("set-cookie")
+        assert cookie.startswith("__Host-lembro=")
+        assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
+        # What a browser says that came by http, with the cookie of https, is somebody else's.
+        value = cookie.partition(";")[0]
+        plain = httpx.get(f"{server.url}/me", headers={"Cookie": value}, timeout=TIMEOUT)
+        assert plain.json() == {"user": None, "data": {}}
+        secure = httpx.get(
+            f"{server.url}/me",
+            headers={"Cookie": value, "X-Forwarded-Proto": "https"},
+            timeout=TIMEOUT,
+        )
+        assert secure.json() == {"user": "ada", "data": {}}
+
+
+def test_a_late_change_is_in_the_servers_log() -> None:
+    with running(ASGI_SERVERS["uvicorn"], DEBUG="lembro") as server, browser(server) as client:
+        client.post("/cart/1").raise_for_status()
+        assert client.get("/late").text == "first\nlast\n"
+        assert me(client)["data"]["cart"] == [1]
+        assert "changed after the response had begun; the change is lost" in server.log
+        assert client.cookies["lembro"][:43] not in server.log

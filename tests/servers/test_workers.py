@@ -1,0 +1,37 @@
+"""Several worker processes, each with a memory store of its own, are told from one: by one loud
+word in the log, which says what to do, also where the application has not set up logging."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.servers.commands import ALONE, WORKERS, running
+from tests.support.servers import Server
+
+NOT_SHARED = "sessions are NOT shared"
+PATIENCE = 20.0  # seconds for the second worker to come up
+
+
+def lines(server: Server) -> list[str]:
+    return [line for line in server.log.splitlines() if NOT_SHARED in line]
+
+
+@pytest.mark.parametrize("command", WORKERS)
+def test_two_workers(command: str) -> None:
+    with running(WORKERS[command]) as server:
+        deadline = time.monotonic() + PATIENCE
+        while not lines(server) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    (line,) = lines(server)
+    assert "use one worker process" in line
+    assert "Redis" in line
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_one_worker(command: str) -> None:
+    with running(ALONE[command]) as server:
+        pass
+    assert lines(server) == []
+    assert "forked" not in server.log

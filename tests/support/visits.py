@@ -1,0 +1,445 @@
+"""Visits to a little application, whichever framework it is written in.
+
+A :class:`Visit` is one request: it carries a script, a function that the application's handler
+calls with the visit and that does something to ``visit.session``. A :class:`Tab` is a browser; a
+:class:`World` is the application, its store and its clock. All in one process, without a server
+and without a real clock.
+
+A race is held by visiting from within a script: the inner visit takes place between the outer
+one's load and its commit.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import anyio
+
+from lembro import Session, SessionManager
+from lembro.events import EVENTS, Event
+from tests.support.stores import Backend, FakeClock
+
+T = TypeVar("T")
+Script = Callable[["Visit"], Any]
+"""Sync or async; what it returns is the answer's ``result``."""
+
+HEADER: Final = "x-visit"
+COOKIE: Final = "lembro"
+SECURE_COOKIE: Final = "__Host-lembro"
+
+
+class Visit:
+    """One request, as the handler sees it."""
+
+    session: Session
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        status: int = 200,
+        headers: Iterable[tuple[str, str]] = (),
+        later: Script | None = None,
+    ) -> None:
+        self.script = script
+        self.status = status
+        self.headers = list(headers)
+        self.later = later
+        """With it the body is a stream, and this is called between its two chunks."""
+        self.result: Any = None
+        self.sync = False
+        self.accept: Callable[[], Awaitable[None]]
+        """Accepts a WebSocket."""
+        self.meeting: Meeting | None = None
+
+    def begin(self, session: Any, *, sync: bool) -> Visit:
+        """The handler is called."""
+        assert isinstance(session, Session)
+        self.session, self.sync = session, sync
+        return self
+
+    async def run(self) -> None:
+        self.result = await self._call(self.script)
+
+    async def run_later(self) -> None:
+        assert self.later is not None
+        self.result = await self._call(self.later)
+
+    async def _call(self, script: Script) -> Any:
+        result = script(self)
+        return await result if inspect.isawaitable(result) else result
+
+    # What differs between a sync and an async application.
+
+    async def save(self) -> None:
+        if self.sync:
+            self.session.save()
+        else:
+            await self.session.asave()
+
+    async def reload(self) -> None:
+        if self.sync:
+            self.session.reload()
+        else:
+            await self.session.areload()
+
+    async def atomic(self, function: Callable[[dict[str, Any]], T]) -> T:
+        if self.sync:
+            return self.session.atomic(function)
+        return await self.session.aatomic(function)
+
+    @asynccontextmanager
+    async def edit(self) -> AsyncIterator[Session]:
+        if self.sync:
+            with self.session.edit() as session:
+                yield session
+        else:
+            async with self.session.edit() as session:
+                yield session
+
+    async def meet(self) -> None:
+        """Wait until all that were sent ``together`` have come here."""
+        assert self.meeting is not None
+        await self.meeting.meet()
+
+
+issued: Final[set[str]] = set()
+"""Every session id that was issued to a tab, for whoever looks where ids must not be."""
+
+_numbers = itertools.count(1)
+_visits: dict[str, Visit] = {}
+
+
+def announce(visit: Visit) -> str:
+    """The value of the header by which a handler finds its visit."""
+    number = str(next(_numbers))
+    _visits[number] = visit
+    return number
+
+
+def visit_of(header: str | bytes | None) -> Visit:
+    """The visit that a request belongs to; for handlers."""
+    number = header.decode() if isinstance(header, bytes) else header
+    return _visits[number or ""]
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits; how a sync application runs a script."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError("a synchronous application cannot wait for anything")
+
+
+# -- what goes in and out ------------------------------------------------------------------------
+
+
+@dataclass
+class Request:
+    """What a client sends, byte by byte."""
+
+    cookies: list[bytes] = field(default_factory=list)
+    """The values of the Cookie headers."""
+    https: bool = False
+    path: str = "/"
+    query: str = ""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    websocket: bool = False
+    sending: Callable[[], Awaitable[None]] | None = None
+    """Awaited whenever the application sends something."""
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int = 0
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: BaseException | None = None
+    """What the application raised into the server."""
+    closed: tuple[int, str] | None = None
+    """The code and reason with which a WebSocket was closed."""
+    result: Any = None
+    """What the script returned."""
+
+    def all(self, name: str) -> list[str]:
+        """Every header of this name."""
+        wanted = name.lower().encode()
+        return [value.decode("latin-1") for key, value in self.headers if key.lower() == wanted]
+
+    def tokens(self, name: str) -> set[str]:
+        """The elements of a comma-separated header, in lower case."""
+        return {part.strip().lower() for value in self.all(name) for part in value.split(",")}
+
+    @property
+    def set_cookies(self) -> list[str]:
+        return self.all("set-cookie")
+
+    @property
+    def sets_session(self) -> bool:
+        """Whether it issues a session cookie."""
+        return any(value for _, value, _ in map(parse_set_cookie, self.set_cookies))
+
+    @property
+    def clears_session(self) -> bool:
+        return any(not value for _, value, _ in map(parse_set_cookie, self.set_cookies))
+
+
+def parse_set_cookie(header: str) -> tuple[str, str, dict[str, str]]:
+    """Name, value and attributes (in lower case) of a Set-Cookie header."""
+    pair, *attributes = header.split(";")
+    name, _, value = pair.partition("=")
+    parsed = {}
+    for attribute in attributes:
+        key, _, content = attribute.strip().partition("=")
+        parsed[key.lower()] = content
+    return name.strip(), value.strip(), parsed
+
+
+class Integration(Protocol):
+    """A little application in one framework, and how to call it in-process."""
+
+    name: str
+    sync: bool
+    websockets: bool
+    own_driver: bool
+    """Whether it performs the calls to the store itself, instead of standing on another one."""
+
+    def __init__(self, sessions: SessionManager) -> None: ...
+
+    async def fetch(self, request: Request) -> Answer: ...
+
+
+# -- the world -----------------------------------------------------------------------------------
+
+
+class World:
+    """An application over a store, and what happens in it."""
+
+    def __init__(
+        self,
+        integration: type[Integration],
+        backend: type[Backend],
+        *,
+        store: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self.clock = FakeClock()
+        self.backend = backend(**{"clock": self.clock, **(store or {})})
+        self.events: list[Event] = []
+        self._integration = integration
+        self.start(**options)
+
+    def start(self, **options: Any) -> None:
+        """Start the application, with other options than before; what is stored stays."""
+        self.sessions = SessionManager(self.backend.store, **options)
+        self.app: Integration = self._integration(self.sessions)
+        for name in EVENTS:
+            self.sessions.off(name, self._hear)
+            self.sessions.on(name, self._hear)
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+
+    def tab(self, cookie: str | None = None, *, https: bool = False) -> Tab:
+        """A new browser; with ``cookie`` one that has only this value."""
+        tab = Tab(self, https=https)
+        if cookie is not None:
+            tab.jar[tab.name] = cookie
+        return tab
+
+    def heard(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name == name]
+
+    async def destroy_user(self, user: str) -> int:
+        """As an operator would."""
+        if self.app.sync:
+            return self.sessions.destroy_user(user)
+        return await self.sessions.adestroy_user(user)
+
+    async def together(self, visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
+        """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""
+        if self.app.sync:
+            return _in_threads(visits)
+        meeting = _TaskMeeting(len(visits))
+        answers: dict[int, Answer] = {}
+
+        async def go(number: int, tab: Tab, script: Script) -> None:
+            answers[number] = await tab.visit(script, meeting=meeting)
+
+        async with anyio.create_task_group() as group:
+            for number, (tab, script) in enumerate(visits):
+                group.start_soon(go, number, tab, script)
+        return [answers[number] for number in range(len(visits))]
+
+
+class Tab:
+    """A browser: it keeps cookies, and sends them."""
+
+    def __init__(self, world: World, *, https: bool = False) -> None:
+        self.world = world
+        self.https = https
+        self.jar: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        return SECURE_COOKIE if self.https else COOKIE
+
+    @property
+    def cookie(self) -> str | None:
+        """The value of the session cookie."""
+        return self.jar.get(self.name)
+
+    def twin(self) -> Tab:
+        """Another browser with the same cookies."""
+        twin = Tab(self.world, https=self.https)
+        twin.jar = dict(self.jar)
+        return twin
+
+    async def visit(
+        self,
+        script: Script = lambda visit: None,
+        *,
+        cookies: Sequence[bytes] | None = None,
+        path: str = "/",
+        query: str = "",
+        status: int = 200,
+        headers: Iterable[tuple[str, str]] = (),
+        later: Script | None = None,
+        websocket: bool = False,
+        meeting: Meeting | None = None,
+        sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Answer:
+        """One request. ``cookies`` are raw Cookie headers in place of the jar's; ``status`` and
+        ``headers`` are the application's answer."""
+        visit = Visit(script, status=status, headers=headers, later=later)
+        visit.meeting = meeting
+        number = announce(visit)
+        request = Request(
+            cookies=self._cookies() if cookies is None else list(cookies),
+            https=self.https,
+            path=path,
+            query=query,
+            headers=[(HEADER.encode(), number.encode())],
+            websocket=websocket,
+            sending=sending,
+        )
+        try:
+            answer = await self.world.app.fetch(request)
+        finally:
+            del _visits[number]
+        answer.result = visit.result
+        for header in answer.set_cookies:
+            self._keep(header)
+        return answer
+
+    def _cookies(self) -> list[bytes]:
+        pairs = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        return [pairs.encode("latin-1")] if pairs else []
+
+    def _keep(self, header: str) -> None:
+        name, value, attributes = parse_set_cookie(header)
+        if attributes.get("max-age") == "0":
+            self.jar.pop(name, None)
+        else:
+            self.jar[name] = value
+            issued.add(value[:43])
+
+    # What is done most often.
+
+    async def read(self) -> dict[str, Any]:
+        """The data that this browser's session holds."""
+        data = (await self.visit(look)).result
+        assert isinstance(data, dict)
+        return data
+
+    async def user(self) -> str | None:
+        user: str | None = (await self.visit(lambda visit: visit.session.user)).result
+        return user
+
+    async def write(self, **values: Any) -> Answer:
+        return await self.visit(write(**values))
+
+    async def login(self, user: str, **keywords: Any) -> Answer:
+        return await self.visit(login(user, **keywords))
+
+    async def logout(self) -> Answer:
+        return await self.visit(logout)
+
+
+# -- scripts -------------------------------------------------------------------------------------
+
+
+def look(visit: Visit) -> dict[str, Any]:
+    return dict(visit.session)
+
+
+def write(**values: Any) -> Script:
+    return lambda visit: visit.session.update(values)
+
+
+def login(user: str, **keywords: Any) -> Script:
+    return lambda visit: visit.session.login(user, **keywords)
+
+
+def logout(visit: Visit) -> None:
+    visit.session.logout()
+
+
+def rotate(visit: Visit) -> None:
+    visit.session.regenerate_id()
+
+
+# -- visits that meet ----------------------------------------------------------------------------
+
+
+class Meeting(Protocol):
+    async def meet(self) -> None: ...
+
+
+class _TaskMeeting:
+    def __init__(self, parties: int) -> None:
+        self._missing = parties
+        self._complete = anyio.Event()
+
+    async def meet(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self._complete.set()
+        with anyio.fail_after(10):
+            await self._complete.wait()
+
+
+class _ThreadMeeting:
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties, timeout=10)
+
+    async def meet(self) -> None:
+        self._barrier.wait()
+
+
+def _in_threads(visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
+    meeting = _ThreadMeeting(len(visits))
+    answers: dict[int, Answer] = {}
+
+    def go(number: int, tab: Tab, script: Script) -> None:
+        answers[number] = drive(tab.visit(script, meeting=meeting))
+
+    threads = [
+        threading.Thread(target=go, args=(number, tab, script))
+        for number, (tab, script) in enumerate(visits)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [answers[number] for number in range(len(visits))]

@@ -1,0 +1,64 @@
+"""Fixtures: every integration over every store that it can use.
+
+A conftest takes them over with ``from tests.support.worlds import anyio_backend, build, world``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from tests.support.apps import INTEGRATIONS
+from tests.support.stores import BACKENDS, Backend, BlockingBackend
+from tests.support.visits import Integration, World
+
+Kind = tuple[type[Integration], type[Backend]]
+Build = Callable[..., World]
+"""``build(store={"max_size": "1M"}, idle_timeout=60)``: a world with options."""
+
+KINDS: Final[list[Kind]] = [
+    (integration, backend)
+    for integration in INTEGRATIONS
+    for backend in BACKENDS
+    if backend.sync_drivers or not integration.sync
+    if backend is not BlockingBackend or integration.own_driver
+]
+
+ASYNC_KINDS: Final = [kind for kind in KINDS if not kind[0].sync]
+SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
+
+
+def name_of(kind: Kind) -> str:
+    integration, backend = kind
+    return f"{integration.name}-{backend.name}"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=KINDS, ids=name_of)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def build(kind: Kind) -> Iterator[Build]:
+    worlds: list[World] = []
+
+    def build(**options: Any) -> World:
+        worlds.append(World(*kind, **options))
+        return worlds[-1]
+
+    yield build
+    for world in worlds:
+        world.backend.close()
+
+
+@pytest.fixture
+def world(build: Build) -> World:
+    return build()

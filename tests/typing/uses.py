@@ -1,0 +1,218 @@
+"""lembro as an application uses it. Checked by mypy (strict) and pyright with ``make check``, and
+run by ``tests/unit/test_uses.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, assert_type
+
+import msgspec
+from fastapi import FastAPI, Form, HTTPException, WebSocket
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from lembro import (
+    CookieOptions,
+    Event,
+    LembroError,
+    LoginRequired,
+    MemoryStore,
+    Session,
+    SessionGone,
+    SessionInfo,
+    SessionManager,
+    SessionOptions,
+    TooManySessions,
+)
+from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware
+
+# -- setting up ------------------------------------------------------------------------------------
+
+sessions = SessionManager(
+    MemoryStore(max_size="64M", interval=timedelta(minutes=6)),
+    idle_timeout=timedelta(hours=8),
+    cookie=CookieOptions(name="sid", samesite="strict"),
+)
+app = FastAPI()
+app.add_middleware(SessionMiddleware, sessions)
+
+other_ways = FastAPI()
+other_ways.add_middleware(SessionMiddleware, store=MemoryStore("64K"), idle_timeout=60)
+
+strict = SessionManager(MemoryStore(), SessionOptions.aal2(), at_max_sessions="refuse")
+
+
+@sessions.on("destroyed")
+def farewell(event: Event) -> None:
+    assert_type(event.handle, str | None)
+    left.append(event.user)
+
+
+left: list[str | None] = []
+assert_type(farewell(Event("destroyed")), None)
+
+# -- login and logout ------------------------------------------------------------------------------
+
+
+class LoginForm(BaseModel):
+    user: int
+    remember: bool = False
+
+
+@app.post("/login")
+async def login(session: SessionDep, form: Annotated[LoginForm, Form()]) -> dict[str, bool]:
+    session.login(str(form.user), remember=form.remember)
+    return {"new": session.is_new}
+
+
+@app.post("/logout")
+def logout(session: SessionDep, which: str = "this") -> None:
+    {
+        "this": session.logout,
+        "others": session.logout_others,
+        "everywhere": session.logout_everywhere,
+    }[which]()
+
+
+@app.get("/me")
+async def me(session: SessionDep) -> dict[str, Any]:
+    assert_type(session, Session)
+    assert_type(session.user, str | None)
+    assert_type(session.handle, str | None)
+    assert_type(session.authenticated_at, datetime | None)
+    session.setdefault("visits", 0)
+    session["visits"] += 1
+    return {"user": session.user, "visits": session["visits"]}
+
+
+@app.get("/sessions")
+async def mine(session: SessionDep) -> list[dict[str, Any]]:
+    if session.user is None:
+        raise HTTPException(401)
+    infos = session.manager.of_user(session.user)
+    assert_type(infos, list[SessionInfo])
+    return [vars(info) for info in infos]
+
+
+@app.post("/sessions/{handle}/end")
+async def end(handle: str, session: SessionDep) -> bool:
+    try:
+        session.require_recent(timedelta(minutes=5))
+    except LoginRequired as error:
+        raise HTTPException(401, str(error)) from None
+    return await session.manager.aend(handle, user=session.user)
+
+
+# -- typed parts -----------------------------------------------------------------------------------
+
+
+class Cart(BaseModel):
+    items: list[str] = []
+
+    def add(self, item: str) -> None:
+        self.items.append(item)
+
+
+@dataclass
+class Preferences:
+    theme: str = "light"
+    since: datetime | None = None
+
+
+class Tally(msgspec.Struct):
+    seen: dict[str, int] = {}
+
+
+CartDep = Annotated[Cart, SessionData("cart", Cart)]
+PreferencesDep = Annotated[Preferences, SessionData("preferences", Preferences)]
+TallyDep = Annotated[Tally, SessionData("tally", Tally, default=lambda: Tally({"start": 1}))]
+
+
+@app.post("/cart/{item}")
+async def add(item: str, cart: CartDep, preferences: PreferencesDep, tally: TallyDep) -> list[str]:
+    assert_type(cart, Cart)
+    assert_type(preferences, Preferences)
+    assert_type(tally, Tally)
+    cart.add(item)
+    preferences.theme = "dark"
+    tally.seen[item] = tally.seen.get(item, 0) + 1
+    return cart.items
+
+
+@app.post("/stock")
+async def take(session: SessionDep) -> int:
+    def one_less(data: dict[str, Any]) -> int:
+        data["stock"] = data.get("stock", 10) - 1
+        return int(data["stock"])
+
+    left_in_stock = await session.aatomic(one_less)
+    assert_type(left_in_stock, int)
+    return left_in_stock
+
+
+# -- after the headers -----------------------------------------------------------------------------
+
+
+@app.websocket("/ws")
+async def ws(ws: WebSocket, session: SessionDep) -> None:
+    await ws.accept()
+    try:
+        async for message in ws.iter_text():
+            async with session.edit() as edited:
+                assert_type(edited, Session)
+                edited["seen"] = message
+            await ws.send_json({"seen": session["seen"]})
+    except SessionGone:
+        await ws.close(4401)
+
+
+@app.get("/stream")
+def stream(session: SessionDep) -> StreamingResponse:
+    session["streamed"] = 0
+
+    def lines() -> Iterator[str]:
+        for _ in range(3):
+            with session.edit():
+                session["streamed"] += 1
+            yield f"{session['streamed']}\n"
+
+    return StreamingResponse(lines())
+
+
+# -- without a framework ---------------------------------------------------------------------------
+
+
+def support(command: str, *arguments: str) -> str:
+    """A command line for operators."""
+    try:
+        match command, arguments:
+            case "list", ():
+                return "\n".join(
+                    f"{info.handle} {info.user or '-'} {info.age:.0f}" for info in sessions.all()
+                )
+            case "end", (handle,):
+                return "ended" if sessions.end(handle) else "no such session"
+            case "lock", (user,):
+                return f"{sessions.destroy_user(user)} ended"
+            case "create", (user,):
+                session_id = sessions.create({"by": "support"}, user=user)
+                assert_type(session_id, str)
+                data = sessions.get(session_id)
+                assert_type(data, dict[str, Any] | None)
+                return session_id
+            case _:
+                return "list | end HANDLE | lock USER | create USER"
+    except TooManySessions as error:
+        return f"refused: {error}"
+    except LembroError as error:
+        return f"failed: {error}"
+
+
+async def asupport(user: str) -> int:
+    """The same from a coroutine, over any store."""
+    session = await sessions.aload(await sessions.acreate(user=user))
+    session["n"] = 1
+    await session.asave()
+    return await sessions.adestroy_user(user, keep=session)

@@ -1,0 +1,264 @@
+"""After the response has begun: read-only, but inside of edit(); what ended is noticed."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from lembro import Session, SessionCommitted, SessionGone, StoreError
+from lembro.state import MISSING
+from tests.support.site import Site
+
+
+def count(data: dict[str, Any]) -> int:
+    data["n"] = data.get("n", 0) + 1
+    return int(data["n"])
+
+
+# -- after the response has begun ------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(site: Site) -> tuple[Site, Session, str]:
+    """A session of alice's whose response has begun, and its id."""
+    cookie = site.new("alice", n=1, cart=[1])
+    session = site.open(cookie)
+    assert session["n"] == 1
+    site.commit(session)
+    return site, session, cookie
+
+
+Begun = tuple[Site, Session, str]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda session: session.update(n=2),
+        lambda session: session.pop("n"),
+        lambda session: session.popitem(),
+        lambda session: session.clear(),
+        lambda session: session.login("bob"),
+        lambda session: session.logout(),
+        lambda session: session.logout_others(),
+        lambda session: session.regenerate_id(),
+        lambda session: session.touch(),
+    ],
+)
+def test_the_session_is_read_only(begun: Begun, write: Any) -> None:
+    _, session, _ = begun
+    assert session["n"] == 1
+    with pytest.raises(SessionCommitted, match="edit"):
+        write(session)
+
+
+def test_save_says_so_too(begun: Begun) -> None:
+    site, session, _ = begun
+    with pytest.raises(SessionCommitted, match="edit"):
+        site.save(session)
+
+
+def test_a_session_that_is_not_looked_at_before_is_read_only_as_well(site: Site) -> None:
+    session = site.open(site.new(n=1))
+    site.commit(session)
+    with pytest.raises(SessionCommitted):
+        session["n"] = 2
+    assert session["n"] == 1
+
+
+def test_a_nested_change_that_came_too_late_is_said(
+    begun: Begun, caplog: pytest.LogCaptureFixture
+) -> None:
+    site, session, cookie = begun
+    session["cart"].append(2)
+    site.manager.finish(session)
+    assert [event.name for event in site.events] == ["dropped"]
+    assert site.events[0].reason == "changed too late"
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert session.handle is not None
+    assert session.handle in record.getMessage()
+    assert "edit()" in record.getMessage()
+    assert site.data(cookie) == {"n": 1, "cart": [1]}
+
+
+def test_a_nested_change_to_what_no_session_can_carry_is_said_too(begun: Begun) -> None:
+    site, session, _ = begun
+    session["cart"].append(object())
+    site.manager.finish(session)
+    assert [event.name for event in site.events] == ["dropped"]
+
+
+def test_a_view_that_was_changed_too_late_is_said(begun: Begun) -> None:
+    site, session, _ = begun
+    session._view("cart", list, list).append(2)
+    site.manager.finish(session)
+    assert [event.name for event in site.events] == ["dropped"]
+
+
+def test_a_view_of_a_visitor_without_a_session_is_said_as_well(site: Site) -> None:
+    session = site.open()
+    view = session._view("cart", lambda value: [] if value is MISSING else value, list)
+    site.commit(session)
+    site.manager.finish(session)
+    assert site.events == []
+    view.append(1)
+    site.manager.finish(session)
+    assert [event.name for event in site.events] == ["dropped"]
+
+
+def test_nothing_is_said_of_what_did_not_change(begun: Begun) -> None:
+    site, session, _ = begun
+    assert session["cart"] == [1]
+    site.manager.finish(session)
+    site.manager.finish(site.open(looks=False))
+    assert site.events == []
+
+
+def test_edit_loads_afresh_merges_and_saves(begun: Begun) -> None:
+    site, session, cookie = begun
+    with site.request(cookie) as r:
+        r.session["theirs"] = 1
+    with site.edit(session) as edited:
+        assert edited["theirs"] == 1
+        edited["seen"] = 1
+        edited["cart"].append(2)
+        with site.request(cookie) as r:
+            r.session["cart"].append(3)
+    assert site.data(cookie) == {"n": 1, "cart": [1, 3, 2], "theirs": 1, "seen": 1}
+    with pytest.raises(SessionCommitted):
+        session["n"] = 2
+    site.manager.finish(session)
+    assert "dropped" not in [event.name for event in site.events]
+
+
+def test_edit_again_and_again(begun: Begun) -> None:
+    site, session, cookie = begun
+    for _ in range(3):
+        with site.edit(session):
+            session["n"] += 1
+    assert site.data(cookie) == {"n": 4, "cart": [1]}
+
+
+def test_atomic_works_as_well(begun: Begun) -> None:
+    site, session, cookie = begun
+    assert site.atomic(session, count) == 2
+    assert session["n"] == 2
+    assert site.data(cookie) == {"n": 2, "cart": [1]}
+
+
+def test_what_an_edit_did_that_raised_is_dropped(begun: Begun) -> None:
+    site, session, cookie = begun
+    with pytest.raises(KeyError), site.edit(session):
+        session["n"] = 2
+        raise KeyError("n")
+    assert site.data(cookie) == {"n": 1, "cart": [1]}
+    site.manager.finish(session)
+    assert site.events == []
+
+
+def test_a_logout_in_an_edit(begun: Begun) -> None:
+    site, session, cookie = begun
+    with site.edit(session):
+        session.logout()
+        session["n"] = 2  # there is no cookie for it any more
+    assert site.data(cookie) is None
+    assert site.count == 0
+
+
+@pytest.mark.parametrize("intent", ["login", "regenerate_id"])
+def test_no_new_id_in_an_edit(begun: Begun, intent: str) -> None:
+    site, session, _ = begun
+    with site.edit(session), pytest.raises(SessionCommitted, match="no cookie can be set"):
+        getattr(session, intent)(*(["bob"] if intent == "login" else []))
+
+
+def test_a_change_in_an_edit_follows_a_rotation(begun: Begun) -> None:
+    site, session, cookie = begun
+    new = site.rotate(cookie)
+    with site.edit(session):
+        session["seen"] = 1
+    assert site.data(new) == {"n": 1, "cart": [1], "seen": 1}
+
+
+def test_edit_of_a_session_that_ended(begun: Begun) -> None:
+    site, session, cookie = begun
+    site.logout(cookie)
+    with pytest.raises(SessionGone), site.edit(session):
+        pytest.fail("it must not begin")
+
+
+def test_a_session_that_ends_during_an_edit(begun: Begun) -> None:
+    site, session, cookie = begun
+    with pytest.raises(SessionGone), site.edit(session):
+        session["n"] = 2
+        site.logout(cookie)
+    assert site.count == 0
+
+
+def test_a_session_that_ended_is_noticed_at_the_next_access_if_the_store_is_in_process(
+    begun: Begun,
+) -> None:
+    site, session, cookie = begun
+    site.logout(cookie)
+    if site.driver == "sync":
+        for look in (lambda: session["n"], lambda: len(session), lambda: session.user):
+            with pytest.raises(SessionGone):
+                look()
+    else:
+        assert session["n"] == 1
+    with pytest.raises(SessionGone):
+        site.reload(session)
+
+
+def test_edit_without_a_session(site: Site) -> None:
+    session = site.open()
+    session.get("n")
+    site.commit(session)
+    with pytest.raises(SessionCommitted, match="no session to edit"), site.edit(session):
+        pass
+    with pytest.raises(SessionCommitted, match="no session"):
+        site.atomic(session, count)
+
+
+def test_edit_of_a_session_that_was_not_looked_at(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie, looks=False)
+    site.commit(session)
+    with site.edit(session):
+        session["n"] = 2
+    assert site.data(cookie) == {"n": 2}
+
+
+def test_an_edit_before_the_response_is_a_save(site: Site) -> None:
+    for looks in (True, False):
+        cookie = site.new(n=1)
+        session = site.open(cookie, looks=looks)
+        with site.edit(session):
+            session["n"] = 2
+        assert site.data(cookie) == {"n": 2}
+        with pytest.raises(KeyError), site.edit(session):
+            raise KeyError
+        site.commit(session)
+
+
+def test_an_edit_that_cannot_be_stored_raises(begun: Begun) -> None:
+    site, session, cookie = begun
+    with pytest.raises(StoreError), site.edit(session):
+        session["n"] = 2
+        site.store.fail = {"set"}
+    site.store.fail = set()
+    assert site.data(cookie) == {"n": 1, "cart": [1]}
+    with site.edit(session):
+        session["n"] = 3
+    assert site.data(cookie) == {"n": 3, "cart": [1]}
+
+
+def test_a_session_new_in_this_request_can_be_edited_after_it(site: Site) -> None:
+    session = site.open()
+    session["n"] = 1
+    reply = site.commit(session)
+    with site.edit(session):
+        session["n"] = 2
+    assert site.data(reply.id) == {"n": 2}

@@ -1,0 +1,120 @@
+"""The command ``lembro``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import lembro
+from lembro.__main__ import main
+from lembro.demo import server as demo_server
+from tests.support import ROOT
+from tests.support.servers import HOST, free_port, serve
+
+DEMO = [sys.executable, "-m", "lembro", "demo", "--port", "{port}"]
+
+
+def ending(arguments: list[str]) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(["--version"]) == 0
+    assert capsys.readouterr().out == f"lembro {lembro.__version__}\n"
+
+
+def test_without_a_command_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending([]) == 2
+    assert "usage: lembro" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--port", "-1"], ["--port", "65536"], ["--port", "http"], ["--idle", "0"], ["--idle", "nan"]],
+)
+def test_what_can_not_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(["demo", *arguments]) == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_the_demo_without_its_extra(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)  # as if it were not installed
+    assert main(["demo"]) == 2
+    message = f"lembro: the demo needs {missing}: pip install 'lembro[demo]'\n"
+    assert capsys.readouterr().err == message
+
+
+def test_the_demo_is_for_this_machine_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs: list[tuple[str, int, float]] = []
+
+    def run(host: str, port: int, *, idle_timeout: float) -> None:
+        runs.append((host, port, idle_timeout))
+
+    monkeypatch.setattr(demo_server, "run", run)
+    assert main(["demo"]) == 0
+    assert main(["demo", "--host", "::1", "--port", "8001", "--idle", "10"]) == 0
+    assert runs == [("127.0.0.1", 8000, 120.0), ("::1", 8001, 10.0)]
+
+
+def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    message = capsys.readouterr().err
+    assert f"can't listen on 127.0.0.1, port {port} (address already in use)" in message
+    assert f"lembro demo --port {port + 1}" in message
+
+
+def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--host", "192.0.2.1", "--port", str(free_port())]) == 2
+    assert "can't listen on 192.0.2.1" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_with_streams_open() -> None:
+    with (
+        serve(DEMO, ready="/static/icon.svg") as server,
+        socket.create_connection((HOST, server.port)) as page,
+        socket.create_connection((HOST, server.port)) as stream,
+    ):
+        page.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        cookie = page.recv(65536).partition(b"set-cookie: ")[2].partition(b";")[0]
+        assert cookie
+        stream.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\nCookie: " + cookie + b"\r\n\r\n")
+        assert b"200 OK" in stream.recv(100)
+
+        os.kill(server.pid, signal.SIGINT)
+
+        deadline = time.monotonic() + 10
+        while server.running and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not server.running
+        stream.settimeout(10)
+        while last := stream.recv(65536):  # what was under way has come, to its end
+            assert last.endswith(b"\r\n")
+        assert server.log == f"lembro demo: {server.url} (Ctrl-C ends it)\n"
+
+
+def test_the_module_runs_too() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "lembro", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert run.stdout.strip() == f"lembro {lembro.__version__}"

@@ -1,0 +1,391 @@
+"""The codec: what comes back equals what went in, type for type, or it is refused."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from lembro.codec import MAX_DEPTH, check, decode, encode, encode_value, unchanged
+from lembro.errors import CodecError
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal, in types too, at every level; NaN equals NaN."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return len(one) == len(other) and all(
+            same(a, b) and same(x, y)
+            for (a, x), (b, y) in zip(one.items(), other.items(), strict=True)
+        )
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, set | frozenset):
+        return {encode_value(item) for item in one} == {encode_value(item) for item in other}
+    if isinstance(one, float):
+        return (math.isnan(one) and math.isnan(other)) or repr(one) == repr(other)
+    if isinstance(one, Decimal):
+        return str(one) == str(other)
+    if isinstance(one, datetime | time):
+        return bool((one.isoformat(), one.fold) == (other.isoformat(), other.fold))
+    return bool(one == other)
+
+
+def there_and_back(value: Any) -> Any:
+    meta, data = decode(encode({}, {"value": value}))
+    assert meta == {}
+    return data["value"]
+
+
+# -- round trips -----------------------------------------------------------------------------------
+
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    2**63 - 1,
+    2**64 - 1,
+    2**64,
+    -(2**63),
+    -(2**63) - 1,
+    10**30,
+    -(10**30),
+    2**4000,
+    0.0,
+    -0.0,
+    1.0,
+    math.nan,
+    math.inf,
+    -math.inf,
+    5e-324,
+    "",
+    "é\x00🙂",
+    "x" * 100_000,
+    b"",
+    b"\x00\xff",
+    [],
+    [1, [2, [3]]],
+    (),
+    (1, (2,), [3]),
+    {},
+    {"a": {"b": 1}},
+    {1: "int", "1": "str", 1.5: "float", None: "none", b"1": "bytes", True and "t": 1},
+    {True: 1, 0: 2},
+    set(),
+    {1, 2, 3},
+    {1, "1", b"1", None, 2.5},
+    {(1, 2), frozenset({3}), "x"},
+    frozenset(),
+    frozenset({frozenset({1}), (2,)}),
+    datetime(2026, 1, 2, 3, 4, 5, 678901),
+    datetime(2026, 1, 2, tzinfo=UTC),
+    datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=-3, minutes=30, seconds=7))),
+    datetime(2026, 10, 25, 2, 30, fold=1),
+    datetime.min,
+    datetime.max,
+    date(2026, 1, 2),
+    date.min,
+    time(1, 2, 3, 4),
+    time(1, 2, tzinfo=UTC),
+    time(1, 2, fold=1),
+    timedelta(0),
+    timedelta(days=-1, seconds=1, microseconds=2),
+    timedelta.max,
+    timedelta.min,
+    uuid4(),
+    UUID(int=0),
+    Decimal("1.10"),
+    Decimal("-0"),
+    Decimal("NaN"),
+    Decimal("sNaN12"),
+    Decimal("Infinity"),
+    Decimal("1E+30"),
+    Decimal("1E-6144"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:40])
+def test_what_comes_back_is_what_went_in(value: Any) -> None:
+    assert same(there_and_back(value), value)
+    assert same(there_and_back([value]), [value])
+    assert same(there_and_back((value, {"x": value})), (value, {"x": value}))
+
+
+def test_an_aware_datetime_comes_back_with_its_offset() -> None:
+    value = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Lisbon"))
+    back = there_and_back(value)
+    assert back == value
+    assert back.utcoffset() == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "value", [OrderedDict(a=1), type("UserInfo", (dict,), {})(a={"b": 1})], ids=repr
+)
+def test_a_subclass_of_dict_comes_back_as_the_dict_that_it_equals(value: Any) -> None:
+    back = there_and_back(value)
+    assert type(back) is dict
+    assert back == value
+
+
+scalars: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=8),
+    st.binary(max_size=8),
+    st.datetimes(),
+    st.datetimes(timezones=st.timezones().map(lambda _: UTC)),
+    st.dates(),
+    st.times(),
+    st.timedeltas(),
+    st.uuids(),
+    st.decimals(),
+)
+hashables: st.SearchStrategy[Any] = st.recursive(
+    scalars.filter(lambda value: not (isinstance(value, Decimal) and value.is_snan())),
+    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
+    max_leaves=6,
+)
+keys = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.text(max_size=4), st.binary()
+)
+values: st.SearchStrategy[Any] = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.lists(inner, max_size=4).map(tuple),
+        st.sets(hashables, max_size=3),
+        st.frozensets(hashables, max_size=3),
+        st.dictionaries(keys, inner, max_size=4),
+    ),
+    max_leaves=20,
+)
+sessions = st.dictionaries(st.text(max_size=6), values, max_size=5)
+
+
+@given(sessions)
+def test_every_session_round_trips_type_for_type(data: dict[str, Any]) -> None:
+    meta, back = decode(encode({"remember": True}, data))
+    assert meta == {"remember": True}
+    assert same(back, data)
+    assert encode({"remember": True}, back) == encode({"remember": True}, data)
+
+
+@given(values, values)
+def test_two_values_have_one_encoding_if_and_only_if_they_are_the_same(a: Any, b: Any) -> None:
+    assert (encode_value(a) == encode_value(b)) == same(a, b)
+
+
+@given(st.sets(st.integers() | st.text(max_size=3), max_size=20))
+def test_a_set_has_one_encoding_in_whatever_order_it_is_walked(items: set[Any]) -> None:
+    other: set[Any] = set()
+    for item in sorted(items, key=repr, reverse=True):
+        other.add(item)
+    assert encode_value(items) == encode_value(other)
+
+
+# -- unchanged -------------------------------------------------------------------------------------
+
+
+@given(sessions)
+def test_what_was_loaded_is_unchanged(data: dict[str, Any]) -> None:
+    payload = encode({}, data)
+    assert unchanged(payload, *decode(payload))
+
+
+@given(sessions, sessions)
+@example({"a": [1]}, {"a": [1.0]})
+@example({"a": [1]}, {"a": [True]})
+@example({}, {"a": None})
+@example({"a": {1}}, {"a": {1, 2}})
+def test_unchanged_agrees_with_encode(one: dict[str, Any], two: dict[str, Any]) -> None:
+    payload = encode({}, one)
+    if unchanged(payload, {}, two) != (encode({}, two) == payload):
+        # One thing that the quick look does not see: a value in the place of another whose
+        # plain encoding is the same, such as a tuple in that of a list.
+        assert msgspec.msgpack.encode(two) == msgspec.msgpack.encode(decode(payload)[1])
+
+
+def test_the_meta_counts() -> None:
+    payload = encode({"remember": True}, {"a": 1})
+    assert not unchanged(payload, {}, {"a": 1})
+    assert unchanged(payload, {"remember": True}, {"a": 1})
+
+
+@pytest.mark.parametrize("bad", [object(), "\ud800", [10**30, {1j}]])
+def test_unchanged_refuses_what_encode_refuses(bad: Any) -> None:
+    with pytest.raises(CodecError):
+        unchanged(encode({}, {"a": [1]}), {}, {"a": [bad]})
+
+
+def test_a_cycle_is_refused_by_unchanged_too() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    with pytest.raises(CodecError, match="within itself"):
+        unchanged(encode({}, {"a": []}), {}, {"a": cycle})
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
+class Model(BaseModel):
+    x: int = 1
+
+
+class Struct(msgspec.Struct):
+    x: int = 1
+
+
+@dataclass
+class Data:
+    x: int = 1
+
+
+class Text(str):
+    """As Markup is."""
+
+    __slots__ = ()
+
+
+class Number(float):
+    """As numpy's are."""
+
+
+class Items(list[int]):
+    """As lists of form libraries are."""
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (Colour.RED, "Colour; store its .value"),
+        (Size.SMALL, "Size; store its .value"),
+        (Model(), r"Model; store value.model_dump\(\)"),
+        (Struct(), r"Struct; store msgspec.to_builtins\(value\)"),
+        (Text("x"), r"Text; store str\(value\)"),
+        (Number(1), r"Number; store float\(value\)"),
+        (Items(), r"Items; store list\(value\)"),
+        (Point(1, 2), r"Point; store tuple\(value\)"),
+        (bytearray(), r"bytearray; store bytes\(value\)"),
+        (memoryview(b""), r"memoryview; store bytes\(value\)"),
+        (Data(), "Data; store str, int, .*timedelta, UUID or Decimal"),
+        (1j, "complex; store str, int"),
+        (print, "builtin_function_or_method; store"),
+        (iter([]), "list_iterator; store"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_refused_comes_with_what_to_write(value: Any, hint: str) -> None:
+    with pytest.raises(CodecError, match=f"^k: a session cannot carry a {hint}"):
+        check("k", value)
+    with pytest.raises(CodecError, match=hint):
+        encode({}, {"k": value})
+
+
+PLACES: list[tuple[Any, str | None]] = [
+    ([1, object()], "k[1]"),
+    ((1, object()), "k[1]"),
+    ({"price": object()}, "k.price"),
+    ({"items": [{"price": object()}]}, "k.items[0].price"),
+    ({object()}, "k{}"),
+    ({1: {2: object()}}, "k.1.2"),
+    (({"a": [object()]},), "k[0].a[0]"),
+    ({"a\nb": object()}, r"k.a\nb"),
+    ([{(1, 2): 3}], "k[0].(1, 2)"),
+    ({2**64: 1}, f"k.{2**64}"),
+    ({"a": "\ud800"}, "k.a"),
+    (["x", "\udfff"], "k[1]"),
+    (("\ud800",), "k[0]"),
+    ({"\ud800": 1}, None),
+    ([["x"], [{"y": "\ud800"}]], "k[1][0].y"),
+    ({("a", "\ud800")}, None),
+    ({"a": ({"b": "\ud800"},)}, "k.a[0].b"),
+]
+
+
+@pytest.mark.parametrize(("value", "path"), PLACES, ids=lambda value: ascii(value)[:40])
+def test_what_is_refused_comes_with_the_path_to_it(value: Any, path: str | None) -> None:
+    for refuse in (lambda: check("k", value), lambda: encode({}, {"k": value})):
+        with pytest.raises(CodecError) as caught:
+            refuse()
+        error = caught.value
+        assert error.path.startswith("k")
+        assert str(error).startswith(error.path + ": ")
+        assert str(error).isprintable(), "it goes into logs"
+        if path is not None:
+            assert error.path == path
+
+
+@pytest.mark.parametrize("key", [1, None, b"k", ("a",), 1.5, Text("k"), Colour.RED])
+def test_the_keys_of_a_session_are_str(key: Any) -> None:
+    for refuse in (lambda: check(key, 1), lambda: encode({}, {key: 1})):
+        with pytest.raises(CodecError, match=r"keys of a session are str.* write str\(key\)"):
+            refuse()
+
+
+@pytest.mark.parametrize("key", ["", "é", "🙂", "__class__", "a.b", "a\x00b", "remember"])
+def test_any_str_is_a_key(key: str) -> None:
+    assert decode(encode({}, {key: 1})) == ({}, {key: 1})
+
+
+def test_a_key_that_is_no_unicode_is_refused() -> None:
+    for refuse in (lambda: check("\ud800", 1), lambda: encode({}, {"\ud800": 1})):
+        with pytest.raises(CodecError, match="lone surrogate"):
+            refuse()
+
+
+@pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
+def test_what_is_nested_too_deeply_is_refused(wrap: Any) -> None:
+    value: Any = 1
+    for _ in range(MAX_DEPTH):
+        value = wrap(value)
+    assert same(there_and_back(value), value)
+    with pytest.raises(CodecError, match=f"nested deeper than {MAX_DEPTH} levels"):
+        encode({}, {"k": wrap(value)})
+
+
+def test_sets_can_be_as_deep() -> None:
+    value: Any = frozenset()
+    for _ in range(MAX_DEPTH - 1):
+        value = frozenset({value})
+    assert there_and_back(value) == value
+
+
+def test_what_is_within_itself_is_refused() -> None:
+    cycle: dict[str, Any] = {}
+    cycle["self"] = [cycle]
+    with pytest.raises(CodecError, match="or within itself"):
+        check("k", cycle)
+
+
+def test_a_value_twice_is_no_cycle() -> None:
+    shared = [1]
+    assert there_and_back([shared, shared]) == [[1], [1]]

@@ -1,0 +1,85 @@
+"""What the codec did not write is read or refused, and raises nothing but CodecError."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lembro.codec import decode, encode
+from lembro.errors import CodecError
+
+# -- what was not written by encode ----------------------------------------------------------------
+
+GOOD = encode({"remember": True}, {"n": 1, "t": (1, {2}), "d": datetime.min, "x": [2**70, b"x"]})
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x00",
+        b"\x01",
+        b"\x02" + GOOD[1:],
+        b"{}",
+        b"null",
+        b"\x80\x04\x95\x00\x00\x00",  # the beginning of a pickle
+        GOOD + b"\x00",
+        b"\x01" + msgspec.msgpack.encode(5),
+        b"\x01" + msgspec.msgpack.encode([]),
+        b"\x01" + msgspec.msgpack.encode([{}, {}, {}]),
+        b"\x01" + msgspec.msgpack.encode([{}, {1: 2}]),
+        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(99, b"")}]),
+        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(2, b"\x91\x90")}]),
+        b"\x01"
+        + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(7, b"\x93\xcf" + b"\xff" * 8)}]),
+        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(8, b"short")}]),
+        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(9, b"not a number")}]),
+        b"\x01\x92\x80\x81\xa1a\xdd\xff\xff\xff\xff",  # a list of 4 G items
+        b"\x01\x92\x80" + b"\x91" * 100_000,  # a list in a list in a list ...
+    ],
+    ids=lambda payload: repr(payload)[:30],
+)
+def test_anything_else_is_refused(payload: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode(payload)
+
+
+@pytest.mark.parametrize("length", range(len(GOOD)))
+def test_a_payload_that_was_cut_is_refused(length: int) -> None:
+    with pytest.raises(CodecError):
+        decode(GOOD[:length])
+
+
+@given(st.data())
+def test_a_payload_with_bytes_changed_is_read_or_refused(data: Any) -> None:
+    payload = bytearray(GOOD)
+    for _ in range(data.draw(st.integers(1, 4))):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    read_or_refuse(bytes(payload))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_any_kind_are_read_or_refused(body: bytes) -> None:
+    read_or_refuse(body)
+    read_or_refuse(b"\x01\x92\x80\x81\xa1a" + body)
+
+
+@given(st.integers(-128, 127), st.binary(max_size=60))
+def test_extensions_of_any_kind_are_read_or_refused(code: int, body: bytes) -> None:
+    ext = msgspec.msgpack.Ext(code, body)
+    read_or_refuse(b"\x01" + msgspec.msgpack.encode([{}, {"a": [ext]}]))
+    read_or_refuse(b"\x01" + msgspec.msgpack.encode([{"a": ext}, {}]))
+
+
+def read_or_refuse(payload: bytes) -> None:
+    try:
+        meta, data = decode(payload)
+    except CodecError:
+        return
+    assert type(meta) is type(data) is dict
+    assert all(type(key) is str for key in data)

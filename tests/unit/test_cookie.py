@@ -1,0 +1,316 @@
+"""The cookie: found in raw header bytes, signed, rendered."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lembro import CookieOptions
+from lembro.cookie import ABSENT, DUPLICATE, FORGED, MALFORMED, SessionCookie, find
+from lembro.ids import new_id
+
+ID = "a" * 42 + "_"
+SECRET, OLDER = "correct horse battery staple, 1234", "the one that was used before, 5678"
+
+
+def read(cookie: SessionCookie, header: str | bytes, *, https: bool = False) -> Any:
+    raw = header.encode("latin-1") if isinstance(header, str) else header
+    return cookie.read([raw], https=https)
+
+
+# -- finding ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"n=v",
+        b"a=b; n=v",
+        b"n=v; a=b",
+        b"a=b;n=v;c=d",
+        b"  n=v  ",
+        b"a=b;\tn=v\t;",
+        b";;; n=v ;;",
+        b"a; n=v",
+        b"n=v; n=v",
+        b"nn=x; n=v; N=x; n2=x",
+        b"a=\xff\x00; n=v",
+        b'a="; n=v; "',
+    ],
+)
+def test_the_cookie_is_found(header: bytes) -> None:
+    assert find([header], b"n") == [b"v"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"n",
+        b"; n ;",
+        b"N=v",
+        b"nn=v",
+        b"xn=v",
+        b"a=n=v",
+        b"=n=v",
+        b"a=b, n=v",
+        b"a=b\nn=v",
+        b"a=b\rn=v",
+        b"\x00n=v",
+        b"\x0bn=v",
+        b"\x0cn=v",
+        b"\xa0n=v",
+        b"\xe2\x80\x80n=v",
+        b"\x1cn=v",
+        b'"n"=v',
+        b"$Version=1,n=v",
+        b"$Version=1; $n=v",
+    ],
+)
+def test_no_other_is_taken_for_it(header: bytes) -> None:
+    assert find([header], b"n") == []
+
+
+def test_several_values_are_told_and_no_more_than_two() -> None:
+    assert find([b"n=1; n=2; n=3"], b"n") == [b"1", b"2"]
+    assert find([b"n=1", b"a=b", b"n=2"], b"n") == [b"1", b"2"]
+    assert find([b"n=; n=1"], b"n") == [b"", b"1"]
+
+
+def test_a_value_may_hold_what_separates() -> None:
+    assert find([b"n=a=b=c"], b"n") == [b"a=b=c"]
+    assert find([b'n="v"'], b"n") == [b'"v"']
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"n=" + b"\\" * 65536,
+        b'n="' + b'\\"' * 32768,
+        b"; ".join(b"c%d=%d" % (i, i) for i in range(10_000)),
+        b"n" * 65536,
+        b"=" * 65536,
+        b";" * 65536,
+        b" " * 65536 + b"=",
+        b"n=" + b"\t " * 32768,
+    ],
+    ids=range(8),
+)
+def test_long_headers_take_linear_time(header: bytes) -> None:
+    """Four times as long takes four times as long, not sixteen; by the work, not by the clock."""
+    assert len(find([header], b"n")) <= 1
+    cookie = SessionCookie(CookieOptions(name="n"))
+    assert cookie.read([header], https=False).id is None
+
+
+@given(st.lists(st.binary(max_size=80), max_size=4), st.booleans(), st.booleans())
+def test_reading_never_raises(headers: list[bytes], https: bool, signed: bool) -> None:
+    cookie = SessionCookie(CookieOptions(name="n"), (SECRET,) if signed else ())
+    for given_ in (headers, [b"n=" + header for header in headers]):
+        presented = cookie.read(given_, https=https)
+        assert presented.id is None or len(presented.id) == 43
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def test_what_is_read() -> None:
+    cookie = SessionCookie(CookieOptions())
+    assert read(cookie, "") is ABSENT
+    assert read(cookie, f"lembro={ID}").id == ID
+    assert read(cookie, f"lembro={ID}; lembro={ID}").id == ID
+    other = new_id()
+    assert read(cookie, f"lembro={ID}; lembro={other}") is DUPLICATE
+    assert read(cookie, f"lembro={other}; lembro={ID}") is DUPLICATE
+    assert "rename one" in DUPLICATE.problem
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ID[:-1],
+        ID + "a",
+        f'"{ID}"',
+        ID + ".",
+        ID + "." + "m" * 21,
+        ID + "." + "m" * 23,
+        ID + ".." + "m" * 22,
+        ID + "." + "s" * 22 + "." + "m" * 22 + ".x",
+        ID[:-1] + "\u00e9",
+        ID[:-1] + "%",
+    ],
+)
+def test_what_lembro_does_not_issue_is_malformed(value: str) -> None:
+    assert read(SessionCookie(CookieOptions()), f"lembro={value}") is MALFORMED
+
+
+def test_only_the_name_for_the_scheme_is_read() -> None:
+    cookie = SessionCookie(CookieOptions())
+    assert read(cookie, f"lembro={ID}", https=True) is ABSENT
+    assert read(cookie, f"__Host-lembro={ID}", https=True).id == ID
+    assert read(cookie, f"__Host-lembro={ID}", https=False) is ABSENT
+
+
+def test_nothing_that_is_read_shows_an_id() -> None:
+    assert ID not in repr(read(SessionCookie(CookieOptions()), f"lembro={ID}"))
+
+
+# -- signing ---------------------------------------------------------------------------------------
+
+
+def issue(cookie: SessionCookie, standing: bytes | None = None) -> str:
+    header = cookie.render(ID, standing, https=False, max_age=None).decode()
+    return header.partition("=")[2].partition(";")[0]
+
+
+def test_without_a_secret_an_id_needs_no_signature() -> None:
+    cookie = SessionCookie(CookieOptions())
+    assert issue(cookie) == ID
+    assert read(cookie, f"lembro={ID}.{'m' * 22}").id == ID
+
+
+def test_with_a_secret_a_forged_or_cut_one_is_refused() -> None:
+    cookie = SessionCookie(CookieOptions(), (SECRET,))
+    value = issue(cookie)
+    assert re.fullmatch(rf"{ID}\.[\w-]{{22}}", value)
+    assert read(cookie, f"lembro={value}").id == ID
+    for forged in (ID, "b" + value[1:], value[:-2] + "AA", issue(SessionCookie(CookieOptions()))):
+        assert read(cookie, f"lembro={forged}") is FORGED
+    assert read(cookie, f"lembro={value[:-1]}") is MALFORMED
+
+
+def test_a_secret_can_be_rotated() -> None:
+    before = SessionCookie(CookieOptions(), (OLDER,))
+    during = SessionCookie(CookieOptions(), (SECRET, OLDER))
+    after = SessionCookie(CookieOptions(), (SECRET,))
+    old, new = issue(before), issue(during)
+    assert read(during, f"lembro={old}").id == ID
+    assert read(during, f"lembro={new}").id == ID
+    assert new == issue(after)
+    assert read(after, f"lembro={new}").id == ID
+    assert read(after, f"lembro={old}") is FORGED
+
+
+STANDING = bytes(range(16))
+
+
+@pytest.mark.parametrize("signing", [(), (SECRET,)])
+def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
+    cookie = SessionCookie(CookieOptions(), signing)
+    value = issue(cookie, STANDING)
+    assert read(cookie, f"lembro={value}").id == ID
+    assert cookie.standing(value.encode()) == STANDING
+    id_, standing, mac = value.split(".")
+    for forged in (
+        id_,
+        f"{id_}.{mac}",
+        f"{id_}.{'A' * 22}.{mac}",
+        f"{'b' * 43}.{standing}.{mac}",
+        f"{id_}.{standing}.{'A' * 22}",
+        "nonsense",
+    ):
+        assert cookie.standing(forged.encode()) is None
+    assert SessionCookie(CookieOptions()).standing(value.encode()) is None, "of another process"
+
+
+def test_without_a_secret_a_standing_that_nobody_vouches_for_does_not_harm_the_id() -> None:
+    value = issue(SessionCookie(CookieOptions()), STANDING)
+    assert read(SessionCookie(CookieOptions()), f"lembro={value}").id == ID
+
+
+# -- rendering -------------------------------------------------------------------------------------
+
+RENDERED: list[tuple[CookieOptions, bool, str]] = [
+    (CookieOptions(), True, "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=Lax"),
+    (CookieOptions(), False, "lembro={}; Path=/; HttpOnly; SameSite=Lax"),
+    (
+        CookieOptions(secure=True),
+        False,
+        "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+    ),
+    (CookieOptions(secure=False), True, "lembro={}; Path=/; HttpOnly; SameSite=Lax"),
+    (
+        CookieOptions(path="/app"),
+        True,
+        "__Secure-lembro={}; Path=/app; Secure; HttpOnly; SameSite=Lax",
+    ),
+    (
+        CookieOptions(domain="example.com", samesite="strict"),
+        True,
+        "__Secure-lembro={}; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=Strict",
+    ),
+    (
+        CookieOptions(name="sid", httponly=False),
+        True,
+        "sid={}; Path=/; Secure; SameSite=Lax",
+    ),
+    (
+        CookieOptions(secure=True, samesite="none", partitioned=True),
+        True,
+        "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
+    ),
+    (
+        CookieOptions(name="__Host-sid", secure=True),
+        True,
+        "__Host-sid={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+    ),
+    (
+        CookieOptions(name="__Secure-sid", secure=True, path="/a b", max_age=60),
+        True,
+        "__Secure-sid={}; Max-Age=60; Path=/a b; Secure; HttpOnly; SameSite=Lax",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "https", "expected"), RENDERED)
+def test_how_it_is_rendered(options: CookieOptions, https: bool, expected: str) -> None:
+    cookie = SessionCookie(options)
+    header = cookie.render(ID, None, https=https, max_age=None)
+    assert header.decode() == expected.format(ID)
+    pair = header.partition(b";")[0]
+    assert cookie.read([pair], https=https).id == ID
+
+
+@pytest.mark.parametrize(("options", "https", "expected"), RENDERED)
+def test_how_it_is_cleared(options: CookieOptions, https: bool, expected: str) -> None:
+    """With the same name, path and flags, or a browser keeps it."""
+    header = SessionCookie(options).render_cleared(https=https).decode()
+    name, _, attributes = expected.partition("={}")
+    cleared = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert header == f"{name}={cleared}" + attributes.replace("; Max-Age=60", "")
+
+
+@pytest.mark.parametrize(
+    ("age", "rendered"),
+    [(60, "60"), (59.9, "59"), (0.2, "1"), (float("inf"), "34560000"), (10**12, "34560000")],
+)
+def test_how_its_age_is_rendered(age: float, rendered: str) -> None:
+    header = SessionCookie(CookieOptions()).render(ID, None, https=True, max_age=age)
+    assert f"; Max-Age={rendered};" in header.decode()
+
+
+def test_an_age_of_the_login_goes_before_that_of_the_options() -> None:
+    cookie = SessionCookie(CookieOptions(max_age=60))
+    assert b"Max-Age=90;" in cookie.render(ID, None, https=True, max_age=90)
+
+
+@given(
+    name=st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", fullmatch=True),
+    standing=st.none() | st.binary(min_size=16, max_size=16),
+    signed=st.booleans(),
+)
+def test_name_and_value_are_never_too_long_and_always_readable(
+    name: str, standing: bytes | None, signed: bool
+) -> None:
+    if name.lower().startswith(("__host-", "__secure-")):
+        name = name[2:]
+    cookie = SessionCookie(CookieOptions(name=name), (SECRET,) if signed else ())
+    header = cookie.render(ID, standing, https=True, max_age=1)
+    pair = header.partition(b"; ")[0]
+    assert len(pair) <= 4096
+    assert cookie.read([b"other=1; " + pair], https=True).id == ID

@@ -1,0 +1,192 @@
+"""The decision table of ``lembro.lifecycle``, cell by cell.
+
+``TABLE`` reads like the one in the docstring of that module. A cell says which verbs of the store
+are called, what happens to the cookie, and which events there are. Rows that begin with "..."
+are the live sessions to which something happens between the look and the commit.
+
+    a tenth later     a tenth of the idle time has passed since the session was last used
+    changed           another request has changed a different key
+    rotated           another request has rotated the id (of a session with a user)
+    ended             another request has ended the session (anonymous, or alice's own)
+    became bob's      another request has logged bob in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lembro import Session, lifecycle
+from lembro.cookie import DUPLICATE, Presented
+from lembro.ids import new_id
+from tests.support.site import Reply, Site
+from tools.docs import table_of
+
+TABLE = """
+| arrived with                      | not looked at | looked at, unchanged | changed                              | `regenerate_id()`                        | `login(user)`                                | destroyed                                      |
+|-----------------------------------|---------------|----------------------|--------------------------------------|------------------------------------------|----------------------------------------------|------------------------------------------------|
+| no cookie                         | nothing       | nothing              | add; set cookie; created             | add; set cookie; created                 | add; set cookie; created                     | nothing                                        |
+| an id the store does not know     | nothing       | get                  | get add; set cookie; created         | get add; set cookie; created             | get add; set cookie; created                 | get                                            |
+| a live session                    | nothing       | get                  | get set                              | get replace; set cookie; regenerated     | get replace; set cookie; regenerated         | get destroy; clear cookie; destroyed           |
+| ... a tenth later                 | nothing       | get touch            | get set                              | get replace; set cookie; regenerated     | get replace; set cookie; regenerated         | get destroy; clear cookie; destroyed           |
+| ... changed                       | nothing       | get                  | get set set                          | get replace replace; set cookie; regenerated | get replace replace; set cookie; regenerated | get destroy; clear cookie; destroyed       |
+| ... rotated                       | nothing       | get                  | get set get set                      | get replace get                          | get replace get replace; set cookie; regenerated | get destroy get destroy; clear cookie; destroyed |
+| ... ended                         | nothing       | get                  | get set; dropped                     | get replace                              | get replace add; set cookie; created         | get destroy                                    |
+| ... ended, and was alice's        | nothing       | get                  | get set; dropped                     | get replace                              | get replace; dropped                         | get destroy                                    |
+| ... became bob's                  | nothing       | get                  | get set; dropped                     | get replace                              | get replace add; set cookie; created         | get destroy get                                |
+| a replaced id that is followed    | nothing       | get get              | get get set                          | get get                                  | get get replace; set cookie; regenerated     | get get destroy get destroy; clear cookie; destroyed |
+| a replaced id that is a dead end  | nothing       | get                  | get; dropped                         | get; dropped                             | get add; set cookie; created                 | get                                            |
+"""  # noqa: E501 - a table
+
+
+def parse(table: str) -> dict[str, dict[str, str]]:
+    """A Markdown table as rows of cells by their headings."""
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()
+    ]
+    columns, rows = lines[0][1:], [line for line in lines[1:] if set(line[0]) != {"-"}]
+    return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
+
+
+ROWS = parse(TABLE)
+
+
+def regenerate(session: Session) -> None:
+    session.regenerate_id()
+    if session.is_new:  # an empty session is never stored
+        session["n"] = 2
+
+
+ACTIONS: dict[str, Callable[[Session], object]] = {
+    "not looked at": lambda session: None,
+    "looked at, unchanged": lambda session: session.get("n"),
+    "changed": lambda session: session.update(n=2),
+    "`regenerate_id()`": regenerate,
+    "`login(user)`": lambda session: session.login("alice"),
+    "destroyed": lambda session: session.destroy(),
+}
+
+
+def dead_end(site: Site) -> str:
+    anonymous = site.new()
+    site.login(anonymous, "alice")
+    return anonymous
+
+
+def followed(site: Site) -> str:
+    first = site.new("alice")
+    site.rotate(first)
+    return first
+
+
+ARRIVALS: dict[str, Callable[[Site], str | None]] = {
+    "no cookie": lambda site: None,
+    "an id the store does not know": lambda site: new_id(),
+    "a live session": lambda site: site.new(),
+    "... a tenth later": lambda site: site.new(),
+    "... changed": lambda site: site.new(),
+    "... rotated": lambda site: site.new("alice"),
+    "... ended": lambda site: site.new(),
+    "... ended, and was alice's": lambda site: site.new("alice"),
+    "... became bob's": lambda site: site.new(),
+    "a replaced id that is followed": followed,
+    "a replaced id that is a dead end": dead_end,
+}
+
+
+def change(site: Site, cookie: str) -> None:
+    with site.request(cookie) as r:
+        r.session["theirs"] = True
+
+
+MEANWHILE: dict[str, Callable[[Site, str], object]] = {
+    "... changed": change,
+    "... rotated": Site.rotate,
+    "... ended": Site.logout,
+    "... ended, and was alice's": Site.logout,
+    "... became bob's": lambda site, cookie: site.login(cookie, "bob"),
+}
+
+
+def said(reply: Reply) -> str:
+    """What happened, in the words of the table."""
+    cookie = f"{reply.cookie} cookie" if reply.cookie else ""
+    parts = [" ".join(reply.verbs), cookie, ", ".join(reply.happened)]
+    return "; ".join(part for part in parts if part) or "nothing"
+
+
+@pytest.mark.parametrize("column", ACTIONS)
+@pytest.mark.parametrize("row", ARRIVALS)
+def test_the_cell(site: Site, row: str, column: str) -> None:
+    cookie = ARRIVALS[row](site)
+    site.data(None)  # forget what has happened so far
+    if row == "... a tenth later":
+        site.clock.advance(site.manager.core.idle / 10 + 1)
+    session = site.open(cookie, looks=column != "not looked at")
+    if column != "not looked at":
+        session.get("n")
+    verbs = site.store.verbs[:]
+    if row in MEANWHILE:
+        assert cookie is not None
+        MEANWHILE[row](site, cookie)
+    site.store.verbs[:] = verbs if column != "not looked at" else []
+    site.events.clear()
+
+    ACTIONS[column](session)
+    reply = site.commit(session)
+
+    assert said(reply) == ROWS[row][column]
+    if reply.cookie == "set":
+        assert reply.id != cookie
+        assert reply.id is not None
+        assert site.data(reply.id) is not None
+    if "destroyed" in reply.happened:
+        assert cookie is not None
+        assert site.data(cookie) is None
+        assert site.count == 0
+
+
+def test_the_rows_and_columns_are_those_of_the_lifecycle() -> None:
+    assert lifecycle.__doc__ is not None
+    theirs = parse(table_of(lifecycle.__doc__))
+    ours = {row: cells for row, cells in ROWS.items() if not row.startswith("...")}
+    assert list(ours) == list(theirs)
+    assert all(list(cells) == list(theirs[row]) for row, cells in ours.items())
+    assert list(ROWS) == list(ARRIVALS)
+    assert all(list(cells) == list(ACTIONS) for cells in ROWS.values())
+
+
+OTHER_DEAD_ENDS: dict[str, Callable[[Site], str | Presented]] = {
+    "an anonymous id that was rotated": lambda site: _replaced(site, None, Site.rotate),
+    "an id whose successor is another user's": lambda site: _replaced(
+        site, "carol", lambda site, cookie: site.login(cookie, "bob")
+    ),
+    "several cookies of the name": lambda site: DUPLICATE,
+}
+
+
+def _replaced(site: Site, user: str | None, replace: Callable[[Site, str], object]) -> str:
+    cookie = site.new(user)
+    replace(site, cookie)
+    return cookie
+
+
+@pytest.mark.parametrize("column", ACTIONS)
+@pytest.mark.parametrize("kind", OTHER_DEAD_ENDS)
+def test_the_other_dead_ends_are_the_same(site: Site, kind: str, column: str) -> None:
+    cookie = OTHER_DEAD_ENDS[kind](site)
+    before = site.count
+    site.data(None)
+    session = site.open(cookie, looks=column != "not looked at")
+
+    ACTIONS[column](session)
+    reply = site.commit(session)
+
+    cell = ROWS["a replaced id that is a dead end"][column]
+    if column != "not looked at" and cookie is DUPLICATE:
+        assert reply.happened.pop(0) == "rejected"
+        reply.events.pop(0)
+    reply.verbs = [verb for verb in reply.verbs if verb != "get"]
+    assert said(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
+    assert site.count == before + (column == "`login(user)`")

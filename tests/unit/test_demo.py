@@ -1,0 +1,359 @@
+"""The demo's application, without server and browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from lembro import MemoryStore, SessionManager
+from lembro.demo import app as demo
+from lembro.demo import bots as demo_bots
+from lembro.demo.live import Live
+from lembro.demo.visitors import REGULARS, Regulars
+from lembro.testing import FakeClock
+
+ORIGIN = "http://127.0.0.1"
+
+
+def client_of(app: Starlette) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN)
+
+
+@asynccontextmanager
+async def cafe() -> AsyncIterator[httpx.AsyncClient]:
+    """A visitor who has seen the page of a café that is otherwise empty."""
+    async with client_of(demo.create_app()) as client:
+        await client.get("/")
+        yield client
+
+
+async def me(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer: dict[str, Any] = (await client.get("/me")).json()
+    return answer
+
+
+# -- who may ask -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "same-origin"}, 204),
+        ({"sec-fetch-site": "none"}, 204),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "origin": ORIGIN}, 403),
+        ({"origin": ORIGIN}, 204),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 204),  # no browser
+    ],
+)
+def test_another_site_changes_nothing(headers: dict[str, str], status: int) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            answer = await client.post("/tray/Bica", headers=headers)
+            assert answer.status_code == status
+            assert (await me(client))["tray"] == ({"Bica": 1} if status == 204 else {})
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/", "/me", "/static/page.js", "/nowhere"])
+def test_a_page_may_load_only_what_it_brought(path: str) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            headers = (await client.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'; script-src 'self';")
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+
+    asyncio.run(run())
+
+
+def test_the_page_asks_no_other_host() -> None:
+    for path in demo.STATIC.iterdir():
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+        assert "//" not in text.replace("// ", "").replace("*/", ""), path
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 41, "a\nb", 5, None])
+def test_a_name_that_is_none(name: object) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            assert (await client.post("/login", json={"name": name})).status_code == 422
+            assert (await me(client))["user"] is None
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"Ana"', b"\xff"])
+def test_what_is_no_form(body: bytes) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            assert (await client.post("/login", content=body)).status_code == 400
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/logout/others", "/logout/everywhere", "/sessions/x/end"])
+def test_for_those_who_are_logged_in(path: str) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            assert (await client.post(path)).status_code == 401
+
+    asyncio.run(run())
+
+
+def test_remember_me_is_a_cookie_that_lasts() -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            for remember in (True, False):
+                form = {"name": "Ana", "remember": remember}
+                cookie = (await client.post("/login", json=form)).headers["set-cookie"]
+                assert ("Max-Age=" in cookie) is remember
+                assert "HttpOnly; SameSite=Lax" in cookie
+
+    asyncio.run(run())
+
+
+def test_nobody_ends_the_session_of_another() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        async with client_of(app) as ana, client_of(app) as eve:
+            await ana.post("/login", json={"name": "Ana"})
+            await eve.post("/login", json={"name": "Eve"})
+            handle = (await me(ana))["sessions"][0]["handle"]
+            await eve.post(f"/sessions/{handle}/end")
+            assert (await me(ana))["user"] == "Ana"
+
+    asyncio.run(run())
+
+
+# -- the tray --------------------------------------------------------------------------------------
+
+
+def test_orders_at_the_same_time_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        all_here = asyncio.Barrier(20)
+        monkeypatch.setattr(demo, "brew", all_here.wait)
+        async with cafe() as client:
+            orders = [client.post(f"/tray/{demo.MENU[n % 4]}") for n in range(20)]
+            assert [answer.status_code for answer in await asyncio.gather(*orders)] == [204] * 20
+            seen = await me(client)
+            assert sum(seen["tray"].values()) == seen["counted"] == 20
+            assert set(seen["tray"].values()) == {5}
+
+    asyncio.run(run())
+
+
+def test_the_tray_goes_through_a_login() -> None:
+    async def run() -> None:
+        async with cafe() as client:
+            await client.post("/tray/Torrada")
+            await client.post("/login", json={"name": "Ana"})
+            assert (await me(client))["tray"] == {"Torrada": 1}
+            await client.post("/login", json={"name": "Bruno"})  # who is somebody else
+            assert (await me(client))["tray"] == {}
+
+    asyncio.run(run())
+
+
+def test_a_tray_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "FULL_TRAY", 2)
+
+    async def run() -> None:
+        async with cafe() as client:
+            codes = [(await client.post("/tray/Bica")).status_code for _ in range(3)]
+            assert codes == [204, 204, 409]
+            await client.post("/tray/clear")
+            seen = await me(client)
+            assert (seen["tray"], seen["counted"]) == ({}, 0)
+            assert (await client.post("/tray/Mona Lisa")).status_code == 404
+
+    asyncio.run(run())
+
+
+def test_a_session_that_ends_in_the_middle_of_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with cafe() as client:
+
+            async def log_out_meanwhile() -> None:
+                await client.post("/logout")
+
+            monkeypatch.setattr(demo, "brew", log_out_meanwhile)
+            answer = await client.post("/tray/Bica")
+            assert answer.status_code == 409
+            assert answer.text == "Your session has ended meanwhile."
+            assert "set-cookie" not in answer.headers
+            assert (await me(client))["tray"] == {}
+
+    asyncio.run(run())
+
+
+# -- the store -------------------------------------------------------------------------------------
+
+
+async def events(
+    app: Starlette, cookie: str, leaves: asyncio.Event | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """What /live sends to a page, until the stream ends or (at ``leaves``) the page does."""
+    messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    left = leaves or asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def call() -> None:
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "method": "GET",
+            "path": "/live",
+            "query_string": b"",
+            "headers": [(b"cookie", cookie.encode())],
+        }
+        await app(scope, receive, messages.put)  # type: ignore[arg-type]
+        await messages.put({"body": b""})
+
+    stream = asyncio.create_task(call())
+    assert (await messages.get())["status"] == 200
+    while body := (await messages.get())["body"]:
+        assert body.startswith(b"data: ")
+        assert body.endswith(b"\n\n")
+        yield json.loads(body[6:])
+    await stream
+
+
+def cookie_of(client: httpx.AsyncClient) -> str:
+    return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+
+def test_the_stream_tells_of_the_store_and_of_the_session_s_end() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            await client.post("/login", json={"name": "Ana"})
+            seen = []
+            async for event in events(app, cookie_of(client)):
+                seen.append(event)
+                if len(seen) == 2:
+                    await client.post("/logout")
+        assert [event["you"] for event in seen] == [{"user": "Ana", "counted": 0}] * 2 + [None]
+        samples = [sample for event in seen for sample in event["samples"]]
+        times = [sample["at"] for sample in samples]
+        assert times == sorted(set(times))  # each once
+        assert all(0 < sample["used"] <= sample["max"] == 4 << 20 for sample in samples)
+        assert all(sum(sample["levels"]) == sample["sessions"] for sample in samples)
+
+    asyncio.run(run())
+
+
+def test_how_long_a_newcomer_survives_is_told_when_the_store_is_full() -> None:
+    clock = FakeClock()
+    store = MemoryStore("1M", clock=clock)
+    live = Live(store, demo_bots.Bots(store, Regulars(1.0)))
+    manager = SessionManager(store)
+    told = []
+    for n in range(2000):
+        manager.create({"text": "x" * 1000, "n": n})
+        clock.advance(0.01)
+        told.append(live._sample()["survives"])
+    full = next(n for n, survives in enumerate(told) if survives is not None)
+    assert 500 < full < 1000
+    assert told[:full] == [None] * full
+    assert None not in told[full:]
+    assert told[-1] == pytest.approx(store.stats().sessions / 100, abs=1)  # at 100 a second
+    assert live._sample()["rss"] == pytest.approx(store.stats().rss, rel=0.5)
+    store.close()
+
+
+def test_a_stream_without_a_session_ends_at_once() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        assert [event["you"] async for event in events(app, "")] == [None]
+        assert app.state.live._store.stats().sessions == 0
+
+    asyncio.run(run())
+
+
+def test_a_stream_ends_when_the_page_leaves() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        leaves = asyncio.Event()
+        async with client_of(app) as client:
+            await client.get("/")
+            async for _ in events(app, cookie_of(client), leaves):
+                leaves.set()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_streams_end_when_the_server_does() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        async with client_of(app) as client:
+            await client.get("/")
+            async for _ in events(app, cookie_of(client)):
+                app.state.live.stop()
+
+    asyncio.run(asyncio.wait_for(run(), 10))
+
+
+def test_bots_come_through_the_application_one_run_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(demo_bots, "TOTAL", 50)
+
+    async def run() -> None:
+        app = demo.create_app()
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            await asyncio.sleep(0)
+            before = app.state.live._store.stats().sessions
+            assert before == REGULARS
+            assert (await client.post("/bots")).status_code == 204
+            assert (await client.post("/bots")).status_code == 409
+            while app.state.bots.running:
+                await asyncio.sleep(0.01)
+            report = app.state.bots.report()
+            assert (report["sent"], report["total"], report["evicted"]) == (50, 50, 0)
+            # and each of them has a session, since /bots itself looks at none
+            assert app.state.live._store.stats().sessions == before + 50
+
+    asyncio.run(run())
+
+
+def test_a_regular_whose_session_is_lost_is_counted() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            regulars = app.state.bots._regulars
+            await asyncio.sleep(0)
+            await regulars.come_back_all()
+            assert (regulars.lost, regulars.lost_as_newcomers) == (0, 0)
+            regulars._all[0].began -= 60
+            app.state.live._store.clear()
+            await regulars.come_back_all()
+            assert (regulars.lost, regulars.lost_as_newcomers) == (1, REGULARS - 1)
+            assert f"{REGULARS} simulated regulars" in (await client.get("/")).text
+
+    asyncio.run(run())
+
+
+def test_the_server_ends_in_the_middle_of_a_run() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            await client.post("/bots")
+        assert not app.state.bots.running
+
+    asyncio.run(run())

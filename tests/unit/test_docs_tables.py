@@ -1,0 +1,125 @@
+"""The tables of the documentation name what there is, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pytest
+
+import lembro
+from lembro import CookieOptions, MemoryStore, Session, SessionInfo, SessionManager, SessionOptions
+from lembro.events import EVENTS
+from lembro.integrations.starlette import SessionMiddleware
+from lembro.stores.memory.eviction import FLOOR, LEVELS, level_for
+from lembro.stores.memory.stats import Stats
+from tests.support import ROOT
+
+Row = list[str]
+
+
+def tables(page: str, heading: str | None = None) -> list[Row]:
+    """The rows of all tables of a page, or of those under a heading, without their heads."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    if heading is not None:
+        [text] = re.findall(
+            rf"^## {heading}$(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL
+        )
+    rows: list[Row] = []
+    for line in text.splitlines():
+        if line.startswith("|---"):
+            rows.pop()
+        elif line.startswith("|"):
+            rows.append([cell.strip() for cell in line[1:-1].split("|")])
+    assert rows, f"no table in {page} under {heading}"
+    return rows
+
+
+def names(cell: str) -> list[str]:
+    """The names in a cell, without what stands around them: `await asave()` is asave."""
+    return re.findall(r"`(?:async |await |with |session\.)*(\w+)[^`]*`", cell)
+
+
+def public(cls: type[Any]) -> set[str]:
+    return {
+        name
+        for name, value in inspect.getmembers(cls)
+        if not name.startswith("_") and (callable(value) or isinstance(value, property))
+    }
+
+
+def defaults_of(cls: type[Any]) -> dict[str, Any]:
+    if cls is MemoryStore:
+        parameters = inspect.signature(cls).parameters.values()
+        return {parameter.name: parameter.default for parameter in parameters}
+    found = {}
+    for field in fields(cls):
+        if field.default_factory is not MISSING:
+            found[field.name] = field.default_factory()
+        else:
+            found[field.name] = field.default
+    return found
+
+
+@pytest.mark.parametrize("cls", [SessionOptions, CookieOptions, MemoryStore])
+def test_every_option_is_in_its_table_with_its_default(cls: type[Any]) -> None:
+    documented = {
+        names(name)[0]: eval(default.strip("`"), dict(vars(lembro)))
+        for name, _, _, default, *_ in tables("options.md", cls.__name__)
+    }
+    assert documented == defaults_of(cls)
+
+
+def test_every_event_is_in_the_table_in_order() -> None:
+    assert tuple(names(row[0])[0] for row in tables("events.md")) == EVENTS
+
+
+def test_every_keyword_of_starlettes_middleware_is_in_the_table() -> None:
+    documented = {name for row in tables("starlette.md", "Options") for name in names(row[0])}
+    parameters = set(inspect.signature(SessionMiddleware.__init__).parameters)
+    assert documented == parameters - {"self", "app", "sessions", "store", "exclude", "options"}
+
+
+def test_every_method_of_the_manager_is_on_its_page() -> None:
+    documented = {
+        name
+        for row in tables("without-a-framework.md")
+        for name in names(row[0].split("(")[0] + "`")
+    }
+    documented |= {"once", "off"}
+    twins = {f"a{name}" for name in documented if hasattr(SessionManager, f"a{name}")}
+    for_integrations = {
+        *("start", "astart", "stop", "astop"),  # before the first request and after the last
+        *("look", "aload_for", "commit", "acommit", "set_cookie", "finish", "require"),
+        *("run_for", "arun_for", "seen_from", "is_within_itself"),
+    }
+    assert public(SessionManager) == documented | twins | for_integrations
+
+
+def test_every_field_of_a_session_info_is_named() -> None:
+    text = (ROOT / "docs" / "without-a-framework.md").read_text(encoding="utf-8")
+    [sentence] = re.findall(r"^A `SessionInfo` has (.*?)\. `", text, flags=re.MULTILINE | re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", sentence)) == {field.name for field in fields(SessionInfo)}
+
+
+def test_every_method_of_the_session_is_on_its_page() -> None:
+    in_tables = {name for row in tables("session.md") for cell in row[:2] for name in names(cell)}
+    as_a_mapping = {"get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"}
+    elsewhere = {"copy", "issued_id"}
+    assert public(Session) - as_a_mapping - elsewhere <= in_tables
+
+
+def test_every_number_of_the_store_is_in_the_table() -> None:
+    documented = {name for row in tables("memory.md", r"stats\(\)") for name in names(row[0])}
+    assert documented == set(Stats.__struct_fields__)
+
+
+def test_the_levels_are_those_of_the_table() -> None:
+    text = (ROOT / "docs" / "flood.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\d) \|", text, flags=re.MULTILINE) == [str(n) for n in range(LEVELS)]
+    for level, age in enumerate((0, 10, 60, 600)):
+        assert level_for(age) == level
+        assert level_for(age - 0.001) == max(0, level - 1)
+    assert FLOOR == 1 / 20

@@ -1,0 +1,397 @@
+"""Several who edit one session take turns: tasks of asyncio and of trio, and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
+
+from lembro import LembroError, Session, SessionCommitted, SessionGone, SessionManager
+from lembro.cookie import Presented
+from tests.support.recording import AsyncAdapter, Blocking, Recorder
+
+STORES: dict[str, Callable[[Recorder], Any]] = {
+    "in-process": lambda store: store,
+    "async": AsyncAdapter,
+    "blocking": Blocking,
+}
+
+
+class Open:
+    """A session whose response has begun, and what is stored of it."""
+
+    def __init__(self, kind: str = "in-process") -> None:
+        self.store = Recorder()
+        self.elsewhere = SessionManager(self.store)
+        self.id = self.elsewhere.create({"n": 0}, user="alice")
+        presented = Presented(self.id)
+        manager = SessionManager(STORES[kind](self.store))
+        self.session = Session(manager, lambda _: presented, asynchronous=True)
+        anyio.run(manager.acommit, self.session)
+        self.log: list[str] = []
+
+    @property
+    def stored(self) -> dict[str, Any] | None:
+        return self.elsewhere.get(self.id)
+
+    async def edit(self, name: str, scope: CancelScope | None = None) -> None:
+        """An edit that gives way to everybody else, written down."""
+        with CancelScope() if scope is None else scope, anyio.fail_after(30):
+            async with self.session.edit() as session:
+                self.log.append(f"{name} in")
+                session["n"] += 1
+                await wait_all_tasks_blocked()
+                self.log.append(f"{name} out")
+
+    def edit_in_thread(self, name: str) -> None:
+        with self.session.edit() as session:
+            self.log.append(f"{name} in")
+            session["n"] += 1
+            self.log.append(f"{name} out")
+
+    def until_somebody_waits(self, number: int = 1) -> None:
+        deadline = time.monotonic() + 30
+        while len(self.session._turns._waiting) < number:
+            assert time.monotonic() < deadline, "nobody waits"
+            time.sleep(0.001)
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    backend: str = request.param
+    return backend
+
+
+@pytest.fixture(params=STORES)
+def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
+    opened = Open(request.param)
+    yield opened
+    opened.store.close()
+
+
+@pytest.fixture
+def near() -> Iterator[Open]:
+    """The same in an in-process store, whose verbs don't wait."""
+    near = Open()
+    yield near
+    near.store.close()
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_tasks_take_turns_in_the_order_they_came(opened: Open) -> None:
+    async with create_task_group() as tasks, opened.session.edit() as session:
+        for name in "abc":
+            tasks.start_soon(opened.edit, name)
+            await wait_all_tasks_blocked()
+        session["n"] += 1
+        opened.log.append("first out")
+    assert opened.log == ["first out", "a in", "a out", "b in", "b out", "c in", "c out"]
+    assert opened.stored == {"n": 4}
+
+
+@pytest.mark.anyio
+async def test_an_edit_within_an_edit_raises_at_once(opened: Open) -> None:
+    async with opened.session.edit() as session:
+        with pytest.raises(LembroError, match="do not nest"):
+            async with opened.session.edit():
+                pytest.fail("it must not begin")
+        session["n"] = 1
+    assert opened.stored == {"n": 1}
+    await opened.edit("the next")
+    assert opened.stored == {"n": 2}
+
+
+@pytest.mark.anyio
+async def test_before_the_response_it_is_the_same(near: Open) -> None:
+    session = near.elsewhere.load(near.id)
+    async with session.edit():
+        with pytest.raises(LembroError, match="do not nest"):
+            async with session.edit():
+                pytest.fail("it must not begin")
+        session["n"] = 1
+    assert near.stored == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_who_is_cancelled_while_waiting_is_out_of_the_line(opened: Open) -> None:
+    scope = CancelScope()
+    async with create_task_group() as tasks, opened.session.edit():
+        tasks.start_soon(opened.edit, "a", scope)
+        await wait_all_tasks_blocked()
+        tasks.start_soon(opened.edit, "b")
+        await wait_all_tasks_blocked()
+        scope.cancel()
+        await wait_all_tasks_blocked()
+    assert opened.log == ["b in", "b out"]
+    await opened.edit("c")
+    assert opened.stored == {"n": 2}
+
+
+@pytest.mark.anyio
+async def test_who_is_cancelled_when_the_turn_has_come_hands_it_on(near: Open) -> None:
+    scope = CancelScope()
+    async with create_task_group() as tasks:
+        async with near.session.edit():
+            tasks.start_soon(near.edit, "a", scope)
+            await wait_all_tasks_blocked()
+            tasks.start_soon(near.edit, "b")
+            await wait_all_tasks_blocked()
+        assert len(near.session._turns._waiting) == 1  # it is the turn of the first,
+        scope.cancel()  # who does not know yet
+    assert near.log == ["b in", "b out"]
+    await near.edit("c")
+    assert near.stored == {"n": 2}
+
+
+@pytest.mark.anyio
+async def test_who_is_cancelled_within_an_edit_hands_it_on(opened: Open) -> None:
+    async with create_task_group() as tasks:
+        with CancelScope() as scope:
+            async with opened.session.edit() as session:
+                tasks.start_soon(opened.edit, "a")
+                await wait_all_tasks_blocked()
+                session["n"] = 100
+                scope.cancel()
+                await anyio.sleep_forever()
+    assert opened.stored == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_an_edit_that_raised_hands_it_on(opened: Open) -> None:
+    async with create_task_group() as tasks:
+        with pytest.raises(KeyError):
+            async with opened.session.edit() as session:
+                tasks.start_soon(opened.edit, "a")
+                await wait_all_tasks_blocked()
+                session["n"] = 100
+                raise KeyError
+    assert opened.stored == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_an_edit_that_could_not_begin_hands_it_on(opened: Open) -> None:
+    ended: list[str] = []
+
+    async def edit(name: str) -> None:
+        with pytest.raises(SessionGone):
+            await opened.edit(name)
+        ended.append(name)
+
+    async with create_task_group() as tasks, opened.session.edit():
+        for name in "ab":
+            tasks.start_soon(edit, name)
+            await wait_all_tasks_blocked()
+        opened.elsewhere.destroy(opened.id)
+    assert ended == ["a", "b"]
+    assert opened.log == []
+
+
+@pytest.mark.anyio
+async def test_who_waited_while_the_session_was_logged_out_finds_none(near: Open) -> None:
+    async def edit() -> None:
+        with pytest.raises(SessionCommitted, match="no session to edit"):
+            await near.edit("a")
+
+    async with create_task_group() as tasks, near.session.edit() as session:
+        tasks.start_soon(edit)
+        await wait_all_tasks_blocked()
+        session.logout()
+    assert near.log == []
+
+
+def test_plain_asyncio_needs_neither_anyio_nor_trio(
+    near: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("anyio", "trio"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+
+    async def edit(n: int) -> None:
+        async with near.session.edit() as session:
+            await asyncio.sleep(0)
+            session["n"] += n
+
+    async def edits() -> None:
+        await asyncio.gather(*map(edit, range(1, 5)))
+
+    asyncio.run(edits())
+    assert near.stored == {"n": 10}
+
+
+def test_the_line_passes_over_a_loop_that_is_closed(near: Open) -> None:
+    """Whoever waits there can't be told, and takes nobody's turn when thrown away."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def edit() -> None:
+        with near.session.edit():
+            inside.set()
+            leave.wait(30)
+
+    first = threading.Thread(target=edit)
+    first.start()
+    assert inside.wait(30)
+    loop = asyncio.new_event_loop()
+    waiting = near.session.edit().__aenter__()
+    task = loop.create_task(waiting)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    near.until_somebody_waits()
+    second = threading.Thread(target=near.edit_in_thread, args=("second",))
+    second.start()
+    near.until_somebody_waits(2)
+    leave.set()
+    for thread in (first, second):
+        thread.join(30)
+    assert near.log == ["second in", "second out"]
+    with near.session.edit():
+        waiting.close()
+        assert near.session._turns._now is not None
+    assert not task.done()
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def test_threads_take_turns(near: Open) -> None:
+    thread = threading.Thread(target=near.edit_in_thread, args=("b",))
+    with near.session.edit() as session:
+        thread.start()
+        near.until_somebody_waits()
+        session["n"] += 1
+        near.log.append("a out")
+    thread.join(30)
+    assert near.log == ["a out", "b in", "b out"]
+    assert near.stored == {"n": 2}
+
+
+def test_many_threads_lose_no_edit(near: Open) -> None:
+    def edits() -> None:
+        for _ in range(20):
+            with near.session.edit() as session:
+                session["n"] += 1
+
+    threads = [threading.Thread(target=edits) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert near.stored == {"n": 160}
+
+
+def test_an_edit_within_an_edit_of_a_thread_raises_at_once(near: Open) -> None:
+    with near.session.edit() as session:
+        with pytest.raises(LembroError, match="do not nest"), near.session.edit():
+            pytest.fail("it must not begin")
+        session["n"] = 1
+    assert near.stored == {"n": 1}
+
+
+def test_a_loop_that_is_run_within_an_edit_is_within_it(near: Open) -> None:
+    with near.session.edit(), pytest.raises(LembroError, match="do not nest"):
+        asyncio.run(near.edit("a"))
+
+
+def test_a_wait_that_is_interrupted_leaves_nothing_locked(near: Open) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def edit() -> None:
+        with near.session.edit():
+            inside.set()
+            near.until_somebody_waits()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # Ctrl-C
+            leave.wait(30)
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    assert inside.wait(30)
+    with pytest.raises(KeyboardInterrupt):
+        near.edit_in_thread("a")
+    leave.set()
+    thread.join(30)
+    near.edit_in_thread("b")
+    assert near.log == ["b in", "b out"]
+
+
+# -- tasks and threads -----------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_a_thread_waits_for_a_task(near: Open) -> None:
+    async with create_task_group() as tasks, near.session.edit() as session:
+        tasks.start_soon(to_thread.run_sync, near.edit_in_thread, "thread")
+        await to_thread.run_sync(near.until_somebody_waits)
+        session["n"] += 1
+        near.log.append("task out")
+    assert near.log == ["task out", "thread in", "thread out"]
+    assert near.stored == {"n": 2}
+
+
+@pytest.mark.anyio
+async def test_a_task_waits_for_a_thread(near: Open) -> None:
+    inside = threading.Event()
+
+    def edit() -> None:
+        with near.session.edit() as session:
+            inside.set()
+            near.until_somebody_waits()
+            session["n"] += 1
+            near.log.append("thread out")
+
+    async with create_task_group() as tasks:
+        tasks.start_soon(to_thread.run_sync, edit)
+        await to_thread.run_sync(inside.wait)
+        await near.edit("task")
+    assert near.log == ["thread out", "task in", "task out"]
+    assert near.stored == {"n": 2}
+
+
+@pytest.mark.anyio
+async def test_a_plain_with_does_not_block_the_loop(near: Open) -> None:
+    near.edit_in_thread("a")  # nobody else edits, so there is nothing to wait for
+
+    async def edit() -> None:
+        with pytest.raises(LembroError, match="async with"):
+            near.edit_in_thread("b")
+        near.log.append("raised")
+
+    async with create_task_group() as tasks, near.session.edit():
+        tasks.start_soon(edit)
+        await wait_all_tasks_blocked()
+    assert near.log == ["a in", "a out", "raised"]
+
+
+# -- what it costs ---------------------------------------------------------------------------------
+
+
+def test_a_session_that_is_never_edited_has_no_lock(near: Open) -> None:
+    assert near.session["n"] == 0
+    assert not hasattr(near.session, "_turns")
+    with near.session.edit():
+        assert near.session._turns._now is not None
+    assert near.session._turns._now is None
+
+
+def test_the_first_edits_of_two_threads_share_a_lock(near: Open) -> None:
+    at_once, turns = threading.Barrier(2), []
+
+    def first() -> None:
+        at_once.wait(30)
+        turns.append(near.session.edit()._turns)
+
+    threads = [threading.Thread(target=first) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert turns[0] is turns[1]

@@ -1,0 +1,201 @@
+"""What each event carries, as ``docs/events.md`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lembro import Event, MemoryStore, SessionManager
+from lembro.cookie import DUPLICATE, MALFORMED, Presented
+from lembro.events import EVENTS
+from lembro.ids import handle_for, key_for
+from lembro.session import Session
+from lembro.stores.base import Record
+
+
+class Heard:
+    """A manager whose time stands still, and all the events of it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 1000.0
+        self.sessions = SessionManager(MemoryStore("64K", clock=lambda: self.now), **options)
+        self.events: list[Event] = []
+        for name in EVENTS:
+            self.sessions.on(name, self.events.append)
+
+    def of(self, name: str) -> list[Event]:
+        return [event for event in self.events if event.name == name]
+
+
+def handle(session_id: str | None) -> str:
+    assert session_id is not None
+    return handle_for(key_for(session_id))
+
+
+def test_created() -> None:
+    heard = Heard()
+    session_id = heard.sessions.create({"a": 1}, user="heidi")
+    assert heard.events == [Event("created", handle(session_id), "heidi")]
+
+
+def test_regenerated() -> None:
+    heard = Heard()
+    session = heard.sessions.load(heard.sessions.create({"a": 1}))
+    session.login("heidi")
+    session.save()
+    after = heard.sessions.regenerate(session.issued_id or "")
+    assert heard.of("regenerated") == [
+        Event("regenerated", handle(session.issued_id), "heidi"),
+        Event("regenerated", handle(after), "heidi"),
+    ]
+    assert len(heard.of("created")) == 1
+    assert heard.of("destroyed") == []
+
+
+def _logout(session: Session) -> None:
+    session.logout()
+    session.save()
+
+
+def _logout_others(session: Session) -> None:
+    session.manager.create(user="heidi")
+    session.logout_others()
+    session.save()
+
+
+def _logout_everywhere(session: Session) -> None:
+    session.logout_everywhere()
+    session.save()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        _logout,
+        _logout_others,
+        _logout_everywhere,
+        lambda session: session.manager.end(session.handle, user="heidi"),
+        lambda session: session.manager.destroy_user("heidi"),
+    ],
+)
+def test_destroyed(end: Callable[[Session], object]) -> None:
+    heard = Heard()
+    session = heard.sessions.load(heard.sessions.create(user="heidi"))
+    end(session)
+    [event] = heard.of("destroyed")
+    ended = {event.handle for event in heard.of("created")}
+    assert event.handle in ended
+    assert event == Event("destroyed", event.handle, "heidi")
+
+
+def test_destroyed_by_id() -> None:
+    heard = Heard()
+    session_id = heard.sessions.create(user="heidi")
+    heard.sessions.destroy(session_id)
+    heard.sessions.destroy(session_id)
+    assert heard.of("destroyed") == [Event("destroyed", handle(session_id), "heidi")]
+
+
+def test_clear_is_no_event() -> None:
+    heard = Heard()
+    heard.sessions.create({"a": 1})
+    heard.sessions.clear()
+    assert [event.name for event in heard.events] == ["created"]
+
+
+def test_expired() -> None:
+    heard = Heard(idle_timeout=60)
+    session_id = heard.sessions.create(user="heidi")
+    heard.now += 61
+    heard.sessions.purge()
+    assert heard.of("expired") == [Event("expired", handle(session_id), "heidi")]
+
+
+def test_evicted_for_the_cap_of_a_user() -> None:
+    heard = Heard(max_sessions_per_user=1)
+    first = heard.sessions.create(user="heidi")
+    heard.sessions.create(user="heidi")
+    assert heard.of("evicted") == [
+        Event("evicted", handle(first), "heidi", "max_sessions_per_user")
+    ]
+
+
+def test_evicted_for_memory() -> None:
+    heard = Heard()
+    ids = [heard.sessions.create({"text": "x" * 1000}) for _ in range(100)]
+    assert heard.of("evicted")[0] == Event("evicted", handle(ids[0]), None, "memory")
+
+
+@pytest.mark.parametrize("presented", [DUPLICATE, MALFORMED])
+def test_rejected_cookies(presented: Presented) -> None:
+    heard = Heard()
+    session = Session(heard.sessions, lambda _: presented)
+    assert dict(session) == {}
+    assert heard.events == [Event("rejected", reason=presented.problem)]
+
+
+def test_rejected_records() -> None:
+    heard = Heard()
+    key = key_for("A" * 43)
+    store: Any = heard.sessions.store
+    store.add(key, Record(b"5", "heidi"), idle=60, life=60)
+    assert heard.sessions.get("A" * 43) is None
+    [event] = heard.events
+    assert (event.name, event.handle, event.user) == ("rejected", handle_for(key), "heidi")
+    assert event.reason == str(event.error)
+
+
+def test_an_unknown_id_is_no_event() -> None:
+    heard = Heard()
+    assert heard.sessions.get("A" * 43) is None
+    assert heard.events == []
+
+
+def test_dropped() -> None:
+    heard = Heard()
+    session_id = heard.sessions.create({"a": 1}, user="heidi")
+    session = heard.sessions.load(session_id)
+    heard.sessions.destroy(session_id)
+    session["a"] = 2
+    session.save()
+    assert heard.of("dropped") == [
+        Event("dropped", handle(session_id), "heidi", "the session has ended")
+    ]
+
+
+def test_conflict() -> None:
+    heard = Heard()
+    session_id = heard.sessions.create({"a": {"b": 1}}, user="heidi")
+    one, other = heard.sessions.load(session_id), heard.sessions.load(session_id)
+    one["a"] = {"b": 2}
+    one.save()
+    other["a"] = {"b": 3}
+    other.save()
+    [event] = heard.of("conflict")
+    assert (event.handle, event.user) == (handle(session_id), "heidi")
+    assert event.reason.startswith("a.b: ")
+
+
+def test_reduced() -> None:
+    heard = Heard()
+    heard.sessions.reduce()
+    assert heard.events == [Event("reduced", reason="0 evicted")]
+
+
+def test_error() -> None:
+    heard = Heard()
+    store: Any = heard.sessions.store
+    error = RuntimeError("the disk is full")
+    store._purge_failed(error)
+    assert heard.events == [Event("error", error=error)]
+
+
+def test_the_store_and_the_manager_share_their_events() -> None:
+    heard = Heard()
+    seen: list[Event] = []
+    store: Any = heard.sessions.store
+    store.on("created", seen.append)
+    heard.sessions.create({"a": 1})
+    assert seen == heard.events

@@ -1,0 +1,115 @@
+"""What a session adds to the headers of a response, and what is said about them, once."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import headers
+from lembro.headers import warn_of_plain_http, warn_of_shared_cookie, with_session
+
+COOKIE = b"lembro=x"
+Headers = list[tuple[bytes, bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers, "_said", set())
+
+
+@pytest.mark.parametrize(
+    ("given", "vary"),
+    [
+        ([], [b"Cookie"]),
+        ([(b"vary", b"Accept")], [b"Accept, Cookie"]),
+        ([(b"Vary", b"Accept, cookie")], [b"Accept, cookie"]),
+        ([(b"vary", b"COOKIE")], [b"COOKIE"]),
+        ([(b"vary", b"*")], [b"*"]),
+        ([(b"vary", b"")], [b"Cookie"]),
+        ([(b"vary", b"Accept"), (b"vary", b"Origin")], [b"Accept", b"Origin, Cookie"]),
+        ([(b"vary", b"cookie"), (b"vary", b"Origin")], [b"cookie", b"Origin"]),
+        ([(b"vary", b"X-Cookie")], [b"X-Cookie, Cookie"]),
+    ],
+)
+def test_vary(given: Headers, vary: list[bytes]) -> None:
+    for cookie in (None, COOKIE):
+        result = with_session(given, cookie)
+        assert [value for name, value in result if name.lower() == b"vary"] == vary
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], [b"private, no-store"]),
+        ([b"private"], [b"private"]),
+        ([b"no-store"], [b"no-store"]),
+        ([b"Private, max-age=60"], [b"Private, max-age=60"]),
+        ([b"max-age=60", b"no-store"], [b"max-age=60", b"no-store"]),
+        ([b"max-age=60"], [b"private, no-store"]),
+        ([b"public, max-age=60"], [b"private, no-store"]),
+        ([b"public, private"], [b"private, no-store"]),
+        ([b"no-cache"], [b"private, no-store"]),
+        ([b'private="set-cookie"'], [b"private, no-store"]),
+        ([b"public", b"s-maxage=60"], [b"private, no-store"]),
+    ],
+)
+def test_a_response_that_sets_the_cookie_is_not_stored(
+    given: list[bytes], expected: list[bytes]
+) -> None:
+    before = [(b"Cache-Control", value) for value in given]
+
+    def control(cookie: bytes | None) -> list[bytes]:
+        result = with_session(before, cookie)
+        return [value for name, value in result if name.lower() == b"cache-control"]
+
+    assert control(COOKIE) == expected
+    assert control(None) == given
+
+
+def test_the_rest_stays_as_it_is() -> None:
+    given: Headers = [(b"content-type", b"text/html"), (b"set-cookie", b"a=b")]
+    assert with_session(given, COOKIE) == [
+        *given,
+        (b"vary", b"Cookie"),
+        (b"cache-control", b"private, no-store"),
+        (b"set-cookie", COOKIE),
+    ]
+    assert len(given) == 2
+
+
+def test_what_is_replaced_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        with_session([(b"cache-control", b"public")], COOKIE)
+    with_session([], COOKIE)
+    assert len(caplog.records) == 1
+    assert "Cache-Control: public; it was replaced by private, no-store" in caplog.text
+
+
+def test_what_is_said_does_not_grow_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    for age in range(300):
+        with_session([(b"cache-control", b"max-age=%d" % age)], COOKIE)
+    assert len(caplog.records) == 100
+
+
+@pytest.mark.parametrize("client", ["203.0.113.7", "10.0.0.1", "2001:db8::1"])
+def test_plain_http_from_elsewhere_is_said_once(
+    client: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        warn_of_plain_http(client)
+    assert len(caplog.records) == 1
+    assert "--forwarded-allow-ips" in caplog.text
+    assert client not in caplog.text
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1", "127.8.8.8", "testclient", "", None])
+def test_plain_http_on_this_machine_is_nothing_to_say(
+    client: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_plain_http(client)
+    assert not caplog.records
+
+
+def test_two_middlewares_with_one_cookie_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("lembro", "lembro", "sid"):
+        warn_of_shared_cookie(name)
+    assert len(caplog.records) == 2

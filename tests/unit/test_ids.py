@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from lembro.ids import handle_for, is_id, key_for, new_id
+
+
+def test_an_id_has_256_bits_and_the_form_of_one() -> None:
+    ids = {new_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(is_id(id_) and len(id_) == 43 for id_ in ids)
+
+
+def test_the_random_module_has_no_say() -> None:
+    random.seed(0)
+    first = new_id()
+    random.seed(0)
+    assert new_id() != first
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x" * 42, "x" * 44, "x" * 42 + "=", "x" * 42 + "\n", "x" * 42 + "é", "x" * 42 + "\u212a"],
+)
+def test_what_is_no_id(text: str) -> None:
+    assert not is_id(text)
+
+
+def test_a_key_says_nothing_of_the_id_and_a_handle_nothing_of_either() -> None:
+    id_ = new_id()
+    key = key_for(id_)
+    handle = handle_for(key)
+    assert len(key) == 32
+    assert key == key_for(id_)
+    assert len(handle) == 12
+    assert not is_id(handle)
+    assert id_.encode() not in key
+    assert handle not in id_

@@ -1,0 +1,177 @@
+"""How long a session lives, and when its cookie is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lembro import CookieOptions, Session, SessionManager
+from tests.support.naive import NaiveStore
+from tests.support.site import Site
+
+# -- the idle timeout ------------------------------------------------------------------------------
+
+
+def test_a_look_touches_only_after_a_tenth_of_the_idle_time(site: Site) -> None:
+    cookie = site.new()
+    tenth = site.manager.core.idle / 10
+    for after, verbs in ((tenth, ["get"]), (1, ["get", "touch"]), (1, ["get"])):
+        site.clock.advance(after)
+        with site.request(cookie) as r:
+            r.session.get("n")
+        assert r.reply.verbs == verbs
+
+
+@pytest.mark.options(idle_timeout=60, absolute_timeout=100)
+def test_looks_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> None:
+    cookie = site.new(n=1)
+    for _ in range(9):
+        site.clock.advance(11)
+        with site.request(cookie) as r:
+            assert r.session["n"] == 1
+    site.clock.advance(1)
+    assert site.data(cookie) is None
+
+
+@pytest.mark.options(idle_timeout=60, absolute_timeout=60)
+def test_a_touch_that_would_bring_nothing_is_not_made(site: Site) -> None:
+    cookie = site.new()
+    site.clock.advance(50)
+    with site.request(cookie) as r:
+        r.session.get("n")
+    assert r.reply.verbs == ["get"]
+
+
+def test_touch_touches_at_once(site: Site) -> None:
+    cookie = site.new()
+    with site.request(cookie) as r:
+        r.session.touch()
+    assert r.reply.verbs == ["get", "touch"]
+
+
+@pytest.mark.options(absolute_timeout=None)
+def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site: Site) -> None:
+    cookie = site.new(n=1)
+    for _ in range(400):
+        site.clock.advance(site.manager.core.idle - 1)
+        with site.request(cookie) as r:
+            assert r.session["n"] == 1
+
+
+def test_a_touch_does_not_bring_back_what_has_ended(site: Site) -> None:
+    cookie = site.new(n=1)
+    reader = site.open(cookie)
+    site.clock.advance(site.manager.core.idle / 2)
+    assert reader["n"] == 1
+    reader.touch()
+    site.logout(cookie)
+    assert site.commit(reader).cookie == ""
+    assert site.count == 0
+
+
+# -- sending the cookie again ----------------------------------------------------------------------
+
+WITH_AGE = pytest.mark.options(
+    idle_timeout=1000, absolute_timeout=5000, cookie=CookieOptions(max_age=1000)
+)
+
+
+USES: dict[str, Callable[[Site, Session], object]] = {
+    "looks": lambda site, session: session["n"],
+    "writes": lambda site, session: session.update(n=session["n"] + 1),
+    "counts": lambda site, session: site.atomic(session, lambda data: data.update(n=data["n"] + 1)),
+}
+
+
+@WITH_AGE
+@pytest.mark.parametrize("use", USES)
+def test_a_cookie_with_an_age_is_sent_again_when_the_session_is_extended(
+    site: Site, use: str
+) -> None:
+    cookie = site.new()
+    for after, expected in ((90, ""), (20, "set"), (90, ""), (20, "set")):
+        site.clock.advance(after)
+        with site.request(cookie) as r:
+            USES[use](site, r.session)
+        assert r.reply.cookie == expected
+    assert r.reply.id == cookie
+    assert "Max-Age=1000;" in r.reply.header
+
+
+@WITH_AGE
+@pytest.mark.parametrize("use", USES)
+def test_who_comes_often_keeps_both_the_session_and_the_cookie(site: Site, use: str) -> None:
+    """The browser drops a cookie at its age, however alive the session is."""
+    cookie = site.new()
+    dropped = site.clock() + 1000
+    for _ in range(60):
+        site.clock.advance(60)
+        assert site.clock() < dropped
+        with site.request(cookie) as r:
+            USES[use](site, r.session)
+        if r.reply.cookie:
+            dropped = site.clock() + 1000
+
+
+@WITH_AGE
+def test_touch_sends_it_again_at_once(site: Site) -> None:
+    with site.request(site.new()) as r:
+        r.session.touch()
+    assert r.reply.cookie == "set"
+
+
+@WITH_AGE
+def test_an_edit_cannot_send_it(site: Site) -> None:
+    cookie = site.new()
+    session = site.open(cookie)
+    assert session["n"] == 1
+    site.commit(session)
+    site.clock.advance(500)
+    with site.edit(session):
+        session["n"] = 2
+    site.clock.advance(900)
+    assert site.data(cookie) == {"n": 2}
+
+
+@WITH_AGE
+def test_who_came_with_a_replaced_id_is_sent_none(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    assert session.user == "alice"
+    site.clock.advance(500)
+    site.rotate(cookie)
+    session["n"] = 2
+    assert site.commit(session).cookie == ""
+
+
+@WITH_AGE
+def test_a_remembered_login_is_renewed_for_what_is_left_of_it(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=True)
+    assert "Max-Age=5000;" in r.reply.header
+    assert r.reply.id is not None
+    site.clock.advance(500)
+    with site.request(r.reply.id) as r:
+        assert r.session.user == "alice"
+    assert "Max-Age=4500;" in r.reply.header
+
+
+def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
+    store = NaiveStore()
+    manager = SessionManager(store, idle_timeout=1000, cookie=CookieOptions(max_age=1000))
+    cookie = manager.create({"n": 1})
+    store.now = 500
+    session = manager.load(cookie)
+    manager.commit(session)
+    header = manager.set_cookie(session, None)
+    assert header is not None
+    assert header.startswith(f"lembro={cookie}; Max-Age=1000;".encode())
+
+
+def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
+    cookie = site.new()
+    site.clock.advance(site.manager.core.idle / 2)
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+    assert r.reply.cookie == ""

@@ -1,0 +1,400 @@
+"""login, logout and their order; who is logged in, since when, how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from lembro import LoginRequired, Session, TooManySessions
+from tests.support.site import Site
+
+# -- login -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user", [7, 7.0, None, b"alice", True, ["alice"]])
+def test_a_user_is_a_str(site: Site, user: Any) -> None:
+    session = site.open()
+    with pytest.raises(TypeError, match=r"str\(user.id\)"):
+        session.login(user)
+    assert session.user is None
+
+
+@pytest.mark.parametrize(
+    ("user", "problem"),
+    [("", "non-empty"), ("é" * 129, "256 bytes, not 258"), ("\ud800", "UTF-8")],
+)
+def test_a_user_is_what_a_store_can_keep(site: Site, user: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        site.open().login(user)
+
+
+@pytest.mark.parametrize("user", ["é" * 128, "a", "a\nb;\x00", "🙂"])
+def test_any_other_str_is_a_user(site: Site, user: str) -> None:
+    assert site.user(site.new(user)) == user
+
+
+def test_a_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
+    cookie = site.new(cart=[1])
+    assert site.data(site.login(cookie, "alice")) == {"cart": [1]}
+
+
+def test_a_renewed_login_keeps_the_data_under_a_new_id(site: Site) -> None:
+    cookie = site.new("alice", cart=[1])
+    new = site.login(cookie, "alice")
+    assert new != cookie
+    assert site.data(new) == {"cart": [1]}
+
+
+def test_for_another_user_the_data_starts_empty(site: Site) -> None:
+    with site.request(site.new("alice", secret=1)) as r:
+        r.session["written before"] = 1
+        r.session.login("bob")
+        assert dict(r.session) == {}
+        r.session["written after"] = 1
+    assert site.data(r.reply.id) == {"written after": 1}
+
+
+def test_for_another_user_what_a_third_request_wrote_is_not_merged(site: Site) -> None:
+    cookie = site.new("alice", secret=1)
+    session = site.open(cookie)
+    session.login("bob")
+    with site.request(cookie) as r:
+        r.session["alices"] = 2
+    assert site.data(site.commit(session).id) == {}
+
+
+def test_what_a_third_request_wrote_before_the_login_is_merged(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["mine"] = 1
+    session.login("bob")
+    with site.request(cookie) as r:
+        r.session["theirs"] = 2
+    assert site.data(site.commit(session).id) == {"n": 1, "mine": 1, "theirs": 2}
+
+
+def test_the_user_is_known_at_once(site: Site) -> None:
+    session = site.open()
+    assert session.user is None
+    session.login("alice")
+    assert session.user == "alice"
+    session.logout()
+    assert session.user is None
+
+
+def test_after_a_logout_nobody_is_logged_in(site: Site) -> None:
+    session = site.open(site.new("alice"))
+    session.logout()
+    assert session.user is None
+    assert session.authenticated_at is None
+    with pytest.raises(LoginRequired):
+        session.require_recent(3600)
+    with pytest.raises(LoginRequired):
+        session.logout_others()
+
+
+def test_what_is_written_after_a_logout_is_kept_by_a_login_of_another_user(site: Site) -> None:
+    with site.request(site.new("alice", n=1)) as r:
+        r.session.logout()
+        r.session["after"] = 1
+        r.session.login("bob")
+    assert site.data(r.reply.id) == {"after": 1}
+
+
+# -- remember --------------------------------------------------------------------------------------
+
+
+def test_a_login_lasts_as_long_as_the_browser(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice")
+    assert "Max-Age" not in r.reply.header
+
+
+def test_a_remembered_login_lasts_as_long_as_the_absolute_timeout(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=True)
+    assert f"; Max-Age={30 * 24 * 3600};" in r.reply.header
+
+
+@pytest.mark.options(absolute_timeout=None)
+def test_a_remembered_login_without_end_lasts_as_long_as_browsers_grant(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=True)
+    assert f"; Max-Age={400 * 24 * 3600};" in r.reply.header
+
+
+@pytest.mark.options(idle_timeout=500, absolute_timeout=1000)
+def test_a_rotation_keeps_it_remembered_for_what_is_left(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=True)
+    site.clock.advance(400)
+    with site.request(r.reply.id) as r:
+        r.session.regenerate_id()
+    assert "; Max-Age=600;" in r.reply.header
+
+
+@pytest.mark.parametrize("remember", [True, False])
+def test_the_last_login_says_whether_it_is_remembered(site: Site, remember: bool) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=not remember)
+        r.session.login("alice", remember=remember)
+    assert ("Max-Age" in r.reply.header) is remember
+    with site.request(r.reply.id) as r:
+        r.session.login("alice", remember=not remember)
+    assert ("Max-Age" in r.reply.header) is not remember
+
+
+def test_a_writer_in_flight_does_not_forget_that_a_login_is_remembered(site: Site) -> None:
+    cookie = site.new("alice")
+    writer = site.open(cookie)
+    writer["mine"] = 1
+    with site.request(cookie) as r:
+        r.session.login("alice", remember=True)
+    assert r.reply.id is not None
+    site.commit(writer)
+    with site.request(r.reply.id) as r:
+        assert r.session["mine"] == 1
+        r.session.regenerate_id()
+    assert "Max-Age" in r.reply.header
+
+
+def test_what_is_written_after_a_remembered_login_ended_is_not_remembered(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", remember=True)
+    with site.request(r.reply.id) as r:
+        r.session.logout()
+        r.session["n"] = 1
+    assert r.reply.cookie == "set"
+    assert "Max-Age" not in r.reply.header
+
+
+# -- the last intent wins --------------------------------------------------------------------------
+
+INTENTS: dict[str, Callable[[Session], object]] = {
+    "login": lambda session: session.login("alice"),
+    "logout": lambda session: session.logout(),
+    "regenerate": lambda session: session.regenerate_id(),
+    "write": lambda session: session.update(written=True),
+}
+
+
+@pytest.mark.parametrize("arrived", ["anonymous", "carol", "nothing"])
+@pytest.mark.parametrize(
+    "order", [order for n in range(1, 5) for order in permutations(INTENTS, n)], ids=",".join
+)
+def test_the_last_intent_wins(site: Site, arrived: str, order: tuple[str, ...]) -> None:
+    user = "carol" if arrived == "carol" else None
+    cookie = None if arrived == "nothing" else site.new(user, old=True)
+    # What the session is to become, said a second time, as a list of steps.
+    data = {"old": True} if cookie else {}
+    ended = False
+    for intent in order:
+        if intent == "login":
+            data = data if user in (None, "alice") else {}
+            user = "alice"
+        elif intent == "logout":
+            data, user, ended = {}, None, cookie is not None
+        elif intent == "write":
+            data = {**data, "written": True}
+    new_id = "login" in order or "regenerate" in order or ended or cookie is None
+    stored = bool(data or user)
+
+    with site.request(cookie) as r:
+        for intent in order:
+            INTENTS[intent](r.session)
+
+    assert ("destroyed" in r.reply.happened) is ended
+    expected = ("set" if new_id else "") if stored else ("clear" if ended else "")
+    assert r.reply.cookie == expected
+    left = r.reply.id if r.reply.cookie == "set" else cookie
+    assert site.data(left) == (data if stored else None)
+    if stored:
+        assert left is not None
+        assert site.user(left) == user
+    assert site.count == (1 if stored else 0)
+
+
+# -- the other sessions ----------------------------------------------------------------------------
+
+
+def test_logout_others_ends_all_but_this_one(site: Site) -> None:
+    mine, other, bobs = site.new("alice"), site.new("alice"), site.new("bob")
+    with site.request(mine) as r:
+        r.session.logout_others()
+    assert r.reply.happened == ["destroyed"]
+    assert r.reply.cookie == ""
+    assert site.data(mine) is not None
+    assert site.data(other) is None
+    assert site.data(bobs) is not None
+
+
+def test_logout_everywhere_ends_this_one_too(site: Site) -> None:
+    mine, other = site.new("alice"), site.new("alice")
+    with site.request(mine) as r:
+        r.session.logout_everywhere()
+    assert r.reply.happened == ["destroyed", "destroyed"]
+    assert r.reply.cookie == "clear"
+    assert [site.data(mine), site.data(other)] == [None, None]
+
+
+@pytest.mark.parametrize("method", ["logout_others", "logout_everywhere"])
+def test_there_must_be_somebody_to_log_out(site: Site, method: str) -> None:
+    with pytest.raises(LoginRequired):
+        getattr(site.open(), method)()
+    with pytest.raises(LoginRequired):
+        getattr(site.open(site.new()), method)()
+
+
+@pytest.mark.parametrize("first", ["login", "others"])
+def test_a_login_that_logs_the_others_out_stays(site: Site, first: str) -> None:
+    old, other = site.new("alice"), site.new("alice")
+    with site.request(old) as r:
+        if first == "login":
+            r.session.login("alice")
+            r.session.logout_others()
+        else:
+            r.session.logout_others()
+            r.session.login("alice")
+    assert r.reply.id is not None
+    assert site.user(r.reply.id) == "alice"
+    assert site.user(old) == "alice", "what leads to it stays, for the grace"
+    assert site.data(other) is None
+    assert site.count == 1
+
+
+def test_the_others_of_one_who_logs_in_now_are_that_users(site: Site) -> None:
+    alices, bobs = site.new("alice"), site.new("bob")
+    with site.request(site.new()) as r:
+        r.session.login("alice")
+        r.session.logout_others()
+    assert [site.data(alices), site.data(bobs)] == [None, {"n": 1}]
+
+
+def test_a_logout_everywhere_after_a_login_leaves_nothing(site: Site) -> None:
+    other = site.new("alice")
+    with site.request(site.new()) as r:
+        r.session.login("alice")
+        r.session.logout_everywhere()
+    assert r.reply.cookie == "clear"
+    assert site.data(other) is None
+    assert site.count == 0
+
+
+def test_a_login_after_a_logout_everywhere_stays(site: Site) -> None:
+    mine, other = site.new("alice", n=1), site.new("alice")
+    with site.request(mine) as r:
+        r.session.logout_everywhere()
+        r.session.login("alice")
+    assert site.data(r.reply.id) == {}
+    assert [site.data(mine), site.data(other)] == [None, None]
+
+
+def test_a_login_in_flight_of_a_user_who_was_revoked_is_dropped(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session.login("alice")
+    site.elsewhere.destroy_user("alice")
+    site.events.clear()
+    reply = site.commit(session)
+    assert (reply.cookie, reply.happened) == ("", ["dropped"])
+    assert reply.events[0].reason == "the user's sessions were revoked"
+    assert site.count == 0
+
+
+# -- caps ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.options(max_sessions_per_user=2)
+def test_at_the_cap_the_oldest_session_gives_way(site: Site) -> None:
+    first, second = site.new("alice"), site.new("alice")
+    third = site.new("alice")
+    fourth = site.login(site.new(), "alice")
+    assert [site.data(cookie) is None for cookie in (first, second)] == [True, True]
+    assert [site.data(cookie) is None for cookie in (third, fourth)] == [False, False]
+
+
+@pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
+@pytest.mark.parametrize("stored", [False, True])
+def test_at_the_cap_a_new_session_may_be_refused(site: Site, stored: bool) -> None:
+    first, second = site.new("alice"), site.new("alice")
+    cookie = site.new(n=1) if stored else None
+    session = site.open(cookie)
+    session.login("alice")
+    with pytest.raises(TooManySessions, match="2 sessions"):
+        site.commit(session)
+    assert [site.data(c) for c in (first, second, cookie) if c] == [{"n": 1}] * (2 + stored)
+    assert site.count == 2 + stored
+
+
+@pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
+def test_renewing_a_login_and_rotating_are_no_new_sessions(site: Site) -> None:
+    site.new("alice")
+    cookie = site.login(site.new("alice"), "alice")
+    for _ in range(3):
+        cookie = site.login(site.rotate(cookie), "alice")
+    assert site.count == 2
+
+
+@pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
+def test_a_renewed_login_above_a_lowered_cap_is_refused_and_stays_logged_in(site: Site) -> None:
+    """The session that is there looks just like the one that was refused."""
+    site.elsewhere.core.per_user = None
+    cookie = site.elsewhere.create({"n": 1}, user="alice")
+    site.elsewhere.create({"n": 1}, user="alice")
+    session = site.open(cookie)
+    session.login("alice")
+    with pytest.raises(TooManySessions):
+        site.commit(session)
+    assert site.user(cookie) == "alice"
+
+
+@pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
+def test_anonymous_sessions_have_no_cap(site: Site) -> None:
+    for _ in range(5):
+        site.new()
+    assert site.count == 5
+
+
+@pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
+def test_a_handler_may_give_up_a_refused_login(site: Site) -> None:
+    site.new("alice")
+    session = site.open(site.new(n=1))
+    session.login("alice")
+    with pytest.raises(TooManySessions):
+        site.save(session)
+    site.reload(session)
+    session["refused"] = True
+    reply = site.commit(session)
+    assert reply.cookie == ""
+
+
+# -- since when ------------------------------------------------------------------------------------
+
+
+def test_require_recent(site: Site) -> None:
+    with pytest.raises(LoginRequired, match="nobody"):
+        site.open().require_recent(60)
+    cookie = site.new("alice")
+    site.clock.advance(50)
+    cookie = site.rotate(cookie)
+    site.clock.advance(10)
+    session = site.open(cookie)
+    session.require_recent(60)
+    session.require_recent(timedelta(minutes=1))
+    with pytest.raises(LoginRequired, match="60 s old, at most 59 s"):
+        session.require_recent(59)
+    session.login("alice")
+    session.require_recent(1)
+
+
+def test_authenticated_at(site: Site) -> None:
+    assert site.open(site.new()).authenticated_at is None
+    cookie = site.new("alice")
+    site.clock.advance(3600)
+    at = site.open(cookie).authenticated_at
+    assert at is not None
+    assert abs(at - (datetime.now(UTC) - timedelta(hours=1))) < timedelta(minutes=1)

@@ -1,0 +1,102 @@
+"""The logger ``lembro``: what it says, where, and that it never says an id."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lembro import StoreError
+from tests.support.site import Site
+
+SCRIPT = """
+import logging
+from lembro import MemoryStore, SessionManager
+
+manager = SessionManager(MemoryStore("64K"))
+print(manager.create({"n": 1}))
+manager.store.reduce()
+logging.getLogger("lembro").warning("worth reading")
+"""
+
+
+def run(debug: str | None) -> tuple[str, str]:
+    """What a small program without any logging set up prints: an id, and its stderr."""
+    env = {**os.environ, "DEBUG": debug} if debug is not None else dict(os.environ)
+    if debug is None:
+        env.pop("DEBUG", None)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip(), done.stderr
+
+
+@pytest.mark.parametrize("debug", [None, "", "1", "express-lembro", "lembros"])
+def test_without_logging_set_up_only_warnings_are_seen(debug: str | None) -> None:
+    _, err = run(debug)
+    assert err == "worth reading\n"
+
+
+@pytest.mark.parametrize("debug", ["lembro", "*", "express:*,lembro", "http lembro"])
+def test_debug_writes_to_stderr(debug: str) -> None:
+    id_, err = run(debug)
+    lines = err.splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d [\d:,]+ lembro ", line) for line in lines)
+    assert [re.sub(r"^\S+ \S+ lembro ", "", line).split()[0] for line in lines] == [
+        "created:",
+        "reduce:",
+        "reduce:",
+        "worth",
+    ]
+    assert re.search(r"reduce: start [\d.]+K$", lines[1])
+    assert re.search(r"reduce: done [\d.]+K$", lines[2])
+    assert id_ not in err
+
+
+def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Everything that a session can come to, at DEBUG."""
+    caplog.set_level(logging.DEBUG, "lembro")
+    ids = [site.new(n=1, cart=[1])]
+    ids.append(site.login(ids[-1], "alice"))
+    ids.append(site.rotate(ids[-1]))
+    writer, login, late = (site.open(ids[-1]) for _ in range(3))
+    writer["n"] = 2
+    login.login("alice")
+    assert late["n"] == 1
+    site.commit(late)
+    late["cart"].append(2)
+    site.manager.finish(late)
+    conflict = site.open(ids[-1])
+    conflict["n"] = 3
+    site.commit(writer)
+    site.commit(conflict)
+    site.elsewhere.destroy_user("alice")
+    site.commit(login)
+    corrupt = site.new(n=1)
+    site.store.corrupt(corrupt)
+    with site.request(corrupt) as r:
+        r.session["n"] = 2
+    assert r.reply.id is not None
+    ids += [corrupt, r.reply.id, "x" * 43]
+    site.clock.advance(site.manager.core.idle / 5)
+    site.store.fail = {"touch"}
+    with site.request(r.reply.id) as r:
+        r.session.get("n")
+    site.store.fail = {"set"}
+    session = site.open(r.reply.id or ids[-2])
+    session["n"] = 4
+    with pytest.raises(StoreError):
+        site.commit(session)
+    site.store.fail = set()
+    site.clock.advance(site.manager.core.idle)
+    site.store.purge()
+
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    for name in ("created", "regenerated", "destroyed", "rejected", "dropped", "conflict", "error"):
+        assert f"{name}: session" in said
+    assert not [id_ for id_ in ids if id_ in caplog.text]
+    assert not re.search(r"\b[A-Za-z0-9_-]{43}\b", caplog.text)

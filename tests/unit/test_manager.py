@@ -1,0 +1,310 @@
+"""SessionManager: sessions by id, lists, and what it refuses to be made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lembro import (
+    CodecError,
+    ConfigError,
+    Session,
+    SessionInfo,
+    SessionManager,
+    StoreError,
+    TooManySessions,
+)
+from lembro.ids import handle_for, key_for, new_id
+from tests.support.recording import AsyncAdapter, Blocking, Recorder
+
+
+class Caller:
+    """A manager called by its plain methods, or by their twins on an event loop."""
+
+    def __init__(self, kind: str, **options: Any) -> None:
+        self.store = Recorder()
+        self.clock = self.store.clock
+        adapted: Any = {
+            "in-process": self.store,
+            "in-process, awaited": self.store,
+            "async": AsyncAdapter(self.store),
+            "blocking": Blocking(self.store),
+            "blocking, awaited": Blocking(self.store),
+        }[kind]
+        self.manager = SessionManager(adapted, **options)
+        self._runner = None if kind in ("in-process", "blocking") else asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Any:
+        if self._runner is None:
+            return getattr(self.manager, name)
+        twin, runner = getattr(self.manager, f"a{name}"), self._runner
+        return lambda *args, **options: runner.run(twin(*args, **options))
+
+    def save(self, session: Session) -> None:
+        if self._runner is None:
+            session.save()
+        else:
+            self._runner.run(session.asave())
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+        self.store.close()
+
+
+KINDS = ["in-process", "in-process, awaited", "async", "blocking", "blocking, awaited"]
+
+
+@pytest.fixture(params=KINDS)
+def sessions(request: pytest.FixtureRequest) -> Iterator[Any]:
+    mark = request.node.get_closest_marker("options")
+    caller = Caller(request.param, **(mark.kwargs if mark else {}))
+    yield caller
+    caller.close()
+
+
+# -- by session id ---------------------------------------------------------------------------------
+
+
+def test_create_and_get(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    assert sessions.get(cookie) == {"n": 1}
+    assert sessions.get(sessions.create(user="alice")) == {}
+
+
+def test_get_gives_a_copy(sessions: Any) -> None:
+    cookie = sessions.create({"cart": [1]})
+    sessions.get(cookie)["cart"].append(2)
+    assert sessions.get(cookie) == {"cart": [1]}
+
+
+def test_an_empty_session_is_not_created(sessions: Any) -> None:
+    empty: dict[str, Any] = {}
+    for nothing in (None, empty):
+        with pytest.raises(ConfigError, match="needs data or a user"):
+            sessions.create(nothing)
+
+
+@pytest.mark.parametrize("unknown", [new_id(), "", "nonsense", "x" * 1000, "\ud800", "../x"])
+def test_an_unknown_id(sessions: Any, unknown: str) -> None:
+    assert sessions.get(unknown) is None
+    assert sessions.set(unknown, {"n": 1}) is False
+    assert sessions.touch(unknown) is False
+    assert sessions.destroy(unknown) is False
+    assert sessions.regenerate(unknown) is None
+    assert sessions.load(unknown).is_new
+    assert sessions.length() == 0
+
+
+def test_set_replaces_the_data_and_never_creates(sessions: Any) -> None:
+    cookie = sessions.create({"a": 1, "b": 2})
+    assert sessions.set(cookie, {"c": 3}) is True
+    assert sessions.get(cookie) == {"c": 3}
+    assert sessions.set(cookie, {}) is True
+    sessions.clock.advance(31)
+    assert sessions.get(cookie) is None
+
+
+def test_set_and_create_refuse_what_no_session_can_carry(sessions: Any) -> None:
+    cookie = sessions.create({"a": 1})
+    with pytest.raises(CodecError, match=r"^b"):
+        sessions.set(cookie, {"b": object()})
+    with pytest.raises(CodecError, match=r"^b"):
+        sessions.create({"b": object()})
+    assert sessions.get(cookie) == {"a": 1}
+
+
+def test_destroy_tells_the_one_that_did_it(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    assert sessions.destroy(cookie) is True
+    assert sessions.destroy(cookie) is False
+    assert sessions.get(cookie) is None
+
+
+@pytest.mark.options(idle_timeout=60, absolute_timeout=100)
+def test_touch_extends_the_idle_timeout(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    sessions.clock.advance(50)
+    assert sessions.touch(cookie) is True
+    sessions.clock.advance(49)
+    assert sessions.get(cookie) == {"n": 1}
+    assert sessions.touch(cookie) is True
+    sessions.clock.advance(1)
+    assert sessions.touch(cookie) is False
+
+
+def test_regenerate_gives_a_new_id(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1}, user="alice")
+    new = sessions.regenerate(cookie)
+    assert new != cookie
+    assert sessions.get(new) == sessions.get(cookie) == {"n": 1}
+    assert sessions.regenerate(cookie) is None, "the new one went to whoever did it"
+    assert sessions.length() == 1
+
+
+def test_a_session_that_was_loaded_can_be_changed_and_saved(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    session = sessions.load(cookie)
+    session["n"] += 1
+    sessions.save(session)
+    assert session.issued_id is None
+    assert sessions.get(cookie) == {"n": 2}
+    session.login("alice")
+    sessions.save(session)
+    assert sessions.get(session.issued_id) == {"n": 2}
+
+
+def test_a_new_session_can_be_loaded_and_saved(sessions: Any) -> None:
+    session = sessions.load()
+    assert session.is_new
+    assert session.issued_id is None
+    session["n"] = 1
+    sessions.save(session)
+    assert sessions.get(session.issued_id) == {"n": 1}
+
+
+def test_a_record_that_cannot_be_read_is_told_at_once(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    sessions.store.corrupt(cookie)
+    heard: list[str] = []
+    sessions.manager.on("rejected", lambda event: heard.append(event.reason))
+    assert sessions.load(cookie).is_new
+    assert sessions.get(cookie) is None
+    assert len(heard) == 2
+
+
+@pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
+def test_create_at_the_cap(sessions: Any) -> None:
+    sessions.create(user="alice")
+    with pytest.raises(TooManySessions):
+        sessions.create(user="alice")
+
+
+# -- many ------------------------------------------------------------------------------------------
+
+
+def test_all_length_clear(sessions: Any) -> None:
+    cookies = [sessions.create({"n": n}) for n in range(3)]
+    infos = sessions.all()
+    assert sorted(info.data["n"] for info in infos) == [0, 1, 2]
+    assert {info.handle for info in infos} == {handle_for(key_for(c)) for c in cookies}
+    assert sessions.length() == 3
+    assert sessions.clear() is None
+    assert sessions.length() == 0
+    assert sessions.all() == []
+
+
+def test_of_user_lists_the_oldest_first(sessions: Any) -> None:
+    for n in range(3):
+        sessions.create({"n": n}, user="alice")
+        sessions.clock.advance(10)
+    sessions.create({"n": 9}, user="bob")
+    infos = sessions.of_user("alice")
+    assert [info.data["n"] for info in infos] == [0, 1, 2]
+    assert [info.age for info in infos] == [30, 20, 10]
+    assert [info.idle_for for info in infos] == [30, 20, 10]
+    assert {info.user for info in infos} == {"alice"}
+    assert sessions.of_user("nobody") == []
+
+
+def test_an_info_is_plain_data(sessions: Any) -> None:
+    sessions.create({"n": 1}, user="alice")
+    (info,) = sessions.of_user("alice")
+    assert isinstance(info, SessionInfo)
+    assert vars(info).keys() == {"handle", "age", "idle_for", "data", "user", "current"}
+    assert info.current is False
+
+
+def test_the_current_one_is_marked_for_the_manager_of_a_session(sessions: Any) -> None:
+    mine, other = sessions.create({"n": 1}, user="alice"), sessions.create({"n": 2}, user="alice")
+    session = sessions.load(mine)
+    seen = session.manager
+    if sessions._runner is None:
+        infos = seen.of_user("alice")
+    else:
+        infos = sessions._runner.run(seen.aof_user("alice"))
+    assert [(info.data["n"], info.current) for info in infos] == [(1, True), (2, False)]
+    assert sessions.get(other) == {"n": 2}
+
+
+def test_a_record_that_cannot_be_read_is_listed_without_data(sessions: Any) -> None:
+    sessions.store.corrupt(sessions.create({"n": 1}, user="alice"))
+    assert [info.data for info in sessions.of_user("alice")] == [{}]
+
+
+def test_end_ends_the_session_of_a_handle(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1}, user="alice")
+    handle = handle_for(key_for(cookie))
+    assert sessions.end(handle, user="bob") is False
+    assert sessions.end("nonsense", user="alice") is False
+    assert sessions.end("nonsense") is False
+    assert sessions.get(cookie) == {"n": 1}
+    assert sessions.end(handle, user="alice") is True
+    assert sessions.end(handle, user="alice") is False
+    assert sessions.get(cookie) is None
+
+
+def test_an_operator_ends_any_session(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    assert sessions.end(handle_for(key_for(cookie))) is True
+    assert sessions.get(cookie) is None
+
+
+def test_a_rotation_does_not_save_a_session_from_its_end(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1}, user="alice")
+    elsewhere = SessionManager(sessions.store)
+    rotated: list[str | None] = []
+    sessions.store.before["of_user"] = lambda: rotated.append(elsewhere.regenerate(cookie))
+    assert sessions.end(handle_for(key_for(cookie)), user="alice") is True
+    assert rotated != [None]
+    assert sessions.length() == 0
+
+
+def test_destroy_user(sessions: Any) -> None:
+    cookies = [sessions.create({"n": n}, user="alice") for n in range(3)]
+    bobs = sessions.create({"n": 9}, user="bob")
+    assert sessions.destroy_user("alice", keep=cookies[0]) == 2
+    assert sessions.get(cookies[0]) == {"n": 0}
+    assert sessions.destroy_user("alice", keep=sessions.load(cookies[0])) == 0
+    assert sessions.destroy_user("alice", keep=sessions.load()) == 1
+    assert sessions.destroy_user("alice") == 0
+    assert sessions.get(bobs) == {"n": 9}
+
+
+def test_purge_and_stats_and_reduce(sessions: Any) -> None:
+    for n in range(3):
+        sessions.create({"n": n})
+    assert sessions.stats().sessions == 3
+    assert sessions.purge() == 0
+    sessions.clock.advance(sessions.manager.core.idle + 1)
+    assert sessions.purge() == 3
+    assert sessions.reduce() == 0
+
+
+def test_events(sessions: Any) -> None:
+    heard: list[tuple[str, str | None, str | None]] = []
+    for name in ("created", "regenerated", "destroyed"):
+        sessions.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user)))
+    cookie = sessions.create({"n": 1}, user="alice")
+    new = sessions.regenerate(cookie)
+    other = sessions.create({"n": 2}, user="alice")
+    sessions.destroy_user("alice", keep=other)
+    sessions.end(handle_for(key_for(other)))
+    last = sessions.create({"n": 1})
+    sessions.destroy(last)
+    handles = [handle_for(key_for(each)) for each in (cookie, new, other, new, other, last, last)]
+    names = ["created", "regenerated", *["created", "destroyed", "destroyed"]]
+    names += ["created", "destroyed"]
+    users = ["alice"] * 5 + [None] * 2
+    assert heard == list(zip(names, handles, users, strict=True))
+
+
+def test_a_store_that_fails(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    sessions.store.fail = {"get"}
+    for method in (sessions.get, sessions.load):
+        with pytest.raises(StoreError):
+            method(cookie)

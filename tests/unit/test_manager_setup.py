@@ -1,0 +1,225 @@
+"""SessionManager: the plain methods and their twins, and what it can and cannot be made of."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LembroError,
+    MemoryStore,
+    SessionManager,
+    SessionOptions,
+)
+from lembro.manager import manager_of
+from tests.support.recording import AsyncAdapter, Blocking, Recorder
+
+# -- the two halves of a pair ----------------------------------------------------------------------
+
+PAIRS = [
+    name[1:]
+    for name, member in inspect.getmembers(SessionManager, inspect.iscoroutinefunction)
+    if name.startswith("a") and hasattr(SessionManager, name[1:]) and "_for" not in name
+]
+
+
+def test_what_does_io_comes_in_pairs() -> None:
+    expected = {
+        "create", "get", "set", "destroy", "touch", "regenerate", "load", "all", "length", "clear",
+        "of_user", "end", "destroy_user", "purge", "reduce", "stats", "start", "stop", "commit",
+    }  # fmt: skip
+    assert set(PAIRS) == expected
+    for name in PAIRS:
+        plain, twin = getattr(SessionManager, name), getattr(SessionManager, f"a{name}")
+        assert inspect.signature(plain) == inspect.signature(twin)
+        assert plain.__doc__
+        assert twin.__doc__
+
+
+ARGS = {
+    "create": ({"n": 1},), "get": ("x",), "set": ("x", {}), "destroy": ("x",), "touch": ("x",),
+    "regenerate": ("x",), "load": ("x",), "of_user": ("alice",), "end": ("x",),
+    "destroy_user": ("alice",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(PAIRS) - {"start", "stop", "commit"}))
+def test_over_an_async_store_the_plain_one_raises_and_names_the_other(name: str) -> None:
+    manager = SessionManager(AsyncAdapter(Recorder()))
+    with pytest.raises(LembroError, match=rf"AsyncAdapter is asynchronous: await a{name}\(\) inst"):
+        getattr(manager, name)(*ARGS.get(name, ()))
+
+
+def test_a_session_over_an_async_store_says_so_too() -> None:
+    async def main() -> None:
+        manager = SessionManager(AsyncAdapter(Recorder()))
+        session = await manager.aload()
+        session["n"] = 1
+        for name in ("save", "reload"):
+            with pytest.raises(LembroError, match=rf"`await session\.a{name}\(\)`"):
+                getattr(session, name)()
+        with pytest.raises(LembroError, match=r"`await session\.aatomic\(\)`"):
+            session.atomic(lambda data: None)
+        with pytest.raises(LembroError, match="async with"), session.edit():
+            pass
+
+    asyncio.run(main())
+
+
+# -- what it is made of ----------------------------------------------------------------------------
+
+
+class Lacking:
+    blocking = False
+
+    def get(self, key: bytes) -> None: ...
+
+
+class Mute(AsyncAdapter):
+    """An async store with one plain verb."""
+
+    def destroy(self, *args: Any, **options: Any) -> Any: ...
+
+
+class Both(AsyncAdapter):
+    blocking = False
+
+
+Manager: Any = SessionManager  # whatever it is given
+manager_from: Any = manager_of
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Manager(None), r"store=None: give a store, for example MemoryStore"),
+        (lambda: Manager("64M"), r"store='64M': give a store"),
+        (lambda: Manager(MemoryStore), r"give a store, for example MemoryStore\(max_size"),
+        (lambda: Manager(Lacking()), "it lacks add, set, replace, touch, destroy"),
+        (lambda: Manager(Mute(MemoryStore())), "Mute has plain verbs: say `blocking`"),
+        (lambda: Manager(Both(MemoryStore())), "Both has async verbs and `blocking`"),
+        (lambda: Manager(MemoryStore(), {"idle": 1}), r"write SessionOptions\(...\), or"),
+        (lambda: Manager(MemoryStore(), CookieOptions()), r"options=CookieOptions"),
+        (lambda: Manager(MemoryStore(), idle=1), "did you mean idle_timeout"),
+        (lambda: manager_from("x", None, {}), r"'x' is no SessionManager: write"),
+        (
+            lambda: manager_from(Manager(MemoryStore()), MemoryStore(), {"idle_timeout": 1}),
+            "store, idle_timeout: give these to the SessionManager",
+        ),
+    ],
+)
+def test_what_it_cannot_be_made_of(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_options_and_keywords_together() -> None:
+    manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
+    assert (manager.core.idle, manager.core.grace) == (60, 5)
+
+
+def test_an_integration_takes_a_manager_or_makes_one() -> None:
+    manager = SessionManager(MemoryStore())
+    store = MemoryStore()
+    assert manager_of(manager, None, {}) is manager
+    assert manager_of(None, store, {"idle_timeout": 60}).store is store
+    assert isinstance(manager_of(None, None, {}).store, MemoryStore)
+
+
+class Bare:
+    """A store with the verbs of the contract and nothing else."""
+
+    blocking = True
+
+    def __init__(self) -> None:
+        store = MemoryStore()
+        for verb in ("get", "add", "set", "replace", "touch", "destroy"):
+            setattr(self, verb, getattr(store, verb))
+
+
+@pytest.mark.parametrize(
+    "capability",
+    ["all", "length", "clear", "of_user", "destroy_user", "purge", "reduce", "stats"],
+)
+def test_what_a_store_does_not_offer(capability: str) -> None:
+    manager = SessionManager(Bare())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=rf"Bare has no {capability}\(\)"):
+        getattr(manager, capability)(*ARGS.get(capability, ()))
+    with pytest.raises(ConfigError, match=rf"Bare has no {capability}\(\)"):
+        asyncio.run(getattr(manager, f"a{capability}")(*ARGS.get(capability, ())))
+
+
+def test_a_session_over_such_a_store() -> None:
+    manager = SessionManager(Bare())  # type: ignore[arg-type]
+    session = manager.load(manager.create({"n": 1}, user="alice"))
+    with pytest.raises(ConfigError, match=r"no destroy_user\(\)"):
+        session.logout_others()
+    session["n"] = 2
+    session.save()
+    manager.start()
+    manager.stop()
+
+
+def test_a_store_is_opened_and_closed() -> None:
+    calls: list[str] = []
+
+    class Opened(Recorder):
+        def open(self) -> None:
+            calls.append("open")
+
+        def close(self) -> None:
+            calls.append("close")
+
+    manager = SessionManager(Opened())
+    manager.start()
+    manager.stop()
+
+    async def main() -> None:
+        other = SessionManager(AsyncAdapter(Opened()))
+        await other.astart()
+        await other.astop()
+
+    asyncio.run(main())
+    assert calls == ["open", "close"] * 2
+
+
+def test_its_repr_has_no_id() -> None:
+    manager = SessionManager(MemoryStore())
+    cookie = manager.create({"n": 1})
+    assert repr(manager) == "<SessionManager over MemoryStore>"
+    shown = [repr(manager.all()), repr(manager.load(cookie)), repr(manager.load(cookie)._presented)]
+    assert not [text for text in shown if cookie in text]
+
+
+def test_what_a_blocking_store_lists_bit_by_bit_is_listed_in_the_thread() -> None:
+    threads: list[int] = []
+
+    class Slow(Blocking):
+        def all(self) -> Iterator[Any]:
+            for pair in self.store.all():
+                threads.append(threading.get_ident())
+                yield pair
+
+    manager = SessionManager(Slow(MemoryStore()))
+    manager.create({"n": 1})
+
+    async def main() -> None:
+        assert len(await manager.aall()) == 1
+
+    asyncio.run(main())
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anyio", None)
+    manager = SessionManager(Blocking(MemoryStore("64K")))
+    assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}

@@ -1,0 +1,68 @@
+"""Changes of different paths commute, at any depth, what both append is kept, and the picture of it
+is up to date."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lembro.merge import merge
+from tests.support import ROOT
+from tools import merge_picture
+
+Data = dict[str, Any]
+Path = tuple[str, str, str]
+
+PATHS: list[Path] = list(itertools.product("ab", "pq", "xy"))
+DELETE: Any = ...
+
+leaves = st.none() | st.integers(0, 2) | st.booleans() | st.lists(st.integers(0, 2), max_size=2)
+whole = st.dictionaries(st.sampled_from(PATHS), leaves, max_size=len(PATHS))
+changes = st.dictionaries(
+    st.sampled_from(PATHS), st.tuples(st.booleans(), leaves | st.just(DELETE)), max_size=len(PATHS)
+)
+
+
+def put(data: Data, path: Path, value: Any) -> None:
+    *outer, last = path
+    if value is DELETE:
+        for key in outer:
+            data = data.get(key, {})
+        data.pop(last, None)
+    else:
+        for key in outer:
+            data = data.setdefault(key, {})
+        data[last] = value
+
+
+def built(leaves: dict[Path, Any]) -> Data:
+    data: Data = {}
+    for path, value in leaves.items():
+        put(data, path, value)
+    return data
+
+
+@given(whole, changes)
+def test_different_paths_commute(leaves: dict[Path, Any], drawn: dict[Path, Any]) -> None:
+    base = built(leaves)
+    theirs, ours, both = copy.deepcopy(base), copy.deepcopy(base), copy.deepcopy(base)
+    for path, (is_ours, value) in drawn.items():
+        put(ours if is_ours else theirs, path, copy.deepcopy(value))
+        put(both, path, value)
+    assert merge(base, theirs, ours) == (both, [])
+    assert merge(base, ours, theirs) == (both, [])
+
+
+@given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
+def test_what_both_append_is_kept(start: list[int], more: list[int], ours: list[int]) -> None:
+    base, theirs, mine = {"n": {"l": start}}, {"n": {"l": start + more}}, {"n": {"l": start + ours}}
+    assert merge(base, theirs, mine) == ({"n": {"l": start + more + ours}}, [])
+
+
+def test_the_picture_shows_what_is() -> None:
+    picture = (ROOT / "docs" / "images" / "merge.svg").read_text(encoding="utf-8")
+    assert picture == merge_picture.draw(), "run tools/merge_picture.py"

@@ -1,0 +1,189 @@
+"""save, reload and atomic in the middle of a request; edit after the response has begun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lembro import SessionGone
+from tests.support.site import Site
+
+# -- save ------------------------------------------------------------------------------------------
+
+
+def test_save_stores_now_and_the_cookie_goes_out_with_the_response(site: Site) -> None:
+    session = site.open()
+    session["n"] = 1
+    site.save(session)
+    assert site.data(session.issued_id) == {"n": 1}
+    assert not session.is_new
+    session["n"] = 2
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert reply.id == session.issued_id
+    assert site.data(reply.id) == {"n": 2}
+
+
+def test_a_logout_after_a_save_clears_the_cookie(site: Site) -> None:
+    session = site.open()
+    session["n"] = 1
+    site.save(session)
+    session.logout()
+    assert site.commit(session).cookie == "clear"
+    assert site.count == 0
+
+
+def test_save_of_what_was_not_looked_at_is_a_look(site: Site) -> None:
+    session = site.open(site.new(n=1), looks=False)
+    site.save(session)
+    assert site.commit(session).verbs == ["get"]
+
+
+def test_a_session_that_ended_is_dropped_by_save_and_stays_dropped(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["n"] = 2
+    site.logout(cookie)
+    site.events.clear()
+    site.save(session)
+    assert [event.name for event in site.events] == ["dropped"]
+    session["m"] = 3
+    assert site.commit(session).cookie == ""
+    assert site.count == 0
+
+
+# -- reload ----------------------------------------------------------------------------------------
+
+
+def test_reload_drops_the_changes_and_sees_those_of_others(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["mine"] = 1
+    session.login("alice")
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+    site.reload(session)
+    assert dict(session) == {"n": 2}
+    assert session.user is None
+    assert site.commit(session).cookie == ""
+
+
+def test_reload_takes_a_logout_back(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session.logout_everywhere()
+    site.reload(session)
+    assert session.user == "alice"
+    site.commit(session)
+    assert site.data(cookie) == {"n": 1}
+
+
+def test_reload_of_a_new_session_empties_it(site: Site) -> None:
+    session = site.open()
+    session["n"] = 1
+    site.reload(session)
+    assert dict(session) == {}
+    assert site.commit(session).verbs == []
+
+
+def test_reload_of_a_session_that_ended(site: Site) -> None:
+    cookie = site.new()
+    session = site.open(cookie)
+    session.get("n")
+    site.logout(cookie)
+    with pytest.raises(SessionGone):
+        site.reload(session)
+
+
+def test_reload_is_a_first_look_too(site: Site) -> None:
+    session = site.open(site.new(n=1), looks=False)
+    site.reload(session)
+    assert session["n"] == 1
+
+
+# -- atomic ----------------------------------------------------------------------------------------
+
+
+def count(data: dict[str, Any]) -> int:
+    data["n"] = data.get("n", 0) + 1
+    return int(data["n"])
+
+
+def test_atomic_works_on_what_is_stored(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["mine"] = True
+    with site.request(cookie) as r:
+        r.session["n"] = 5
+    assert site.atomic(session, count) == 6
+    assert dict(session) == {"n": 6, "mine": True}
+    site.commit(session)
+    assert site.data(cookie) == {"n": 6, "mine": True}
+
+
+def test_atomic_loses_no_step_of_a_counter(site: Site) -> None:
+    """Two that count from 1 to 2 store the same; one of them was refused."""
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    site.store.before["set"] = lambda: site.elsewhere.load(cookie).atomic(count)
+    assert site.atomic(session, count) == 3
+    assert site.data(cookie) == {"n": 3}
+
+
+def test_atomic_on_a_new_session(site: Site) -> None:
+    session = site.open()
+    assert site.atomic(session, count) == 1
+    assert site.data(site.commit(session).id) == {"n": 1}
+
+
+def test_atomic_after_a_login(site: Site) -> None:
+    session = site.open(site.new(n=1))
+    session.login("alice")
+    assert site.atomic(session, count) == 2
+    assert site.data(site.commit(session).id) == {"n": 2}
+
+
+def test_atomic_after_a_logout(site: Site) -> None:
+    session = site.open(site.new("alice", n=7))
+    session.logout()
+    assert site.atomic(session, count) == 1
+    reply = site.commit(session)
+    assert site.data(reply.id) == {"n": 1}
+    assert reply.id is not None
+    assert site.user(reply.id) is None
+
+
+def test_atomic_on_a_session_that_was_rotated(site: Site) -> None:
+    cookie = site.new("alice", n=1)
+    session = site.open(cookie)
+    session.get("n")
+    new = site.rotate(cookie)
+    assert site.atomic(session, count) == 2
+    assert site.data(new) == {"n": 2}
+
+
+def test_atomic_on_a_session_that_ended(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session.get("n")
+    site.logout(cookie)
+    with pytest.raises(SessionGone):
+        site.atomic(session, count)
+
+
+def test_a_function_that_raises_changes_nothing(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+
+    def fail(data: dict[str, Any]) -> None:
+        data["n"] = 2
+        raise KeyError("stock")
+
+    with pytest.raises(KeyError):
+        site.atomic(session, fail)
+    assert site.data(cookie) == {"n": 1}
+
+
+def test_atomic_is_a_first_look_too(site: Site) -> None:
+    assert site.atomic(site.open(site.new(n=1), looks=False), count) == 2

@@ -1,0 +1,225 @@
+"""Each option that cannot work is refused when it is given, with what was given and what to
+write."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, SessionOptions
+from lembro.options import DAY, from_keywords, seconds
+
+STRONG = "correct horse battery staple, 1234"
+
+BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "cookie name ''.*for example name=\"sid\""),
+    ({"name": "a b"}, "cookie name 'a b'"),
+    ({"name": "a;b"}, "cookie name 'a;b'"),
+    ({"name": "a=b"}, "cookie name 'a=b'"),
+    ({"name": "a\r\nb"}, re.escape("cookie name 'a\\r\\nb'")),
+    ({"name": "é"}, "cookie name 'é'"),
+    ({"name": "x" * 129}, "1 to 128"),
+    ({"name": None}, "cookie name None"),
+    ({"name": b"sid"}, "cookie name b'sid'"),
+    ({"name": "__Host-sid"}, "only with Secure; write secure=True"),
+    ({"name": "__host-sid"}, "only with Secure"),
+    ({"name": "__Secure-sid", "secure": False}, "only with Secure"),
+    ({"name": "__Host-sid", "secure": True, "path": "/a"}, 'needs path="/".*write __Secure-'),
+    ({"name": "__HOST-sid", "secure": True, "domain": "example.com"}, "and no domain"),
+    ({"path": ""}, "cookie path ''.*begins with '/'"),
+    ({"path": "app"}, "cookie path 'app'"),
+    ({"path": "/a;b"}, "cookie path '/a;b'"),
+    ({"path": "/a\nb"}, "cookie path"),
+    ({"path": "/é"}, "cookie path"),
+    ({"path": None}, "cookie path None"),
+    ({"domain": ""}, "cookie domain ''.*without one the cookie is for this host alone"),
+    ({"domain": "a b"}, "cookie domain 'a b'"),
+    ({"domain": "a;b"}, "cookie domain 'a;b'"),
+    ({"domain": "example.com\r\n"}, "cookie domain"),
+    ({"domain": "http://example.com"}, "give a host name"),
+    ({"domain": 7}, "cookie domain 7"),
+    ({"secure": 1}, 'secure=1: write True, False or "auto"'),
+    ({"secure": 1.0}, "secure=1.0: write True"),
+    ({"secure": "yes"}, "secure='yes'"),
+    ({"secure": None}, "secure=None"),
+    ({"httponly": 1}, "httponly=1: write True or False"),
+    ({"partitioned": "no"}, "partitioned='no'"),
+    ({"samesite": "Lax"}, "samesite='Lax': write \"lax\""),
+    ({"samesite": None}, "samesite=None"),
+    ({"samesite": "none"}, "needs secure=True"),
+    ({"partitioned": True}, "needs secure=True"),
+    ({"max_age": 0}, "max_age=0"),
+    ({"max_age": "1h"}, "max_age='1h'.*timedelta"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_COOKIES, ids=lambda given: str(given)[:50])
+def test_a_cookie_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CookieOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "sid"},
+        {"name": "!#$%&'*+.^_`|~-"},
+        {"name": "__Host-sid", "secure": True},
+        {"name": "__Secure-sid", "secure": True, "path": "/a", "domain": "example.com"},
+        {"path": "/a b"},
+        {"domain": "example.com"},
+        {"domain": ".example.com"},
+        {"domain": "localhost"},
+        {"samesite": "none", "secure": True, "partitioned": True},
+        {"max_age": timedelta(days=1)},
+        {"max_age": 0.5},
+    ],
+    ids=str,
+)
+def test_a_cookie_that_can(options: dict[str, Any]) -> None:
+    CookieOptions(**options)
+
+
+BAD_DURATIONS = [
+    0,
+    -1,
+    -0.1,
+    math.nan,
+    math.inf,
+    -math.inf,
+    2**63,
+    10**400,
+    timedelta.max,
+    timedelta(0),
+    timedelta(days=-1),
+    "3600",
+    "1h",
+    True,
+    None,
+    [],
+]
+
+
+@pytest.mark.parametrize("name", ["idle_timeout", "absolute_timeout", "rotation_grace"])
+@pytest.mark.parametrize("value", BAD_DURATIONS, ids=lambda value: repr(value)[:20])
+def test_a_duration_that_cannot_work(name: str, value: Any) -> None:
+    if name == "absolute_timeout" and value is None:  # no limit
+        return
+    with pytest.raises(ConfigError, match=rf"{name}=.*for example {name}=timedelta\(hours=8\)"):
+        SessionOptions(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(1, 1), (0.5, 0.5), (timedelta(hours=1), 3600), (100 * 365 * DAY, None)]
+)
+def test_a_duration_that_can(value: Any, expected: float | None) -> None:
+    result = seconds("idle_timeout", value)
+    assert type(result) is float
+    assert result == (value if expected is None else expected)
+
+
+BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"idle_timeout": 10, "absolute_timeout": 9}, "absolute_timeout=9 is shorter than idle_tim"),
+    ({"idle_timeout": 40 * DAY}, "raise absolute_timeout"),
+    ({"cookie": "sid"}, r"cookie='sid': write cookie=CookieOptions\(name=\"sid\"\)"),
+    ({"cookie": None}, "cookie=None"),
+    ({"secret": ""}, "0 characters.*at least 32 bytes"),
+    ({"secret": "changeme"}, "8 characters"),
+    ({"secret": "x" * 40}, "40 characters, 1 different ones"),
+    ({"secret": "abcdefg" * 10}, "7 different"),
+    ({"secret": []}, r"at least one secret, or None; python -c"),
+    ({"secret": [STRONG, "old"]}, "3 characters"),
+    ({"secret": [None]}, "give str, not NoneType"),
+    ({"secret": STRONG.encode()}, "give str, not bytes"),
+    ({"secret": 12345}, "give str, not int"),
+    ({"max_sessions_per_user": 0}, "max_sessions_per_user=0: write 1 to"),
+    ({"max_sessions_per_user": -1}, "max_sessions_per_user=-1"),
+    ({"max_sessions_per_user": 10**7}, "1 to 1,000,000"),
+    ({"max_sessions_per_user": True}, "max_sessions_per_user=True: write a whole number"),
+    ({"max_sessions_per_user": 2.0}, "max_sessions_per_user=2.0"),
+    ({"max_sessions_per_user": "2"}, "max_sessions_per_user='2'"),
+    ({"at_max_sessions": "newest"}, 'at_max_sessions=\'newest\'.*"oldest" or "refuse"'),
+    ({"at_max_sessions": None}, "at_max_sessions=None"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda given: str(given)[:50])
+def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SessionOptions(**options)
+    with pytest.raises(ConfigError, match=message):
+        SessionManager(MemoryStore(), **options)
+
+
+def test_a_secret_is_not_told() -> None:
+    assert STRONG not in repr(SessionOptions(secret=STRONG))
+    with pytest.raises(ConfigError) as caught:
+        SessionOptions(secret="hunter2")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_are_a_tuple_in_the_end() -> None:
+    assert SessionOptions().secret == ()
+    assert SessionOptions(secret=STRONG).secret == (STRONG,)
+    assert SessionOptions(secret=[STRONG, STRONG[::-1]]).secret == (STRONG, STRONG[::-1])
+
+
+def test_options_are_keyword_only_and_do_not_change() -> None:
+    with pytest.raises(TypeError):
+        SessionOptions(60)  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        SessionOptions().idle_timeout = 1  # type: ignore[misc]
+
+
+def test_the_defaults() -> None:
+    options = SessionOptions()
+    assert (options.idle_timeout, options.absolute_timeout) == (DAY, 30 * DAY)
+    assert (options.max_sessions_per_user, options.at_max_sessions) == (100, "oldest")
+    assert (options.cookie.samesite, options.cookie.httponly) == ("lax", True)
+
+
+def test_the_presets() -> None:
+    two, three = SessionOptions.aal2(), SessionOptions.aal3(secret=STRONG)
+    assert (two.idle_timeout, two.absolute_timeout) == (3600, DAY)
+    assert (three.idle_timeout, three.absolute_timeout) == (900, DAY / 2)
+    assert three.secret == (STRONG,)
+    with pytest.raises(ConfigError, match="no option 'idle'; did you mean idle_timeout"):
+        SessionOptions.aal3(idle=1)
+
+
+# -- as keywords -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("idletimeout", "idle_timeout"),
+        ("timeout", "idle_timeout|absolute_timeout"),
+        ("max_sessions", "at_max_sessions|max_sessions_per_user"),
+        ("secrets", "secret"),
+        ("secret_key", "secret"),
+        ("cookies", "cookie"),
+    ],
+)
+def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=f"no option '{name}'; did you mean ({meant})[?; ]"):
+        from_keywords({name: 1})
+
+
+def test_a_keyword_that_is_none() -> None:
+    with pytest.raises(ConfigError, match=r"no option 'xyz' \(there are idle_timeout, .*\)$"):
+        from_keywords({"xyz": 1})
+
+
+def test_keywords_go_over_options() -> None:
+    base = SessionOptions(idle_timeout=60, secret=STRONG)
+    both = from_keywords({"absolute_timeout": 600}, base)
+    assert (both.idle_timeout, both.absolute_timeout, both.secret) == (60, 600, (STRONG,))
+    assert from_keywords({}, SessionOptions()) == SessionOptions()
+    assert from_keywords({"secret": None}, base).secret == ()
+    with pytest.raises(ConfigError, match="shorter"):
+        from_keywords({"absolute_timeout": 30}, base)

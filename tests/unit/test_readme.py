@@ -1,0 +1,171 @@
+"""Every ``python`` block of the README and of the documentation is run.
+
+The blocks of one page are run in order, as one module, so that a page can build up. A block after
+the line ``<!-- not run -->`` is only compiled.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from tests.support import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+_BLOCK = re.compile(
+    r"(?P<mark>^<!-- not run -->\n\n?)?^```python[^\n]*\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Block(NamedTuple):
+    code: str
+    """Begins with as many empty lines as stand before it, so that a traceback names the line."""
+    run: bool
+
+
+def blocks_of(text: str) -> Iterator[Block]:
+    for match in _BLOCK.finditer(text):
+        before = text.count("\n", 0, match.start("code"))
+        yield Block("\n" * before + match["code"], match["mark"] is None)
+
+
+def run(page: Path, text: str) -> ModuleType:
+    """Run the blocks of a page; the module that they make."""
+    module = ModuleType(f"page_{page.stem.replace('-', '_')}")
+    sys.modules[module.__name__] = module  # where pydantic and others look a class up
+    try:
+        for block in blocks_of(text):
+            code = compile(block.code, str(page), "exec")
+            if block.run:
+                exec(code, module.__dict__)
+    finally:
+        del sys.modules[module.__name__]
+    return module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_the_code_of_the_page_runs(page: Path) -> None:
+    run(page, page.read_text(encoding="utf-8"))
+
+
+def readme_app(framework: str) -> Any:
+    """The application in the block of the README that imports this framework."""
+    for block in blocks_of((ROOT / "README.md").read_text(encoding="utf-8")):
+        if f"from {framework} import" in block.code:
+            return run(ROOT / "README.md", f"```python\n{block.code}```\n").app
+    pytest.fail(f"the README has no application for {framework}")
+
+
+def test_the_readmes_fastapi_application_keeps_a_cart_through_a_login() -> None:
+    client = TestClient(readme_app("fastapi"))
+    assert client.post("/cart/bread").json() == ["bread"]
+    assert client.post("/login/heidi").status_code == 200
+    assert client.post("/cart/butter").json() == ["bread", "butter"]
+
+
+def test_the_readmes_wsgi_application_keeps_a_cart() -> None:
+    client = readme_app("flask").test_client()
+    assert client.post("/cart/bread").json == ["bread"]
+    assert client.post("/cart/butter").json == ["bread", "butter"]
+
+
+def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
+    page = ROOT / "docs" / "starlette.md"
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## In tests")[0])
+    client = TestClient(module.app)
+    with client.websocket_connect("/ws") as websocket:
+        websocket.send_text("first")
+        websocket.send_text("last")
+    [session] = module.sessions.all()
+    assert session.data == {"opened": True, "last": "last"}
+
+    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    assert client.get("/stream").text == "hello heidi\n"
+    [session] = module.sessions.of_user("heidi")
+    assert session.data == {"streamed": True}
+
+
+def test_the_applications_of_getting_started() -> None:
+    page = ROOT / "docs" / "getting-started.md"
+    text = page.read_text(encoding="utf-8")
+
+    def app_before(heading: str) -> Any:
+        before, found, _ = text.partition(f"\n## {heading}\n")
+        assert found
+        return run(page, before).app
+
+    fastapi = TestClient(app_before("Starlette"))
+    assert [fastapi.post("/cart/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
+    assert fastapi.post("/columns/a").json() == ["a"]
+    assert fastapi.post("/columns/b").json() == ["a", "b"]
+    assert fastapi.post("/login/heidi").status_code == 200
+    assert fastapi.post("/cart/butter").json() == ["bread", "bread", "butter"]
+    assert fastapi.post("/logout").status_code == 200
+    assert fastapi.post("/cart/butter").json() == ["butter"]
+
+    starlette = TestClient(app_before("WSGI"))
+    assert starlette.get("/login").json() == "hello"
+    assert [starlette.get("/cart").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
+
+    transport = httpx.WSGITransport(app_before("Plain ASGI"))
+    with httpx.Client(transport=transport, base_url="http://test") as wsgi:
+        assert [wsgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
+
+    asgi = TestClient(app_before("All of them"))
+    assert [asgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
+
+
+TEXT = """
+# A page
+
+```python
+a = 1
+```
+
+```
+not python
+```
+
+<!-- not run -->
+```python
+raise RuntimeError
+```
+
+<!-- not run -->
+
+```python title="app.py"
+a = 3
+```
+
+```python
+b = a + 1
+```
+"""
+
+
+def test_the_blocks_of_a_page_are_one_module() -> None:
+    module = run(Path("page.md"), TEXT)
+    assert (module.a, module.b) == (1, 2)
+
+
+def test_a_block_is_found_at_its_line() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(Path("page.md"), TEXT + "\n```python\n1 / 0\n```\n")
+    line = raised.traceback[-1].lineno + 1
+    assert (TEXT + "\n```python\n1 / 0\n```\n").splitlines()[line - 1] == "1 / 0"
+
+
+def test_a_block_that_is_not_run_must_compile() -> None:
+    with pytest.raises(SyntaxError):
+        run(Path("page.md"), "<!-- not run -->\n```python\nthis is no code\n```\n")

@@ -1,0 +1,50 @@
+"""A session that is first looked at after the response has begun, by ``reload()`` or ``atomic()``,
+is seen to end like any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lembro import MemoryStore, Session, SessionGone, SessionManager
+from lembro.asgi import Message, Receive, Scope, Send, SessionMiddleware
+
+
+async def no_messages() -> Message:
+    raise AssertionError("nobody asked for a body")
+
+
+async def nowhere(_: Message) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    "look", [lambda session: session.reload(), lambda session: session.atomic(len)]
+)
+def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
+    sessions = SessionManager(MemoryStore("1M"))
+    session_id = sessions.create({"a": 1}, user="ana")
+    seen: list[object] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        session: Session = scope["session"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        look(session)
+        seen.append((session.user, session["a"]))
+        sessions.destroy_user("ana")
+        with pytest.raises(SessionGone):
+            session["a"]
+        seen.append("gone")
+        await send({"type": "http.response.body"})
+
+    scope: Scope = {
+        "type": "http",
+        "scheme": "http",
+        "path": "/",
+        "headers": [(b"cookie", b"lembro=" + session_id.encode())],
+    }
+    asyncio.run(SessionMiddleware(app, sessions)(scope, no_messages, nowhere))
+    assert seen == [("ana", 1), "gone"]

@@ -1,0 +1,225 @@
+"""Replaced ids, and who may clear the cookie."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro.lifecycle import HOPS
+from tests.support.site import Site
+
+# -- followed or a dead end ------------------------------------------------------------------------
+
+
+def test_an_id_rotated_within_a_login_is_followed_for_the_grace(site: Site) -> None:
+    old = site.new("alice", cart=[1])
+    new = site.rotate(old)
+    assert site.data(old) == site.data(new) == {"cart": [1]}
+
+    site.clock.advance(31)
+
+    assert site.data(old) is None
+    assert site.data(new) == {"cart": [1]}
+
+
+def test_an_id_replaced_by_a_renewed_login_is_followed(site: Site) -> None:
+    old = site.new("alice")
+    site.login(old, "alice")
+    assert site.user(old) == "alice"
+
+
+def test_an_id_from_before_the_login_leads_nowhere(site: Site) -> None:
+    old = site.new(cart=[1])
+    new = site.login(old, "alice")
+    assert site.data(old) is None
+    assert site.data(new) == {"cart": [1]}
+
+
+def test_an_anonymous_id_that_was_rotated_leads_nowhere(site: Site) -> None:
+    """For applications that log in with ``regenerate_id()`` and a key of their own."""
+    old = site.new()
+    with site.request(old) as r:
+        r.session.regenerate_id()
+        r.session["user_id"] = 7
+    assert site.data(old) is None
+
+
+def test_an_id_leads_to_no_other_user(site: Site) -> None:
+    old = site.new("alice")
+    site.login(old, "bob")
+    assert site.data(old) is None
+
+
+def test_a_replaced_id_is_followed_through_several_rotations(site: Site) -> None:
+    first = last = site.new("alice", cart=[1])
+    for _ in range(HOPS):
+        last = site.rotate(last)
+    assert site.data(first) == {"cart": [1]}
+
+
+def test_an_id_that_was_replaced_too_often_is_a_dead_end(site: Site) -> None:
+    first = last = site.new("alice", cart=[1])
+    for _ in range(HOPS + 1):
+        last = site.rotate(last)
+    assert site.data(first) is None
+    assert site.data(last) == {"cart": [1]}
+
+
+def test_of_many_parallel_rotations_one_takes_place(site: Site) -> None:
+    cookie = site.new("alice", n=1)
+    sessions = [site.open(cookie) for _ in range(10)]
+    for session in sessions:
+        assert session["n"] == 1
+        session.regenerate_id()
+    replies = [site.commit(session) for session in sessions]
+    assert [reply.cookie for reply in replies] == ["set"] + [""] * 9
+    assert site.count == 1
+    assert not [name for reply in replies for name in reply.happened if name == "dropped"]
+
+
+def test_a_rotation_does_not_lose_the_change_that_was_made_with_it(site: Site) -> None:
+    cookie = site.new("alice", n=1)
+    a, b = site.open(cookie), site.open(cookie)
+    for session, key in ((a, "a"), (b, "b")):
+        session[key] = True
+        session.regenerate_id()
+    new = site.commit(a).id
+    assert site.commit(b).cookie == ""
+    assert site.data(new) == {"n": 1, "a": True, "b": True}
+
+
+def test_a_rotation_is_not_taken_for_done_because_another_stored_the_same(site: Site) -> None:
+    """What the store holds after a refused ``replace`` may equal what was to be stored."""
+    cookie = site.new("alice", n=1)
+    a, b = site.open(cookie), site.open(cookie)
+    a["step"] = 2
+    a.regenerate_id()
+    b["step"] = 2
+    site.commit(b)
+    assert site.data(site.commit(a).id) == {"n": 1, "step": 2}
+
+
+def test_a_renewed_login_is_not_taken_for_done_because_another_stored_the_same(site: Site) -> None:
+    cookie = site.new("alice", n=1)
+    a, b = site.open(cookie), site.open(cookie)
+    a["step"] = 2
+    a.login("alice")
+    b["step"] = 2
+    site.commit(b)
+    assert site.data(site.commit(a).id) == {"n": 1, "step": 2}
+
+
+@pytest.mark.parametrize("when", ["reload", "atomic"])
+def test_a_session_found_rotated_in_mid_request_is_not_rotated_again(site: Site, when: str) -> None:
+    cookie = site.new("alice", n=1)
+    session = site.open(cookie)
+    assert session["n"] == 1
+    new = site.rotate(cookie)
+    if when == "reload":
+        site.reload(session)
+    else:
+        site.atomic(session, lambda data: data.update(n=2))
+    session.regenerate_id()
+    assert site.commit(session).cookie == ""
+    assert site.data(new) is not None
+
+
+# -- only the destroyer clears the cookie ----------------------------------------------------------
+
+
+def test_of_two_logouts_one_clears_the_cookie(site: Site) -> None:
+    cookie = site.new("alice")
+    a, b = site.open(cookie), site.open(cookie)
+    a.logout()
+    b.logout()
+    assert [site.commit(a).cookie, site.commit(b).cookie] == ["clear", ""]
+
+
+@pytest.mark.parametrize("kind", ["unknown", "expired", "ended", "dead end"])
+def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
+    """It would race with a login in another tab."""
+    cookie = site.new()
+    if kind == "unknown":
+        cookie = "x" * 43
+    elif kind == "expired":
+        site.clock.advance(site.manager.core.idle)
+    elif kind == "ended":
+        site.logout(cookie)
+    else:
+        site.login(cookie, "alice")
+    with site.request(cookie) as r:
+        r.session.logout()
+    assert r.reply.cookie == ""
+    assert "destroyed" not in r.reply.happened
+
+
+def test_a_logout_that_races_with_a_rotation_ends_the_successor(site: Site) -> None:
+    cookie = site.new("alice")
+    leaving = site.open(cookie)
+    assert leaving.user == "alice"
+    new = site.rotate(cookie)
+    leaving.logout()
+    reply = site.commit(leaving)
+    assert reply.cookie == "clear"
+    assert reply.happened == ["destroyed"]
+    assert site.data(new) is None
+
+
+def test_a_logout_ends_the_session_however_often_it_was_rotated(site: Site) -> None:
+    cookie = last = site.new("alice")
+    leaving = site.open(cookie)
+    assert leaving.user == "alice"
+    for _ in range(2 * HOPS):
+        last = site.rotate(last)
+    leaving.logout()
+    assert site.commit(leaving).cookie == "clear"
+    assert site.count == 0
+
+
+def test_a_logout_that_races_with_a_login_leaves_the_login(site: Site) -> None:
+    cookie = site.new()
+    leaving = site.open(cookie)
+    leaving.get("n")
+    new = site.login(cookie, "alice")
+    leaving.logout()
+    assert site.commit(leaving).cookie == ""
+    assert site.user(new) == "alice"
+
+
+def test_a_rotation_between_the_steps_of_a_logout_does_not_save_the_session(site: Site) -> None:
+    cookie = site.new("alice")
+    leaving = site.open(cookie)
+    assert leaving.user == "alice"
+    new = site.rotate(cookie)
+    leaving.logout()
+    assert new is not None
+
+    def rotate_then() -> None:  # after the pointer is destroyed, before its successor is
+        site.store.before["destroy"] = lambda: site.elsewhere.regenerate(new)
+
+    site.store.before["get"] = rotate_then
+    reply = site.commit(leaving)
+    assert reply.cookie == "clear"
+    assert site.count == 0
+
+
+def test_a_login_is_never_undone_by_a_writer_in_flight(site: Site) -> None:
+    cookie = site.new(n=1)
+    writer = site.open(cookie)
+    writer["n"] = 2
+    new = site.login(cookie, "alice")
+    reply = site.commit(writer)
+    assert reply.cookie == ""
+    assert reply.happened == ["dropped"]
+    assert site.data(new) == {"n": 1}
+
+
+def test_a_logout_is_never_undone_by_a_writer_or_a_reader_in_flight(site: Site) -> None:
+    cookie = site.new("alice", n=1)
+    writer, reader = site.open(cookie), site.open(cookie)
+    writer["n"] = reader["n"] + 1
+    site.clock.advance(site.manager.core.idle / 2)
+    site.logout(cookie)
+    for session in (writer, reader):
+        assert site.commit(session).cookie == ""
+    assert site.data(cookie) is None
+    assert site.count == 0

@@ -1,0 +1,216 @@
+"""``lembro size``: what it says is what a store does."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lembro import MemoryStore, SessionManager, codec, size, sizing
+from lembro.__main__ import main
+from tests.support import ROOT
+
+SAMPLE: dict[str, Any] = {
+    "user_id": 12345,
+    "name": "Ana Silva",
+    "csrf": "b5c1f7a1e0c94f3c8a3de23c2f1d77aa",
+    "cart": [{"sku": "A-1001", "n": 1, "price": 1290}],
+}
+PAYLOAD = codec.encode({}, SAMPLE)
+
+
+def rows(lines: list[str]) -> dict[str, list[str]]:
+    """What stands behind each name of the table."""
+    found = {}
+    for line in lines[1:]:
+        name, *cells = [cell for cell in line.split("  ") if cell]
+        found[name.strip()] = [cell.strip() for cell in cells]
+    return found
+
+
+def asked(
+    *arguments: str,
+    given: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> int:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    return main(["size", *arguments])
+
+
+# -- how many fit ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("user", [None, "user-1234"])
+def test_as_many_fit_as_an_application_can_store(user: str | None) -> None:
+    store = MemoryStore("1M", clock=lambda: 0.0)
+    manager = SessionManager(store)
+    fewest = 10_000
+    for n in range(6000):
+        manager.create(SAMPLE, None if user is None else f"{n:09}")
+        if n > 4000:
+            fewest = min(fewest, store.length())
+    store.close()
+    fit = sizing.fill(PAYLOAD, 1 << 20, user)
+    assert fit is not None
+    assert fit.sessions == pytest.approx(fewest, rel=0.04)
+    assert fit.used <= 1 << 20
+    assert fit.each * fit.sessions == pytest.approx(fit.used, rel=0.01)
+
+
+def test_a_larger_store_is_in_proportion() -> None:
+    small, large = sizing.fill(PAYLOAD, 4 << 20), sizing.fill(PAYLOAD, 8 << 20)
+    assert small is not None
+    assert large is not None
+    assert small.in_store_of(8 << 20) == pytest.approx(large.sessions, rel=0.04)
+
+
+def test_who_is_logged_in_takes_the_name_more() -> None:
+    [nobody, short, long] = [
+        sizing.fill(PAYLOAD, 1 << 18, user) for user in (None, "n" * 9, "n" * 200)
+    ]
+    assert nobody is not None
+    assert short is not None
+    assert long is not None
+    assert nobody.each < short.each
+    assert long.each - short.each == pytest.approx(191, abs=25)
+
+
+def test_one_that_is_too_large_does_not_fit() -> None:
+    assert sizing.fill(b"x" * 5000, 1 << 16) is None
+
+
+# -- what is said ----------------------------------------------------------------------------------
+
+
+def test_the_table() -> None:
+    lines = list(sizing.report(SAMPLE))
+    assert lines[0].split() == ["anonymous", "logged", "in"]
+    table = rows(lines)
+    assert list(table) == [
+        "encoded",
+        "stored",
+        *(f"fit into {each}" for each in ("4M", "16M", "64M", "256M", "1G")),
+    ]
+    assert table["encoded"] == [f"{len(PAYLOAD)} bytes"] * 2
+    fits = [sizing.fill(PAYLOAD, 4 << 20, user) for user in (None, sizing.USER)]
+    assert table["stored"] == [f"{fit.each} bytes" for fit in fits if fit]
+    for fit, said in zip(fits, table["fit into 4M"], strict=True):
+        assert fit is not None
+        assert 0 <= fit.sessions - int(said.replace(",", "")) < fit.sessions / 10  # two digits
+    assert len({len(line) for line in lines}) == 1  # in columns
+
+
+def test_a_large_session_fits_where_it_may() -> None:
+    lines = list(sizing.report({"text": "x" * 1_000_000}, [4 << 20, 64 << 20]))
+    table = rows(lines[:-1])
+    assert table["fit into 4M"] == ["too large", "too large"]
+    assert table["fit into 64M"] == ["62", "62"]
+    assert "max_session_size" in lines[-1]
+
+
+def test_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps(SAMPLE)
+    file = tmp_path / "session.json"
+    file.write_text(text, encoding="utf-8")
+    command = ["--max-size", "1M", "--max-size", "64k", "--user", "x" * 40]
+    assert main(["size", str(file), *command]) == 0
+    output = capsys.readouterr()
+    assert output.out.splitlines() == list(sizing.report(SAMPLE, [1 << 20, 1 << 16], "x" * 40))
+    assert output.err == ""
+    for stdin in ([], ["-"]):
+        assert asked(*stdin, *command, given=text.encode(), monkeypatch=monkeypatch) == 0
+        assert capsys.readouterr() == output
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (b"", "there is nothing in it"),
+        (b" \n", "there is nothing in it"),
+        (b'{"a": ', "this is not JSON: "),
+        (b'{"a": NaN}', "this is not JSON: "),
+        (b"\xff\xfe", "this is not JSON: "),
+        (b'{"a": "\xff"}', "this is not JSON: "),
+        (b'{"a": 1} {"b": 2}', "this is not JSON: "),
+        (b"[1]", "this is a list"),
+        (b'"cart"', "this is a string"),
+        (b"17", "this is a number"),
+        (b"true", "this is a boolean"),
+        (b"null", "this is null"),
+        (b"{}", "an empty session is not stored"),
+        (b'{"a":' * 110 + b"1" + b"}" * 110, "nested deeper than 100 levels"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested"),
+    ],
+)
+def test_what_is_no_session(
+    given: bytes,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert asked(given=given, monkeypatch=monkeypatch) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("lembro: standard input: ")
+    assert reason in output.err
+
+
+def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["size", str(tmp_path / "no.json")]) == 2
+    assert main(["size", str(tmp_path)]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"lembro: can't read {tmp_path / 'no.json'} (no such file or directory)"
+    assert second.startswith(f"lembro: can't read {tmp_path} (")
+
+
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        (["--max-size", "4k"], "at least 65536"),
+        (["--max-size", "plenty"], "is not a size"),
+        (["--user", ""], "1 to 256 bytes"),
+        (["--user", "x" * 257], "1 to 256 bytes"),
+    ],
+)
+def test_what_can_not_be(
+    argument: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["size", *argument])
+    message = capsys.readouterr().err
+    assert argument[0] in message
+    assert reason in message
+
+
+def test_the_sizes_of_the_table() -> None:
+    assert [size.pretty(each) for each in sizing.SIZES] == ["4M", "16M", "64M", "256M", "1G"]
+
+
+# -- the page --------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_page_is_what_the_command_says() -> None:
+    page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+    [sample] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    [table] = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    documented = rows(table.splitlines())
+    told = rows(list(sizing.report(sizing.read(sample.encode()))))
+    assert documented.keys() == told.keys()
+    assert documented["encoded"] == told["encoded"]
+    for name in told.keys() - {"encoded"}:  # between versions of Python, tables differ a little
+        for one, other in zip(documented[name], told[name], strict=True):
+            assert number(one) == pytest.approx(number(other), rel=0.11), name
+
+
+def number(cell: str) -> int:
+    return int(cell.removesuffix(" bytes").replace(",", ""))

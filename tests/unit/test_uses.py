@@ -1,0 +1,117 @@
+"""The application of ``tests/typing/uses.py``, which the type checkers read, is run here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.typing import uses
+
+
+@pytest.fixture
+def browser() -> Iterator[TestClient]:
+    uses.sessions.clear()
+    uses.left.clear()
+    with TestClient(uses.app) as client:
+        yield client
+
+
+def log_in(browser: TestClient, user: int = 7, **more: str) -> None:
+    reply = browser.post("/login", data={"user": user, **more})
+    assert reply.status_code == 200
+    assert "sid=" in reply.headers["set-cookie"]
+    assert ("Max-Age" in reply.headers["set-cookie"]) is bool(more)
+
+
+def test_visits_login_and_logout(browser: TestClient) -> None:
+    assert browser.get("/me").json() == {"user": None, "visits": 1}
+    before = browser.cookies["sid"]
+    log_in(browser, remember="true")
+    assert browser.cookies["sid"] != before
+    assert browser.get("/me").json() == {"user": "7", "visits": 2}
+    reply = browser.post("/logout")
+    assert 'sid="";' in reply.headers["set-cookie"] or "sid=;" in reply.headers["set-cookie"]
+    assert uses.left == ["7"]
+    assert browser.get("/me").json() == {"user": None, "visits": 1}
+
+
+def test_the_list_of_ones_sessions_and_their_end(browser: TestClient) -> None:
+    assert browser.get("/sessions").status_code == 401
+    assert browser.post("/sessions/x/end").status_code == 401
+    other = TestClient(uses.app)
+    log_in(other)
+    log_in(browser)
+    listed = browser.get("/sessions").json()
+    assert [(info["user"], info["current"]) for info in listed] == [("7", False), ("7", True)]
+    assert browser.post(f"/sessions/{listed[0]['handle']}/end").json() is True
+    assert browser.post(f"/sessions/{listed[0]['handle']}/end").json() is False
+    assert other.get("/me").json()["user"] is None
+
+
+@pytest.mark.parametrize(("which", "users"), [("others", ["7", None]), ("everywhere", [None] * 2)])
+def test_logging_out_more_than_this_one(
+    browser: TestClient, which: str, users: list[str | None]
+) -> None:
+    other = TestClient(uses.app)
+    log_in(other)
+    log_in(browser)
+    browser.post("/logout", params={"which": which})
+    assert [client.get("/me").json()["user"] for client in (browser, other)] == users
+
+
+def test_the_typed_parts(browser: TestClient) -> None:
+    assert browser.post("/cart/tea").json() == ["tea"]
+    assert browser.post("/cart/milk").json() == ["tea", "milk"]
+    (info,) = uses.sessions.all()
+    assert info.data == {
+        "cart": {"items": ["tea", "milk"]},
+        "preferences": {"theme": "dark", "since": None},
+        "tally": {"seen": {"start": 1, "tea": 1, "milk": 1}},
+    }
+
+
+def test_a_counter(browser: TestClient) -> None:
+    assert [browser.post("/stock").json() for _ in range(3)] == [9, 8, 7]
+
+
+def test_a_websocket(browser: TestClient) -> None:
+    browser.get("/me")
+    with browser.websocket_connect("/ws") as socket:
+        for word in ("one", "two"):
+            socket.send_text(word)
+            assert socket.receive_json() == {"seen": word}
+        (info,) = uses.sessions.all()
+        assert info.data == {"visits": 1, "seen": "two"}
+        uses.sessions.end(info.handle)
+        socket.send_text("three")
+        assert socket.receive()["code"] == 4401
+
+
+def test_a_stream(browser: TestClient) -> None:
+    assert browser.get("/stream").text == "1\n2\n3\n"
+    assert uses.sessions.all()[0].data == {"streamed": 3}
+
+
+def test_a_store_and_options_in_place_of_a_manager() -> None:
+    with TestClient(uses.other_ways) as client:
+        assert client.get("/").status_code == 404
+
+
+def test_the_command_line(browser: TestClient) -> None:
+    log_in(browser)
+    (line,) = uses.support("list").splitlines()
+    handle, user, age = line.split()
+    assert (user, age) == ("7", "0")
+    assert uses.support("end", handle) == "ended"
+    assert uses.support("end", handle) == "no such session"
+    assert uses.sessions.get(uses.support("create", "8")) == {"by": "support"}
+    assert uses.support("lock", "8") == "1 ended"
+    assert uses.support("help").startswith("list |")
+
+
+def test_from_a_coroutine() -> None:
+    assert asyncio.run(uses.asupport("9")) == 0
+    assert [info.data for info in uses.sessions.of_user("9")] == [{"n": 1}]

@@ -1,0 +1,343 @@
+"""The WSGI middleware, call by call."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.validate import validator
+
+import pytest
+
+from lembro import Session, SessionCommitted, SessionManager, StoreError
+from lembro.wsgi import KEY, SessionMiddleware
+from tests.support.recording import Blocking, Recorder
+
+App = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class Wsgi:
+    """A server for one application after the other."""
+
+    def __init__(self, kind: str) -> None:
+        self.store = Recorder()
+        store: Any = self.store if kind == "in-process" else Blocking(self.store)
+        self.manager = SessionManager(store)
+
+    def __call__(self, app: Any, cookie: str | None = None, **environ: Any) -> Got:
+        whole: dict[str, Any] = {**environ}
+        if cookie:
+            whole["HTTP_COOKIE"] = f"lembro={cookie}"
+        setup_testing_defaults(whole)
+        whole.setdefault("QUERY_STRING", "")
+        got = Got()
+
+        def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+            got.started.append((status, headers, exc_info))
+            return got.written.append
+
+        checked: Any = validator(SessionMiddleware(app, self.manager))  # PEP 3333
+        body = checked(whole, start)
+        try:
+            got.body = b"".join([*got.written, *body])
+        finally:
+            body.close()
+        return got
+
+    def data(self, cookie: str) -> Any:
+        return self.manager.get(cookie)
+
+
+class Got:
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+        self.written: list[bytes] = []
+        self.body = b""
+
+    @property
+    def status(self) -> str:
+        return str(self.started[-1][0])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return dict(self.started[-1][1])
+
+
+@pytest.fixture(params=["in-process", "blocking"])
+def serve(request: pytest.FixtureRequest) -> Iterator[Wsgi]:
+    serve = Wsgi(request.param)
+    yield serve
+    serve.store.close()
+
+
+HEADERS = [("Content-Type", "text/plain")]
+
+
+def change(session: Session) -> None:
+    session["n"] = session.get("n", 0) + 1
+
+
+def page(act: Callable[[Session], object] = lambda s: None, status: str = "200 OK") -> App:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        act(environ[KEY])
+        start_response(status, HEADERS[:])
+        return [b"hello"]
+
+    return app
+
+
+def generator(act: Callable[[Session], object], late: bool = False) -> App:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        if not late:
+            act(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+        if late:
+            act(environ[KEY])
+        yield b"hel"
+        yield b"lo"
+
+    return app
+
+
+def writer(act: Callable[[Session], object]) -> App:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        act(environ[KEY])
+        start_response("200 OK", HEADERS[:])(b"hel")
+        return [b"lo"]
+
+    return app
+
+
+def test_what_is_not_looked_at_is_passed_on_as_it_is(serve: Wsgi) -> None:
+    got = serve(page(), serve.manager.create({"n": 1}))
+    assert (got.status, got.headers, got.body) == ("200 OK", dict(HEADERS), b"hello")
+
+
+def test_a_file_stays_a_file() -> None:
+    wrapper = FileWrapper(io.BytesIO(b"hello"))
+    manager = SessionManager(Recorder())
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return wrapper
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    body: Any = SessionMiddleware(app, manager)(environ, lambda *_: lambda _: None)
+    assert body is wrapper
+
+
+@pytest.mark.parametrize("make", [page, generator, writer])
+def test_a_change_sets_the_cookie_before_the_first_byte(serve: Wsgi, make: Any) -> None:
+    got = serve(make(change))
+    assert (got.status, got.body) == ("200 OK", b"hello")
+    assert got.headers["Vary"] == "Cookie"
+    assert got.headers["Cache-Control"] == "private, no-store"
+    cookie = got.headers["Set-Cookie"][7:50]
+    assert serve.data(cookie) == {"n": 1}
+    assert "Set-Cookie" not in serve(make(change), cookie).headers
+    assert serve.data(cookie) == {"n": 2}
+
+
+def test_a_generator_may_change_until_its_first_chunk(serve: Wsgi) -> None:
+    got = serve(generator(change, late=True))
+    assert "Set-Cookie" in got.headers
+
+
+def test_over_tls_the_cookie_is_secure(serve: Wsgi) -> None:
+    got = serve(page(change), **{"wsgi.url_scheme": "https"})
+    assert got.headers["Set-Cookie"].startswith("__Host-lembro=")
+
+
+def test_a_page_that_failed_changes_nothing(serve: Wsgi) -> None:
+    cookie = serve.manager.create({"n": 1})
+    serve(page(change, "500 Internal Server Error"), cookie)
+    assert serve.data(cookie) == {"n": 1}
+    serve(page(lambda session: session.logout(), "503 Service Unavailable"), cookie)
+    assert serve.data(cookie) is None
+
+
+@pytest.mark.parametrize("where", ["before", "in the generator"])
+@pytest.mark.parametrize("act", [change, lambda session: session.logout()])
+def test_a_page_that_raised(serve: Wsgi, where: str, act: Any) -> None:
+    cookie = serve.manager.create({"n": 1})
+
+    def raising(session: Session) -> None:
+        act(session)
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        serve((page if where == "before" else generator)(raising), cookie)
+    assert serve.data(cookie) == ({"n": 1} if act is change else None)
+
+
+def test_an_error_page_around_it_cannot_write(serve: Wsgi) -> None:
+    seen: list[Session] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        seen.append(environ[KEY])
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        serve(app)
+    with pytest.raises(SessionCommitted):
+        seen[0]["n"] = 1
+
+
+def test_a_page_that_raised_after_its_first_chunk(serve: Wsgi) -> None:
+    cookie = serve.manager.create({"n": 1})
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        change(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+        yield b"hel"
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        serve(app, cookie)
+    assert serve.data(cookie) == {"n": 2}
+
+
+def test_an_error_page_of_the_application_itself(serve: Wsgi) -> None:
+    """With ``exc_info`` the response may be begun anew."""
+
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        change(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+        try:
+            raise KeyError("a bug")
+        except KeyError as error:
+            exc_info = (type(error), error, error.__traceback__)
+            start_response("500 Internal Server Error", HEADERS[:], exc_info)
+        return [b"sorry"]
+
+    got = serve(app)
+    assert (got.status, got.body) == ("500 Internal Server Error", b"sorry")
+    assert len(got.started) == 1
+    assert got.started[0][2] is not None
+    assert serve.store.length() == 0
+
+
+def test_after_the_first_byte_the_server_decides(serve: Wsgi) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", HEADERS[:])
+        yield b"hel"
+        try:
+            raise KeyError("a bug")
+        except KeyError as error:
+            exc_info = (type(error), error, error.__traceback__)
+            start_response("500 Internal Server Error", HEADERS[:], exc_info)
+        yield b"lo"
+
+    assert [status for status, _, _ in serve(app).started] == [
+        "200 OK",
+        "500 Internal Server Error",
+    ]
+
+
+def test_a_response_is_not_begun_twice(serve: Wsgi) -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", HEADERS[:])
+        start_response("200 OK", HEADERS[:])
+        return []
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    with pytest.raises(AssertionError, match="twice"):
+        SessionMiddleware(app, serve.manager)(environ, lambda *_: lambda _: None)
+
+
+def test_an_empty_body(serve: Wsgi) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        change(environ[KEY])
+        start_response("204 No Content", [])
+        yield from ()
+
+    got = serve(app)
+    assert (got.status, got.body) == ("204 No Content", b"")
+    assert "Set-Cookie" in got.headers
+
+
+@pytest.mark.parametrize("make", [page, generator, writer])
+@pytest.mark.parametrize("verb", ["add", "set", "get"])
+def test_a_store_that_fails_is_answered_without_a_cookie(
+    serve: Wsgi, make: Any, verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cookie = None if verb == "add" else serve.manager.create({"n": 1})
+    serve.store.fail = {verb}
+    got = serve(make(change), cookie)
+    assert got.status == "503 Service Unavailable"
+    assert "Set-Cookie" not in got.headers
+    assert got.headers["content-length"] == str(len(got.body))
+    assert b"hello" not in got.body
+    assert "the session store failed" in caplog.text
+    assert "changed after the response" not in caplog.text
+
+
+def test_what_cannot_be_stored_is_answered_with_500(serve: Wsgi) -> None:
+    got = serve(page(lambda session: session.setdefault("a", []).append(object())))
+    assert got.status == "500 Internal Server Error"
+
+
+def test_a_logout_that_fails_too_is_in_the_log(
+    serve: Wsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raising(session: Session) -> None:
+        session.logout()
+        serve.store.fail = {"destroy"}
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        serve(page(raising), serve.manager.create({"n": 1}))
+    assert "the session store failed" in caplog.text
+
+
+def test_a_change_that_comes_too_late_is_said(
+    serve: Wsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        cart = environ[KEY]["cart"]
+        start_response("200 OK", HEADERS[:])
+        yield b"hel"
+        cart.append(1)
+        yield b"lo"
+
+    serve(app, serve.manager.create({"cart": []}))
+    assert "changed after the response had begun" in caplog.text
+
+
+def test_an_edit_in_a_stream(serve: Wsgi) -> None:
+    cookie = serve.manager.create({"n": 1})
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        session = environ[KEY]
+        start_response("200 OK", HEADERS[:])
+        yield b"hel"
+        with session.edit():
+            change(session)
+        yield b"lo"
+
+    serve(app, cookie)
+    assert serve.data(cookie) == {"n": 2}
+
+
+def test_mounted_within_itself_it_is_one_session(serve: Wsgi) -> None:
+    inner = SessionMiddleware(page(change), serve.manager)
+    names = [name for name, _ in serve(inner).started[0][1]]
+    assert names.count("Set-Cookie") == 1
+
+
+def test_a_cookie_header_of_any_bytes(serve: Wsgi) -> None:
+    for header in ("\xff\x00", "\u2028lembro=x", 'lembro="' + "\\" * 1000, ""):
+        assert serve(page(len), HTTP_COOKIE=header).status == "200 OK"
+
+
+def test_a_store_that_fails_after_the_first_byte_is_raised(serve: Wsgi) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", HEADERS[:])
+        yield b"hel"
+        raise StoreError("down")
+
+    with pytest.raises(StoreError):
+        serve(app)
