@@ -90,8 +90,7 @@ class Arena:
         return at
 
     def drop(self, at: int, size: int) -> int:
-        """A record is gone; the segment that is empty by that, or NONE. An empty segment is
-        free, but for the open one, which is filled anew."""
+        """A record is gone; the segment that is empty and free by that, or NONE."""
         segment = at >> self.shift
         live = self.live[segment] - size
         self.live[segment] = live
@@ -99,7 +98,9 @@ class Arena:
         if segment == self.open:
             if live:
                 return NONE
-            self.at = (segment << self.shift) + GRAIN
+            self.open = NONE
+            self.at = self.end = 0
+            self._release(segment)
             return segment
         if not live:
             self._classes.remove(segment)

@@ -144,8 +144,7 @@ class Records(Parts):
         if segment != NONE:
             if segment == self._sweeping:
                 self._sweeping = NONE
-            if segment != self.arena.open:
-                self.wheel.remove(segment)
+            self.wheel.remove(segment)
             self.account()
 
     def _point(self, slot: int, successor: bytes, deadline: float) -> None:
