@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 from tests.support import in_ci
+
+# How long an example takes says something of the machine only.
+hypothesis.settings.register_profile("lembro", deadline=None)
+hypothesis.settings.load_profile("lembro")
 
 
 def _reason(longrepr: object) -> str:

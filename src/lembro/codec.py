@@ -9,6 +9,7 @@ word. There is no pickle anywhere: a record can hold nothing but values.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final
@@ -23,18 +24,30 @@ Data = dict[str, Any]
 Meta = dict[str, bool | bytes]
 
 VERSION: Final = b"\x01"
+"""The first byte of a payload that is msgpack and no more."""
+TAGGED: Final = b"\x81"
+"""The first byte of one in which something is tagged, or may be."""
+PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
+"""The types that msgpack knows as they are, and whose values cannot change in themselves."""
 MAX_DEPTH: Final = 100
 """Containers within containers; what is deeper is refused, long before any recursion limit."""
 
 
-def encode(meta: Meta, data: Data) -> bytes:
-    """The payload of a session. Raises CodecError with the path to a value it cannot carry."""
+def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
+    """The payload of a session. Raises CodecError with the path to a value it cannot carry.
+
+    ``plain``: the caller knows that nothing needs a tag. To find that out takes longer than the
+    encoding itself, and to tag takes twice as long again.
+    """
+    if plain or _is_plain(data, 1):
+        with suppress(UnicodeEncodeError, OverflowError):  # then it is to be found, or tagged
+            return VERSION + _encode((meta, data))
     tagged = {}
     for key, value in data.items():
         _check_top_key(key)
         tagged[key] = _tag(value, key, 1)
     try:
-        return VERSION + _encode((meta, tagged))
+        return (VERSION if _is_plain(tagged, 1) else TAGGED) + _encode((meta, tagged))
     except UnicodeEncodeError:
         raise _surrogate(data) from None
 
@@ -60,10 +73,10 @@ def decode(payload: bytes) -> tuple[Meta, Data]:
     One that was forged may hold what :func:`encode` refuses: keys of other types, containers nested
     deeper. To look for that would cost more than the reading; it is refused when it is written.
     """
-    if payload[:1] != VERSION:
+    if not payload.startswith((VERSION, TAGGED)):
         raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
     try:
-        return _decode_session(memoryview(payload)[1:])
+        return _decode_session(payload[1:])
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise CodecError(f"a record that cannot be read ({type(error).__name__})") from None
 
@@ -92,8 +105,24 @@ def encode_value(value: Any, path: str = "") -> bytes:
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
 
 _encode = Encoder().encode
-_AS_IS: Final = frozenset({str, float, bool, type(None), bytes})
-_KEYS: Final = _AS_IS | {int}
+_AS_IS: Final = PLAIN - {int}
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether msgpack knows everything in this dict or list (integers beyond 64 bits apart)."""
+    if type(value) is dict:
+        if not all(type(key) is str for key in value):
+            return False
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if kind in PLAIN:
+            continue
+        if (kind is not dict and kind is not list) or depth > MAX_DEPTH:
+            return False
+        if not _is_plain(item, depth + 1):
+            return False
+    return True
 
 
 def _tag(value: Any, path: str, depth: int) -> Any:
@@ -258,7 +287,7 @@ def _check_top_key(key: Any) -> None:
 
 
 def _check_key(key: Any, path: str) -> Any:
-    if type(key) not in _KEYS or (type(key) is int and not -(2**63) <= key < 2**64):
+    if type(key) not in PLAIN or (type(key) is int and not -(2**63) <= key < 2**64):
         raise CodecError(
             f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None",
             path=f"{path}.{repr(key)[:40]}",

@@ -14,7 +14,9 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from .options import CookieOptions, seconds
 
@@ -24,8 +26,13 @@ _VALUE: Final = re.compile(
     rb"([A-Za-z0-9_-]{43})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
 )
 
+_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_OUTLINE: Final = bytes(97 if c in _LETTERS else 46 if c == 46 else 0 for c in range(256))
+_OUTLINES: Final = {b"a" * 43 + rest for rest in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)}
+# What _VALUE matches, once each letter has become an "a": that takes a third of its time.
 
-class Presented(NamedTuple):
+
+class Presented(msgspec.Struct, frozen=True):
     """What a request brought: an id, or why there is none."""
 
     id: str | None = None
@@ -54,9 +61,15 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
     """
     values: list[bytes] = []
     for header in headers:
-        if name not in header:
+        at = header.find(name)
+        if at < 0:
             continue
-        for pair in header.split(b";"):
+        if header.find(name, at + 1) < 0:  # nearly always: the other pairs need not be looked at
+            end = header.find(b";", at)
+            pairs = [header[header.rfind(b";", 0, at) + 1 : end if end >= 0 else None]]
+        else:
+            pairs = header.split(b";")
+        for pair in pairs:
             key, equals, value = pair.partition(b"=")
             if equals and key.strip(b" \t") == name:
                 stripped = value.strip(b" \t")
@@ -89,12 +102,12 @@ class SessionCookie:
             return ABSENT
         if len(values) > 1:
             return DUPLICATE
-        match = _VALUE.fullmatch(values[0])
-        if match is None:
+        value = values[0]
+        if value.translate(_OUTLINE) not in _OUTLINES:
             return MALFORMED
-        if self.signed and not self._vouched(values[0], match):
+        if self.signed and not self._vouched(value, _VALUE.fullmatch(value)):
             return FORGED
-        return Presented(match[1].decode("ascii"), values[0])
+        return Presented(value[:43].decode("ascii"), value)
 
     def standing(self, value: bytes) -> bytes | None:
         """The standing in a cookie's value, if this process (or a secret) vouches for it."""
@@ -122,8 +135,8 @@ class SessionCookie:
         expires = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         return self._names[https] + b"=" + expires + self._attributes[https]
 
-    def _vouched(self, value: bytes, match: re.Match[bytes]) -> bool:
-        mac = match[3]
+    def _vouched(self, value: bytes, match: re.Match[bytes] | None) -> bool:
+        mac = None if match is None else match[3]
         if mac is None:
             return False
         signed = value[: -len(mac) - 1]

@@ -116,3 +116,31 @@ class Events:
     def _check(name: str) -> None:
         if name not in EVENTS:
             raise ConfigError(f"no event {name!r}; the events are {', '.join(EVENTS)}")
+
+
+class EventSource:
+    """Whatever has ``events``, with their methods as its own."""
+
+    events: Events
+
+    @overload
+    def on(self, name: str, listener: L) -> L: ...
+    @overload
+    def on(self, name: str) -> Callable[[L], L]: ...
+    def on(self, name: str, listener: Any = None) -> Any:
+        """Call ``listener(event)`` at every event of this name; also a decorator. The events:
+        created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
+        error."""
+        return self.events.on(name) if listener is None else self.events.on(name, listener)
+
+    @overload
+    def once(self, name: str, listener: L) -> L: ...
+    @overload
+    def once(self, name: str) -> Callable[[L], L]: ...
+    def once(self, name: str, listener: Any = None) -> Any:
+        """As ``on``, for the next event only."""
+        return self.events.once(name) if listener is None else self.events.once(name, listener)
+
+    def off(self, name: str, listener: Listener) -> None:
+        """Take a listener back."""
+        self.events.off(name, listener)

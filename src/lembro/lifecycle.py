@@ -39,7 +39,7 @@ from .ids import handle_for, key_for, new_id, new_mark
 from .merge import merge
 from .options import SessionOptions, seconds
 from .session import Session
-from .state import CLEAR, Arrived, Phase, SetCookie
+from .state import CLEAR, COMMITTED, LIVE, UNREAD, Arrived, SetCookie
 from .stores.base import Found, PerUser, Record
 
 T = TypeVar("T")
@@ -102,6 +102,7 @@ class Lifecycle:
         self.life: float = (
             float("inf") if absolute is None else seconds("absolute_timeout", absolute)
         )
+        self._fresh = self.idle * 0.9  # who has so much left is not due for a touch
         self.grace: float = seconds("rotation_grace", options.rotation_grace)
         self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
@@ -112,35 +113,51 @@ class Lifecycle:
 
     def load(self, session: Session) -> Flow[None]:
         """Find out how the request arrived, and what it arrived with."""
-        session._begin()
-        presented = session._presented
-        if presented.id is not None:
-            key = key_for(presented.id)
-            session._arrived_key = key
+        key = self.begin(session)
+        if key is not None:
             try:
                 yield from self._load_key(session, key)
             except StoreError:  # the next look tries again, instead of finding nothing
-                session._arrived = Arrived.UNREAD
+                session._arrived = UNREAD
                 raise
-        elif presented.problem:
+        session._ready = session._phase is not COMMITTED
+
+    def begin(self, session: Session) -> bytes | None:
+        """Read the cookie; the key to look for in the store, if there is one."""
+        session._begin()
+        presented = session._presented
+        if presented.id is not None:
+            session._arrived_key = key = key_for(presented.id)
+            return key
+        if presented.problem:
             session._events.append(Event("rejected", reason=presented.problem))
             if presented is DUPLICATE:
                 session._arrived = Arrived.DEAD_END
-        session._ready = session._phase is not Phase.COMMITTED
+        return None
 
     def _load_key(self, session: Session, key: bytes) -> Flow[None]:
         found: Found | None = yield Call("get", (key,))
         if found is None:
             return
-        session._arrived = Arrived.LIVE
+        if not self.arrive(session, key, found):
+            yield from self.arrive_by(session, found)
+
+    def arrive_by(self, session: Session, pointer: Found) -> Flow[None]:
+        """Take in what a replaced id leads to."""
+        followed = yield from self.follow(pointer)
+        if isinstance(followed, Lost):
+            session._arrived = Arrived.DEAD_END
+            return
+        session._arrived = Arrived.FOLLOWED
+        self.take(session, *followed)
+
+    def arrive(self, session: Session, key: bytes, found: Found) -> bool:
+        """Take in what the store found. False if that is a replaced id, which may be followed."""
         if found.successor is not None:
-            followed = yield from self.follow(found)
-            if isinstance(followed, Lost):
-                session._arrived = Arrived.DEAD_END
-                return
-            session._arrived = Arrived.FOLLOWED
-            key, found = followed
+            return False
+        session._arrived = LIVE
         self.take(session, key, found)
+        return True
 
     def follow(self, pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
         """Where a replaced id leads: to a record of the same user, or nowhere."""
@@ -169,7 +186,7 @@ class Lifecycle:
             session._arrived, session._key, session._found = Arrived.NEW, None, None
             return
         session._key, session._found, session._payload = key, found, found.payload
-        session._assigned = False
+        session._assigned = session._lent = False
 
     # -- leaving -----------------------------------------------------------------------------------
 
@@ -180,7 +197,7 @@ class Lifecycle:
         Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then the changes are not
         stored, and what was stored is as it was.
         """
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD:
             return
         if session._destroy:
             # The others first: whoever is interrupted in between is still logged in to try again.
@@ -201,6 +218,17 @@ class Lifecycle:
         session._revoke = None
         session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
+    def is_settled(self, session: Session) -> bool:
+        """Whether a commit would find nothing to do, as after most requests."""
+        if session._arrived is UNREAD:
+            return True
+        if session._assigned or session._lent or session._login is not None:
+            return False
+        if session._regenerate or session._destroy or session._touch or session._revoke is not None:
+            return False
+        found = session._found
+        return found is None or found.idle_left >= self._fresh or not self._is_due(found)
+
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
         if session._login is not None:
@@ -217,15 +245,22 @@ class Lifecycle:
 
     def roll_back(self, session: Session) -> None:
         session._views.clear()
-        session._login, session._regenerate, session._assigned = None, False, False
+        session._login, session._regenerate = None, False
+        session._assigned = session._lent = False
         session._meta, session._data = {}, {}
         if session._key is not None:
             session._meta, session._data = codec.decode(session._payload)
 
     def _changed(self, session: Session) -> bool:
         if session._assigned:
-            return codec.encode(session._meta, session._data) != session._payload
-        return not codec.unchanged(session._payload, session._meta, session._data)
+            return self._encode(session, session._meta) != session._payload
+        return session._lent and not codec.unchanged(session._payload, session._meta, session._data)
+
+    @staticmethod
+    def _encode(session: Session, meta: codec.Meta) -> bytes:
+        """The payload. What came without a tag and had nothing lent can have got none."""
+        plain = not session._lent and session._payload.startswith(codec.VERSION)
+        return codec.encode(meta, session._data, plain=plain)
 
     def _commit_new(self, session: Session) -> Flow[None]:
         if not session._data:
@@ -249,7 +284,7 @@ class Lifecycle:
         session._login = None
 
     def _add(self, session: Session, user: str | None) -> Flow[None]:
-        payload = codec.encode(session._meta, session._data)
+        payload = self._encode(session, session._meta)
         session_id = new_id()
         key = key_for(session_id)
         record = Record(payload, user, None, (yield from self._standing_for(session)))
@@ -264,7 +299,7 @@ class Lifecycle:
         )
         if not added:
             raise self._too_many()
-        session._arrived = Arrived.LIVE
+        session._arrived = LIVE
         session._events.append(Event("created", handle_for(key), user))
         found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
         self._issue(session, session_id, found)
@@ -321,7 +356,7 @@ class Lifecycle:
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
         meta = marked(session._meta)
-        payload = codec.encode(meta, session._data)
+        payload = self._encode(session, meta)
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=self._is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
@@ -336,7 +371,7 @@ class Lifecycle:
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
         meta = marked(session._meta)
-        payload = codec.encode(meta, session._data)
+        payload = self._encode(session, meta)
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
@@ -379,6 +414,7 @@ class Lifecycle:
         except CodecError:  # ours stands
             return
         session._data, conflicts = merge(base, data, session._data)
+        session._lent = True  # some of it may be tagged
         if session._login is None:
             session._meta = meta
         handle = handle_for(session._key) if session._key else None
@@ -423,7 +459,7 @@ class Lifecycle:
     def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
-        if not self.renews_cookie or session._arrived is not Arrived.LIVE or session._cookie:
+        if not self.renews_cookie or session._arrived is not LIVE or session._cookie:
             return
         if session._presented.id is not None and (asked or self._is_due(found)):
             remembered = session._meta.get("remember") is True

@@ -70,7 +70,7 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         if session._phase is Phase.COMMITTED:
             raise SessionCommitted("there is no session, and no cookie can be set any more")
         result = function(session._data)
-        session._assigned = True
+        session._assigned = session._lent = True
         return result
     for _ in range(ATTEMPTS):
         key, found = yield from _current(core, session)

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar, Unpack, overload
+from typing import Any, TypeVar, Unpack
 
 from . import codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
-from .events import Event, Events, L, Listener
+from .events import Event, Events, EventSource
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
 from .lifecycle import Call, Flow, Lifecycle
 from .logs import log
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .session import Session
-from .state import Arrived, Phase, SetCookie
+from .state import COMMITTED, UNREAD, SetCookie
 from .stores.base import AsyncStore, Store
 
 T = TypeVar("T")
@@ -28,7 +27,7 @@ _VERBS = ("get", "add", "set", "replace", "touch", "destroy")
 _LOG_LEVELS = {"rejected": 20, "dropped": 20, "conflict": 20, "error": 40}
 
 
-class Runner:
+class Runner(EventSource):
     """Options, store and events together; :class:`~lembro.SessionManager` is built on it."""
 
     def __init__(
@@ -54,28 +53,6 @@ class Runner:
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
-
-    @overload
-    def on(self, name: str, listener: L) -> L: ...
-    @overload
-    def on(self, name: str) -> Callable[[L], L]: ...
-    def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every event of this name; also a decorator. The events:
-        created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
-        error."""
-        return self.events.on(name) if listener is None else self.events.on(name, listener)
-
-    @overload
-    def once(self, name: str, listener: L) -> L: ...
-    @overload
-    def once(self, name: str) -> Callable[[L], L]: ...
-    def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
-        return self.events.once(name) if listener is None else self.events.once(name, listener)
-
-    def off(self, name: str, listener: Listener) -> None:
-        """Take a listener back."""
-        self.events.off(name, listener)
 
     # -- for integrations --------------------------------------------------------------------------
 
@@ -113,12 +90,15 @@ class Runner:
 
     def look(self, session: Session) -> None:
         """Serve a look at a session that is not loaded, or whose response has begun."""
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD:
+            if self.in_process:
+                self._load_directly(session)
+                return
             if session._failure is not None:
                 raise session._failure
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
             self._run(self.core.load(session), session)
-            session._ready = session._phase is not Phase.COMMITTED
+            session._ready = session._phase is not COMMITTED
         elif self.in_process:
             self._run(midway.look_again(self.core, session), session)
 
@@ -135,16 +115,18 @@ class Runner:
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
         try:
-            self._run(self.core.commit(session, failed=failed), session)
+            if not self.core.is_settled(session):
+                self._run(self.core.commit(session, failed=failed), session)
         finally:
-            session._phase, session._ready = Phase.COMMITTED, False
+            session._phase, session._ready = COMMITTED, False
 
     async def acommit(self, session: Session, *, failed: bool = False) -> None:
         """As ``commit``."""
         try:
-            await self._arun(self.core.commit(session, failed=failed), session)
+            if not self.core.is_settled(session):
+                await self._arun(self.core.commit(session, failed=failed), session)
         finally:
-            session._phase, session._ready = Phase.COMMITTED, False
+            session._phase, session._ready = COMMITTED, False
 
     def set_cookie(self, session: Session, client: str | None) -> bytes | None:
         """The Set-Cookie header that the response needs, if it needs one. ``client``: the address
@@ -163,7 +145,7 @@ class Runner:
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD or not session._lent:  # an assignment would have raised
             return
         session._assigned = False
         try:
@@ -202,6 +184,22 @@ class Runner:
 
     # -- within ------------------------------------------------------------------------------------
 
+    def _load_directly(self, session: Session) -> None:
+        """What the flow ``load`` comes to over an in-process store, without its generators, which
+        take as long as the rest of a look."""
+        key = self.core.begin(session)
+        if key is not None:
+            try:
+                found: Any = self.store.get(key)
+                if found is not None and not self.core.arrive(session, key, found):
+                    run(self.core.arrive_by(session, found), self.store)
+            except StoreError:
+                session._arrived = UNREAD
+                raise
+        session._ready = session._phase is not COMMITTED
+        if session._events:
+            self._report(session)
+
     def _verb(self, verb: str, *args: Any) -> Flow[Any]:
         self.require(verb)
         result = yield Call(verb, args)
@@ -226,7 +224,7 @@ class Runner:
             self._report(session)
 
     def _report(self, session: Session | None) -> None:
-        if session is not None and session._arrived is not Arrived.UNREAD and session._events:
+        if session is not None and session._arrived is not UNREAD and session._events:
             events, session._events = session._events, []
             self._emit(events)
 

@@ -23,6 +23,14 @@ class Phase(enum.Enum):
     EDITING = "inside session.edit()"
 
 
+# The members that every request meets: to get one from its class is a slow look-up (before 3.14).
+UNREAD: Final = Arrived.UNREAD
+NEW: Final = Arrived.NEW
+LIVE: Final = Arrived.LIVE
+OPEN: Final = Phase.OPEN
+COMMITTED: Final = Phase.COMMITTED
+
+
 class SetCookie:
     """The cookie to send: for a new id, or to renew its age."""
 

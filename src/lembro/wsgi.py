@@ -47,7 +47,7 @@ class SessionMiddleware:
         https = environ["wsgi.url_scheme"] == "https"
         if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
             return self.app(environ, start_response)
-        session = Session(self.sessions, self._read, environ, https=https)
+        session = Session(self.sessions, self._read, environ, None, https)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
         try:

@@ -13,7 +13,7 @@ import lembro
 from lembro import CookieOptions, MemoryStore, Session, SessionInfo, SessionManager, SessionOptions
 from lembro.events import EVENTS
 from lembro.integrations.starlette import SessionMiddleware
-from lembro.stores.memory.eviction import FLOOR, LEVELS, level_for
+from lembro.stores.memory.eviction import FLOOR, LEVELS, NEWCOMERS_FLOOR, level_for
 from lembro.stores.memory.stats import Stats
 from tests.support import ROOT
 
@@ -122,4 +122,4 @@ def test_the_levels_are_those_of_the_table() -> None:
     for level, age in enumerate((0, 10, 60, 600)):
         assert level_for(age) == level
         assert level_for(age - 0.001) == max(0, level - 1)
-    assert FLOOR == 1 / 20
+    assert (FLOOR, NEWCOMERS_FLOOR) == (1 / 20, 1 / 5)

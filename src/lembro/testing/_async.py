@@ -19,7 +19,7 @@ class Blocking:
     def __init__(self, make: Callable[[], Any]) -> None:
         """``make()`` returns the store or an awaitable of it; it is called on the loop."""
         self._runner = asyncio.Runner()
-        self.store = self._runner.run(self._make(make))
+        self.store: Any = self._runner.run(self._make(make))
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.store, name)

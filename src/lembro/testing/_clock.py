@@ -5,7 +5,7 @@ class FakeClock:
     """A clock for tests: call it for the time in seconds, ``advance`` it by hand."""
 
     def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
+        self.now: float = now
 
     def __call__(self) -> float:
         return self.now

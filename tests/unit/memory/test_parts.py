@@ -416,8 +416,8 @@ def test_levels_by_age(age: float, level: int) -> None:
 
 
 def test_the_lowest_level_above_its_floor_goes_first() -> None:
-    q = queues(1000)  # the floor is 50
-    q.enter(0, 0, 50)
+    q = queues(1000)  # the floor is 50, and that of newcomers 200
+    q.enter(0, 0, 200)
     q.enter(1, 2, 51)
     q.enter(2, 4, 500)
     assert q.victim() == 1
@@ -425,12 +425,17 @@ def test_the_lowest_level_above_its_floor_goes_first() -> None:
     assert q.victim() == 2
     q.leave(2, 500)
     assert q.victim() == 0  # all at their floors: the lowest
-    q.leave(0, 50)
+    q.leave(0, 200)
+    q.enter(0, 0, 201)
+    q.enter(1, 2, 51)
+    assert q.victim() == 0
+    q.leave(0, 201)
+    q.leave(1, 51)
     assert q.victim() == NONE
 
 
 def test_inside_a_level_the_least_recently_used_goes_first() -> None:
-    q = queues()
+    q = queues(100)
     for slot in range(3):
         q.enter(slot, 0, 100)
     q.use(0, 0, 100)

@@ -8,6 +8,7 @@ memory goes back to the system. So what the store holds is what it counts, whate
 from __future__ import annotations
 
 from array import array
+from mmap import mmap
 from typing import Final
 
 from .chains import NONE, fixed
@@ -50,18 +51,26 @@ class Arena:
         "tables",
     )
 
+    at: int
+    end: int
+    fill: array[int]
+    held: int
+    live: array[int]
+    live_total: int
+    open: int
+
     def __init__(self, max_size: int) -> None:
-        self.segment: Final = segment_size(max_size)
-        self.shift: Final = self.segment.bit_length() - 1
-        self.segments: Final = max_size >> self.shift
-        self.memory: Final = anonymous(self.segments << self.shift)
+        self.segment: Final[int] = segment_size(max_size)
+        self.shift: Final[int] = self.segment.bit_length() - 1
+        self.segments: Final[int] = max_size >> self.shift
+        self.memory: Final[mmap] = anonymous(self.segments << self.shift)
         self.live = array("I", bytes(4 * self.segments))  # bytes of the records in each segment
         self.fill = array("I", bytes(4 * self.segments))  # where its records end
         self._classes = fixed(
             CLASSES + 1, self.segments
         )  # of the sealed ones; the last list: the free ones
         self._class = array("B", bytes(self.segments))
-        self.tables: Final = 17 * self.segments + 8 * (CLASSES + 1)  # bytes
+        self.tables: Final[int] = 17 * self.segments + 8 * (CLASSES + 1)  # bytes
         self.reset()
 
     def reset(self) -> None:

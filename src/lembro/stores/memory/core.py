@@ -31,6 +31,8 @@ from .room import Room
 
 
 class Core(Room):
+    evicted: int
+
     # --- the verbs
 
     def get(self, key: bytes, now: float) -> Found | None:

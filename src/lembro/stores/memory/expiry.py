@@ -27,10 +27,10 @@ class Wheel:
         self._due = buckets  # the list of what has come round and waits to be looked at
         self._cursor = int(now / width)
         self.bound: array[float] = array("d", bytes(8 * entries))
-        self.next = (self._cursor + 1) * width
+        self.next: float = (self._cursor + 1) * width
         """Nothing comes round before this time; minus infinity while something waits."""
 
-        self.size: Final = 16 * entries + 8 * (buckets + 1)  # bytes
+        self.size: Final[int] = 16 * entries + 8 * (buckets + 1)  # bytes
 
     def place(self, entry: int, bound: float) -> None:
         """Enter what is in no bucket."""
@@ -69,6 +69,10 @@ class Wheel:
             return entry
         chains.move(self._bucket(bound), entry)
         return -2
+
+    def is_quiet(self, now: float) -> bool:
+        """Whether ``look`` would find nothing at all."""
+        return self._chains.first(self._due) == NONE and self._cursor >= int(now / self._width)
 
     def gather(self, now: float) -> None:
         """Let all wait that may be expired by now, also in the bucket of this moment."""

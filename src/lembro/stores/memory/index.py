@@ -34,6 +34,14 @@ class Index:
         "size",
     )
 
+    buckets: int
+    chain: memoryview[int]
+    count: int
+    heads: memoryview[int]
+    low: int
+    mask: int
+    size: int
+
     def __init__(
         self, slots: Slots, place: memoryview[int], memory: mmap, most: int, unit: int
     ) -> None:

@@ -36,6 +36,8 @@ def _kept(payload: bytes) -> bytes | mmap.mmap:
 class Larges:
     __slots__ = ("_payloads", "size")
 
+    size: int
+
     def __init__(self) -> None:
         self._payloads: dict[int, bytes | mmap.mmap] = {}
         self.size = 0  # bytes

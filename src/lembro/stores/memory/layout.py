@@ -10,8 +10,10 @@ made; ``length`` is that of the payload; ``extent`` is how much the record takes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from mmap import mmap
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 KEY: Final = 32
 STANDING: Final = 16
@@ -33,7 +35,7 @@ TAGGED: Final = 8  # has links: may be in the table of tags
 LARGE: Final = 16  # the payload lies elsewhere
 
 LINKS: Final = 16
-BODY: Final = tuple(
+BODY: Final[tuple[int, ...]] = tuple(
     HEADER
     + (LINKS if flags & TAGGED else 0)
     + (STANDING if flags & HAS_STANDING else 0)
@@ -45,21 +47,20 @@ LONGEST_USER: Final = 0xFFFF
 
 UTF8: Final = ("utf-8", "surrogatepass")  # any str is a user's name as far as a store cares
 
-pack = _HEADER.pack
-fields = Struct("<32sdddIIB").unpack_from  # of the record at: key ... flags
-tail = Struct("<IHH").unpack_from  # at + SLOT: slot, extent, user length
-walked = Struct("<dIIBIHH").unpack_from  # at + DEADLINE: deadline ... user length
-write_times = Struct("<dI").pack_into  # at + DEADLINE: deadline, used
-write_state = Struct("<dII").pack_into  # at + DEADLINE: deadline, used, length
-write_double = Struct("<d").pack_into
-write_used = Struct("<I").pack_into
-write_slot = Struct("<I").pack_into
-write_extent = Struct("<H").pack_into
-
-
-def extent(size: int) -> int:
-    """How many GRAINs so many bytes take."""
-    return (size + GRAIN - 1) // GRAIN
+pack: Callable[..., bytes] = _HEADER.pack
+# Of the record at: key ... flags.
+fields: Callable[[mmap, int], tuple[Any, ...]] = Struct("<32sdddIIB").unpack_from
+# At + SLOT: slot, extent, user length.
+tail: Callable[[mmap, int], tuple[Any, ...]] = Struct("<IHH").unpack_from
+# At + DEADLINE: deadline ... user length.
+walked: Callable[[mmap, int], tuple[Any, ...]] = Struct("<dIIBIHH").unpack_from
+# At + DEADLINE: deadline, used.
+write_times: Callable[..., None] = Struct("<dI").pack_into
+# At + DEADLINE: deadline, used, length.
+write_state: Callable[..., None] = Struct("<dII").pack_into
+write_used: Callable[..., None] = Struct("<I").pack_into
+write_slot: Callable[..., None] = Struct("<I").pack_into
+write_extent: Callable[..., None] = Struct("<H").pack_into
 
 
 def encode_user(user: str | None) -> bytes | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from mmap import mmap
 from typing import Final
 
 from ...events import Event
@@ -51,6 +52,28 @@ WIDEST: Final = 1 << 35  # bytes that a column of 32 bits can tell apart, in eig
 
 
 class Parts:
+    arena: Arena
+    busy_at: float
+    evicted: int
+    expired: int
+    fixed: int
+    index: Index
+    larges: Larges
+    limit: int
+    live_limit: int
+    longest_user: int
+    place: memoryview[int]
+    queues: Queues
+    records: int
+    slots: Slots
+    standings: Standings
+    start: float
+    tags: Tags
+    target: int
+    too_large: int
+    used: int
+    wheel: Wheel
+
     def __init__(
         self,
         *,
@@ -74,7 +97,7 @@ class Parts:
         self._pressed = False  # a write has had to make room, and used is still above the target
 
         self.arena = Arena(max_size)
-        self.memory: Final = self.arena.memory
+        self.memory: Final[mmap] = self.arena.memory
         # Bytes; of a longer record the payload lies outside.
         self._small: Final = min(MOST_INSIDE, self.arena.segment >> 2)
         self._smallest_limit: Final = min(self._small, max_session_size)

@@ -3,13 +3,12 @@ alive, and goes on after an error."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from contextlib import suppress
 from typing import Any, Protocol
 from weakref import ref
 
-log = logging.getLogger("lembro")
+from ...logs import log
 
 
 class Purgeable(Protocol):

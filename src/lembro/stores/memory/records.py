@@ -45,6 +45,10 @@ def user_tag(user: bytes) -> int:
 
 
 class Records(Parts):
+    expired: int
+    records: int
+    too_large: int
+
     def live(self, key: bytes, now: float) -> int:
         """The slot of a key, or NONE; if it is expired, it goes."""
         slot = self.index.find(key)

@@ -15,11 +15,17 @@ from .records import Records
 
 DRAIN: Final = 8  # records that each write looks at when some are due
 LOOKS: Final = 64  # records that a write looks at before it evicts
-MISSED_AFTER: Final = 60.0  # seconds; who passed by longer ago is evicted ahead of need
+MISSED_AFTER: Final = 900.0
+"""Seconds: who passed by longer ago is evicted ahead of need. After a minute, one in a hundred who
+looked once and came back after a break found no session in a store that was a little too small."""
 FEWEST_SLOTS: Final = 256  # a table of at most so many does not shrink
 
 
 class Room(Records):
+    busy_at: float
+    evicted: int
+    records: int
+
     def _make_room(self, size: int, outside: int, now: float, spare: int = NONE) -> None:
         """Let records go until ``size`` bytes fit into a segment, and ``outside`` besides. That
         a sixteenth of the segments be dead is seen to as well, a few records at a time."""

@@ -33,6 +33,12 @@ class Slots:
         "spare",
     )
 
+    capacity: int
+    edge: int
+    fresh: int
+    row: int
+    spare: int
+
     def __init__(self, most: int, lists: int) -> None:
         """``most`` is how many slots there may ever be; ``lists`` how many lists the slots in
         use are linked in, in ``chains``, whose last list holds the slots given back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,8 @@ from datetime import timedelta
 from typing import Final
 
 from ... import size
-from ...events import Event, Events
+from ...events import Event, Events, EventSource
+from ...logs import log
 from ..base import Found, PerUser, Record
 from . import alone, fork, purger, settings
 from .chains import NONE
@@ -19,15 +19,13 @@ from .core import Core
 from .resident import resident
 from .stats import Stats
 
-log = logging.getLogger("lembro")
-
 SLICE: Final = 0.0005  # seconds that purging and reducing hold the lock at a time
 PART: Final = 256  # slots that an iteration looks at while it holds the lock
 BATCH: Final = 16  # records between two looks at the time
 REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
 
 
-class MemoryStore:
+class MemoryStore(EventSource):
     """Sessions in this process's memory, bounded in true bytes and purged by themselves.
 
     ``max_size`` bounds everything the store takes, at every moment (``"4M"`` or bytes, at least
@@ -59,8 +57,7 @@ class MemoryStore:
             max_session_size, self.max_size
         )
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
-        self.events: Final = Events()
-        self.on, self.once, self.off = self.events.on, self.events.once, self.events.off
+        self.events: Events = Events()
         # The births of standings outlive the process, so by default they are told in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0

@@ -43,6 +43,10 @@ class Tags:
         "size",
     )
 
+    buckets: int
+    count: int
+    size: int
+
     def __init__(self, place: memoryview[int], memory: mmap, most: int, unit: int) -> None:
         """``place`` says where in ``memory`` the record of a slot begins, in eights of bytes.
         There will be at most ``most`` entries. The size is told in steps of ``unit`` bytes."""

@@ -1,0 +1,282 @@
+"""Who keeps their session while bots pour in: lembro's store and well-known policies, replayed.
+
+Room for 10,000 sessions, 5,000 real users, an hour to settle, an hour of bots. Model A counts the
+requests that find their session, apart for users from before the flood (established) and since
+(arriving). Model B has users who log in with their second request, which needs the session of the
+first (its CSRF token): counted are the requests of the logged-in, the logins that succeed at once,
+and the requests of those who come back without logging in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bench.policies import POLICIES, AgeLevels
+from bench.replay import RealStore
+from bench.report import Progress, table
+from bench.traffic import (
+    BACK,
+    COLD,
+    FIRST,
+    FLOODS,
+    LAST,
+    NONE,
+    PATIENT,
+    REPLAY,
+    Flood,
+    Kind,
+    Model,
+    Users,
+    stream,
+)
+
+REAL: Final = "lembro MemoryStore"
+WHOLE: Final = Model()
+FULL: Final = Model(capacity=2500)
+QUICK: Final = Model(capacity=300, length=1200.0)
+"""Everything but the times scales with the capacity, and so hardly any share changes with it."""
+
+
+class Contender(Protocol):
+    """A policy, or the real store."""
+
+    def visit(self, visitor: int, now: float, *, first: bool, last: bool) -> bool: ...
+    def login(self, visitor: int, now: float) -> bool: ...
+    def replay(self, visitor: int, now: float) -> None: ...
+
+
+@dataclass
+class Share:
+    """How many of how many."""
+
+    kept: int = 0
+    of: int = 0
+
+    def count(self, kept: bool) -> None:
+        self.kept += kept
+        self.of += 1
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.kept / self.of if self.of else float("nan")
+
+    def __str__(self) -> str:
+        if not self.of:
+            return "-"
+        # Rounded down: 100.0 is nobody lost.
+        return f"{int(self.percent * 10) / 10:.1f}"
+
+
+@dataclass
+class Outcome:
+    """What became of the users of one contender in one flood."""
+
+    established: Share = field(default_factory=Share)
+    arriving: Share = field(default_factory=Share)
+    logged_in: Share = field(default_factory=Share)
+    first_try: Share = field(default_factory=Share)
+    returning: Share = field(default_factory=Share)
+
+    def a(self) -> str:
+        return f"{self.established}/{self.arriving}"
+
+    def b(self) -> str:
+        return f"{self.logged_in}/{self.first_try}/{self.returning}"
+
+
+def simulate_a(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
+    """One flood of model A; all contenders see the same visits."""
+    start = 0.0 if flood.cold else model.warm_up
+    end = start + model.length
+    users = Users(model, flood.users, logins=False, end=end)
+    outcomes = [Outcome() for _ in contenders]
+    for now, visitor, kind in stream(users, flood, model, start, end):
+        if visitor < 0 and flood.replay:
+            for contender in contenders:
+                contender.replay(visitor, now)
+            continue
+        first, last = kind == FIRST, kind == LAST
+        counts = visitor >= 0 and kind == BACK and now >= start
+        arriving = counts and users.births[visitor] >= start
+        for contender, outcome in zip(contenders, outcomes, strict=True):
+            found = contender.visit(visitor, now, first=first, last=last)
+            if counts:
+                (outcome.arriving if arriving else outcome.established).count(found)
+    return outcomes
+
+
+def simulate_b(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
+    """One flood of model B. Whose login fails, or whose login is lost, tries again with the next
+    request."""
+    start, end = model.warm_up, model.warm_up + model.length
+    users = Users(model, flood.users, logins=True, end=end)
+    outcomes = [Outcome() for _ in contenders]
+    logged_in: list[set[int]] = [set() for _ in contenders]
+    tried: set[int] = set()
+    for now, visitor, kind in stream(users, flood, model, start, end):
+        if visitor < 0 or kind == FIRST or users.kinds[visitor] is not Kind.LOGS_IN:
+            first, last = kind == FIRST, kind == LAST
+            counts = visitor >= 0 and kind == BACK and now >= start
+            for contender, outcome in zip(contenders, outcomes, strict=True):
+                found = contender.visit(visitor, now, first=first, last=last)
+                if counts:
+                    outcome.returning.count(found)
+            continue
+        first_try = visitor not in tried
+        tried.add(visitor)
+        for contender, outcome, members in zip(contenders, outcomes, logged_in, strict=True):
+            if visitor in members:
+                found = contender.visit(visitor, now, first=False, last=False)
+                if now >= start:
+                    outcome.logged_in.count(found)
+                if not found:
+                    members.remove(visitor)
+                continue
+            done = contender.login(visitor, now)
+            if done:
+                members.add(visitor)
+            if first_try and now >= start:
+                outcome.first_try.count(done)
+    return outcomes
+
+
+# -- the tables ------------------------------------------------------------------------------------
+
+
+class LevelsWithoutLogin(AgeLevels):
+    """What the levels are worth by themselves."""
+
+    logins = False
+
+
+TABLE_A: Final = (*FLOODS, REPLAY, COLD, *NONE)
+TABLE_B: Final = (*FLOODS, PATIENT)
+
+STANDING: Final = ("age levels", "age levels, 20 % for new", REAL)
+"""Who looks at standing tokens: for the others a replayed one is a cookie like any."""
+
+Job = tuple[str, Flood, Model]
+
+
+def contenders_for(table_name: str, capacity: int) -> dict[str, Contender]:
+    found: dict[str, Contender] = {name: make(capacity) for name, make in POLICIES.items()}
+    if table_name == "B":
+        found["age levels, no login"] = LevelsWithoutLogin(capacity)
+    found[REAL] = RealStore(capacity)
+    return found
+
+
+def run(job: Job) -> dict[str, Outcome]:
+    """One column of a table."""
+    logging.getLogger("lembro").setLevel(logging.ERROR)  # that there are other processes
+    table_name, flood, model = job
+    contenders = contenders_for(table_name, model.capacity)
+    simulate = simulate_a if table_name == "A" else simulate_b
+    outcomes = simulate(list(contenders.values()), flood, model)
+    return dict(zip(contenders, outcomes, strict=True))
+
+
+def main(*, quick: bool, whole: bool = False) -> None:
+    model = QUICK if quick else WHOLE if whole else FULL
+    print(
+        f"  Room for {model.capacity:,} sessions, {round(5000 * model.scale):,} users, "
+        f"{model.length / 60:.0f} minutes of bots (rates as for 10,000 sessions). "
+        f"The real store: {RealStore(model.capacity).store.max_size:,} bytes.\n"
+        "  Shares in per cent, rounded down.\n"
+    )
+    jobs: list[Job] = [("A", flood, model) for flood in TABLE_A]
+    jobs += [("B", flood, model) for flood in TABLE_B]
+    columns = _run_all(jobs)
+    print("Model A: requests that find their session, established/arriving\n")
+    print(_table("A", columns[: len(TABLE_A)], TABLE_A))
+    print("\nModel B: requests of the logged-in/logins at the first try/requests of returning\n")
+    print(_table("B", columns[len(TABLE_A) :], TABLE_B))
+    print("\n" + judge(columns[: len(TABLE_A)], columns[len(TABLE_A) :]))
+
+
+def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
+    """The longest first, in as many processes as there are processors."""
+    progress, begun = Progress(), time.monotonic()
+    weight = {i: _visits(flood) for i, (_, flood, _) in enumerate(jobs)}
+    order = sorted(weight, key=lambda i: -weight[i])
+    done = 0
+    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        futures: dict[int, Future[dict[str, Outcome]]] = {
+            i: pool.submit(run, jobs[i]) for i in order
+        }
+        pending = set(futures.values())
+        while pending:
+            finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            done += len(finished)
+            share = sum(weight[i] for i, f in futures.items() if f.done()) / sum(weight.values())
+            elapsed = time.monotonic() - begun
+            progress.say(f"{done} of {len(jobs)} floods, {share:.0%} of the work, {elapsed:.0f} s")
+    progress.done()
+    return [futures[i].result() for i in range(len(jobs))]
+
+
+def _visits(flood: Flood) -> float:
+    """About how many a second."""
+    return flood.rate * (1 + flood.backs) + flood.patient / 120 + flood.users / 75
+
+
+def _table(name: str, columns: list[dict[str, Outcome]], floods: Sequence[Flood]) -> str:
+    heads = ["", *(_head(flood) for flood in floods)]
+    rows: list[list[str] | None] = []
+    for policy in columns[0]:
+        if policy == REAL:
+            rows.append(None)
+        cells = [policy]
+        for flood, column in zip(floods, columns, strict=True):
+            applies = not flood.replay or policy in STANDING
+            outcome = column[policy]
+            cells.append((outcome.a() if name == "A" else outcome.b()) if applies else "-")
+        rows.append(cells)
+    return table(heads, rows)
+
+
+def _head(flood: Flood) -> str:
+    return flood.name
+
+
+def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
+    """The real store against its targets."""
+    floods = [column[REAL] for column in a[: len(FLOODS) + 1]]  # with the replay
+    quiet = a[len(FLOODS) + 2 :]
+    members = [column[REAL] for column in b[: len(FLOODS)]]
+    below = max(
+        max(
+            column["LRU"].established.percent - column[REAL].established.percent,
+            column["LRU"].arriving.percent - column[REAL].arriving.percent,
+        )
+        for column in quiet
+    )
+    slow, fast = members[:3], members[3:]
+    lines = [
+        ("A, worst of seven: established", min(o.established.percent for o in floods), 99.8),
+        ("A, worst of seven: arriving", min(o.arriving.percent for o in floods), 82.0),
+        ("B, worst of six: logged in", min(o.logged_in.percent for o in members), 100.0),
+        ("B, 100/s: logins at the first try", _worst_first_try(slow), 85.0),
+        ("B, 1,000/s: logins at the first try", _worst_first_try(fast), 85.0),
+        ("B, worst of six: returning", min(o.returning.percent for o in members), 95.0),
+    ]
+    rows: list[list[str] | None] = [
+        [what, f"{value:.2f}", f">= {bar:g}", "met" if value >= bar else "MISSED"]
+        for what, value, bar in lines
+    ]
+    verdict = "met" if below <= 0.5 else "MISSED"
+    rows.append(["A, no flood: points below LRU", f"{max(0.0, below):.2f}", "<= 0.5", verdict])
+    return table([REAL, "measured", "target", ""], rows) + (
+        "\n\n  At 1,000/s there is room for five seconds of newcomers beside 5,000 users, and"
+        "\n  a login needs a session that is 3 to 20 seconds old: no order of eviction keeps those."
+    )
+
+
+def _worst_first_try(outcomes: list[Outcome]) -> float:
+    return min(outcome.first_try.percent for outcome in outcomes)

@@ -1,0 +1,194 @@
+"""The same small application, bare and under each session library.
+
+An application answers with a page and does one of three things with its session: nothing
+("unused"), ``session["user_id"]`` ("read"), ``session["visits"] += 1`` ("modified").
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
+from typing import Any, Final
+
+from lembro import MemoryStore, SessionManager, asgi, wsgi
+
+ACTIONS: Final = ("unused", "read", "modified")
+LOGIN: Final = "login"
+
+Scope = Any
+Send = Callable[[Any], Awaitable[None]]
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+WSGIApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+SECRET: Final = secrets.token_urlsafe(48)
+BODY: Final = b"<!doctype html><title>Shop</title><p>Hello."
+
+
+def session_data() -> dict[str, Any]:
+    """What a shop keeps of somebody who is logged in: 300 bytes of JSON."""
+    return {
+        "user_id": "4711",
+        "name": "Ada Lovelace",
+        "csrf_token": "Zk3v0GQm2pB1w7xN5tYcUe8RjLh4aSdF",
+        "roles": ["customer", "reviewer"],
+        "cart": [
+            {"sku": "BK-1043", "quantity": 1, "price": 2490},
+            {"sku": "PN-0007", "quantity": 12, "price": 130},
+            {"sku": "LP-2210", "quantity": 1, "price": 8900},
+        ],
+        "logged_in_at": 1790000000,
+        "visits": 0,
+    }
+
+
+# -- ASGI ------------------------------------------------------------------------------------------
+
+
+async def _respond(send: Send) -> None:
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [
+                (b"content-type", b"text/html; charset=utf-8"),
+                (b"content-length", b"%d" % len(BODY)),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": BODY})
+
+
+async def bare_asgi(scope: Scope, receive: Any, send: Send) -> None:
+    await _respond(send)
+
+
+async def _read(scope: Scope, receive: Any, send: Send) -> None:
+    assert scope["session"]["user_id"]
+    await _respond(send)
+
+
+async def _modify(scope: Scope, receive: Any, send: Send) -> None:
+    scope["session"]["visits"] += 1
+    await _respond(send)
+
+
+async def _login(scope: Scope, receive: Any, send: Send) -> None:
+    session = scope["session"]
+    session.update(session_data())
+    if hasattr(session, "login"):
+        session.login(session["user_id"])
+    await _respond(send)
+
+
+_HANDLERS: Final[dict[str, ASGIApp]] = {
+    "unused": bare_asgi,
+    "read": _read,
+    "modified": _modify,
+    LOGIN: _login,
+}
+
+
+def _each(wrap: Callable[[ASGIApp], ASGIApp]) -> dict[str, ASGIApp]:
+    return {action: wrap(handler) for action, handler in _HANDLERS.items()}
+
+
+def starlette_cookie() -> dict[str, ASGIApp]:
+    from starlette.middleware.sessions import SessionMiddleware
+
+    async def read(scope: Scope, receive: Any, send: Send) -> None:
+        scope["session"].mark_accessed()  # as request.session does
+        await _read(scope, receive, send)
+
+    apps = _each(lambda app: SessionMiddleware(app, secret_key=SECRET))
+    return {**apps, "read": SessionMiddleware(read, secret_key=SECRET)}
+
+
+def starsessions() -> dict[str, ASGIApp]:
+    from starsessions import InMemoryStore, SessionMiddleware
+
+    store = InMemoryStore()
+
+    def loading(handler: ASGIApp) -> ASGIApp:
+        """It is the application that loads, so one that does not look need not pay."""
+
+        async def app(scope: Scope, receive: Any, send: Send) -> None:
+            await scope["session_handler"].load()
+            await handler(scope, receive, send)
+
+        return app if handler is not bare_asgi else handler
+
+    return _each(lambda app: SessionMiddleware(loading(app), store=store))
+
+
+def lembro_asgi() -> dict[str, ASGIApp]:
+    sessions = SessionManager(MemoryStore())
+    return _each(lambda app: asgi.SessionMiddleware(app, sessions))
+
+
+def lembro_starlette() -> dict[str, ASGIApp]:
+    from lembro.integrations.starlette import SessionMiddleware
+
+    sessions = SessionManager(MemoryStore())
+    return _each(lambda app: SessionMiddleware(app, sessions))
+
+
+ASGI: Final[dict[str, Callable[[], dict[str, ASGIApp]]]] = {
+    "Starlette (cookie)": starlette_cookie,
+    "starsessions (InMemoryStore)": starsessions,
+    "lembro.asgi": lembro_asgi,
+    "lembro.integrations.starlette": lembro_starlette,
+}
+
+
+# -- WSGI ------------------------------------------------------------------------------------------
+
+
+def _wsgi(key: str, action: str, save: bool) -> WSGIApp:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if action == "read":
+            assert environ[key]["user_id"]
+        elif action == "modified":
+            session = environ[key]
+            session["visits"] += 1
+            if save:
+                session.save()
+        elif action == LOGIN:
+            session = environ[key]
+            session.update(session_data())
+            if save:
+                session.save()
+            else:
+                session.login(session["user_id"])
+        start_response(
+            "200 OK",
+            [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(BODY)))],
+        )
+        return [BODY]
+
+    return app
+
+
+bare_wsgi: Final = _wsgi("", "unused", False)
+
+
+def beaker() -> dict[str, WSGIApp]:
+    wrap = import_module("beaker.middleware").SessionMiddleware  # it has no types
+    options = {"session.type": "memory", "session.secret": SECRET, "session.key": "session"}
+    return {
+        action: wrap(_wsgi("beaker.session", action, save=True), options) for action in _HANDLERS
+    }
+
+
+def lembro_wsgi() -> dict[str, WSGIApp]:
+    sessions = SessionManager(MemoryStore())
+    return {
+        action: wsgi.SessionMiddleware(_wsgi(wsgi.KEY, action, save=False), sessions)
+        for action in _HANDLERS
+    }
+
+
+WSGI: Final[dict[str, Callable[[], dict[str, WSGIApp]]]] = {
+    "Beaker (memory)": beaker,
+    "lembro.wsgi": lembro_wsgi,
+}

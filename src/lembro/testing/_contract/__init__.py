@@ -1,0 +1,17 @@
+"""The store contract, a test for every sentence of ``lembro.stores.base``."""
+
+from __future__ import annotations
+
+from .extras import Extras
+from .limits import Limits
+from .replace import Replace
+from .verbs import Verbs
+
+__all__ = ["StoreContract"]
+
+
+class StoreContract(Verbs, Replace, Limits, Extras):
+    """Subclass it, with ``make_store`` and ``advance``, in a test module.
+
+    The optional parts of the contract are tested if the store has them.
+    """

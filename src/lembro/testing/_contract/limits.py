@@ -1,0 +1,90 @@
+"""What a store refuses: sessions too many for a user, and what is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest import SkipTest
+
+from ...errors import SessionTooLarge
+from .base import K, L, M, Subject, key
+
+
+def _too_large(attempt: Callable[[], object]) -> SessionTooLarge | None:
+    try:
+        attempt()
+    except SessionTooLarge as error:
+        return error
+    return None
+
+
+class Limits(Subject):
+    """The cap on a user's sessions, and the size of one."""
+
+    # --- add: the cap on a user's sessions
+
+    def test_cap_refuse(self) -> None:
+        assert self.add(key(1), user="ana", per_user=(2, "refuse"))
+        assert self.add(key(2), user="ana", per_user=(2, "refuse"))
+        assert self.add(key(3), user="ana", per_user=(2, "refuse")) is False
+        assert self.store.get(key(3)) is None
+        assert self.payload(key(1)) == self.payload(key(2)) == b"one"
+
+    def test_cap_oldest(self) -> None:
+        for n in range(4):
+            assert self.add(key(n), user="ana", per_user=(2, "oldest"))
+            self.later(1)
+        assert [self.payload(key(n)) is not None for n in range(4)] == [False, False, True, True]
+
+    def test_cap_oldest_ends_as_many_as_it_takes(self) -> None:
+        for n in range(5):
+            self.add(key(n), user="ana")
+            self.later(1)
+        assert self.add(key(5), user="ana", per_user=(2, "oldest"))
+        assert [n for n in range(6) if self.store.get(key(n))] == [4, 5]
+
+    def test_cap_counts_only_this_user(self) -> None:
+        self.add(key(1), user="bob")
+        self.add(key(2))
+        assert self.add(key(3), user="ana", per_user=(1, "refuse"))
+        assert self.payload(key(1)) == self.payload(key(2)) == b"one"
+
+    def test_cap_does_not_concern_the_anonymous(self) -> None:
+        for n in range(3):
+            assert self.add(key(n), per_user=(1, "refuse"))
+
+    def test_cap_leaves_out_what_is_expired(self) -> None:
+        self.add(key(1), user="ana", idle=10)
+        self.later(11)
+        assert self.add(key(2), user="ana", per_user=(1, "refuse"))
+
+    def test_cap_leaves_out_what_is_replaced(self) -> None:
+        self.add(K, user="ana")
+        self.replace(user="ana")
+        assert self.add(M, user="ana", per_user=(2, "refuse"))
+        assert self.store.get(K).successor == L
+
+    def test_cap_that_fails_on_an_existing_key_ends_nothing(self) -> None:
+        self.add(K, user="ana")
+        assert self.add(K, user="ana", per_user=(1, "oldest")) is False
+        assert self.payload() == b"one"
+
+    # --- too large
+
+    def test_too_large_is_refused_and_changes_nothing(self) -> None:
+        if self.too_large is None:
+            raise SkipTest("the store refuses no size")
+        large = b"x" * self.too_large
+        self.add(K, b"one", "ana", idle=100)
+        for attempt in (
+            lambda: self.add(L, large),
+            lambda: self.set(K, large, b"one", idle=500),
+            lambda: self.replace(K, L, large, idle=500),
+            lambda: self.add(L, large, "ana", per_user=(1, "oldest")),
+        ):
+            error = _too_large(attempt)
+            assert error is not None, "SessionTooLarge was not raised"
+            assert error.size > error.limit > 0
+            found = self.store.get(K)
+            assert (found.payload, found.user, found.successor) == (b"one", "ana", None)
+            assert self.near(found.idle_left, 100)
+            assert self.store.get(L) is None

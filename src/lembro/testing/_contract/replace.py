@@ -1,0 +1,163 @@
+"""replace, and what a replaced key is."""
+
+from __future__ import annotations
+
+from .base import K, L, M, Subject, key
+
+
+class Replace(Subject):
+    """The verb ``replace``."""
+
+    def test_replace_stores_the_new_and_points_the_old_at_it(self) -> None:
+        self.add(K, b"one", "ana")
+        found = self.replace(K, L, b"two", "ana")
+        assert found is not None
+        assert (found.payload, found.user, found.successor) == (b"two", "ana", None)
+        new, old = self.store.get(L), self.store.get(K)
+        assert (new.payload, new.user, new.successor) == (b"two", "ana", None)
+        assert (old.payload, old.user, old.successor) == (b"", "ana", L)
+
+    def test_replace_leaves_the_old_user_with_the_old_key(self) -> None:
+        self.add(K)
+        self.replace(user="ana")
+        assert self.store.get(K).user is None
+        assert self.store.get(L).user == "ana"
+
+    def test_replace_bears_the_standing_it_is_given(self) -> None:
+        standing = b"s" * 8 + b"\0" * 8
+        self.add(K, standing=standing)
+        found = self.replace(standing=standing)
+        assert found is not None
+        assert found.standing == self.store.get(L).standing == standing
+
+    def test_replace_without_life_keeps_age_and_life(self) -> None:
+        self.add(life=1000)
+        self.later(50)
+        found = self.replace(life=None, idle=5000)
+        for seen in (found, self.store.get(L)):
+            assert seen is not None
+            assert self.near(seen.age, 50)
+            assert self.near(seen.life_left, 950)
+            assert self.near(seen.idle_left, 950)
+
+    def test_replace_with_life_starts_a_new_one(self) -> None:
+        self.add(life=1000)
+        self.later(50)
+        found = self.replace(life=2000, idle=70)
+        for seen in (found, self.store.get(L)):
+            assert seen is not None
+            assert self.near(seen.age, 0)
+            assert self.near(seen.life_left, 2000)
+            assert self.near(seen.idle_left, 70)
+
+    def test_replaced_key_lives_for_its_grace(self) -> None:
+        self.add()
+        self.replace(grace=30)
+        self.later(29)
+        assert self.store.get(K).successor == L
+        self.later(2)
+        assert self.store.get(K) is None
+        assert self.payload(L) == b"two"
+
+    def test_replaced_key_lives_no_longer_than_the_old_record_had_left(self) -> None:
+        self.add(idle=10)
+        self.replace(grace=30)
+        self.later(11)
+        assert self.store.get(K) is None
+
+    def test_no_verb_extends_a_replaced_key(self) -> None:
+        self.add()
+        self.replace(grace=30)
+        self.later(10)
+        assert self.store.touch(K, idle=500) is False
+        self.set(K, b"x", b"", idle=500)
+        self.replace(K, M, expected=b"", grace=500)
+        assert self.store.destroy(K, expected=b"") is None
+        assert self.store.get(M) is None
+        found = self.store.get(K)
+        assert found.successor == L
+        assert self.near(found.life_left, 20)
+
+    def test_replace_of_something_else_changes_nothing(self) -> None:
+        self.add(K, b"other")
+        found = self.replace(expected=b"one")
+        assert found is not None
+        assert (found.payload, found.successor) == (b"other", None)
+        assert self.payload() == b"other"
+        assert self.store.get(L) is None
+
+    def test_replace_of_a_replaced_key_returns_its_pointer(self) -> None:
+        self.add()
+        self.replace(K, L)
+        for expected in (b"one", b""):
+            found = self.replace(K, M, expected=expected)
+            assert found is not None
+            assert found.successor == L
+        assert self.store.get(M) is None
+
+    def test_replace_of_what_is_gone_is_none(self) -> None:
+        assert self.replace() is None
+        assert self.store.get(L) is None
+        assert self.store.get(K) is None
+
+    def test_replace_onto_an_existing_key_is_none(self) -> None:
+        self.add(K)
+        self.add(L, b"there")
+        assert self.replace(K, L) is None
+        assert (self.payload(K), self.payload(L)) == (b"one", b"there")
+        assert self.store.get(K).successor is None
+
+    def test_replace_onto_an_expired_key(self) -> None:
+        self.add(L, b"there", idle=10)
+        self.later(11)
+        self.add(K)
+        found = self.replace(K, L)
+        assert found is not None
+        assert found.payload == b"two" == self.payload(L)
+
+    def test_replace_again_and_again(self) -> None:
+        self.add(key(0), b"0")
+        for n in range(1, 6):
+            assert self.replace(key(n - 1), key(n), b"%d" % n, expected=b"%d" % (n - 1))
+        assert [self.store.get(key(n)).successor for n in range(5)] == [
+            key(n + 1) for n in range(5)
+        ]
+        assert self.payload(key(5)) == b"5"
+
+    def test_replace_does_not_count_the_old_against_the_cap(self) -> None:
+        self.add(K, user="ana")
+        for ways in ("refuse", "oldest"):
+            old, new = (K, L) if ways == "refuse" else (L, M)
+            expected = b"one" if ways == "refuse" else b"two"
+            found = self.replace(old, new, b"two", "ana", expected=expected, per_user=(1, ways))
+            assert found is not None
+            assert found.payload == b"two"
+        assert self.payload(M) == b"two"
+
+    def test_replace_that_the_cap_refuses_changes_nothing(self) -> None:
+        self.add(key(1), user="ana")
+        self.add(K)
+        found = self.replace(user="ana", life=1000, per_user=(1, "refuse"))
+        assert found is not None
+        assert (found.payload, found.user, found.successor) == (b"one", None, None)
+        assert self.store.get(K).successor is None
+        assert self.store.get(L) is None
+
+    def test_replace_ends_the_oldest_of_the_user(self) -> None:
+        self.add(key(1), user="ana")
+        self.later(1)
+        self.add(key(2), user="ana")
+        self.later(1)
+        self.add(K)
+        assert self.replace(user="ana", life=1000, per_user=(2, "oldest")) is not None
+        assert self.store.get(key(1)) is None
+        assert self.payload(key(2)) == b"one"
+        assert self.payload(L) == b"two"
+
+    def test_replace_of_the_oldest_ends_no_other(self) -> None:
+        self.add(K, user="ana")
+        self.later(1)
+        self.add(M, user="ana")
+        assert self.replace(user="ana", per_user=(2, "oldest")) is not None
+        assert self.payload(L) == b"two"
+        assert self.payload(M) == b"one"

@@ -1,0 +1,99 @@
+"""The flood in small: the same each time, and the policies in the order that is claimed."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from bench.flood import Outcome, simulate_a, simulate_b
+from bench.policies import LRU, POLICIES, AgeLevels, EarliestExpiry, Policy
+from bench.replay import RealStore
+from bench.traffic import BACK, FIRST, LAST, ONCE, Flood, Model, Users, stream
+
+SMALL = Model(capacity=100, warm_up=900.0, length=300.0, seed=1)
+ONE_BACK = Flood("1,000/s, back once", 1000, 1, ONCE)
+
+
+def outcomes_a(*contenders: Policy | RealStore, flood: Flood = ONE_BACK) -> list[Outcome]:
+    return simulate_a(contenders, flood, SMALL)
+
+
+def test_the_visits_come_in_the_order_of_time_and_the_same_each_time() -> None:
+    def visits() -> list[tuple[float, int, int]]:
+        users = Users(SMALL, 5000, logins=False, end=1200.0)
+        return [tuple(visit) for visit in stream(users, ONE_BACK, SMALL, 900.0, 1200.0)]  # type: ignore[misc]
+
+    once = visits()
+    assert once == visits()
+    assert once == sorted(once)
+    new_bots = sum(visitor < 0 and kind == FIRST for _, visitor, kind in once)
+    assert new_bots == 300 * 1000 * SMALL.scale
+
+
+def test_a_patient_bot_comes_every_two_minutes() -> None:
+    patient = Flood("patient", patient=100_000)
+    users = Users(SMALL, 0, logins=False, end=1200.0)
+    seen: dict[int, list[tuple[float, int]]] = {}
+    for time, visitor, kind in stream(users, patient, SMALL, 900.0, 1200.0):
+        seen.setdefault(visitor, []).append((time, kind))
+    assert len(seen) == 1000
+    for visits in seen.values():
+        assert [kind for _, kind in visits] == [FIRST, BACK, BACK][: len(visits)]
+        times = [time for time, _ in visits]
+        assert all(b - a == pytest.approx(120) for a, b in pairwise(times))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_no_policy_holds_more_than_its_capacity_or_finds_what_is_not_there(name: str) -> None:
+    policy = POLICIES[name](10)
+    for visitor in range(100):
+        assert not policy.visit(visitor, float(visitor), first=True, last=False)
+    kept = [v for v in range(100) if policy.visit(v, 200.0, first=False, last=False)]
+    assert len(kept) <= 10
+    assert not policy.visit(1000, 300.0, first=False, last=True)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_login_needs_the_session_of_the_form(name: str) -> None:
+    policy = POLICIES[name](10)
+    policy.visit(1, 0.0, first=True, last=False)
+    assert policy.login(1, 1.0)
+    assert policy.visit(1, 2.0, first=False, last=False)
+    for bot in range(-40, 0):
+        policy.visit(bot, 3.0, first=False, last=True)
+    policy.visit(2, 4.0, first=True, last=False)
+    for bot in range(-80, -40):
+        policy.visit(bot, 5.0, first=False, last=True)
+    assert name == "W-TinyLFU" or not policy.login(2, 6.0)
+
+
+def test_levels_keep_the_established_where_a_queue_by_use_loses_them() -> None:
+    expiry, lru, levels, real = outcomes_a(
+        EarliestExpiry(100), LRU(100), AgeLevels(100), RealStore(100)
+    )
+    assert expiry.established.percent < lru.established.percent + 5 < 50
+    assert levels.established.percent > 98
+    assert real.established.percent > 98
+
+
+def test_a_replayed_cookie_serves_one_session_only() -> None:
+    replay = Flood("replay", 1000, replay=True)
+    levels, real = outcomes_a(AgeLevels(100), RealStore(100), flood=replay)
+    assert levels.established.percent > 98
+    assert real.established.percent > 98
+
+
+def test_the_logged_in_stay_logged_in() -> None:
+    lru, levels, real = simulate_b((LRU(100), AgeLevels(100), RealStore(100)), ONE_BACK, SMALL)
+    assert lru.logged_in.percent < 60
+    assert levels.logged_in.percent == 100
+    assert real.logged_in.percent == 100
+
+
+def test_the_last_visit_of_a_bot_is_forgotten() -> None:
+    policy = LRU(10)
+    policy.visit(-1, 0.0, first=True, last=False)
+    assert policy.visit(-1, 1.0, first=False, last=True)
+    assert policy.keys == {}
+    assert LAST not in (FIRST, BACK)

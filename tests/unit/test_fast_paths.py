@@ -1,0 +1,145 @@
+"""Short cuts of the hot path come to the same as the long way."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lembro import CookieOptions, MemoryStore, SessionManager, asgi, codec
+from lembro.cookie import MALFORMED, SessionCookie, find
+
+FORM = re.compile(rb"[A-Za-z0-9_-]{43}(?:(?:\.[A-Za-z0-9_-]{22})?\.[A-Za-z0-9_-]{22})?")
+
+
+def found_plainly(headers: list[bytes], name: bytes) -> list[bytes]:
+    """Every pair taken apart."""
+    values: list[bytes] = []
+    for header in headers:
+        for pair in header.split(b";"):
+            key, equals, value = pair.partition(b"=")
+            if equals and key.strip(b" \t") == name and value.strip(b" \t") not in values:
+                values.append(value.strip(b" \t"))
+    return values[:2]
+
+
+PIECES = st.sampled_from([b"aa", b"a", b"=", b";", b"; ", b" ", b"\t", b"x", b"aaa", b'"', b"\x80"])
+HEADERS = st.lists(st.lists(PIECES, max_size=9).map(b"".join), max_size=3)
+
+
+@given(HEADERS)
+@example([b"xaa=1; aa=2"])
+@example([b"aaa=1;aa=2"])
+@example([b"x=aa; aa =\t2 "])
+@example([b"aa=1", b"aa=2"])
+def test_the_cookie_is_found_as_if_every_pair_were_taken_apart(headers: list[bytes]) -> None:
+    assert find(headers, b"aa") == found_plainly(headers, b"aa")
+
+
+LENGTHS = st.sampled_from([21, 22, 23, 42, 43, 44])
+PART = st.builds(lambda letters, n: (letters * 44)[:n], st.sampled_from([b"aZ09_-", b"a"]), LENGTHS)
+
+
+@given(st.lists(PART, min_size=1, max_size=4), st.sampled_from([b"", b"\n", b".", b"!", b"\xff"]))
+def test_a_value_is_accepted_as_the_expression_has_it(parts: list[bytes], end: bytes) -> None:
+    value = b".".join(parts) + end
+    presented = SessionCookie(CookieOptions()).read([b"lembro=" + value], https=False)
+    assert (presented is not MALFORMED) == (FORM.fullmatch(value) is not None)
+    assert presented.value == (value if FORM.fullmatch(value) else b"")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param((1, 2), id="a tuple"),
+        pytest.param([1, {"a": {2}}], id="a set, nested"),
+        pytest.param(2**64, id="a large int"),
+        pytest.param({1: "a"}, id="an int as a key"),
+    ],
+)
+def test_what_msgpack_does_not_know_is_tagged(value: Any) -> None:
+    payload = codec.encode({}, {"a": value})
+    assert codec.decode(payload) == ({}, {"a": value})
+    assert type(codec.decode(payload)[1]["a"]) is type(value)
+
+
+async def served(app: asgi.ASGIApp, cookie: str = "") -> dict[str, Any]:
+    headers = [(b"cookie", cookie.encode())] if cookie else []
+    scope: dict[str, Any] = {"type": "http", "path": "/", "headers": headers}
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return {"scope": scope, "headers": dict(sent[0]["headers"])}
+
+
+def app_that(use: Any) -> asgi.ASGIApp:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        use(scope["session"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    return app
+
+
+def logged_in_cookie(sessions: SessionManager, **data: Any) -> str:
+    def use(session: Any) -> None:
+        session.update(data)
+
+    response = asyncio.run(served(asgi.SessionMiddleware(app_that(use), sessions)))
+    return str(response["headers"][b"set-cookie"].decode()).partition(";")[0]
+
+
+def test_a_value_that_was_lent_is_watched() -> None:
+    sessions = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(sessions, cart=[1], name="Ada")
+    ways = [
+        lambda s: s["cart"].append(2),
+        lambda s: s.get("cart").append(3),
+        lambda s: dict(s.items())["cart"].append(4),
+        lambda s: next(v for v in s.values() if isinstance(v, list)).append(5),
+        lambda s: s.setdefault("cart", []).append(6),
+        lambda s: s.copy()["cart"].append(7),
+        lambda s: {**s}["cart"].append(8),
+    ]
+    for way in ways:
+        asyncio.run(served(asgi.SessionMiddleware(app_that(way), sessions), cookie))
+    session_id = cookie.partition("=")[2][:43]
+    assert sessions.get(session_id) == {"cart": [1, 2, 3, 4, 5, 6, 7, 8], "name": "Ada"}
+
+
+def test_a_tagged_session_whose_text_is_changed_keeps_its_types() -> None:
+    sessions = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(sessions, seen=(1, 2), name="Ada")
+    change = app_that(lambda s: s.update(name="Grace"))
+    asyncio.run(served(asgi.SessionMiddleware(change, sessions), cookie))
+    assert sessions.get(cookie.partition("=")[2][:43]) == {"seen": (1, 2), "name": "Grace"}
+
+
+def test_a_request_leaves_no_work_for_the_garbage_collector() -> None:
+    sessions = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(sessions, cart=[1])
+    app = asgi.SessionMiddleware(app_that(lambda s: s["cart"]), sessions)
+
+    async def many() -> int:
+        await served(app, cookie)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                await served(app, cookie)
+            return gc.collect()
+        finally:
+            gc.enable()
+
+    assert asyncio.run(many()) == 0
