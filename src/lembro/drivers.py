@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .errors import StoreError
-from .lifecycle import Call, Flow
+from .flow import Call, Flow
 
 T = TypeVar("T")
 

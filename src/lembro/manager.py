@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from . import operations
+from .arriving import load
 from .cookie import Presented
 from .errors import ConfigError
 from .events import Event
+from .flow import Flow
 from .ids import handle_for, is_id, key_for
-from .lifecycle import Flow
 from .options import from_keywords
 from .runner import Runner
 from .session import Session
@@ -109,14 +110,14 @@ class SessionManager(Runner):
         """The session of an id as an object, to change and ``save()``; a new one if there is no
         such session. What ``save()`` issued is in ``session.issued_id``."""
         session = self._session(session_id)
-        self._run(self.core.load(session), session)
+        self._run(load(session), session)
         return session
 
     async def aload(self, session_id: str | None = None) -> Session:
         """As ``load``; save with ``asave()``."""
         session = self._session(session_id)
         session._async = True
-        await self._arun(self.core.load(session), session)
+        await self._arun(load(session), session)
         return session
 
     # -- many --------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ class SessionManager(Runner):
             SessionInfo(
                 handle=handle_for(key),
                 age=found.age,
-                idle_for=max(0.0, min(self.core.idle, found.life_left) - found.idle_left),
+                idle_for=max(0.0, min(self.core.writer.idle, found.life_left) - found.idle_left),
                 data=data,
                 user=found.user,
                 current=key == self._current,

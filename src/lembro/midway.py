@@ -7,11 +7,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from . import codec
+from .arriving import Lost, follow, load, take
 from .errors import SessionCommitted, SessionGone, StoreError
-from .lifecycle import ATTEMPTS, Call, Flow, Lifecycle, Lost, marked
+from .flow import Call, Flow
+from .lifecycle import Lifecycle
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
+from .writing import ATTEMPTS, marked
 
 T = TypeVar("T")
 
@@ -19,7 +22,7 @@ T = TypeVar("T")
 def save(core: Lifecycle, session: Session) -> Flow[None]:
     """Commit in the middle of a request."""
     if session._arrived is Arrived.UNREAD:
-        yield from core.load(session)
+        yield from load(session)
     if session._phase is Phase.COMMITTED:
         raise SessionCommitted("the session was saved when the response began; use edit()")
     yield from core.commit(session)
@@ -28,7 +31,7 @@ def save(core: Lifecycle, session: Session) -> Flow[None]:
 def reload(core: Lifecycle, session: Session) -> Flow[None]:
     """Drop the changes, load afresh."""
     if session._arrived is Arrived.UNREAD:
-        return (yield from core.load(session))
+        return (yield from load(session))
     session._views.clear()
     session._login, session._revoke = None, None
     session._regenerate = session._destroy = session._touch = False
@@ -36,7 +39,7 @@ def reload(core: Lifecycle, session: Session) -> Flow[None]:
         session._meta, session._data, session._assigned = {}, {}, False
         return None
     key, found = yield from _current(core, session)
-    core.take(session, key, found)
+    take(session, key, found)
     return None
 
 
@@ -46,7 +49,7 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     found: Found | None = yield Call("get", (session._key,))
     if found is not None and found.successor is None:
         return session._key, found
-    followed = Lost.GONE if found is None else (yield from core.follow(found))
+    followed = Lost.GONE if found is None else (yield from follow(found))
     if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone("this session has ended: it was logged out, or it has expired")
@@ -63,7 +66,7 @@ def look_again(core: Lifecycle, session: Session) -> Flow[None]:
 def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T]) -> Flow[T]:
     """Read, change and write in one step, as often as it takes."""
     if session._arrived is Arrived.UNREAD:
-        yield from core.load(session)
+        yield from load(session)
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
         yield from core.commit(session)
     if session._key is None:
@@ -77,13 +80,13 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         meta, data = codec.decode(found.payload)
         result = function(data)
         payload = codec.encode(marked(meta), data)
-        idle = core.idle_of_write(found, empty=not data and found.user is None)
+        idle = core.writer.idle_of_write(found, empty=not data and found.user is None)
         keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if held is not None and held.payload == payload and held.successor is None:
             session._key = key
-            core.rebase(session, held)
-            core.renew_cookie(session, found)
+            core.writer.rebase(session, held)
+            core.writer.renew_cookie(session, found)
             return result
     raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
@@ -92,10 +95,10 @@ def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
     """Open the session for writing after the response has begun."""
     if session._phase is Phase.OPEN:
         if session._arrived is Arrived.UNREAD:
-            yield from core.load(session)
+            yield from load(session)
         return
     if session._arrived is Arrived.UNREAD:
-        yield from core.load(session)
+        yield from load(session)
     elif session._key is not None:
         yield from reload(core, session)
     if session._key is None:

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import codec
+from .arriving import load
 from .errors import CodecError
 from .events import Event
+from .flow import Call, Flow
 from .ids import handle_for
-from .lifecycle import Call, Flow
+from .lifecycle import destroy_chain
 from .session import Session
 from .state import CLEAR
 from .stores.base import Found
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def create(session: Session, data: Mapping[str, Any], user: str | None) -> Flow[str | None]:
     core = session._manager.core
-    yield from core.load(session)
+    yield from load(session)
     session.update(data)
     if user is not None:
         session.login(user)
@@ -29,13 +31,13 @@ def create(session: Session, data: Mapping[str, Any], user: str | None) -> Flow[
 
 
 def get(session: Session) -> Flow[dict[str, Any] | None]:
-    yield from session._manager.core.load(session)
+    yield from load(session)
     return None if session._key is None else session._data
 
 
 def overwrite(session: Session, data: Mapping[str, Any]) -> Flow[bool]:
     core = session._manager.core
-    yield from core.load(session)
+    yield from load(session)
     if session._key is None:
         return False
     for key, value in data.items():
@@ -47,7 +49,7 @@ def overwrite(session: Session, data: Mapping[str, Any]) -> Flow[bool]:
 
 def destroy(session: Session) -> Flow[bool]:
     core = session._manager.core
-    yield from core.load(session)
+    yield from load(session)
     session.destroy()
     yield from core.commit(session)
     return session._cookie is CLEAR
@@ -55,16 +57,16 @@ def destroy(session: Session) -> Flow[bool]:
 
 def touch(session: Session) -> Flow[bool]:
     core = session._manager.core
-    yield from core.load(session)
+    yield from load(session)
     if session._key is None:
         return False
-    touched: bool = yield Call("touch", (session._key,), {"idle": core.idle})
+    touched: bool = yield Call("touch", (session._key,), {"idle": core.writer.idle})
     return touched
 
 
 def regenerate(session: Session) -> Flow[str | None]:
     core = session._manager.core
-    yield from core.load(session)
+    yield from load(session)
     if session._key is None:
         return None
     session.regenerate_id()
@@ -92,6 +94,6 @@ def end(manager: SessionManager, handle: str, user: str | None) -> Flow[Event | 
     for key, _ in records:
         if handle_for(key) == handle:
             # It may have been rotated since.
-            ended = yield from manager.core.destroy_chain(key)
+            ended = yield from destroy_chain(key)
             return None if ended is None else Event("destroyed", handle, ended[1])
     return None

@@ -7,14 +7,15 @@ import inspect
 import sys
 from typing import Any, TypeVar, Unpack
 
-from . import codec, midway
+from . import arriving, codec, midway
 from .cookie import SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
 from .events import Event, Events, EventSource
+from .flow import Call, Flow
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .ids import handle_for
-from .lifecycle import Call, Flow, Lifecycle
+from .lifecycle import Lifecycle
 from .logs import log
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .session import Session
@@ -97,7 +98,7 @@ class Runner(EventSource):
             if session._failure is not None:
                 raise session._failure
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
-            self._run(self.core.load(session), session)
+            self._run(arriving.load(session), session)
             session._ready = session._phase is not COMMITTED
         elif self.in_process:
             self._run(midway.look_again(self.core, session), session)
@@ -106,7 +107,7 @@ class Runner(EventSource):
         """Load before the handler is called, as networked stores need. If the store fails, it is
         the first look at the session that raises."""
         try:
-            await self._arun(self.core.load(session), session)
+            await self._arun(arriving.load(session), session)
         except StoreError as error:
             session._failure = error
         else:
@@ -187,12 +188,12 @@ class Runner(EventSource):
     def _load_directly(self, session: Session) -> None:
         """What the flow ``load`` comes to over an in-process store, without its generators, which
         take as long as the rest of a look."""
-        key = self.core.begin(session)
+        key = arriving.begin(session)
         if key is not None:
             try:
                 found: Any = self.store.get(key)
-                if found is not None and not self.core.arrive(session, key, found):
-                    run(self.core.arrive_by(session, found), self.store)
+                if found is not None and not arriving.arrive(session, key, found):
+                    run(arriving.arrive_by(session, found), self.store)
             except StoreError:
                 session._arrived = UNREAD
                 raise
@@ -209,8 +210,8 @@ class Runner(EventSource):
             return False
         store: Any = self.store
         held = store.set(*call.args, **call.keywords)
-        if not self.core.was_set(session, call, held):
-            self._run(self.core.write_on(session, held), session)
+        if not self.core.writer.was_set(session, call, held):
+            self._run(self.core.go_on(session, held), session)
         return True
 
     def _verb(self, verb: str, *args: Any) -> Flow[Any]:

@@ -91,7 +91,7 @@ class Session(MutableMapping[str, Any]):
         self._data: codec.Data = {}
         self._assigned = False  # a key, since it was loaded
         self._lent = False  # something that can change in itself
-        self._login: tuple[str, bool] | None = None
+        self._login: str | None = None
         self._regenerate = False
         self._destroy = False
         self._touch = False
@@ -240,7 +240,7 @@ class Session(MutableMapping[str, Any]):
             self._data, self._meta = {}, {}
             self._views.clear()
         self._meta = {**self._meta, "remember": True} if remember else {}
-        self._login = (user, remember)
+        self._login = user
 
     def logout(self) -> None:
         """End this session: it is removed from the store and its cookie is cleared. Keys written
@@ -341,7 +341,7 @@ class Session(MutableMapping[str, Any]):
 
     def _current_user(self) -> str | None:
         if self._login is not None:
-            return self._login[0]
+            return self._login
         return None if self._found is None or self._destroy else self._found.user
 
     def _authenticated_for(self) -> float | None:

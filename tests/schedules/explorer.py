@@ -14,10 +14,11 @@ from typing import Any
 from unittest.mock import patch
 
 from lembro import SessionManager
+from lembro.arriving import load
 from lembro.codec import decode
 from lembro.cookie import Presented
+from lembro.flow import Call
 from lembro.ids import key_for
-from lembro.lifecycle import Call
 from lembro.session import Session
 from lembro.state import Arrived, SetCookie
 from lembro.stores.base import Found
@@ -107,7 +108,7 @@ def play(
     own: dict[str, Iterator[int]] = {
         name: count() for name in ("setting", *(request.name for request in requests))
     }
-    with patch("lembro.lifecycle.new_id", fake_id):
+    with patch("lembro.writing.new_id", fake_id):
         cookie = setting(manager)
         done = [Done(request) for request in requests]
         histories: list[list[Any]] = [[] for _ in requests]
@@ -146,7 +147,7 @@ def _run(
         done.order = next(numbers)
         return
     session = done.session = Session(manager, Presented, cookie)
-    yield from manager.core.load(session)
+    yield from load(session)
     done.user = session.user
     if request.act is not None:
         try:

@@ -262,7 +262,7 @@ def test_a_slow_reader_does_not_undo_a_write(site: Site) -> None:
     assert reader["n"] == 1
     with site.request(cookie) as r:
         r.session["n"] = 2
-    site.clock.advance(site.manager.core.idle / 2)
+    site.clock.advance(site.manager.core.writer.idle / 2)
     site.commit(reader)
     assert site.data(cookie) == {"n": 2}
 

@@ -122,7 +122,7 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     cookie = ARRIVALS[row](site)
     site.data(None)  # forget what has happened so far
     if row == "... a tenth later":
-        site.clock.advance(site.manager.core.idle / 10 + 1)
+        site.clock.advance(site.manager.core.writer.idle / 10 + 1)
     session = site.open(cookie, looks=column != "not looked at")
     if column != "not looked at":
         session.get("n")

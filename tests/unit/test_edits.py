@@ -303,6 +303,8 @@ def test_a_loop_that_is_run_within_an_edit_is_within_it(near: Open) -> None:
 
 
 def test_a_wait_that_is_interrupted_leaves_nothing_locked(near: Open) -> None:
+    # A shell that starts a process in the background has it ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     inside, leave = threading.Event(), threading.Event()
 
     def edit() -> None:
@@ -317,6 +319,7 @@ def test_a_wait_that_is_interrupted_leaves_nothing_locked(near: Open) -> None:
     assert inside.wait(30)
     with pytest.raises(KeyboardInterrupt):
         near.edit_in_thread("a")
+    signal.signal(signal.SIGINT, before)
     leave.set()
     thread.join(30)
     near.edit_in_thread("b")

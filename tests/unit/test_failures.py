@@ -16,8 +16,8 @@ from lembro import (
     TooManySessions,
 )
 from lembro.answers import answer_to
-from lembro.lifecycle import ATTEMPTS
 from lembro.stores.base import Found, Record
+from lembro.writing import ATTEMPTS
 from tests.support.recording import Recorder
 from tests.support.site import Site
 
@@ -101,7 +101,7 @@ def test_a_logout_of_the_others_that_failed_can_be_tried_again(site: Site) -> No
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_touch_that_fails_is_an_event_only(site: Site, asked: bool) -> None:
     cookie = site.new(n=1)
-    site.clock.advance(site.manager.core.idle / 5)
+    site.clock.advance(site.manager.core.writer.idle / 5)
     site.store.fail = {"touch"}
     with site.request(cookie) as r:
         assert r.session["n"] == 1

@@ -342,7 +342,7 @@ def test_renewing_a_login_and_rotating_are_no_new_sessions(site: Site) -> None:
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
 def test_a_renewed_login_above_a_lowered_cap_is_refused_and_stays_logged_in(site: Site) -> None:
     """The session that is there looks just like the one that was refused."""
-    site.elsewhere.core.per_user = None
+    site.elsewhere.core.writer.per_user = None
     cookie = site.elsewhere.create({"n": 1}, user="alice")
     site.elsewhere.create({"n": 1}, user="alice")
     session = site.open(cookie)

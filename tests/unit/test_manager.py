@@ -279,7 +279,7 @@ def test_purge_and_stats_and_reduce(sessions: Any) -> None:
         sessions.create({"n": n})
     assert sessions.stats().sessions == 3
     assert sessions.purge() == 0
-    sessions.clock.advance(sessions.manager.core.idle + 1)
+    sessions.clock.advance(sessions.manager.core.writer.idle + 1)
     assert sessions.purge() == 3
     assert sessions.reduce() == 0
 

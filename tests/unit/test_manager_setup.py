@@ -123,7 +123,7 @@ def test_what_it_cannot_be_made_of(make: Any, message: str) -> None:
 
 def test_options_and_keywords_together() -> None:
     manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
-    assert (manager.core.idle, manager.core.grace) == (60, 5)
+    assert (manager.core.writer.idle, manager.core.writer.grace) == (60, 5)
 
 
 def test_an_integration_takes_a_manager_or_makes_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lembro.lifecycle import HOPS
+from lembro.arriving import HOPS
 from tests.support.site import Site
 
 # -- followed or a dead end ------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
     if kind == "unknown":
         cookie = "x" * 43
     elif kind == "expired":
-        site.clock.advance(site.manager.core.idle)
+        site.clock.advance(site.manager.core.writer.idle)
     elif kind == "ended":
         site.logout(cookie)
     else:
@@ -217,7 +217,7 @@ def test_a_logout_is_never_undone_by_a_writer_or_a_reader_in_flight(site: Site) 
     cookie = site.new("alice", n=1)
     writer, reader = site.open(cookie), site.open(cookie)
     writer["n"] = reader["n"] + 1
-    site.clock.advance(site.manager.core.idle / 2)
+    site.clock.advance(site.manager.core.writer.idle / 2)
     site.logout(cookie)
     for session in (writer, reader):
         assert site.commit(session).cookie == ""
