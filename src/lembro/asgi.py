@@ -71,6 +71,8 @@ class SessionMiddleware:
         else:
             if not (session._arrived is UNREAD or session._ahead):
                 await _app_ended(session)
+                # scope -> session -> scope would wait for the garbage collector, data and all.
+                session._source = None
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
