@@ -87,6 +87,12 @@ def marked(meta: codec.Meta) -> codec.Meta:
     return {**meta, "mark": new_mark()}
 
 
+def _told(held: Found | None) -> Flow[Found | None]:
+    """An attempt that has been made: a flow without a call."""
+    return held
+    yield
+
+
 class Lifecycle:
     """The flows. ``standing_of`` reads the standing from a cookie's value; None: the store does not
     look at standings."""
@@ -319,20 +325,31 @@ class Lifecycle:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    def _write_or_drop(self, session: Session, how: How) -> Flow[None]:
+    def write_on(self, session: Session, held: Found | None) -> Flow[None]:
+        """Go on after a call to set that was not done: ``held`` is what the store holds."""
+        yield from self._write_or_drop(session, How.SET, _told(held))
+
+    def _write_or_drop(
+        self, session: Session, how: How, first: Flow[Found | None] | None = None
+    ) -> Flow[None]:
         changed = how is How.SET or self._changed(session)
-        lost = yield from self._write(session, how)
+        lost = yield from self._write(session, how, first)
         if lost is None:
             return
         if changed:
             self._drop(session, lost.value)
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
-    def _write(self, session: Session, how: How) -> Flow[Lost | None]:
+    def _write(
+        self, session: Session, how: How, first: Flow[Found | None] | None = None
+    ) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to."""
+        stored (None) or there is nothing to write to. ``first``: the first attempt."""
         for _ in range(ATTEMPTS):
-            attempt = self._set(session) if how is How.SET else self._replace(session, how)
+            attempt = first or (
+                self._set(session) if how is How.SET else self._replace(session, how)
+            )
+            first = None
             held = yield from attempt
             if held is STORED:
                 return None
@@ -355,18 +372,38 @@ class Lifecycle:
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        meta = marked(session._meta)
+        call = self._call_to_set(session)
+        held: Found | None = yield call
+        return STORED if self.was_set(session, call, held) else held
+
+    def _call_to_set(self, session: Session) -> Call:
+        meta = session._written_meta = marked(session._meta)
         payload = self._encode(session, meta)
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=self._is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
-        held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
+        return Call("set", (session._key, Record(payload)), keywords)
+
+    def was_set(self, session: Session, call: Call, held: Found | None) -> bool:
+        """Whether ``held`` says that a call to set was done; then the session is what it wrote."""
+        payload: bytes = call.args[1].payload
         if held is None or held.payload != payload or held.successor is not None:
-            return held
+            return False
         found, session._found = session._found, held
-        session._meta, session._payload, session._assigned = meta, payload, False
+        assert found is not None
+        session._meta, session._payload = session._written_meta, payload
+        session._assigned = False
         self.renew_cookie(session, found)
-        return STORED
+        return True
+
+    def only_set(self, session: Session) -> Call | None:
+        """The call to set, where that is all that a commit comes to, as after most requests that
+        change something."""
+        if session._arrived is not LIVE or session._login is not None or session._views:
+            return None
+        if session._regenerate or session._destroy or session._revoke is not None:
+            return None
+        return self._call_to_set(session) if self._changed(session) else None
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
