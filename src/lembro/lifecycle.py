@@ -162,8 +162,8 @@ def _roll_back(session: Session) -> None:
 
 def _drop(session: Session, reason: str) -> None:
     """Tell that the changes are not stored."""
-    handle = handle_for(session._key) if session._key else None
-    session._events.append(Event("dropped", handle, session._current_user(), reason))
+    event = Event("dropped", session._current_handle(), session._current_user(), reason)
+    session._events.append(event)
 
 
 def _revoke(session: Session) -> Flow[None]:

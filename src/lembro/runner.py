@@ -14,7 +14,6 @@ from .errors import ConfigError, LembroError, StoreError
 from .events import Event, Events, EventSource
 from .flow import Call, Flow
 from .headers import warn_of_plain_http, warn_of_shared_cookie
-from .ids import handle_for
 from .lifecycle import Lifecycle
 from .logs import log
 from .options import OptionKeywords, SessionOptions, from_keywords
@@ -159,7 +158,7 @@ class Runner(EventSource):
             changed = True
         if not changed:
             return
-        handle = None if session._key is None else handle_for(session._key)
+        handle = session._current_handle()
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
             "write inside `async with session.edit():`",

@@ -12,25 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import codec
-from .cookie import ABSENT, Presented
-from .edit import Edit, Turns
-from .errors import LoginRequired, SessionCommitted, StoreError
-from .events import Event
-from .ids import handle_for
+from .edit import Edit
+from .errors import LoginRequired, SessionCommitted
 from .options import Seconds, seconds
-from .state import (
-    COMMITTED,
-    MISSING,
-    NEW,
-    OPEN,
-    UNREAD,
-    Arrived,
-    ClearCookie,
-    Phase,
-    SetCookie,
-    View,
-)
-from .stores.base import Found
+from .state import COMMITTED, MISSING, UNREAD, Arrived, Phase, SessionState, View
 
 if TYPE_CHECKING:
     from .manager import SessionManager
@@ -40,7 +25,7 @@ T = TypeVar("T")
 MAX_USER: Final = 256  # bytes
 
 
-class Session(MutableMapping[str, Any]):
+class Session(SessionState, MutableMapping[str, Any]):
     """The session of one request: a ``MutableMapping`` with str keys.
 
     Values are what JSON holds, and bytes, tuple, set, frozenset, datetime, date, time, timedelta,
@@ -50,54 +35,6 @@ class Session(MutableMapping[str, Any]):
     the response has begun :class:`~lembro.SessionGone`.
     """
 
-    # The attributes with an underscore are the lifecycle's; see lifecycle.py. Those of the class
-    # are what a session has that nobody has looked at: one is made for every request, and each
-    # attribute that need not be set saves 0.02 us.
-    _ready = False  # loaded, and the response has not begun
-    _ahead = False  # loaded before the handler was called, and not looked at so far
-    _arrived = UNREAD
-    _phase = OPEN
-    _cookie: SetCookie | ClearCookie | None = None
-    _failure: StoreError | None = None
-    _turns: Turns  # made at the first edit
-
-    def __init__(
-        self,
-        manager: SessionManager,
-        read: Callable[[Any], Presented] | None = None,
-        source: Any = None,
-        send: Any = None,
-        asynchronous: bool = False,
-    ) -> None:
-        """Made by an integration: ``read(source)`` finds the cookie, at the first look; ``send`` is
-        what the integration needs when the response begins."""
-        self._manager = manager
-        self._read = read
-        self._source = source
-        self._send = send
-        self._async = asynchronous
-
-    def _begin(self) -> None:
-        """Fill in what a session has that is looked at; a request that does not look skips it."""
-        self._presented = ABSENT if self._read is None else self._read(self._source)
-        self._arrived = NEW
-        self._arrived_key: bytes | None = None
-        self._key: bytes | None = None
-        self._id: str | None = None
-        self._found: Found | None = None
-        self._payload = b""
-        self._meta: codec.Meta = {}
-        self._written_meta: codec.Meta = {}
-        self._data: codec.Data = {}
-        self._assigned = False  # a key, since it was loaded
-        self._lent = False  # something that can change in itself
-        self._login: str | None = None
-        self._regenerate = False
-        self._destroy = False
-        self._touch = False
-        self._revoke: str | None = None
-        self._views: dict[str, View] = {}
-        self._events: list[Event] = []
 
     # -- the mapping -------------------------------------------------------------------------------
 
@@ -169,8 +106,7 @@ class Session(MutableMapping[str, Any]):
         if self._arrived is Arrived.UNREAD:
             return "<Session, not looked at>"
         user = f" of {self._current_user()!r}" if self._current_user() else ""
-        handle = handle_for(self._key) if self._key else "new"
-        return f"<Session {handle}{user}, {len(self._data)} keys>"
+        return f"<Session {self._current_handle() or 'new'}{user}, {len(self._data)} keys>"
 
     # -- who and when ------------------------------------------------------------------------------
 
@@ -194,7 +130,7 @@ class Session(MutableMapping[str, Any]):
         id."""
         if not self._ready:
             self._look()
-        return None if self._key is None else handle_for(self._key)
+        return self._current_handle()
 
     @property
     def manager(self) -> SessionManager:
@@ -314,7 +250,7 @@ class Session(MutableMapping[str, Any]):
         if it is no more."""
         return Edit(self)
 
-    # -- for the lifecycle and the integrations ----------------------------------------------------
+    # -- within ------------------------------------------------------------------------------------
 
     def _look(self) -> None:
         """The first look loads; after the response has begun, every look asks the store."""
@@ -323,10 +259,6 @@ class Session(MutableMapping[str, Any]):
             self._ready = self._phase is not COMMITTED
         elif self._arrived is UNREAD or self._phase is COMMITTED:
             self._manager.look(self)
-
-    def _untouched(self) -> bool:
-        """Whether nobody has looked at it: then it costs nothing and leaves no trace."""
-        return self._ahead or self._arrived is UNREAD
 
     def _write(self, *, cookie: bool = False) -> None:
         if self._phase is Phase.EDITING and cookie:
@@ -338,11 +270,6 @@ class Session(MutableMapping[str, Any]):
             )
         if not self._ready:
             self._look()
-
-    def _current_user(self) -> str | None:
-        if self._login is not None:
-            return self._login
-        return None if self._found is None or self._destroy else self._found.user
 
     def _authenticated_for(self) -> float | None:
         if self.user is None:
@@ -369,15 +296,6 @@ class Session(MutableMapping[str, Any]):
             self._lent = True
             view = self._views[key] = View(value, dump, codec.encode_value(dump(value), key))
         return view.value  # type: ignore[no-any-return]
-
-    def _flush_views(self) -> None:
-        for key, view in self._views.items():
-            value = view.dump(view.value)
-            encoding = codec.encode_value(value, key)
-            if encoding != view.stored:
-                view.stored = encoding
-                self._data[key] = value
-                self._assigned = True
 
 
 def _check_user(user: object) -> None:

@@ -195,7 +195,7 @@ class Writer:
             try:
                 touched = yield Call("touch", (session._key,), {"idle": idle})
             except StoreError as error:  # a page that only reads is not to fail for this
-                handle = handle_for(session._key) if session._key else None
+                handle = session._current_handle()
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
             if touched:
@@ -285,7 +285,7 @@ def _merge(session: Session, theirs: Found) -> None:
     session._lent = True  # some of it may be tagged
     if session._login is None:
         session._meta = meta
-    handle = handle_for(session._key) if session._key else None
+    handle = session._current_handle()
     session._events += [
         Event("conflict", handle, theirs.user, f"{path}: the later write won") for path in conflicts
     ]
