@@ -6,10 +6,8 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from hashlib import sha256
-from typing import Final
 
-ID_LENGTH: Final = 43  # 256 bits in base64url without padding
-_is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
+_is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base64url, no padding
 
 
 def new_id() -> str:

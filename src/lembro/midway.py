@@ -4,7 +4,7 @@ atomic, edit. Flows like those of ``lifecycle.py``, and as pure."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from . import codec
 from .arriving import Lost, follow, load, take
@@ -17,6 +17,8 @@ from .stores.base import Found, Record
 from .writing import ATTEMPTS, marked
 
 T = TypeVar("T")
+
+_ENDED: Final = "this session has ended: it was logged out, or it has expired"
 
 
 def save(core: Lifecycle, session: Session) -> Flow[None]:
@@ -52,7 +54,7 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     followed = Lost.GONE if found is None else (yield from follow(found))
     if isinstance(followed, Lost):
         session._ready = False
-        raise SessionGone("this session has ended: it was logged out, or it has expired")
+        raise SessionGone(_ENDED)
     session._arrived = Arrived.FOLLOWED
     return followed
 
@@ -93,14 +95,13 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
 
 def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
     """Open the session for writing after the response has begun."""
-    if session._phase is Phase.OPEN:
-        if session._arrived is Arrived.UNREAD:
-            yield from load(session)
-        return
+    is_open = session._phase is Phase.OPEN  # then it can be written anyway
     if session._arrived is Arrived.UNREAD:
         yield from load(session)
-    elif session._key is not None:
+    elif not is_open and session._key is not None:
         yield from reload(core, session)
+    if is_open:
+        return
     if session._key is None:
         raise SessionCommitted(
             "there is no session to edit, and the response has begun: no cookie can be set "
@@ -122,5 +123,5 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
     if failed:
         return None
     if session._key is None and not ended:
-        raise SessionGone("this session has ended: it was logged out, or it has expired")
+        raise SessionGone(_ENDED)
     return None

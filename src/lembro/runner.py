@@ -4,6 +4,7 @@ and reports what happened."""
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 from typing import Any, TypeVar, Unpack
 
@@ -24,7 +25,12 @@ from .stores.base import AsyncStore, Store
 T = TypeVar("T")
 
 _VERBS = ("get", "add", "set", "replace", "touch", "destroy")
-_LOG_LEVELS = {"rejected": 20, "dropped": 20, "conflict": 20, "error": 40}
+_LOG_LEVELS = {
+    "rejected": logging.INFO,
+    "dropped": logging.INFO,
+    "conflict": logging.INFO,
+    "error": logging.ERROR,
+}
 
 
 class Runner(EventSource):
@@ -244,7 +250,7 @@ class Runner(EventSource):
     def _emit(self, events: list[Event]) -> None:
         for event in events:
             log.log(
-                _LOG_LEVELS.get(event.name, 10),
+                _LOG_LEVELS.get(event.name, logging.DEBUG),
                 "%s: session %s%s",
                 event.name,
                 event.handle or "-",

@@ -175,10 +175,10 @@ async def test_touched_once_a_tenth_of_the_idle_time_has_passed(world: World) ->
         assert found is not None
         return found.idle_left
 
-    world.clock.pass_by(day * 0.09)
+    world.clock.advance(day * 0.09)
     await tab.read()
     assert left() == pytest.approx(day * 0.91)
-    world.clock.pass_by(day * 0.02)
+    world.clock.advance(day * 0.02)
     await tab.visit()
     assert left() == pytest.approx(day * 0.89)
     await tab.read()

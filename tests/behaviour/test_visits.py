@@ -6,7 +6,8 @@ import pytest
 
 from lembro import LoginRequired
 from tests.support.apps import BODY, FIRST, LAST
-from tests.support.visits import Visit, World, login, look, parse_set_cookie, write
+from tests.support.messages import parse_set_cookie
+from tests.support.visits import Visit, World, login, look, write
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio
@@ -108,7 +109,7 @@ async def test_other_cookies_are_nobodys_business(world: World) -> None:
 async def test_a_recent_login_is_required(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
-    world.clock.pass_by(301)
+    world.clock.advance(301)
     answer = await tab.visit(lambda visit: visit.session.require_recent(300))
     assert isinstance(answer.error, LoginRequired)
     await tab.login("ada")

@@ -28,7 +28,7 @@ async def test_expired_is_as_dead(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     dead = tab.cookie
-    world.clock.pass_by(2 * 86400)
+    world.clock.advance(2 * 86400)
     answer = await tab.write(b=1)
     assert answer.sets_session
     assert tab.cookie != dead

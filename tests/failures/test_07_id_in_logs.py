@@ -12,7 +12,8 @@ import pytest
 from lembro import SessionManager, StoreError
 from lembro.events import Event
 from tests.support import visits
-from tests.support.visits import Answer, Tab, Visit, World, look, rotate, write
+from tests.support.messages import Answer
+from tests.support.visits import Tab, Visit, World, look, rotate, write
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio

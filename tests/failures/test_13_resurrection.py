@@ -107,7 +107,7 @@ async def test_expiry_is_as_final_as_a_logout(world: World) -> None:
 
     def a(visit: Visit) -> None:
         look(visit)
-        world.clock.pass_by(40 * 86400)
+        world.clock.advance(40 * 86400)
         visit.session["a"] = 1
 
     answer = await tab.visit(a)

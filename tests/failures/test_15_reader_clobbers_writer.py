@@ -24,7 +24,7 @@ async def test_the_write_survives(world: World, reader: str, touch_due: bool) ->
     tab = world.tab()
     await tab.write(theme="light", cart=[1])
     if touch_due:
-        world.clock.pass_by(20 * 3600)
+        world.clock.advance(20 * 3600)
 
     async def slow(visit: Visit) -> None:
         look(visit)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.visits import Answer, Script, Tab, Visit, World, login, look, rotate, write
+from tests.support.messages import Answer
+from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +58,7 @@ async def test_during_one_rotation(world: World) -> None:
     await late.write(late=1)
     assert late.cookie == old
     assert (await tab.read())["late"] == 1
-    world.clock.pass_by(GRACE + 1)
+    world.clock.advance(GRACE + 1)
     assert await late.user() is None
     assert await tab.user() == "ada"
 
@@ -80,7 +81,7 @@ async def test_when_all_of_them_rotate(world: World) -> None:
     assert world.backend.live() == 1
     assert len(world.heard("regenerated")) == 1
     assert await tab.read() == {"old": 0, **{f"k{number}": number for number in range(MANY)}}
-    world.clock.pass_by(GRACE + 1)
+    world.clock.advance(GRACE + 1)
     assert await world.tab(old).user() is None
     assert await tab.user() == "ada"
 
@@ -112,9 +113,9 @@ async def test_rotations_in_a_row_are_followed(world: World) -> None:
     oldest = world.tab(tab.cookie)
     for _ in range(5):
         await tab.visit(rotate)
-        world.clock.pass_by(GRACE / 6)
+        world.clock.advance(GRACE / 6)
     assert await oldest.user() == "ada"
-    world.clock.pass_by(GRACE / 6 + 1)
+    world.clock.advance(GRACE / 6 + 1)
     assert await oldest.user() is None
     assert await tab.user() == "ada"
 
@@ -141,7 +142,7 @@ async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:
     old = world.tab(tab.cookie)
     await tab.visit(rotate)
     for number in range(GRACE):
-        world.clock.pass_by(1)
+        world.clock.advance(1)
         if number < GRACE - 1:
             assert await old.user() == "ada", number
             await old.write(number=number)

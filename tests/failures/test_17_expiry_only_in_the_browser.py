@@ -17,9 +17,9 @@ async def test_after_the_idle_timeout(build: Build) -> None:
     tab = world.tab()
     await tab.login("ada")
     await tab.write(a=1)
-    world.clock.pass_by(59)
+    world.clock.advance(59)
     assert await tab.user() == "ada"
-    world.clock.pass_by(61)
+    world.clock.advance(61)
     assert await world.tab(tab.cookie).user() is None
     assert await world.tab(tab.cookie).read() == {}
 
@@ -29,7 +29,7 @@ async def test_a_remembered_login_ends_on_the_server(build: Build) -> None:
     tab = world.tab()
     answer = await tab.login("ada", remember=True)
     assert "Max-Age=60;" in answer.set_cookies[0]
-    world.clock.pass_by(61)
+    world.clock.advance(61)
     assert await world.tab(tab.cookie).user() is None
 
 
@@ -37,5 +37,5 @@ async def test_a_long_max_age_is_no_longer_session(build: Build) -> None:
     world: World = build(idle_timeout=60, cookie=CookieOptions(max_age=86400))
     tab = world.tab()
     await tab.login("ada")
-    world.clock.pass_by(61)
+    world.clock.advance(61)
     assert await world.tab(tab.cookie).user() is None

@@ -23,13 +23,13 @@ async def test_used_each_minute(world: World, use: str) -> None:
     tab = world.tab()
     await tab.login("ada")
     for minute in range(1, ABSOLUTE // 60):
-        world.clock.pass_by(60)
+        world.clock.advance(60)
         if use == "writes":
             await tab.write(minute=minute)
         elif use == "touches":
             await tab.visit(lambda visit: visit.session.touch())
         assert await tab.user() == "ada", minute
-    world.clock.pass_by(60)
+    world.clock.advance(60)
     assert await tab.user() is None
 
 
@@ -37,9 +37,9 @@ async def test_not_used(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(3):
-        world.clock.pass_by(IDLE - 1)
+        world.clock.advance(IDLE - 1)
         assert await tab.user() == "ada"
-    world.clock.pass_by(IDLE)
+    world.clock.advance(IDLE)
     assert await tab.user() is None
 
 
@@ -47,7 +47,7 @@ async def test_looking_at_other_pages_is_no_use_of_the_session(world: World) -> 
     tab = world.tab()
     await tab.login("ada")
     for _ in range(IDLE // 60):
-        world.clock.pass_by(60)
+        world.clock.advance(60)
         await tab.visit()
     assert await tab.user() is None
 
@@ -56,10 +56,10 @@ async def test_a_rotation_renews_nothing(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(ABSOLUTE // 60 - 1):
-        world.clock.pass_by(60)
+        world.clock.advance(60)
         await tab.visit(rotate)
         assert await tab.user() == "ada"
-    world.clock.pass_by(60)
+    world.clock.advance(60)
     assert await tab.user() is None
 
 
@@ -67,6 +67,6 @@ async def test_a_login_begins_anew(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     for _ in range(8):
-        world.clock.pass_by(IDLE * 0.75)
+        world.clock.advance(IDLE * 0.75)
         await tab.login("ada")
     assert await tab.read() == {"cart": [1]}

@@ -79,7 +79,7 @@ async def test_logout_others_and_a_new_id(world: World) -> None:
 
     await tabs[0].visit(secure)
     assert [await tab.user() for tab in tabs] == ["ada", None, None, None, None]
-    world.clock.pass_by(31)
+    world.clock.advance(31)
     assert await copy.user() is None
     assert world.backend.records() == 1
 

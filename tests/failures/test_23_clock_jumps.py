@@ -55,9 +55,9 @@ async def test_the_stores_own_clock_is_set_back(build: Build) -> None:
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.touch())
     world.clock.now += TEN_YEARS
-    world.clock.pass_by(3599)
+    world.clock.advance(3599)
     assert await tab.user() == "ada"
-    world.clock.pass_by(3601)
+    world.clock.advance(3601)
     assert await tab.user() is None
 
 
@@ -65,6 +65,6 @@ async def test_a_recent_login_is_told_by_the_stores_clock(build: Build) -> None:
     world: World = build()
     tab = world.tab()
     await tab.login("ada")
-    world.clock.pass_by(601)
+    world.clock.advance(601)
     answer = await tab.visit(lambda visit: visit.session.require_recent(600))
     assert isinstance(answer.error, LoginRequired)

@@ -61,7 +61,7 @@ async def test_emptied_later(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
-    world.clock.pass_by(31)
+    world.clock.advance(31)
     assert world.backend.records() == 0
 
 
@@ -70,7 +70,7 @@ async def test_emptied_and_read_again_and_again(world: World) -> None:
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
     for _ in range(4):
-        world.clock.pass_by(10)
+        world.clock.advance(10)
         await tab.read()
         await tab.visit()
     assert world.backend.records() == 0
@@ -81,12 +81,12 @@ async def test_emptied_and_filled_again(world: World) -> None:
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
     await tab.write(b=1)
-    world.clock.pass_by(3600)
+    world.clock.advance(3600)
     assert await tab.read() == {"b": 1}
 
 
 async def test_a_login_without_data_is_not_empty(world: World) -> None:
     tab = world.tab()
     await tab.visit(login("ada"))
-    world.clock.pass_by(3600)
+    world.clock.advance(3600)
     assert await tab.user() == "ada"

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from lembro import MemoryStore, SessionManager
-from tests.support.stores import FakeClock
+from lembro.testing import FakeClock
 from tests.support.visits import World
 from tests.support.worlds import Build
 
@@ -19,7 +19,7 @@ def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture)
     sessions = SessionManager(MemoryStore("1M", clock=clock))
     ids = [sessions.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
     for number in range(100_000):
-        clock.pass_by(0.001)
+        clock.advance(0.001)
         sessions.create({"bot": number})
     assert [sessions.get(session_id) for session_id in ids] == [
         {"cart": [number]} for number in range(1000)
@@ -37,7 +37,7 @@ async def test_over_requests(build: Build) -> None:
         await tab.login(f"user-{number}")
         await tab.write(number=number)
     for number in range(700):
-        world.clock.pass_by(0.001)
+        world.clock.advance(0.001)
         assert (await world.tab().write(bot=number)).status == 200
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
     assert world.backend.memory.stats().evicted > 100
@@ -52,7 +52,7 @@ async def test_one_registered_bot_is_one_user(build: Build) -> None:
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
     for _ in range(250):
-        world.clock.pass_by(0.001)
+        world.clock.advance(0.001)
         await world.tab().login("bot")
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
     world.backend.check()

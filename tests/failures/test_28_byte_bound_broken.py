@@ -9,7 +9,7 @@ import pytest
 
 from lembro import MemoryStore, SessionManager, SessionTooLarge
 from lembro.stores.memory.audit import recount
-from tests.support.stores import FakeClock
+from lembro.testing import FakeClock
 from tests.support.visits import Script, Tab, World, login, logout, rotate, write
 from tests.support.worlds import Build
 
@@ -39,14 +39,14 @@ def test_a_storm_on_the_store(seed: int) -> None:
                 case 7:
                     sessions.destroy(known)
                 case _:
-                    clock.pass_by(chance.expovariate(1 / 5))
+                    clock.advance(chance.expovariate(1 / 5))
         except SessionTooLarge:
             pass
         assert store.stats().used <= store.max_size
         if step % 20 == 0:
             assert recount(store._core) == store.stats().used
         del ids[:-200]
-    clock.pass_by(10_000)
+    clock.advance(10_000)
     assert store.length() == 0
     recount(store._core)
 
@@ -70,5 +70,5 @@ async def test_a_storm_of_requests(build: Build) -> None:
         assert answer.status in (200, 500)
         if answer.status == 500:  # larger than one session may be
             assert world.backend.memory.stats().rejected_too_large
-        world.clock.pass_by(chance.random() * 2)
+        world.clock.advance(chance.random() * 2)
         world.backend.check()

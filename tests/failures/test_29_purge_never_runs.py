@@ -30,7 +30,7 @@ async def test_without_any_traffic(build: Build) -> None:
     for number in range(MANY):
         await world.tab().write(number=number)
     empty = world.backend.memory.stats().used
-    world.clock.pass_by(61)
+    world.clock.advance(61)
     assert all_gone.wait(20)  # seconds for two intervals of 50 ms; it is the fact that counts
     stats = world.backend.memory.stats()
     assert stats.sessions == 0

@@ -15,8 +15,8 @@ import pytest
 
 from lembro import MemoryStore, SessionManager
 from lembro.events import Event
+from lembro.testing import FakeClock
 from tests.support import ROOT
-from tests.support.stores import FakeClock
 
 AN_HOUR = 3600
 
@@ -124,7 +124,7 @@ def test_an_error_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     store.on("error", heard)
     store.on("expired", lambda event: gone.set())
     SessionManager(store, idle_timeout=60).create({"a": 1})
-    clock.pass_by(61)
+    clock.advance(61)
     assert failed.wait(20)
     assert gone.wait(20)
     assert store.stats().purge_errors == 1

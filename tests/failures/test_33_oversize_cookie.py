@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from lembro import ConfigError, CookieOptions
-from tests.support.visits import World, parse_set_cookie
+from tests.support.messages import parse_set_cookie
+from tests.support.visits import World
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio

@@ -87,5 +87,5 @@ async def test_all_of_them_in_an_anonymous_session(world: World) -> None:
     assert "Max-Age" not in answer.set_cookies[0]
     assert await tab.read() == everything
     assert await tab.user() is None
-    world.clock.pass_by(86400)
+    world.clock.advance(86400)
     assert await tab.read() == {}

@@ -9,7 +9,8 @@ import pytest
 
 from lembro import ConfigError, CookieOptions
 from lembro.integrations import starlette
-from tests.support.visits import COOKIE, World, parse_set_cookie
+from tests.support.messages import parse_set_cookie
+from tests.support.visits import COOKIE, World
 from tests.support.worlds import Build
 
 BAD = [

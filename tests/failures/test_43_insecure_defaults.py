@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from lembro import CookieOptions
-from tests.support.visits import COOKIE, SECURE_COOKIE, World, look, parse_set_cookie
+from tests.support.messages import parse_set_cookie
+from tests.support.visits import COOKIE, SECURE_COOKIE, World, look
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from lembro import CookieOptions
-from tests.support.visits import Script, Visit, World, look, parse_set_cookie
+from tests.support.messages import parse_set_cookie
+from tests.support.visits import Script, Visit, World, look
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.visits import Answer, Script, Tab, Visit, World, login, rotate, write
+from tests.support.messages import Answer
+from tests.support.visits import Script, Tab, Visit, World, login, rotate, write
 
 pytestmark = pytest.mark.anyio
 

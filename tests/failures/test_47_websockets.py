@@ -108,7 +108,7 @@ async def test_ended_elsewhere(world: World, how: str) -> None:
             case "by an operator":
                 await world.destroy_user("ada")
             case _:
-                world.clock.pass_by(2 * 86400)
+                world.clock.advance(2 * 86400)
         if world.backend.in_process:
             with pytest.raises(SessionGone):
                 visit.session.get("a")

@@ -15,7 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from lembro import codec
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import AsyncAdapter, Backend
+from tests.support.stores import NETWORKED, AsyncAdapter, Backend
 from tests.support.visits import Integration, Script, Tab, Visit, World, login, look, rotate, write
 
 pytestmark = [
@@ -50,7 +50,7 @@ class Moments:
 
 class _Cancelling(AsyncAdapter):
     def __init__(self, store: Any, moments: Moments) -> None:
-        super().__init__(store)
+        super().__init__(store, NETWORKED)
         self._moments = moments
 
     async def _ado(self, verb: str, *args: Any, **keywords: Any) -> Any:
@@ -176,7 +176,7 @@ async def test_the_old_state_or_the_new_one(world: World, act: str) -> None:
         # The client comes again with what it has, and is served. (Until the grace is over, an id
         # that was replaced by another user's login leads nowhere.)
         assert await tab.user() in ("ada", None)
-        world.clock.pass_by(31)
+        world.clock.advance(31)
         assert (await tab.write(again=1)).status == 200
         assert (await tab.read())["again"] == 1
     else:

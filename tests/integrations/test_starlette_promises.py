@@ -23,18 +23,9 @@ from starlette.websockets import WebSocket
 import lembro
 from lembro import ConfigError, MemoryStore
 from lembro.integrations.starlette import SessionMiddleware, get_session
+from lembro.testing import FakeClock
 
 STRONG = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
-
-
-class Clock:
-    """A clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 # -- an application that does one thing at each path ----------------------------------------------
@@ -119,7 +110,7 @@ async def untouched_asgi(scope: Any, receive: Any, send: Any) -> None:
 
 
 def test_max_age_is_the_cookies_and_a_session_older_than_that_is_no_more() -> None:
-    clock = Clock()
+    clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), secret_key=STRONG, max_age=60)
     response = client.post("/update", json={"some": "data"})
     assert "Max-Age=60" in attributes(response)
@@ -370,7 +361,7 @@ def test_a_max_age_that_cannot_work_is_refused(max_age: Any) -> None:
 
 
 def test_without_max_age_a_session_still_ends_after_a_day_of_idleness() -> None:
-    clock = Clock()
+    clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), max_age=None)
     client.post("/update", json={"some": "data"})
     clock.now += 24 * 3600 + 1
@@ -378,7 +369,7 @@ def test_without_max_age_a_session_still_ends_after_a_day_of_idleness() -> None:
 
 
 def test_a_session_in_use_does_not_end_with_its_first_max_age() -> None:
-    clock = Clock()
+    clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), max_age=60)
     cookie = client.post("/update", json={"some": "data"}).headers["set-cookie"].split(";")[0]
     for _ in range(5):

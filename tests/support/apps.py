@@ -25,7 +25,8 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
-from tests.support.visits import HEADER, Answer, Integration, Request, Visit, drive, visit_of
+from tests.support.messages import Answer, Request
+from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -1,11 +1,9 @@
-"""Stores for tests: one that records what it is asked, and both kinds that are not in-process."""
+"""A store that records what it is asked, and fails when it is told to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import anyio
 
 from lembro import MemoryStore, StoreError
 from lembro.ids import key_for
@@ -74,78 +72,3 @@ class Recorder(MemoryStore):
         if "of_user" in self.before:  # what it returns may be out of date when it is used
             self.before.pop("of_user")()
         return found
-
-
-class AsyncAdapter:
-    """A store as an AsyncStore: every verb gives way to other tasks before it acts, and after."""
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-
-    async def _perform(self, verb: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        await anyio.sleep(0)
-        result = getattr(self.store, verb)(*args, **options)
-        await anyio.sleep(0)
-        return result
-
-    async def get(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("get", args, options)
-
-    async def add(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("add", args, options)
-
-    async def set(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("set", args, options)
-
-    async def replace(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("replace", args, options)
-
-    async def touch(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("touch", args, options)
-
-    async def destroy(self, *args: Any, **options: Any) -> Any:
-        return await self._perform("destroy", args, options)
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "blocking" or name.startswith("_"):
-            raise AttributeError(name)
-        attribute = getattr(self.store, name)
-        if not callable(attribute):
-            return attribute
-
-        async def optional(*args: Any, **options: Any) -> Any:
-            return await self._perform(name, args, options)
-
-        return optional
-
-
-class Blocking:
-    """A store as one whose verbs take their time: an async driver calls it in a thread."""
-
-    blocking = True
-
-    def __init__(self, store: MemoryStore) -> None:
-        self.store = store
-
-    def get(self, *args: Any, **options: Any) -> Any:
-        return self.store.get(*args, **options)
-
-    def add(self, *args: Any, **options: Any) -> Any:
-        return self.store.add(*args, **options)
-
-    def set(self, *args: Any, **options: Any) -> Any:
-        return self.store.set(*args, **options)
-
-    def replace(self, *args: Any, **options: Any) -> Any:
-        return self.store.replace(*args, **options)
-
-    def touch(self, *args: Any, **options: Any) -> Any:
-        return self.store.touch(*args, **options)
-
-    def destroy(self, *args: Any, **options: Any) -> Any:
-        return self.store.destroy(*args, **options)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.store, name)

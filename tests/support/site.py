@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeVar
 from lembro import Event, Session, SessionManager
 from lembro.cookie import Presented
 from lembro.events import EVENTS
-from tests.support.recording import AsyncAdapter, Blocking, Recorder
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 T = TypeVar("T")
 Driver = Literal["sync", "async", "blocking"]
@@ -47,7 +48,7 @@ class Site:
         self.driver = driver
         self.store = Recorder() if store is None else store
         self.clock = self.store.clock
-        kinds = {"sync": lambda s: s, "async": AsyncAdapter, "blocking": Blocking}
+        kinds = {"sync": lambda s: s, "async": AsyncAdapter, "blocking": BlockingAdapter}
         self.manager = SessionManager(kinds[driver](self.store), **options)
         self.elsewhere = SessionManager(self.store, self.manager.options)
         """Another manager over the same store, for what happens within a step of a request."""

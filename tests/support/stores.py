@@ -1,47 +1,45 @@
-"""A store in each of the shapes that the core meets: in-process, blocking, asynchronous.
+"""Stores of other shapes than a MemoryStore's, made of one, and what tests do to them from behind.
 
 ``AsyncAdapter`` and ``BlockingAdapter`` put a MemoryStore behind the code paths of a networked
-store: loaded before the handler is called, awaited or run in a thread, no standings.
+store: loaded before the handler is called, awaited or run in a thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import partial
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
-from lembro import Found, MemoryStore, Record, StoreError
-from lembro.stores.base import PerUser
+from lembro import MemoryStore, Record, StoreError
 from lembro.stores.memory.audit import recount
 
-
-class FakeClock:
-    """Seconds that pass when the test says so."""
-
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
+NETWORKED: Final = frozenset({"all", "length", "of_user", "destroy_user"})
+"""What a networked store offers besides the verbs: no events, no standings."""
 
 
 class _Adapter:
-    def __init__(self, store: MemoryStore) -> None:
-        self.inner: Final = store
-        self.calls: Final[list[str]] = []
-        """The verbs that were called."""
+    """Hands every call on to ``inner``. ``offers``: what it offers besides the verbs, None: all
+    that ``inner`` does."""
+
+    def __init__(self, inner: MemoryStore, offers: Collection[str] | None = None) -> None:
+        self.inner: Final = inner
         self.broken: str = ""
         """What the backend says, while it fails."""
+        self._offers = offers
 
     def _do(self, verb: str, *args: Any, **keywords: Any) -> Any:
-        self.calls.append(verb)
         if self.broken:
             raise StoreError(self.broken)
         return getattr(self.inner, verb)(*args, **keywords)
+
+    def _offered(self, name: str) -> Any:
+        if name == "blocking" or name.startswith("_"):
+            raise AttributeError(name)
+        if self._offers is not None and name not in self._offers:
+            raise AttributeError(name)
+        return getattr(self.inner, name)
 
 
 class BlockingAdapter(_Adapter):
@@ -49,72 +47,31 @@ class BlockingAdapter(_Adapter):
 
     blocking: bool = True
 
-    def get(self, key: bytes) -> Found | None:
-        found: Found | None = self._do("get", key)
-        return found
+    def get(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("get", *args, **keywords)
 
-    def add(
-        self,
-        key: bytes,
-        record: Record,
-        *,
-        idle: float,
-        life: float,
-        per_user: PerUser | None = None,
-    ) -> bool:
-        return bool(self._do("add", key, record, idle=idle, life=life, per_user=per_user))
+    def add(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("add", *args, **keywords)
 
-    def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
-        held: Found | None = self._do("set", key, record, expected=expected, idle=idle)
-        return held
+    def set(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("set", *args, **keywords)
 
-    def replace(
-        self,
-        old: bytes,
-        new: bytes,
-        record: Record,
-        *,
-        expected: bytes,
-        idle: float,
-        life: float | None,
-        grace: float,
-        per_user: PerUser | None = None,
-    ) -> Found | None:
-        held: Found | None = self._do(
-            "replace",
-            old,
-            new,
-            record,
-            expected=expected,
-            idle=idle,
-            life=life,
-            grace=grace,
-            per_user=per_user,
-        )
-        return held
+    def replace(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("replace", *args, **keywords)
 
-    def touch(self, key: bytes, *, idle: float) -> bool:
-        return bool(self._do("touch", key, idle=idle))
+    def touch(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("touch", *args, **keywords)
 
-    def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
-        held: Found | None = self._do("destroy", key, expected=expected)
-        return held
+    def destroy(self, *args: Any, **keywords: Any) -> Any:
+        return self._do("destroy", *args, **keywords)
 
-    def all(self) -> Iterable[tuple[bytes, Found]]:
-        return list(self._do("all"))
-
-    def length(self) -> int:
-        return int(self._do("length"))
-
-    def of_user(self, user: str) -> Iterable[tuple[bytes, Found]]:
-        return list(self._do("of_user", user))
-
-    def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        return list(self._do("destroy_user", user, keep))
+    def __getattr__(self, name: str) -> Any:
+        attribute = self._offered(name)
+        return partial(self._do, name) if callable(attribute) else attribute
 
 
 class AsyncAdapter(_Adapter):
-    """A MemoryStore as an AsyncStore: each verb waits before it acts, and after."""
+    """A MemoryStore as an AsyncStore: other tasks may run before each verb acts, and after."""
 
     async def _ado(self, verb: str, *args: Any, **keywords: Any) -> Any:
         await checkpoint()
@@ -122,70 +79,27 @@ class AsyncAdapter(_Adapter):
         await checkpoint()
         return result
 
-    async def get(self, key: bytes) -> Found | None:
-        found: Found | None = await self._ado("get", key)
-        return found
+    async def get(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("get", *args, **keywords)
 
-    async def add(
-        self,
-        key: bytes,
-        record: Record,
-        *,
-        idle: float,
-        life: float,
-        per_user: PerUser | None = None,
-    ) -> bool:
-        return bool(await self._ado("add", key, record, idle=idle, life=life, per_user=per_user))
+    async def add(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("add", *args, **keywords)
 
-    async def set(
-        self, key: bytes, record: Record, *, expected: bytes, idle: float
-    ) -> Found | None:
-        held: Found | None = await self._ado("set", key, record, expected=expected, idle=idle)
-        return held
+    async def set(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("set", *args, **keywords)
 
-    async def replace(
-        self,
-        old: bytes,
-        new: bytes,
-        record: Record,
-        *,
-        expected: bytes,
-        idle: float,
-        life: float | None,
-        grace: float,
-        per_user: PerUser | None = None,
-    ) -> Found | None:
-        held: Found | None = await self._ado(
-            "replace",
-            old,
-            new,
-            record,
-            expected=expected,
-            idle=idle,
-            life=life,
-            grace=grace,
-            per_user=per_user,
-        )
-        return held
+    async def replace(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("replace", *args, **keywords)
 
-    async def touch(self, key: bytes, *, idle: float) -> bool:
-        return bool(await self._ado("touch", key, idle=idle))
+    async def touch(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("touch", *args, **keywords)
 
-    async def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
-        held: Found | None = await self._ado("destroy", key, expected=expected)
-        return held
+    async def destroy(self, *args: Any, **keywords: Any) -> Any:
+        return await self._ado("destroy", *args, **keywords)
 
-    async def all(self) -> Iterable[tuple[bytes, Found]]:
-        return list(await self._ado("all"))
-
-    async def length(self) -> int:
-        return int(await self._ado("length"))
-
-    async def of_user(self, user: str) -> Iterable[tuple[bytes, Found]]:
-        return list(await self._ado("of_user", user))
-
-    async def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        return list(await self._ado("destroy_user", user, keep))
+    def __getattr__(self, name: str) -> Any:
+        attribute = self._offered(name)
+        return partial(self._ado, name) if callable(attribute) else attribute
 
 
 class Backend:
@@ -240,37 +154,31 @@ class Backend:
         assert held.payload == payload
 
 
-class AsyncBackend(Backend):
+class _NetworkedBackend(Backend):
+    in_process = False
+    adapter: type[BlockingAdapter | AsyncAdapter]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._adapter = self.adapter(self.memory, NETWORKED)
+
+    @property
+    def store(self) -> Any:
+        return self._adapter
+
+    def breaks(self, message: str = "connection refused") -> None:
+        self._adapter.broken = message
+
+
+class AsyncBackend(_NetworkedBackend):
     name = "async"
     sync_drivers = False
-    in_process = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._adapter = AsyncAdapter(self.memory)
-
-    @property
-    def store(self) -> Any:
-        return self._adapter
-
-    def breaks(self, message: str = "connection refused") -> None:
-        self._adapter.broken = message
+    adapter = AsyncAdapter
 
 
-class BlockingBackend(Backend):
+class BlockingBackend(_NetworkedBackend):
     name = "blocking"
-    in_process = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._adapter = BlockingAdapter(self.memory)
-
-    @property
-    def store(self) -> Any:
-        return self._adapter
-
-    def breaks(self, message: str = "connection refused") -> None:
-        self._adapter.broken = message
+    adapter = BlockingAdapter
 
 
 BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

@@ -16,14 +16,16 @@ import itertools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
 from lembro import Session, SessionManager
 from lembro.events import EVENTS, Event
-from tests.support.stores import Backend, FakeClock
+from lembro.testing import FakeClock
+from tests.support.meetings import Meeting, TaskMeeting, ThreadMeeting
+from tests.support.messages import Answer, Request, parse_set_cookie
+from tests.support.stores import Backend
 
 T = TypeVar("T")
 Script = Callable[["Visit"], Any]
@@ -139,72 +141,6 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a synchronous application cannot wait for anything")
 
 
-# -- what goes in and out ------------------------------------------------------------------------
-
-
-@dataclass
-class Request:
-    """What a client sends, byte by byte."""
-
-    cookies: list[bytes] = field(default_factory=list)
-    """The values of the Cookie headers."""
-    https: bool = False
-    path: str = "/"
-    query: str = ""
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    websocket: bool = False
-    sending: Callable[[], Awaitable[None]] | None = None
-    """Awaited whenever the application sends something."""
-
-
-@dataclass
-class Answer:
-    """What came back."""
-
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    error: BaseException | None = None
-    """What the application raised into the server."""
-    closed: tuple[int, str] | None = None
-    """The code and reason with which a WebSocket was closed."""
-    result: Any = None
-    """What the script returned."""
-
-    def all(self, name: str) -> list[str]:
-        """Every header of this name."""
-        wanted = name.lower().encode()
-        return [value.decode("latin-1") for key, value in self.headers if key.lower() == wanted]
-
-    def tokens(self, name: str) -> set[str]:
-        """The elements of a comma-separated header, in lower case."""
-        return {part.strip().lower() for value in self.all(name) for part in value.split(",")}
-
-    @property
-    def set_cookies(self) -> list[str]:
-        return self.all("set-cookie")
-
-    @property
-    def sets_session(self) -> bool:
-        """Whether it issues a session cookie."""
-        return any(value for _, value, _ in map(parse_set_cookie, self.set_cookies))
-
-    @property
-    def clears_session(self) -> bool:
-        return any(not value for _, value, _ in map(parse_set_cookie, self.set_cookies))
-
-
-def parse_set_cookie(header: str) -> tuple[str, str, dict[str, str]]:
-    """Name, value and attributes (in lower case) of a Set-Cookie header."""
-    pair, *attributes = header.split(";")
-    name, _, value = pair.partition("=")
-    parsed = {}
-    for attribute in attributes:
-        key, _, content = attribute.strip().partition("=")
-        parsed[key.lower()] = content
-    return name.strip(), value.strip(), parsed
-
-
 class Integration(Protocol):
     """A little application in one framework, and how to call it in-process."""
 
@@ -270,7 +206,7 @@ class World:
         """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""
         if self.app.sync:
             return _in_threads(visits)
-        meeting = _TaskMeeting(len(visits))
+        meeting = TaskMeeting(len(visits))
         answers: dict[int, Answer] = {}
 
         async def go(number: int, tab: Tab, script: Script) -> None:
@@ -402,33 +338,8 @@ def rotate(visit: Visit) -> None:
 # -- visits that meet ----------------------------------------------------------------------------
 
 
-class Meeting(Protocol):
-    async def meet(self) -> None: ...
-
-
-class _TaskMeeting:
-    def __init__(self, parties: int) -> None:
-        self._missing = parties
-        self._complete = anyio.Event()
-
-    async def meet(self) -> None:
-        self._missing -= 1
-        if not self._missing:
-            self._complete.set()
-        with anyio.fail_after(10):
-            await self._complete.wait()
-
-
-class _ThreadMeeting:
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties, timeout=10)
-
-    async def meet(self) -> None:
-        self._barrier.wait()
-
-
 def _in_threads(visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
-    meeting = _ThreadMeeting(len(visits))
+    meeting = ThreadMeeting(len(visits))
     answers: dict[int, Answer] = {}
 
     def go(number: int, tab: Tab, script: Script) -> None:

@@ -26,7 +26,6 @@ KINDS: Final[list[Kind]] = [
     if backend is not BlockingBackend or integration.own_driver
 ]
 
-ASYNC_KINDS: Final = [kind for kind in KINDS if not kind[0].sync]
 SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 
 

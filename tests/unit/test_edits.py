@@ -16,12 +16,13 @@ from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_bloc
 
 from lembro import LembroError, Session, SessionCommitted, SessionGone, SessionManager
 from lembro.cookie import Presented
-from tests.support.recording import AsyncAdapter, Blocking, Recorder
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 STORES: dict[str, Callable[[Recorder], Any]] = {
     "in-process": lambda store: store,
     "async": AsyncAdapter,
-    "blocking": Blocking,
+    "blocking": BlockingAdapter,
 }
 
 

@@ -18,7 +18,8 @@ from lembro import (
     TooManySessions,
 )
 from lembro.ids import handle_for, key_for, new_id
-from tests.support.recording import AsyncAdapter, Blocking, Recorder
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 
 class Caller:
@@ -31,8 +32,8 @@ class Caller:
             "in-process": self.store,
             "in-process, awaited": self.store,
             "async": AsyncAdapter(self.store),
-            "blocking": Blocking(self.store),
-            "blocking, awaited": Blocking(self.store),
+            "blocking": BlockingAdapter(self.store),
+            "blocking, awaited": BlockingAdapter(self.store),
         }[kind]
         self.manager = SessionManager(adapted, **options)
         self._runner = None if kind in ("in-process", "blocking") else asyncio.Runner()

@@ -20,7 +20,8 @@ from lembro import (
     SessionOptions,
 )
 from lembro.manager import manager_of
-from tests.support.recording import AsyncAdapter, Blocking, Recorder
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 # -- the two halves of a pair ----------------------------------------------------------------------
 
@@ -202,9 +203,9 @@ def test_its_repr_has_no_id() -> None:
 def test_what_a_blocking_store_lists_bit_by_bit_is_listed_in_the_thread() -> None:
     threads: list[int] = []
 
-    class Slow(Blocking):
+    class Slow(BlockingAdapter):
         def all(self) -> Iterator[Any]:
-            for pair in self.store.all():
+            for pair in self.inner.all():
                 threads.append(threading.get_ident())
                 yield pair
 
@@ -221,5 +222,5 @@ def test_what_a_blocking_store_lists_bit_by_bit_is_listed_in_the_thread() -> Non
 
 def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anyio", None)
-    manager = SessionManager(Blocking(MemoryStore("64K")))
+    manager = SessionManager(BlockingAdapter(MemoryStore("64K")))
     assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}

@@ -12,7 +12,8 @@ import pytest
 
 from lembro import Session, SessionCommitted, SessionManager, StoreError
 from lembro.wsgi import KEY, SessionMiddleware
-from tests.support.recording import Blocking, Recorder
+from tests.support.recording import Recorder
+from tests.support.stores import BlockingAdapter
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -22,7 +23,7 @@ class Wsgi:
 
     def __init__(self, kind: str) -> None:
         self.store = Recorder()
-        store: Any = self.store if kind == "in-process" else Blocking(self.store)
+        store: Any = self.store if kind == "in-process" else BlockingAdapter(self.store)
         self.manager = SessionManager(store)
 
     def __call__(self, app: Any, cookie: str | None = None, **environ: Any) -> Got:

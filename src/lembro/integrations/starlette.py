@@ -88,7 +88,6 @@ class SessionMiddleware(asgi.SessionMiddleware):
 def _use_secret(secret: str, options: OptionKeywords) -> None:
     """Starlette signs with whatever it is given. An id needs no signature, so a weak secret is
     left out rather than trusted."""
-
     if is_weak(secret):
         log.warning(
             "secret_key is weak (less than 32 bytes, or few different ones) and is not used; "
