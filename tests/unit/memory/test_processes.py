@@ -175,7 +175,7 @@ for _ in children:
     said = [process.stderr.readline() for _ in range(3)]
     _, rest = process.communicate(timeout=PATIENCE)  # closes stdin: the children go
     assert all(line.startswith("WARNING") and OTHERS in line for line in said)
-    for better in ("threads", "SQLite", "PostgreSQL", "Redis"):
+    for better in ("--workers 1, with threads", "lembro.stores.base"):
         assert better in said[0]
     assert "WARNING" not in rest
     assert "FAILED" not in rest

@@ -27,8 +27,8 @@ except ImportError:  # Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
 
 INSTEAD: Final = (
-    "use one worker process (with threads), or a store that processes share: "
-    "SQLite, PostgreSQL, MySQL, Redis"
+    "use one worker process (--workers 1, with threads), or a store that processes share "
+    "(lembro.stores.base says what it must do)"
 )
 SHARED: Final = (
     "another worker process of this application has a MemoryStore of its own: sessions are NOT "
