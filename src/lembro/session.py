@@ -334,7 +334,7 @@ class Session(MutableMapping[str, Any]):
         if self._phase is Phase.COMMITTED:
             raise SessionCommitted(
                 "the response has begun, and with it the session is saved; "
-                "write inside `async with session.edit():`"
+                "write inside `with session.edit():` (in async code `async with`)"
             )
         if not self._ready:
             self._look()
