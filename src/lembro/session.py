@@ -381,6 +381,8 @@ class Session(MutableMapping[str, Any]):
 
 
 def _check_user(user: object) -> None:
+    if user is None:
+        raise TypeError("login() needs a user; to end the session call logout()")
     if not isinstance(user, str):
         raise TypeError(f"login() takes the user as str, not {type(user).__name__}: str(user.id)")
     if not user:
