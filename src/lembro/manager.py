@@ -263,7 +263,10 @@ def manager_of(
         )
     if store is not None or options:
         given = ", ".join([*(["store"] if store is not None else []), *options])
-        raise ConfigError(f"{given}: give these to the SessionManager, or leave it out")
+        raise ConfigError(
+            f"{given} beside a SessionManager: write SessionManager(store, ...) with what it "
+            f"shall have, or leave the SessionManager out"
+        )
     return sessions
 
 

@@ -112,7 +112,7 @@ manager_from: Any = manager_of
         (lambda: manager_from("x", None, {}), r"'x' is no SessionManager: write"),
         (
             lambda: manager_from(Manager(MemoryStore()), MemoryStore(), {"idle_timeout": 1}),
-            "store, idle_timeout: give these to the SessionManager",
+            "store, idle_timeout beside a SessionManager: write SessionManager\\(store",
         ),
     ],
 )
