@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from . import operations
 from .arriving import load
@@ -19,7 +19,7 @@ from .errors import ConfigError
 from .events import Event
 from .flow import Flow
 from .ids import handle_for, is_id, key_for
-from .options import from_keywords
+from .options import OptionKeywords, SessionOptions, from_keywords
 from .runner import Runner
 from .session import Session
 from .stores.base import AsyncStore, Found, Store
@@ -50,6 +50,14 @@ class SessionManager(Runner):
     ``SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))``: takes
     :class:`~lembro.SessionOptions`, its fields as keywords, or both. Raises ConfigError.
     """
+
+    def __init__(  # so that an error about its arguments names this class
+        self,
+        store: Store | AsyncStore,
+        options: SessionOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        super().__init__(store, options, **keywords)
 
     def __repr__(self) -> str:
         return f"<SessionManager over {type(self.store).__name__}>"
