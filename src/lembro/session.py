@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 from . import codec
 from .cookie import ABSENT, Presented
@@ -180,6 +180,10 @@ class Session(MutableMapping[str, Any]):
         if not self._ready:
             self._look()
         return self._current_user()
+
+    @user.setter
+    def user(self, user: Never) -> None:
+        raise AttributeError("a user is not assigned: call session.login(user), or logout()")
 
     @property
     def is_new(self) -> bool:
