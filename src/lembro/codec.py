@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final
@@ -273,6 +274,21 @@ _HINTS: Final = {
     "list": "store list(value)",
     "bytearray": "store bytes(value)",
     "memoryview": "store bytes(value)",
+    "PurePath": "store str(value)",
+    **dict.fromkeys(
+        [
+            "deque",
+            "range",
+            "generator",
+            "map",
+            "filter",
+            "zip",
+            "dict_keys",
+            "dict_values",
+            "dict_items",
+        ],
+        "store list(value)",
+    ),
 }
 
 
@@ -298,10 +314,14 @@ def _check_key(key: Any, path: str) -> Any:
 def _refusal(value: Any) -> str:
     names = [base.__name__ for base in type(value).__mro__]
     hint = next((hint for name, hint in _HINTS.items() if name in names), None)
+    if hint is None and is_dataclass(value) and not isinstance(value, type):
+        hint = "store dataclasses.asdict(value)"
     if hint is None:
         hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
         hint += "datetime, date, time, timedelta, UUID or Decimal"
-    return f"a session cannot carry a {type(value).__name__}; {hint}"
+    name = type(value).__name__
+    article = "an" if name.lower().startswith(("a", "e", "i", "o")) else "a"
+    return f"a session cannot carry {article} {name}; {hint}"
 
 
 def _surrogate(value: Any, path: str = "") -> CodecError:

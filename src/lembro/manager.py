@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from . import operations
 from .arriving import load
@@ -19,7 +19,7 @@ from .errors import ConfigError
 from .events import Event
 from .flow import Flow
 from .ids import handle_for, is_id, key_for
-from .options import from_keywords
+from .options import OptionKeywords, SessionOptions, from_keywords
 from .runner import Runner
 from .session import Session
 from .stores.base import AsyncStore, Found, Store
@@ -51,6 +51,14 @@ class SessionManager(Runner):
     :class:`~lembro.SessionOptions`, its fields as keywords, or both. Raises ConfigError.
     """
 
+    def __init__(  # so that an error about its arguments names this class
+        self,
+        store: Store | AsyncStore,
+        options: SessionOptions | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        super().__init__(store, options, **keywords)
+
     def __repr__(self) -> str:
         return f"<SessionManager over {type(self.store).__name__}>"
 
@@ -59,11 +67,11 @@ class SessionManager(Runner):
     def create(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
         """Store a new session and return its id. Raises ConfigError without data and user: a
         session is stored only once it holds something."""
-        return _created(self._by_id(operations.create, None, data or {}, user))
+        return _created(self._by_id(operations.create, None, *_new(data, user)))
 
     async def acreate(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
         """As ``create``."""
-        return _created(await self._aby_id(operations.create, None, data or {}, user))
+        return _created(await self._aby_id(operations.create, None, *_new(data, user)))
 
     def get(self, session_id: str) -> dict[str, Any] | None:
         """The data of a session, a copy; None if there is no such session."""
@@ -75,11 +83,11 @@ class SessionManager(Runner):
 
     def set(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """Replace the data of a session. Never creates: False if there is no such session."""
-        return self._by_id(operations.overwrite, session_id, data)
+        return self._by_id(operations.overwrite, session_id, _mapping("set", data))
 
     async def aset(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """As ``set``."""
-        return await self._aby_id(operations.overwrite, session_id, data)
+        return await self._aby_id(operations.overwrite, session_id, _mapping("set", data))
 
     def destroy(self, session_id: str) -> bool:
         """End a session; True for the one caller that ended it."""
@@ -148,29 +156,37 @@ class SessionManager(Runner):
 
     def of_user(self, user: str) -> list[SessionInfo]:
         """The live sessions of a user, the oldest first."""
+        _check_user("of_user", user)
         return self._infos(self._run(operations.listing(self.require("of_user"), user)))
 
     async def aof_user(self, user: str) -> list[SessionInfo]:
         """As ``of_user``."""
+        _check_user("of_user", user)
         return self._infos(await self._arun(operations.listing(self.require("of_user"), user)))
 
     def end(self, handle: str, *, user: str | None = None) -> bool:
         """End the session of this handle. With ``user``: False if it is another user's, so that a
         handle from a form needs no further check. Without: an operator's, searches all."""
+        if user is not None:
+            _check_user("end", user, "user=")
         return self._told(self._run(operations.end(self, handle, user)))
 
     async def aend(self, handle: str, *, user: str | None = None) -> bool:
         """As ``end``."""
+        if user is not None:
+            _check_user("end", user, "user=")
         return self._told(await self._arun(operations.end(self, handle, user)))
 
     def destroy_user(self, user: str, keep: Session | str | None = None) -> int:
         """End all sessions of a user, but for ``keep`` (a Session or an id); how many."""
         self.require("destroy_user")
+        _check_user("destroy_user", user)
         return self._ended(user, self._run(self._verb("destroy_user", user, _key_of(keep))))
 
     async def adestroy_user(self, user: str, keep: Session | str | None = None) -> int:
         """As ``destroy_user``."""
         self.require("destroy_user")
+        _check_user("destroy_user", user)
         return self._ended(user, await self._arun(self._verb("destroy_user", user, _key_of(keep))))
 
     def purge(self) -> int:
@@ -255,8 +271,35 @@ def manager_of(
         )
     if store is not None or options:
         given = ", ".join([*(["store"] if store is not None else []), *options])
-        raise ConfigError(f"{given}: give these to the SessionManager, or leave it out")
+        raise ConfigError(
+            f"{given} beside a SessionManager: write SessionManager(store, ...) with what it "
+            f"shall have, or leave the SessionManager out"
+        )
     return sessions
+
+
+def _check_user(method: str, user: object, before: str = "") -> None:
+    if not isinstance(user, str):
+        raise TypeError(
+            f"{method}() takes the user as str, not {type(user).__name__}: "
+            f"write {method}({before}str(user.id))"
+        )
+
+
+def _mapping(method: str, data: Any) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        before = "session_id, " if method == "set" else ""
+        raise TypeError(
+            f"{method}() takes the data as a dict, not {type(data).__name__}: "
+            f'write {method}({before}{{"key": value}})'
+        )
+    return data
+
+
+def _new(data: Any, user: Any) -> tuple[Mapping[str, Any], str | None]:
+    if user is not None:
+        _check_user("create", user, "user=")
+    return {} if data is None else _mapping("create", data), user
 
 
 def _created(session_id: str | None) -> str:
@@ -268,4 +311,9 @@ def _created(session_id: str | None) -> str:
 def _key_of(keep: Session | str | None) -> bytes | None:
     if isinstance(keep, Session):
         return keep._key if keep.handle is not None else None
+    if keep is not None and not isinstance(keep, str):
+        raise TypeError(
+            f"destroy_user() keeps a Session or an id, not {type(keep).__name__}: "
+            f"write keep=session"
+        )
     return None if keep is None else key_for(keep)

@@ -221,6 +221,28 @@ class OptionKeywords(TypedDict, total=False):
     at_max_sessions: AtMaxSessions
 
 
+_COOKIE_NAMES: Final = {
+    "same_site": "samesite",
+    "http_only": "httponly",
+    "https_only": "secure",
+    "session_cookie": "name",
+}
+_STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    part = name.removeprefix("cookie_")
+    part = _COOKIE_NAMES.get(part, part)
+    if part in (f.name for f in fields(CookieOptions)):
+        return f"; write cookie=CookieOptions({part}=...)"
+    if name in _STORE_NAMES:
+        return f", which belongs to the store: MemoryStore({name}=...)"
+    if name == "manager":
+        return "; the keyword is sessions"
+    near = difflib.get_close_matches(name, known, 1, 0.4)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def from_keywords(
     keywords: Mapping[str, Any], base: SessionOptions | None = None
 ) -> SessionOptions:
@@ -228,9 +250,9 @@ def from_keywords(
     known = [f.name for f in fields(SessionOptions)]
     for name in keywords:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1, 0.4)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"no option {name!r}{meant} (there are {', '.join(known)})")
+            raise ConfigError(
+                f"no option {name!r}{_meant(name, known)} (there are {', '.join(known)})"
+            )
     values = {name: getattr(base, name) for name in known} if base else {}
     if base and not values["secret"]:
         values["secret"] = None

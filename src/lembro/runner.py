@@ -167,7 +167,7 @@ class Runner(EventSource):
         handle = session._current_handle()
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
-            "write inside `async with session.edit():`",
+            "write inside `with session.edit():` (in async code `async with`)",
             handle or "-",
         )
         self._emit([Event("dropped", handle, session._current_user(), "changed too late")])

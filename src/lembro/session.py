@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 from . import codec
 from .edit import Edit
@@ -115,6 +115,10 @@ class Session(SessionState, MutableMapping[str, Any]):
         if not self._ready:
             self._look()
         return self._current_user()
+
+    @user.setter
+    def user(self, user: Never) -> None:
+        raise AttributeError("a user is not assigned: call session.login(user), or logout()")
 
     @property
     def is_new(self) -> bool:
@@ -265,7 +269,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         if self._phase is Phase.COMMITTED:
             raise SessionCommitted(
                 "the response has begun, and with it the session is saved; "
-                "write inside `async with session.edit():`"
+                "write inside `with session.edit():` (in async code `async with`)"
             )
         if not self._ready:
             self._look()
@@ -298,6 +302,8 @@ class Session(SessionState, MutableMapping[str, Any]):
 
 
 def _check_user(user: object) -> None:
+    if user is None:
+        raise TypeError("login() needs a user; to end the session call logout()")
     if not isinstance(user, str):
         raise TypeError(f"login() takes the user as str, not {type(user).__name__}: str(user.id)")
     if not user:

@@ -53,7 +53,7 @@ def test_four_workers(tmp_path: Path) -> None:
             assert line.startswith("WARNING lembro another worker process")
             assert "NOT shared" in line
             assert "use one worker process" in line
-            assert "Redis" in line
+            assert "lembro.stores.base" in line
 
 
 def test_where_logging_is_not_set_up(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_two_workers(command: str) -> None:
             time.sleep(0.05)
     (line,) = lines(server)
     assert "use one worker process" in line
-    assert "Redis" in line
+    assert "lembro.stores.base" in line
 
 
 @pytest.mark.parametrize("command", ALONE)

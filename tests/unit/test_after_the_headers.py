@@ -50,7 +50,8 @@ Begun = tuple[Site, Session, str]
 def test_the_session_is_read_only(begun: Begun, write: Any) -> None:
     _, session, _ = begun
     assert session["n"] == 1
-    with pytest.raises(SessionCommitted, match="edit"):
+    instead = r"write inside `with session\.edit\(\):` \(in async code `async with`\)"
+    with pytest.raises(SessionCommitted, match=instead):
         write(session)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -296,7 +297,13 @@ Point = namedtuple("Point", "x y")
         (Point(1, 2), r"Point; store tuple\(value\)"),
         (bytearray(), r"bytearray; store bytes\(value\)"),
         (memoryview(b""), r"memoryview; store bytes\(value\)"),
-        (Data(), "Data; store str, int, .*timedelta, UUID or Decimal"),
+        (Data(), r"Data; store dataclasses.asdict\(value\)"),
+        (Data, "type; store str, int"),
+        (Path("x"), r"\w+Path; store str\(value\)"),
+        (deque(), r"deque; store list\(value\)"),
+        (range(3), r"range; store list\(value\)"),
+        ((n for n in "ab"), r"generator; store list\(value\)"),
+        ({}.keys(), r"dict_keys; store list\(value\)"),
         (1j, "complex; store str, int"),
         (print, "builtin_function_or_method; store"),
         (iter([]), "list_iterator; store"),
@@ -304,10 +311,16 @@ Point = namedtuple("Point", "x y")
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_refused_comes_with_what_to_write(value: Any, hint: str) -> None:
-    with pytest.raises(CodecError, match=f"^k: a session cannot carry a {hint}"):
+    with pytest.raises(CodecError, match=f"^k: a session cannot carry an? {hint}"):
         check("k", value)
     with pytest.raises(CodecError, match=hint):
         encode({}, {"k": value})
+
+
+def test_what_is_refused_has_its_article() -> None:
+    message = "carry an object; store str, int, .*timedelta, UUID or Decimal$"
+    with pytest.raises(CodecError, match=message):
+        check("k", object())
 
 
 PLACES: list[tuple[Any, str | None]] = [

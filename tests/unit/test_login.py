@@ -15,12 +15,25 @@ from tests.support.site import Site
 # -- login -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("user", [7, 7.0, None, b"alice", True, ["alice"]])
+@pytest.mark.parametrize("user", [7, 7.0, b"alice", True, ["alice"]])
 def test_a_user_is_a_str(site: Site, user: Any) -> None:
     session = site.open()
     with pytest.raises(TypeError, match=r"str\(user.id\)"):
         session.login(user)
     assert session.user is None
+
+
+def test_a_user_is_not_assigned(site: Site) -> None:
+    session: Any = site.open()
+    with pytest.raises(AttributeError, match=r"call session\.login\(user\), or logout\(\)"):
+        session.user = "alice"
+    assert session.user is None
+
+
+def test_a_login_of_nobody_is_no_logout(site: Site) -> None:
+    nobody: Any = None
+    with pytest.raises(TypeError, match=r"needs a user; to end the session call logout\(\)"):
+        site.open().login(nobody)
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,45 @@ def test_destroy_user(sessions: Any) -> None:
     assert sessions.get(bobs) == {"n": 9}
 
 
+@pytest.mark.parametrize("user", [7, b"alice", ["alice"]])
+def test_a_user_is_a_str(sessions: Any, user: Any) -> None:
+    kind = type(user).__name__
+    for method in ("of_user", "destroy_user"):
+        message = rf"^{method}\(\) takes the user as str, not {kind}: write {method}\(str\(user.id"
+        with pytest.raises(TypeError, match=message):
+            getattr(sessions, method)(user)
+    for method, argument in (("end", "handle"), ("create", {})):
+        message = rf"^{method}\(\) takes .*, not {kind}: write {method}\(user=str\(user.id\)\)"
+        with pytest.raises(TypeError, match=message):
+            getattr(sessions, method)(argument, user=user)
+
+
+@pytest.mark.parametrize("method", ["of_user", "destroy_user"])
+def test_nobody_is_no_user(sessions: Any, method: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{method}\(\) takes the user as str, not NoneType"):
+        getattr(sessions, method)(None)
+
+
+@pytest.mark.parametrize("data", [7, ["n"], "n", None])
+def test_data_is_a_dict(sessions: Any, data: Any) -> None:
+    cookie = sessions.create({"n": 1})
+    message = r"^set\(\) takes the data as a dict, not .*: write set\(session_id, \{\"key\": value"
+    with pytest.raises(TypeError, match=message):
+        sessions.set(cookie, data)
+    assert sessions.get(cookie) == {"n": 1}
+    if data is not None:
+        with pytest.raises(TypeError, match=r"^create\(\) takes the data as a dict, not"):
+            sessions.create(data)
+
+
+@pytest.mark.parametrize("keep", [7, b"id", ["id"]])
+def test_what_is_kept_is_a_session_or_an_id(sessions: Any, keep: Any) -> None:
+    cookie = sessions.create(user="alice")
+    with pytest.raises(TypeError, match=r"^destroy_user\(\) keeps .*: write keep=session"):
+        sessions.destroy_user("alice", keep=keep)
+    assert sessions.get(cookie) == {}
+
+
 def test_purge_and_stats_and_reduce(sessions: Any) -> None:
     for n in range(3):
         sessions.create({"n": n})

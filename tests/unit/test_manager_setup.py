@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -113,13 +114,30 @@ manager_from: Any = manager_of
         (lambda: manager_from("x", None, {}), r"'x' is no SessionManager: write"),
         (
             lambda: manager_from(Manager(MemoryStore()), MemoryStore(), {"idle_timeout": 1}),
-            "store, idle_timeout: give these to the SessionManager",
+            "store, idle_timeout beside a SessionManager: write SessionManager\\(store",
         ),
     ],
 )
 def test_what_it_cannot_be_made_of(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_it_needs_a_store() -> None:
+    with pytest.raises(TypeError, match=r"^SessionManager\.__init__\(\) missing .* 'store'"):
+        Manager()
+
+
+@pytest.mark.parametrize("module", ["starlette", "fastapi"])
+def test_an_integration_without_its_framework_says_what_to_install(module: str) -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['starlette'] = None\n"  # as if it were not installed
+        f"import lembro.integrations.{module}\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1].endswith(f"pip install 'lembro[{module}]'")
 
 
 def test_options_and_keywords_together() -> None:

@@ -3,6 +3,7 @@ write."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from datetime import timedelta
@@ -208,6 +209,36 @@ def test_the_presets() -> None:
 def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"no option '{name}'; did you mean ({meant})[?; ]"):
         from_keywords({name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *((f.name, f.name) for f in dataclasses.fields(CookieOptions)),
+        ("same_site", "samesite"),
+        ("http_only", "httponly"),
+        ("https_only", "secure"),
+        ("cookie_name", "name"),
+        ("session_cookie", "name"),
+        ("cookie_secure", "secure"),
+    ],
+)
+def test_a_keyword_of_the_cookie(name: str, field: str) -> None:
+    message = rf"no option '{name}'; write cookie=CookieOptions\({field}=\.\.\.\)"
+    with pytest.raises(ConfigError, match=message):
+        from_keywords({name: 1})
+
+
+@pytest.mark.parametrize("name", ["max_size", "interval", "max_session_size", "reduce_to"])
+def test_a_keyword_of_the_store(name: str) -> None:
+    message = rf"no option '{name}', which belongs to the store: MemoryStore\({name}=\.\.\.\)"
+    with pytest.raises(ConfigError, match=message):
+        from_keywords({name: 1})
+
+
+def test_a_manager_is_given_as_sessions() -> None:
+    with pytest.raises(ConfigError, match="no option 'manager'; the keyword is sessions"):
+        from_keywords({"manager": 1})
 
 
 def test_a_keyword_that_is_none() -> None:

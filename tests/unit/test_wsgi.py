@@ -306,6 +306,7 @@ def test_a_change_that_comes_too_late_is_said(
 
     serve(app, serve.manager.create({"cart": []}))
     assert "changed after the response had begun" in caplog.text
+    assert "write inside `with session.edit():` (in async code `async with`)" in caplog.text
 
 
 def test_an_edit_in_a_stream(serve: Wsgi) -> None:

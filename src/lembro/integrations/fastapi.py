@@ -11,11 +11,12 @@ from ..errors import CodecError, ConfigError
 from ..logs import log
 from ..session import Session
 from ..state import MISSING
-from .starlette import SessionMiddleware, get_session
 
 try:
     from fastapi import Depends, HTTPException
     from pydantic import TypeAdapter
+
+    from .starlette import SessionMiddleware, get_session
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"

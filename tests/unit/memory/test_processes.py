@@ -101,6 +101,25 @@ os.waitpid(child(lambda: add(MemoryStore())), 0)
     assert "WARNING" not in run(folder, script)
 
 
+def test_locks_of_ended_processes_are_swept_away(folder: Path) -> None:
+    """Those that a signal ended; not one that is held, and nothing that is no lock of ours."""
+    script = """
+import fcntl
+folder = os.environ["TMPDIR"]
+for name in ("lembro-a.lock", "lembro-b.lock", "lembro-held.lock", "other.lock", "target"):
+    open(os.path.join(folder, name), "w").close()
+os.symlink(os.path.join(folder, "target"), os.path.join(folder, "lembro-link.lock"))
+os.mkfifo(os.path.join(folder, "lembro-fifo.lock"))
+held = open(os.path.join(folder, "lembro-held.lock"))
+fcntl.flock(held, fcntl.LOCK_EX)
+MemoryStore()
+assert len([name for name in os.listdir(folder) if len(name) > 40]) == 1  # its own
+"""
+    assert "WARNING" not in run(folder, script)
+    left = {"lembro-held.lock", "other.lock", "target", "lembro-link.lock", "lembro-fifo.lock"}
+    assert {path.name for path in folder.iterdir()} == left
+
+
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc")
 def test_a_folder_that_cannot_be_written_breaks_nothing(folder: Path) -> None:
     script = """
@@ -156,7 +175,7 @@ for _ in children:
     said = [process.stderr.readline() for _ in range(3)]
     _, rest = process.communicate(timeout=PATIENCE)  # closes stdin: the children go
     assert all(line.startswith("WARNING") and OTHERS in line for line in said)
-    for better in ("threads", "SQLite", "PostgreSQL", "Redis"):
+    for better in ("--workers 1, with threads", "lembro.stores.base"):
         assert better in said[0]
     assert "WARNING" not in rest
     assert "FAILED" not in rest

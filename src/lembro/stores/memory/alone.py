@@ -12,8 +12,11 @@ import atexit
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
+import time
+from itertools import islice
 from typing import Final
 
 from ...logs import log
@@ -24,8 +27,8 @@ except ImportError:  # Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
 
 INSTEAD: Final = (
-    "use one worker process (with threads), or a store that processes share: "
-    "SQLite, PostgreSQL, MySQL, Redis"
+    "use one worker process (--workers 1, with threads), or a store that processes share "
+    "(lembro.stores.base says what it must do)"
 )
 SHARED: Final = (
     "another worker process of this application has a MemoryStore of its own: sessions are NOT "
@@ -35,6 +38,10 @@ COPIED: Final = (
     "this process was forked after its MemoryStore had been used: it holds a copy of the "
     "sessions, which is no longer shared with its parent; " + INSTEAD
 )
+
+SWEPT: Final = 100  # files of ended processes that are looked at in one claim
+SEEN: Final = 10_000  # entries of the folder that are read to find them
+PAUSE: Final = 0.005  # seconds; a sweep holds a lock for far less
 
 _claimed = False  # in this process
 _fd = -1
@@ -54,6 +61,10 @@ def claim() -> None:
         return
     if not free:
         log.warning(SHARED)
+    try:
+        _sweep()
+    except Exception as error:
+        log.debug("the locks of ended processes stay: %s", error)
 
 
 def warn_of_copy() -> None:
@@ -71,13 +82,18 @@ def _name() -> str:
 def _hold(path: str) -> bool:
     global _fd, _path
     assert fcntl is not None
-    for _ in range(3):
+    held = False
+    for _ in range(4):
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            return False
+            if held:
+                return False
+            held = True  # or it is being swept away this moment: look twice
+            time.sleep(PAUSE)
+            continue
         except BaseException:
             os.close(fd)
             raise
@@ -86,6 +102,36 @@ def _hold(path: str) -> bool:
             return True
         os.close(fd)  # its last holder has just removed the file: again, with a new one
     return True
+
+
+def _sweep() -> None:
+    """Remove what processes left that were ended by a signal, which runs no exit handlers."""
+    with os.scandir(tempfile.gettempdir()) as entries:
+        names = [
+            entry.path
+            for entry in islice(entries, SEEN)
+            if entry.name.startswith("lembro-") and entry.name.endswith(".lock")
+        ]
+    for path in names[:SWEPT]:
+        if path != _path or _fd < 0:
+            with contextlib.suppress(OSError):
+                _remove(path)
+
+
+def _remove(path: str) -> None:
+    """Remove a lock of this user that nobody holds, while holding it: who waits at it finds it
+    gone, and makes a new one."""
+    assert fcntl is not None
+    there = os.stat(path, follow_symlinks=False)
+    if not stat.S_ISREG(there.st_mode) or there.st_uid != os.getuid():
+        return
+    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(fd, path):
+            os.unlink(path)
+    finally:
+        os.close(fd)
 
 
 def _is_at(fd: int, path: str) -> bool:
