@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from typing import Any
 
 from hypothesis import given
@@ -66,3 +67,25 @@ def test_what_both_append_is_kept(start: list[int], more: list[int], ours: list[
 def test_the_picture_shows_what_is() -> None:
     picture = (ROOT / "docs" / "images" / "merge.svg").read_text(encoding="utf-8")
     assert picture == merge_picture.draw(), "run tools/merge_picture.py"
+
+
+def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
+    """Nested data may be a visitor's, and a merge runs in the event loop."""
+
+    def nested(leaf: list[int], depth: int) -> Data:
+        data: Data = {"leaf": leaf}
+        for _ in range(depth):
+            data = {"a": data}
+        return data
+
+    def merging(depth: int) -> float:
+        base, theirs, ours = (nested([n, *range(5000)], depth) for n in range(3))
+        began = time.process_time()
+        merged, conflicts = merge(base, theirs, ours)
+        took = time.process_time() - began
+        assert merged == ours
+        assert conflicts == ["a." * depth + "leaf"]
+        return took
+
+    flat, deep = (min(merging(depth) for _ in range(5)) for depth in (1, 90))
+    assert deep < 5 * flat
