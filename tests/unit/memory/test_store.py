@@ -8,6 +8,7 @@ import math
 import random
 import struct
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
@@ -102,6 +103,7 @@ def alive(store: MemoryStore, numbers: Any) -> list[int]:
         {"reduce_to": -0.5},
         {"reduce_to": math.nan},
         {"reduce_to": math.inf},
+        {"reduce_to": 10**400},
         {"reduce_to": True},
         {"reduce_to": "75%"},
         {"clock": 5},
@@ -795,3 +797,27 @@ def test_purge_of_less_than_nothing(store: MemoryStore, clock: FakeClock) -> Non
     clock.advance(5)
     assert store.purge(limit=-1) == 0
     assert store.purge() == 1
+
+
+def test_what_is_opened_again_purges_again() -> None:
+    """An application may be started more than once in a process."""
+    store = MemoryStore(interval=0.02)
+    store.open()
+    assert store._purger is None, "at the first add"
+    for n in range(2):
+        add(store, n, idle=0.01)
+        wait_until_empty(store)
+        store.close()
+    add(store, 3, idle=0.01)
+    store.open()
+    wait_until_empty(store)
+    store.close()
+
+
+def wait_until_empty(store: MemoryStore) -> None:
+    store.open()
+    for _ in range(500):
+        if not store.stats().sessions:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing was purged")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from math import isfinite
 from typing import Final
 
 from ... import size
@@ -53,13 +52,9 @@ def check_max_session_size(value: int | str | None, max_size: int) -> int:
 
 
 def check_reduce_to(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        number = -1.0
-    else:
-        number = float(value)
-    if not 0 < number <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ConfigError(
             f"reduce_to={value!r} is not a share of max_size: give more than 0 and at most 1, "
             "such as reduce_to=0.75"
         )
-    return number
+    return float(value)

@@ -259,6 +259,17 @@ class MemoryStore(EventSource):
 
     # --- the end
 
+    def open(self) -> None:
+        """Let the purger's thread run again after :meth:`close`: an application may be started
+        more than once in a process."""
+        with self._lock:
+            if not self._closed:
+                return
+            self._closed = self._awake = False
+            anything = self._core.records > 0
+        if anything:  # else at the first add
+            self._wake()
+
     def close(self) -> None:
         """Stop the purger's thread. The store can still be used; it then purges when written to
         and when :meth:`purge` is called."""
