@@ -19,6 +19,7 @@ from .errors import ConfigError
 from .events import Event
 from .flow import Flow
 from .ids import handle_for, is_id, key_for
+from .operations import ANYBODY, Anybody
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .runner import Runner
 from .session import Session
@@ -164,16 +165,17 @@ class SessionManager(Runner):
         _check_user("of_user", user)
         return self._infos(await self._arun(operations.listing(self.require("of_user"), user)))
 
-    def end(self, handle: str, *, user: str | None = None) -> bool:
+    def end(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
         """End the session of this handle. With ``user``: False if it is another user's, so that a
-        handle from a form needs no further check. Without: an operator's, searches all."""
-        if user is not None:
+        handle from a form needs no further check (``user=session.user`` is None where nobody is
+        logged in, and then ends nothing). Without: an operator's, searches all."""
+        if user is not ANYBODY and user is not None:
             _check_user("end", user, "user=")
         return self._told(self._run(operations.end(self, handle, user)))
 
-    async def aend(self, handle: str, *, user: str | None = None) -> bool:
+    async def aend(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
         """As ``end``."""
-        if user is not None:
+        if user is not ANYBODY and user is not None:
             _check_user("end", user, "user=")
         return self._told(await self._arun(operations.end(self, handle, user)))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import codec
 from .arriving import load
@@ -87,9 +88,20 @@ def _data_of(found: Found) -> dict[str, Any]:
         return {}
 
 
-def end(manager: SessionManager, handle: str, user: str | None) -> Flow[Event | None]:
+class Anybody(enum.Enum):
+    """Whose session may be ended by an operator. Not None: that is who nobody is logged in as."""
+
+    ANYBODY = "anybody"
+
+
+ANYBODY: Final = Anybody.ANYBODY
+
+
+def end(manager: SessionManager, handle: str, user: str | Anybody | None) -> Flow[Event | None]:
     """Destroy the session of this handle, if it is the user's."""
-    call = Call("all", ()) if user is None else Call("of_user", (user,))
+    if user is None:
+        return None
+    call = Call("all", ()) if user is ANYBODY else Call("of_user", (user,))
     records: Iterable[tuple[bytes, Found]] = yield call
     for key, _ in records:
         if handle_for(key) == handle:

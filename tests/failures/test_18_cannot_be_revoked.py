@@ -3,8 +3,11 @@ cookie is worth nothing."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from lembro import MemoryStore, SessionManager
 from tests.support.visits import Visit, World
 
 pytestmark = pytest.mark.anyio
@@ -66,3 +69,16 @@ async def test_by_its_handle(world: World) -> None:
         assert not await world.sessions.aend(handle, user="bob")
         assert await world.sessions.aend(handle, user="ada")
     assert await tab.user() is None
+
+
+def test_whoever_is_not_logged_in_ends_nobodys_session() -> None:
+    """``user=session.user`` is None then, which must not mean "whoever has it"."""
+    sessions = SessionManager(MemoryStore("64K"))
+    session_id = sessions.create({"n": 1}, user="ada")
+    handle = sessions.load(session_id).handle
+    assert handle is not None
+    visitor = sessions.load()
+    assert visitor.manager.end(handle, user=visitor.user) is False
+    assert asyncio.run(visitor.manager.aend(handle, user=visitor.user)) is False
+    assert sessions.get(session_id) == {"n": 1}
+    assert sessions.end(handle) is True
