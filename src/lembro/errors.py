@@ -15,6 +15,11 @@ class StoreError(LembroError):
     """The backend of a store failed: it is down, full, locked or read-only."""
 
 
+def printable(path: str) -> str:
+    """A path of keys as it may go into logs: keys may come from a user."""
+    return path if path.isprintable() else repr(path)[1:-1]
+
+
 class CodecError(LembroError, ValueError):
     """A value that a session cannot carry, or a stored record that cannot be read.
 
@@ -22,8 +27,7 @@ class CodecError(LembroError, ValueError):
     """
 
     def __init__(self, message: str, *, path: str = "") -> None:
-        if not path.isprintable():  # keys may come from a user, and this goes into logs
-            path = repr(path)[1:-1]
+        path = printable(path)
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from . import codec
 from .arriving import Lost, follow
-from .errors import CodecError, StoreError, TooManySessions
+from .errors import CodecError, StoreError, TooManySessions, printable
 from .events import Event
 from .flow import Call, Flow
 from .ids import handle_for, key_for, new_id, new_mark
@@ -287,5 +287,6 @@ def _merge(session: Session, theirs: Found) -> None:
         session._meta = meta
     handle = session._current_handle()
     session._events += [
-        Event("conflict", handle, theirs.user, f"{path}: the later write won") for path in conflicts
+        Event("conflict", handle, theirs.user, f"{printable(path)}: the later write won")
+        for path in conflicts
     ]

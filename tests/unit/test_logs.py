@@ -100,3 +100,23 @@ def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> N
         assert f"{name}: session" in said
     assert not [id_ for id_ in ids if id_ in caplog.text]
     assert not re.search(r"\b[A-Za-z0-9_-]{43}\b", caplog.text)
+
+
+def test_a_key_that_a_visitor_chose_begins_no_line(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "lembro")
+    key = "k\nERROR root: forged\x1b[2J"
+    session = site.open()
+    session["prefs"] = {key: 0}
+    site.commit(session)
+    cookie = session.issued_id
+    assert cookie is not None
+    one, other = site.open(cookie), site.open(cookie)
+    one["prefs"] = {key: 1}
+    other["prefs"] = {key: 2}
+    site.commit(one)
+    site.commit(other)
+    [line] = [line for line in caplog.messages if line.startswith("conflict: ")]
+    assert line.isprintable()
+    assert "prefs.k\\nERROR" in line
