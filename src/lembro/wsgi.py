@@ -57,10 +57,10 @@ class SessionMiddleware:
         except BaseException as error:
             if not response.app_failed(error):
                 raise
-            return [response.answer]
+            return [response.page]
         if response.answer:
             _close(body)
-            return [response.answer]
+            return [response.page]
         if response.committed and session._arrived is Arrived.UNREAD:
             return body  # as it is: a file wrapper, or a list whose length the server may use
         return _Body(body, response)
@@ -83,6 +83,7 @@ class _Response:
         self.environ = environ
         self.answer = b""
         self.committed = False
+        self._looked_at = False
         self._start_response = start_response
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
         self._write: Callable[[bytes], object] | None = None
@@ -91,12 +92,19 @@ class _Response:
     def started(self) -> bool:
         return self._held is not None
 
+    @property
+    def page(self) -> bytes:
+        """What ``answer`` is in the response: nothing for HEAD, which servers leave to us."""
+        return b"" if self.environ.get("REQUEST_METHOD") == "HEAD" else self.answer
+
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
         """In place of the server's ``start_response``."""
+        if self.answer:
+            return self.write
         if self.committed:  # the server decides whether it is too late (PEP 3333)
-            return self._start_response(status, headers, exc_info)
+            return self._start_response(status, self._with_session(headers), exc_info)
         if self.started and exc_info is None:
             raise AssertionError("start_response was called twice without exc_info")
         self._held = (status, headers, exc_info)
@@ -113,27 +121,36 @@ class _Response:
         if self.committed or self._held is None:
             return
         self.committed = True
-        status, headers, exc_info = self._held
-        session, sessions = self.session, self.session._manager
+        (status, headers, exc_info), self._held = self._held, None
+        session = self.session
+        self._let_go()
         if session._arrived is Arrived.UNREAD:
             session._phase = Phase.COMMITTED
         else:
+            self._looked_at = True
             try:
-                sessions.commit(session, failed=status.startswith("5"))
+                session._manager.commit(session, failed=status.startswith("5"))
             except FAILURES as error:
                 self._answer(error)
                 return
-            https = self.environ["wsgi.url_scheme"] == "https"
-            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"), https=https)
-            raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            headers = _decoded(with_session(raw, cookie))
+            headers = self._with_session(headers)
         if exc_info is None:
             self._write = self._start_response(status, headers)
         else:
             self._write = self._start_response(status, headers, exc_info)
 
+    def _with_session(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers, with what the session adds if it was looked at before the commit."""
+        if not self._looked_at:
+            return headers
+        https = self.environ["wsgi.url_scheme"] == "https"
+        client = self.environ.get("REMOTE_ADDR")
+        cookie = self.session._manager.set_cookie(self.session, client, https=https)
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return _decoded(with_session(raw, cookie))
+
     def app_failed(self, error: BaseException) -> bool:
-        """The application raised. True if ``answer`` is the response."""
+        """The application raised. True if ``page`` is the response."""
         if self.committed:
             return False
         self.committed = True
@@ -145,10 +162,21 @@ class _Response:
                 self.session._manager.commit(self.session, failed=True)
             except FAILURES as second:
                 answer_to(second)
+        self._let_go()
         if not isinstance(error, StoreError):
             return False
         self._answer(error)
         return True
+
+    def _let_go(self) -> None:
+        """environ -> session -> environ would wait for the garbage collector, data and all. What
+        a first look needs stays."""
+        session = self.session
+        if session._arrived is Arrived.UNREAD:
+            kept = ("HTTP_COOKIE", "wsgi.url_scheme")
+            session._source = {key: self.environ.get(key) for key in kept}
+        else:
+            session._source = None
 
     def _answer(self, error: LembroError) -> None:
         answer = answer_to(error)
@@ -192,7 +220,7 @@ class _Body:
                 raise
         if response.answer:
             self._chunks = None
-            return response.answer
+            return response.page
         if chunk is None:
             raise StopIteration
         return chunk

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import io
+import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
@@ -343,3 +347,102 @@ def test_a_store_that_fails_after_the_first_byte_is_raised(serve: Wsgi) -> None:
 
     with pytest.raises(StoreError):
         serve(app)
+
+
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_an_error_page_that_takes_over_keeps_the_cookie(serve: Wsgi, chunks: int) -> None:
+    """The session was saved when the response began; the server has sent nothing so far."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        change(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+
+        def body() -> Iterator[bytes]:
+            yield from [b""] * chunks
+            try:
+                raise LookupError
+            except LookupError:
+                headers = [*HEADERS, ("Cache-Control", "public")]
+                start_response("500 Oops", headers, sys.exc_info())
+            yield b"failed"
+
+        return body()
+
+    got = serve(app)
+    assert (got.status, got.body) == ("500 Oops", b"failed")
+    assert got.headers["Vary"] == "Cookie"
+    assert got.headers["Cache-Control"] == "private, no-store"
+    cookie = got.headers["Set-Cookie"].partition("=")[2].partition(";")[0][:43]
+    assert serve.data(cookie) == {"n": 1}
+
+
+def test_an_error_page_does_not_take_over_from_ours(serve: Wsgi) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        change(environ[KEY])
+        write = start_response("200 OK", HEADERS[:])
+        write(b"begins")
+        try:
+            raise LookupError
+        except LookupError:
+            start_response("500 Oops", HEADERS[:], sys.exc_info())
+        return [b"failed"]
+
+    serve.store.before["add"] = fail
+    got = serve(app)
+    assert [status for status, *_ in got.started] == ["503 Service Unavailable"]
+    assert got.body.startswith(b"The session could not be stored")
+
+
+def fail() -> None:
+    raise StoreError("down")
+
+
+@pytest.mark.parametrize("act", ["nothing", "change", "raise"])
+def test_a_request_leaves_nothing_to_the_garbage_collector(serve: Wsgi, act: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if act == "change":
+            change(environ[KEY])
+        if act == "raise":
+            len(environ[KEY])
+            raise LookupError
+        start_response("200 OK", HEADERS[:])
+        return [b"hello"]
+
+    middleware: Any = SessionMiddleware(app, serve.manager)
+
+    def request() -> weakref.ref[Any]:
+        environ: dict[str, Any] = {}
+        setup_testing_defaults(environ)
+        with contextlib.suppress(LookupError):
+            body = middleware(environ, lambda *_: None)
+            list(body)
+            getattr(body, "close", lambda: None)()
+        return weakref.ref(environ[KEY])
+
+    gc.disable()
+    try:
+        assert request()() is None
+    finally:
+        gc.enable()
+
+
+def test_a_first_look_after_the_response_still_finds_the_session(serve: Wsgi) -> None:
+    cookie = serve.manager.create({"n": 1})
+    kept: list[Session] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        kept.append(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+        return [b"hello"]
+
+    serve(app, cookie)
+    assert kept[0]["n"] == 1
+
+
+@pytest.mark.parametrize("app", [page(change), generator(change), generator(change, late=True)])
+def test_our_answer_to_head_has_no_body(serve: Wsgi, app: App) -> None:
+    """A server may leave that to the application, as waitress does; the client would take the
+    body for the beginning of its next response."""
+    serve.store.fail.add("add")
+    got = serve(app, REQUEST_METHOD="HEAD")
+    assert (got.status, got.body) == ("503 Service Unavailable", b"")
