@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from .answers import FAILURES, HEADERS, answer_to
 from .cookie import Presented
-from .errors import LembroError, StoreError
+from .errors import ConfigError, LembroError, StoreError
 from .headers import with_session
 from .manager import SessionManager, manager_of
 from .options import OptionKeywords
@@ -47,7 +47,7 @@ class SessionMiddleware:
         self.app: ASGIApp = app
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._read = self._read_cookie  # bound once
-        self._exclude = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+        self._exclude = _paths(exclude)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -67,16 +67,18 @@ class SessionMiddleware:
             # The session is also the state of its response: an object for that takes 0.1 us.
             await self.app(scope, receive, MethodType(_send, session))
         except BaseException as error:
-            if not await _app_failed(session, error):
-                raise
+            try:
+                if not await _app_failed(session, error):
+                    raise
+            finally:
+                _let_go(session)
         else:
             if session._arrived is not UNREAD and not session._ahead:
                 if session._phase is OPEN:
                     await sessions.acommit(session, failed=True)
                 elif session._lent and session._send is not _nowhere:
                     sessions.finish(session)
-                # scope -> session -> scope would wait for the garbage collector, data and all.
-                session._source = None
+            _let_go(session)
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
@@ -95,6 +97,20 @@ class SessionMiddleware:
             await send(message)
 
         await self.app(scope, receive_and_start, stop_and_send)
+
+
+def _paths(exclude: object) -> tuple[str, ...]:
+    """Beginnings of paths. An empty one would be that of every path."""
+    given: tuple[Any, ...] = (exclude,)
+    if isinstance(exclude, Iterable) and not isinstance(exclude, str | bytes):
+        given = tuple(exclude)
+    for path in given:
+        if not isinstance(path, str) or not path.startswith("/"):
+            raise ConfigError(
+                f"exclude={exclude!r}: give beginnings of paths, each of which begins with '/', "
+                f'for example exclude=["/static/"]'
+            )
+    return given
 
 
 # The response of one request, on its way out. Of its session, ``_source`` is the scope, and
@@ -176,6 +192,16 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
         return False
     await _answer(session, error)
     return True
+
+
+def _let_go(session: Session) -> None:
+    """The request has ended: scope -> session -> scope would wait for the garbage collector, data
+    and all. A task that it has left behind may still look."""
+    scope = session._source
+    if session._arrived is UNREAD:
+        session._source = {"headers": scope["headers"], "scheme": scope.get("scheme")}
+    else:
+        session._source = None
 
 
 async def _answer(session: Session, error: LembroError) -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from lembro import CookieOptions, MemoryStore, Session, SessionCommitted, SessionManager, StoreError
-from lembro.asgi import SessionMiddleware
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    Session,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+)
+from lembro.asgi import Receive, Scope, Send, SessionMiddleware
 from tests.support.site import Site
 
 Message = dict[str, Any]
@@ -363,3 +374,61 @@ def test_the_store_is_opened_before_and_closed_after() -> None:
         "lifespan.shutdown.complete",
     ]
     site.close()
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("act", ["nothing", "look", "raise", "look and raise", "raise late"])
+def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if "look" in act:
+            len(scope["session"])
+        if act in ("raise", "look and raise"):
+            raise LookupError
+        if kind == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        else:
+            await send({"type": "websocket.accept"})
+        if act == "raise late":
+            raise LookupError
+
+    async def receive() -> Message:
+        return {"type": f"{kind}.disconnect"}
+
+    async def send(message: Message) -> None:
+        return None
+
+    middleware: Any = SessionMiddleware(app, SessionManager(MemoryStore("64K")))
+
+    async def request() -> weakref.ref[Any]:
+        scope: Scope = {"type": kind, "path": "/", "headers": [], "scheme": "http"}
+        with contextlib.suppress(LookupError):
+            await middleware(scope, receive, send)
+        return weakref.ref(scope["session"])
+
+    gc.disable()
+    try:
+        assert asyncio.run(request())() is None
+    finally:
+        gc.enable()
+
+
+def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() -> None:
+    sessions = SessionManager(MemoryStore("64K"))
+    cookie = sessions.create({"n": 1}).encode()
+    kept: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        kept.append(scope["session"])
+
+    middleware: Any = SessionMiddleware(app, sessions)
+    headers = [(b"cookie", b"lembro=" + cookie)]
+    scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
+    asyncio.run(middleware(scope, None, None))
+    assert kept[0]["n"] == 1
+
+
+@pytest.mark.parametrize("exclude", ["", "static", b"/static", [""], ["/a", 1], None, 7])
+def test_what_is_no_beginning_of_a_path_is_refused(exclude: Any) -> None:
+    """An empty one would exclude every path, and bytes fail at the first request."""
+    with pytest.raises(ConfigError, match="exclude="):
+        SessionMiddleware(page(), SessionManager(MemoryStore("64K")), exclude=exclude)
