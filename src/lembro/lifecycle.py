@@ -121,13 +121,13 @@ class Lifecycle:
 
     def _commit_login(self, session: Session, user: str) -> Flow[None]:
         lost: Lost | None = Lost.GONE
+        had = session._found.user if session._found else session._lost_user
         if session._key is not None:
-            had = session._found.user if session._found else None
             lost = yield from self.writer.write(session, How.LOGIN)
-            if lost is Lost.GONE and had == user:
-                _drop(session, "the user's sessions were revoked")
-                session._login = None
-                return
+        if lost is Lost.GONE and had == user:
+            _drop(session, "the user's sessions were revoked")
+            session._login = None
+            return
         if lost is not None:
             yield from self.writer.add(session, user)
         session._login = None
@@ -141,6 +141,8 @@ class Lifecycle:
             return
         if changed:
             _drop(session, lost.value)
+        if lost is Lost.GONE and session._found is not None:
+            session._lost_user = session._found.user
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
 
@@ -186,6 +188,7 @@ def _destroy(session: Session) -> Flow[None]:
                 session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
                 break
     session._key = session._arrived_key = session._found = session._id = None
+    session._lost_user = None
     session._payload = b""
     session._arrived = Arrived.NEW
     session._destroy = False  # last: if the store fails, the next commit tries again
