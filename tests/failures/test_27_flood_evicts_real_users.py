@@ -56,3 +56,25 @@ async def test_one_registered_bot_is_one_user(build: Build) -> None:
         await world.tab().login("bot")
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
     world.backend.check()
+
+
+@pytest.mark.parametrize("again", ["login", "regenerate"])
+def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
+    """Each time leaves a replaced key of a user who is logged in. They fill nobody's place."""
+    clock = FakeClock()
+    sessions = SessionManager(MemoryStore("80K", clock=clock))
+    ids = [sessions.create({"n": number}, user=f"user-{number}") for number in range(50)]
+    bot: str | None = sessions.create({"bot": True}, user="bot")
+    first = before = bot
+    for _ in range(600):
+        clock.pass_by(0.01)
+        session = sessions.load(bot)
+        session.login("bot") if again == "login" else session.regenerate_id()
+        session.save()
+        bot, before = session.issued_id, bot
+    assert all(sessions.get(session_id) for session_id in ids)
+    assert sessions.stats().replaced <= 64
+    assert before is not None
+    assert sessions.get(before) == {"bot": True}, "the latest is followed still"
+    assert first is not None
+    assert sessions.get(first) is None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from math import isnan
+from typing import Final
 
 from ...errors import ConfigError
 from ..base import Found, PerUser, Record
@@ -28,6 +29,11 @@ from .layout import (
 )
 from .records import GRAIN, user_tag
 from .room import Room
+
+MOST_REPLACED: Final = 64
+"""Replaced keys of one user. They count against no cap, so a user who logged in over and over would
+fill the level of the logged-in with them; more than a few nobody follows."""
+LOOKED_THROUGH: Final = 512  # of a user's records, the latest, so that nobody waits long
 
 
 class Core(Room):
@@ -183,6 +189,8 @@ class Core(Room):
         at = self.place[slot] << 3
         self._use(slot, at, flags, was_born, now)
         old_user = self.user(at, flags)
+        if old_user is not None:
+            self._limit_replaced(old_user)
         pointer = HEADER + layout.LINKS + KEY + len(old_user or b"") + layout.GRAIN
         # Both may need another segment each, if the second does not fit into the first's.
         self._make_room(size + pointer, outside, now, spare=slot)
@@ -339,6 +347,16 @@ class Core(Room):
             self._tell("evicted", slot, "max_sessions_per_user")
             self._drop(slot)
         return True
+
+    def _limit_replaced(self, user: bytes) -> None:
+        """Make way for one more replaced key of a user: those go whose grace ends first."""
+        slots = self.tags.slots_of(user_tag(user), LOOKED_THROUGH)
+        replaced = [slot for slot in slots if self.flags(slot) & REPLACED]
+        if len(replaced) < MOST_REPLACED:
+            return
+        replaced.sort(key=self.deadline)
+        for slot in replaced[: len(replaced) - MOST_REPLACED + 1]:
+            self._drop(slot)
 
     def _records_of(self, user: bytes) -> list[int]:
         """The slots of a user's sessions and replaced keys, in the order added."""

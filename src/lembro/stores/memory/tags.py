@@ -79,11 +79,11 @@ class Tags:
         after: int = _read(self._memory, at + HEADER)[1]
         return after != OUT
 
-    def slots_of(self, tag: int) -> list[int]:
-        """The slots with this tag, the last added first."""
-        slots = []
+    def slots_of(self, tag: int, most: int | None = None) -> list[int]:
+        """The slots with this tag (at most so many of them), the last added first."""
+        slots: list[int] = []
         slot = self._heads[self._bucket(tag)]
-        while slot >= 0:
+        while slot >= 0 and len(slots) != most:
             its, after, _ = self.links(slot)
             if its == tag:
                 slots.append(slot)
