@@ -175,7 +175,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         """
         _check_user(user)
         self._write(cookie=True)
-        if self._current_user() not in (None, user):
+        if (self._current_user() or self._lost_user) not in (None, user):
             self._data, self._meta = {}, {}
             self._views.clear()
         self._meta = {**self._meta, "remember": True} if remember else {}

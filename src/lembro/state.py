@@ -96,7 +96,7 @@ class SessionState:
     _found: Found | None = None
     _payload = b""
     _id: str | None = None  # if one was issued
-    _lost_user: str | None = None  # whose it was, when save() found it gone
+    _lost_user: str | None = None  # whose data these still are, once save() found it gone
 
     # What the request makes of it; its data are in _data, and lembro's own map in _meta.
     _assigned = False  # a key, since it was loaded

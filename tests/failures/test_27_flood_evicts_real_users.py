@@ -67,7 +67,7 @@ def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
     bot: str | None = sessions.create({"bot": True}, user="bot")
     first = before = bot
     for _ in range(600):
-        clock.pass_by(0.01)
+        clock.advance(0.01)
         session = sessions.load(bot)
         session.login("bot") if again == "login" else session.regenerate_id()
         session.save()

@@ -16,7 +16,7 @@ from .bots import Bots
 
 EVERY: Final = 0.25  # seconds
 WINDOW: Final = 60  # seconds
-FULL: Final = 0.95  # of max_size; the rest is room that is being made
+FULL: Final = 0.9  # of max_size; a sixteenth is kept free, and the rest is room being made
 
 
 class Live:
