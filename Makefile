@@ -3,6 +3,7 @@
 
 PYTHON ?=
 PORT ?= 8000
+MINUTES ?= 5
 ARGS ?=
 SECONDS ?= 120
 
@@ -56,6 +57,18 @@ fmt: .venv/.lint ## put the code into shape
 .PHONY: bench
 bench: .venv/.bench ## the measurements behind the claims (ARGS= goes to the bench)
 	@$(PY) -m bench $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: .venv/.bench ## the same in two minutes, with smaller numbers
+	@$(PY) -m bench --quick $(ARGS)
+
+.PHONY: soak
+soak: .venv/.bench ## everything at once at one store (MINUTES=10); fails on any breach
+	@$(PY) -m bench.soak --minutes $(MINUTES) $(ARGS)
+
+.PHONY: figures
+figures: .venv/.bench ## the figures of the docs, from the last make bench
+	@$(PY) -m tools.figures
 
 .PHONY: fuzz
 fuzz: .venv/.fuzz ## bytes that nobody thought of, for two minutes (SECONDS=600 for ten)

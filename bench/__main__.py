@@ -8,8 +8,15 @@ import sys
 import time
 from typing import Final
 
+from bench.verdicts import Verdict, verdict_table
+
 BENCHES: Final = {
     "requests": "what a session adds to a request, beside other libraries",
+    "speed": "what a verb of the store costs, beside a bare dict and the peers",
+    "memory": "what sessions really take, and give back, beside the peers",
+    "pauses": "the longest that a store keeps everybody waiting, beside the peers",
+    "threads": "32 threads at one store, against one",
+    "node_stores": "the stores of express-session under the same work",
     "flood": "who keeps their session while bots pour in, beside other policies",
 }
 
@@ -27,14 +34,18 @@ def main(arguments: list[str] | None = None) -> int:
     unknown = [name for name in given.names if name not in BENCHES]
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    verdicts: list[Verdict] = []
     for name in given.names or BENCHES:
         start = time.monotonic()
         print(f"\n=== {name}: {BENCHES[name]}\n", flush=True)
         bench = importlib.import_module(f"bench.{name}")
-        bench.main(
-            quick=given.quick, **({"whole": True} if given.whole and name == "flood" else {})
-        )
+        more = {"whole": True} if given.whole and name == "flood" else {}
+        verdicts += bench.main(quick=given.quick, **more) or []
         print(f"\n({name}: {time.monotonic() - start:.0f} s)", flush=True)
+    if verdicts and len(given.names) != 1:
+        print(f"\n=== all bars\n\n{verdict_table(verdicts)}", flush=True)
+    if verdicts and given.quick:
+        print("  (--quick: fewer sessions, which are no measure of the bars)", flush=True)
     return 0
 
 

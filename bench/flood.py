@@ -35,6 +35,7 @@ from bench.traffic import (
     Users,
     stream,
 )
+from bench.verdicts import save
 
 REAL: Final = "lembro MemoryStore"
 WHOLE: Final = Model()
@@ -198,6 +199,7 @@ def main(*, quick: bool, whole: bool = False) -> None:
     print("\nModel B: requests of the logged-in/logins at the first try/requests of returning\n")
     print(_table("B", columns[len(TABLE_A) :], TABLE_B))
     print("\n" + judge(columns[: len(TABLE_A)], columns[len(TABLE_A) :]))
+    save("flood", quick, [], {"kept": kept(columns[: len(TABLE_A)])})
 
 
 def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
@@ -243,6 +245,21 @@ def _table(name: str, columns: list[dict[str, Outcome]], floods: Sequence[Flood]
 
 def _head(flood: Flood) -> str:
     return flood.name
+
+
+def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
+    """Model A, the worst of the floods for each policy, the best policy first: for the figure."""
+    rows: list[dict[str, str | float]] = []
+    for policy in a[0]:
+        columns = a[: len(FLOODS) + (policy in STANDING)]
+        rows.append(
+            {
+                "policy": policy,
+                "established": min(column[policy].established.percent for column in columns),
+                "arriving": min(column[policy].arriving.percent for column in columns),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["policy"] != REAL, -float(row["established"])))
 
 
 def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:

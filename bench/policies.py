@@ -183,7 +183,10 @@ class S3Fifo(Policy):
                 continue
             if self.uses[key]:
                 self.main.append(key)
-                continue
+                if len(self.main) <= self.capacity * 9 // 10:
+                    continue
+                self._evict_main()
+                return
             del self.uses[key]
             self.ghosts[key] = None
             if len(self.ghosts) > self.capacity * 9 // 10:

@@ -6,6 +6,9 @@ A page may hold these lines, each alone on its line:
     <!-- table: src/lembro/lifecycle.py -->      the table in the docstring of a module
     <!-- adrs -->                                the list of the decisions in the page's folder
 
+After a table may stand a copy of it, up to a line ``<!-- /table -->``, for who reads the page as it
+is; it is replaced.
+
 This is a step before the generator, not a plugin of one, so that the generator can change. It also
 fails on what the generator lets pass: a page that the navigation lacks, and the reverse.
 """
@@ -24,7 +27,10 @@ from posixpath import normpath, relpath
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_DIRECTIVE = re.compile(r"^<!-- (include|table|adrs)(?:: (\S+))? -->$", re.MULTILINE)
+_DIRECTIVE = re.compile(
+    r"^<!-- (include|table|adrs)(?:: (\S+))? -->$(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
+    re.MULTILINE,
+)
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\])\(([^)\s]+)\)")
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 

@@ -54,11 +54,12 @@ class SessionMiddleware:
             await self._lifespan(scope, receive, send)
             return
         sessions = self.sessions
-        https = scope.get("scheme") in _SECURE
-        if "session" in scope and sessions.is_within_itself(scope["session"], https=https):
-            await self.app(scope, receive, send)
-            return
-        session = Session(sessions, self._read, scope, send, https, True)
+        if "session" in scope:
+            https = scope.get("scheme") in _SECURE
+            if sessions.is_within_itself(scope["session"], https=https):
+                await self.app(scope, receive, send)
+                return
+        session = Session(sessions, self._read, scope, send, True)
         scope["session"] = session
         if not sessions.in_process and not scope["path"].startswith(self._exclude):
             await sessions.aload_for(session)
@@ -69,8 +70,13 @@ class SessionMiddleware:
             if not await _app_failed(session, error):
                 raise
         else:
-            if not (session._arrived is UNREAD or session._ahead):
-                await _app_ended(session)
+            if session._arrived is not UNREAD and not session._ahead:
+                if session._phase is OPEN:
+                    await sessions.acommit(session, failed=True)
+                elif session._lent and session._send is not _nowhere:
+                    sessions.finish(session)
+                # scope -> session -> scope would wait for the garbage collector, data and all.
+                session._source = None
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
@@ -133,8 +139,11 @@ async def _start_later(session: Session, message: Message, failed: bool) -> None
 def _with_session(session: Session, message: Message) -> Message:
     cookie = None
     if session._cookie is not None:
-        client = session._source.get("client")
-        cookie = session._manager.set_cookie(session, client[0] if client else None)
+        scope = session._source
+        client = scope.get("client")
+        cookie = session._manager.set_cookie(
+            session, client[0] if client else None, https=scope.get("scheme") in _SECURE
+        )
     return {**message, "headers": with_session(message.get("headers", ()), cookie)}
 
 
@@ -167,16 +176,6 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
         return False
     await _answer(session, error)
     return True
-
-
-async def _app_ended(session: Session) -> None:
-    """The application returned."""
-    if session._phase is OPEN:
-        await session._manager.acommit(session, failed=True)
-    elif session._send is not _nowhere:
-        session._manager.finish(session)
-    # scope -> session -> scope would wait for the garbage collector, data and all.
-    session._source = None
 
 
 async def _answer(session: Session, error: LembroError) -> None:

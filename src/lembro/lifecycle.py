@@ -37,7 +37,7 @@ from .flow import Call, Flow
 from .ids import handle_for
 from .options import SessionOptions
 from .session import Session
-from .state import CLEAR, UNREAD, Arrived
+from .state import CLEAR, LIVE, UNREAD, Arrived
 from .stores.base import Found
 from .writing import How, Writer, has_changed
 
@@ -84,6 +84,19 @@ class Lifecycle:
         found, writer = session._found, self.writer
         return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
 
+    def only_set(self, session: Session) -> Call | None:
+        """The call to set, where that is all that a commit comes to, as after most requests that
+        change something."""
+        if session._arrived is not LIVE or session._login is not None or session._views:
+            return None
+        if session._regenerate or session._destroy or session._revoke is not None:
+            return None
+        return self.writer.call_to_set(session) if has_changed(session) else None
+
+    def go_on(self, session: Session, held: Found | None) -> Flow[None]:
+        """After a call to set that was not done: ``held`` is what the store holds instead."""
+        yield from self._write_or_drop(session, How.SET, _told(held))
+
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
         if session._login is not None:
@@ -119,14 +132,22 @@ class Lifecycle:
             yield from self.writer.add(session, user)
         session._login = None
 
-    def _write_or_drop(self, session: Session, how: How) -> Flow[None]:
+    def _write_or_drop(
+        self, session: Session, how: How, first: Flow[Found | None] | None = None
+    ) -> Flow[None]:
         changed = how is How.SET or has_changed(session)
-        lost = yield from self.writer.write(session, how)
+        lost = yield from self.writer.write(session, how, first)
         if lost is None:
             return
         if changed:
             _drop(session, lost.value)
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
+
+
+def _told(held: Found | None) -> Flow[Found | None]:
+    """An attempt that has been made: a flow without a call."""
+    return held
+    yield
 
 
 def _roll_back(session: Session) -> None:

@@ -121,7 +121,7 @@ class Runner(EventSource):
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
         try:
-            if not self.core.is_settled(session):
+            if not (self.core.is_settled(session) or self._set_directly(session, failed)):
                 self._run(self.core.commit(session, failed=failed), session)
         finally:
             session._phase, session._ready = COMMITTED, False
@@ -134,19 +134,19 @@ class Runner(EventSource):
         finally:
             session._phase, session._ready = COMMITTED, False
 
-    def set_cookie(self, session: Session, client: str | None) -> bytes | None:
+    def set_cookie(self, session: Session, client: str | None, *, https: bool) -> bytes | None:
         """The Set-Cookie header that the response needs, if it needs one. ``client``: the address
         that the request came from."""
         action = session._cookie
         if action is None:
             return None
-        if not session._https and self.options.cookie.secure == "auto":
+        if not https and self.options.cookie.secure == "auto":
             warn_of_plain_http(client)
         if isinstance(action, SetCookie):
             return self.cookie.render(
-                action.session_id, action.standing, https=session._https, max_age=action.max_age
+                action.session_id, action.standing, https=https, max_age=action.max_age
             )
-        return self.cookie.render_cleared(https=session._https)
+        return self.cookie.render_cleared(https=https)
 
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
@@ -205,6 +205,19 @@ class Runner(EventSource):
         session._ready = session._phase is not COMMITTED
         if session._events:
             self._report(session)
+
+    def _set_directly(self, session: Session, failed: bool) -> bool:
+        """As ``_load_directly``, for a commit that is a call to set. False: it is more."""
+        if failed or not self.in_process:
+            return False
+        call = self.core.only_set(session)
+        if call is None:
+            return False
+        store: Any = self.store
+        held = store.set(*call.args, **call.keywords)
+        if not self.core.writer.was_set(session, call, held):
+            self._run(self.core.go_on(session, held), session)
+        return True
 
     def _verb(self, verb: str, *args: Any) -> Flow[Any]:
         self.require(verb)

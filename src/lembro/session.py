@@ -35,8 +35,6 @@ class Session(SessionState, MutableMapping[str, Any]):
     the response has begun :class:`~lembro.SessionGone`.
     """
 
-    __slots__ = ()
-
     # -- the mapping -------------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:

@@ -84,11 +84,16 @@ class Writer:
         found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
         self._issue(session, session_id, found)
 
-    def write(self, session: Session, how: How) -> Flow[Lost | None]:
+    def write(
+        self, session: Session, how: How, first: Flow[Found | None] | None = None
+    ) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to."""
+        stored (None) or there is nothing to write to. ``first``: the first attempt."""
         for _ in range(ATTEMPTS):
-            attempt = self._set(session) if how is How.SET else self._replace(session, how)
+            attempt = first or (
+                self._set(session) if how is How.SET else self._replace(session, how)
+            )
+            first = None
             held = yield from attempt
             if held is STORED:
                 return None
@@ -111,18 +116,30 @@ class Writer:
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        meta = marked(session._meta)
+        call = self.call_to_set(session)
+        held: Found | None = yield call
+        return STORED if self.was_set(session, call, held) else held
+
+    def call_to_set(self, session: Session) -> Call:
+        """The call that writes the session over what it was loaded from."""
+        meta = session._written_meta = marked(session._meta)
         payload = _encode(session, meta)
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=_is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
-        held: Found | None = yield Call("set", (session._key, Record(payload)), keywords)
+        return Call("set", (session._key, Record(payload)), keywords)
+
+    def was_set(self, session: Session, call: Call, held: Found | None) -> bool:
+        """Whether ``held`` says that the call was done; then the session is what it wrote."""
+        payload: bytes = call.args[1].payload
         if held is None or held.payload != payload or held.successor is not None:
-            return held
+            return False
         found, session._found = session._found, held
-        session._meta, session._payload, session._assigned = meta, payload, False
+        assert found is not None
+        session._meta, session._payload = session._written_meta, payload
+        session._assigned = False
         self.renew_cookie(session, found)
-        return STORED
+        return True
 
     def _replace(self, session: Session, how: How) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""

@@ -47,7 +47,7 @@ class SessionMiddleware:
         https = environ["wsgi.url_scheme"] == "https"
         if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
             return self.app(environ, start_response)
-        session = Session(self.sessions, self._read, environ, None, https)
+        session = Session(self.sessions, self._read, environ)
         environ[KEY] = session
         response = _Response(session, environ, start_response)
         try:
@@ -123,7 +123,8 @@ class _Response:
             except FAILURES as error:
                 self._answer(error)
                 return
-            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"))
+            https = self.environ["wsgi.url_scheme"] == "https"
+            cookie = sessions.set_cookie(session, self.environ.get("REMOTE_ADDR"), https=https)
             raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             headers = _decoded(with_session(raw, cookie))
         if exc_info is None:

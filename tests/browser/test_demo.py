@@ -240,7 +240,7 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     assert report["sent"] == 10_000
     assert report["evicted"] > 1_000
     assert report["lost"] == 0
-    assert max(used) > 0.95 * CAP
+    assert max(used) > 0.9 * CAP  # a sixteenth of the segments is kept free
     assert max(passing) > 4_000
     assert max(used) <= report["peak"] <= CAP
     assert max(shown) <= 4

@@ -36,7 +36,7 @@ async def test_over_requests(build: Build) -> None:
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
         await tab.write(number=number)
-    for number in range(400):
+    for number in range(700):
         world.clock.advance(0.001)
         assert (await world.tab().write(bot=number)).status == 200
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]

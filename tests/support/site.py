@@ -72,9 +72,7 @@ class Site:
         """A request comes in; in a networked store the session is loaded now, unless its path is
         left out (``looks=False``)."""
         presented = cookie if isinstance(cookie, Presented) else Presented(cookie)
-        session = Session(
-            self.manager, lambda _: presented, https=True, asynchronous=self.driver != "sync"
-        )
+        session = Session(self.manager, lambda _: presented, asynchronous=self.driver != "sync")
         if self.driver != "sync" and looks:
             self.wait(self.manager.aload_for(session))
         return session
@@ -85,7 +83,7 @@ class Site:
             self.manager.commit(session, failed=failed)
         else:
             self.wait(self.manager.acommit(session, failed=failed))
-        header = self.manager.set_cookie(session, None)
+        header = self.manager.set_cookie(session, None, https=True)
         reply = Reply(self._taken(self.store.verbs), events=self._taken(self.events))
         if header is not None:
             reply.header = header.decode()

@@ -140,7 +140,7 @@ class Backend:
 
     def dump(self) -> bytes:
         """All that somebody finds who has stolen the store."""
-        return b"\n".join(self.memory._core.index)
+        return self.memory._core.memory[:]
 
     def payloads(self) -> dict[bytes, bytes]:
         return {key: found.payload for key, found in self.memory.all()}

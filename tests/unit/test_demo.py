@@ -272,7 +272,7 @@ def test_how_long_a_newcomer_survives_is_told_when_the_store_is_full() -> None:
     assert 500 < full < 1000
     assert told[:full] == [None] * full
     assert None not in told[full:]
-    assert told[-1] == pytest.approx(store.stats().sessions / 100)  # at 100 a second
+    assert told[-1] == pytest.approx(store.stats().sessions / 100, abs=1)  # at 100 a second
     assert live._sample()["rss"] == pytest.approx(store.stats().rss, rel=0.5)
     store.close()
 

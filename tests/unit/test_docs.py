@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.support import ROOT
-from tools.docs import DocsError, decisions, move_links, prepare, table_of
+from tools.docs import DocsError, decisions, move_links, prepare, table_of, table_of_module
 
 PIPES = "| a | b |\n|---|---|\n| `x` | y |"
 
@@ -115,6 +116,13 @@ def test_prepare(project: Path) -> None:
     assert not (out / "old.md").exists()
 
 
+def test_a_copy_of_the_table_is_replaced(project: Path) -> None:
+    page = "# Table\n\n<!-- table: src/m.py -->\n\n| old |\n|---|\n\n<!-- /table -->\n\nTail.\n"
+    (project / "docs" / "table.md").write_text(page, encoding="utf-8")
+    prepare(project, project / "out")
+    assert (project / "out" / "table.md").read_text() == f"# Table\n\n{PIPES}\n\nTail.\n"
+
+
 def test_a_page_that_the_navigation_lacks(project: Path) -> None:
     (project / "docs" / "lost.md").write_text("# Lost\n", encoding="utf-8")
     with pytest.raises(DocsError, match=r"docs/lost\.md is not in the navigation"):
@@ -145,3 +153,16 @@ def test_the_pages_of_lembro(tmp_path: Path) -> None:
         pytest.xfail("the module with the table is still to come")
     prepare(ROOT, tmp_path / "docs")
     assert "<!-- table" not in (tmp_path / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+
+
+def test_the_copy_of_the_decision_table_is_the_one_of_the_module() -> None:
+    page = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+    [copy] = re.findall(r"^<!-- table: \S+ -->\n\n(.*?)\n\n<!-- /table -->$", page, re.M | re.S)
+    assert copy == table_of_module(ROOT / "src" / "lembro" / "lifecycle.py")
+
+
+def test_the_list_of_pages_has_each_page() -> None:
+    docs = ROOT / "docs"
+    listed = re.findall(r"\]\(([\w/-]+\.md)\)", (docs / "index.md").read_text(encoding="utf-8"))
+    pages = {path.name for path in docs.glob("*.md")} - {"index.md"} | {"adr/index.md"}
+    assert sorted(listed) == sorted(pages)

@@ -164,7 +164,7 @@ def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
     store.now = 500
     session = manager.load(cookie)
     manager.commit(session)
-    header = manager.set_cookie(session, None)
+    header = manager.set_cookie(session, None, https=False)
     assert header is not None
     assert header.startswith(f"lembro={cookie}; Max-Age=1000;".encode())
 

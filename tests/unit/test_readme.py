@@ -76,13 +76,14 @@ def test_the_readmes_fastapi_application_keeps_a_cart_through_a_login() -> None:
 def test_the_readmes_wsgi_application_keeps_a_cart() -> None:
     client = readme_app("flask").test_client()
     assert client.post("/cart/bread").json == ["bread"]
+    assert client.post("/login/heidi").text == "hello heidi"
     assert client.post("/cart/butter").json == ["bread", "butter"]
 
 
 def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
-    module = run(page, text.partition("## In tests")[0])
+    module = run(page, text.partition("## A login is needed")[0])
     client = TestClient(module.app)
     with client.websocket_connect("/ws") as websocket:
         websocket.send_text("first")
@@ -94,6 +95,25 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     assert client.get("/stream").text == "hello heidi\n"
     [session] = module.sessions.of_user("heidi")
     assert session.data == {"streamed": True}
+
+
+def test_what_the_page_about_starlette_answers_without_a_login() -> None:
+    page = ROOT / "docs" / "starlette.md"
+    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    client = TestClient(module.app)
+    answer = client.get("/account", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+
+    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    with client.websocket_connect("/news") as websocket:
+        websocket.send_text("first")
+        assert websocket.receive_text() == "heidi: first"
+        module.sessions.destroy_user("heidi")
+        websocket.send_text("second")
+        assert websocket.receive()["code"] == 4401
+
+    with client.websocket_connect("/news") as websocket:  # nobody is logged in
+        assert websocket.receive()["code"] == 4401
 
 
 def test_the_applications_of_getting_started() -> None:
@@ -111,7 +131,9 @@ def test_the_applications_of_getting_started() -> None:
     assert fastapi.post("/columns/b").json() == ["a", "b"]
     assert fastapi.post("/login/heidi").status_code == 200
     assert fastapi.post("/cart/butter").json() == ["bread", "bread", "butter"]
+    assert fastapi.get("/account").json() == {"sessions": 1}
     assert fastapi.post("/logout").status_code == 200
+    assert fastapi.get("/account", follow_redirects=False).headers["location"] == "/login"
     assert fastapi.post("/cart/butter").json() == ["butter"]
 
     starlette = TestClient(app_before("WSGI"))

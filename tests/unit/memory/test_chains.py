@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory.chains import NONE, Chains
+from lembro.stores.memory.chains import NONE, fixed
 
 LISTS, SLOTS = 4, 12
 steps = st.lists(
@@ -22,9 +22,7 @@ steps = st.lists(
 
 @given(steps)
 def test_as_lists(steps: list[tuple[str, int, int, int, int]]) -> None:
-    chains = Chains(LISTS)
-    for column in chains.columns:
-        column.extend([0] * SLOTS)
+    chains = fixed(LISTS, SLOTS)
     model: list[list[int]] = [[] for _ in range(LISTS)]
 
     for verb, at, other, slot, free in steps:

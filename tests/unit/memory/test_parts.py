@@ -1,34 +1,59 @@
-"""The parts of MemoryStore, each alone: tags, index, slots, wheel, queues, blobs, standings."""
+"""The parts of MemoryStore, each alone: tags, index, slots, wheel, queues, arena, standings."""
 
 from __future__ import annotations
 
 import math
 import random
 import struct
-from sys import getsizeof
+import sys
+from mmap import mmap
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory import blob as b
-from lembro.stores.memory.chains import NONE, Chains
-from lembro.stores.memory.eviction import FREE_LIST, Queues, level_for
+from lembro.stores.memory import layout, tags
+from lembro.stores.memory.arena import Arena, segment_size
+from lembro.stores.memory.chains import NONE
+from lembro.stores.memory.eviction import LEVELS, Queues, level_for
 from lembro.stores.memory.expiry import Wheel
-from lembro.stores.memory.index import Index, dict_bound, insertions_left
+from lembro.stores.memory.index import END, Index
+from lembro.stores.memory.large import Larges, allocated
+from lembro.stores.memory.layout import GRAIN
 from lembro.stores.memory.slots import Slots
 from lembro.stores.memory.standing import Standings
-from lembro.stores.memory.tags import Tags
+from lembro.stores.memory.stretch import PAGE, Stretch, anonymous, release
+
+MOST = 8192  # slots
 
 
-def table() -> Slots:
-    return Slots(Chains(1), 0)
+class Table:
+    """Slots, with a place of 128 bytes in memory for the record of each."""
 
+    def __init__(self) -> None:
+        self.slots = Slots(MOST, 1)
+        self.place = self.slots.column("I")
+        self.memory: mmap = anonymous(128 * (MOST + 1))
 
-def grown(slots: Slots, capacity: int) -> Slots:
-    while slots.capacity < capacity:
-        slots.grow()
-    return slots
+    def grow(self, capacity: int) -> None:
+        while self.slots.capacity < capacity:
+            self.slots.grow()
+
+    def put(self, slot: int, key: bytes) -> None:
+        at = 128 * (slot + 1)
+        self.memory[at : at + 32] = key
+        self.place[slot] = at >> 3
+
+    def index(self, unit: int = 256) -> Index:
+        return Index(self.slots, self.place, self.memory, MOST, unit)
+
+    def tags(self, unit: int = 256) -> tags.Tags:
+        for slot in range(MOST):
+            at = 128 * (slot + 1)
+            self.place[slot] = at >> 3
+            at += layout.HEADER
+            self.memory[at : at + len(tags.LOOSE)] = tags.LOOSE
+        return tags.Tags(self.place, self.memory, MOST, unit)
 
 
 # --- tags
@@ -39,159 +64,245 @@ def grown(slots: Slots, capacity: int) -> Slots:
     st.integers(0, 40),
 )
 def test_tags_as_a_dict_of_lists(steps: list[tuple[bool, int, int]], stride: int) -> None:
-    slots = table()
-    tags = Tags(slots)
-    grown(slots, 64)
-    for slot in range(64):
-        tags.leave_out(slot)
+    table = Table().tags(unit=16)
     model: dict[int, int] = {}
     for enter, slot, number in steps:
         tag = number << stride
-        before = tags.heads_size
-        bound = tags.growth(now=True)
+        before, bound = table.size, table.growth()
         if enter and slot not in model:
-            change = tags.add(slot, tag)
+            changed = table.add(slot, tag)
             model[slot] = tag
-            assert change <= bound
+            assert table.size <= before + bound
         else:
-            change = tags.remove(slot)
+            changed = table.remove(slot)
             model.pop(slot, None)
-        assert tags.heads_size == before + change == tags.measured
-        assert tags.count == len(model)
+        assert changed == (table.size != before)
+        assert table.count == len(model)
+        assert {s for s in range(64) if table.has(s)} == set(model)
         for wanted in set(model.values()) | {tag}:
             expected = [s for s, t in model.items() if t == wanted]
-            assert tags.slots_of(wanted) == expected[::-1]
+            assert table.slots_of(wanted) == expected[::-1]
 
 
 def test_tags_grow_and_shrink() -> None:
-    slots = table()
-    tags = Tags(slots)
-    grown(slots, 5000)
-    start = tags.heads_size
+    table = Table().tags()
+    start = table.size
     for slot in range(5000):
-        tags.add(slot, slot * 7919)
-    assert all(tags.slots_of(slot * 7919) == [slot] for slot in range(5000))
-    assert tags.heads_size < 5000 * 5
+        table.add(slot, slot * 7919)
+    assert all(table.slots_of(slot * 7919) == [slot] for slot in range(5000))
+    assert table.size < 5000 * 5
     for slot in range(5000):
-        tags.remove(slot)
-    assert tags.heads_size <= start + 256
+        table.remove(slot)
+    assert table.size == start
+
+
+def test_a_tag_goes_with_its_record_to_another_slot() -> None:
+    parts = Table()
+    table = parts.tags()
+    for slot in (1, 2, 3):
+        table.add(slot, 7)
+    parts.place[9] = parts.place[2]
+    table.rename(2, 9)
+    assert table.slots_of(7) == [3, 9, 1]
+    assert table.remove(9) is False
+    assert table.slots_of(7) == [3, 1]
 
 
 # --- index
 
 
-def make_blob(key: bytes, slot: int) -> bytes:
-    return b.pack(key, slot, 0.0, 0.0, 0.0, None, None, None, b"")
-
-
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=80))
-def test_index_with_keys_that_begin_alike(steps: list[tuple[bool, int]]) -> None:
-    keys = [bytes([n % 3]) * 8 + bytes([n]) * 24 for n in range(10)]
-    index = Index(4)
-    model: dict[bytes, bytes] = {}
-    used = index.size
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 99)), max_size=300))
+def test_index_as_a_dict(steps: list[tuple[bool, int]]) -> None:
+    keys = [bytes([n % 3]) * 8 + bytes([n]) * 24 for n in range(100)]
+    table = Table()
+    index = table.index(unit=16)
+    table.grow(200)
+    model: dict[bytes, int] = {}
     for enter, number in steps:
         key = keys[number]
+        before = index.size
         if enter and key not in model:
-            model[key] = make_blob(key, number)
-            bound = index.growth(key, now=True)
-            assert bound <= index.growth(key)
-            change = index.put(key, model[key])
-            assert change <= bound
-            used += change
-        elif enter:
-            model[key] = make_blob(key, number)
-            index.swap(key, model[key])
+            model[key] = number
+            table.put(number, key)
+            changed = index.add(key, number)
         elif key in model:
-            del model[key]
-            used += index.pop(key)
-        assert index.size == used
-        assert sorted(index) == sorted(model.values())
-        for n, other in enumerate(keys):
-            assert index.find(other) is model.get(other)
-            if other in model:
-                assert index.at(int.from_bytes(other[:8]) >> 4, n) is model[other]
+            changed = index.remove(key, model.pop(key))
+        else:
+            continue
+        assert changed == (index.size != before)
+        assert index.size >= 4 * index.buckets
+        assert sorted(index.slots()) == sorted(model.values())
+        assert [index.find(key) for key in keys] == [model.get(key, END) for key in keys]
+
+
+def test_index_grows_and_shrinks_a_little_at_a_time() -> None:
+    table = Table()
+    index = table.index()
+    table.grow(5000)
+    keys = [random.Random(n).randbytes(32) for n in range(5000)]
+    start = index.size
+    for slot, key in enumerate(keys):
+        before = index.buckets
+        table.put(slot, key)
+        index.add(key, slot)
+        assert index.buckets - before <= 34
+    assert [index.find(key) for key in keys] == list(range(5000))
+    assert index.size < 5000 * 7
+    for slot, key in enumerate(keys):
+        index.remove(key, slot)
+    assert index.size <= start + 256
+    assert index.slots() == []
 
 
 def test_index_wants_a_whole_key() -> None:
-    index = Index(1)
+    table = Table()
+    index = table.index()
+    table.grow(1)
     key = bytes(range(32))
-    index.put(key, make_blob(key, 0))
-    assert index.find(key) is not None
+    table.put(0, key)
+    index.add(key, 0)
+    assert index.find(key) == 0
     for other in (key[:31], key + b"x", key[:8], b"", key[:31] + b"\0"):
-        assert index.find(other) is None
+        assert index.find(other) == END
 
 
-@pytest.mark.parametrize("churn", [0.0, 0.3, 0.49])
-def test_when_a_dict_is_resized_and_to_what_is_known(churn: float) -> None:
-    rng = random.Random(3)
-    numbers: dict[int, bytes] = {}
-    size, left, resized = getsizeof(numbers), 0, 0
-    for _ in range(100000):
-        if numbers and rng.random() < churn:
-            del numbers[next(iter(reversed(numbers)))]
-            continue
-        bound = dict_bound(len(numbers) + 1)
-        numbers[rng.getrandbits(60)] = b""
-        after = getsizeof(numbers)
-        if left:
-            left -= 1
-            assert after == size
-        else:
-            left = insertions_left(numbers)
-            resized += 1
-            assert after <= bound
-        size = after
-    assert 0 < resized < 1000 + 1000 * churn * 100
-
-
-def test_a_sparse_shard_is_rebuilt() -> None:
-    index = Index(1)
-    keys = [random.Random(n).randbytes(32) for n in range(1000)]
-    for n, key in enumerate(keys):
-        index.put(key, make_blob(key, n))
-    assert not index.is_sparse(0)
-    for key in keys[10:]:
-        index.pop(key)
-    assert index.is_sparse(0)
-    before = index.size
-    change = index.shrink(0)
-    assert change < 0
-    assert index.size == before + change
-    assert all(index.find(key) for key in keys[:10])
+def test_a_key_is_found_at_its_new_slot() -> None:
+    table = Table()
+    index = table.index()
+    table.grow(100)
+    keys = [random.Random(n).randbytes(32) for n in range(50)]
+    for slot, key in enumerate(keys):
+        table.put(slot, key)
+        index.add(key, slot)
+    for old, key in enumerate(keys):
+        table.put(old + 50, key)
+        index.rename(key, old, old + 50)
+    assert [index.find(key) for key in keys] == list(range(50, 100))
 
 
 # --- slots
 
 
 def test_slots_grow_within_the_bound_and_are_given_out_once() -> None:
-    slots = table()
-    columns = [slots.column(code) for code in "dQiB"]
+    slots = Slots(5000, 3)
+    slots.column("I")
+    slots.column("i")
+    slots.column("B")
+    assert slots.row == 8 + 4 + 4 + 1
     taken: set[int] = set()
     for _ in range(3000):
         if not slots.has_free():
             before, bound = slots.size, slots.growth()
-            change = slots.grow()
-            assert slots.size == before + change == sum(map(getsizeof, slots.columns))
-            assert change <= bound
+            slots.grow()
+            assert slots.size <= before + bound
         slot = slots.take()
         assert slot not in taken
         taken.add(slot)
-    assert all(len(column) == slots.capacity for column in columns)
+    assert taken == set(range(3000))
+    for slot in (5, 7):
+        slots.give(slot)
+    assert slots.spare == 2
+    assert {slots.take(), slots.take()} == {5, 7}
+
+
+# --- memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it may keep what it held")
+def test_what_is_released_reads_as_zeros() -> None:
+    column = Stretch("I", 4 * PAGE)
+    for entry in range(0, 4 * PAGE, PAGE // 4):
+        column.view[entry] = 9
+    column.release_from(PAGE + 1)
+    kept = [entry for entry in range(0, 4 * PAGE, PAGE // 4) if column.view[entry]]
+    assert kept == list(range(0, PAGE + PAGE // 4, PAGE // 4))
+
+
+def test_only_whole_pages_are_released() -> None:
+    memory = anonymous(2 * PAGE)
+    memory[:] = b"x" * (2 * PAGE)
+    release(memory, 10, PAGE)
+    assert memory[:] == b"x" * (2 * PAGE)
+
+
+def test_segments_are_a_hundredth_of_the_whole() -> None:
+    assert segment_size(2**16) == 2048
+    assert segment_size(2**22) == 2**15
+    assert segment_size(10**8) == segment_size(2**34) == 2**17
+    assert segment_size(2**40) == 2**22
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 40), st.integers(0, 99)), max_size=300))
+def test_arena_against_a_dict(steps: list[tuple[bool, int, int]]) -> None:
+    arena = Arena(2**16)
+    records: dict[int, int] = {}
+    for enter, grains, pick in steps:
+        size = grains * GRAIN
+        if enter:
+            if not arena.fits(size):
+                arena.open_next()
+            at = arena.take(size)
+            assert all(at + size <= other or other + records[other] <= at for other in records)
+            records[at] = size
+        elif records:
+            at = list(records)[pick % len(records)]
+            segment = at >> arena.shift
+            empty = arena.drop(at, records.pop(at))
+            assert (empty == segment) == all(other >> arena.shift != segment for other in records)
+        assert arena.live_total == sum(records.values())
+        for segment in range(arena.segments):
+            of_it = {at: size for at, size in records.items() if at >> arena.shift == segment}
+            assert arena.live[segment] == sum(of_it.values())
+            if of_it:
+                start, end = arena.bounds(segment)
+                assert start <= min(of_it)
+                assert max(at + size for at, size in of_it.items()) <= end
+        used = {at >> arena.shift for at in records} | {arena.open} - {NONE}
+        assert set(arena.in_use()) == used
+        assert arena.held == arena.segment * (len(used) + 1)
+
+
+def test_the_sparsest_segment_is_known() -> None:
+    arena = Arena(2**16)
+    places = []
+    for _ in range(3 * 7 + 1):
+        if not arena.fits(256):
+            arena.open_next()
+        places.append(arena.take(256))
+    assert arena.sparsest() == NONE
+    for at in (places[0], places[7], places[8]):
+        arena.drop(at, 256)
+    assert arena.sparsest() == places[7] >> arena.shift
+    assert arena.dead(arena.sparsest()) == 512
+    assert arena.sparsest(5) == NONE
+    arena.vacate(places[7] >> arena.shift)
+    assert arena.sparsest() == places[0] >> arena.shift == arena.any_dead()
+
+
+def test_large_payloads() -> None:
+    larges = Larges()
+    payloads = {1: b"a" * 5000, 2: b"b" * 20_000, 3: b""}
+    for slot, payload in payloads.items():
+        larges.put(slot, payload)
+    larges.rename(2, 4)
+    payloads[4] = payloads.pop(2)
+    assert {slot: larges.get(slot) for slot in payloads} == payloads
+    assert larges.size == larges.measured == sum(allocated(len(p)) for p in payloads.values())
+    for slot in payloads:
+        assert slot in larges
+        larges.pop(slot)
+    assert larges.size == len(larges) == 0
 
 
 # --- wheel
 
 
 def wheel(now: float = 0.0, width: float = 5.0, buckets: int = 8) -> Wheel:
-    slots = table()
-    new = Wheel(slots, buckets, width, now)
-    grown(slots, 300)
-    return new
+    return Wheel(300, buckets, width, now)
 
 
 def due(wheel: Wheel, now: float) -> list[int]:
-    """All that is expired, taken out."""
+    """All whose bound has passed, taken out."""
     wheel.gather(now)
     found: list[int] = []
     for _ in range(10000):
@@ -221,23 +332,36 @@ def test_wheel_finds_what_is_due() -> None:
 def test_a_deadline_that_moves_earlier_is_found_in_time() -> None:
     w = wheel()
     w.place(0, 1010.0)  # in a bucket that does not come round by then
-    w.defer(0, 7.0)
+    w.earlier(0, 7.0)
+    w.earlier(0, 9.0)  # no news
     assert due(w, 6.0) == []
     assert due(w, 8.0) == [0]
 
 
-def test_a_deadline_that_moves_later_is_placed_anew_when_it_comes_round() -> None:
+def test_with_a_later_bound_it_comes_round_again() -> None:
     w = wheel()
     w.place(0, 7.0)
-    w.defer(0, 33.0)
+    w.gather(8.0)
+    assert w.look(8.0) == 0
+    w.again(0, 33.0)
     assert due(w, 32.0) == []
     assert due(w, 34.0) == [0]
+
+
+def test_when_nothing_can_be_due_is_known() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    assert w.look(8.0) == -2  # the bucket before was empty
+    assert w.look(8.0) == NONE  # in the midst of a bucket that has not come round yet
+    assert w.next == 10.0
+    assert w.look(10.0) != NONE
+    assert w.next < 10.0
 
 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["place", "defer", "wait", "purge", "look"]),
+            st.sampled_from(["place", "earlier", "again", "wait", "purge", "look"]),
             st.integers(0, 30),
             st.floats(0, 500),
         ),
@@ -252,9 +376,12 @@ def test_wheel_against_a_dict(steps: list[tuple[str, int, float]]) -> None:
         if verb == "place" and slot not in deadlines:
             deadlines[slot] = now + number
             w.place(slot, now + number)
-        elif verb == "defer" and slot in deadlines:
+        elif verb == "earlier" and slot in deadlines:
+            deadlines[slot] = min(deadlines[slot], now + number)
+            w.earlier(slot, now + number)
+        elif verb == "again" and slot in deadlines:
             deadlines[slot] = now + number
-            w.defer(slot, now + number)
+            w.again(slot, now + number)
         elif verb == "wait":
             now += number
         elif verb == "look":
@@ -274,10 +401,9 @@ def test_wheel_against_a_dict(steps: list[tuple[str, int, float]]) -> None:
 
 
 def queues(max_size: int = 1000) -> Queues:
-    new = Queues(max_size)
-    slots = Slots(new.chains, FREE_LIST)
-    new.register(slots)
-    grown(slots, 32)
+    slots = Slots(32, LEVELS)
+    new = Queues(max_size, slots)
+    slots.grow()
     return new
 
 
@@ -335,47 +461,6 @@ def test_replaced_keys_weigh_and_do_not_count() -> None:
     assert q.victim() == 0
     q.leave(0, 100)
     assert (q.replaced, q.sizes[0]) == (0, 0)
-
-
-# --- blobs
-
-
-@given(
-    st.one_of(st.none(), st.text(max_size=20)),
-    st.one_of(st.none(), st.binary(min_size=16, max_size=16)),
-    st.one_of(st.none(), st.binary(min_size=32, max_size=32)),
-    st.binary(max_size=50),
-)
-def test_blob_round_trip(
-    user: str | None, standing: bytes | None, successor: bytes | None, payload: bytes
-) -> None:
-    key = bytes(range(32))
-    encoded = b.encode_user(user)
-    blob = b.pack(key, 7, 1.0, 100.0, 2.0, encoded, standing, successor, payload)
-    found = b.found(blob, 50.0, 10.0)
-    assert (found.payload, found.user, found.standing, found.successor) == (
-        payload,
-        user,
-        standing,
-        successor,
-    )
-    assert (found.age, found.idle_left, found.life_left) == (9.0, 40.0, 90.0)
-    assert (b.user_of(blob), b.standing_of(blob), b.successor_of(blob)) == (
-        encoded,
-        standing,
-        successor,
-    )
-    if successor is None:
-        assert len(blob) == b.length(encoded, standing, payload)
-    again = b.repack(blob, 9, 1.0, 100.0, 3.0)
-    assert b.fields(again, b.KEY)[:4] == (9, 1.0, 100.0, 3.0)
-    assert b.found(again, 50.0, 10.0) == found
-    assert getsizeof(blob) <= b.allocated(len(blob))
-
-
-def test_lone_surrogates_in_a_user() -> None:
-    blob = b.pack(bytes(32), 0, 0.0, 0.0, 0.0, b.encode_user("\ud800"), None, None, b"")
-    assert b.found(blob, 0.0, 0.0).user == "\ud800"
 
 
 # --- standings

@@ -200,6 +200,47 @@ def test_sizes_that_shift_give_the_tables_back(clock: FakeClock) -> None:
     assert store.stats().sessions > 700
 
 
+def test_payloads_survive_however_often_they_are_moved(clock: FakeClock) -> None:
+    for max_size, count, most in ((2**18, 300, 900), (2**20, 200, 9000), (2**20, 1000, 300)):
+        rng = random.Random(count)
+        store = MemoryStore(max_size, interval=10, clock=clock)
+        keys = [key(n) for n in range(count)]
+        model: dict[bytes, bytes] = {}
+        for step in range(6 * count):
+            some = rng.choice(keys)
+            payload = rng.randbytes(int(rng.random() ** 3 * most))
+            if rng.random() < 0.1 and some in model:
+                found = store.destroy(some)
+                assert found is not None
+                assert found.payload == model.pop(some)
+            elif some in model:
+                found = store.set(some, Record(payload), expected=model[some], idle=1e6)
+                assert found is not None
+                model[some] = payload
+            else:
+                user = rng.choice([None, "ana", "bob"])
+                assert store.add(some, Record(payload, user), idle=1e6, life=1e7)
+                model[some] = payload
+            if not step % 500:
+                recount(store._core)
+        assert store.stats().evicted == 0
+        assert {k: found.payload for k, found in store.all()} == model
+        recount(store._core)
+
+
+def test_half_of_the_memory_comes_back_when_half_expire(clock: FakeClock) -> None:
+    store = MemoryStore("16M", interval=10, clock=clock)
+    before = store._core.used
+    for n in range(20000):
+        add(store, n, size=300, idle=10 if n % 2 else 1e6)
+    full = store._core.used
+    clock.advance(11)
+    assert store.purge() == 10000
+    recount(store._core)
+    assert store._core.used - before < (full - before) * 0.56
+    assert len(alive(store, range(20000))) == 10000
+
+
 def test_the_largest_session_always_fits(clock: FakeClock) -> None:
     for max_size in (2**16, 2**20):
         store = MemoryStore(max_size, clock=clock, max_session_size=max_size // 4)
@@ -224,7 +265,7 @@ def test_room_is_made_a_few_sessions_at_a_time(clock: FakeClock) -> None:
         add(store, n, size=10 if n > 15_000 else 100)
         before, evicted = evicted, store.stats().evicted
         assert evicted - before <= 64
-    assert evicted > 15_000
+    assert evicted > 4_000
     recount(store._core)
 
 
@@ -306,6 +347,36 @@ def test_purge_releases_the_lock_between_slices(
     assert seen == sorted(seen, reverse=True)
 
 
+@pytest.mark.parametrize("verb", ["touch", "set", "set to another length"])
+def test_a_deadline_that_moves_earlier_is_kept(clock: FakeClock, verb: str) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    add(store, 1, size=10, idle=1e6)
+    if verb == "touch":
+        store.touch(key(1), idle=5)
+    else:
+        payload = b"y" * (10 if verb == "set" else 14)
+        store.set(key(1), Record(payload), expected=b"x" * 10, idle=5)
+    recount(store._core)
+    clock.advance(6)
+    assert store.purge() == 1
+
+
+def test_all_lists_what_stays_while_the_table_shrinks(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(5000):
+        add(store, n, size=10, idle=1e6 if n > 4800 else 10)
+    sessions = store.all()
+    seen = {next(sessions)[0]}
+    clock.advance(11)
+    store.purge()
+    seen |= {k for k, _ in sessions}
+    assert seen > {key(n) for n in range(4801, 5000)}
+    full = store._core.used
+    store.purge()
+    assert store._core.used < full
+    recount(store._core)
+
+
 def test_writes_alone_purge_what_is_due(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     for n in range(300):
@@ -335,11 +406,13 @@ def test_least_recently_used_goes_first(store: MemoryStore, clock: FakeClock) ->
     clock.advance(2)
     for n in range(10):
         store.get(key(n))
+    left = list(range(20))
     for n in range(100, 1000):
-        add(store, n)
-        if len(alive(store, range(20))) == 5:
+        if len(left) <= 5:
             break
-    assert alive(store, range(20)) == [5, 6, 7, 8, 9]
+        add(store, n)
+        left = alive(store, range(20))
+    assert left == list(range(10 - len(left), 10)) != []
 
 
 def test_a_use_within_the_same_second_does_not_move(store: MemoryStore, clock: FakeClock) -> None:
@@ -680,7 +753,7 @@ def test_overhead_of_a_session() -> None:
     before = store._core.used
     for n in range(10000):
         add(store, n, size=300)
-    assert (store._core.used - before) / 10000 - 300 < 260
+    assert (store._core.used - before) / 10000 - 300 < 130
     store.close()
 
 

@@ -2,82 +2,125 @@
 
 from __future__ import annotations
 
-from sys import getsizeof
-
-from .blob import HAS_USER, KEY, REPLACED, STANDING, allocated, fields, standing_of, user_of
+from .arena import Arena
+from .chains import NONE
 from .core import Core
 from .eviction import FREE_LIST, LEVELS, LOGGED_IN, REPLACED_BIT
-from .index import ENTRY, SHARD, prefix_of
-from .records import FIXED
+from .layout import (
+    BODY,
+    DEADLINE,
+    HAS_STANDING,
+    HAS_USER,
+    LARGE,
+    REPLACED,
+    SLOT,
+    STANDING,
+    TAGGED,
+    fields,
+    tail,
+    walked,
+)
+from .parts import PAGED_FROM
+from .records import user_tag
+from .stretch import PAGE
 
 
 def recount(core: Core) -> int:
     """The bytes that a store takes. AssertionError if any of its parts contradicts another."""
-    blobs = list(core.index)
-    dicts = [*core.index.shards, core.index.overflow]
-    total = FIXED + sum(map(getsizeof, dicts)) + SHARD * len(core.index.shards)
-    total += core.tags.measured
-    total += sum(map(getsizeof, core.slots.columns))
-    total += ENTRY * (len(blobs) - len(core.index.overflow))
-    total += allocated(KEY) * len(core.index.overflow)
-    total += sum(allocated(len(blob)) for blob in blobs)
+    arena = core.arena
+    unit = PAGE if core.max_size >= PAGED_FROM else 256
+    total = core.fixed + core.slots.capacity * core.slots.row + core.larges.measured
+    for table in (core.index.buckets, core.tags.buckets):
+        total += -(-4 * table // unit) * unit
+    total += arena.segment * (len(arena.in_use()) + 1)
     assert total == core.used, f"counted {core.used}, there are {total}"
     assert total <= core.max_size, f"{total} of {core.max_size}"
-    assert all(getsizeof(blob) <= allocated(len(blob)) for blob in blobs)
 
-    slots = {fields(blob, KEY)[0]: blob for blob in blobs}
-    assert len(slots) == len(blobs) == core.records
-    for slot, blob in slots.items():
-        assert core.index.find(blob[:KEY]) is blob
-        assert core.prefix[slot] == prefix_of(blob)
-        assert core.blob(slot) is blob
+    slots = [slot for slot in range(core.slots.capacity) if core.place[slot]]
+    assert len(slots) == core.records
+    assert sorted(core.index.slots()) == slots
+    assert core.index.count == core.records
+    for slot in slots:
+        assert tail(core.memory, (core.place[slot] << 3) + SLOT)[0] == slot
+        assert core.index.find(core.key(slot)) == slot
+        assert (slot in core.larges) == bool(core.flags(slot) & LARGE)
+    assert len(core.larges) == sum(slot in core.larges for slot in slots)
+    _segments(core, arena, slots)
     _queues(core, slots)
-    _wheel(core, slots)
     _tags(core, slots)
     free = list(core.queues.walk(FREE_LIST))
     fresh = max(0, core.slots.edge - core.slots.fresh)
+    assert len(free) == core.slots.spare
     assert len(free) + fresh + len(slots) == core.slots.edge
     assert not set(free) & set(slots)
     return total
 
 
-def _queues(core: Core, slots: dict[int, bytes]) -> None:
+def _segments(core: Core, arena: Arena, slots: list[int]) -> None:
+    """Every record lies in a segment in use, and is found by walking it; no two overlap."""
+    where = {core.place[slot] << 3: slot for slot in slots}
+    seen: list[int] = []
+    for segment in arena.in_use():
+        live, soonest = 0, float("inf")
+        at, end = arena.bounds(segment)
+        while at < end:
+            deadline, _, length, flags, slot, extent, user = walked(core.memory, at + DEADLINE)
+            assert extent > 0
+            if where.get(at) == slot:
+                seen.append(slot)
+                inside = 0 if flags & LARGE else length
+                assert BODY[flags] + user + inside <= extent << 3
+                assert deadline <= fields(core.memory, at)[2]
+                live += extent << 3
+                soonest = min(soonest, deadline)
+            at += extent << 3
+        assert at == end
+        assert end <= (segment + 1) << arena.shift
+        assert live == arena.live[segment]
+        assert segment == core._sweeping or core.wheel.bound[segment] <= soonest
+    assert sorted(seen) == slots
+    assert sum(arena.live) == arena.live_total
+    assert sorted(core.wheel.entries()) == arena.in_use()
+    assert core._sweeping == NONE or core._sweeping in arena.in_use()
+
+
+def _queues(core: Core, slots: list[int]) -> None:
     queues = core.queues
     seen: list[int] = []
     replaced = 0
     for level in range(LEVELS):
         members = list(queues.walk(level))
-        pointers = [s for s in members if fields(slots[s], KEY)[5] & REPLACED]
+        pointers = [slot for slot in members if core.flags(slot) & REPLACED]
         replaced += len(pointers)
         assert queues.counts[level] == len(members) - len(pointers)
-        assert queues.sizes[level] == sum(allocated(len(slots[s])) for s in members)
+        assert queues.sizes[level] == sum(core.size(slot) for slot in members)
         for slot in members:
-            flags = fields(slots[slot], KEY)[5]
+            flags = core.flags(slot)
             assert queues.level[slot] == level | (REPLACED_BIT if flags & REPLACED else 0)
             assert (level == LOGGED_IN) == bool(flags & HAS_USER)
         seen += members
     assert replaced == queues.replaced
-    assert sorted(seen) == sorted(slots)
+    assert sorted(seen) == slots
 
 
-def _wheel(core: Core, slots: dict[int, bytes]) -> None:
-    assert sorted(core.wheel.entries()) == sorted(slots)
-    for slot, blob in slots.items():
-        assert core.wheel.deadline[slot] <= fields(blob, KEY)[2]
-
-
-def _tags(core: Core, slots: dict[int, bytes]) -> None:
+def _tags(core: Core, slots: list[int]) -> None:
     bearers = []
-    for slot, blob in slots.items():
-        flags = fields(blob, KEY)[5]
+    count = 0
+    for slot in slots:
+        at, flags = core.place[slot] << 3, core.flags(slot)
+        assert bool(flags & TAGGED) == bool(flags & (HAS_USER | HAS_STANDING))
+        if not flags & TAGGED:
+            continue
         assert not flags & HAS_USER or core.tags.has(slot)
         if not core.tags.has(slot):
             continue
-        assert slot in core.tags.slots_of(core.tags.tag[slot])
+        count += 1
+        tag = core.tags.links(slot)[0]
+        assert slot in core.tags.slots_of(tag)
         if not flags & HAS_USER:
             assert not flags & REPLACED
-            bearers.append((standing_of(blob) or b"")[: STANDING // 2])
+            bearers.append((core.standing(at, flags) or b"")[: STANDING // 2])
         else:
-            assert user_of(blob) is not None
+            assert tag == user_tag(core.user(at, flags) or b"")
     assert len(bearers) == len(set(bearers))
-    assert core.tags.count == sum(core.tags.has(slot) for slot in slots)
+    assert core.tags.count == count

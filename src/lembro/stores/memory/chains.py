@@ -1,30 +1,29 @@
-"""Many doubly linked lists over the same slots, in two arrays and without an object per node.
+"""Many doubly linked lists over the same slots, in two columns and without an object per node.
 
 A slot is in one list of a ``Chains`` at most. Every list has a sentinel node; those come first in
-the arrays, so the node of a slot is ``slot + lists``.
+the columns, so the node of a slot is ``slot + lists``.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 NONE: Final = -1
+
+Links: TypeAlias = "array[int] | memoryview[int]"
 
 
 class Chains:
     __slots__ = ("_base", "_next", "_prev")
 
-    def __init__(self, lists: int) -> None:
+    def __init__(self, lists: int, after: Links, before: Links) -> None:
+        """``after`` and ``before`` have a place for each list and each slot."""
         self._base = lists
-        self._next = array("i", range(lists))
-        self._prev = array("i", range(lists))
-
-    @property
-    def columns(self) -> tuple[array[int], array[int]]:
-        """The arrays, for the table that grows them by a node for each new slot."""
-        return self._next, self._prev
+        self._next = after
+        self._prev = before
+        self.reset()
 
     def first(self, at: int) -> int:
         """The first slot of list ``at``, or NONE."""
@@ -81,7 +80,12 @@ class Chains:
             node = self._next[node]
 
     def reset(self) -> None:
-        """Empty every list. The table then takes the nodes of the slots away."""
+        """Empty every list, whatever the slots' places hold."""
         for links in (self._next, self._prev):
             for at in range(self._base):
                 links[at] = at
+
+
+def fixed(lists: int, slots: int) -> Chains:
+    """Chains over so many slots."""
+    return Chains(lists, *(array("i", bytes(4 * (lists + slots))) for _ in range(2)))

@@ -6,100 +6,146 @@
 from __future__ import annotations
 
 from math import isnan
-from struct import error as StructError  # noqa: N812
 
 from ...errors import ConfigError
 from ..base import Found, PerUser, Record
-from . import blob as b
-from .blob import HEADER, KEY, REPLACED, allocated, fields, found, found_as
+from . import layout
 from .chains import NONE
-from .eviction import REPLACED_BIT
-from .index import word
-from .records import GRAIN, Records, user_tag
+from .large import allocated
+from .layout import (
+    BODY,
+    DEADLINE,
+    HEADER,
+    KEY,
+    LARGE,
+    REPLACED,
+    STANDING,
+    UTF8,
+    fields,
+    walked,
+    write_state,
+    write_times,
+)
+from .records import GRAIN, user_tag
+from .room import Room
 
 
-class Core(Records):
-    used: int
+class Core(Room):
     evicted: int
 
     # --- the verbs
 
     def get(self, key: bytes, now: float) -> Found | None:
         # Runs in every request that looks at its session: what the other verbs call is written
-        # out here (index.find, blob.found).
-        index = self.index
-        try:
-            prefix: int = word(key)[0] >> 4
-        except StructError:
+        # out here (index.find, found).
+        index, memory = self.index, self.memory
+        bucket = hash(key) & index.mask
+        if bucket >= index.buckets:
+            bucket &= index.low
+        slot = index.heads[bucket]
+        while slot >= 0:
+            at = self.place[slot] << 3
+            its, born, death, deadline, used, length, flags = fields(memory, at)
+            if its == key:
+                break
+            slot = index.chain[slot]
+        else:
             return None
-        blob = index.shards[prefix >> index.shift].get(prefix)
-        if blob is None or not blob.startswith(key) or len(key) != KEY:
-            blob = index.find(key)
-            if blob is None:
-                return None
-        numbers = fields(blob, KEY)
-        slot, born, death, birth, _, flags = numbers
-        deadline = self.deadline[slot]
         if deadline <= now:
-            self._expire(slot, blob)
+            self._expire(slot)
             return None
-        if now - self.used_at[slot] >= GRAIN and not flags & REPLACED:
-            self._use(slot, blob, birth, flags, now)
+        if now - self.start - used >= GRAIN and not flags & REPLACED:
+            self._use(slot, at, flags, born, now)
         if flags:
-            return found_as(blob, numbers, deadline, now)
-        return Found(blob[HEADER:], None, None, None, now - born, deadline - now, death - now)
+            return self.found(slot, now)
+        at += HEADER
+        payload = memory[at : at + length]
+        return Found(payload, None, None, None, now - born, deadline - now, death - now)
 
-    def add(
+    def add(  # noqa: PLR0917 - the hot path
         self,
         key: bytes,
         record: Record,
-        *,
         idle: float,
         life: float,
         per_user: PerUser | None,
         now: float,
     ) -> bool:
-        _check_key(key)
+        if len(key) != KEY:
+            raise _wrong_key(key)
         death = now + life
-        deadline = _deadline(now, idle, death)
-        self.drain(now)
-        if self.live(key, now) is not None:
+        deadline = now + idle
+        if not deadline < death:
+            deadline = _clipped(idle, death)
+        if self.live(key, now) >= 0:
             return False
-        user = b.encode_user(record.user)
-        size = self._weigh(user, record)
-        if not self._admit(user, per_user, now):
-            return False
-        self._make_room(key, size, now)
+        user, size = None, HEADER + len(record.payload)
+        outside = 0
+        if record.user is None and record.standing is None and size <= self._smallest_limit:
+            size = (size + 7) & -8
+        else:
+            user = layout.encode_user(record.user)
+            size, outside = self._weigh(user, record)
+            if not self._admit(user, per_user, now):
+                return False
+        arena = self.arena
+        if (
+            arena.at + size > arena.end
+            or arena.live_total + size > self.live_limit
+            or outside
+            or self.used > self.limit
+        ):
+            self._make_room(size, outside, now)
         self._insert(key, user, record, now, death, deadline, now)
-        self._settle(now)
+        if now >= self.busy_at:
+            self._settle(now)
         return True
 
     def set(
         self, key: bytes, record: Record, expected: bytes, idle: float, now: float
     ) -> Found | None:
-        blob = self.live(key, now)
-        if blob is None:
+        index, memory = self.index, self.memory
+        bucket = hash(key) & index.mask
+        if bucket >= index.buckets:
+            bucket &= index.low
+        slot = index.heads[bucket]
+        while slot >= 0:
+            at = self.place[slot] << 3
+            its, born, death, left, used, length, flags = fields(memory, at)
+            if its == key:
+                break
+            slot = index.chain[slot]
+        else:
             return None
-        numbers = fields(blob, KEY)
-        slot, _, death, birth, user_length, flags = numbers
-        deadline = _deadline(now, idle, death)
-        at = b.start(user_length, flags)
-        if flags & REPLACED or not _holds(blob, at, expected):
-            return found(blob, self.deadline[slot], now)
-        before, after = allocated(len(blob)), allocated(at + len(record.payload))
-        if after > self.max_session_size:
-            self._refuse(after)
-        if after > before or now - self.used_at[slot] >= GRAIN:
-            self._use(slot, blob, birth, flags, now)
-        if after > before:
-            self._make_room(None, after - before, now, spare=slot)
-        blob = b"".join((blob[:at], record.payload))
-        self.index.swap(blob[:KEY], blob)
-        self.queues.resize(slot, after - before)
-        self.used += after - before
-        self.wheel.defer(slot, deadline)
-        self._settle(now)
-        return found_as(blob, numbers, deadline, now)
+        if left <= now:
+            self._expire(slot)
+            return None
+        deadline = now + idle
+        if not deadline < death:
+            deadline = _clipped(idle, death)
+        payload, start = record.payload, at + HEADER
+        if flags:
+            if flags & REPLACED or self.payload(slot, at, flags, length) != expected:
+                return self.found(slot, now)
+            self._overwrite(slot, payload, deadline, now)
+            at = self.place[slot] << 3
+        elif memory[start : start + length] != expected:
+            return self.found(slot, now)
+        elif len(payload) == length:  # often: a counter, a time
+            memory[start : start + length] = payload
+            write_times(memory, at + DEADLINE, deadline, used)
+            if deadline < left:
+                self.wheel.earlier(at >> self.arena.shift, deadline)
+        else:
+            self._overwrite(slot, payload, deadline, now)
+            at = self.place[slot] << 3
+        if now - self.start - used >= GRAIN:
+            self._use(slot, at, flags, born, now)
+        if now >= self.busy_at:
+            self._settle(now)
+        if flags:
+            return self.found(slot, now)
+        return Found(payload, None, None, None, now - born, deadline - now, death - now)
 
     def replace(
         self,
@@ -114,108 +160,166 @@ class Core(Records):
         per_user: PerUser | None,
         now: float,
     ) -> Found | None:
-        _check_key(new)
-        blob = self.live(old, now)
-        if blob is None:
+        if len(new) != KEY:
+            raise _wrong_key(new)
+        slot = self.live(old, now)
+        if slot < 0:
             return None
-        slot, born, death, birth, user_length, flags = fields(blob, KEY)
-        left = self.deadline[slot]
+        at = self.place[slot] << 3
+        _, born, death, left, _, length, flags = fields(self.memory, at)
         pointer_deadline = _deadline(now, grace, left)
+        was_born = born
         if life is not None:
             born, death = now, now + life
         deadline = _deadline(now, idle, death)
-        if flags & REPLACED or not _holds(blob, b.start(user_length, flags), expected):
-            return found(blob, left, now)
-        if self.live(new, now) is not None:
+        if flags & REPLACED or self.payload(slot, at, flags, length) != expected:
+            return self.found(slot, now)
+        if self.live(new, now) >= 0:
             return None
-        user = b.encode_user(record.user)
-        size = self._weigh(user, record)
+        user = layout.encode_user(record.user)
+        size, outside = self._weigh(user, record)
         if not self._admit(user, per_user, now, but=slot):
-            return found(blob, left, now)
-        self._use(slot, blob, birth, flags, now)
-        old_user = b.user_of(blob)
-        longer = allocated(b.length(old_user, None, new)) - allocated(len(blob))
-        self._make_room(new, size + max(0, longer), now, spare=slot)
-        self._point(slot, blob, old_user, new, pointer_deadline)
-        made = self._insert(new, user, record, born, death, deadline, now)
+            return self.found(slot, now)
+        at = self.place[slot] << 3
+        self._use(slot, at, flags, was_born, now)
+        old_user = self.user(at, flags)
+        pointer = HEADER + layout.LINKS + KEY + len(old_user or b"") + layout.GRAIN
+        # Both may need another segment each, if the second does not fit into the first's.
+        self._make_room(size + pointer, outside, now, spare=slot)
+        self._point(slot, new, pointer_deadline)
+        slot = self._insert(new, user, record, born, death, deadline, now)
         self._settle(now)
-        return found(made, deadline, now)
+        return self.found(slot, now)
 
     def touch(self, key: bytes, idle: float, now: float) -> bool:
-        blob = self.live(key, now)
-        if blob is None:
+        index, memory = self.index, self.memory
+        bucket = hash(key) & index.mask
+        if bucket >= index.buckets:
+            bucket &= index.low
+        slot = index.heads[bucket]
+        while slot >= 0:
+            at = self.place[slot] << 3
+            its, born, death, left, used, _, flags = fields(memory, at)
+            if its == key:
+                break
+            slot = index.chain[slot]
+        else:
             return False
-        slot, _, death, birth, _, flags = fields(blob, KEY)
+        if left <= now:
+            self._expire(slot)
+            return False
         if flags & REPLACED:
             return False
-        deadline = _deadline(now, idle, death)
-        if now - self.used_at[slot] >= GRAIN:
-            self._use(slot, blob, birth, flags, now)
-        self.wheel.defer(slot, deadline)
-        self._settle(now)
+        deadline = now + idle
+        if not deadline < death:
+            deadline = _clipped(idle, death)
+        write_times(memory, at + DEADLINE, deadline, used)
+        if deadline < left:
+            self.wheel.earlier(at >> self.arena.shift, deadline)
+        if now - self.start - used >= GRAIN:
+            self._use(slot, at, flags, born, now)
+        if now >= self.busy_at:
+            self._settle(now)
         return True
 
     def destroy(self, key: bytes, expected: bytes | None, now: float) -> Found | None:
-        blob = self.live(key, now)
-        if blob is None:
+        slot = self.live(key, now)
+        if slot < 0:
             return None
-        slot, _, _, _, user_length, flags = fields(blob, KEY)
+        at = self.place[slot] << 3
+        *_, length, flags = fields(self.memory, at)
         if expected is not None and (
-            flags & REPLACED or not _holds(blob, b.start(user_length, flags), expected)
+            flags & REPLACED or self.payload(slot, at, flags, length) != expected
         ):
             return None
-        was = found(blob, self.deadline[slot], now)
-        self._drop(slot, blob)
+        was = self.found(slot, now)
+        self._drop(slot)
         return was
 
     # --- lists, and the sessions of a user
 
-    def sessions_in(self, shard: int, now: float) -> list[tuple[bytes, Found]]:
-        """The live sessions in a shard of the index."""
-        deadline, level = self.deadline, self.queues.level
+    def sessions_in(self, slots: range, now: float) -> list[tuple[bytes, Found]]:
+        """The live sessions in some of the slots."""
+        place, memory = self.place, self.memory
         sessions = []
-        for blob in self.index.blobs(shard):
-            slot = fields(blob, KEY)[0]
-            if deadline[slot] > now and not level[slot] & REPLACED_BIT:
-                sessions.append((blob[:KEY], found(blob, deadline[slot], now)))
+        for slot in slots:
+            if slot >= self.slots.capacity:
+                break
+            if at := place[slot] << 3:
+                key, _, _, deadline, _, _, flags = fields(memory, at)
+                if deadline > now and not flags & REPLACED:
+                    sessions.append((key, self.found(slot, now)))
         return sessions
 
     def of_user(self, user: str, now: float) -> list[tuple[bytes, Found]]:
         """The live sessions of a user, the oldest first."""
-        deadline = self.deadline
-        return [
-            (blob[:KEY], found(blob, deadline[slot], now))
-            for slot, blob in self._sessions_of(user.encode(*b.UTF8), now)
-        ]
+        slots = self._sessions_of(user.encode(*UTF8), now)
+        return [(self.key(slot), self.found(slot, now)) for slot in slots]
 
     def destroy_user(self, user: str, keep: bytes | None, now: float) -> list[bytes]:
         """Remove a user's sessions and replaced keys but for ``keep`` and what leads to it;
         the keys of the sessions."""
-        records = self._records_of(user.encode(*b.UTF8))
-        leads = {blob[:KEY]: b.successor_of(blob) for _, blob in records}
+        records = [(slot, self.key(slot)) for slot in self._records_of(user.encode(*UTF8))]
+        leads = {
+            key: self.successor(self.place[slot] << 3, self.flags(slot)) for slot, key in records
+        }
         gone = []
-        for slot, blob in records:
-            if keep is not None and _leads_to(keep, blob[:KEY], leads):
+        for slot, key in records:
+            if keep is not None and _leads_to(keep, key, leads):
                 continue
-            if self.deadline[slot] <= now:
-                self._expire(slot, blob)
+            if self.deadline(slot) <= now:
+                self._expire(slot)
                 continue
-            if leads[blob[:KEY]] is None:
-                gone.append(blob[:KEY])
-            self._drop(slot, blob)
+            if leads[key] is None:
+                gone.append(key)
+            self._drop(slot)
         return gone
 
     # --- within
 
-    def _weigh(self, user: bytes | None, record: Record) -> int:
-        """The bytes that a record will take. Raises SessionTooLarge."""
-        standing = record.standing
-        if standing is not None and len(standing) != b.STANDING:
-            raise ConfigError(f"a standing is {b.STANDING} bytes, not {len(standing)}")
-        size = allocated(b.length(user, standing, record.payload))
-        if size > self.max_session_size:
-            self._refuse(size)
-        return size
+    def _weigh(self, user: bytes | None, record: Record) -> tuple[int, int]:
+        """The bytes that a record will take in a segment, and outside. Raises SessionTooLarge."""
+        standing, head = record.standing, HEADER
+        if standing is not None:
+            if len(standing) != STANDING:
+                raise ConfigError(f"a standing is {STANDING} bytes, not {len(standing)}")
+            head += layout.LINKS + STANDING
+        if user is not None:
+            head += len(user) if standing is not None else layout.LINKS + len(user)
+            if len(user) > self.longest_user:
+                self._refuse(max(head, self.max_session_size + 1))
+        length = len(record.payload)
+        total = head + length
+        if total > self.max_session_size:
+            self._refuse(total)
+        if total > self._small:
+            return (head + 7) & -8, allocated(length)
+        return (total + 7) & -8, 0
+
+    def _overwrite(self, slot: int, payload: bytes, deadline: float, now: float) -> None:
+        """Another payload for a session. Raises SessionTooLarge."""
+        at = self.place[slot] << 3
+        _, used, _, flags, _, extent, user = walked(self.memory, at + DEADLINE)
+        start = BODY[flags] + user
+        total = start + len(payload)
+        if total > self.max_session_size:
+            self._refuse(total)
+        size: int = extent << 3
+        if not flags & LARGE and size >= total > size - (size >> 2) - 64:  # it keeps its place
+            self.memory[at + start : at + total] = payload
+            write_state(self.memory, at + DEADLINE, deadline, used, len(payload))
+            self.wheel.earlier(at >> self.arena.shift, deadline)
+            return
+        outside = 0
+        if total > self._small:
+            total, outside = start, allocated(len(payload))
+        arena, total = self.arena, total + 7
+        if outside or arena.at + total > arena.end or arena.live_total + total > self.live_limit:
+            # Whoever makes room for itself must not be evicted: the last of its queue is spared.
+            born: float = fields(self.memory, at)[1]
+            self._use(slot, at, flags, born, now)
+            self._make_room(total, outside, now, spare=slot)
+        self._write(slot, payload, deadline)
 
     def _admit(
         self, user: bytes | None, per_user: PerUser | None, now: float, but: int = NONE
@@ -225,39 +329,34 @@ class Core(Records):
         if user is None or per_user is None:
             return True
         limit, gives_way = per_user
-        sessions = [entry for entry in self._sessions_of(user, now) if entry[0] != but]
+        sessions = [slot for slot in self._sessions_of(user, now) if slot != but]
         if len(sessions) < limit:
             return True
         if gives_way == "refuse":
             return False
-        for slot, blob in sessions[: len(sessions) - limit + 1]:
+        for slot in sessions[: len(sessions) - limit + 1]:
             self.evicted += 1
-            self._tell("evicted", blob, "max_sessions_per_user")
-            self._drop(slot, blob)
+            self._tell("evicted", slot, "max_sessions_per_user")
+            self._drop(slot)
         return True
 
-    def _records_of(self, user: bytes) -> list[tuple[int, bytes]]:
-        """The slots and blobs of a user's sessions and replaced keys, in the order added."""
-        pairs = []
-        for slot in reversed(self.tags.slots_of(user_tag(user))):
-            blob = self.blob(slot)
-            if b.user_of(blob) == user:
-                pairs.append((slot, blob))
-        return pairs
-
-    def _sessions_of(self, user: bytes, now: float) -> list[tuple[int, bytes]]:
-        """The live ones of a user, the oldest first."""
-        sessions = [
-            (slot, blob)
-            for slot, blob in self._records_of(user)
-            if self.deadline[slot] > now and not self.queues.level[slot] & REPLACED_BIT
+    def _records_of(self, user: bytes) -> list[int]:
+        """The slots of a user's sessions and replaced keys, in the order added."""
+        return [
+            slot
+            for slot in reversed(self.tags.slots_of(user_tag(user)))
+            if self.user(self.place[slot] << 3, self.flags(slot)) == user
         ]
-        sessions.sort(key=lambda pair: fields(pair[1], KEY)[1])
-        return sessions
 
-
-def _holds(blob: bytes, at: int, payload: bytes) -> bool:
-    return len(blob) - at == len(payload) and blob.endswith(payload)
+    def _sessions_of(self, user: bytes, now: float) -> list[int]:
+        """The live ones of a user, the oldest first."""
+        sessions = []
+        for slot in self._records_of(user):
+            _, born, _, deadline, _, _, flags = fields(self.memory, self.place[slot] << 3)
+            if deadline > now and not flags & REPLACED:
+                sessions.append((born, slot))
+        sessions.sort(key=lambda pair: pair[0])
+        return [slot for _, slot in sessions]
 
 
 def _leads_to(goal: bytes, key: bytes | None, leads: dict[bytes, bytes | None]) -> bool:
@@ -269,14 +368,18 @@ def _leads_to(goal: bytes, key: bytes | None, leads: dict[bytes, bytes | None]) 
     return key == goal
 
 
-def _check_key(key: bytes) -> None:
-    if len(key) != KEY:
-        raise ConfigError(f"a key is {KEY} bytes (lembro.ids.key_for makes one), not {len(key)}")
+def _wrong_key(key: bytes) -> ConfigError:
+    return ConfigError(f"a key is {KEY} bytes (lembro.ids.key_for makes one), not {len(key)}")
 
 
 def _deadline(now: float, idle: float, limit: float) -> float:
     """When a record expires that is not used for ``idle`` seconds."""
-    if isnan(idle) or isnan(limit):  # NaN would never expire
-        raise ConfigError("a duration in seconds is needed, not NaN")
     deadline = now + idle
-    return deadline if deadline < limit else limit
+    return deadline if deadline < limit else _clipped(idle, limit)
+
+
+def _clipped(idle: float, limit: float) -> float:
+    """The limit, since ``idle`` seconds would reach past it, or are none: NaN would never end."""
+    if isnan(idle) or isnan(limit):
+        raise ConfigError("a duration in seconds is needed, not NaN")
+    return limit

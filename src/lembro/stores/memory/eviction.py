@@ -7,7 +7,6 @@ take everything from the newcomers who are real.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -37,20 +36,18 @@ def level_for(age: float) -> int:
 class Queues:
     __slots__ = ("_floors", "chains", "counts", "level", "replaced", "sizes")
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, slots: Slots) -> None:
+        """``slots`` has as many lists as there are levels."""
         floors = [NEWCOMERS_FLOOR] + [FLOOR] * (LEVELS - 1)
         self._floors = [int(max_size * floor) for floor in floors]
-        self.chains: Chains = Chains(LEVELS + 1)
+        self.chains: Chains = slots.chains
+        self.level: memoryview[int] = slots.column("B")
         self.counts: list[int] = [0] * LEVELS  # sessions
         self.replaced: int = 0  # replaced keys, in all levels
-        self.sizes: list[int] = [0] * LEVELS  # bytes of the blobs of both
-
-    def register(self, slots: Slots) -> None:
-        slots.register(*self.chains.columns)
-        self.level: array[int] = slots.column("B")
+        self.sizes: list[int] = [0] * LEVELS  # bytes of the records of both
 
     def enter(self, slot: int, level: int, size: int, *, replaced: bool = False) -> None:
-        """Put a slot whose blob takes ``size`` bytes at the end of its level's queue."""
+        """Put a slot whose record takes ``size`` bytes at the end of its level's queue."""
         if replaced:
             self.replaced += 1
             self.level[slot] = level | REPLACED_BIT
@@ -83,7 +80,7 @@ class Queues:
         self.chains.move(level, slot)
 
     def resize(self, slot: int, change: int) -> None:
-        """The blob of a slot takes ``change`` bytes more."""
+        """The record of a slot takes ``change`` bytes more."""
         self.sizes[self.level[slot] & ~REPLACED_BIT] += change
 
     def rename(self, old: int, new: int) -> None:

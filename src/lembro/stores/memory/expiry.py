@@ -1,7 +1,8 @@
-"""Which records are due: a wheel of buckets, each for a stretch of time.
+"""Which segments hold records that are due: a wheel of buckets, each for a stretch of time.
 
-A deadline that moves later is only written down; the entry is placed anew when its old bucket
-comes round. So the bucket of an entry is never later than its deadline.
+Of each segment a bound is known, before which nothing in it expires. A deadline that moves later
+leaves the bound as it is; it is found anew when its old bucket comes round and the segment is
+looked through.
 """
 
 from __future__ import annotations
@@ -9,59 +10,64 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from .chains import NONE, Chains
-from .slots import Slots
+from .chains import NONE, fixed
 
 _FAR: Final = 1e15  # seconds; what never expires is looked at once a turn
 
 
 class Wheel:
-    __slots__ = ("_buckets", "_chains", "_cursor", "_due", "_width", "deadline")
+    __slots__ = ("_buckets", "_chains", "_cursor", "_due", "_width", "bound", "next", "size")
 
-    def __init__(self, slots: Slots, buckets: int, width: float, now: float) -> None:
-        """``width`` is the stretch of a bucket, in seconds."""
+    def __init__(self, entries: int, buckets: int, width: float, now: float) -> None:
+        """``entries`` is how many segments there may be, ``width`` the stretch of a bucket, in
+        seconds."""
         self._buckets = buckets
         self._width = width
-        self._chains = Chains(buckets + 1)
+        self._chains = fixed(buckets + 1, entries)
         self._due = buckets  # the list of what has come round and waits to be looked at
         self._cursor = int(now / width)
-        slots.register(*self._chains.columns)
-        self.deadline: array[float] = slots.column("d")
+        self.bound: array[float] = array("d", bytes(8 * entries))
+        self.next: float = (self._cursor + 1) * width
+        """Nothing comes round before this time; minus infinity while something waits."""
 
-    def place(self, slot: int, deadline: float) -> None:
-        """Enter a slot that is in no bucket."""
-        self.deadline[slot] = deadline
-        self._chains.push(self._bucket(deadline), slot)
+        self.size: Final[int] = 16 * entries + 8 * (buckets + 1)  # bytes
 
-    def defer(self, slot: int, deadline: float) -> None:
-        """Set another deadline."""
-        earlier = deadline < self.deadline[slot]
-        self.deadline[slot] = deadline
-        if earlier:
-            self._chains.move(self._bucket(deadline), slot)
+    def place(self, entry: int, bound: float) -> None:
+        """Enter what is in no bucket."""
+        self.bound[entry] = bound
+        self._chains.push(self._bucket(bound), entry)
 
-    def remove(self, slot: int) -> None:
-        self._chains.remove(slot)
+    def earlier(self, entry: int, deadline: float) -> None:
+        """Something in it expires at this time; no news if that is after its bound."""
+        if deadline < self.bound[entry]:
+            self.bound[entry] = deadline
+            self._chains.move(self._bucket(deadline), entry)
 
-    def rename(self, old: int, new: int) -> None:
-        self._chains.rename(old, new)
-        self.deadline[new] = self.deadline[old]
+    def again(self, entry: int, bound: float) -> None:
+        """Another bound, now that it was looked through."""
+        self.bound[entry] = bound
+        self._chains.move(self._bucket(bound), entry)
+
+    def remove(self, entry: int) -> None:
+        self._chains.remove(entry)
 
     def look(self, now: float) -> int:
-        """Look at one entry that has come round: its slot if it is expired, ``-2`` if it is not
-        (it has been placed anew), ``-1`` if none is waiting."""
+        """An entry whose bound has passed, left where it is; ``-2`` if the next in turn has been
+        placed anew; ``-1`` if none is waiting."""
         chains = self._chains
-        slot = chains.first(self._due)
-        if slot == NONE:
+        entry = chains.first(self._due)
+        if entry == NONE:
             if not self._advance(now):
+                self.next = (self._cursor + 1) * self._width
                 return NONE
-            slot = chains.first(self._due)
-            if slot == NONE:
+            self.next = -_FAR
+            entry = chains.first(self._due)
+            if entry == NONE:
                 return -2
-        deadline = self.deadline[slot]
-        if deadline <= now:
-            return slot
-        chains.move(self._bucket(deadline), slot)
+        bound = self.bound[entry]
+        if bound <= now:
+            return entry
+        chains.move(self._bucket(bound), entry)
         return -2
 
     def is_quiet(self, now: float) -> bool:
@@ -74,10 +80,11 @@ class Wheel:
             if not self._advance(now):
                 break
         self._chains.splice(self._cursor % self._buckets, self._due)
+        self.next = -_FAR
 
     def entries(self) -> list[int]:
-        """All slots in the wheel."""
-        return [slot for at in range(self._buckets + 1) for slot in self._chains.walk(at)]
+        """All that are in the wheel."""
+        return [entry for at in range(self._buckets + 1) for entry in self._chains.walk(at)]
 
     def reset(self) -> None:
         self._chains.reset()
@@ -94,5 +101,5 @@ class Wheel:
 
     def _bucket(self, deadline: float) -> int:
         # What is past already goes into the bucket of the cursor, the next that is looked at.
-        stretch = int(min(deadline, _FAR) / self._width)
+        stretch = int(max(-_FAR, min(deadline, _FAR)) / self._width)
         return max(stretch, self._cursor) % self._buckets

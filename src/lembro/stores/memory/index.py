@@ -1,187 +1,184 @@
-"""From the key to the record: many small dicts, so that none ever grows in one long go.
+"""From the key to the slot: a hash table that grows a bucket at a time.
 
-They are keyed by the first 60 bits of the key, an int of 32 bytes where a key takes 80; the whole
-key is in the blob and is compared. Two keys that share those 60 bits (nobody will meet them by
-chance) meet in ``overflow``, which is keyed by whole keys.
+Linear hashing over chains: the table never is rebuilt, so that no insertion takes long, and a
+record takes ten bytes in it. The keys themselves are in the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from struct import Struct
-from sys import getsizeof
-from typing import Any, Final
+from array import array
+from mmap import mmap
+from typing import Final
 
-from .blob import KEY, allocated, fields
+from .layout import KEY
+from .slots import Slots
+from .stretch import Stretch
 
-PREFIX_BITS: Final = 60
-ENTRY: Final = 32  # bytes of the int that is the dict's key
-SHARD: Final = 96  # bytes that are noted about each dict: three list items, two ints
-_OVERFLOW_ENTRY: Final = allocated(KEY)
-word: Callable[[bytes], tuple[Any, ...]] = Struct(">Q").unpack_from
-
-
-def prefix_of(key: bytes) -> int:
-    """The first 60 bits of a key."""
-    prefix: int = word(key)[0] >> 4
-    return prefix
-
-
-def _dict_size(bits: int) -> int:
-    """What getsizeof says of a dict with a table of 2**bits."""
-    table = 1 << bits
-    slots = table * (1 if bits < 8 else 2 if bits < 16 else 4)
-    return _DICT_HEAD + slots + table * 2 // 3 * _DICT_ENTRY
-
-
-_DICT_ENTRY: Final = 24
-_DICT_HEAD: Final = getsizeof({1 << PREFIX_BITS: b""}) - 8 - 5 * _DICT_ENTRY
-_CAPACITY: Final = {_dict_size(bits): (2 << bits) // 3 for bits in range(3, 40)}
-
-
-def dict_bound(entries: int) -> int:
-    """No dict takes more bytes than this when an insertion makes it resize to hold ``entries``:
-    its new table is the least power of two that is at least three times as many, and 16."""
-    return 64 + _dict_size((3 * entries | 8).bit_length())
-
-
-def insertions_left(shard: dict[int, bytes]) -> int:
-    """How many new keys surely fit into a dict that has just been resized before it is resized
-    again (deletions don't count); 0 for one whose size is not understood."""
-    return max(0, _CAPACITY.get(getsizeof(shard), 0) - len(shard))
-
-
-def shards_for(max_size: int) -> int:
-    """How many dicts: at least one for each 256 KiB, so that no table of one is ever large (the
-    room for a new one has to be made by evicting), and 64 in a store of a megabyte."""
-    wanted = min(4096, max(min(64, max_size >> 14), max_size >> 18, 1))
-    return int(1 << (wanted.bit_length() - 1))
+END: Final = -1
+_FEWEST: Final = 8  # buckets
+BATCH: Final = 32  # of them are added at a time
 
 
 class Index:
-    __slots__ = ("_left", "_sizes", "overflow", "shards", "shift")
+    __slots__ = (
+        "_memory",
+        "_place",
+        "_stretch",
+        "_unit",
+        "buckets",
+        "chain",
+        "count",
+        "heads",
+        "low",
+        "mask",
+        "size",
+    )
 
-    def __init__(self, shards: int) -> None:
-        """``shards`` is a power of two."""
-        self.shift: int = PREFIX_BITS - (shards.bit_length() - 1)
-        self.shards: list[dict[int, bytes]] = [{} for _ in range(shards)]
-        self.overflow: dict[bytes, bytes] = {}
-        self._sizes = [getsizeof(shard) for shard in self.shards]
-        self._left = [0] * shards  # insertions until a shard may be resized
+    buckets: int
+    chain: memoryview[int]
+    count: int
+    heads: memoryview[int]
+    low: int
+    mask: int
+    size: int
 
-    def find(self, key: bytes) -> bytes | None:
-        """The blob of a key."""
-        if len(key) != KEY:
-            return None
-        prefix: int = word(key)[0] >> 4
-        blob = self.shards[prefix >> self.shift].get(prefix)
-        if blob is not None and blob.startswith(key):
-            return blob
-        return self.overflow.get(key) if self.overflow else None
+    def __init__(
+        self, slots: Slots, place: memoryview[int], memory: mmap, most: int, unit: int
+    ) -> None:
+        """``place`` says where in ``memory`` the record of a slot begins, in eights of bytes.
+        There will be at most ``most`` keys. The size is told in steps of ``unit`` bytes."""
+        self._place = place
+        self._memory = memory
+        self._unit = unit
+        self.chain = slots.column("i")
+        self._stretch = Stretch("i", 2 * most + _FEWEST)
+        self.heads = self._stretch.view  # of the chains; only the first ``buckets`` are in use
+        self.reset()
 
-    def at(self, prefix: int, slot: int) -> bytes:
-        """The blob of a slot, whose key has this prefix."""
-        blob = self.shards[prefix >> self.shift].get(prefix)
-        if blob is not None and fields(blob, KEY)[0] == slot:
-            return blob
-        return next(b for b in self.overflow.values() if fields(b, KEY)[0] == slot)
+    def reset(self) -> None:
+        self.buckets = _FEWEST
+        self.heads[:_FEWEST] = memoryview(array("i", [END]) * _FEWEST)
+        self.mask = 2 * _FEWEST - 1  # twice the power of two that is at most ``buckets``, less one
+        self.low = _FEWEST - 1
+        self.count = 0
+        self.size = 0  # bytes
+        self._remeasure()
 
-    def growth(self, key: bytes, *, now: bool = False) -> int:
-        """At most so many bytes are needed while a new key is put in: the new table of the dict,
-        should it be resized. With ``now`` the table counts only if that is due, without it as
-        if the dict held a quarter more, so that there is time to make room."""
-        number = prefix_of(key) >> self.shift
-        entries = len(self.shards[number])
-        need = ENTRY
-        if not now:
-            need += dict_bound(entries + (entries >> 2) + 1)
-        elif not self._left[number]:
-            need += dict_bound(entries + 1)
-        if self.overflow or prefix_of(key) in self.shards[number]:
-            need += _OVERFLOW_ENTRY + dict_bound(len(self.overflow) + 1)
-        return need
+    def find(self, key: bytes) -> int:
+        """The slot of a key, or END."""
+        bucket = hash(key) & self.mask
+        if bucket >= self.buckets:
+            bucket &= self.low
+        slot = self.heads[bucket]
+        while slot >= 0:
+            at = self._place[slot] << 3
+            if self._memory[at : at + KEY] == key:
+                break
+            slot = self.chain[slot]
+        return slot
 
-    def put(self, key: bytes, blob: bytes) -> int:
-        """Put a new key in; by how many bytes the index has grown."""
-        prefix = prefix_of(key)
-        number = prefix >> self.shift
-        shard = self.shards[number]
-        if prefix in shard:
-            before = self._overflow_size()
-            self.overflow[bytes(key)] = blob
-            return self._overflow_size() - before
-        shard[prefix] = blob
-        if self._left[number]:
-            self._left[number] -= 1
-            return ENTRY
-        self._left[number] = insertions_left(shard)
-        size = getsizeof(shard)
-        grown = size - self._sizes[number]
-        self._sizes[number] = size
-        return grown + ENTRY
+    def add(self, key: bytes, slot: int) -> bool:
+        """Enter a key that is not there, whose record is in place; whether the size changed."""
+        bucket = hash(key) & self.mask
+        if bucket >= self.buckets:
+            bucket &= self.low
+        self.chain[slot] = self.heads[bucket]
+        self.heads[bucket] = slot
+        self.count = count = self.count + 1
+        if self.buckets < count + (count >> 1):
+            self._split(2 + (count >> 4 if count < BATCH << 4 else BATCH))
+            return self._remeasure()
+        return False
 
-    def swap(self, key: bytes, blob: bytes) -> None:
-        """Another blob for a key that is there."""
-        prefix = prefix_of(key)
-        shard = self.shards[prefix >> self.shift]
-        if shard.get(prefix, b"").startswith(key):
-            shard[prefix] = blob
-        else:
-            self.overflow[key] = blob
+    def remove(self, key: bytes, slot: int) -> bool:
+        """Take a key out; whether the size changed."""
+        self._relink(key, slot, self.chain[slot])
+        self.count = count = self.count - 1
+        if self.buckets > 3 * count + _FEWEST:
+            self._merge()
+            self._merge()
+            self._merge()
+            return self._remeasure()
+        return False
 
-    def pop(self, key: bytes) -> int:
-        """Take a key that is there out; by how many bytes the index has grown (negative)."""
-        prefix = prefix_of(key)
-        shard = self.shards[prefix >> self.shift]
-        if shard.get(prefix, b"").startswith(key):
-            del shard[prefix]
-            return -ENTRY
-        before = self._overflow_size()
-        del self.overflow[key]
-        if not self.overflow:
-            self.overflow = {}
-        return self._overflow_size() - before
+    def rename(self, key: bytes, old: int, new: int) -> None:
+        """Let slot ``new`` take the place of ``old``."""
+        self.chain[new] = self.chain[old]
+        self._relink(key, old, new)
 
-    def is_sparse(self, number: int) -> bool:
-        """Whether a shard takes far more than it needs: a dict gives nothing back by itself
-        when entries leave it."""
-        return self._sizes[number] > 2 * self.rebuilt(number)
+    def growth(self) -> int:
+        """At most so many bytes are needed while a key is added."""
+        return self._unit
 
-    def rebuilt(self, number: int) -> int:
-        """At most so many bytes a shard takes once it is rebuilt."""
-        return dict_bound(len(self.shards[number]))
+    def slots(self) -> list[int]:
+        """All of them."""
+        found = []
+        for bucket in range(self.buckets):
+            slot = self.heads[bucket]
+            while slot >= 0:
+                found.append(slot)
+                slot = self.chain[slot]
+        return found
 
-    def shrink(self, number: int) -> int:
-        """Rebuild a shard; by how many bytes the index has grown (negative)."""
-        self.shards[number] = dict(self.shards[number].items())  # from items: no copy of the table
-        before, self._sizes[number] = self._sizes[number], getsizeof(self.shards[number])
-        self._left[number] = insertions_left(self.shards[number])
-        return self._sizes[number] - before
+    def _bucket(self, key: bytes) -> int:
+        bucket = hash(key) & self.mask
+        return bucket if bucket < self.buckets else bucket & self.low
 
-    def reset(self) -> list[dict[int, bytes]]:
-        """Empty the index; what it held is for the caller to free."""
-        gone = [*self.shards, dict(enumerate(self.overflow.values()))]
-        self.overflow = {}
-        self.shards[:] = [{} for _ in self.shards]
-        self._sizes = [getsizeof(shard) for shard in self.shards]
-        self._left = [0] * len(self.shards)
-        return gone
+    def _relink(self, key: bytes, slot: int, to: int) -> None:
+        """Let what leads to ``slot`` lead to ``to``."""
+        bucket = self._bucket(key)
+        at = self.heads[bucket]
+        if at == slot:
+            self.heads[bucket] = to
+            return
+        chain = self.chain
+        while (after := chain[at]) != slot:
+            at = after
+        chain[at] = to
 
-    def blobs(self, number: int) -> list[bytes]:
-        """The blobs of a shard, and with the first those of the overflow."""
-        extra = list(self.overflow.values()) if number == 0 else []
-        return [*self.shards[number].values(), *extra]
+    def _split(self, times: int) -> None:
+        """A few buckets more; for each the next in turn is shared out between itself and the
+        new one."""
+        heads, chain, place, memory = self.heads, self.chain, self._place, self._memory
+        bit, first = self.low + 1, self.buckets
+        last = min(first + times, 2 * bit)
+        for new in range(first, last):
+            slot = heads[new - bit]
+            stay = go = END
+            while slot >= 0:
+                after = chain[slot]
+                at = place[slot] << 3
+                if hash(memory[at : at + KEY]) & bit:
+                    chain[slot] = go
+                    go = slot
+                else:
+                    chain[slot] = stay
+                    stay = slot
+                slot = after
+            heads[new - bit] = stay
+            heads[new] = go
+        self.buckets = last
+        if last == 2 * bit:
+            self.low, self.mask = self.mask, 2 * self.mask + 1
 
-    def __iter__(self) -> Iterator[bytes]:
-        for number in range(len(self.shards)):
-            yield from self.blobs(number)
+    def _merge(self) -> None:
+        """One bucket less; what it held goes to the bucket it once came from."""
+        self.buckets -= 1
+        slot = self.heads[self.buckets]
+        if self.buckets <= self.low:
+            self.low, self.mask = self.low >> 1, self.low
+        bucket = self.buckets - self.low - 1
+        while slot >= 0:
+            after = self.chain[slot]
+            self.chain[slot] = self.heads[bucket]
+            self.heads[bucket] = slot
+            slot = after
 
-    @property
-    def size(self) -> int:
-        """Bytes, recounted: the dicts and their keys (the blobs are not the index's)."""
-        entries = sum(map(len, self.shards))
-        dicts = sum(map(getsizeof, self.shards)) + SHARD * len(self.shards)
-        return dicts + ENTRY * entries + self._overflow_size()
-
-    def _overflow_size(self) -> int:
-        return getsizeof(self.overflow) + _OVERFLOW_ENTRY * len(self.overflow)
+    def _remeasure(self) -> bool:
+        size = -(-4 * self.buckets // self._unit) * self._unit
+        if size == self.size:
+            return False
+        if size < self.size:
+            self._stretch.release_from(size >> 2)
+        self.size = size
+        return True

@@ -1,38 +1,42 @@
-"""The records and the ledger: everything that a store holds, entered, moved and let go in one
-place, so that every byte is counted at every step.
+"""Every record is entered, moved and let go here, so that every byte is counted at every step.
 
-``Core`` builds the verbs of the contract on it. Times are seconds by the store's clock.
+``Room`` and ``Core`` build on it.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
-from math import inf
 from typing import Final, NoReturn
 
 from ...errors import SessionTooLarge
 from ...events import Event
 from ...ids import handle_for
 from ..base import Record
-from . import blob as b
-from .blob import HAS_USER, KEY, REPLACED, allocated, fields
+from . import layout
 from .chains import NONE
-from .eviction import FREE_LIST, LOGGED_IN, Queues, level_for
-from .expiry import Wheel
-from .index import Index, prefix_of, shards_for
-from .slots import Slots
-from .standing import Standings
-from .tags import Tags
+from .eviction import FREE_LIST, LOGGED_IN
+from .large import allocated
+from .layout import (
+    BODY,
+    DEADLINE,
+    FLAGS,
+    HAS_STANDING,
+    HAS_USER,
+    HEADER,
+    KEY,
+    LARGE,
+    LINKS,
+    REPLACED,
+    SLOT,
+    TAGGED,
+    USED,
+    fields,
+    tail,
+    walked,
+)
+from .parts import Parts
+from .tags import LOOSE
 
-FIXED: Final = 4096  # bytes of the objects that a store consists of, generously
-DRAIN: Final = 4  # due entries that each write looks at
-LOOKS: Final = 64  # due entries that a write looks at before it evicts
 GRAIN: Final = 1.0  # seconds; within them a second use of a session does not move it
-MISSED_AFTER: Final = 900.0
-"""Seconds: who passed by longer ago is evicted ahead of need. After a minute, one in a hundred who
-looked once and came back after a break found no session in a store that was a little too small."""
-FEWEST_SLOTS: Final = 256  # a table of at most so many does not shrink
 
 
 def user_tag(user: bytes) -> int:
@@ -40,59 +44,18 @@ def user_tag(user: bytes) -> int:
     return hash(user) & (2**64 - 1)
 
 
-class Records:
-    def __init__(
-        self,
-        *,
-        max_size: int,
-        max_session_size: int,
-        reduce_to: float,
-        interval: float,
-        now: float,
-        epoch: float,
-        heard: Callable[[str], bool],
-    ) -> None:
-        self.max_size = max_size
-        self.max_session_size = max_session_size
-        self.target: int = int(max_size * reduce_to)
-        self.news: list[Event] = []  # to be told once the lock is released
-        self.expired: int = 0  # sessions so far, as the next two
-        self.evicted: int = 0
-        self.too_large: int = 0
-        self.records: int = 0  # sessions and replaced keys
-        self._heard = heard
-        self._pressed = False  # a write has had to make room, and used is still above the target
+class Records(Parts):
+    expired: int
+    records: int
+    too_large: int
 
-        self.queues: Queues = Queues(max_size)
-        self.slots: Slots = Slots(self.queues.chains, FREE_LIST)
-        self.queues.register(self.slots)
-        buckets = min(1024, max(64, max_size >> 12))
-        self.wheel: Wheel = Wheel(self.slots, buckets, interval / 2, now)
-        self.deadline: array[float] = self.wheel.deadline
-        self.used_at: array[float] = self.slots.column("d")
-        self.prefix: array[int] = self.slots.column("Q")
-        self.tags: Tags = Tags(self.slots)
-        self.index: Index = Index(shards_for(max_size))
-        self.standings: Standings = Standings(epoch)
-        self.used: int = self.overhead()  # THE LEDGER: every byte, after every step
-
-    def overhead(self) -> int:
-        """Bytes, measured: everything but the blobs."""
-        return FIXED + self.index.size + self.slots.size + self.tags.heads_size
-
-    def live(self, key: bytes, now: float) -> bytes | None:
-        """The blob of a key, unless it is expired (then it goes)."""
-        blob = self.index.find(key)
-        if blob is None:
-            return None
-        slot = fields(blob, KEY)[0]
-        if self.deadline[slot] <= now:
-            self._expire(slot, blob)
-            return None
-        return blob
-
-    def blob(self, slot: int) -> bytes:
-        return self.index.at(self.prefix[slot], slot)
+    def live(self, key: bytes, now: float) -> int:
+        """The slot of a key, or NONE; if it is expired, it goes."""
+        slot = self.index.find(key)
+        if slot >= 0 and fields(self.memory, self.place[slot] << 3)[3] <= now:
+            self._expire(slot)
+            return NONE
+        return slot
 
     def _insert(  # noqa: PLR0917 - the hot path
         self,
@@ -103,89 +66,193 @@ class Records:
         death: float,
         deadline: float,
         now: float,
-    ) -> bytes:
-        """Enter a new record, for which there is room; its blob."""
-        if not self.slots.has_free():
-            self.used += self.slots.grow()
-        birth = self.standings.birth(record.standing, now)
-        slot = self.slots.next()
-        blob = b.pack(key, slot, born, death, birth, user, record.standing, None, record.payload)
-        size = allocated(len(blob))
-        self.slots.take()  # only now: what may raise, on a wrong type or no memory, is done
-        self.tags.leave_out(slot)
+    ) -> int:
+        """Enter a new record, for which there is room; its slot."""
+        payload, standing = record.payload, record.standing
+        slots = self.slots
+        if not slots.spare and slots.fresh == slots.edge:
+            slots.grow()
+            self.account()
+        slot = slots.next()
+        flags = length = tag = 0
         if user is not None:
-            self.used += self.tags.add(slot, user_tag(user))
-        elif record.standing is not None:
-            tag = self.standings.tag(record.standing)
-            self._take_over(tag)
-            self.used += self.tags.add(slot, tag)
-        self.used += size + self.index.put(key, blob)
-        self.prefix[slot] = prefix_of(key)
-        self.used_at[slot] = now
-        self.wheel.place(slot, deadline)
-        self.queues.enter(slot, LOGGED_IN if user is not None else level_for(now - birth), size)
+            flags, length, tag = HAS_USER | TAGGED, len(user), user_tag(user)
+        if standing is not None:
+            flags |= HAS_STANDING | TAGGED
+            if user is None:
+                tag = self.standings.tag(standing)
+        total = BODY[flags] + length + len(payload)
+        outside = 0
+        if total > self._small:
+            flags |= LARGE
+            outside = allocated(len(payload))
+        used = int(now - self.start)
+        extent = ((total - len(payload) if outside else total) + 7) >> 3
+        head = layout.pack(
+            key, born, death, deadline, used, len(payload), flags, slot, extent, length
+        )
+        data = head + payload
+        if flags:
+            parts = (head, LOOSE if flags & TAGGED else b"", standing or b"", user or b"")
+            data = b"".join(parts if outside else (*parts, payload))
+        # What may raise, for a wrong type or want of memory, is done.
+        if outside:
+            self.larges.put(slot, payload)
+            self.account()
+        slots.take()
+        at = self._take(extent << 3, deadline)
+        self.memory[at : at + len(data)] = data
+        self.place[slot] = at >> 3
+        if self.index.add(key, slot):
+            self.account()
+        level = LOGGED_IN
+        if flags & TAGGED:
+            if user is None:
+                self._take_over(tag)
+            if self.tags.add(slot, tag):
+                self.account()
+        if user is None:
+            level = self.level_of(at, flags, born, now) if flags & TAGGED or born < now else 0
+        self.queues.enter(slot, level, (extent << 3) + outside)
         self.records += 1
-        return blob
+        return slot
 
-    def _point(
-        self, slot: int, blob: bytes, user: bytes | None, successor: bytes, deadline: float
-    ) -> None:
+    def _take(self, size: int, deadline: float) -> int:
+        """Room for a record in the open segment, or in a new one."""
+        arena = self.arena
+        if arena.at + size > arena.end:
+            self.wheel.place(arena.open_next(), deadline)
+            self.account()
+        elif deadline < self.wheel.bound[arena.open]:
+            self.wheel.earlier(arena.open, deadline)
+        at = arena.at  # as arena.take, written out
+        arena.at = at + size
+        arena.live[arena.open] += size
+        arena.live_total += size
+        return at
+
+    def _rewrite(self, slot: int, data: bytes, deadline: float) -> None:
+        """Another record for a slot, ``data`` with all but the extent set, in a new place."""
+        old = self.place[slot] << 3
+        extent: int = tail(self.memory, old + SLOT)[1]
+        size = (len(data) + 7) & -8
+        at = self._take(size, deadline)
+        self.memory[at : at + len(data)] = data
+        layout.write_extent(self.memory, at + layout.EXTENT, size >> 3)
+        self.place[slot] = at >> 3
+        self._vacated(old, extent << 3)
+
+    def _vacated(self, at: int, size: int) -> None:
+        """A record no longer lies at this place."""
+        segment = self.arena.drop(at, size)
+        if segment != NONE:
+            if segment == self._sweeping:
+                self._sweeping = NONE
+            self.wheel.remove(segment)
+            self.account()
+
+    def _point(self, slot: int, successor: bytes, deadline: float) -> None:
         """Make a session a pointer to its successor. A user stays in the table of users; a
         token is given up."""
-        born = fields(blob, KEY)[1]
-        before = allocated(len(blob))
-        self.queues.leave(slot, before)
-        if user is None:
-            self.used += self.tags.remove(slot)
-        blob = b.pack(blob[:KEY], slot, born, deadline, -inf, user, None, successor, b"")
-        size = allocated(len(blob))
-        self.index.swap(blob[:KEY], blob)
-        self.used += size - before
-        self.queues.enter(slot, 0 if user is None else LOGGED_IN, size, replaced=True)
-        self.wheel.defer(slot, deadline)
+        size = self.size(slot)
+        self.queues.leave(slot, size)
+        at = self.place[slot] << 3
+        key, born, _, _, used, _, flags = fields(self.memory, at)
+        user = self.user(at, flags)
+        links = b""
+        if flags & LARGE:
+            self.larges.pop(slot)
+            self.account()
+        if user is not None:
+            links = self.memory[at + HEADER : at + HEADER + LINKS]
+            now = HAS_USER | TAGGED | REPLACED
+        else:
+            now = REPLACED
+            if flags & TAGGED and self.tags.remove(slot):
+                self.account()
+        length = len(user or b"")
+        head = layout.pack(key, born, deadline, deadline, used, 0, now, slot, 0, length)
+        self._rewrite(slot, b"".join((head, links, successor, user or b"")), deadline)
+        level = 0 if user is None else LOGGED_IN
+        self.queues.enter(slot, level, self.size(slot), replaced=True)
+
+    def _write(self, slot: int, payload: bytes, deadline: float) -> None:
+        """Another payload for a session, for which there is room, in another place."""
+        at = self.place[slot] << 3
+        _, used, _, flags, _, _, user = walked(self.memory, at + DEADLINE)
+        before = self.size(slot)
+        start = BODY[flags] + user
+        outside = flags & LARGE
+        data = self.memory[at : at + start]
+        whole = data + payload
+        if outside:
+            self.larges.pop(slot)
+        flags &= ~LARGE
+        if start + len(payload) > self._small:
+            flags |= LARGE
+            self.larges.put(slot, payload)
+        else:
+            data = whole
+        self._rewrite(slot, data, deadline)
+        at = self.place[slot] << 3
+        layout.write_state(self.memory, at + DEADLINE, deadline, used, len(payload))
+        self.memory[at + FLAGS] = flags
+        if (outside | flags) & LARGE:
+            self.account()
+        self.queues.resize(slot, self.size(slot) - before)
 
     def _take_over(self, tag: int) -> None:
         """Whoever bears this token already loses its standing for good."""
         for slot in self.tags.slots_of(tag):
-            blob = self.blob(slot)
-            _, born, death, _, _, flags = fields(blob, KEY)
-            if not flags & HAS_USER:
-                self.index.swap(blob[:KEY], b.repack(blob, slot, born, death, inf))
-                self.used += self.tags.remove(slot)
-                self.queues.use(slot, 0, allocated(len(blob)))
+            if not self.flags(slot) & HAS_USER:
+                if self.tags.remove(slot):
+                    self.account()
+                self.queues.use(slot, 0, self.size(slot))
 
-    def _use(self, slot: int, blob: bytes, birth: float, flags: int, now: float) -> None:
-        level = LOGGED_IN if flags & HAS_USER else level_for(now - birth)
-        self.queues.use(slot, level, allocated(len(blob)))
-        self.used_at[slot] = now
+    def _use(self, slot: int, at: int, flags: int, born: float, now: float) -> None:
+        """A session is used, for the first time in a while."""
+        self.queues.use(slot, self.level_of(at, flags, born, now), self.size(slot))
+        layout.write_used(self.memory, at + USED, int(now - self.start))
 
-    def _expire(self, slot: int, blob: bytes) -> None:
-        if not fields(blob, KEY)[5] & REPLACED:
+    def _expire(self, slot: int) -> None:
+        if not self.flags(slot) & REPLACED:
             self.expired += 1
-            self._tell("expired", blob)
-        self._drop(slot, blob)
+            self._tell("expired", slot)
+        self._drop(slot)
 
-    def _drop(self, slot: int, blob: bytes) -> None:
+    def _drop(self, slot: int) -> None:
         """Take a record out of everything."""
-        size = allocated(len(blob))
-        self.wheel.remove(slot)
-        self.queues.leave(slot, size)
-        self.used += self.index.pop(blob[:KEY]) + self.tags.remove(slot) - size
+        at = self.place[slot] << 3
+        _, _, length, flags, _, extent, _ = walked(self.memory, at + DEADLINE)
+        size = extent << 3
+        changed = self.index.remove(self.memory[at : at + KEY], slot)
+        if flags & TAGGED:
+            changed = self.tags.remove(slot) or changed
+        if flags & LARGE:
+            self.larges.pop(slot)
+            changed = True
+        if changed:
+            self.account()
+        self.queues.leave(slot, size + allocated(length) if flags & LARGE else size)
+        self._vacated(at, size)
+        self.place[slot] = 0
         self.slots.give(slot)
         self.queues.level[slot] = FREE_LIST
         self.records -= 1
 
     def _relocate(self, old: int) -> None:
-        """Move a record to a lower slot, leaving its own free."""
-        blob = self.blob(old)
+        """Give a record a lower slot, leaving its own free."""
         new = self.slots.take()
-        _, born, death, birth, _, _ = fields(blob, KEY)
-        self.index.swap(blob[:KEY], b.repack(blob, new, born, death, birth))
-        self.prefix[new] = self.prefix[old]
-        self.used_at[new] = self.used_at[old]
-        self.wheel.rename(old, new)
-        self.tags.rename(old, new)
+        at = self.place[old] << 3
+        flags = self.memory[at + FLAGS]
+        layout.write_slot(self.memory, at + SLOT, new)
+        self.index.rename(self.memory[at : at + KEY], old, new)
+        if flags & TAGGED:
+            self.tags.rename(old, new)
+        if flags & LARGE:
+            self.larges.rename(old, new)
         self.queues.rename(old, new)
+        self.place[new], self.place[old] = self.place[old], 0
         self.slots.give(old)
         self.queues.level[old] = FREE_LIST
 
@@ -193,126 +260,8 @@ class Records:
         self.too_large += 1
         raise SessionTooLarge(size, self.max_session_size)
 
-    def _make_room(self, key: bytes | None, size: int, now: float, spare: int = NONE) -> None:
-        """Let records go until ``size`` bytes fit, and with a new ``key`` whatever the tables
-        need while they grow for it. What they will need some day is made free as well, but a few
-        records at a time."""
-        looks, gone = LOOKS, 0
-        while self.used + size + self._growth(key) > self.max_size:
-            if gone >= DRAIN and self.used + size + self._growth(key, now=True) <= self.max_size:
-                return
-            self._pressed = True
-            if looks:
-                looked = self.look(now)
-                looks = 0 if looked == NONE else looks - 1
-                gone += looked == 1
-            elif self.evict(now, spare):
-                gone += 1
-            elif self.used + size + self._growth(key, now=True) <= self.max_size:
-                return
-            else:
-                self._refuse(size)
-
-    def _growth(self, key: bytes | None, *, now: bool = False) -> int:
-        """What the tables may need for a new key; with ``now`` if it is put in at once."""
-        if key is None:
-            return 0
-        need = self.index.growth(key, now=now) + self.tags.growth(now=now)
-        return need if self.slots.has_free() else need + self.slots.growth()
-
-    def _settle(self, now: float) -> None:
-        """After a write: a little of what has to be done anyway."""
-        self.drain(now)
-        self.compact(DRAIN)
-        if not self._pressed:
-            return
-        for _ in range(DRAIN):
-            slot = self.queues.chains.first(0)
-            if self.used <= self.target or slot == NONE or now - self.used_at[slot] < MISSED_AFTER:
-                self._pressed = False
-                return
-            self._let_go(slot, now)
-
-    def _tell(self, name: str, blob: bytes, reason: str = "") -> None:
+    def _tell(self, name: str, slot: int, reason: str = "") -> None:
         if self._heard(name):
-            user = b.user_of(blob)
-            name_of = None if user is None else str(user, *b.UTF8)
-            self.news.append(Event(name, handle_for(blob[:KEY]), name_of, reason))
-
-    # --- what goes on beside the verbs, in small pieces
-
-    def look(self, now: float) -> int:
-        """Look at one entry that has come round: 1 if it was expired (and went), 0 if not, NONE
-        if none is waiting."""
-        slot = self.wheel.look(now)
-        if slot >= 0:
-            self._expire(slot, self.blob(slot))
-            return 1
-        return NONE if slot == NONE else 0
-
-    def drain(self, now: float) -> None:
-        """Look at a few entries."""
-        if self.wheel.is_quiet(now):  # nearly always: an eighth of the time of a write
-            return
-        for _ in range(DRAIN):
-            if self.look(now) == NONE:
-                return
-
-    def evict(self, now: float, spare: int = NONE) -> bool:
-        """Let one record go, the next in the order of eviction. False if there is none."""
-        slot = self.queues.victim(spare)
-        if slot == NONE:
-            return False
-        self._let_go(slot, now)
-        return True
-
-    def _let_go(self, slot: int, now: float) -> None:
-        """Evict a record."""
-        blob = self.blob(slot)
-        if self.deadline[slot] <= now:
-            self._expire(slot, blob)
-        else:
-            if not fields(blob, KEY)[5] & REPLACED:
-                self.evicted += 1
-                self._tell("evicted", blob, "memory")
-            self._drop(slot, blob)
-        self.shrink_shard(prefix_of(blob) >> self.index.shift)
-
-    def compact(self, budget: int) -> bool:
-        """Halve a table of which three quarters are unused, by looking at so many slots. Whether
-        there is more to do."""
-        slots = self.slots
-        if slots.edge == slots.capacity and (
-            slots.capacity <= FEWEST_SLOTS or self.records * 4 > slots.capacity
-        ):
-            return False
-        goal = slots.capacity >> 1
-        for _ in range(budget):
-            if slots.edge <= goal:
-                self.used += slots.truncate(goal)
-                break
-            slot = slots.edge - 1
-            if slot < slots.fresh and self.queues.level[slot] != FREE_LIST:
-                self._relocate(slot)
-            slots.retire(slot)
-        return True
-
-    def shrink_shard(self, number: int) -> bool:
-        """Give back what a shard of the index takes beyond its needs. False for NONE."""
-        if number == NONE:
-            return False
-        if self.index.is_sparse(number) and self.used + self.index.rebuilt(number) < self.max_size:
-            self.used += self.index.shrink(number)
-        return True
-
-    def clear(self) -> list[dict[int, bytes]]:
-        """Forget everything; the caller frees what is returned, outside of the lock."""
-        self.queues.reset()
-        self.wheel.reset()
-        self.tags.reset()
-        self.slots.truncate(0)
-        self.records = 0
-        self._pressed = False
-        gone = self.index.reset()
-        self.used = self.overhead()
-        return gone
+            at = self.place[slot] << 3
+            user = self.user_name(at, self.memory[at + FLAGS])
+            self.news.append(Event(name, handle_for(self.key(slot)), user, reason))

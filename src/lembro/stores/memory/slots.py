@@ -1,16 +1,14 @@
 """The table: a row ("slot") for each record, its fields in columns, grown in steps.
 
-Columns are arrays of numbers: 8 bytes for a float, where an object would take 24 and its place.
-They keep their identity for the life of the store, so the hot verbs may hold them.
+The columns keep their identity for the life of the store, so the hot verbs may hold them.
 """
 
 from __future__ import annotations
 
-from array import array
-from sys import getsizeof
-from typing import Any, Final
+from typing import Final
 
-from .chains import NONE, Chains
+from .chains import Chains
+from .stretch import Stretch, Typecode
 
 FIRST: Final = 32  # slots of an empty store
 MOST: Final = 4096
@@ -23,45 +21,69 @@ def step(capacity: int) -> int:
 
 
 class Slots:
-    __slots__ = ("_fixed", "_free", "_free_list", "capacity", "columns", "edge", "fresh", "size")
+    __slots__ = (
+        "_columns",
+        "_free",
+        "_free_list",
+        "_most",
+        "capacity",
+        "edge",
+        "fresh",
+        "row",
+        "spare",
+    )
 
-    def __init__(self, free: Chains, free_list: int) -> None:
-        self._free = free
-        self._free_list = free_list  # the list of ``free`` that holds the slots given back
-        self.columns: list[array[Any]] = []
-        self._fixed: list[int] = []  # how many sentinels come before the slots of each column
-        self.capacity: int = 0
-        self.edge: int = (
-            0  # slots from here on are not given out: the capacity, or less while shrinking
-        )
-        self.fresh: int = 0  # slots from here on were never used (linking them all would take time)
-        self.size: int = 0  # bytes
+    capacity: int
+    edge: int
+    fresh: int
+    row: int
+    spare: int
 
-    def column(self, typecode: str) -> array[Any]:
-        """A new column, to be registered before the first slot is taken."""
-        new: array[Any] = array(typecode)
-        self.register(new)
-        return new
+    def __init__(self, most: int, lists: int) -> None:
+        """``most`` is how many slots there may ever be; ``lists`` how many lists the slots in
+        use are linked in, in ``chains``, whose last list holds the slots given back."""
+        self._most = most
+        self._columns: list[Stretch] = []
+        self.row = 0  # bytes that a slot takes
+        links = [self._stretch("i", most + lists + 1) for _ in range(2)]
+        self._free = Chains(lists + 1, links[0], links[1])
+        self._free_list = lists
+        self.capacity = 0
+        self.edge = 0  # slots from here on are not given out: the capacity, or less while shrinking
+        self.fresh = 0  # slots from here on were never used (linking them all would take time)
+        self.spare = 0  # slots given back
 
-    def register(self, *columns: array[Any]) -> None:
-        for column in columns:
-            self.columns.append(column)
-            self._fixed.append(len(column))
-        self.size = self._measure()
+    @property
+    def chains(self) -> Chains:
+        return self._free
+
+    @property
+    def size(self) -> int:
+        return self.capacity * self.row
+
+    def column(self, typecode: Typecode) -> memoryview[int]:
+        """A new column, before the first slot is taken."""
+        return self._stretch(typecode, self._most)
+
+    def _stretch(self, typecode: Typecode, entries: int) -> memoryview[int]:
+        column = Stretch(typecode, entries)
+        self._columns.append(column)
+        self.row += column.itemsize
+        return column.view
 
     def has_free(self) -> bool:
-        return self.fresh < self.edge or self._free.first(self._free_list) != NONE
+        return self.fresh < self.edge or self.spare > 0
 
     def next(self) -> int:
         """The slot that ``take`` gives out next; the caller has looked whether there is one."""
-        slot = self._free.first(self._free_list)
-        return self.fresh if slot == NONE else slot
+        return self._free.first(self._free_list) if self.spare else self.fresh
 
     def take(self) -> int:
         """A free slot; the caller has looked whether there is one."""
-        slot = self._free.first(self._free_list)
-        if slot != NONE:
+        if self.spare:
+            slot = self._free.first(self._free_list)
             self._free.remove(slot)
+            self.spare -= 1
             return slot
         slot = self.fresh
         assert slot < self.edge
@@ -69,48 +91,36 @@ class Slots:
         return slot
 
     def give(self, slot: int) -> None:
-        """Take a slot back; it must be in no list of the free chains."""
+        """Take a slot back; it must be in no list."""
         self._free.push(self._free_list, slot)
+        self.spare += 1
 
     def growth(self) -> int:
-        """At most so many bytes are needed while ``grow`` runs: what is added with what arrays
-        allocate ahead (1/16), and one column being copied by ``realloc``."""
-        added = step(self.capacity)
-        after = self.capacity + added + self._fixed_most()
-        ahead = added + (after >> 4) + 8
-        return sum(c.itemsize for c in self.columns) * ahead + 8 * after
+        """By how many bytes the table grows next."""
+        return step(self.capacity) * self.row
 
-    def grow(self) -> int:
-        """Add a step of slots; by how many bytes the table has grown."""
+    def grow(self) -> None:
+        """Add a step of slots."""
         assert self.edge == self.capacity  # while shrinking there is always a free slot
-        added = step(self.capacity)
-        for column in self.columns:
-            column.frombytes(bytes(added * column.itemsize))
-        self.capacity += added
-        self.edge = self.capacity
-        return self._remeasure()
+        self.capacity = self.edge = min(self._most, self.capacity + step(self.capacity))
 
     def retire(self, slot: int) -> None:
         """Give a free slot out no more; it must be the last below the edge."""
         self.edge = slot
         if slot < self.fresh:
             self._free.remove(slot)
+            self.spare -= 1
 
-    def truncate(self, capacity: int) -> int:
-        """Drop the slots from ``capacity`` on, all of them retired; by how many bytes the table
-        has grown (a negative number)."""
-        for column, fixed in zip(self.columns, self._fixed, strict=True):
-            del column[capacity + fixed :]
+    def reset(self) -> None:
+        """Drop all slots. Their lists are then to be reset."""
+        for column in self._columns:
+            column.clear(self.fresh)
+        self.spare = 0
+        self.truncate(0)
+
+    def truncate(self, capacity: int) -> None:
+        """Drop the slots from ``capacity`` on, all of them retired."""
+        for column in self._columns:
+            column.release_from(capacity + self._free_list + 1)
         self.capacity = self.edge = capacity
         self.fresh = min(self.fresh, capacity)
-        return self._remeasure()
-
-    def _fixed_most(self) -> int:
-        return max(self._fixed)
-
-    def _remeasure(self) -> int:
-        before, self.size = self.size, self._measure()
-        return self.size - before
-
-    def _measure(self) -> int:
-        return sum(map(getsizeof, self.columns))

@@ -19,8 +19,9 @@ from .core import Core
 from .resident import resident
 from .stats import Stats
 
-SLICE: Final = 0.001  # seconds that purging and reducing hold the lock at a time
-BATCH: Final = 8  # records between two looks at the time
+SLICE: Final = 0.0005  # seconds that purging and reducing hold the lock at a time
+PART: Final = 256  # slots that an iteration looks at while it holds the lock
+BATCH: Final = 16  # records between two looks at the time
 REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
 
 
@@ -87,12 +88,14 @@ class MemoryStore(EventSource):
     # --- the contract
 
     def get(self, key: bytes) -> Found | None:
-        core = self._core
-        with self._lock:
-            found = core.get(key, self._now())
-        if core.news:
-            self._tell()
-        return found
+        core, lock = self._core, self._lock
+        lock.acquire()  # half of what ``with`` takes
+        try:
+            return core.get(key, self._now())
+        finally:
+            lock.release()
+            if core.news:
+                self._tell()
 
     def add(
         self,
@@ -103,23 +106,26 @@ class MemoryStore(EventSource):
         life: float,
         per_user: PerUser | None = None,
     ) -> bool:
-        try:
-            with self._lock:
-                added = self._core.add(
-                    key, record, idle=idle, life=life, per_user=per_user, now=self._now()
-                )
-        finally:
-            self._after_write()
+        core, lock = self._core, self._lock
         if not self._awake:
             self._wake()
-        return added
+        lock.acquire()
+        try:
+            return core.add(key, record, idle, life, per_user, self._now())
+        finally:
+            lock.release()
+            if core.news:
+                self._tell()
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
+        core, lock = self._core, self._lock
+        lock.acquire()
         try:
-            with self._lock:
-                return self._core.set(key, record, expected, idle, self._now())
+            return core.set(key, record, expected, idle, self._now())
         finally:
-            self._after_write()
+            lock.release()
+            if core.news:
+                self._tell()
 
     def replace(
         self,
@@ -150,11 +156,14 @@ class MemoryStore(EventSource):
             self._after_write()
 
     def touch(self, key: bytes, *, idle: float) -> bool:
+        core, lock = self._core, self._lock
+        lock.acquire()
         try:
-            with self._lock:
-                return self._core.touch(key, idle, self._now())
+            return core.touch(key, idle, self._now())
         finally:
-            self._after_write()
+            lock.release()
+            if core.news:
+                self._tell()
 
     def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
         try:
@@ -167,12 +176,19 @@ class MemoryStore(EventSource):
 
     def all(self) -> Iterator[tuple[bytes, Found]]:
         """Every live session, in no order. What is added or goes meanwhile may or may not be
-        among them; the store is free between two of its parts."""
+        among them; the store is free in between."""
         core = self._core
-        for number in range(len(core.index.shards)):
-            with self._lock:
-                found = core.sessions_in(number, self._now())
-            yield from found
+        reader = object()
+        core.readers.add(reader)
+        try:
+            start = 0
+            while start < core.slots.fresh:
+                with self._lock:
+                    found = core.sessions_in(range(start, start + PART), self._now())
+                start += PART
+                yield from found
+        finally:  # without the lock, which the thread may hold when it collects garbage
+            core.readers.discard(reader)
 
     def length(self) -> int:
         """How many live sessions there are (purges first)."""
@@ -182,9 +198,7 @@ class MemoryStore(EventSource):
     def clear(self) -> None:
         """Remove everything."""
         with self._lock:
-            gone = self._core.clear()
-        while gone:
-            gone.pop().clear()  # part by part, so that no thread waits long
+            self._core.clear()
 
     def purge(self, limit: int | None = None) -> int:
         """Remove expired records, at most ``limit``, in slices of a millisecond."""
@@ -197,7 +211,7 @@ class MemoryStore(EventSource):
         log.debug("reduce: start %s", size.pretty(core.used))
         self.purge()
         total = 0
-        while count := self._slice(self._evict_one):
+        while (count := self._slice(core.step_down, 1)) != NONE:
             total += count
             time.sleep(0)
         log.debug("reduce: done %s", size.pretty(core.used))
@@ -223,7 +237,7 @@ class MemoryStore(EventSource):
         core = self._core
         rss = resident()
         with self._lock:
-            oldest = core.queues.oldest(0)
+            now, oldest = self._now(), core.queues.oldest(0)
             a, b, c, d, e = core.queues.counts
             return Stats(
                 used=core.used,
@@ -235,7 +249,7 @@ class MemoryStore(EventSource):
                 evicted=core.evicted,
                 rejected_too_large=core.too_large,
                 purge_errors=self._purge_errors,
-                oldest_passing=None if oldest == NONE else self._now() - core.used_at[oldest],
+                oldest_passing=None if oldest == NONE else now - core.used_at(oldest),
                 rss=rss,
             )
 
@@ -273,45 +287,41 @@ class MemoryStore(EventSource):
             self._awake = True
             self._purger = purger.start(self, self.interval)
 
-    def _slice(self, step: Callable[[float], bool]) -> int:
-        """Repeat a step under the lock for about a millisecond, or until it returns False; how
-        many times it returned True."""
-        count = 0
+    def _slice(self, step: Callable[[float], int], batch: int = BATCH) -> int:
+        """Repeat a step under the lock for about a millisecond, or until it returns NONE; the sum
+        of what it returned, or NONE if the first step did."""
+        total, steps = 0, 0
         with self._lock:
             now = self._now()
             end = time.perf_counter() + SLICE
-            while step(now):
-                count += 1
-                if not count % BATCH and time.perf_counter() > end:
+            while (count := step(now)) != NONE:
+                total += count
+                steps += 1
+                if not steps % batch and time.perf_counter() > end:
                     break
         self._after_write()
-        return count
-
-    def _evict_one(self, now: float) -> bool:
-        return self._core.used > self._core.target and self._core.evict(now)
+        return total if steps else NONE
 
     def _purge(self, limit: int | None, rest: float) -> int:
-        """Purge in slices, with ``rest`` seconds between them, and let the tables shrink."""
+        """Purge in slices, with ``rest`` seconds between them, and give back what is free."""
         core = self._core
         with self._lock:
             core.wheel.gather(self._now())
         total, left = 0, limit
 
-        def look(now: float) -> bool:
-            nonlocal total, left
+        def look(now: float) -> int:
+            nonlocal left
             if (left is not None and left <= 0) or (looked := core.look(now)) == NONE:
-                return False
-            total += looked
+                return NONE
             left = None if left is None else left - looked
-            return True
+            return looked
 
-        while self._slice(look):
+        while (count := self._slice(look)) != NONE:
+            total += count
             time.sleep(rest)
-        while self._slice(lambda _: core.compact(2)):
-            time.sleep(rest)
-        shards = iter(range(len(core.index.shards)))
-        while self._slice(lambda _: core.shrink_shard(next(shards, NONE))):
-            time.sleep(rest)
+        for tidy in (core.compact_step, core.evacuate_step):
+            while self._slice(tidy, 1) != NONE:
+                time.sleep(rest)
         return total
 
     def _purge_round(self) -> None:

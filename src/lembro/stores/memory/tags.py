@@ -1,152 +1,186 @@
 """Who belongs together: the sessions of a user, and the session that bears a standing's token.
 
 A hash table from a 64-bit tag to any number of slots. It grows and shrinks a bucket at a time
-(linear hashing), so there is no moment at which it is rebuilt; an entry takes 20 bytes where a
-dict would take a hundred. A tag may be shared by chance: callers compare what it stands for.
+(linear hashing), so there is no moment at which it is rebuilt. Tag and links lie in the records
+that are in the table, so the others pay nothing. A tag may be shared by chance: callers compare
+what it stands for.
 """
 
 from __future__ import annotations
 
 from array import array
-from sys import getsizeof
+from mmap import mmap
+from struct import Struct
 from typing import Final
 
-from .slots import Slots
+from .layout import HEADER
+from .stretch import Stretch
 
-OUT: Final = -2  # in ``_next``: the slot is not in the table
+OUT: Final = -2  # as the next: the slot is not in the table
 END: Final = -1
 _FEWEST: Final = 8  # buckets
-_EMPTY: Final = getsizeof(array("i"))  # bytes
+
+_NEXT: Final = HEADER + 8
+_PREV: Final = HEADER + 12
+_links = Struct("<Qii")
+_read = _links.unpack_from
+_write = _links.pack_into
+_write_one = Struct("<i").pack_into
+
+LOOSE: Final = _links.pack(0, OUT, END)  # the links of a record that is not in the table yet
 
 
 class Tags:
-    __slots__ = ("_heads", "_low", "_next", "_prev", "count", "heads_size", "tag")
+    __slots__ = (
+        "_heads",
+        "_low",
+        "_memory",
+        "_place",
+        "_stretch",
+        "_unit",
+        "buckets",
+        "count",
+        "size",
+    )
 
-    def __init__(self, slots: Slots) -> None:
-        self.tag: array[int] = slots.column("Q")
-        self._next = slots.column("i")
-        self._prev = slots.column("i")  # ~bucket for the first of a bucket
-        self._heads = array("i", [END]) * _FEWEST
+    buckets: int
+    count: int
+    size: int
+
+    def __init__(self, place: memoryview[int], memory: mmap, most: int, unit: int) -> None:
+        """``place`` says where in ``memory`` the record of a slot begins, in eights of bytes.
+        There will be at most ``most`` entries. The size is told in steps of ``unit`` bytes."""
+        self._place = place
+        self._memory = memory
+        self._unit = unit
+        self._stretch = Stretch("i", most + _FEWEST)
+        self._heads = self._stretch.view  # only the first ``_buckets`` are in use
+        self.reset()
+
+    def reset(self) -> None:
+        self.buckets = _FEWEST
+        self._heads[:_FEWEST] = memoryview(array("i", [END]) * _FEWEST)
         self._low = _FEWEST  # the power of two that is at most the number of buckets
-        self.count: int = 0
-        self.heads_size: int = getsizeof(self._heads)  # bytes
+        self.count = 0
+        self.size = 0  # bytes
+        self._remeasure()
+
+    def links(self, slot: int) -> tuple[int, int, int]:
+        """Tag, next, and previous (``~bucket`` for the first of a bucket). Only for slots whose
+        records have links."""
+        links: tuple[int, int, int] = _read(self._memory, (self._place[slot] << 3) + HEADER)
+        return links
+
+    def has(self, slot: int) -> bool:
+        return self.links(slot)[1] != OUT
+
+    def is_in(self, at: int) -> bool:
+        """Whether the record at this place is in the table. Only for one that has links."""
+        after: int = _read(self._memory, at + HEADER)[1]
+        return after != OUT
 
     def slots_of(self, tag: int) -> list[int]:
         """The slots with this tag, the last added first."""
         slots = []
         slot = self._heads[self._bucket(tag)]
         while slot >= 0:
-            if self.tag[slot] == tag:
+            its, after, _ = self.links(slot)
+            if its == tag:
                 slots.append(slot)
-            slot = self._next[slot]
+            slot = after
         return slots
 
-    def add(self, slot: int, tag: int) -> int:
-        """Enter a slot; by how many bytes the table has grown."""
-        self.tag[slot] = tag
-        self._link(slot, self._bucket(tag))
+    def add(self, slot: int, tag: int) -> bool:
+        """Enter a slot, whose record is in place; whether the size changed."""
+        self._link(slot, tag)
         self.count += 1
-        if self.count > len(self._heads):
-            return self._split()
-        return 0
+        if self.count > self.buckets:
+            self._split()
+            return self._remeasure()
+        return False
 
-    def leave_out(self, slot: int) -> None:
-        """Note of a new slot that it is not in the table."""
-        self._next[slot] = OUT
-
-    def has(self, slot: int) -> bool:
-        return bool(self._next[slot] != OUT)
-
-    def remove(self, slot: int) -> int:
-        """Take a slot out, if it is in; by how many bytes the table has grown."""
-        after, before = self._next[slot], self._prev[slot]
+    def remove(self, slot: int) -> bool:
+        """Take a slot out, if it is in; whether the size changed."""
+        _, after, before = self.links(slot)
         if after == OUT:
-            return 0
+            return False
         if before < 0:
             self._heads[~before] = after
         else:
-            self._next[before] = after
+            self._set(before, _NEXT, after)
         if after >= 0:
-            self._prev[after] = before
-        self._next[slot] = OUT
+            self._set(after, _PREV, before)
+        self._set(slot, _NEXT, OUT)
         self.count -= 1
-        change = 0
-        while len(self._heads) > max(_FEWEST, 4 * self.count):  # four times at most
-            change += self._merge()
-        return change
+        changed = False
+        while self.buckets > max(_FEWEST, 4 * self.count):  # four times at most
+            self._merge()
+            changed = self._remeasure() or changed
+        return changed
 
     def rename(self, old: int, new: int) -> None:
-        """Let slot ``new`` take the place of ``old``."""
-        after, before = self._next[old], self._prev[old]
-        self.tag[new], self._next[new], self._prev[new] = self.tag[old], after, before
+        """A record has got another slot."""
+        _, after, before = self.links(old)
         if after == OUT:
             return
         if before < 0:
             self._heads[~before] = new
         else:
-            self._next[before] = new
+            self._set(before, _NEXT, new)
         if after >= 0:
-            self._prev[after] = new
-        self._next[old] = OUT
+            self._set(after, _PREV, new)
 
-    def growth(self, *, now: bool = False) -> int:
-        """At most so many bytes are needed while a slot is added: an array that grows is copied,
-        and a sixteenth is allocated ahead. With ``now`` only if that is due."""
-        buckets = len(self._heads)
-        if now and self.heads_size > _EMPTY + self._heads.itemsize * buckets:
-            return 0
-        return (buckets + 2 * (buckets >> 4) + 16) * self._heads.itemsize
+    def growth(self) -> int:
+        """At most so many bytes are needed while a slot is added."""
+        return self._unit
 
-    def reset(self) -> None:
-        self._heads = array("i", [END]) * _FEWEST
-        self._low = _FEWEST
-        self.count = 0
-        self.heads_size = getsizeof(self._heads)
-
-    @property
-    def measured(self) -> int:
-        return getsizeof(self._heads)
+    def _set(self, slot: int, which: int, value: int) -> None:
+        _write_one(self._memory, (self._place[slot] << 3) + which, value)
 
     def _bucket(self, tag: int) -> int:
         bucket = tag & (2 * self._low - 1)
-        return bucket if bucket < len(self._heads) else bucket & (self._low - 1)
+        return bucket if bucket < self.buckets else bucket & (self._low - 1)
 
-    def _link(self, slot: int, bucket: int) -> None:
+    def _link(self, slot: int, tag: int) -> None:
+        bucket = self._bucket(tag)
         first = self._heads[bucket]
-        self._next[slot] = first
-        self._prev[slot] = ~bucket
+        _write(self._memory, (self._place[slot] << 3) + HEADER, tag, first, ~bucket)
         if first >= 0:
-            self._prev[first] = slot
+            self._set(first, _PREV, slot)
         self._heads[bucket] = slot
 
-    def _split(self) -> int:
+    def _split(self) -> None:
         """One bucket more; the next in turn is shared out between itself and the new one."""
-        old = len(self._heads) - self._low
-        self._heads.append(END)
+        old = self.buckets - self._low
         slot, self._heads[old] = self._heads[old], END
+        self._heads[self.buckets] = END
+        self.buckets += 1
         self._share(slot)
-        if len(self._heads) == 2 * self._low:
+        if self.buckets == 2 * self._low:
             self._low *= 2
-        return self._remeasure()
 
-    def _merge(self) -> int:
+    def _merge(self) -> None:
         """One bucket less; what it held goes to the bucket it once came from."""
-        slot = self._heads.pop()
-        if len(self._heads) < self._low:
+        self.buckets -= 1
+        slot = self._heads[self.buckets]
+        if self.buckets < self._low:
             self._low //= 2
         self._share(slot)
-        if self.heads_size > 8 * len(self._heads) + 256:  # an array gives nothing back by itself
-            self._heads = self._heads[:]
-        return self._remeasure()
 
     def _share(self, slot: int) -> None:
         kept = []
         while slot >= 0:
-            kept.append(slot)
-            slot = self._next[slot]
-        for slot in reversed(kept):  # linking puts in front, and the order is to stay
-            self._link(slot, self._bucket(self.tag[slot]))
+            tag, after, _ = self.links(slot)
+            kept.append((slot, tag))
+            slot = after
+        for entry in reversed(kept):  # linking puts in front, and the order is to stay
+            self._link(*entry)
 
-    def _remeasure(self) -> int:
-        before, self.heads_size = self.heads_size, getsizeof(self._heads)
-        return self.heads_size - before
+    def _remeasure(self) -> bool:
+        size = -(-4 * self.buckets // self._unit) * self._unit
+        if size == self.size:
+            return False
+        if size < self.size:
+            self._stretch.release_from(size >> 2)
+        self.size = size
+        return True

@@ -1,0 +1,109 @@
+"""A measurement in a process of its own: resident memory and the garbage collector's work are
+those of one store alone.
+
+    result = run("bench.memory:million", {"contender": "lembro"}, say)
+
+The function takes its arguments and ``say``, which the parent sees as progress; what it returns
+goes through JSON.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+Say = Callable[[str], None]
+
+
+class MissingError(Exception):
+    """A peer can't be installed or imported."""
+
+
+def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
+    """Call ``module:function`` in a new process. Raises MissingError if it lacks a package."""
+    command = [sys.executable, "-m", "bench.child", function, json.dumps(arguments)]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, text=True
+        ) as process,
+    ):
+        result = None
+        assert process.stdout is not None
+        for line in process.stdout:
+            sign, _, text = line.rstrip("\n").partition(" ")
+            if sign == "~":
+                say(text)
+            elif sign == "=":
+                result = json.loads(text)
+        code = process.wait()
+        errors.seek(0)
+        said = errors.read()
+    if result is None:
+        raise RuntimeError(f"{function} {arguments} ended with {code}:\n{said[-3000:]}")
+    if "missing" in result:
+        raise MissingError(result["missing"])
+    return result["result"]
+
+
+def main() -> None:
+    module, _, name = sys.argv[1].partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+        result = {"result": function(say=_say, **json.loads(sys.argv[2]))}
+    except ImportError as error:
+        result = {"missing": str(error)}
+    print("= " + json.dumps(result), flush=True)
+    os._exit(0)  # taking a million sessions apart would only cost time
+
+
+def _say(text: str) -> None:
+    print("~ " + text, flush=True)
+
+
+# -- the memory of this process --------------------------------------------------------------------
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    with open("/proc/self/statm", "rb") as statm:
+        return int(statm.read().split()[1]) * PAGE
+
+
+def available() -> int:
+    """Bytes that this machine could still give."""
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        lines = dict(line.split(":") for line in meminfo)
+    return int(lines["MemAvailable"].split()[0]) * 1024
+
+
+def trim() -> bool:
+    """Ask the C library to give back what it can; False where it knows no such call."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def settled() -> int:
+    """Resident bytes once nothing is left to collect and the C library keeps nothing back."""
+    gc.collect()
+    trim()
+    return resident()
+
+
+if __name__ == "__main__":
+    main()

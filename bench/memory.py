@@ -1,0 +1,372 @@
+"""What the sessions really take of the machine: each store in a process of its own, resident
+memory from /proc/self/statm.
+
+* The overhead of a session over its own JSON, at a million; and what ``gc.collect()`` then takes,
+  beside a bare dict of as many.
+* What comes back to the system after half of them expired: every second one, and the older half.
+* The growth while the sizes of sessions shift through six phases under a cap, over that cap.
+
+``malloc_trim`` is only called where that is said: what a store gives back must come back by itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic, process_time
+from typing import Any, Final
+
+from bench import child
+from bench.clocks import Watch
+from bench.contenders import (
+    BARE,
+    BY_TITLE,
+    IDLE,
+    KNOWN,
+    OURS,
+    PEERS,
+    BareDict,
+    Contender,
+    Lembro,
+)
+from bench.data import GROWING, PHASES, payload, session
+from bench.report import Progress, table
+from bench.verdicts import Verdict, save, verdict_table
+
+MIB: Final = 1 << 20
+NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
+FEWER: Final = 4  # so many times fewer sessions for those that take too long
+CAPS: Final = {"quick": 8_000_000, "full": 100_000_000}
+DEFAULT_CAP: Final = 4 * MIB
+AT_ONCE: Final = 2  # processes: none of them is timed, but for the collector
+TURNOVER: Final = 1.3  # in each phase so many times the cap is written, reckoned with
+BESIDES: Final = 150  # bytes that any store takes besides, for each session
+PART: Final = 500  # sessions that are made at a time: little, so that they don't count
+COLLECTIONS: Final = 7
+PATIENCE: Final = {"quick": 8.0, "full": 60.0}  # seconds of processor time for all phases
+LOOKS: Final = 40  # at resident memory, in each phase
+
+
+def main(*, quick: bool) -> list[Verdict]:
+    progress = Progress()
+    start = monotonic()
+    mode = "quick" if quick else "full"
+    verdicts: list[Verdict] = []
+    missing: dict[str, str] = {}
+
+    def ask(function: str, what: str, **arguments: Any) -> Any:
+        title = arguments["title"]
+
+        def say(text: str) -> None:
+            progress.say(f"memory, {what}: {title}: {text} ({monotonic() - start:.0f} s)")
+
+        say("")
+        try:
+            return child.run(f"bench.memory:{function}", arguments, say)
+        except child.MissingError as error:
+            missing[title] = str(error)
+            return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        many_ = {
+            cls.title: pool.submit(
+                ask,
+                "million",
+                "overhead",
+                title=cls.title,
+                number=NUMBERS[mode] // (1 if cls.million else FEWER),
+            )
+            for cls in (*BARE, *OURS, *KNOWN, *PEERS)
+        }
+        halves_ = {
+            which: pool.submit(
+                ask, "halves", which, title=Lembro.title, number=NUMBERS[mode], which=which
+            )
+            for which in ("every second", "the older half")
+        }
+        shifting_ = {
+            cls.title: pool.submit(
+                ask,
+                "phases",
+                "shifting sizes",
+                title=cls.title,
+                cap=CAPS[mode],
+                patience=PATIENCE[mode],
+            )
+            for cls in (*OURS, *PEERS)
+            if cls.bound != "none" and cls.million
+        }
+        small = pool.submit(
+            ask,
+            "phases",
+            "shifting sizes",
+            title=Lembro.title,
+            cap=DEFAULT_CAP,
+            patience=PATIENCE[mode],
+        ).result()
+    many = _results(many_)
+    halves_found = _results(halves_)
+    shifting = _results(shifting_)
+    progress.done()
+
+    for title, why in missing.items():
+        print(f"  MISSING: {title} ({why})")
+    report_million(many)
+    verdicts += judge_million(many)
+    report_halves(halves_found)
+    verdicts.append(judge_halves(halves_found))
+    report_phases(shifting, CAPS[mode])
+    report_phases({"lembro": small}, DEFAULT_CAP)
+    verdicts += judge_phases(shifting, small, CAPS[mode])
+    print(verdict_table(verdicts))
+    details = {"million": many, "halves": halves_found, "phases": shifting, "small": small}
+    save("memory", quick, verdicts, details)
+    return verdicts
+
+
+def _results(futures: dict[str, Future[Any]]) -> dict[str, Any]:
+    """What was found, without the peers that are missing."""
+    found = {title: future.result() for title, future in futures.items()}
+    return {title: result for title, result in found.items() if result is not None}
+
+
+# -- in the process that measures ------------------------------------------------------------------
+
+
+def _filled(contender: Contender, number: int, say: child.Say, idle: int = IDLE) -> int:
+    """Fill a store; the bytes of JSON that it was given."""
+    total = 0
+    measure = BareDict(None, 0).value
+    for first in range(0, number, PART):
+        numbers = range(first, min(first + PART, number))
+        sessions = [session(n) for n in numbers]
+        total += sum(len(measure(data)) for data in sessions)
+        contender.fill(
+            [contender.ident(n) for n in numbers], [contender.value(data) for data in sessions]
+        )
+        if not first % 10_000:
+            say(f"{first:,} of {number:,}")
+    return total
+
+
+def _collect() -> float:
+    """What a full collection takes: the least of several, in seconds."""
+    times = []
+    for _ in range(COLLECTIONS):
+        start = process_time()
+        gc.collect()
+        times.append(process_time() - start)
+    return min(times)
+
+
+def million(title: str, number: int, say: child.Say) -> dict[str, Any]:
+    contender = BY_TITLE[title](None, number)
+    # Whatever is made once, at first use, and what making a part of the sessions takes.
+    ids = [contender.ident(-n) for n in range(10, PART)]
+    contender.fill(ids, [contender.value(session(n)) for n in range(10, PART)])
+    contender.remove_all(ids)
+    del ids
+    before = child.settled()
+    total = _filled(contender, number, say)
+    gc.collect()
+    kept = child.resident()
+    trimmed = child.settled()
+    result = {
+        "number": number,
+        "payload": total / number,
+        "overhead": (kept - before - total) / number,
+        "overhead_trimmed": (trimmed - before - total) / number,
+        "held": 1.0,
+        "gc": _collect(),
+    }
+    if isinstance(contender, Lembro):
+        stats = contender.it.stats()
+        result["held"] = stats.sessions / number
+        result["counted"] = stats.used / number - total / number
+    return result
+
+
+def halves(title: str, number: int, which: str, say: child.Say) -> dict[str, Any]:
+    """Half of the sessions expire at once and are purged."""
+    watch = Watch()
+    contender = BY_TITLE[title](None, number, watch)
+    before = child.settled()
+    for first in range(0, number, PART):
+        for n in range(first, first + PART):
+            soon = n % 2 == 0 if which == "every second" else n < number // 2
+            data = contender.value(session(n))
+            contender.store(contender.ident(n), data, idle=IDLE if soon else 10 * IDLE)
+        if not first % 10_000:
+            say(f"{which}: {first:,} of {number:,}")
+    gc.collect()
+    full = child.resident()
+    watch.forward(2 * IDLE)
+    contender.purge()
+    gc.collect()
+    left = child.resident()
+    trimmed = child.settled()
+    half = (full - before) / 2
+    return {
+        "grown": full - before,
+        "returned": (full - left) / half,
+        "returned_trimmed": (full - trimmed) / half,
+    }
+
+
+def phases(title: str, cap: int, patience: float, say: child.Say) -> dict[str, Any]:
+    """Resident growth while the sizes shift; sampled some forty times a phase."""
+    contender = BY_TITLE[title](cap, 0)
+    for n in range(10, 20):
+        contender.store(contender.ident(-n), payload(300))
+        contender.remove(contender.ident(-n))
+    before = child.settled()
+    samples: list[float] = []
+    bounds: list[int] = []
+    counted: list[float] = []
+    most: dict[str, float] = {}
+    ident = 0
+    deadline = process_time() + patience
+    for phase, (name, sizes) in enumerate(PHASES):
+        rng = random.Random(phase)
+        written, step, highest = 0, 0, 0
+        due = cap * TURNOVER / LOOKS
+        work = _growing(contender, rng, ident, cap) if name == GROWING else None
+        while step < LOOKS:
+            if work is not None:
+                written += next(work) + BESIDES
+            else:
+                size = sizes(rng)
+                contender.store(contender.ident(ident), payload(size))
+                written += size + BESIDES
+            ident += 1
+            if process_time() > deadline:
+                most[name] = highest / cap
+                why = f"given up in phase {name!r}: hardly a write a moment once it is full"
+                return {"cap": cap, "samples": samples, "bounds": bounds, "most": most, "why": why}
+            if written >= due * (step + 1):
+                step += 1
+                grown = child.resident() - before
+                highest = max(highest, grown)
+                samples.append(round(grown / cap, 4))
+                if isinstance(contender, Lembro):
+                    counted.append(round(contender.it.stats().used / cap, 4))
+                say(f"{name}: {grown / cap:.2f} of the cap")
+        bounds.append(len(samples))
+        most[name] = highest / cap
+    return {"cap": cap, "samples": samples, "counted": counted, "bounds": bounds, "most": most}
+
+
+def _growing(contender: Contender, rng: random.Random, first: int, cap: int) -> Iterator[int]:
+    """Sessions of 200 bytes that are written back ten times, each time 200 bytes larger; many at
+    a time, in turns. Yields the bytes of each write."""
+    together = max(50, cap // 8000)
+    while True:
+        ids = [contender.ident(first + n) for n in range(together)]
+        first += together
+        for size in range(200, 2200, 200):
+            for at in ids:
+                contender.store(at, payload(size))
+                yield size
+            rng.shuffle(ids)
+
+
+# -- reporting -------------------------------------------------------------------------------------
+
+
+def report_million(many: dict[str, Any]) -> None:
+    rows: list[list[str] | None] = []
+    bare = many[BareDict.title]["gc"]
+    for title, it in many.items():
+        row = [
+            title,
+            f"{it['number']:,}",
+            f"{it['overhead']:.0f}",
+            f"{it['overhead_trimmed']:.0f}",
+            f"{it['counted']:.0f}" if "counted" in it else "-",
+            f"{it['gc'] * 1000:.1f}",
+            f"{it['gc'] / bare:.1f} x",
+        ]
+        rows.append(row)
+    heads = ["bytes over the JSON, a session", "sessions", "resident", "trimmed", "counted"]
+    print(table([*heads, "gc.collect() ms", "of a dict"], rows) + "\n")
+
+
+def report_halves(halves: dict[str, Any]) -> None:
+    rows: list[list[str] | None] = [
+        [which, f"{it['grown'] / 1e6:.0f} MB", *(_percent(it[name]) for name in _RETURNS)]
+        for which, it in halves.items()
+    ]
+    print(table(["half of the sessions expired", "before", "returned", "after trim"], rows) + "\n")
+
+
+_RETURNS: Final = ("returned", "returned_trimmed")
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def report_phases(shifting: dict[str, Any], cap: int) -> None:
+    names = [name for name, _ in PHASES]
+    rows: list[list[str] | None] = []
+    for title, it in shifting.items():
+        most = it["most"]
+        cells = [f"{most[name]:.2f}" if name in most else "-" for name in names]
+        rows.append([title, *cells, f"{max(most.values()):.2f}"])
+    head = f"resident growth over a cap of {cap / 1e6:.1f} MB"
+    print(table([head, *names, "worst"], rows))
+    for title, it in shifting.items():
+        if "why" in it:
+            print(f"  {title}: {it['why']}")
+    print()
+
+
+def judge_million(many: dict[str, Any]) -> list[Verdict]:
+    ours, bare = many[Lembro.title], many[BareDict.title]["gc"]
+    others = {t: it for t, it in many.items() if BY_TITLE[t] in PEERS}
+    best = min((it["overhead"], title) for title, it in others.items()) if others else None
+    gc_ = min((it["gc"] / bare, title) for title, it in others.items()) if others else None
+    number = f"{ours['number']:,}"
+    return [
+        Verdict(
+            f"overhead a session, resident, {number}",
+            120,
+            100,
+            ours["overhead"],
+            " B",
+            peer="" if best is None else f"{best[0]:.0f} B {best[1]}",
+        ),
+        Verdict(
+            f"gc.collect() with {number}, of a bare dict",
+            1.5,
+            1.0,
+            ours["gc"] / bare,
+            " x",
+            peer="" if gc_ is None else f"{gc_[0]:.2f} x {gc_[1]}",
+        ),
+    ]
+
+
+def judge_halves(halves: dict[str, Any]) -> Verdict:
+    worst = min(it["returned"] for it in halves.values()) * 100
+    return Verdict("returned after half expired, the worse way", 80, 95, worst, " %", at_least=True)
+
+
+def judge_phases(shifting: dict[str, Any], small: Any, cap: int) -> list[Verdict]:
+    worst = {title: max(it["most"].values()) for title, it in shifting.items()}
+    ours = worst.pop(Lembro.title)
+    best = min(((value, title) for title, value in worst.items()), default=None)
+    grown = (max(small["most"].values()) * DEFAULT_CAP - DEFAULT_CAP) / MIB
+    return [
+        Verdict(
+            f"resident over max_size, sizes shifting, {cap // 1_000_000} MB",
+            1.20,
+            1.10,
+            ours,
+            " x",
+            peer="" if best is None else f"{best[0]:.2f} x {best[1]}",
+        ),
+        Verdict("resident beyond max_size at the default 4 MB", 2, 1, grown, " MiB"),
+    ]

@@ -1,0 +1,238 @@
+"""The longest that a store keeps everybody waiting, with a million sessions: while it grows, while
+it makes room, while it purges half of its sessions, which have expired at once.
+
+Each call is timed by itself. What counts is the processor time of the thread, so that a moment in
+which the machine did something else is not taken for a pause; the real time is kept beside it.
+lembro purges in slices, between which everybody else comes first: each slice is a pause of its own.
+The longest figures are the best of three runs, those of the peers of one.
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Callable, Iterable
+from itertools import count
+from math import log2
+from time import monotonic, perf_counter, process_time, thread_time
+from typing import Any, Final
+
+from bench import child
+from bench.clocks import Watch
+from bench.contenders import BY_TITLE, IDLE, OURS, PEERS, Contender, Lembro
+from bench.data import LARGEST, encode, lognormal, payload, session
+from bench.report import Progress, table
+from bench.verdicts import Verdict, save, verdict_table
+from lembro import Record
+
+NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
+RUNS: Final = 3
+FEWER: Final = 4
+EVICTING: Final = {"quick": 5_000, "full": 100_000}  # writes
+PATIENCE: Final = {"quick": 2.0, "full": 8.0}  # seconds of processor time for them
+STEPS: Final = ("insert while growing", "evicting set", "purge step")
+
+Times = tuple["array[float]", "array[float]"]
+"""Seconds of the processor, seconds."""
+
+
+def main(*, quick: bool) -> list[Verdict]:
+    progress = Progress()
+    start = monotonic()
+    mode = "quick" if quick else "full"
+    number = NUMBERS[mode]
+    found: dict[str, list[Any]] = {}
+    missing: dict[str, str] = {}
+    for cls in (*OURS, *PEERS):
+        sessions = number // (1 if cls.million else FEWER)
+        for turn in range(RUNS if cls is Lembro else 1):
+
+            def say(text: str, title: str = cls.title, turn: int = turn) -> None:
+                now = monotonic() - start
+                progress.say(f"pauses: {title}, run {turn + 1}: {text} ({now:.0f} s)")
+
+            arguments: dict[str, Any] = {
+                "title": cls.title,
+                "number": sessions,
+                "writes": EVICTING[mode],
+            }
+            arguments["patience"] = PATIENCE[mode]
+            try:
+                result = child.run("bench.pauses:measure", arguments, say)
+            except child.MissingError as error:
+                missing[cls.title] = str(error)
+                break
+            finally:
+                progress.done()
+            found.setdefault(cls.title, []).append(result)
+    for title, why in missing.items():
+        print(f"  MISSING: {title} ({why})")
+    report(found)
+    verdicts = judge(found, number)
+    print(verdict_table(verdicts))
+    save("pauses", quick, verdicts, {"number": number, "runs": found})
+    return verdicts
+
+
+# -- in the process that measures ------------------------------------------------------------------
+
+
+def timed(work: Callable[[Any, Any], None], items: Iterable[tuple[Any, Any]]) -> Times:
+    """Each call by itself."""
+    cpu, wall = array("d"), array("d")
+    for at, value in items:
+        began, real = thread_time(), perf_counter()
+        work(at, value)
+        real, used = perf_counter() - real, thread_time() - began
+        cpu.append(used)
+        wall.append(real)
+    return cpu, wall
+
+
+def measure(
+    title: str, number: int, writes: int, patience: float, say: child.Say
+) -> dict[str, Any]:
+    watch = Watch()
+    cls = BY_TITLE[title]
+    # lembro is bound in bytes: as many as a million usual sessions take, so that a few more fit.
+    contender = cls(number * USUAL if cls is Lembro else None, number, watch)
+    result: dict[str, Any] = {"number": number, "steps": {}}
+
+    def sessions() -> Iterable[tuple[Any, Any]]:
+        for n in range(number):
+            if n == number // 2 and not isinstance(contender, Lembro):
+                watch.forward(IDLE / 2)  # the older half expires before the other
+            if not n % 20_000:
+                say(f"{n:,}")
+            yield contender.ident(n), contender.value(session(n))
+
+    _keep(result, STEPS[0], timed(_inserting(contender, number), sessions()))
+    if cls.bound != "none":
+        last = _until_full(contender, number)
+        say("evicting")
+        _keep(result, STEPS[1], _evicting(contender, last, writes, patience))
+    if isinstance(contender, Lembro):
+        result["evicted"] = contender.it.stats().evicted
+    if cls.purges:
+        watch.forward(IDLE * 0.75)
+        say("purging")
+        _keep(result, STEPS[2], _purging(contender, watch))
+    return result
+
+
+def _inserting(contender: Contender, number: int) -> Callable[[Any, Any], None]:
+    """For lembro the older half gets a shorter life in place of a clock that moves: sessions that
+    nobody has used for a minute would be let go ahead of need, and then no set had to evict."""
+    if not isinstance(contender, Lembro):
+        return contender.store
+    it, left = contender.it, count(number // 2, -1)
+
+    def insert(at: Any, value: Any) -> None:
+        idle = IDLE // 2 if next(left) > 0 else IDLE
+        it.add(at, Record(value), idle=idle, life=10 * IDLE)
+
+    return insert
+
+
+USUAL: Final = 640  # bytes; what a store may count for a session and its share of the tables
+
+
+def _until_full(contender: Contender, number: int) -> int:
+    """Add sessions until the first must go for them."""
+    n = number
+    if isinstance(contender, Lembro):
+        while not contender.it.stats().evicted:
+            for more in range(n, n + 1000):
+                contender.store(contender.ident(more), encode(session(more)))
+            n += 1000
+    return n
+
+
+def _evicting(contender: Contender, first: int, writes: int, patience: float) -> Times:
+    """New sessions in a store that is full; a fifth smaller or larger, a few very large."""
+    rng = random.Random(3)
+
+    def items() -> Iterable[tuple[Any, Any]]:
+        end = process_time() + patience
+        for n in range(first, first + writes):
+            usual = rng.random() < 0.8
+            size = lognormal(rng) if n % 500 else LARGEST
+            value = contender.value(session(n)) if usual and n % 500 else payload(size)
+            if isinstance(value, bytes) and not isinstance(contender.value({}), bytes):
+                value = {"user_id": n, "data": value.hex()}
+            yield contender.ident(n), value
+            if process_time() > end:
+                return
+
+    return timed(contender.store, items())
+
+
+def _purging(contender: Contender, watch: Watch) -> Times:
+    """Half of the sessions go. Where that happens within a write, it is the write that counts."""
+    if contender.purges.startswith("within"):
+        return timed(contender.store, [(contender.ident(-5), contender.value(session(5)))])
+    watch.start()
+    contender.purge()
+    laps = watch.stop()
+    return array("d", (cpu for cpu, _ in laps)), array("d", (wall for _, wall in laps))
+
+
+def _keep(result: dict[str, Any], step: str, times: Times) -> None:
+    cpu, wall = times
+    result["steps"][step] = {
+        "calls": len(cpu),
+        "longest": max(cpu),
+        "longest_real": max(wall),
+        "median": sorted(cpu)[len(cpu) // 2],
+        "histogram": histogram(cpu),
+    }
+
+
+def histogram(times: Iterable[float]) -> dict[str, int]:
+    """How many calls took about how long: the exponents of the quarters of powers of two, in
+    microseconds."""
+    counts: dict[int, int] = {}
+    for seconds in times:
+        place = round(4 * log2(max(seconds * 1e6, 0.1)))
+        counts[place] = counts.get(place, 0) + 1
+    return {str(place): counts[place] for place in sorted(counts)}
+
+
+# -- reporting -------------------------------------------------------------------------------------
+
+
+def longest(runs: list[Any], step: str, what: str = "longest") -> float | None:
+    """The best of the runs, in milliseconds."""
+    of_runs = [run["steps"][step][what] * 1000 for run in runs if step in run["steps"]]
+    return min(of_runs, default=None)
+
+
+def report(found: dict[str, list[Any]]) -> None:
+    rows: list[list[str] | None] = []
+    for title, runs in found.items():
+        row = [title, f"{runs[0]['number']:,}"]
+        for step in STEPS:
+            value, real = longest(runs, step), longest(runs, step, "longest_real")
+            none = value is None or real is None
+            row.append("-" if none else f"{value:.2f} ({real:.2f})")
+        rows.append(row)
+    print(table(["longest, ms (in real time)", "sessions", *STEPS], rows))
+    said = ", ".join(f"{t}: {BY_TITLE[t].purges}" for t in found if BY_TITLE[t].purges)
+    print(f"  purge steps: {said}; the others have none to be timed\n")
+
+
+def judge(found: dict[str, list[Any]], number: int) -> list[Verdict]:
+    verdicts = []
+    for step in STEPS:
+        ours = longest(found[Lembro.title], step)
+        others = [
+            (value, title)
+            for title, runs in found.items()
+            if title != Lembro.title and (value := longest(runs, step)) is not None
+        ]
+        best = min(others, default=None)
+        peer = "" if best is None else f"{best[0]:.2f} ms {best[1]}"
+        assert ours is not None
+        measure = f"longest {step}, {number:,} sessions"
+        verdicts.append(Verdict(measure, 1.0, 0.5, ours, " ms", peer=peer))
+    return verdicts

@@ -1,0 +1,409 @@
+"""``python -m bench.soak --minutes 10``: everything at once at one store, for as long as you like.
+
+Threads with Zipf traffic, floods of newcomers in bursts, sessions that expire, sizes that shift,
+and an asyncio loop that uses the store as well and takes its own lag. It ends with 1, and says why,
+if
+
+* ``used`` was ever above ``max_size``, or a recount of everything gave another sum,
+* resident memory grew beyond 1.2 times ``max_size`` and what the soak takes itself, or went on
+  growing after it had been full,
+* an operation was lost: a write that was said to be stored, a login that was pushed out, a session
+  that could be added or destroyed twice,
+* the loop lagged: 99.9 % of its turns within 50 ms, beyond what a process lags on this machine
+  that does nothing at all.
+
+What was seen is in ``.artifacts/soak/``: ``soak.csv`` and, with matplotlib, ``soak.svg``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import random
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bench import child
+from bench.data import key, lognormal, payload, uniform
+from bench.report import Progress, table
+from bench.verdicts import ROOT
+from lembro import MemoryStore, Record, size
+from lembro.stores.memory.audit import recount
+
+OUT: Final = ROOT / ".artifacts" / "soak"
+THREADS: Final = 4
+LOGGED_IN: Final = 200
+VISITORS: Final = 200_000
+BATCH: Final = 40  # operations of a thread between two rests
+REST: Final = 0.012  # seconds
+FLOOD: Final = (6.0, 4.0)  # seconds of flood, seconds without
+SHIFT: Final = 15.0  # seconds that the sizes stay as they are
+CHECK: Final = 12.0  # seconds between two recounts
+SAMPLE: Final = 0.25
+TURN: Final = 0.005  # seconds that the loop sleeps
+LIFE: Final = 10 * 86400
+
+OVER: Final = 1.2  # times max_size may be resident
+OWN: Final = 4 << 20  # bytes that the soak itself may take
+DRIFT: Final = 0.05  # of max_size, that it may still grow once it has been full
+LAG: Final = 0.050  # seconds
+SHARE: Final = 0.999
+
+SIZES: Final = (uniform(300), lognormal, uniform(1500), uniform(120), lognormal, uniform(800))
+
+
+@dataclass
+class Soak:
+    store: MemoryStore
+    end: float
+    breaches: dict[str, str] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Event = field(default_factory=threading.Event)  # set: go on
+    at_rest: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    operations: int = 0
+    checks: int = 0
+
+    def breach(self, what: str, how: str) -> None:
+        """The first of each kind is kept."""
+        self.breaches.setdefault(what, how)
+
+    def pause(self) -> None:
+        """For the threads, between two batches: wait while a check is going on."""
+        if not self.gate.is_set():
+            self.at_rest.release()
+            self.gate.wait()
+
+    @property
+    def sizes(self) -> Callable[[random.Random], int]:
+        return SIZES[int(time.monotonic() / SHIFT) % len(SIZES)]
+
+
+# -- who is at it ----------------------------------------------------------------------------------
+
+
+class Worker(threading.Thread):
+    """Repeats batches of work until the end."""
+
+    def __init__(self, soak: Soak, number: int) -> None:
+        super().__init__(daemon=True)
+        self.soak = soak
+        self.store = soak.store
+        self.number = number
+        self.rng = random.Random(number)
+        self.done = 0
+        self.wins = [0] * LOGGED_IN
+
+    def run(self) -> None:
+        try:
+            while not self.soak.stop.is_set():
+                self.soak.pause()
+                self.batch()
+                time.sleep(REST)
+        except BaseException as error:
+            self.soak.breach("a verb raised", repr(error))
+            raise
+        finally:
+            self.soak.at_rest.release()
+
+    def batch(self) -> None:
+        raise NotImplementedError
+
+
+class Visitors(Worker):
+    """Zipf traffic, logins, logouts, and counters in the sessions of the logged-in."""
+
+    def batch(self) -> None:
+        for _ in range(BATCH):
+            dice = self.rng.random()
+            if dice < 0.25:
+                self.count_up()
+            elif dice < 0.30:
+                self.come_and_go()
+            else:
+                self.visit()
+            self.done += 1
+
+    def visit(self) -> None:
+        store, rng = self.store, self.rng
+        rank = int(rng.paretovariate(0.6)) % VISITORS
+        at = key(rank)
+        found = store.get(at)
+        idle = rng.choice((1.0, 3.0, 20.0, 600.0))
+        if found is None:
+            record = Record(payload(self.soak.sizes(rng)), None, None, store.new_standing())
+            store.add(at, record, idle=idle, life=LIFE)
+        elif found.successor is None and (dice := rng.random()) < 0.5:
+            if dice < 0.25:
+                store.touch(at, idle=idle)
+            elif dice < 0.45:
+                record = Record(payload(self.soak.sizes(rng)))
+                store.set(at, record, expected=found.payload, idle=idle)
+            elif dice < 0.48:
+                store.destroy(at)
+            else:
+                new, record = rng.randbytes(32), Record(found.payload)
+                expected = found.payload
+                store.replace(at, new, record, expected=expected, idle=5.0, life=None, grace=1.0)
+
+    def count_up(self) -> None:
+        """One more, by compare and set, in a session that nothing may push out."""
+        who = self.rng.randrange(LOGGED_IN)
+        at = key(-1 - who)
+        found = self.store.get(at)
+        if found is None:
+            self.soak.breach("lost operation", f"the session of logged-in user {who} is gone")
+            return
+        count = int.from_bytes(found.payload[:8])
+        mark = b"%8d%12d" % (self.number, self.done)
+        mine = (count + 1).to_bytes(8) + mark + payload(min(3000, self.soak.sizes(self.rng)))
+        after = self.store.set(at, Record(mine), expected=found.payload, idle=LIFE)
+        if after is not None and after.payload == mine:
+            self.wins[who] += 1
+
+    def come_and_go(self) -> None:
+        at, record = self.rng.randbytes(32), Record(b"mine", f"passing {self.number}")
+        added = self.store.add(at, record, idle=60, life=60)
+        again = self.store.add(at, record, idle=60, life=60)
+        gone, twice = self.store.destroy(at), self.store.destroy(at)
+        if not added or again or gone is None or twice is not None:
+            seen = f"added {added}, again {again}, destroyed {gone is not None}, "
+            self.soak.breach("lost operation", f"{seen}twice {twice is not None}")
+
+
+class Flood(Worker):
+    """Newcomers in bursts, none of whom comes back."""
+
+    def batch(self) -> None:
+        if time.monotonic() % sum(FLOOD) > FLOOD[0]:
+            return
+        for _ in range(BATCH):
+            record = Record(
+                payload(self.soak.sizes(self.rng)), None, None, self.store.new_standing()
+            )
+            self.store.add(self.rng.randbytes(32), record, idle=3600, life=LIFE)
+            self.done += 1
+
+
+async def loop(soak: Soak, lags: array[float]) -> None:
+    """A server's loop: it sleeps, uses the store inline, and notes how late it was."""
+    rng = random.Random(99)
+    while not soak.stop.is_set():
+        if not soak.gate.is_set():
+            await asyncio.sleep(TURN)
+            continue
+        start = time.perf_counter()
+        await asyncio.sleep(TURN)
+        at = key(int(rng.paretovariate(0.6)) % VISITORS)
+        if soak.store.get(at) is not None:
+            soak.store.touch(at, idle=600.0)
+        late = time.perf_counter() - start - TURN
+        if soak.gate.is_set():  # a check is no part of the traffic
+            lags.append(late)
+        soak.operations += 2
+
+
+# -- who looks on ----------------------------------------------------------------------------------
+
+
+def check(soak: Soak, workers: list[Worker]) -> None:
+    """Everybody stops; everything is counted once more."""
+    soak.gate.clear()
+    for _ in workers:
+        soak.at_rest.acquire(timeout=20)
+    store = soak.store
+    try:
+        with store._lock:  # the purger may be at work
+            recount(store._core)
+    except AssertionError as error:
+        soak.breach("recount", str(error) or "a part contradicts another")
+    for who in range(LOGGED_IN):
+        found = store.get(key(-1 - who))
+        told = sum(worker.wins[who] for worker in workers)
+        held = -1 if found is None else int.from_bytes(found.payload[:8])
+        if held != told:
+            soak.breach("lost operation", f"{told} writes of user {who} stored, {held} found")
+    soak.checks += 1
+    soak.gate.set()
+
+
+def look(soak: Soak, started: float, before: int, lags: array[float], seen: int) -> list[Any]:
+    """One line of the record."""
+    stats = soak.store.stats()
+    grown = child.resident() - before
+    if stats.used > stats.max_size:
+        soak.breach("used > max_size", f"{stats.used:,} bytes of {stats.max_size:,}")
+    late = max(lags[seen:], default=0.0)
+    seconds = time.monotonic() - started
+    counts = (stats.sessions, stats.expired, stats.evicted)
+    return [round(seconds, 2), stats.used, grown, *counts, round(late * 1000, 2)]
+
+
+HEADS: Final = ("seconds", "used", "resident", "sessions", "expired", "evicted", "lag_ms")
+
+
+def watch(
+    soak: Soak, workers: list[Worker], rows: list[list[Any]], lags: array[float], before: int
+) -> None:
+    progress = Progress()
+    started = time.monotonic()
+    next_check, seen = started + CHECK, 0
+    while time.monotonic() < soak.end:
+        time.sleep(SAMPLE)
+        rows.append(look(soak, started, before, lags, seen))
+        seen = len(lags)
+        if time.monotonic() > next_check:
+            check(soak, workers)
+            next_check = time.monotonic() + CHECK
+        seconds, used, grown, sessions, *_, lag = rows[-1]
+        progress.say(
+            f"soak: {seconds:.0f} s, {sessions:,} sessions, {size.pretty(used)} counted, "
+            f"{grown / (1 << 20):.0f} MiB resident, lag {lag:.0f} ms, {len(soak.breaches)} breaches"
+        )
+    check(soak, workers)
+    soak.stop.set()
+    progress.done()
+
+
+def percentile(values: array[float], share: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+# -- a process that does nothing else --------------------------------------------------------------
+
+
+def control() -> None:
+    """Sleep in turns until standard input is closed; print the lags in seconds."""
+    lags: list[float] = []
+    closed = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.read()
+        closed.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    while not closed.is_set():
+        start = time.perf_counter()
+        time.sleep(TURN)
+        lags.append(time.perf_counter() - start - TURN)
+    print(percentile(array("d", lags), SHARE))
+
+
+def enter_logged_in(store: MemoryStore) -> None:
+    for who in range(LOGGED_IN):
+        record = Record(bytes(8), f"user {who}", None, store.new_standing())
+        store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
+
+
+# -- the whole -------------------------------------------------------------------------------------
+
+
+def run(minutes: float, max_size: str) -> int:
+    before = child.settled()
+    soak = Soak(MemoryStore(max_size, interval=2), end=0.0)
+    soak.gate.set()
+    enter_logged_in(soak.store)
+    workers: list[Worker] = [Visitors(soak, n) for n in range(THREADS)]
+    workers += [Flood(soak, THREADS + n) for n in range(2)]
+    lags: array[float] = array("d")
+    rows: list[list[Any]] = []
+    idle = subprocess.Popen(
+        [sys.executable, "-m", "bench.soak", "--control"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    soak.end = time.monotonic() + minutes * 60
+    watcher = threading.Thread(target=watch, args=(soak, workers, rows, lags, before))
+    for thread in (*workers, watcher):
+        thread.start()
+    asyncio.run(loop(soak, lags))
+    watcher.join()
+    for worker in workers:
+        worker.join(20)
+    soak.operations += sum(worker.done for worker in workers)
+    machine = float(idle.communicate(timeout=20)[0])
+    judge_growth(soak, rows)
+    late = percentile(lags, SHARE)
+    if late - machine > LAG:
+        soak.breach("loop lag", f"99.9 % within {late * 1000:.0f} ms, allowed {LAG * 1000:.0f}")
+    OUT.mkdir(parents=True, exist_ok=True)
+    with (OUT / "soak.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEADS, *rows])
+    drawn = draw(rows, soak.store.max_size)
+    report(soak, rows, late, machine, drawn)
+    soak.store.close()
+    return 1 if soak.breaches else 0
+
+
+def judge_growth(soak: Soak, rows: list[list[Any]]) -> None:
+    """Resident memory stays near ``max_size``, and once it has been full for all sizes, it grows
+    no more: the last third against the second."""
+    limit = soak.store.max_size
+    most = max(row[2] for row in rows)
+    if most > OVER * limit + OWN:
+        beyond = f"{most / limit:.2f} x max_size"
+        soak.breach("resident memory", f"{beyond}, allowed {OVER} and {size.pretty(OWN)}")
+    cycle = SHIFT * len(SIZES)
+    if rows[-1][0] < 3 * cycle:
+        return
+    third = len(rows) // 3
+    second = max(row[2] for row in rows[third : 2 * third])
+    last = max(row[2] for row in rows[2 * third :])
+    grown = (last - second) / soak.store.max_size
+    if grown > DRIFT:
+        soak.breach("resident memory drifts", f"by {grown:.2f} x max_size in the last third")
+
+
+def draw(rows: list[list[Any]], max_size: int) -> bool:
+    try:
+        from bench import charts
+    except ImportError:
+        return False
+    charts.soak(rows, max_size, OUT / "soak.svg")
+    return True
+
+
+def report(soak: Soak, rows: list[list[Any]], late: float, machine: float, drawn: bool) -> None:
+    stats = soak.store.stats()
+    most = max(row[2] for row in rows) / stats.max_size
+    used = max(row[1] for row in rows) / stats.max_size
+    kinds = (
+        ("used, at most", f"{used:.3f} of max_size", "used > max_size"),
+        ("resident, at most", f"{most:.2f} x max_size", "resident memory"),
+        ("recounts", f"{soak.checks}", "recount"),
+        ("operations", f"{soak.operations:,}", "lost operation"),
+        ("loop lag, 99.9 %", f"{late * 1000:.1f} ms (machine {machine * 1000:.1f})", "loop lag"),
+        ("expired, evicted", f"{stats.expired:,}, {stats.evicted:,}", ""),
+    )
+    rows_ = [
+        [what, seen, soak.breaches.get(kind, "ok" if kind else "")] for what, seen, kind in kinds
+    ]
+    print(table(["soak", "seen", "breach"], rows_))
+    for what, how in soak.breaches.items():
+        print(f"  BREACH: {what}: {how}")
+    print(f"  {OUT.relative_to(ROOT)}/: soak.csv{', soak.svg' if drawn else ''}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description="A store under load.")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--max-size", default="32M")
+    parser.add_argument("--control", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.control:
+        control()
+        return 0
+    return run(given.minutes, given.max_size)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

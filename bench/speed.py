@@ -1,0 +1,183 @@
+"""What a verb of the store costs, beside a bare dict with msgspec and beside the peers.
+
+All take turns in each round with the same sessions; what counts is the median over the rounds of
+the quotient to the bare dict (for touch: to cachetools) in the same round. The time is that of the
+processor, with all threads, so that whatever else the machine does counts little. The ids that are
+looked up are new objects, as those that come out of a cookie: nothing about them is remembered.
+
+"get" finds sessions that were not used for a while, "again" the same ones at once once more.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Sequence
+from statistics import median
+from time import monotonic, process_time
+from typing import Any, Final
+
+from bench import child
+from bench.contenders import BARE, OURS, PEERS, BareDict, Cachetools, Contender, Lembro
+from bench.data import session
+from bench.report import Progress, table
+from bench.verdicts import Verdict, save, verdict_table
+
+VERBS: Final = ("get", "again", "overwrite", "new", "touch")
+NUMBERS: Final = {"quick": (10_000, 50_000), "full": (10_000, 1_000_000)}
+ROUNDS: Final = {"quick": (20, 10), "full": (80, 40)}
+BATCH: Final = 500  # sessions
+PART: Final = 20_000  # sessions that are made at a time
+ALL_STORES: Final = 6_000  # bytes that a session takes in all of the stores together
+
+Times = dict[str, dict[str, list[float]]]
+"""title -> verb -> microseconds a call, by round"""
+
+
+def main(*, quick: bool) -> list[Verdict]:
+    progress = Progress()
+    start = monotonic()
+    verdicts: list[Verdict] = []
+    details: dict[str, Any] = {}
+    mode = "quick" if quick else "full"
+    for wanted, rounds in zip(NUMBERS[mode], ROUNDS[mode], strict=True):
+        number = min(wanted, child.available() // ALL_STORES // 10_000 * 10_000)
+        if number < wanted:
+            print(f"  {number:,} sessions in place of {wanted:,}: there is no more memory\n")
+
+        def say(text: str, number: int = number) -> None:
+            progress.say(f"speed, {number:,} sessions: {text} ({monotonic() - start:.0f} s)")
+
+        found = child.run("bench.speed:measure", {"number": number, "rounds": rounds}, say)
+        progress.done()
+        for title, why in found["missing"].items():
+            print(f"  MISSING: {title} ({why})")
+        report(number, found["times"])
+        details[str(number)] = found
+        verdicts += judge(number, found["times"])
+    print(verdict_table(verdicts))
+    save("speed", quick, verdicts, details)
+    return verdicts
+
+
+# -- in the process that measures ------------------------------------------------------------------
+
+
+def measure(number: int, rounds: int, say: child.Say) -> dict[str, Any]:
+    made: dict[str, Contender] = {}
+    missing: dict[str, str] = {}
+    for cls in (*BARE, *OURS, *PEERS):
+        if number > 10_000 and not cls.million:
+            continue
+        try:
+            made[cls.title] = cls(None, number + 2 * BATCH)
+        except ImportError as error:
+            missing[cls.title] = str(error)
+    for first in range(0, number, PART):
+        numbers = range(first, min(first + PART, number))
+        sessions = [session(n) for n in numbers]
+        for contender in made.values():
+            values = [contender.value(data) for data in sessions]
+            contender.fill([contender.ident(n) for n in numbers], values)
+        say(f"filling all stores: {numbers.stop:,}")
+    gc.collect()
+    gc.freeze()
+    rng = random.Random(7)
+    times: Times = {title: {verb: [] for verb in VERBS} for title in made}
+    order = list(made.items())
+    for turn in range(rounds):
+        say(f"round {turn + 1} of {rounds}")
+        rng.shuffle(order)
+        sample = rng.sample(range(number), BATCH)
+        changed = [session(n, visits=turn + 1) for n in sample]
+        new = range(number + turn * BATCH, number + (turn + 1) * BATCH)
+        fresh = [session(n) for n in new]
+        for verb in VERBS:
+            for title, contender in order:
+                taken = _once(contender, verb, sample, changed, new, fresh)
+                if taken is not None:
+                    times[title][verb].append(taken / BATCH * 1e6)
+    gc.unfreeze()
+    return {"number": number, "rounds": rounds, "missing": missing, "times": times}
+
+
+def _once(
+    contender: Contender,
+    verb: str,
+    sample: Sequence[int],
+    changed: Sequence[Any],
+    new: Sequence[int],
+    fresh: Sequence[Any],
+) -> float | None:
+    """The seconds that one batch takes; None if there is no such verb."""
+    ids = [contender.ident(n) for n in (new if verb == "new" else sample)]
+    was = contender.payloads(ids) if verb == "overwrite" else []
+    start = process_time()
+    if verb in ("get", "again"):
+        contender.get_all(ids)
+    elif verb == "overwrite":
+        contender.overwrite_all(ids, changed, was)
+    elif verb == "new":
+        contender.new_all(ids, fresh)
+    else:
+        try:
+            contender.touch_all(ids)
+        except NotImplementedError:
+            return None
+    taken = process_time() - start
+    if verb == "new":
+        contender.remove_all(ids)
+    return taken
+
+
+# -- reporting -------------------------------------------------------------------------------------
+
+
+def quotient(times: Times, title: str, other: str, verb: str) -> float:
+    pairs = zip(times[title][verb], times[other][verb], strict=True)
+    return median(ours / theirs for ours, theirs in pairs)
+
+
+def report(number: int, times: Times) -> None:
+    """Microseconds a call, and in brackets the multiple of the bare dict's."""
+    rows: list[list[str] | None] = []
+    for title, verbs in times.items():
+        cells = []
+        for verb in VERBS:
+            if not verbs[verb]:
+                cells.append("-")
+                continue
+            cell = f"{median(verbs[verb]):.2f}"
+            if times[BareDict.title][verb]:
+                cell += f" ({quotient(times, title, BareDict.title, verb):.2f} x)"
+            cells.append(cell)
+        rows.append([title, *cells])
+    heads = [f"{number:,} sessions, microseconds", "get + decode", *VERBS[1:]]
+    print(table(heads, rows) + "\n")
+
+
+def judge(number: int, times: Times) -> list[Verdict]:
+    many = f"at {number:,}"
+    others = [t for t in times if t not in (Lembro.title, BareDict.title)]
+
+    def against_dict(verb: str) -> tuple[float, str]:
+        best = min(
+            ((quotient(times, title, BareDict.title, verb), title) for title in others),
+            default=None,
+        )
+        peer = "" if best is None else f"{best[0]:.2f} x {best[1]}"
+        return quotient(times, Lembro.title, BareDict.title, verb), peer
+
+    verdicts = []
+    for verb, bar, aim, says in (
+        ("get", 1.5, 1.3, "get + decode"),
+        ("again", 1.5, 1.3, "get + decode again"),
+        ("overwrite", 1.9, 1.5, "overwrite"),
+        ("new", 2.0, 1.5, "new"),
+    ):
+        got, peer = against_dict(verb)
+        verdicts.append(Verdict(f"{says} {many}, of a bare dict", bar, aim, got, " x", peer=peer))
+    if Cachetools.title in times:
+        got = quotient(times, Lembro.title, Cachetools.title, "touch")
+        verdicts.append(Verdict(f"touch {many}, of cachetools", 0.5, 0.33, got, " x"))
+    return verdicts

@@ -1,0 +1,90 @@
+"""A measure against its bar: what is printed, and kept as JSON in ``.artifacts/bench/``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report import table
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+ARTIFACTS: Final = ROOT / ".artifacts" / "bench"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The bar has to hold; the aim is what we want to be known for."""
+
+    measure: str
+    bar: float
+    aim: float
+    got: float
+    unit: str = ""
+    at_least: bool = False  # the bar is the least, not the most
+    peer: str = ""  # the best of the others, in words
+
+    @property
+    def met(self) -> bool:
+        return self._holds(self.bar)
+
+    @property
+    def aim_met(self) -> bool:
+        return self._holds(self.aim)
+
+    def _holds(self, limit: float) -> bool:
+        return self.got >= limit if self.at_least else self.got <= limit
+
+    def row(self) -> list[str]:
+        sign = ">=" if self.at_least else "<="
+        word = "met" if self.met else "MISSED"
+        return [
+            self.measure,
+            f"{sign} {number(self.bar)}{self.unit}",
+            f"{number(self.aim)}{self.unit}",
+            f"{number(self.got)}{self.unit}",
+            f"{word}, and the aim" if self.aim_met else word,
+            self.peer,
+        ]
+
+
+def number(value: float) -> str:
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    heads = ["measure", "bar", "aim", "got", "", "best peer"]
+    text = table(heads, [verdict.row() for verdict in verdicts])
+    held = sum(verdict.met for verdict in verdicts)
+    aims = sum(verdict.aim_met for verdict in verdicts)
+    return f"{text}\n\n  {held} of {len(verdicts)} bars hold, {aims} aims are reached"
+
+
+def save(subject: str, quick: bool, verdicts: Sequence[Verdict], details: Any) -> Path:
+    """Write the results of a bench; ``details`` is whatever its figures are drawn from."""
+    path = ARTIFACTS / f"{subject}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {
+        "subject": subject,
+        "quick": quick,
+        "when": time.strftime("%Y-%m-%d %H:%M"),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "verdicts": [{**asdict(v), "met": v.met, "aim_met": v.aim_met} for v in verdicts],
+        "details": details,
+    }
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load(subject: str) -> Any:
+    """What was saved of a bench, or None."""
+    path = ARTIFACTS / f"{subject}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

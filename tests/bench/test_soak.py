@@ -1,0 +1,80 @@
+"""The soak finds what it is there to find."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench import soak
+from bench.data import key
+from lembro import MemoryStore, Record
+
+
+@pytest.fixture
+def soaked() -> Iterator[soak.Soak]:
+    store = MemoryStore("1M", interval=360)
+    made = soak.Soak(store, end=0.0)
+    made.gate.set()
+    soak.enter_logged_in(store)
+    yield made
+    store.close()
+
+
+def batches(soaked: soak.Soak) -> list[soak.Worker]:
+    """Some traffic, and a flood, in this thread."""
+    workers: list[soak.Worker] = [soak.Visitors(soaked, 0), soak.Visitors(soaked, 1)]
+    for worker in workers:
+        for _ in range(10):
+            worker.batch()
+        soaked.at_rest.release()
+    return workers
+
+
+def test_a_sound_store_has_no_breach(soaked: soak.Soak) -> None:
+    soak.check(soaked, batches(soaked))
+    assert soaked.breaches == {}
+    assert soaked.checks == 1
+
+
+def test_a_sum_that_is_wrong(soaked: soak.Soak) -> None:
+    workers = batches(soaked)
+    soaked.store._core.used += 1
+    soak.check(soaked, workers)
+    assert list(soaked.breaches) == ["recount"]
+
+
+def test_a_login_that_is_gone_and_a_write_that_is_lost(soaked: soak.Soak) -> None:
+    workers = batches(soaked)
+    soaked.store.destroy(key(-1))
+    soak.check(soaked, workers)
+    assert list(soaked.breaches) == ["lost operation"]
+
+    soaked.breaches.clear()
+    soaked.store.add(key(-1), Record(bytes(8)), idle=9, life=9)
+    workers[0].wins[0] = workers[1].wins[0] = 0
+    workers[1].wins[5] += 1
+    soaked.at_rest.release(2)
+    soak.check(soaked, workers)
+    assert "user 5" in soaked.breaches["lost operation"]
+
+
+@pytest.mark.parametrize(
+    ("grown", "found"),
+    [
+        ([1.0] * 30, []),
+        ([20.0] * 30, ["resident memory"]),
+        ([0.5] * 20 + [0.9] * 10, ["resident memory drifts"]),
+    ],
+)
+def test_memory_that_grows(soaked: soak.Soak, grown: list[float], found: list[str]) -> None:
+    rows: list[list[Any]] = [[60.0 * n, 0, int(g * (1 << 20))] for n, g in enumerate(grown)]
+    soak.judge_growth(soaked, rows)
+    assert list(soaked.breaches) == found
+
+
+def test_percentile() -> None:
+    assert soak.percentile(array("d", range(1000)), 0.999) == 999
+    assert soak.percentile(array("d"), 0.999) == 0.0

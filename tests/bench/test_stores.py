@@ -1,0 +1,124 @@
+"""The benches of the store run, on a handful of sessions, and say what they should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import child, memory, pauses, speed, threads, verdicts
+from bench.contenders import OURS, PEERS, Contender
+from bench.data import decode, encode, key, name, session
+from bench.pauses import histogram
+from bench.verdicts import Verdict, verdict_table
+from lembro import MemoryStore
+
+
+def say(text: str) -> None:
+    pass
+
+
+def test_the_session_is_the_one_of_the_bars() -> None:
+    for n in (0, 7, 999_999):
+        assert 280 <= len(encode(session(n))) <= 320
+    assert session(1) != session(2)
+    assert len(key(1)) == 32
+    assert len(name(1)) == 43
+
+
+# Django's settings are those of the whole process; the bench gives it one of its own.
+HERE = [cls for cls in (*OURS, *PEERS) if not cls.title.startswith("Django")]
+
+
+@pytest.mark.parametrize("cls", HERE, ids=lambda cls: cls.title)
+def test_a_contender_keeps_what_it_is_given(cls: type[Contender]) -> None:
+    try:
+        contender = cls(None, 100)
+    except ImportError:
+        return  # a peer may be missing; the bench says so
+    ids = [contender.ident(n) for n in range(3)]
+    contender.fill(ids, [contender.value(session(n)) for n in range(3)])
+    changed = [session(n, visits=1) for n in range(3)]
+    contender.overwrite_all(ids, changed, contender.payloads(ids))
+    held = contender.load(ids[1])
+    data = decode(held) if isinstance(held, bytes) else held
+    assert data["user_id"] == session(1)["user_id"]
+    assert data["visits"] == 1
+    contender.get_all(ids)
+    contender.remove_all(ids)
+    assert not contender.load(ids[1])
+    contender.close()
+
+
+def test_memory_of_a_store() -> None:
+    result = memory.million("lembro", 1000, say)
+    assert result["held"] == 1.0
+    assert result["counted"] > 32  # at least its key
+    phases = memory.phases("lembro", 1 << 20, 60.0, say)
+    assert len(phases["samples"]) == memory.LOOKS * len(phases["bounds"])
+    assert max(phases["counted"]) <= 1.0
+
+
+def test_half_of_them_expire() -> None:
+    assert memory.halves("lembro", 1000, "every second", say)["grown"] >= 0
+
+
+def test_pauses_of_a_store() -> None:
+    found = pauses.measure("lembro", 2000, 100, 60.0, say)
+    assert found["evicted"] >= 100
+    steps = found["steps"]
+    assert set(steps) == set(pauses.STEPS)
+    assert steps["evicting set"]["calls"] == 100
+    assert sum(steps["insert while growing"]["histogram"].values()) == 2000
+
+
+def test_no_operation_of_threads_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "SESSIONS", 50)
+    found = threads.measure(1000, 1, say)
+    assert found["lost"] == 0
+    assert found["checked"] == 2000
+
+
+def test_an_operation_that_is_lost_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(MemoryStore):
+        def set(self, key: bytes, record: Any, *, expected: bytes, idle: float) -> Any:
+            found = super().set(key, record, expected=expected, idle=idle)
+            super().set(key, type(record)(expected), expected=record.payload, idle=idle)
+            return found
+
+    monkeypatch.setattr(threads, "SESSIONS", 50)
+    monkeypatch.setattr(threads, "MemoryStore", Forgetful)
+    assert threads.measure(1000, 1, say)["lost"] > 0
+
+
+def test_the_quotient_is_the_median_of_the_rounds() -> None:
+    times = {"ours": {"get": [2.0, 30.0, 3.0]}, "bare": {"get": [1.0, 1.0, 1.0]}}
+    assert speed.quotient(times, "ours", "bare", "get") == 3.0
+
+
+def test_a_child_that_lacks_a_package() -> None:
+    with pytest.raises(child.MissingError, match="no_such_package"):
+        child.run("no_such_package:measure", {}, say)
+
+
+def test_a_child_returns_and_says() -> None:
+    said: list[str] = []
+    arguments = {"title": "lembro", "number": 600}
+    result = child.run("bench.memory:million", arguments, said.append)
+    assert result["number"] == 600
+    assert said
+
+
+def test_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = Verdict("a", 2, 1, 1.5, " x"), Verdict("b", 80, 95, 70, " %", at_least=True)
+    assert (good.met, good.aim_met, bad.met) == (True, False, False)
+    assert "1 of 2 bars hold" in verdict_table([good, bad])
+    monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
+    verdicts.save("x", True, [good], {"k": 1})
+    assert verdicts.load("x")["verdicts"][0]["met"]
+    assert verdicts.load("y") is None
+
+
+def test_histogram() -> None:
+    assert histogram([1e-6, 1e-6, 1e-3]) == {"0": 2, "40": 1}
