@@ -213,7 +213,7 @@ async def session_gone(request: Request, error: Exception) -> Response:
 async def read_json(request: Request) -> dict[str, Any]:
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise HTTPException(400, "Send a JSON object.")
