@@ -99,6 +99,7 @@ def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
     if session._arrived is Arrived.UNREAD:
         yield from load(session)
     elif not is_open and session._key is not None:
+        session._old_views, session._views = session._views, {}
         yield from reload(core, session)
     if is_open:
         return
@@ -120,6 +121,9 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
     if ended and not failed:  # no cookie can be set for what was written after it
         session._data = {}
     yield from core.commit(session, failed=failed)
+    # A typed view from before is of what was loaded then, and cannot be merged: a change of it is
+    # lost, and said at the end of the response.
+    session._views, session._lent = session._old_views, True
     if failed:
         return None
     if session._key is None and not ended:

@@ -103,6 +103,8 @@ class SessionState:
     _lent = False  # something that can change in itself
     _written_meta: codec.Meta
 
+    _old_views: dict[str, View] = {}  # noqa: RUF012 - set aside in edit(), never written to
+
     # What was asked for.
     _login: str | None = None  # the user
     _regenerate = False

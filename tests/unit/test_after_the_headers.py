@@ -263,3 +263,19 @@ def test_a_session_new_in_this_request_can_be_edited_after_it(site: Site) -> Non
     with site.edit(session):
         session["n"] = 2
     assert site.data(reply.id) == {"n": 2}
+
+
+def test_a_typed_view_changed_inside_edit_is_said(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a view of what was loaded before the response, so it cannot be merged."""
+    cookie = site.new(cart=["a"])
+    session = site.open(cookie)
+    cart: list[str] = session._view("cart", list, list)
+    site.commit(session)
+    with site.edit(session):
+        session["seen"] = 1
+        cart.append("b")
+    site.manager.finish(session)
+    assert "was changed after the response had begun" in caplog.text
+    assert site.data(cookie) == {"cart": ["a"], "seen": 1}
