@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import copy
 import itertools
-import time
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lembro.codec import encode_value
 from lembro.merge import merge
 from tests.support import ROOT
 from tools import merge_picture
@@ -78,14 +79,20 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
             data = {"a": data}
         return data
 
-    def merging(depth: int) -> float:
+    def encoded(depth: int) -> int:
+        """How many bytes the merge encodes."""
+        sizes: list[int] = []
+
+        def counted(value: Any, path: str = "") -> bytes:
+            encoding = encode_value(value, path)
+            sizes.append(len(encoding))
+            return encoding
+
         base, theirs, ours = (nested([n, *range(5000)], depth) for n in range(3))
-        began = time.process_time()
-        merged, conflicts = merge(base, theirs, ours)
-        took = time.process_time() - began
+        with patch("lembro.merge.encode_value", counted):
+            merged, conflicts = merge(base, theirs, ours)
         assert merged == ours
         assert conflicts == ["a." * depth + "leaf"]
-        return took
+        return sum(sizes)
 
-    flat, deep = (min(merging(depth) for _ in range(5)) for depth in (1, 90))
-    assert deep < 5 * flat
+    assert encoded(90) < 2 * encoded(1)
