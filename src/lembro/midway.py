@@ -123,7 +123,8 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
     yield from core.commit(session, failed=failed)
     # A typed view from before is of what was loaded then, and cannot be merged: a change of it is
     # lost, and said at the end of the response.
-    session._views, session._lent = session._old_views, True
+    if session._old_views is not None:
+        session._views, session._old_views, session._lent = session._old_views, None, True
     if failed:
         return None
     if session._key is None and not ended:

@@ -103,7 +103,7 @@ class SessionState:
     _lent = False  # something that can change in itself
     _written_meta: codec.Meta
 
-    _old_views: dict[str, View] = {}  # noqa: RUF012 - set aside in edit(), never written to
+    _old_views: dict[str, View] | None = None  # set aside while edit() is under way
 
     # What was asked for.
     _login: str | None = None  # the user

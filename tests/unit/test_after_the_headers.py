@@ -279,3 +279,16 @@ def test_a_typed_view_changed_inside_edit_is_said(
     site.manager.finish(session)
     assert "was changed after the response had begun" in caplog.text
     assert site.data(cookie) == {"cart": ["a"], "seen": 1}
+
+
+def test_a_view_made_after_an_edit_is_of_its_session_alone(site: Site) -> None:
+    """Where nobody had looked before the edit, there was no view to set aside."""
+    one, other = site.new(cart=["ann's"]), site.new(cart=["bob's"])
+    seen = []
+    for cookie in (one, other):
+        session = site.open(cookie)
+        site.commit(session)
+        with site.edit(session):
+            session["seen"] = 1
+        seen.append(session._view("cart", list, list))
+    assert seen == [["ann's"], ["bob's"]]
