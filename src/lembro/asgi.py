@@ -22,7 +22,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SECURE = ("https", "wss")
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
@@ -54,11 +53,11 @@ class SessionMiddleware:
             await self._lifespan(scope, receive, send)
             return
         sessions = self.sessions
-        if "session" in scope:
-            https = scope.get("scheme") in _SECURE
-            if sessions.is_within_itself(scope["session"], https=https):
-                await self.app(scope, receive, send)
-                return
+        if "session" in scope and sessions.is_within_itself(
+            scope["session"], https=_is_https(scope)
+        ):
+            await self.app(scope, receive, send)
+            return
         session = Session(sessions, self._read, scope, send, True)
         scope["session"] = session
         if not sessions.in_process and not scope["path"].startswith(self._exclude):
@@ -82,7 +81,7 @@ class SessionMiddleware:
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
-        return self.sessions.cookie.read(headers, https=scope.get("scheme") in _SECURE)
+        return self.sessions.cookie.read(headers, https=_is_https(scope))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_and_start() -> Message:
@@ -97,6 +96,10 @@ class SessionMiddleware:
             await send(message)
 
         await self.app(scope, receive_and_start, stop_and_send)
+
+
+def _is_https(scope: Scope) -> bool:
+    return scope.get("scheme") in ("https", "wss")
 
 
 def _paths(exclude: object) -> tuple[str, ...]:
@@ -158,7 +161,7 @@ def _with_session(session: Session, message: Message) -> Message:
         scope = session._source
         client = scope.get("client")
         cookie = session._manager.set_cookie(
-            session, client[0] if client else None, https=scope.get("scheme") in _SECURE
+            session, client[0] if client else None, https=_is_https(scope)
         )
     return {**message, "headers": with_session(message.get("headers", ()), cookie)}
 

@@ -103,6 +103,8 @@ class SessionCookie:
         self._names = {
             https: options.name_over(https=https).encode("ascii") for https in (True, False)
         }
+        age = options.max_age
+        self._max_age = None if age is None else seconds("max_age", age)
         self._attributes = {https: self._render_attributes(https) for https in (True, False)}
 
     def read(self, headers: list[bytes], *, https: bool) -> Presented:
@@ -138,8 +140,8 @@ class SessionCookie:
             value += b"." + urlsafe_b64encode(standing).rstrip(b"=")
         if standing is not None or self.signed:
             value += b"." + self._mac(self._keys[0], value)
-        if max_age is None and self.options.max_age is not None:
-            max_age = seconds("max_age", self.options.max_age)
+        if max_age is None:
+            max_age = self._max_age
         age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
         return self._names[https] + b"=" + value + age + self._attributes[https]
 

@@ -39,7 +39,7 @@ from .options import SessionOptions
 from .session import Session
 from .state import CLEAR, LIVE, UNREAD, Arrived
 from .stores.base import Found
-from .writing import How, Writer, has_changed
+from .writing import UNTRIED, How, Writer, has_changed
 
 
 class Lifecycle:
@@ -84,9 +84,9 @@ class Lifecycle:
         found, writer = session._found, self.writer
         return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
 
-    def only_set(self, session: Session) -> Call | None:
-        """The call to set, where that is all that a commit comes to, as after most requests that
-        change something."""
+    def only_set(self, session: Session) -> tuple[Call, codec.Meta] | None:
+        """``Writer.call_to_set``, where that is all that a commit comes to, as after most requests
+        that change something."""
         if session._arrived is not LIVE or session._login is not None or session._views:
             return None
         if session._regenerate or session._destroy or session._revoke is not None:
@@ -95,7 +95,7 @@ class Lifecycle:
 
     def go_on(self, session: Session, held: Found | None) -> Flow[None]:
         """After a call to set that was not done: ``held`` is what the store holds instead."""
-        yield from self._write_or_drop(session, How.SET, _told(held))
+        yield from self._write_or_drop(session, How.SET, held)
 
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
@@ -133,10 +133,10 @@ class Lifecycle:
         session._login = None
 
     def _write_or_drop(
-        self, session: Session, how: How, first: Flow[Found | None] | None = None
+        self, session: Session, how: How, held: Found | None = UNTRIED
     ) -> Flow[None]:
         changed = how is How.SET or has_changed(session)
-        lost = yield from self.writer.write(session, how, first)
+        lost = yield from self.writer.write(session, how, held)
         if lost is None:
             return
         if changed:
@@ -144,12 +144,6 @@ class Lifecycle:
         if lost is Lost.GONE and session._found is not None:
             session._lost_user = session._found.user
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
-
-
-def _told(held: Found | None) -> Flow[Found | None]:
-    """An attempt that has been made: a flow without a call."""
-    return held
-    yield
 
 
 def _roll_back(session: Session) -> None:

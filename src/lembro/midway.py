@@ -8,13 +8,13 @@ from typing import Final, TypeVar
 
 from . import codec
 from .arriving import Lost, follow, load, take
-from .errors import SessionCommitted, SessionGone, StoreError
+from .errors import SessionCommitted, SessionGone
 from .flow import Call, Flow
 from .lifecycle import Lifecycle
 from .session import Session
 from .state import Arrived, Phase
 from .stores.base import Found, Record
-from .writing import ATTEMPTS, marked
+from .writing import ATTEMPTS, is_written, marked, refused
 
 T = TypeVar("T")
 
@@ -85,12 +85,12 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         idle = core.writer.idle_of_write(found, empty=not data and found.user is None)
         keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
-        if held is not None and held.payload == payload and held.successor is None:
+        if is_written(payload, held):
             session._key = key
             core.writer.rebase(session, held)
             core.writer.renew_cookie(session, found)
             return result
-    raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
+    raise refused()
 
 
 def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:

@@ -104,7 +104,6 @@ class Runner(EventSource):
                 raise session._failure
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
             self._run(arriving.load(session), session)
-            session._ready = session._phase is not COMMITTED
         elif self.in_process:
             self._run(midway.look_again(self.core, session), session)
 
@@ -207,15 +206,17 @@ class Runner(EventSource):
             self._report(session)
 
     def _set_directly(self, session: Session, failed: bool) -> bool:
-        """As ``_load_directly``, for a commit that is a call to set. False: it is more."""
+        """As ``_load_directly``, for a commit that is a call to set, which saves it five generators
+        one within the other. False: it is more."""
         if failed or not self.in_process:
             return False
-        call = self.core.only_set(session)
-        if call is None:
+        written = self.core.only_set(session)
+        if written is None:
             return False
+        call, meta = written
         store: Any = self.store
         held = store.set(*call.args, **call.keywords)
-        if not self.core.writer.was_set(session, call, held):
+        if not self.core.writer.was_set(session, call, meta, held):
             self._run(self.core.go_on(session, held), session)
         return True
 

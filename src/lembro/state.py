@@ -101,7 +101,6 @@ class SessionState:
     # What the request makes of it; its data are in _data, and lembro's own map in _meta.
     _assigned = False  # a key, since it was loaded
     _lent = False  # something that can change in itself
-    _written_meta: codec.Meta
 
     _old_views: dict[str, View] | None = None  # set aside while edit() is under way
 

@@ -34,12 +34,24 @@ class How(enum.Enum):
 
 STORED: Final = Found(b"stored")
 """What an attempt to write returns if it succeeded."""
+UNTRIED: Final = Found(b"untried")
+"""In place of what an attempt returned: none was made."""
 
 
 def marked(meta: codec.Meta) -> codec.Meta:
     """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
     two requests that make the same of a session must not write the same bytes."""
     return {**meta, "mark": new_mark()}
+
+
+def is_written(payload: bytes, held: Found | None) -> bool:
+    """Whether what the store holds afterwards says that this write was done."""
+    return held is not None and held.payload == payload and held.successor is None
+
+
+def refused() -> StoreError:
+    """The error after so many attempts."""
+    return StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
 
 class Writer:
@@ -84,17 +96,13 @@ class Writer:
         found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
         self._issue(session, session_id, found)
 
-    def write(
-        self, session: Session, how: How, first: Flow[Found | None] | None = None
-    ) -> Flow[Lost | None]:
+    def write(self, session: Session, how: How, held: Found | None = UNTRIED) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to. ``first``: the first attempt."""
+        stored (None) or there is nothing to write to. ``held``: what a first attempt returned."""
         for _ in range(ATTEMPTS):
-            attempt = first or (
-                self._set(session) if how is How.SET else self._replace(session, how)
-            )
-            first = None
-            held = yield from attempt
+            if held is UNTRIED:
+                attempt = self._set(session) if how is How.SET else self._replace(session, how)
+                held = yield from attempt
             if held is STORED:
                 return None
             if held is None:
@@ -112,31 +120,33 @@ class Writer:
             self.rebase(session, held)
             if how is How.SET and not has_changed(session):  # the merge left nothing of ours
                 return None
-        raise StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
+            held = UNTRIED
+        raise refused()
 
     def _set(self, session: Session) -> Flow[Found | None]:
         """One attempt: STORED, or what the store holds instead."""
-        call = self.call_to_set(session)
+        call, meta = self.call_to_set(session)
         held: Found | None = yield call
-        return STORED if self.was_set(session, call, held) else held
+        return STORED if self.was_set(session, call, meta, held) else held
 
-    def call_to_set(self, session: Session) -> Call:
-        """The call that writes the session over what it was loaded from."""
-        meta = session._written_meta = marked(session._meta)
+    def call_to_set(self, session: Session) -> tuple[Call, codec.Meta]:
+        """The call that writes the session over what it was loaded from, and the map of lembro's
+        own that it writes."""
+        meta = marked(session._meta)
         payload = _encode(session, meta)
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=_is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
-        return Call("set", (session._key, Record(payload)), keywords)
+        return Call("set", (session._key, Record(payload)), keywords), meta
 
-    def was_set(self, session: Session, call: Call, held: Found | None) -> bool:
+    def was_set(self, session: Session, call: Call, meta: codec.Meta, held: Found | None) -> bool:
         """Whether ``held`` says that the call was done; then the session is what it wrote."""
         payload: bytes = call.args[1].payload
-        if held is None or held.payload != payload or held.successor is not None:
+        if not is_written(payload, held):
             return False
         found, session._found = session._found, held
         assert found is not None
-        session._meta, session._payload = session._written_meta, payload
+        session._meta, session._payload = meta, payload
         session._assigned = False
         self.renew_cookie(session, found)
         return True
@@ -158,9 +168,7 @@ class Writer:
             "per_user": self.per_user if login else None,
         }
         held: Found | None = yield Call("replace", (session._key, key, record), keywords)
-        if held is None or held.successor is not None:
-            return held
-        if held.payload != payload or held.user != record.user:
+        if held is None or not is_written(payload, held) or held.user != record.user:
             return held
         session._meta = meta
         self._issue(session, session_id, held)
@@ -176,9 +184,7 @@ class Writer:
         session._id, session._found, session._payload = session_id, found, found.payload
         session._key = session._arrived_key = key_for(session_id)
         session._assigned = False
-        remembered = session._meta.get("remember") is True
-        life = found.life_left if remembered else None
-        session._cookie = SetCookie(session_id, found.standing, life)
+        session._cookie = _cookie_for(session, session_id, found.standing, found.life_left)
 
     def rebase(self, session: Session, theirs: Found) -> None:
         """Somebody else has stored ``theirs`` since this session was loaded: merge."""
@@ -226,12 +232,9 @@ class Writer:
         if not self.renews_cookie or session._arrived is not LIVE or session._cookie:
             return
         if session._presented.id is not None and (asked or self.is_due(found)):
-            remembered = session._meta.get("remember") is True
-            session._cookie = SetCookie(
-                session._presented.id,
-                self._known_standing(session),
-                found.life_left if remembered else None,
-            )
+            standing = self._known_standing(session)
+            session_id, life = session._presented.id, found.life_left
+            session._cookie = _cookie_for(session, session_id, standing, life)
 
     def _known_standing(self, session: Session) -> bytes | None:
         if self._standing_of is None:
@@ -261,6 +264,14 @@ def _encode(session: Session, meta: codec.Meta) -> bytes:
     """The payload. What came without a tag and had nothing lent can have got none."""
     plain = not session._lent and session._payload.startswith(codec.VERSION)
     return codec.encode(meta, session._data, plain=plain)
+
+
+def _cookie_for(
+    session: Session, session_id: str, standing: bytes | None, life: float
+) -> SetCookie:
+    """The cookie for an id; it outlives the browser if the login is to be remembered."""
+    remembered = session._meta.get("remember") is True
+    return SetCookie(session_id, standing, life if remembered else None)
 
 
 def _is_empty(session: Session) -> bool:

@@ -44,8 +44,9 @@ class SessionMiddleware:
         self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        https = environ["wsgi.url_scheme"] == "https"
-        if KEY in environ and self.sessions.is_within_itself(environ[KEY], https=https):
+        if KEY in environ and self.sessions.is_within_itself(
+            environ[KEY], https=_is_https(environ)
+        ):
             return self.app(environ, start_response)
         session = Session(self.sessions, self._read, environ)
         environ[KEY] = session
@@ -69,8 +70,8 @@ class SessionMiddleware:
         header = environ.get("HTTP_COOKIE")
         if not header:
             return Presented()
-        https = environ["wsgi.url_scheme"] == "https"
-        return self.sessions.cookie.read([header.encode("latin-1", "replace")], https=https)
+        raw = [header.encode("latin-1", "replace")]
+        return self.sessions.cookie.read(raw, https=_is_https(environ))
 
 
 class _Response:
@@ -143,7 +144,7 @@ class _Response:
         """The headers, with what the session adds if it was looked at before the commit."""
         if not self._looked_at:
             return headers
-        https = self.environ["wsgi.url_scheme"] == "https"
+        https = _is_https(self.environ)
         client = self.environ.get("REMOTE_ADDR")
         cookie = self.session._manager.set_cookie(self.session, client, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
@@ -230,6 +231,10 @@ class _Body:
         _close(self._body)
         if self._response.committed and not self._response.answer:
             self._response.session._manager.finish(self._response.session)
+
+
+def _is_https(environ: WSGIEnvironment) -> bool:
+    return bool(environ["wsgi.url_scheme"] == "https")
 
 
 def _close(body: Any) -> None:

@@ -70,10 +70,6 @@ class Wheel:
         chains.move(self._bucket(bound), entry)
         return -2
 
-    def is_quiet(self, now: float) -> bool:
-        """Whether ``look`` would find nothing at all."""
-        return self._chains.first(self._due) == NONE and self._cursor >= int(now / self._width)
-
     def gather(self, now: float) -> None:
         """Let all wait that may be expired by now, also in the bucket of this moment."""
         for _ in range(self._buckets):

@@ -23,7 +23,6 @@ _HEADER = Struct("<32sdddIIBIHH")
 HEADER: Final = _HEADER.size
 DEADLINE: Final = 48  # where in the header: deadline, used, length, flags, slot, extent, user
 USED: Final = 56
-LENGTH: Final = 60
 FLAGS: Final = 64
 SLOT: Final = 65
 EXTENT: Final = 69
