@@ -10,7 +10,7 @@ from .logs import log
 
 Headers = list[tuple[bytes, bytes]]
 
-_PRIVATE: Final = b"private, no-store"
+_PRIVATE: Final = "private, no-store"
 _said: set[bytes] = set()
 
 
@@ -28,40 +28,61 @@ def with_session(headers: Iterable[tuple[bytes, bytes]], cookie: bytes | None) -
     return result
 
 
-def _tokens(value: bytes) -> set[bytes]:
-    return {token.strip().lower() for token in value.split(b",")}
+def vary_with_cookie(given: list[str]) -> str | None:
+    """``Vary`` with ``Cookie``, for a response that has ``given``; None: it says so already."""
+    if not given:
+        return "Cookie"
+    value = ", ".join(line for line in given if line.strip())
+    if not _tokens(value).isdisjoint(("cookie", "*")):
+        return None
+    return value + ", Cookie" if value else "Cookie"
 
 
-def _vary(headers: Headers) -> None:
-    at = None
-    for i, (name, value) in enumerate(headers):
-        if len(name) == 4 and name.lower() == b"vary":  # the length first: 0.1 us a response
-            if not _tokens(value).isdisjoint((b"cookie", b"*")):
-                return
-            at = i
-    if at is None:
-        headers.append((b"vary", b"Cookie"))
-    else:
-        name, value = headers[at]
-        headers[at] = (name, value + b", Cookie" if value.strip() else b"Cookie")
-
-
-def _forbid_storing(headers: Headers) -> None:
-    given = [value for name, value in headers if name.lower() == b"cache-control"]
-    tokens = set().union(*map(_tokens, given))
-    if not tokens.isdisjoint((b"private", b"no-store")) and b"public" not in tokens:
-        return
-    headers[:] = [header for header in headers if header[0].lower() != b"cache-control"]
-    headers.append((b"cache-control", _PRIVATE))
-    joined = b", ".join(given)
-    if given and joined not in _said and len(_said) < 100:
-        _said.add(joined)
+def caching_with_cookie(given: list[str]) -> str | None:
+    """``Cache-Control`` for a response that sets the cookie and has ``given``; None: that forbids
+    already what has to be forbidden. What is replaced is logged, once."""
+    value = ", ".join(given)
+    tokens = _tokens(value)
+    if not tokens.isdisjoint(("private", "no-store")) and "public" not in tokens:
+        return None
+    if given and value.encode("latin-1", "replace") not in _said and len(_said) < 100:
+        _said.add(value.encode("latin-1", "replace"))
         log.warning(
             "a response that sets the session cookie said Cache-Control: %s; it was replaced by "
             "%s, so that no cache hands the cookie to somebody else",
-            joined.decode("latin-1"),
-            _PRIVATE.decode(),
+            value,
+            _PRIVATE,
         )
+    return _PRIVATE
+
+
+def _tokens(value: str) -> set[str]:
+    return {token.strip().lower() for token in value.split(",")}
+
+
+def _vary(headers: Headers) -> None:
+    given = _values(headers, b"vary")
+    value = vary_with_cookie(given)
+    if value is not None:
+        if given:
+            _remove(headers, b"vary")
+        headers.append((b"vary", value.encode("latin-1")))
+
+
+def _forbid_storing(headers: Headers) -> None:
+    value = caching_with_cookie(_values(headers, b"cache-control"))
+    if value is not None:
+        _remove(headers, b"cache-control")
+        headers.append((b"cache-control", value.encode("latin-1")))
+
+
+def _values(headers: Headers, name: bytes) -> list[str]:
+    length = len(name)  # first: 0.1 us a response
+    return [v.decode("latin-1") for n, v in headers if len(n) == length and n.lower() == name]
+
+
+def _remove(headers: Headers, name: bytes) -> None:
+    headers[:] = [header for header in headers if header[0].lower() != name]
 
 
 def warn_of_plain_http(client: str | None) -> None:

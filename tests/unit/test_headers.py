@@ -25,7 +25,7 @@ def _unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
         ([(b"vary", b"COOKIE")], [b"COOKIE"]),
         ([(b"vary", b"*")], [b"*"]),
         ([(b"vary", b"")], [b"Cookie"]),
-        ([(b"vary", b"Accept"), (b"vary", b"Origin")], [b"Accept", b"Origin, Cookie"]),
+        ([(b"vary", b"Accept"), (b"vary", b"Origin")], [b"Accept, Origin, Cookie"]),
         ([(b"vary", b"cookie"), (b"vary", b"Origin")], [b"cookie", b"Origin"]),
         ([(b"vary", b"X-Cookie")], [b"X-Cookie, Cookie"]),
     ],

@@ -1,0 +1,78 @@
+"""What integrations by hooks share: see the module's own text."""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import MemoryStore, SessionManager, StoreError
+from lembro.integrations import _hooks
+from lembro.integrations._hooks import NOTHING, Additions
+from lembro.session import Session
+
+
+@pytest.fixture
+def manager() -> SessionManager:
+    return SessionManager(MemoryStore("1M"))
+
+
+def _additions(session: Session, vary: tuple[str, ...] = ()) -> Additions:
+    return _hooks.additions(
+        session, https=False, client="127.0.0.1", vary=list(vary), cache_control=[]
+    )
+
+
+def _cookie_of(additions: Additions) -> str:
+    assert additions.set_cookie is not None
+    return additions.set_cookie.partition(";")[0]
+
+
+def test_what_nobody_looks_at_leaves_no_trace(manager: SessionManager) -> None:
+    session = _hooks.begin(manager, "lembro=" + "a" * 43, https=False)
+    assert _hooks.commit(session, 200) is None
+    assert _additions(session) is NOTHING
+
+
+def test_a_visit_and_the_next(manager: SessionManager) -> None:
+    first = _hooks.begin(manager, None, https=False)
+    first["a"] = 1
+    assert _hooks.commit(first, 200) is None
+    added = _additions(first, ("Accept",))
+    assert added.vary == "Accept, Cookie"
+    assert added.cache_control == "private, no-store"
+
+    second = _hooks.begin(manager, f"theme=ä; {_cookie_of(added)}", https=False)
+    assert second["a"] == 1
+    assert _hooks.commit(second, 200) is None
+    assert _additions(second, ("cookie",)) == NOTHING
+
+
+def test_a_handler_that_failed(manager: SessionManager) -> None:
+    session = _hooks.begin(manager, None, https=False)
+    session["a"] = 1
+    assert _hooks.commit(session, 500) is None
+    assert _additions(session).set_cookie is None
+    assert manager.length() == 0
+
+
+def test_an_answer_in_place_of_the_response() -> None:
+    manager = SessionManager(MemoryStore("1M", max_session_size="4K"))
+    session = _hooks.begin(manager, None, https=False)
+    session["a"] = "x" * 5000
+    answer = _hooks.commit(session, 200)
+    assert answer is not None
+    assert answer.status == 500
+
+
+@pytest.mark.anyio
+async def test_in_an_event_loop(manager: SessionManager) -> None:
+    session = await _hooks.abegin(manager, "", https=True)
+    session["a"] = 1
+    assert await _hooks.acommit(session, 200) is None
+    added = _hooks.additions(session, https=True, client=None, vary=[], cache_control=[])
+    assert _cookie_of(added).startswith("__Host-lembro=")
+
+
+def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
+    session = _hooks.begin(manager, "lembro=\ud800", https=False)
+    assert dict(session) == {}
+    assert not isinstance(session._failure, StoreError)
