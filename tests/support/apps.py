@@ -7,6 +7,7 @@ the visit's status and headers.
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_django import InDjango, InDjangoASGI
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -226,6 +228,7 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "SERVER_PORT": "443" if request.https else "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": CLIENT,
+        "wsgi.input": io.BytesIO(),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if request.https else "http",
         "wsgi.multithread": True,
@@ -291,4 +294,11 @@ def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
     yield LAST
 
 
-INTEGRATIONS: Final[tuple[type[Integration], ...]] = (PlainASGI, PlainWSGI, InStarlette, InFastAPI)
+INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
+    PlainASGI,
+    PlainWSGI,
+    InStarlette,
+    InFastAPI,
+    InDjango,
+    InDjangoASGI,
+)
