@@ -35,8 +35,10 @@ def _made() -> SessionManager:
     global _manager  # noqa: PLW0603 - one a process, as the settings are
     with _lock:  # two first requests at the same time have one store
         if _manager is None:
-            _manager = manager_from(settings)
-            _manager.start()
+            manager = manager_from(settings)
+            if not manager._store_is_async:  # else the middleware does, in the loop
+                manager.start()
+            _manager = manager
         return _manager
 
 

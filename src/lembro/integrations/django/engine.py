@@ -185,7 +185,10 @@ class SessionStore(SessionMapping):
         found = yield Call("get", (session._key,))
         if found is None or found.successor is not None:
             return {}
-        return codec.decode(found.payload)[1]
+        try:
+            return codec.decode(found.payload)[1]
+        except CodecError:  # as a request would find it
+            return {}
 
     def _issuing(self) -> Flow[None]:
         """Carry out what brings a new key; Django promises one also for what is new and empty."""
@@ -226,13 +229,13 @@ class SessionStore(SessionMapping):
         if not (had or ended or session._data or session._login is not None):
             yield from self._adding()
             return
-        unsaved = self._is_unsaved()
+        found = session._found
         yield from core.commit(session)
         self.after_commit()
         if session._key is None:
             if not ended:
                 raise UpdateError
-        elif not unsaved:
+        elif session._found is found:  # nothing was written: it is extended at least
             touched = yield Call("touch", (session._key,), {"idle": core.writer.idle})
             if not touched:
                 try:
@@ -261,7 +264,7 @@ class SessionStore(SessionMapping):
         if not self._last():
             session.destroy()
         self._renewed = self._lasts_otherwise()
-        if (extend or self._asked) and session._key is not None and session._data:
+        if extend and session._key is not None and session._data:
             session._touch = True
 
     def after_commit(self) -> None:

@@ -13,6 +13,7 @@ from ... import wsgi
 from ...answers import Answer, answer_to
 from ...errors import ConfigError, StoreError
 from ...headers import vary_with_cookie
+from ...manager import SessionManager
 from ...state import COMMITTED, UNREAD
 from .. import _hooks
 from .config import get_manager
@@ -28,6 +29,8 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
     Commits the session when the response begins. Raises ConfigError for settings that cannot work,
     when the application starts.
     """
+
+    _started: SessionManager | None = None
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
@@ -55,6 +58,9 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
         """Without a thread, which Django's own takes twice."""
         self.process_request(request)
         store = request.session
+        if store._base._store_is_async and self._started is not store._base:
+            await store._base.astart()  # there is no loop before the first request
+            self._started = store._base
         if store._owner is self and not store._base.in_process:
             store._lembro._async = True
             await store._base.aload_for(store._lembro)
@@ -77,7 +83,8 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
         https = request.is_secure()
         outer = _outer(request)
         if outer is not None and manager.is_within_itself(outer, https=https):
-            request.session = self.SessionStore(outer, outer)  # who made it will commit it
+            if not hasattr(request, "session"):
+                request.session = self.SessionStore(outer, outer)  # who made it will commit it
             return
         session = _hooks.begin(manager, request.META.get("HTTP_COOKIE"), https=https)
         request.session = self.SessionStore(session, self)
@@ -122,11 +129,10 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
         status: int = response.status_code
         if status >= FAILED or (store._asked is False and not store._dirty):
             return FAILED  # what has changed is dropped
-        if settings.SESSION_SAVE_EVERY_REQUEST and not store.is_empty():
+        extend = settings.SESSION_SAVE_EVERY_REQUEST or store._asked is True
+        if extend and not store.is_empty():
             store._get_session()
-            store.before_commit(extend=True)
-        else:
-            store.before_commit()
+        store.before_commit(extend=extend)
         return status
 
     def _after(
