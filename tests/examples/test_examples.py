@@ -21,10 +21,12 @@ PYTHON = sys.executable
 
 UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
+GUNICORN = [PYTHON, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "--threads=8"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
+    "django": [*GUNICORN, "examples.django_app:app"],
 }
 
 

@@ -39,7 +39,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def client() -> Client:
+def client() -> Any:
     return Client()
 
 
@@ -58,7 +58,7 @@ def cookie(response: Any) -> Any:
 # -- the key ---------------------------------------------------------------------------------------
 
 
-def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: Client) -> None:
+def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     key = client.cookies["sessionid"].value
     assert site.visit(client, lambda request: request.session.session_key).result == key
@@ -68,7 +68,7 @@ def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: Cl
     assert SessionStore(key[:43])["a"] == 1, "the id alone is one too"
 
 
-def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Client) -> None:
+def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Any) -> None:
     def act(request: Any) -> list[str | None]:
         keys = [request.session.session_key]
         request.session["a"] = 1
@@ -80,7 +80,7 @@ def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Client) 
     assert answer.result == [None, None, cookie(answer).value]
 
 
-def test_create_for_whoever_wants_a_key_of_a_visitor(site: Site, client: Client) -> None:
+def test_create_for_whoever_wants_a_key_of_a_visitor(site: Site, client: Any) -> None:
     def key_of(request: Any) -> str:
         if not request.session.session_key:
             request.session.create()
@@ -92,7 +92,7 @@ def test_create_for_whoever_wants_a_key_of_a_visitor(site: Site, client: Client)
     assert site.visit(client, key_of).result == first.result
 
 
-def test_an_unknown_key_is_not_adopted(site: Site, client: Client) -> None:
+def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
     planted = "a" * 43
     client.cookies["sessionid"] = planted
     site.visit(client, lambda request: request.session.create())
@@ -100,7 +100,7 @@ def test_an_unknown_key_is_not_adopted(site: Site, client: Client) -> None:
     assert SessionStore(planted).load() == {}
 
 
-def test_cycle_key(site: Site, client: Client) -> None:
+def test_cycle_key(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -116,7 +116,7 @@ def test_cycle_key(site: Site, client: Client) -> None:
     assert not SessionStore().exists(before)
 
 
-def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Client) -> None:
+def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
     def act(request: Any) -> Any:
         request.session.cycle_key()
         return request.session.session_key
@@ -125,7 +125,7 @@ def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Client) -> N
     assert cookie(answer).value == answer.result
 
 
-def test_flush(site: Site, client: Client) -> None:
+def test_flush(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -141,7 +141,7 @@ def test_flush(site: Site, client: Client) -> None:
     assert SessionStore(before).load() == {}
 
 
-def test_flush_and_then_something_new(site: Site, client: Client) -> None:
+def test_flush_and_then_something_new(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -154,7 +154,7 @@ def test_flush_and_then_something_new(site: Site, client: Client) -> None:
     assert site.visit(client, items).result == {"b": 1}
 
 
-def test_clear_keeps_the_key(site: Site, client: Client) -> None:
+def test_clear_keeps_the_key(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -170,13 +170,13 @@ def test_clear_keeps_the_key(site: Site, client: Client) -> None:
 # -- what is saved ---------------------------------------------------------------------------------
 
 
-def test_nested_changes_are_kept(site: Site, client: Client) -> None:
+def test_nested_changes_are_kept(site: Site, client: Any) -> None:
     site.visit(client, put(cart=[1]))
     site.visit(client, lambda request: request.session["cart"].append(2))
     assert site.visit(client, items).result == {"cart": [1, 2]}
 
 
-def test_two_requests_at_the_same_time_lose_nothing(site: Site, client: Client) -> None:
+def test_two_requests_at_the_same_time_lose_nothing(site: Site, client: Any) -> None:
     site.visit(client, put(cart=[1]))
 
     def slow(request: Any) -> None:
@@ -188,7 +188,7 @@ def test_two_requests_at_the_same_time_lose_nothing(site: Site, client: Client) 
     assert site.visit(client, items).result == {"cart": [1, 3, 2], "a": 1}
 
 
-def test_save_merges_too(site: Site, client: Client) -> None:
+def test_save_merges_too(site: Site, client: Any) -> None:
     session = client.session
     session["a"] = 1
     session.save()
@@ -200,7 +200,7 @@ def test_save_merges_too(site: Site, client: Client) -> None:
     assert dict(session.items()) == {"a": 1, "b": 1, "c": 1}
 
 
-def test_modified_false_drops_the_changes(site: Site, client: Client) -> None:
+def test_modified_false_drops_the_changes(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
 
     def act(request: Any) -> None:
@@ -211,7 +211,7 @@ def test_modified_false_drops_the_changes(site: Site, client: Client) -> None:
     assert site.visit(client, items).result == {"a": 1}
 
 
-def test_modified_true_extends_it(site: Site, client: Client) -> None:
+def test_modified_true_extends_it(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session.modified = True
 
@@ -222,7 +222,7 @@ def test_modified_true_extends_it(site: Site, client: Client) -> None:
     assert site.only().idle_left == WEEKS
 
 
-def test_save_every_request(site: Site, client: Client) -> None:
+def test_save_every_request(site: Site, client: Any) -> None:
     with override_settings(SESSION_SAVE_EVERY_REQUEST=True):
         site.visit(client, put(a=1))
         site.clock.advance(10)
@@ -289,7 +289,7 @@ def expire(value: Any) -> Any:
     return lambda request: request.session.set_expiry(value)
 
 
-def test_by_the_settings(site: Site, client: Client) -> None:
+def test_by_the_settings(site: Site, client: Any) -> None:
     answer = site.visit(client, put(a=1))
     assert cookie(answer)["max-age"] == str(WEEKS)
     assert site.only().idle_left == WEEKS
@@ -302,7 +302,7 @@ def test_until_the_browser_is_closed() -> None:
         assert site.only().idle_left == WEEKS
 
 
-def test_set_expiry_in_seconds(site: Site, client: Client) -> None:
+def test_set_expiry_in_seconds(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(300))
     assert cookie(answer)["max-age"] == "300"
@@ -317,13 +317,13 @@ def test_set_expiry_in_seconds(site: Site, client: Client) -> None:
     assert site.visit(client, items).result == {}
 
 
-def test_set_expiry_of_a_new_session(site: Site, client: Client) -> None:
+def test_set_expiry_of_a_new_session(site: Site, client: Any) -> None:
     answer = site.visit(client, expire(300))
     assert cookie(answer)["max-age"] == "300"
     assert site.only().idle_left == 300
 
 
-def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Client) -> None:
+def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(20 * DAY))
     assert cookie(answer)["max-age"] == str(20 * DAY)
@@ -331,7 +331,7 @@ def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Client) 
 
 
 def test_set_expiry_beyond_the_absolute_timeout(
-    site: Site, client: Client, caplog: pytest.LogCaptureFixture
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = site.visit(client, expire(365 * DAY))
     assert cookie(answer)["max-age"] == str(30 * DAY)
@@ -339,7 +339,7 @@ def test_set_expiry_beyond_the_absolute_timeout(
     assert "raise absolute_timeout, or set it to None" in caplog.text
 
 
-def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Client) -> None:
+def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(0))
     assert cookie(answer)["max-age"] == ""
@@ -350,7 +350,7 @@ def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Clie
 
 
 def test_set_expiry_at_a_moment_is_extended_by_nothing(
-    site: Site, client: Client, monkeypatch: pytest.MonkeyPatch
+    site: Site, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: now)
@@ -367,7 +367,7 @@ def test_set_expiry_at_a_moment_is_extended_by_nothing(
     assert site.visit(client, items).result == {}
 
 
-def test_set_expiry_none_goes_back(site: Site, client: Client) -> None:
+def test_set_expiry_none_goes_back(site: Site, client: Any) -> None:
     site.visit(client, expire(300))
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(None))
@@ -375,7 +375,7 @@ def test_set_expiry_none_goes_back(site: Site, client: Client) -> None:
     assert site.only().idle_left == WEEKS
 
 
-def test_set_expiry_in_the_past_ends_it(site: Site, client: Client) -> None:
+def test_set_expiry_in_the_past_ends_it(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(-1))
     assert cookie(answer)["max-age"] == "0"
@@ -383,15 +383,13 @@ def test_set_expiry_in_the_past_ends_it(site: Site, client: Client) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, -(2**63)])
-def test_set_expiry_to_what_cannot_be(site: Site, client: Client, value: Any) -> None:
+def test_set_expiry_to_what_cannot_be(site: Site, client: Any, value: Any) -> None:
     with pytest.raises(ConfigError, match="at most 100 years"):
         site.visit(client, expire(value))
 
 
 @pytest.mark.parametrize("value", ["eve", True, {"a": 1}, "2030-01-01T00:00:00", [0]])
-def test_what_set_expiry_does_not_make_changes_nothing(
-    site: Site, client: Client, value: Any
-) -> None:
+def test_what_set_expiry_does_not_make_changes_nothing(site: Site, client: Any, value: Any) -> None:
     def act(request: Any) -> None:
         get_session(request)["_session_expiry"] = value
 
@@ -431,7 +429,7 @@ def test_clearsessions(site: Site) -> None:
 # -- the response ----------------------------------------------------------------------------------
 
 
-def test_a_page_that_does_not_look_is_left_as_it_is(site: Site, client: Client) -> None:
+def test_a_page_that_does_not_look_is_left_as_it_is(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, lambda request: None)
     assert not answer.has_header("Vary")
@@ -453,12 +451,12 @@ def test_the_cookie_by_the_settings() -> None:
         assert (sid["secure"], sid["httponly"], sid["samesite"]) == (True, "", "Strict")
 
 
-def test_secure_over_https(site: Site, client: Client) -> None:
+def test_secure_over_https(site: Site, client: Any) -> None:
     assert cookie(site.visit(client, put(a=1), secure=True))["secure"] is True
     assert cookie(site.visit(Client(), put(a=1)))["secure"] == ""
 
 
-def test_behind_a_proxy_that_ends_tls(site: Site, client: Client) -> None:
+def test_behind_a_proxy_that_ends_tls(site: Site, client: Any) -> None:
     with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
         answer = site.visit(client, put(a=1), headers={"X-Forwarded-Proto": "https"})
         assert cookie(answer)["secure"] is True
@@ -473,7 +471,7 @@ def test_a_partitioned_cookie() -> None:
         assert "; Partitioned;" in str(cookie(site.visit(Client(), put(a=1))))
 
 
-def test_what_is_written_in_a_stream_raises(site: Site, client: Client) -> None:
+def test_what_is_written_in_a_stream_raises(site: Site, client: Any) -> None:
     raised: list[Exception] = []
 
     def act(request: Any) -> Any:
@@ -496,7 +494,7 @@ def test_what_is_written_in_a_stream_raises(site: Site, client: Client) -> None:
 
 
 def test_a_nested_change_in_a_stream_is_told(
-    site: Site, client: Client, caplog: pytest.LogCaptureFixture
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def act(request: Any) -> Any:
         cart = request.session.setdefault("cart", [])
@@ -513,7 +511,7 @@ def test_a_nested_change_in_a_stream_is_told(
     assert "changed after the response had begun; the change is lost" in caplog.text
 
 
-def test_a_session_that_the_view_puts_in_place(site: Site, client: Client) -> None:
+def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session = SessionStore()
         request.session["a"] = 1
@@ -522,7 +520,7 @@ def test_a_session_that_the_view_puts_in_place(site: Site, client: Client) -> No
     assert site.visit(client, items).result == {"a": 1}
 
 
-def test_a_view_without_a_session(site: Site, client: Client) -> None:
+def test_a_view_without_a_session(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         del request.session
 
@@ -548,7 +546,8 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:
-        app = wsgi.SessionMiddleware(WSGIHandler(), get_manager())
+        handler: Any = WSGIHandler()
+        app = wsgi.SessionMiddleware(handler, get_manager())
         with _acting(put(a=1)):
             answer = fetch_wsgi(app, Request(path="/do"))
         assert answer.status == 200
@@ -625,7 +624,7 @@ def alone() -> Iterator[Site]:
         yield site
 
 
-def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Client) -> None:
+def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Any) -> None:
     assert not alone.visit(client, items).cookies
     alone.visit(client, put(cart=[1]))
     first = client.cookies["sessionid"].value
@@ -638,14 +637,14 @@ def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Client) ->
     assert alone.records() == []
 
 
-def test_alone_reading_extends_it_too(alone: Site, client: Client) -> None:
+def test_alone_reading_extends_it_too(alone: Site, client: Any) -> None:
     alone.visit(client, put(a=1))
     alone.clock.advance(2 * DAY)
     alone.visit(client, items)
     assert alone.only().idle_left == WEEKS
 
 
-def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Client) -> None:
+def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Any) -> None:
     """With ours it is answered as if nothing had been."""
     alone.visit(client, put(a=1))
 
@@ -657,13 +656,13 @@ def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Cli
     assert alone.records() == []
 
 
-def test_alone_the_cookie_of_an_ended_session_is_deleted(alone: Site, client: Client) -> None:
+def test_alone_the_cookie_of_an_ended_session_is_deleted(alone: Site, client: Any) -> None:
     """It may be the one that a login in another tab has just set."""
     client.cookies["sessionid"] = "a" * 43
     assert cookie(alone.visit(client, items))["max-age"] == 0
 
 
-def test_alone_what_lembro_is_asked_for(alone: Site, client: Client) -> None:
+def test_alone_what_lembro_is_asked_for(alone: Site, client: Any) -> None:
     alone.visit(client, lambda request: get_session(request).login("ada"))
     assert alone.only().user == "ada"
     alone.visit(client, lambda request: get_session(request).logout())
@@ -733,7 +732,7 @@ def test_lembros_options_beside_djangos() -> None:
         assert manager.store.max_size == 2 << 20
 
 
-def test_a_change_of_the_settings_keeps_the_sessions(site: Site, client: Client) -> None:
+def test_a_change_of_the_settings_keeps_the_sessions(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     with override_settings(SESSION_COOKIE_AGE=60):
         assert get_manager().options.idle_timeout == 60

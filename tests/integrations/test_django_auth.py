@@ -48,7 +48,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def client() -> Client:
+def client() -> Any:
     return Client()
 
 
@@ -59,7 +59,7 @@ def user(name: str) -> Any:
     return model.objects.create_superuser(name, password=PASSWORD)
 
 
-def data(client: Client) -> dict[str, Any]:
+def data(client: Any) -> dict[str, Any]:
     return dict(client.session.items())
 
 
@@ -68,7 +68,7 @@ def data(client: Client) -> dict[str, Any]:
 
 def test_log_in_by_the_form_of_the_admin(site: Site) -> None:
     ada = user("ada")
-    client = Client(enforce_csrf_checks=True)
+    client: Any = Client(enforce_csrf_checks=True)
     page = client.get("/admin/login/")
     assert site.records() == []  # the page looks at the session, and has nothing to keep
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.content.decode())
@@ -83,9 +83,7 @@ def test_log_in_by_the_form_of_the_admin(site: Site) -> None:
     assert site.only().user == str(ada.pk)
 
 
-def test_what_came_before_a_login_is_kept_and_its_id_leads_nowhere(
-    site: Site, client: Client
-) -> None:
+def test_what_came_before_a_login_is_kept_and_its_id_leads_nowhere(site: Site, client: Any) -> None:
     ada = user("ada")
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
     before = client.cookies["sessionid"].value
@@ -98,7 +96,7 @@ def test_what_came_before_a_login_is_kept_and_its_id_leads_nowhere(
     assert site.visit(client, lambda request: dict(request.session.items())).result == {}
 
 
-def test_a_login_is_one_new_id(site: Site, client: Client) -> None:
+def test_a_login_is_one_new_id(site: Site, client: Any) -> None:
     """Django's login() cycles the key and then says who it is; both become one step."""
     ada = user("ada")
     happened: list[str] = []
@@ -108,7 +106,7 @@ def test_a_login_is_one_new_id(site: Site, client: Client) -> None:
     assert happened == ["regenerated"]
 
 
-def test_a_login_of_the_same_user_again_has_a_new_id(site: Site, client: Client) -> None:
+def test_a_login_of_the_same_user_again_has_a_new_id(site: Site, client: Any) -> None:
     ada = user("ada")
     site.visit(client, lambda request: login(request, ada))
     first = client.cookies["sessionid"].value
@@ -118,7 +116,7 @@ def test_a_login_of_the_same_user_again_has_a_new_id(site: Site, client: Client)
     assert site.only().age == 0
 
 
-def test_another_users_login_begins_with_nothing(site: Site, client: Client) -> None:
+def test_another_users_login_begins_with_nothing(site: Site, client: Any) -> None:
     ada, bob = user("ada"), user("bob")
     site.visit(client, lambda request: login(request, ada))
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
@@ -127,7 +125,7 @@ def test_another_users_login_begins_with_nothing(site: Site, client: Client) -> 
     assert site.only().user == str(bob.pk)
 
 
-def test_receivers_of_the_signal_find_the_new_key(site: Site, client: Client) -> None:
+def test_receivers_of_the_signal_find_the_new_key(site: Site, client: Any) -> None:
     ada = user("ada")
     keys: list[str] = []
 
@@ -158,7 +156,7 @@ def test_a_login_of_a_request_that_fails_is_none(site: Site) -> None:
     assert data(client) == {"cart": [1]}
 
 
-def test_log_out(site: Site, client: Client) -> None:
+def test_log_out(site: Site, client: Any) -> None:
     ada = user("ada")
     site.visit(client, lambda request: login(request, ada))
     stolen = client.cookies["sessionid"].value
@@ -170,7 +168,7 @@ def test_log_out(site: Site, client: Client) -> None:
     assert not site.visit(client, lambda request: request.user.is_authenticated).result
 
 
-def test_a_user_that_is_removed_from_the_session_is_logged_out(site: Site, client: Client) -> None:
+def test_a_user_that_is_removed_from_the_session_is_logged_out(site: Site, client: Any) -> None:
     """lembro is told of it, so that of_user() lists nobody who is not logged in."""
     ada = user("ada")
     site.visit(client, lambda request: login(request, ada))
@@ -221,7 +219,7 @@ def test_a_change_of_the_password_ends_the_other_sessions(site: Site) -> None:
 # -- Django's test clients -------------------------------------------------------------------------
 
 
-def test_the_test_clients_login_and_logout(site: Site, client: Client) -> None:
+def test_the_test_clients_login_and_logout(site: Site, client: Any) -> None:
     ada = user("ada")
     assert not client.login(username="ada", password="wrong")
     assert client.login(username="ada", password=PASSWORD)
@@ -233,7 +231,7 @@ def test_the_test_clients_login_and_logout(site: Site, client: Client) -> None:
     assert site.visit(client, lambda request: request.user).result == ada
 
 
-def test_the_test_clients_session(site: Site, client: Client) -> None:
+def test_the_test_clients_session(site: Site, client: Any) -> None:
     session = client.session
     session["cart"] = [1]
     session.save()
@@ -245,7 +243,7 @@ def test_the_test_clients_session(site: Site, client: Client) -> None:
 @pytest.mark.parametrize("secret", [None, "0123456789abcdefghijklmnopqrstuvwxyz"])
 def test_the_test_client_with_and_without_a_secret(secret: str | None) -> None:
     ada = user("ada")
-    client = Client()
+    client: Any = Client()
     with running(LEMBRO={"secret": secret}) as site:
         client.force_login(ada)
         assert site.visit(client, lambda request: request.user).result == ada
@@ -272,7 +270,7 @@ async def test_the_async_test_client(site: Site) -> None:
 
 
 @pytest.mark.parametrize("storage", ["session.SessionStorage", "fallback.FallbackStorage"])
-def test_messages(site: Site, client: Client, storage: str) -> None:
+def test_messages(site: Site, client: Any, storage: str) -> None:
     """Said once, on the page after the redirect."""
 
     def say(request: Any) -> Any:
@@ -289,7 +287,7 @@ def test_messages(site: Site, client: Client, storage: str) -> None:
 
 
 def test_csrf_tokens_in_the_session(site: Site) -> None:
-    client = Client(enforce_csrf_checks=True)
+    client: Any = Client(enforce_csrf_checks=True)
     with override_settings(CSRF_USE_SESSIONS=True):
         token = site.visit(client, get_token).result
         assert "csrftoken" not in client.cookies
@@ -299,7 +297,7 @@ def test_csrf_tokens_in_the_session(site: Site) -> None:
         assert client.post("/admin/login/", form).status_code == 200
 
 
-def test_the_history_of_the_admin_and_its_messages(site: Site, client: Client) -> None:
+def test_the_history_of_the_admin_and_its_messages(site: Site, client: Any) -> None:
     ada = user("ada")
     client.force_login(ada)
     answer = client.post("/admin/auth/group/add/", {"name": "readers"}, follow=True)
@@ -307,12 +305,12 @@ def test_the_history_of_the_admin_and_its_messages(site: Site, client: Client) -
     assert "was added successfully" not in client.get("/admin/auth/group/").content.decode()
 
 
-def test_authenticate_keeps_nothing(site: Site, client: Client) -> None:
+def test_authenticate_keeps_nothing(site: Site, client: Any) -> None:
     user("ada")
 
     def check(request: Any) -> Any:
         assert authenticate(request, username="ada", password=PASSWORD) is not None
-        return HttpResponse("")
+        return HttpResponse(b"")
 
     answer = site.visit(client, check)
     assert not answer.cookies

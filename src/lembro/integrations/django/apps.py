@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
 from django.core import checks
 
 from .checks import check_settings
 
+if TYPE_CHECKING:  # Django is not typed
 
-class LembroConfig(AppConfig):  # type: ignore[misc]  # Django is not typed
-    name = "lembro.integrations.django"
-    label = "lembro"
+    class _Base: ...
+else:
+    _Base = AppConfig
+
+
+class LembroConfig(_Base):
+    """Found by Django."""
+
+    name: str = "lembro.integrations.django"
+    label: str = "lembro"
 
     def ready(self) -> None:
         checks.register(check_settings)

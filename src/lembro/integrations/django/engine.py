@@ -36,7 +36,7 @@ class SessionStore(SessionMapping):
     # -- what became of it -------------------------------------------------------------------------
 
     @property
-    def modified(self) -> bool:  # type: ignore[override, unused-ignore]
+    def modified(self) -> bool:
         """Whether it has to be saved; nested changes and a life to be extended are found. True can
         be assigned to extend it, False to drop the changes."""
         if self._dirty or self._asked is not None:
@@ -91,7 +91,7 @@ class SessionStore(SessionMapping):
     def _set_session_key(self, value: str | None) -> None:
         self._lembro = Session(self._base, read_key, (self._base, value))
 
-    session_key = property(_get_session_key)
+    session_key: Any = property(_get_session_key)
     _session_key = property(_get_session_key, _set_session_key)
 
     def cycle_key(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY as USER
@@ -19,10 +19,19 @@ from .config import get_manager
 from .lifetimes import EXPIRY, check_expiry, is_expiry, lasting
 
 _NOT_GIVEN: Final = object()
-USUAL_AGE: Final = SessionBase.get_session_cookie_age
+USUAL_AGE: Final[Any] = SessionBase.get_session_cookie_age
+
+if TYPE_CHECKING:  # Django is not typed
+
+    class _Base:
+        def __getattr__(self, name: str) -> Any: ...
+
+        def get_session_cookie_age(self) -> int: ...
+else:
+    _Base = SessionBase
 
 
-class SessionMapping(SessionBase):  # type: ignore[misc]  # Django is not typed
+class SessionMapping(_Base):
     """What of a ``request.session`` needs no store but to load it."""
 
     _owner: object = None  # who commits it when the response begins; None: it stands alone
@@ -75,6 +84,9 @@ class SessionMapping(SessionBase):  # type: ignore[misc]  # Django is not typed
         except StoreError:
             self._unreadable = True
             raise
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._get_session()
 
     def __getitem__(self, key: str) -> Any:
         session = self._lembro
@@ -130,7 +142,7 @@ class SessionMapping(SessionBase):  # type: ignore[misc]  # Django is not typed
         return session.pop(key)
 
     @property
-    def accessed(self) -> bool:  # type: ignore[override, unused-ignore]
+    def accessed(self) -> bool:
         """Whether anybody has looked. To assign to it changes nothing."""
         return not self._lembro._untouched()
 

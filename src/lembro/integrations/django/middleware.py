@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
@@ -20,10 +20,23 @@ from .config import get_manager
 from .cookies import set_cookie
 from .engine import SessionStore
 
-FAILED = 500
+FAILED: Final = 500
+
+if TYPE_CHECKING:  # Django is not typed
+
+    class _Base:
+        SessionStore: type[SessionStore]
+        get_response: Any
+        async_mode: bool
+
+        def __init__(self, get_response: Any) -> None: ...
+
+        def process_response(self, request: Any, response: Any) -> Any: ...
+else:
+    _Base = DjangoSessionMiddleware
 
 
-class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Django is not typed
+class SessionMiddleware(_Base):
     """``"lembro.integrations.django.SessionMiddleware"`` in MIDDLEWARE, where Django's own was.
 
     Commits the session when the response begins. Raises ConfigError for settings that cannot work,
@@ -31,6 +44,8 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
     """
 
     _started: SessionManager | None = None
+    _manager: SessionManager | None = None
+    _every = False  # SESSION_SAVE_EVERY_REQUEST: to ask Django's settings takes a third of a us
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
@@ -80,6 +95,8 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
 
     def process_request(self, request: Any) -> None:
         manager = get_manager()
+        if manager is not self._manager:  # when any SESSION_* has changed
+            self._manager, self._every = manager, bool(settings.SESSION_SAVE_EVERY_REQUEST)
         https = request.is_secure()
         outer = _outer(request)
         if outer is not None and manager.is_within_itself(outer, https=https):
@@ -113,7 +130,7 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
         session = store._lembro
         if store._owner is not self and store._owner is not None:
             return True
-        if settings.SESSION_SAVE_EVERY_REQUEST or store._asked is not None:
+        if self._every or store._asked is not None:
             return False
         if session._arrived is UNREAD:
             session._phase = COMMITTED
@@ -129,7 +146,7 @@ class SessionMiddleware(DjangoSessionMiddleware):  # type: ignore[misc]  # Djang
         status: int = response.status_code
         if status >= FAILED or (store._asked is False and not store._dirty):
             return FAILED  # what has changed is dropped
-        extend = settings.SESSION_SAVE_EVERY_REQUEST or store._asked is True
+        extend = self._every or store._asked is True
         if extend and not store.is_empty():
             store._get_session()
         store.before_commit(extend=extend)
