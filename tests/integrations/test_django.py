@@ -11,7 +11,7 @@ import pytest
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core.management import call_command
 from django.http import HttpResponse, StreamingHttpResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.test.utils import override_settings
 from django.utils import timezone
 
@@ -98,6 +98,22 @@ def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
     site.visit(client, lambda request: request.session.create())
     assert client.cookies["sessionid"].value != planted
     assert SessionStore(planted).load() == {}
+
+
+def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) -> None:
+    """A request with the id from before it is under way."""
+    late, client = Client(), Client()
+    site.visit(client, put(a=1))
+    late.cookies = client.cookies.copy()
+    site.visit(client, lambda request: get_session(request).login("ada"))
+
+    def act(request: Any) -> Any:
+        request.session.create()
+        return request.session.session_key
+
+    answer = site.visit(late, act)
+    assert (answer.result, len(answer.cookies)) == (None, 0)
+    assert len(site.records()) == 1
 
 
 def test_cycle_key(site: Site, client: Any) -> None:
@@ -553,6 +569,56 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
         assert answer.status == 200
         assert len(answer.set_cookies) == 1
         assert site.only().idle_left == WEEKS
+
+
+class Looks:
+    """A middleware that looks at the session itself, as LoginRequiredMiddleware does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        request.session.get("a")
+        return self.get_response(request)
+
+
+def test_a_store_that_fails_under_another_middleware() -> None:
+    store = BlockingAdapter(MemoryStore("1M"))
+    middleware = [OURS, f"{__name__}.Looks"]
+    with running(LEMBRO={"store": store}, MIDDLEWARE=middleware) as site:
+        client: Any = Client(raise_request_exception=False)
+        site.visit(client, put(a=1))
+        store.broken = "connection refused"
+        answer = site.visit(client, lambda request: None)
+        assert (answer.status_code, answer["Cache-Control"]) == (503, "no-store")
+
+
+def out_and_fail(request: Any) -> Any:
+    get_session(request).logout()
+    raise RuntimeError
+
+
+def test_a_logout_holds_where_exceptions_are_let_through(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(RuntimeError):
+        site.visit(client, out_and_fail)
+    assert site.records() == []
+
+
+@pytest.mark.anyio
+async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+
+    async def cancelled(request: Any) -> Any:
+        get_session(request).logout()
+        raise asyncio.CancelledError
+
+    request = AsyncRequestFactory().get("/", headers={"Cookie": f"sessionid={session.session_key}"})
+    with pytest.raises(asyncio.CancelledError):
+        await SessionMiddleware(cancelled)(request)
+    assert site.records() == []
 
 
 # -- async -----------------------------------------------------------------------------------------
