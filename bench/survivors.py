@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bench import child
+from bench.data import key
 from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
-from bench.data import key
 from lembro import MemoryStore, Record, SessionManager, codec
 from lembro.testing import FakeClock
 

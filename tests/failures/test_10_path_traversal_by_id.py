@@ -1,6 +1,6 @@
 """10. Path traversal by id (CVE-2025-61686): whatever a client sends as an id, a standing or a
-handle, no file is opened, listed, made or removed. The one file that there is, the advisory lock of a process, has a name
-that nobody from outside has a part in."""
+handle, no file is opened, listed, made or removed. The one file that there is, the advisory lock of
+a process, has a name that nobody from outside has a part in."""
 
 from __future__ import annotations
 
