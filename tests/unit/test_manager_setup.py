@@ -271,7 +271,8 @@ def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
         def close(self) -> None:
             calls.append("close")
 
-    manager = SessionManager(Slotted())
+    store: Any = Slotted()
+    manager = SessionManager(store)
     for _ in range(2):
         manager.start()
     for _ in range(2):
