@@ -40,6 +40,9 @@ class Room(Records):
             fits = self.used + need <= self.limit
             if fits and (gone >= DRAIN or arena.live_total + size + outside <= self.live_limit):
                 return
+            if not fits and arena.give_back():
+                self.account()
+                continue
             self._pressed = True
             self.busy_at = -inf
             if looks:
@@ -191,6 +194,8 @@ class Room(Records):
         """One step towards the target: 1 if a session was evicted, NONE when it is reached."""
         if self.used <= self.target:
             return NONE
+        if self.give_back_step(now) != NONE:
+            return 0
         if not self._is_too_full() and (segment := self.arena.sparsest()) != NONE:
             self._evacuate(segment)
             return 0
@@ -263,8 +268,23 @@ class Room(Records):
             slots.retire(slot)
         return True
 
+    def large_step(self, now: float) -> int:
+        """Let a record go whose payload lies outside. NONE if there is none."""
+        slot = self.larges.last()
+        if slot is None:
+            return NONE
+        self._drop(slot)
+        return 0
+
+    def give_back_step(self, now: float) -> int:
+        """Give back a little of what ``clear`` has forgotten. NONE if there is no more."""
+        if not self.arena.give_back():
+            return NONE
+        self.account()
+        return 0
+
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything. What it took is given back by ``give_back_step``."""
         self.slots.reset()
         self.queues.reset()
         self.wheel.reset()
