@@ -38,7 +38,7 @@ test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 	@$(PY) -m pytest $(ARGS)
 
 .PHONY: schedules
-schedules: .venv/.test ## every overlap of three requests (the suite runs those of two)
+schedules: .venv/.test ## every overlap of three requests, and many of more (LEMBRO_SEED=1 for the same again)
 	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
 
 .PHONY: check

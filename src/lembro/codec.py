@@ -101,6 +101,11 @@ def encode_value(value: Any, path: str = "") -> bytes:
         raise _surrogate(value, path) from None
 
 
+def decode_value(encoding: bytes) -> Any:
+    """What ``encode_value`` made this of."""
+    return _decode_value(encoding)
+
+
 # -- writing ---------------------------------------------------------------------------------------
 
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
@@ -244,6 +249,7 @@ def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
 
 
 _decode_session = Decoder(tuple[Meta, Data], ext_hook=_untag).decode
+_decode_value = Decoder(Any, ext_hook=_untag).decode
 _decode_items = Decoder(list[Any], ext_hook=_untag).decode
 _decode_ints = Decoder(tuple[int, int, int]).decode
 

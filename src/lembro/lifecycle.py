@@ -32,6 +32,7 @@ from collections.abc import Callable
 
 from . import codec
 from .arriving import Lost
+from .errors import TooManySessions
 from .events import Event
 from .flow import Call, Flow
 from .ids import handle_for
@@ -70,7 +71,15 @@ class Lifecycle:
         if failed:
             _roll_back(session)
         else:
-            yield from self._commit_changes(session)
+            try:
+                yield from self._commit_changes(session)
+            except TooManySessions:
+                if session._revoke is None or session._revoke != session._login:
+                    raise
+                # The others are to end anyway, which makes room; once more at the end, for who
+                # has logged in meanwhile.
+                yield from _end_others(session, session._revoke)
+                yield from self._commit_changes(session)
         yield from _revoke(session)
 
     def is_settled(self, session: Session) -> bool:
@@ -166,9 +175,12 @@ def _revoke(session: Session) -> Flow[None]:
     """End the user's sessions, but for this one."""
     if session._revoke is None:
         return
-    user = session._revoke
-    ended = yield Call("destroy_user", (user, session._key))
+    yield from _end_others(session, session._revoke)
     session._revoke = None
+
+
+def _end_others(session: Session, user: str) -> Flow[None]:
+    ended = yield Call("destroy_user", (user, session._key))
     session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
 

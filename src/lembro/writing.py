@@ -296,8 +296,12 @@ def _merge(session: Session, theirs: Found) -> None:
     session._lent = True  # some of it may be tagged
     if session._login is None:
         session._meta = meta
+    note_conflicts(session, theirs.user, conflicts)
+
+
+def note_conflicts(session: Session, user: str | None, paths: list[str]) -> None:
+    """Tell where a merge could keep one change only."""
     handle = session._current_handle()
     session._events += [
-        Event("conflict", handle, theirs.user, f"{printable(path)}: the later write won")
-        for path in conflicts
+        Event("conflict", handle, user, f"{printable(path)}: the later write won") for path in paths
     ]

@@ -41,7 +41,7 @@ class SessionMiddleware:
     ) -> None:
         self.app: WSGIApplication = app
         self.sessions: SessionManager = manager_of(sessions, store, options)
-        self.sessions.start()
+        self.sessions.start_for_good()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if KEY in environ and self.sessions.is_within_itself(
