@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Literal, Unpack
 
+from msgspec.structs import replace
+
 from ..answers import FAILURES, answer_to
 from ..errors import ConfigError, StoreError
 from ..flow import Call, Flow
@@ -120,9 +122,11 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             inner._assigned = True
         writes = inner._assigned or inner._lent
         await inner.asave()
-        if inner._key is None or limit is None:
+        if inner._key is None or inner._found is None or limit is None:
             return
         await self.sessions._arun(_extend(inner._key, limit), inner)
+        # The commit that follows is to leave it at that.
+        inner._found = replace(inner._found, idle_left=self.sessions.core.writer.idle)
         if isinstance(inner._cookie, SetCookie):
             inner._cookie.max_age = limit
         elif writes and inner._arrived is LIVE and inner._presented.id is not None:

@@ -185,9 +185,9 @@ async def commit(request: web.Request, response: web.StreamResponse, session: Se
 
 
 def _add_headers(request: web.Request, response: web.StreamResponse, session: Session) -> None:
-    session._send = response
-    if session._untouched():
+    if session._untouched():  # so far; an outer middleware may still look
         return
+    session._send = response
     headers = response.headers
     added = _hooks.additions(
         session,
