@@ -26,6 +26,7 @@ from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_aiohttp import InAiohttp
+from tests.support.apps_pyramid import InPyramid
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -298,4 +299,5 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InStarlette,
     InFastAPI,
     InAiohttp,
+    InPyramid,
 )
