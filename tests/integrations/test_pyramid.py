@@ -626,5 +626,5 @@ def test_another_factory(sessions: SessionManager) -> None:
         config.set_session_factory(SignedCookieSessionFactory("x" * 64))
 
     app = serve(sessions, configure, page=lambda request: get_session(request) and None)
-    with pytest.raises(ConfigError, match="config.include"):
+    with pytest.raises(ConfigError, match=r"config\.include"):
         app.get("/page")
