@@ -13,9 +13,9 @@ from ..flow import Call, Flow
 from ..manager import SessionManager, manager_of
 from ..options import DAY, CookieOptions, OptionKeywords, seconds
 from ..session import Session
-from ..state import LIVE, SetCookie
+from ..state import LIVE, UNREAD, SetCookie
 from ..stores.base import AsyncStore, Store
-from .aiohttp import AROUND, SESSION, begin, commit, refusal
+from .aiohttp import VISIT, begin, commit, refusal, take_in
 
 try:
     import aiohttp_session
@@ -86,13 +86,15 @@ class LembroStorage(aiohttp_session.AbstractStorage):
     async def new_session(self) -> aiohttp_session.Session:
         """An empty session, under a new id once it is saved; the one that there was has ended
         then."""
-        return _Session(None, self.max_age)
+        return _Session(self, None)
 
     async def load_session(self, request: web.Request) -> aiohttp_session.Session:
         """The session that the request came with. Raises HTTPServiceUnavailable."""
         session, _ = await self._session_of(request)
         try:
-            return _Session(session, self.max_age)
+            if session._arrived is UNREAD and not self.sessions.in_process:
+                await session.areload()  # its path is excluded, or the store failed
+            return _Session(self, session)
         except StoreError as error:
             raise refusal(answer_to(error)) from error
 
@@ -104,8 +106,8 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         if not isinstance(session, _Session):
             raise TypeError(f"{session!r} is not of this storage")
         inner, is_own = await self._session_of(request)
+        take_in(session, inner)
         try:
-            session._take_in(inner)
             if session._limited and response.status < 500:
                 await self._save_limited(inner, session.max_age)
         except FAILURES as error:
@@ -135,10 +137,11 @@ class LembroStorage(aiohttp_session.AbstractStorage):
 
     async def _session_of(self, request: web.Request) -> tuple[Session, bool]:
         """The session of the request, and whether to commit it is this storage's part."""
-        around = request.get(SESSION)
-        for each in () if around is None else (around, *request.get(AROUND, ())):
-            if each._manager is self.sessions:
-                return each, False
+        visit = request.get(VISIT)
+        while visit is not None:
+            if visit.manager is self.sessions:
+                return visit.session_of(request), False
+            visit = visit.outer
         own = request.get(_OWN)
         if own is None:
             own = begin(request, self.sessions)
@@ -155,8 +158,10 @@ def _extend(key: bytes, limit: float) -> Flow[None]:
 class _Session(aiohttp_session.Session):
     """A session as aiohttp-session has it, whose data are those of lembro's."""
 
-    def __init__(self, inner: Session | None, max_age: int | None) -> None:
+    def __init__(self, storage: LembroStorage, inner: Session | None) -> None:
+        self._storage = storage
         self._inner = inner
+        max_age = storage.max_age
         self._limited = False
         """Whether its max_age is, or was, another than that of the storage."""
         if inner is None:
@@ -204,6 +209,10 @@ class _Session(aiohttp_session.Session):
             self._mapping = {}
         else:
             self._inner.destroy()
+
+    def _is_made_anew_for(self, manager: SessionManager) -> bool:
+        """Whether it is to be taken in."""
+        return self._inner is None and self._was_changed and self._storage.sessions is manager
 
     def _take_in(self, inner: Session) -> None:
         """Of ``new_session()``: from here on it is the request's session."""
