@@ -15,7 +15,7 @@ from ..options import DAY, CookieOptions, OptionKeywords, seconds
 from ..session import Session
 from ..state import LIVE, UNREAD, SetCookie
 from ..stores.base import AsyncStore, Store
-from .aiohttp import VISIT, begin, commit, refusal, take_in
+from .aiohttp import VISIT, Visit, begin, commit, refusal, take_in
 
 try:
     import aiohttp_session
@@ -71,6 +71,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             options.setdefault("idle_timeout", max_age)
             options.setdefault("absolute_timeout", max(max_age, 30 * DAY))
         self.sessions: SessionManager = manager_of(sessions, store, options)
+        Visit.storages = True
         cookie = self.sessions.options.cookie
         age: Any = self.sessions.cookie._max_age
         super().__init__(

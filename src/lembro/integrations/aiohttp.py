@@ -38,15 +38,14 @@ class Visit:
     """What a request has of one manager: its session, which is made when it is first asked for.
     It is shared by the clones of the request."""
 
+    storages = False  # whether there is a LembroStorage in this process
+    manager: SessionManager
+    outer: Visit | None = None  # that of another manager, of an application around this one
     session: Session | None = None
     begun = False  # the response has left the middleware, or has begun
     headed: object = None  # the response that has got the session's headers
     refused: web.HTTPException | None = None  # answered in place of a stream
     done = False  # the response has begun, and has all that it needs
-
-    def __init__(self, manager: SessionManager, outer: Visit | None) -> None:
-        self.manager = manager
-        self.outer = outer  # that of another manager, of an application around this one
 
     def session_of(self, request: web.Request) -> Session:
         session = self.session
@@ -122,7 +121,10 @@ def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware
             outer.session_of(request), https=request.secure
         ):
             return await handler(request)
-        request[VISIT] = visit = Visit(manager, outer)
+        request[VISIT] = visit = Visit()
+        visit.manager = manager
+        if outer is not None:
+            visit.outer = outer
         if not manager.in_process and not request.path.startswith(exclude):
             await manager.aload_for(visit.session_of(request))
         try:
@@ -187,10 +189,12 @@ def _begin_response(request: web.Request, response: web.StreamResponse) -> Await
     """The signal ``on_response_prepare``. A stream or a WebSocket begins inside of the handler, and
     that is when its session is committed; any other response was seen by the middleware, unless
     another middleware has put one of its own in its place."""
-    visit = request.get(VISIT)
-    if visit is None:
+    try:
+        visit = request[VISIT]
+    except KeyError:  # it is the original of a request that was cloned around the middleware
         return _NOTHING
-    if visit.session is None and visit.outer is None and len(request) == 1:
+    made_anew = visit.storages and len(request) > 1  # perhaps
+    if visit.session is None and visit.outer is None and not made_anew:
         visit.begun = True
         return _NOTHING
     return _begin_looked_at(request, response, visit)
