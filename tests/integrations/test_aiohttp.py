@@ -220,6 +220,27 @@ async def test_a_stream_whose_session_cannot_be_stored(
     assert "Unhandled" not in caplog.text
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
+async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
+    sessions: SessionManager, stream: bool
+) -> None:
+    async def page(request: web.Request) -> web.StreamResponse:
+        session = get_session(request)
+        session["a"] = 1
+        await session.asave()
+        session["a"] = HUGE
+        response = web.StreamResponse() if stream else web.Response()
+        if stream:
+            await response.prepare(request)
+        return response
+
+    app = application(sessions)
+    async with serving(app, page=page) as client, client.get("/page") as response:
+        assert response.status == 500
+        assert "Set-Cookie" not in response.headers
+        assert response.headers.getall("Vary") == ["Cookie"]
+
+
 async def test_a_handler_that_catches_that(sessions: SessionManager) -> None:
     async def catches(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -319,12 +340,21 @@ async def test_one_that_looks_when_the_response_is_there(sessions: SessionManage
     async def looking(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
         assert dict(get_session(request)) == {}
+        with pytest.raises(SessionCommitted):
+            get_session(request)["a"] = 1
         return response
 
     app = web.Application(middlewares=[looking])
     setup(app, sessions)
-    async with serving(app, page=untouched) as client, client.get("/page") as response:
-        assert response.headers["Vary"] == "Cookie"
+
+    async def silent(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(app, page=untouched, silent=silent) as client:
+        for path in ("/page", "/silent"):
+            async with client.get(path) as response:
+                assert response.status == 200
+                assert response.headers["Vary"] == "Cookie"
 
 
 async def test_one_that_uses_the_session(sessions: SessionManager) -> None:

@@ -424,6 +424,26 @@ def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> Non
     assert [event.reason for event in dropped] == ["changed too late"]
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["page", "stream"])
+def test_a_subscriber_that_changes_something_too_late(
+    sessions: SessionManager, stream: bool
+) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    def configure(config: Any) -> None:
+        config.add_subscriber(
+            lambda event: event.request.session["cart"].append("late"), "pyramid.events.NewResponse"
+        )
+
+    def page(request: Any) -> Any:
+        write(request)
+        return Response(app_iter=iter([b"page"])) if stream else Response(b"page")
+
+    assert serve(sessions, configure, page=page).get("/page").text == "page"
+    assert [event.reason for event in dropped] == ["changed too late"]  # said once
+
+
 def test_a_file(sessions: SessionManager, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
@@ -477,6 +497,21 @@ def test_an_application_within(sessions: SessionManager, looks: bool) -> None:
     app = serve(sessions, configure, read=read)
     assert len(cookies(app.get("/inner/write"))) == 1
     assert app.get("/read").json == {"cart": [1]}
+
+
+def test_a_session_that_an_application_within_has_saved_is_loaded_again(
+    sessions: SessionManager,
+) -> None:
+    inner = application(sessions, within=lambda request: request.session.update(inner=1))
+
+    def within(request: Any) -> None:
+        request.get_response(inner)
+        request.session["outer"] = request.session["inner"] + 1
+
+    app = serve(sessions, write=write, within=within, read=read)
+    app.get("/write")
+    app.get("/within")
+    assert app.get("/read").json == {"cart": [1], "inner": 1, "outer": 2}
 
 
 def test_a_subrequest_is_a_request_of_its_own(sessions: SessionManager) -> None:

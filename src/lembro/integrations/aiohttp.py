@@ -213,7 +213,7 @@ async def _begin_looked_at(
                 await _commit_stream(request, response, visit, session, made)
             elif visit.headed is not response:
                 _add_headers(request, response, session)
-            visit.headed, visit.done = None, True
+            visit.done = True
         visit.begun = True
         visit = visit.outer
 
