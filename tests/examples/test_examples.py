@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from examples import asgi_app, fastapi_app, without_framework, wsgi_app
+from examples import asgi_app, fastapi_app, pyramid_app, without_framework, wsgi_app
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
@@ -24,6 +24,11 @@ WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
+    "aiohttp": [
+        *(PYTHON, "-m", "aiohttp.web", "-H", "127.0.0.1", "-P", "{port}"),
+        "examples.aiohttp_app:main",
+    ],
+    "pyramid": [*WAITRESS, "examples.pyramid_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
 }
 
@@ -82,6 +87,12 @@ def test_the_wsgi_example() -> None:
     transport = httpx.WSGITransport(wsgi_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert wsgi_app.sessions.length() == 0
+
+
+def test_the_pyramid_example() -> None:
+    transport = httpx.WSGITransport(pyramid_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert pyramid_app.app.registry.settings["lembro.sessions"].length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)

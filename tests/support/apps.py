@@ -25,6 +25,8 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_aiohttp import InAiohttp
+from tests.support.apps_pyramid import InPyramid
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -291,4 +293,11 @@ def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
     yield LAST
 
 
-INTEGRATIONS: Final[tuple[type[Integration], ...]] = (PlainASGI, PlainWSGI, InStarlette, InFastAPI)
+INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
+    PlainASGI,
+    PlainWSGI,
+    InStarlette,
+    InFastAPI,
+    InAiohttp,
+    InPyramid,
+)
