@@ -91,7 +91,11 @@ class FlaskSession(Session, SessionMixin):
 
     def _give_up(self) -> None:
         """The response begins: drop what ``modified = False`` has left to be dropped."""
-        if self._is_given_up():
+        if not self._is_given_up():
+            return
+        if self._destroy:  # what there was is still to be ended; what came after it goes
+            self._data, self._meta = {}, {}
+        else:
             roll_back(self)
 
     def _is_given_up(self) -> bool:
