@@ -15,12 +15,12 @@ from ..answers import HEADERS, Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
 from ..lifecycle import roll_back
 from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords, from_keywords
+from ..options import OptionKeywords
 from ..session import Session
 from ..stores.base import AsyncStore, Store
 from ..writing import has_changed
 from . import _hooks
-from ._flask_config import manager_from
+from ._flask_config import checked, manager_from
 
 App = TypeVar("App")
 
@@ -149,7 +149,7 @@ class Extension(Generic[App]):
     ) -> None:
         if sessions is not None:
             manager_of(sessions, store, options)  # raises what is to be raised now
-        from_keywords(options)
+        checked(options)
         self._given = sessions, store, options
         self._app = app
         if app is not None:

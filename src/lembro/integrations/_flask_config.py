@@ -66,7 +66,7 @@ def manager_from(
         manager = manager_of(sessions, store, given)
         _compare(wanted, _plain(manager.options), "the SessionManager")
         return manager
-    plain = _plain(from_keywords({"absolute_timeout": None, **given}))
+    plain = _plain(checked(given))
     _compare(wanted, {name: plain[name] for name in _names(given)}, "Lembro(...)")
     options: dict[str, Any] = {name: value for name, (_, value) in wanted.items()}
     cookie = {name: options.pop(name) for name in (*COOKIE, "max_age") if name in options}
@@ -79,6 +79,16 @@ def manager_from(
     except ConfigError as error:
         keys = ", ".join(key for key, _ in wanted.values())
         raise ConfigError(f"{error} (app.config has {keys})" if keys else str(error)) from None
+
+
+def checked(given: OptionKeywords) -> SessionOptions:
+    """What was given, without the configuration, which may have the one timeout to the other.
+    Raises ConfigError."""
+    absolute = given.get("absolute_timeout")
+    if absolute is not None:
+        seconds("absolute_timeout", absolute)
+    both = {"idle_timeout", "absolute_timeout"} <= given.keys()
+    return from_keywords(given if both else {**given, "absolute_timeout": None})
 
 
 def _names(given: OptionKeywords) -> set[str]:
