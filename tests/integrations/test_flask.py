@@ -147,7 +147,6 @@ def test_a_view_in_async(shop: Shop) -> None:
         await session.asave()
         return "ok"
 
-    pytest.importorskip("asgiref", reason="Flask's extra for async views")
     shop.get(view)
     assert shop.data == {"a": 1}
 

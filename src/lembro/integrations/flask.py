@@ -36,7 +36,7 @@ except ImportError as _missing:  # pragma: no cover
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["FlaskSession", "Lembro", "LembroSessionInterface", "session"]
+__all__ = ["FlaskSession", "Lembro", "LembroSessionInterface", "follow_flask_login", "session"]
 
 _KEY: Final = "lembro.flask"
 
@@ -161,3 +161,32 @@ def _current() -> FlaskSession:
 
 session: FlaskSession = cast("FlaskSession", LocalProxy(_current))
 """``flask.session``, with its type: ``session.login(...)`` is known to type checkers."""
+
+
+def follow_flask_login(app: flask.Flask) -> None:
+    """Make the logins of Flask-Login logins of lembro's too: ``login_user`` gives the session a new
+    id, ``logout_user`` ends it, and ``session.user``, ``logout_everywhere()``, the limit of
+    sessions a user and the place among those who are logged in come with it."""
+    from flask_login import (  # noqa: PLC0415
+        user_loaded_from_cookie,
+        user_logged_in,
+        user_logged_out,
+    )
+    from flask_login.config import SESSION_KEYS  # noqa: PLC0415
+
+    def kept() -> dict[str, Any]:
+        return {key: session[key] for key in SESSION_KEYS if key in session}
+
+    def log_in(sender: Any, user: Any, **_: Any) -> None:
+        keys = kept()  # with another user's login all that is there goes
+        session.login(str(user.get_id()))
+        session.update(keys)
+
+    def log_out(sender: Any, **_: Any) -> None:
+        keys = kept()  # among them what is to become of its cookie
+        session.logout()
+        session.update(keys)
+
+    user_logged_in.connect(log_in, app, weak=False)
+    user_loaded_from_cookie.connect(log_in, app, weak=False)
+    user_logged_out.connect(log_out, app, weak=False)
