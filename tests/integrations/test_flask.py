@@ -486,6 +486,7 @@ def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureF
         flask.session["a"].append(object())
         return flask.Response(Body(), headers={"X-One": "1", "ETag": '"1"'})
 
+    shop.get(put(a=1))
     response = shop.get(view)
     assert response.status == "500 Internal Server Error"
     assert response.text == "The session could not be stored.\n"
@@ -493,6 +494,7 @@ def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureF
         *("Content-Type", "Content-Length", "Cache-Control", "Vary"),
     }
     assert closed
+    response.close()
     assert "a[0]: a session cannot carry an object" in caplog.text
     assert "too late" not in caplog.text
     assert "is lost" not in caplog.text

@@ -10,7 +10,7 @@ from .. import wsgi
 from ..answers import FAILURES, answer_to
 from ..errors import ConfigError
 from ..manager import SessionManager
-from ..state import COMMITTED, OPEN
+from ..state import OPEN
 from . import _hooks
 
 try:
@@ -139,9 +139,6 @@ def _around(application: WSGIApplication) -> WSGIApplication:
 def _fail(session: FlaskSession | None) -> None:
     """No response was made: changes are dropped, a logout is honoured."""
     if session is None or session._phase is not OPEN:
-        return
-    if session._untouched():
-        session._phase = COMMITTED
         return
     try:
         session._manager.commit(session, failed=True)
