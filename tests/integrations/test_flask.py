@@ -277,6 +277,15 @@ def test_modified_sees_what_the_commit_will_refuse(shop: Shop) -> None:
     assert shop.sessions.length() == 0
 
 
+def test_modified_tells_it_after_the_commit_too(shop: Shop) -> None:
+    seen = []
+    shop.app.teardown_request(lambda error: seen.append(flask.session.modified))
+    shop.get(put(a=1))
+    shop.get(lambda: str(flask.session["a"]))
+    shop.get(no_view)
+    assert seen == [True, False, False]
+
+
 def test_modified_set_to_true_extends_the_session() -> None:
     shop = Shop(idle_timeout=100)
 

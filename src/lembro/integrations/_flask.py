@@ -31,6 +31,7 @@ class FlaskSession(Session, SessionMixin):
     _borrowed = False  # it is of a middleware around the application, which commits it
     _streamed = False
     _permanent = False  # this request has said so
+    _stored = False  # a change, when the response began
     _given_up: bytes | None = None  # what it encoded to when ``modified`` was set to False
 
     @property
@@ -53,6 +54,8 @@ class FlaskSession(Session, SessionMixin):
         ``touch()`` does; ``= False`` drops what was changed so far, unless more is changed."""
         if self._untouched() or self._is_given_up():
             return False
+        if self._stored:
+            return True
         if self._destroy or self._regenerate or self._touch or self._login is not None:
             return True
         try:

@@ -80,7 +80,9 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             response.call_on_close(partial(session._manager.finish, session))
         if session._phase is OPEN:  # else an error page takes over from a response that failed
             session._give_up()
+            before = session._payload
             answer = _hooks.commit(session, response.status_code)
+            session._stored = session._payload is not before
             if answer is not None:
                 session._lent = False  # what is lost has been said
                 replace(response, answer)
