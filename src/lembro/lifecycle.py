@@ -69,7 +69,7 @@ class Lifecycle:
             yield from _revoke(session)
             yield from _destroy(session)
         if failed:
-            _roll_back(session)
+            roll_back(session)
         else:
             try:
                 yield from self._commit_changes(session)
@@ -155,7 +155,7 @@ class Lifecycle:
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
 
-def _roll_back(session: Session) -> None:
+def roll_back(session: Session) -> None:
     """Take the data as it was loaded, and drop what was asked for."""
     session._views.clear()
     session._login, session._regenerate = None, False

@@ -13,13 +13,22 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from examples import asgi_app, fastapi_app, pyramid_app, without_framework, wsgi_app
+from examples import (
+    asgi_app,
+    fastapi_app,
+    flask_app,
+    pyramid_app,
+    quart_app,
+    without_framework,
+    wsgi_app,
+)
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
 PYTHON = sys.executable
 
 UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
+HYPERCORN = [PYTHON, "-m", "hypercorn", "--bind=127.0.0.1:{port}"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
@@ -30,6 +39,9 @@ SERVERS = {
     ],
     "pyramid": [*WAITRESS, "examples.pyramid_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
+    "flask": [*WAITRESS, "examples.flask_app:app"],
+    "flask run": [PYTHON, "-m", "flask", "--app=examples.flask_app", "run", "--port={port}"],
+    "quart": [*HYPERCORN, "examples.quart_app:app"],
 }
 
 
@@ -93,6 +105,18 @@ def test_the_pyramid_example() -> None:
     transport = httpx.WSGITransport(pyramid_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert pyramid_app.app.registry.settings["lembro.sessions"].length() == 0
+
+
+def test_the_flask_example() -> None:
+    transport = httpx.WSGITransport(flask_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert flask_app.sessions.length() == 0
+
+
+def test_the_quart_example() -> None:
+    app: Any = quart_app.app
+    scenario(lambda: nullcontext(TestClient(app)))
+    assert quart_app.sessions.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -325,7 +325,7 @@ class Core(Room):
         outside = 0
         if total > self._small:
             total, outside = start, allocated(len(payload))
-        if user and total + outside > self.share // MANY:
+        if named and total + outside > self.share // MANY:
             holder = self.user(at, flags)
             assert holder is not None
             self._note(holder, total + outside)
