@@ -25,6 +25,7 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_litestar import InLitestar
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -68,12 +69,14 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         scope["method"] = "GET"
     answer = Answer()
     received = 0
+    sent = anyio.Event()
 
     async def receive() -> asgi.Message:
         nonlocal received
         received += 1
         if received > 1:
-            await anyio.sleep_forever()
+            await sent.wait()
+            return {"type": "http.disconnect"}
         if request.websocket:
             return {"type": "websocket.connect"}
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -89,6 +92,8 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         elif kind == "http.response.body":
             assert answer.status, "a body without a start"
             answer.body += message.get("body", b"")
+            if not message.get("more_body"):
+                sent.set()
         elif kind == "websocket.close" and answer.closed is None:
             answer.closed = message.get("code", 1000), message.get("reason") or ""
 
@@ -291,4 +296,10 @@ def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
     yield LAST
 
 
-INTEGRATIONS: Final[tuple[type[Integration], ...]] = (PlainASGI, PlainWSGI, InStarlette, InFastAPI)
+INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
+    PlainASGI,
+    PlainWSGI,
+    InStarlette,
+    InFastAPI,
+    InLitestar,
+)
