@@ -153,6 +153,14 @@ class Cache:
         else:
             await self._arun(self._clear())
 
+    async def aopen(self) -> None:
+        """Call what the store wants called before its first use (its ``open``)."""
+        await self._arun(_verb(self.store, "open"))
+
+    async def aclose(self) -> None:
+        """Call what the store wants called after its last use (its ``close``)."""
+        await self._arun(_verb(self.store, "close"))
+
     # -- flows -------------------------------------------------------------------------------------
 
     def _get(self, name: str, default: Any, renew: Timeout) -> Flow[Any]:
@@ -268,6 +276,11 @@ class Cache:
         if self._in_process:
             return run(flow, self.store)
         return await arun(flow, self._perform)
+
+
+def _verb(store: object, verb: str) -> Flow[None]:
+    if hasattr(store, verb):
+        yield Call(verb, ())
 
 
 def _seconds(timeout: Timeout) -> float:

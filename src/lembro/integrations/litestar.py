@@ -100,8 +100,6 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         connection: ASGIConnection[Any, Any, Any, Any],
     ) -> None:
         """Make this the data of the session, and set the cookie if it needs one."""
-        if message["type"] != "http.response.start":
-            return
         session = await self._session(connection)
         _replace(session, scope_session, connection.scope)
         await session._manager.acommit(session)
@@ -194,8 +192,8 @@ class LembroSessionMiddleware(SessionMiddleware[LembroSessionBackend]):
         super().__init__(app, backend)
         self._serve: Any = asgi.SessionMiddleware(_Inner(app), backend.config.sessions)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        return self._serve(scope, receive, send)  # a coroutine; Litestar has looked at exclude
 
 
 class LembroPlugin(InitPlugin):
@@ -262,11 +260,10 @@ class _Inner:
         try:
             await self._app(scope, receive, send_with_session)
         finally:
-            if scope["session"] is not session:
-                if session._phase is OPEN:  # there was no response; an end is honoured
-                    _settle(session, scope)
-                else:
-                    _say_too_late(session)
+            if session._phase is OPEN:  # there was no response; an end is honoured
+                _settle(session, scope)
+            elif not isinstance(scope["session"], Session):
+                _say_too_late(session)
 
 
 async def _begin(session: Session, scope: Any, send: asgi.Send, message: asgi.Message) -> None:
@@ -290,7 +287,7 @@ async def _begin(session: Session, scope: Any, send: asgi.Send, message: asgi.Me
 def _settle(session: Session, scope: Any) -> None:
     """``set_session()`` and ``clear_session()`` put something in the place of the session."""
     value = scope["session"]
-    if value is not session:
+    if not isinstance(value, Session):  # another one is that of a middleware within this one
         scope["session"] = session
         _replace(session, value, scope)
 
@@ -299,8 +296,6 @@ def _replace(session: Session, value: Any, scope: Scope) -> None:
     """Make ``value`` the data of the session."""
     if value is Empty or value is None:
         session.destroy()
-        return
-    if isinstance(value, Session):  # of another middleware
         return
     if not isinstance(value, Mapping):  # a model: as Litestar's own backends store it
         stored = BaseSessionBackend.serialize_data(value, scope)
@@ -348,6 +343,12 @@ class LembroStore(NamespacedStore):
         inner = type(self).__new__(type(self))
         inner._cache = self._cache.within(namespace)
         return inner
+
+    async def __aenter__(self) -> None:
+        await self._cache.aopen()
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._cache.aclose()
 
     async def set(
         self, key: str, value: str | bytes, expires_in: int | timedelta | None = None
