@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from bench.peers import ACTIONS, BODY, LOGIN, ASGIApp, session_data
 from bench.requests import OTHERS, Contender, _asgi_batch, _asgi_cookie
-
 from lembro import MemoryStore, SessionManager
 
 BAR: Final = {"unused": 8, "read": 8, "modified": 8}
@@ -37,7 +36,7 @@ def _apps(**keywords: Any) -> Apps:
     page = BODY.decode()
 
     @get("/", media_type="text/html")
-    async def unused() -> str:
+    async def unused(request: Request[Any, Any, Any]) -> str:
         return page
 
     @get("/", media_type="text/html")

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient
 
-from examples import asgi_app, fastapi_app, without_framework, wsgi_app
+from examples import asgi_app, fastapi_app, litestar_app, without_framework, wsgi_app
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
@@ -23,6 +24,7 @@ UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
+    "litestar": [*UVICORN, "examples.litestar_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
 }
@@ -71,6 +73,12 @@ def at_both(desk: Browser, phone: Browser) -> None:
 def test_the_fastapi_example() -> None:
     scenario(lambda: TestClient(fastapi_app.app))
     assert fastapi_app.sessions.length() == 0
+
+
+def test_the_litestar_example() -> None:
+    with LitestarClient(litestar_app.app):  # its lifespan cannot be entered twice at a time
+        scenario(lambda: nullcontext(LitestarClient(litestar_app.app)))
+    assert litestar_app.sessions.length() == 0
 
 
 def test_the_asgi_example() -> None:
