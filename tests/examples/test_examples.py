@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient
 
 from examples import (
     asgi_app,
     fastapi_app,
     flask_app,
+    litestar_app,
     pyramid_app,
     quart_app,
     without_framework,
@@ -32,6 +34,7 @@ HYPERCORN = [PYTHON, "-m", "hypercorn", "--bind=127.0.0.1:{port}"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
+    "litestar": [*UVICORN, "examples.litestar_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
     "aiohttp": [
         *(PYTHON, "-m", "aiohttp.web", "-H", "127.0.0.1", "-P", "{port}"),
@@ -88,6 +91,12 @@ def at_both(desk: Browser, phone: Browser) -> None:
 def test_the_fastapi_example() -> None:
     scenario(lambda: TestClient(fastapi_app.app))
     assert fastapi_app.sessions.length() == 0
+
+
+def test_the_litestar_example() -> None:
+    with LitestarClient(litestar_app.app):  # its lifespan cannot be entered twice at a time
+        scenario(lambda: nullcontext(LitestarClient(litestar_app.app)))
+    assert litestar_app.sessions.length() == 0
 
 
 def test_the_asgi_example() -> None:

@@ -27,6 +27,7 @@ from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_aiohttp import InAiohttp
 from tests.support.apps_flask import InFlask
+from tests.support.apps_litestar import InLitestar
 from tests.support.apps_pyramid import InPyramid
 from tests.support.apps_quart import InQuart
 from tests.support.messages import Answer, Request
@@ -73,6 +74,7 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
     answer = Answer()
     received = 0
     ended = anyio.Event()
+    sent = anyio.Event()
 
     async def receive() -> asgi.Message:
         nonlocal received
@@ -80,6 +82,8 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         if received > 1:
             await ended.wait()
             return {"type": "websocket.disconnect" if request.websocket else "http.disconnect"}
+            await sent.wait()
+            return {"type": "http.disconnect"}
         if request.websocket:
             return {"type": "websocket.connect"}
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -97,6 +101,7 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
             answer.body += message.get("body", b"")
             if not message.get("more_body"):
                 ended.set()
+                sent.set()
         elif kind == "websocket.close" and answer.closed is None:
             answer.closed = message.get("code", 1000), message.get("reason") or ""
             ended.set()
@@ -309,4 +314,5 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InPyramid,
     InFlask,
     InQuart,
+    InLitestar,
 )
