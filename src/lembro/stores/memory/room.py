@@ -28,6 +28,7 @@ FEWEST_SLOTS: Final = 256  # a table of at most so many does not shrink
 class Room(Records):
     busy_at: float
     evicted: int
+    heavy: set[int]
     records: int
 
     def _make_room(self, size: int, outside: int, now: float, spare: int = NONE) -> None:
@@ -148,7 +149,7 @@ class Room(Records):
         if tag in self.heavy or more + self._held(tag) <= self.share:
             return
         if len(self.heavy) >= SHARES:  # so many there cannot be
-            self.heavy = {other for other in self.heavy if self._held(other) > self.share}
+            self.heavy -= {other for other in self.heavy if self._held(other) <= self.share}
         self.heavy.add(tag)
 
     def _held(self, tag: int) -> int:
