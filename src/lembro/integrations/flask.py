@@ -50,7 +50,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
                 f"{type(made.store).__name__} is asynchronous, and Flask is not: give Lembro the "
                 f"plain store of its kind, or use Quart"
             )
-        made.start()
+        made.start_for_good()
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
         """The session of a request; it is loaded at the first look."""

@@ -117,7 +117,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     ``config.set_session_factory``: ``LembroSessionFactory(sessions)``, or with a store and options.
     Raises ConfigError."""
     manager = manager_of(sessions, store, options)
-    manager.start()
+    manager.start_for_good()
     read = _hooks._read
 
     def factory(request: Request) -> PyramidSession:
