@@ -67,4 +67,5 @@ async def logout_everywhere(session: SessionDep) -> str:
 app = Litestar(
     [me, add_to_cart, login, my_sessions, logout, logout_everywhere],
     plugins=[LembroPlugin(sessions)],
+    logging_config=None,  # the server's log will do
 )

@@ -42,7 +42,7 @@ except ImportError as _missing:  # pragma: no cover
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
     from litestar.connection import ASGIConnection
-    from litestar.types import Message, Receive, ScopeSession, Send
+    from litestar.types import Message, Receive, Send
 
 __all__ = [
     "LembroPlugin",
@@ -95,7 +95,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
 
     async def store_in_message(
         self,
-        scope_session: ScopeSession,
+        scope_session: Any,  # as Litestar has it: a dict, a model, Empty or None
         message: Message,
         connection: ASGIConnection[Any, Any, Any, Any],
     ) -> None:
