@@ -54,6 +54,11 @@ class Lifecycle:
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self.writer: Writer = Writer(options, standing_of)
+        self._standing_of = standing_of
+
+    def of(self, options: SessionOptions) -> Lifecycle:
+        """The same by other options."""
+        return Lifecycle(options, standing_of=self._standing_of)
 
     def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is

@@ -222,7 +222,9 @@ class Writer:
         extend the session before that is due; without one it always does."""
         if empty:
             return self.grace
-        return found.idle_left if self.renews_cookie and not self.is_due(found) else self.idle
+        if self.renews_cookie and not self.is_due(found):
+            return min(found.idle_left, self.idle)  # it may have been stored to last longer
+        return self.idle
 
     # -- its cookie --------------------------------------------------------------------------------
 

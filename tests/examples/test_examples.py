@@ -32,6 +32,7 @@ PYTHON = sys.executable
 UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
 HYPERCORN = [PYTHON, "-m", "hypercorn", "--bind=127.0.0.1:{port}"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
+GUNICORN = [PYTHON, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "--threads=8"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
     "litestar": [*UVICORN, "examples.litestar_app:app"],
@@ -45,6 +46,7 @@ SERVERS = {
     "flask": [*WAITRESS, "examples.flask_app:app"],
     "flask run": [PYTHON, "-m", "flask", "--app=examples.flask_app", "run", "--port={port}"],
     "quart": [*HYPERCORN, "examples.quart_app:app"],
+    "django": [*GUNICORN, "examples.django_app:app"],
 }
 
 

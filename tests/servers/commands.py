@@ -35,7 +35,15 @@ WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
     ],
     "gunicorn": [*_GUNICORN, "--threads", "8"],
 }
-SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS}
+_DJANGO: Final = "tests.servers.django_app:app"
+DJANGO_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "gunicorn django": [*_GUNICORN[:3], _DJANGO, *_GUNICORN[4:], "--threads", "8"],
+    "uvicorn django": [
+        *("env", "LEMBRO_ASYNC=1", *_UVICORN[:3]),
+        *(_DJANGO, *_UVICORN[4:], "--lifespan", "off"),
+    ],
+}
+SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **DJANGO_SERVERS}
 
 WORKERS: Final[dict[str, Sequence[str]]] = {
     "uvicorn --workers 2": [*_UVICORN, "--workers", "2"],

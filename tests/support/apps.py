@@ -7,6 +7,7 @@ the visit's status and headers.
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ from tests.support.apps_flask import InFlask
 from tests.support.apps_litestar import InLitestar
 from tests.support.apps_pyramid import InPyramid
 from tests.support.apps_quart import InQuart
+from tests.support.apps_django import InDjango, InDjangoASGI
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -240,6 +242,7 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "SERVER_PORT": "443" if request.https else "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": CLIENT,
+        "wsgi.input": io.BytesIO(),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if request.https else "http",
         "wsgi.multithread": True,
@@ -315,4 +318,6 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InFlask,
     InQuart,
     InLitestar,
+    InDjango,
+    InDjangoASGI,
 )
