@@ -27,11 +27,11 @@ from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_aiohttp import InAiohttp
+from tests.support.apps_django import InDjango, InDjangoASGI
 from tests.support.apps_flask import InFlask
 from tests.support.apps_litestar import InLitestar
 from tests.support.apps_pyramid import InPyramid
 from tests.support.apps_quart import InQuart
-from tests.support.apps_django import InDjango, InDjangoASGI
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
