@@ -47,7 +47,6 @@ class SessionMiddleware:
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start_for_good()
         self._kind = BeakerSession if beaker else Session
-        self.sessions.start()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if KEY in environ and self.sessions.is_within_itself(
