@@ -93,10 +93,28 @@ def explore(setting: Setting, requests: Sequence[Request]) -> Iterator[World]:
         stack += [(*turns, turn) for turn in ready]
 
 
+Choose = Callable[[list[int]], int | None]
+"""Whose turn it is, of those who could go; None: nobody's, that is all."""
+
+
 def play(
     setting: Setting, requests: Sequence[Request], turns: Sequence[int]
 ) -> tuple[World, list[int], Any]:
     """Play these turns from the start. Returns the world, who could go next, and the node."""
+    rest = iter(turns)
+    return _play(setting, requests, lambda _: next(rest, None))
+
+
+def play_out(setting: Setting, requests: Sequence[Request], choose: Choose) -> World:
+    """Play one schedule to its end, whose turns are chosen as it goes."""
+    world, ready, _ = _play(setting, requests, lambda ready: choose(ready) if ready else None)
+    assert not ready
+    return world
+
+
+def _play(
+    setting: Setting, requests: Sequence[Request], choose: Choose
+) -> tuple[World, list[int], Any]:
     store = NaiveStore()
     manager = SessionManager(store)
     numbers = count()
@@ -105,10 +123,16 @@ def play(
     def fake_id() -> str:  # an id tells who made it, not when, so that nodes can be compared
         return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
 
+    def fake_mark() -> bytes:
+        return fake_id().encode()
+
     own: dict[str, Iterator[int]] = {
         name: count() for name in ("setting", *(request.name for request in requests))
     }
-    with patch("lembro.writing.new_id", fake_id):
+    with (
+        patch("lembro.writing.new_id", fake_id),
+        patch("lembro.writing.new_mark", fake_mark),
+    ):
         cookie = setting(manager)
         done = [Done(request) for request in requests]
         histories: list[list[Any]] = [[] for _ in requests]
@@ -117,7 +141,9 @@ def play(
         for i, run in enumerate(runs):
             current[0] = requests[i].name
             calls[i] = next(run)
-        for turn in turns:
+        turns: list[int] = []
+        while (turn := choose(sorted(calls))) is not None:
+            turns.append(turn)
             call = calls.pop(turn)
             current[0] = requests[turn].name
             result = None
