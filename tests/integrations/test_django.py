@@ -615,9 +615,10 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
         get_session(request).logout()
         raise asyncio.CancelledError
 
-    request = AsyncRequestFactory().get("/", headers={"Cookie": f"sessionid={session.session_key}"})
+    factory = AsyncRequestFactory()
+    factory.cookies["sessionid"] = session.session_key
     with pytest.raises(asyncio.CancelledError):
-        await SessionMiddleware(cancelled)(request)
+        await SessionMiddleware(cancelled)(factory.get("/"))
     assert site.records() == []
 
 
@@ -664,6 +665,22 @@ async def test_async_methods(adapter: Any) -> None:
         client = AsyncClient()
         assert (await site.avisit(client, everything)).result == EXPECTED
         assert store.length() == 0
+
+
+@pytest.mark.anyio
+async def test_cookies_in_several_headers(site: Site) -> None:
+    """As HTTP/2 has them."""
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    request = AsyncRequestFactory().get("/")
+    pairs = ("theme=dark", f"sessionid={session.session_key}", "b=c")
+    request.scope["headers"] += [(b"cookie", pair.encode()) for pair in pairs]
+
+    async def view(request: Any) -> Any:
+        return HttpResponse(str(await request.session.aget("a")).encode())
+
+    assert (await SessionMiddleware(view)(request)).content == b"1"
 
 
 @pytest.mark.anyio

@@ -103,7 +103,7 @@ class SessionMiddleware(_Base):
             if not hasattr(request, "session"):
                 request.session = self.SessionStore(outer, outer)  # who made it will commit it
             return
-        session = _hooks.begin(manager, request.META.get("HTTP_COOKIE"), https=https)
+        session = _hooks.begin(manager, _cookies(request), https=https)
         request.session = self.SessionStore(session, self)
 
     def process_response(self, request: Any, response: Any) -> Any:
@@ -195,6 +195,16 @@ def _outer(request: Any) -> Any:
     if "session" in known:
         return known["session"]._lembro if isinstance(known["session"], SessionStore) else None
     return known["scope"].get("session") if "scope" in known else None
+
+
+def _cookies(request: Any) -> str | None:
+    """The Cookie header. Of several, as HTTP/2 has them, Django 5.2 makes one that cannot be read
+    under ASGI."""
+    if "scope" not in request.__dict__:
+        header: str | None = request.META.get("HTTP_COOKIE")
+        return header
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
 
 
 def _vary(response: Any) -> None:
