@@ -9,8 +9,6 @@ import pytest
 from bench.frameworks import FRAMEWORKS, report
 from bench.peers import ACTIONS
 
-pytest.importorskip("flask_session", reason="a package of the bench")
-
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_everybody_serves(name: str) -> None:
