@@ -102,7 +102,8 @@ def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
 
 def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) -> None:
     """A request with the id from before it is under way."""
-    late, client = Client(), Client()
+    late: Any = Client()
+    client: Any = Client()
     site.visit(client, put(a=1))
     late.cookies = client.cookies.copy()
     site.visit(client, lambda request: get_session(request).login("ada"))
@@ -673,7 +674,7 @@ async def test_cookies_in_several_headers(site: Site) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
-    request = AsyncRequestFactory().get("/")
+    request: Any = AsyncRequestFactory().get("/")
     pairs = ("theme=dark", f"sessionid={session.session_key}", "b=c")
     request.scope["headers"] += [(b"cookie", pair.encode()) for pair in pairs]
 

@@ -82,7 +82,7 @@ class _AsyncRequest(ASGIRequest):  # type: ignore[misc]  # Django is not typed
 class _AsyncHandler(ASGIHandler):  # type: ignore[misc]
     request_class = _AsyncRequest
 
-    async def read_body(self, receive: Any) -> io.BytesIO:
+    async def read_body(self, receive: Any) -> Any:
         """Without the temporary file, which Django 5.2 does not close after an error."""
         return io.BytesIO((await receive())["body"])
 
