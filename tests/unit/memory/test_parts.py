@@ -96,6 +96,14 @@ def test_tags_grow_and_shrink() -> None:
     assert table.size == start
 
 
+def test_a_record_that_is_in_no_list_has_nothing_to_take_along() -> None:
+    table = Table()
+    by_tag = table.tags()
+    by_tag.rename(3, 4)
+    assert by_tag.count == 0
+    assert by_tag.slots_of(0) == []
+
+
 def test_a_tag_goes_with_its_record_to_another_slot() -> None:
     parts = Table()
     table = parts.tags()
@@ -479,3 +487,26 @@ def test_births_that_cannot_be() -> None:
     assert standings.birth(None, 5.0) == 5.0
     for birth in (6.0, math.inf, math.nan):
         assert standings.birth(struct.pack(">Qd", 1, birth), 5.0) == 5.0
+
+
+# --- what hardly ever happens
+
+
+def test_any_dead_finds_what_is_too_little_to_be_sparse() -> None:
+    arena = Arena(2**16)
+    arena.open_next()
+    assert arena.any_dead() == NONE
+    full = arena.open
+    while arena.fits(120):
+        arena.take(120)
+    arena.open_next()
+    first = arena.take(120)
+    while arena.fits(120):
+        arena.take(120)
+    nearly = arena.open
+    arena.open_next()
+    assert arena.any_dead() == NONE
+    arena.drop(first, 120)
+    assert full != nearly
+    assert arena.sparsest() == NONE
+    assert arena.any_dead() == nearly

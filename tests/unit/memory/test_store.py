@@ -8,6 +8,7 @@ import math
 import random
 import struct
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
 from lembro.stores.memory.eviction import PASSED_OVER
+from lembro.stores.memory.records import user_tag
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -827,3 +829,149 @@ def wait_until_empty(store: MemoryStore) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("nothing was purged")
+
+
+# --- what hardly ever happens
+
+
+def test_tables_that_shrink_take_logged_in_sessions_along(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(2000):
+        add(store, n, size=20, user=f"user{n % 50}")
+    for n in range(1900):
+        store.destroy(key(n))
+    store.purge()
+    assert store._core.slots.capacity < 500
+    recounted(store)
+    for n in range(50):
+        assert [k for k, _ in store.of_user(f"user{n}")] == [key(1900 + n), key(1950 + n)]
+    assert len(store.destroy_user("user7")) == 2
+    recounted(store)
+
+
+def test_a_rotation_gives_a_token_up_and_the_table_its_room(clock: FakeClock) -> None:
+    store = MemoryStore("256K", interval=10, clock=clock)
+    for n in range(200):
+        add(store, n, size=10, standing=store.new_standing())
+    before = store._core.tags.size
+    for n in range(200):
+        options = {"expected": b"x" * 10, "idle": 10, "life": None, "grace": 5}
+        assert store.replace(key(n), key(1000 + n), Record(b"y"), **options)  # type: ignore[arg-type]
+        recounted(store)
+    assert store._core.tags.size < before
+
+
+def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None:
+    store = MemoryStore("256K", interval=10, clock=clock)
+    token = store.new_standing()
+    for n in range(200):
+        add(store, n, size=10, standing=store.new_standing())
+    for n in range(200):
+        store.destroy(key(n))
+        add(store, 1000 + n, size=10, standing=token)
+        recounted(store)
+    assert store._core.tags.count == 1
+
+
+def test_a_token_that_looks_like_a_user_takes_nothing_from_them(store: MemoryStore) -> None:
+    forged = user_tag(b"ana").to_bytes(8, "big") + bytes(8)
+    add(store, 1, user="ana")
+    add(store, 2, standing=forged)
+    recounted(store)
+    assert [k for k, _ in store.of_user("ana")] == [key(1)]
+    assert store.stats().levels[4] == 1
+
+
+def test_a_user_s_pointer_to_another_s_session_goes_with_the_user(store: MemoryStore) -> None:
+    add(store, 1, size=3, user="ana")
+    options = {"expected": b"xxx", "idle": 10, "life": None, "grace": 5}
+    store.replace(key(1), key(2), Record(b"y", "bob"), **options)  # type: ignore[arg-type]
+    assert store.destroy_user("ana", keep=key(3)) == []
+    assert store.get(key(1)) is None
+    assert store.get(key(2)) is not None
+
+
+def test_a_key_of_another_length_is_no_successor(store: MemoryStore) -> None:
+    add(store, 1, size=3)
+    options = {"expected": b"xxx", "idle": 10, "life": None, "grace": 5}
+    with pytest.raises(ConfigError, match="32 bytes"):
+        store.replace(key(1), b"short", Record(b"y"), **options)  # type: ignore[arg-type]
+
+
+def test_a_name_too_long_for_a_segment_is_refused(store: MemoryStore) -> None:
+    with pytest.raises(SessionTooLarge):
+        add(store, 1, user="u" * 500)
+    assert store.length() == 0
+
+
+def test_records_that_fill_segments_badly_are_not_evicted_for_it(clock: FakeClock) -> None:
+    store = MemoryStore("1M", interval=10, clock=clock)
+    n = 0
+    while not store.stats().evicted:
+        n += 1
+        add(store, n, size=1960)
+    evicted = store.stats().evicted
+    assert store._core.used > store._core.target
+    assert evicted < 10
+    recounted(store)
+
+
+def test_reduce_ends_where_nothing_is_left_to_go(clock: FakeClock) -> None:
+    store = MemoryStore("64K", interval=10, reduce_to=0.01, clock=clock)
+    fill(store, 0, 10)
+    assert store.reduce() == 10
+    assert store.stats().used > store._core.target
+    recounted(store)
+
+
+def test_a_write_for_which_nothing_makes_room_is_refused(store: MemoryStore) -> None:
+    """It cannot be, with settings that are accepted; but neither must a write spin."""
+    core = store._core
+    add(store, 1, size=100)
+    add(store, 2, size=20)  # so little that its segment is never sparse
+    while core.arena.at + 200 < core.arena.end:
+        add(store, 100 + core.records, size=80)
+    fill(store, 1000, 4, 480)
+    store.destroy(key(2))
+    core.max_size = core.fixed
+    core.account()
+    with pytest.raises(SessionTooLarge):
+        store.set(key(1), Record(b"y" * 1000), expected=b"x" * 100, idle=10)
+    assert core.records == 1
+    with pytest.raises(SessionTooLarge):
+        add(store, 3)
+    assert core.records == 0
+    core.max_size = store.max_size
+    core.account()
+
+
+def test_what_fits_is_written_though_nothing_can_go(store: MemoryStore) -> None:
+    store._core.live_limit = 0
+    assert add(store, 1)
+    assert store.stats().evicted == 0
+
+
+def test_a_size_that_the_system_does_not_give() -> None:
+    with pytest.raises(ConfigError, match="give a smaller max_size"):
+        MemoryStore(2**60)
+
+
+def test_without_a_thread_the_store_works_on(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with caplog.at_level(logging.DEBUG, "lembro"):
+        assert add(store, 1)
+    assert "the purger was not started" in caplog.text
+    assert store.length() == 1
+
+
+@pytest.mark.parametrize("text", [b"", b"17", b"17 many pages"])
+def test_where_the_system_does_not_tell_there_is_no_number(
+    text: bytes, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.read", lambda fd, count: text)
+    assert store.stats().rss is None
