@@ -281,10 +281,11 @@ def test_the_sparsest_segment_is_known() -> None:
     for at in (places[0], places[7], places[8]):
         arena.drop(at, 256)
     assert arena.sparsest() == places[7] >> arena.shift
-    assert arena.dead(arena.sparsest()) == 512
+    sparse = arena.sparsest()
+    assert arena.fill[sparse] - GRAIN - arena.live[sparse] == 512
     assert arena.sparsest(5) == NONE
     arena.vacate(places[7] >> arena.shift)
-    assert arena.sparsest() == places[0] >> arena.shift == arena.any_dead()
+    assert arena.sparsest() == places[0] >> arena.shift
 
 
 def test_large_payloads() -> None:
@@ -487,26 +488,3 @@ def test_births_that_cannot_be() -> None:
     assert standings.birth(None, 5.0) == 5.0
     for birth in (6.0, math.inf, math.nan):
         assert standings.birth(struct.pack(">Qd", 1, birth), 5.0) == 5.0
-
-
-# --- what hardly ever happens
-
-
-def test_any_dead_finds_what_is_too_little_to_be_sparse() -> None:
-    arena = Arena(2**16)
-    arena.open_next()
-    assert arena.any_dead() == NONE
-    full = arena.open
-    while arena.fits(120):
-        arena.take(120)
-    arena.open_next()
-    first = arena.take(120)
-    while arena.fits(120):
-        arena.take(120)
-    nearly = arena.open
-    arena.open_next()
-    assert arena.any_dead() == NONE
-    arena.drop(first, 120)
-    assert full != nearly
-    assert arena.sparsest() == NONE
-    assert arena.any_dead() == nearly
