@@ -415,9 +415,13 @@ def test_a_turn_that_comes_free_at_once_is_not_waited_for(monkeypatch: pytest.Mo
         turns.give()  # by somebody else, before we are in line
         return Event()
 
+    def take() -> None:
+        monkeypatch.setattr(threading, "Event", event)
+        turns.take()
+        monkeypatch.undo()
+
     Event = threading.Event
-    monkeypatch.setattr("lembro.edit.threading.Event", event)
-    in_a_thread(turns.take)
+    in_a_thread(take)
     turns.give()
 
 
