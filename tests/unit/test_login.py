@@ -450,3 +450,45 @@ def test_a_cookie_that_nobody_vouches_for_has_the_standing_of_its_session(site: 
     with site.request(r.reply.id) as r:
         r.session.regenerate_id()
     assert standing_in(r.reply.header) == born
+
+
+# -- after a save() that found the session gone ----------------------------------------------------
+
+
+def saved_too_late(site: Site, user: str | None) -> Session:
+    cookie = site.new(user, n=1)
+    session = site.open(cookie)
+    session["n"] = 2
+    site.logout(cookie)
+    site.save(session)
+    return session
+
+
+def test_what_was_revoked_is_not_brought_back_by_the_same_login(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.login("alice")
+    reply = site.commit(session)
+    assert (reply.cookie, reply.happened[-1]) == ("", "dropped")
+
+
+def test_somebody_else_s_login_begins_with_nothing(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.login("bob")
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert site.data(reply.id) == {}
+
+
+def test_a_first_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
+    session = saved_too_late(site, None)
+    session.login("alice")
+    reply = site.commit(session)
+    assert site.data(reply.id) == {"n": 2}
+
+
+def test_a_login_after_a_logout_is_a_new_one(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.logout()
+    site.save(session)
+    session.login("alice")
+    assert site.commit(session).cookie == "set"
