@@ -403,6 +403,17 @@ def test_after_a_logout_that_was_saved_a_new_session_begins(site: Site) -> None:
     assert site.data(reply.id) == {"b": 1}
 
 
+def test_and_it_is_not_ended_in_its_turn(site: Site) -> None:
+    session = site.open(site.new("alice"))
+    session.logout()
+    site.save(session)
+    session["b"] = 1
+    site.save(session)
+    session["c"] = 2
+    reply = site.commit(session)
+    assert site.data(reply.id) == {"b": 1, "c": 2}
+
+
 def test_a_rotation_that_was_followed_is_not_repeated(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
@@ -498,6 +509,15 @@ def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
         site.commit(session, failed=True)
         assert dict(session) == ({} if begin is None else {"n": 1})
         assert session.user is None
+
+
+def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:
+    session = site.open(site.new(n=1))
+    view: dict[str, int] = session._view("cart", lambda _: {}, dict)
+    view["apples"] = 1
+    site.commit(session, failed=True)
+    site.manager.finish(session)
+    assert site.events == []
 
 
 def test_nor_does_an_edit_that_follows_do_it(site: Site) -> None:

@@ -492,3 +492,14 @@ def test_a_login_after_a_logout_is_a_new_one(site: Site) -> None:
     site.save(session)
     session.login("alice")
     assert site.commit(session).cookie == "set"
+
+
+def test_a_login_after_a_save_that_another_login_overtook(site: Site) -> None:
+    """Nobody has revoked anything: it is as good as any."""
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session["n"] = 2
+    site.login(cookie, "bob")
+    site.save(session)
+    session.login("alice")
+    assert site.commit(session).cookie == "set"
