@@ -361,10 +361,11 @@ def test_popitem_is_a_change(site: Site) -> None:
 
 
 def test_what_was_asked_for_is_done_once(site: Site) -> None:
-    cookie = site.new("alice")
+    cookie = site.new("alice", names=["a"])
 
     def begin(intent: Callable[[Session], object]) -> Session:
         session = site.open(cookie)
+        assert session["names"] == ["a"]  # it is lent, so it is looked for changes
         intent(session)
         site.save(session)
         site.store.verbs.clear()
@@ -380,7 +381,7 @@ def test_what_was_asked_for_is_done_once(site: Site) -> None:
     ):
         session = begin(intent)
         assert site.commit(session).verbs == [], intent
-        cookie = site.new("alice")
+        cookie = site.new("alice", names=["a"])
 
 
 def test_what_is_changed_after_a_save_is_set_over_it(site: Site) -> None:
@@ -410,7 +411,9 @@ def test_and_it_is_not_ended_in_its_turn(site: Site) -> None:
     session["b"] = 1
     site.save(session)
     session["c"] = 2
+    site.store.verbs.clear()
     reply = site.commit(session)
+    assert reply.verbs == ["set"]
     assert site.data(reply.id) == {"b": 1, "c": 2}
 
 
@@ -512,10 +515,11 @@ def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
 
 
 def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:
-    session = site.open(site.new(n=1))
+    session = site.open(site.new(names=["a"]))
     view: dict[str, int] = session._view("cart", lambda _: {}, dict)
     view["apples"] = 1
     site.commit(session, failed=True)
+    assert session["names"] == ["a"]  # something is lent, so it will be looked for changes
     site.manager.finish(session)
     assert site.events == []
 
