@@ -565,6 +565,16 @@ def test_whether_there_is_anything_to_commit(site: Site) -> None:
     assert settled(session) is False
 
 
+def test_a_change_alone_is_one_call(site: Site) -> None:
+    session = site.open(site.new(n=1))
+    session["n"] = 2
+    alone = site.manager.core.only_set(session)
+    assert alone is not None
+    assert alone[0].verb == "set"
+    session.regenerate_id()
+    assert site.manager.core.only_set(session) is None
+
+
 def test_what_the_store_cannot_do_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(NaiveStore, "destroy_user")
     manager = SessionManager(NaiveStore())
