@@ -177,6 +177,8 @@ class Forking(Once):
 
     def progress(self, done: int) -> None:
         alive = sum(result.survived for result in self.results)
+        if self.results[-1].survived:
+            os.write(self.terminal, f"\n{self.results[-1].mutant.name}\n".encode())
         os.write(self.terminal, b"\r%d of %d, %d survived " % (done, len(self.mutants), alive))
 
     def _measure(self, items: list[Any]) -> Seen:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from lembro import ConfigError, Session, SessionManager, StoreError
-from lembro.codec import MAX_DEPTH
+from lembro.codec import MAX_DEPTH, decode
 from lembro.cookie import DUPLICATE
+from lembro.ids import key_for
 from lembro.state import MISSING
+from lembro.writing import Writer
 from tests.support.naive import NaiveStore
 from tests.support.site import Site
 
@@ -565,12 +567,38 @@ def test_whether_there_is_anything_to_commit(site: Site) -> None:
     assert settled(session) is False
 
 
+@pytest.mark.options(idle_timeout=1000)
+def test_a_fresh_session_is_settled_at_a_glance(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = site.new(n=1)
+    monkeypatch.delattr(Writer, "is_due")
+    site.clock.advance(100)
+    session = site.open(cookie)
+    session.get("n")
+    assert site.manager.core.is_settled(session) is True
+
+
+def test_what_was_saved_is_settled(site: Site) -> None:
+    for intent in (Session.touch, Session.regenerate_id):
+        for begin in (site.new(n=1), None):
+            session = site.open(begin)
+            session["n"] = 2
+            intent(session)
+            site.save(session)
+            assert site.manager.core.is_settled(session) is True
+
+
 def test_a_change_alone_is_one_call(site: Site) -> None:
-    session = site.open(site.new(n=1))
-    session["n"] = 2
-    alone = site.manager.core.only_set(session)
-    assert alone is not None
-    assert alone[0].verb == "set"
+    for begin in (site.new(n=1), None):
+        session = site.open(begin)
+        session["n"] = 2
+        if begin is None:
+            site.save(session)
+            session["n"] = 3
+        alone = site.manager.core.only_set(session)
+        assert alone is not None
+        assert alone[0].verb == "set"
     session.regenerate_id()
     assert site.manager.core.only_set(session) is None
 
@@ -582,3 +610,15 @@ def test_what_the_store_cannot_do_is_said_at_once(monkeypatch: pytest.MonkeyPatc
     session.login("alice")
     with pytest.raises(ConfigError, match="destroy_user"):
         session.logout_others()
+
+
+def test_what_lembro_keeps_beside_the_data(site: Site) -> None:
+    """A name that is taken out of use must not be given another meaning."""
+    cookie = site.new(n=1)
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+        r.session.login("alice", remember=True)
+    found = site.store.get(key_for(r.reply.id or ""))
+    assert found is not None
+    meta, _ = decode(found.payload)
+    assert meta.keys() == {"mark", "remember"}

@@ -465,3 +465,25 @@ def test_a_long_key_is_told_in_short() -> None:
     with pytest.raises(CodecError) as caught:
         encode_value("\ud800")
     assert caught.value.path == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "first"),
+    [
+        (1, b"\x01"),
+        ([1, {"b": [None]}], b"\x01"),
+        ([[[[[[1]]]]]], b"\x01"),
+        ((1,), b"\x81"),
+        ([1, {"b": (1,)}], b"\x81"),
+        (2**64, b"\x81"),
+    ],
+    ids=repr,
+)
+def test_the_first_byte_says_whether_anything_is_tagged(value: Any, first: bytes) -> None:
+    assert encode({}, {"k": value})[:1] == first
+
+
+@pytest.mark.parametrize("tagged", [b"\xd4\x63\x00", b"\xc7\x0d\x040x[Nowhere/No"])
+def test_what_cannot_be_read_says_why(tagged: bytes) -> None:
+    with pytest.raises(CodecError, match=r"cannot be read \(ValueError\)"):
+        decode(b"\x81\x92\x80\x81\xa1k" + tagged)
