@@ -270,6 +270,31 @@ def test_arena_against_a_dict(steps: list[tuple[bool, int, int]]) -> None:
         assert arena.held == arena.segment * (len(used) + 1)
 
 
+def test_an_arena_counts_its_tables() -> None:
+    arena = Arena(2**20)
+    links = (arena._classes._next, arena._classes._prev)
+    columns = (arena.live, arena.fill, arena._class, *links)
+    assert arena.tables == sum(memoryview(column).nbytes for column in columns)
+
+
+def test_after_a_reset_an_arena_is_as_new() -> None:
+    arena, new = Arena(2**16), Arena(2**16)
+    places = []
+    for _ in range(3):
+        arena.open_next()
+        while arena.fits(512):
+            places.append(arena.take(512))
+            arena.memory[places[-1]] = 1
+    for at in places[3:9]:
+        arena.drop(at, 512)
+    arena.reset()
+    for name in ("at", "end", "open", "held", "live", "live_total", "_fresh", "_warm"):
+        assert getattr(arena, name) == getattr(new, name), name
+    assert arena.memory[:] == bytes(len(arena.memory))
+    assert arena.in_use() == []
+    assert arena.sparsest() == NONE
+
+
 def test_the_sparsest_segment_is_known() -> None:
     arena = Arena(2**16)
     places = []
@@ -286,6 +311,43 @@ def test_the_sparsest_segment_is_known() -> None:
     assert arena.sparsest(5) == NONE
     arena.vacate(places[7] >> arena.shift)
     assert arena.sparsest() == places[0] >> arena.shift
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed before", "sealed after"])
+def test_how_sparse_a_segment_is_in_sixteenths(sealed: bool) -> None:
+    arena = Arena(2**16)
+    segment = arena.open_next()
+    places = [arena.take(64) for _ in range(31)]  # of 2048 bytes
+    if sealed:
+        arena.open_next()
+    for dead, at in enumerate(places[:-1], 1):
+        arena.drop(at, 64)
+        if not sealed:
+            continue
+        for least in range(1, 16):
+            assert arena.sparsest(least) == (segment if dead // 2 >= least else NONE)
+    if not sealed:
+        arena.open_next()
+    assert arena.sparsest(15) == segment
+    arena.drop(places[-1], 64)
+    assert arena.sparsest() == NONE
+
+
+def test_one_free_segment_is_kept_and_the_others_are_given_back() -> None:
+    arena = Arena(2**16)
+    first = arena.open_next()
+    places = []
+    for _ in range(4):
+        while arena.fits(512):
+            places.append(arena.take(512))
+            arena.memory[places[-1]] = 1
+        arena.open_next()
+    held = arena.held
+    emptied = [arena.drop(at, 512) for at in places[:6]]  # three fill a segment
+    assert emptied == [NONE, NONE, first, NONE, NONE, first + 1]
+    assert arena.held == held - 2 * arena.segment
+    assert arena.memory[places[0]] == 1, "the reserve keeps its memory"
+    assert [arena.open_next() for _ in range(3)] == [first, first + 1, first + 5]
 
 
 def test_large_payloads() -> None:
@@ -322,6 +384,12 @@ def due(wheel: Wheel, now: float) -> list[int]:
             wheel.remove(slot)
             found.append(slot)
     raise AssertionError("the wheel turns without end")
+
+
+def test_a_wheel_counts_its_tables() -> None:
+    wheel = Wheel(100, 8, 1.0, 0.0)
+    columns = (wheel.bound, wheel._chains._next, wheel._chains._prev)
+    assert wheel.size == sum(memoryview(column).nbytes for column in columns)
 
 
 def test_wheel_finds_what_is_due() -> None:
