@@ -21,10 +21,11 @@ from lembro.errors import ConfigError, SessionTooLarge
 from lembro.events import Event
 from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
-from lembro.stores.memory import MemoryStore
+from lembro.stores.memory import MemoryStore, layout, parts
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.eviction import PASSED_OVER
+from lembro.stores.memory.eviction import LEVELS, PASSED_OVER
 from lembro.stores.memory.records import user_tag
+from lembro.stores.memory.stretch import PAGE
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -974,3 +975,49 @@ def test_where_the_system_does_not_tell_there_is_no_number(
 ) -> None:
     monkeypatch.setattr("os.read", lambda fd, count: text)
     assert store.stats().rss is None
+
+
+# --- the ledger, number by number
+
+
+@pytest.mark.parametrize("max_size", [2**16, 2**20 - 8, 2**20, 2**20 + PAGE, 2**24])
+def test_what_an_empty_store_takes(max_size: int, clock: FakeClock) -> None:
+    store = MemoryStore(max_size, interval=10, clock=clock)
+    core, arena = store._core, store._core.arena
+    pages = max_size >= 2**20  # the last page of each of eight stretches is counted as well
+    unit = PAGE if pages else 256
+    assert core.fixed == 9 * 1024 + arena.tables + core.wheel.size + pages * 8 * PAGE
+    assert core.used == core.fixed + 2 * unit + arena.segment
+    assert core.limit == max_size - core.slots.growth() - 2 * unit
+    room = core.limit - core.fixed - 2 * unit - 2 * arena.segment
+    assert core.live_limit == int(room * 15 / 16)
+    recounted(store)
+
+
+@pytest.mark.parametrize(("max_size", "buckets"), [(2**16, 64), (2**20, 256), (2**23, 1024)])
+def test_how_finely_time_is_told(max_size: int, buckets: int, clock: FakeClock) -> None:
+    wheel = MemoryStore(max_size, interval=10, clock=clock)._core.wheel
+    assert wheel._buckets == min(buckets, 1024)
+    assert wheel._width == 5, "half an interval"
+    assert MemoryStore(2**24, interval=10, clock=clock)._core.wheel._buckets == 1024
+
+
+def test_the_longest_name_in_a_small_store(store: MemoryStore) -> None:
+    assert add(store, 1, size=1, user="u" * 384)
+    with pytest.raises(SessionTooLarge):
+        add(store, 2, size=1, user="u" * 385)
+
+
+def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "WIDEST", 2**16)
+    for max_size, bytes_each in ((2**16, 4), (2**16 + 1, 8)):
+        store = MemoryStore(max_size)
+        assert store._core.place.itemsize == bytes_each
+        assert add(store, 1)
+        recounted(store)
+
+
+def test_the_largest_numbers_fit_in_their_fields() -> None:
+    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
+    assert 2**31 - 100 < parts.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
+    assert parts.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
