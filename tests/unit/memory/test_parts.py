@@ -285,14 +285,16 @@ def test_after_a_reset_an_arena_is_as_new() -> None:
         while arena.fits(512):
             places.append(arena.take(512))
             arena.memory[places[-1]] = 1
-    for at in places[3:9]:
+    for at in [places[0], *places[3:9]]:
         arena.drop(at, 512)
+    assert arena.sparsest() == 0
     arena.reset()
     for name in ("at", "end", "open", "held", "live", "live_total", "_fresh", "_warm"):
         assert getattr(arena, name) == getattr(new, name), name
     assert arena.memory[:] == bytes(len(arena.memory))
     assert arena.in_use() == []
     assert arena.sparsest() == NONE
+    assert [arena.open_next() for _ in range(arena.segments)] == list(range(arena.segments))
 
 
 def test_the_sparsest_segment_is_known() -> None:
@@ -334,20 +336,46 @@ def test_how_sparse_a_segment_is_in_sixteenths(sealed: bool) -> None:
 
 
 def test_one_free_segment_is_kept_and_the_others_are_given_back() -> None:
-    arena = Arena(2**16)
+    arena = Arena(2**20)
     first = arena.open_next()
+    assert first == 0
     places = []
     for _ in range(4):
-        while arena.fits(512):
-            places.append(arena.take(512))
+        while arena.fits(2048):
+            places.append(arena.take(2048))
             arena.memory[places[-1]] = 1
         arena.open_next()
     held = arena.held
-    emptied = [arena.drop(at, 512) for at in places[:6]]  # three fill a segment
+    emptied = [arena.drop(at, 2048) for at in places[:6]]  # three fill a segment
     assert emptied == [NONE, NONE, first, NONE, NONE, first + 1]
     assert arena.held == held - 2 * arena.segment
     assert arena.memory[places[0]] == 1, "the reserve keeps its memory"
+    assert arena.memory[places[3]] == 0, "the other's went back to the system"
     assert [arena.open_next() for _ in range(3)] == [first, first + 1, first + 5]
+
+
+def test_a_segment_can_be_filled_to_its_last_byte() -> None:
+    arena = Arena(2**16)
+    arena.open_next()
+    assert arena.fits(2048 - GRAIN)
+    assert not arena.fits(2048)
+    arena.take(2048 - GRAIN)
+    assert not arena.fits(GRAIN)
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed before", "sealed after"])
+def test_a_sixteenth_is_128_of_2048_bytes(sealed: bool) -> None:
+    for dead, sparse in ((120, False), (128, True)):
+        arena = Arena(2**16)
+        segment = arena.open_next()
+        at = arena.take(dead)
+        arena.take(1024)
+        if sealed:
+            arena.open_next()
+        arena.drop(at, dead)
+        if not sealed:
+            arena.open_next()
+        assert arena.sparsest() == (segment if sparse else NONE)
 
 
 def test_large_payloads() -> None:
