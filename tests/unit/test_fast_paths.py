@@ -73,7 +73,7 @@ def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[byte
         assert presented is problems[len(values)]
 
 
-@pytest.mark.parametrize("header", [b"aa=%s", b"a=1; aa=%s", b"aa=%s; a=1", b"a=1; aa=%s ; b=2"])
+@pytest.mark.parametrize("header", [b"aa=%s", b"a=1; aa=%s", b"aa=%s; a=1"])
 def test_what_a_browser_sends_is_not_taken_apart(
     header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

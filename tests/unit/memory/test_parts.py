@@ -289,12 +289,14 @@ def test_after_a_reset_an_arena_is_as_new() -> None:
         arena.drop(at, 512)
     assert arena.sparsest() == 0
     arena.reset()
-    for name in ("at", "end", "open", "held", "live", "live_total", "_fresh", "_warm"):
+    while arena.give_back():
+        assert arena.held > new.held - arena.segment
+    for name in ("at", "end", "open", "held", "live", "live_total", "_warm"):
         assert getattr(arena, name) == getattr(new, name), name
     assert arena.memory[:] == bytes(len(arena.memory))
     assert arena.in_use() == []
     assert arena.sparsest() == NONE
-    assert [arena.open_next() for _ in range(arena.segments)] == list(range(arena.segments))
+    assert sorted(arena.open_next() for _ in range(arena.segments)) == list(range(arena.segments))
 
 
 def test_the_sparsest_segment_is_known() -> None:
