@@ -278,7 +278,7 @@ def test_an_arena_counts_its_tables() -> None:
 
 
 def test_after_a_reset_an_arena_is_as_new() -> None:
-    arena, new = Arena(2**16), Arena(2**16)
+    arena, new = Arena(2**20), Arena(2**20)  # whose segments are pages
     places = []
     for _ in range(3):
         arena.open_next()
