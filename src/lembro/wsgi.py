@@ -146,9 +146,11 @@ class _Response:
             return headers
         https = _is_https(self.environ)
         client = self.environ.get("REMOTE_ADDR")
-        cookie = self.session._manager.set_cookie(self.session, client, https=https)
+        manager = self.session._manager
+        cookie = manager.set_cookie(self.session, client, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return _decoded(with_session(raw, cookie))
+        olds = manager.old_cookies(self.session, https=https)
+        return _decoded([*with_session(raw, cookie), *((b"set-cookie", old) for old in olds)])
 
     def app_failed(self, error: BaseException) -> bool:
         """The application raised. True if ``page`` is the response."""
