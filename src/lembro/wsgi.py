@@ -150,7 +150,7 @@ class _Response:
         cookie = session._manager.set_cookie(session, client, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw = with_session(raw, cookie)
-        if session._presented.old:
+        if cookie is not None and session._presented.old:
             raw += [
                 (b"set-cookie", old) for old in session._manager.old_cookies(session, https=https)
             ]

@@ -306,6 +306,14 @@ async def test_what_came_before_a_login_leads_nowhere(world: World, before: Befo
     assert await victim.user() == "ada"
 
 
+async def test_it_leads_to_a_session_of_the_same_user_only(world: World, before: Before) -> None:
+    old = before.cookie()
+    await browser(world, old).read()
+    before.reader._user = lambda data: "eve"  # as after a mistake in the configuration
+    again = browser(world, old)
+    assert (await again.user(), await again.read()) == (None, {})
+
+
 # -- at the same time ------------------------------------------------------------------------------
 
 
