@@ -123,7 +123,10 @@ class MovingLifecycle(Lifecycle):
                 self.writer.rebase(session, found)
             moving.became = followed
             return
-        if session._login is None and not session._destroy:
+        if session._destroy:
+            session._found, session._payload = None, b""
+            return
+        if session._login is None:
             session._flush_views()
             if has_changed(session):
                 session._events.append(Event("dropped", None, moving.user, followed.value))

@@ -370,6 +370,19 @@ async def test_a_logout_is_not_undone_by_a_first_request_under_way(
     assert await browser(world, old).user() is None
 
 
+async def test_what_follows_a_second_logout_begins_anew(world: World, before: Before) -> None:
+    tab = browser(world, before.cookie())
+    second = tab.twin()
+
+    async def slow(visit: Visit) -> None:
+        visit.session.logout()
+        visit.session["said"] = "goodbye"
+        await second.logout()
+
+    assert changes(await tab.visit(slow)) == MOVES
+    assert (await tab.user(), await tab.read()) == (None, {"said": "goodbye"})
+
+
 async def test_a_login_as_somebody_else_is_not_undone_either(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
     second = tab.twin()
