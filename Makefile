@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,demo
+EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django
 CODE := $(wildcard src tests examples bench fuzz tools)
 
 export PYTHON
@@ -38,7 +38,7 @@ test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 	@$(PY) -m pytest $(ARGS)
 
 .PHONY: schedules
-schedules: .venv/.test ## every overlap of three requests (the suite runs those of two)
+schedules: .venv/.test ## every overlap of three requests, and many of more (LEMBRO_SEED=1 for the same again)
 	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
 
 .PHONY: check

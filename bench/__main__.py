@@ -17,6 +17,7 @@ BENCHES: Final = {
     "pauses": "the longest that a store keeps everybody waiting, beside the peers",
     "threads": "32 threads at one store, against one",
     "node_stores": "the stores of express-session under the same work",
+    "survivors": "a thousand who are logged in, while ten million passers-by write",
     "flood": "who keeps their session while bots pour in, beside other policies",
 }
 

@@ -22,6 +22,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_ENDS = ("lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed")
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
@@ -91,7 +92,7 @@ class SessionMiddleware:
             return message
 
         async def stop_and_send(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
+            if message["type"] in _ENDS:
                 await self.sessions.astop()
             await send(message)
 

@@ -247,26 +247,39 @@ class OptionKeywords(TypedDict, total=False):
     migrate_from: OldSessions | Sequence[OldSessions]
 
 
-_COOKIE_NAMES: Final = {
-    "same_site": "samesite",
-    "http_only": "httponly",
-    "https_only": "secure",
-    "session_cookie": "name",
-}
 _STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
+_ELSEWHERE: Final = {  # without underscores: what other libraries say, and what it is here
+    "httpsonly": "secure",
+    "sessioncookie": "name",
+    "sid": "name",
+    **dict.fromkeys(("ttl", "lifetime", "expires", "expire", "expiresin"), "idle_timeout"),
+    **dict.fromkeys(("sessionttl", "sessionlifetime", "permanentsessionlifetime"), "idle_timeout"),
+    **dict.fromkeys(("maxbytes", "bytes", "size", "maxmemory", "memory", "cap"), "max_size"),
+    **dict.fromkeys(("checkperiod", "purgeinterval", "cleanupinterval"), "interval"),
+}
 
 
 def _meant(name: str, known: Sequence[str]) -> str:
-    part = name.removeprefix("cookie_")
-    part = _COOKIE_NAMES.get(part, part)
-    if part in (f.name for f in fields(CookieOptions)):
-        return f"; write cookie=CookieOptions({part}=...)"
-    if name in _STORE_NAMES:
-        return f", which belongs to the store: MemoryStore({name}=...)"
+    """What to write instead of a name that is not among those ``known``."""
     if name == "manager":
         return "; the keyword is sessions"
-    near = difflib.get_close_matches(name, known, 1, 0.4)
-    return f"; did you mean {near[0]}?" if near else ""
+    ours = (*known, *_STORE_NAMES, *(f.name for f in fields(CookieOptions)))
+    plain = {each.replace("_", ""): each for each in ours}
+    word = name.lower().replace("-", "").replace("_", "")
+    bare = word.removeprefix("session")
+    for part in (word, bare, bare.removeprefix("cookie")):
+        meant = plain.get(part) or _ELSEWHERE.get(part)
+        if meant is not None:
+            break
+    else:
+        near = difflib.get_close_matches(name, known, 1, 0.5)
+        return f"; did you mean {near[0]}?" if near else ""
+    if meant in known:
+        return f"; write {meant}=..."
+    if meant in _STORE_NAMES:
+        return f", which belongs to the store: MemoryStore({meant}=...)"
+    lives = "; how long a session lives is idle_timeout=..." if meant == "max_age" else ""
+    return f"; write cookie=CookieOptions({meant}=...){lives}"
 
 
 def from_keywords(

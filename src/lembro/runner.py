@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import Any, TypeVar, Unpack
 
-from . import arriving, codec, midway
+from . import arriving, codec, midway, started
 from .cookie import ABSENT, SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
@@ -76,21 +76,30 @@ class Runner(EventSource):
         """Call what the store wants called before the first request (its ``open``)."""
         if hasattr(self.store, "open"):
             self._run(self._verb("open"))
+        started.begin(self.store)
 
     async def astart(self) -> None:
         """As ``start``."""
         if hasattr(self.store, "open"):
             await self._arun(self._verb("open"))
+        started.begin(self.store)
 
     def stop(self) -> None:
-        """Call what the store wants called after the last request (its ``close``)."""
-        if hasattr(self.store, "close"):
+        """Call what the store wants called after the last request (its ``close``), unless another
+        application that has started it goes on."""
+        if started.end(self.store) and hasattr(self.store, "close"):
             self._run(self._verb("close"))
 
     async def astop(self) -> None:
         """As ``stop``."""
-        if hasattr(self.store, "close"):
+        if started.end(self.store) and hasattr(self.store, "close"):
             await self._arun(self._verb("close"))
+
+    def start_for_good(self) -> None:
+        """As ``start``, for an application that nobody starts or stops, as in WSGI. A store in this
+        process is ready as it is, and if it was closed, that was on purpose."""
+        if not self.in_process:
+            self.start()
 
     def is_within_itself(self, outer: object, *, https: bool) -> bool:
         """Whether ``outer``, the session that a request has already, is this manager's, because

@@ -76,6 +76,11 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._look()
         return key in self._data
 
+    def __bool__(self) -> bool:
+        """Whether it holds something: a key or a user. Applications ask ``if request.session`` in
+        order to know whether somebody is there."""
+        return len(self) > 0 or self._current_user() is not None
+
     def clear(self) -> None:
         """End this session, as ``logout``. Keys written afterwards go into a new session under a
         new id, so that "clear, then set user_id" is no session fixation."""

@@ -112,6 +112,7 @@ class SessionState:
     _destroy = False
     _touch = False
     _revoke: str | None = None  # the user whose other sessions are to end
+    _resend = False  # its cookie is to be sent again: how long the browser keeps it has changed
 
     def __init__(
         self,

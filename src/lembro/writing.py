@@ -223,16 +223,20 @@ class Writer:
         extend the session before that is due; without one it always does."""
         if empty:
             return self.grace
-        return found.idle_left if self.renews_cookie and not self.is_due(found) else self.idle
+        if self.renews_cookie and not self.is_due(found):
+            return min(found.idle_left, self.idle)  # it may have been stored to last longer
+        return self.idle
 
     # -- its cookie --------------------------------------------------------------------------------
 
     def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
-        if not self.renews_cookie or session._arrived is not LIVE or session._cookie:
+        if not (self.renews_cookie or session._resend):
             return
-        if session._presented.id is not None and (asked or self.is_due(found)):
+        if session._arrived is not LIVE or session._cookie or session._presented.id is None:
+            return
+        if asked or session._resend or self.is_due(found):
             standing = self._known_standing(session)
             session_id, life = session._presented.id, found.life_left
             session._cookie = _cookie_for(session, session_id, standing, life)
@@ -293,12 +297,18 @@ def _merge(session: Session, theirs: Found) -> None:
         meta, data = codec.decode(theirs.payload)
     except CodecError:  # ours stands
         return
+    if session._resend:
+        meta["remember"] = session._meta.get("remember", False)
     session._data, conflicts = merge(base, data, session._data)
     session._lent = True  # some of it may be tagged
     if session._login is None:
         session._meta = meta
+    note_conflicts(session, theirs.user, conflicts)
+
+
+def note_conflicts(session: Session, user: str | None, paths: list[str]) -> None:
+    """Tell where a merge could keep one change only."""
     handle = session._current_handle()
     session._events += [
-        Event("conflict", handle, theirs.user, f"{printable(path)}: the later write won")
-        for path in conflicts
+        Event("conflict", handle, user, f"{printable(path)}: the later write won") for path in paths
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.urls import path
 
+from lembro import MemoryStore, Session, SessionManager
+from lembro.integrations import _hooks
 from lembro.migrate import DjangoSession
-from tests.support.apps import PlainASGI, PlainWSGI
-from tests.support.stores import Backend
-from tests.support.visits import World
+from tests.support.messages import parse_set_cookie
 
 ENGINE, FOLDER = sys.argv[1:]
 NAME = f"django.contrib.sessions.backends.{ENGINE}"
@@ -36,24 +37,43 @@ def page(request: Any) -> HttpResponse:
 urlpatterns = [path("", page)]
 
 
-async def switch(app: Any, cookie: str, user: str) -> None:
-    world = World(app, Backend, migrate_from=DjangoSession(NAME))
-    tab = world.tab()
-    tab.jar["sessionid"] = cookie
-    assert await tab.user() == user, world.events
-    data = await tab.read()
+class Browser:
+    """Visits an application in which lembro has taken the place of Django's sessions."""
+
+    def __init__(self, manager: SessionManager, jar: dict[str, str], *, sync: bool) -> None:
+        self.manager = manager
+        self.jar = jar
+        self.sync = sync
+
+    def visit(self, act: Callable[[Session], Any]) -> Any:
+        cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        if self.sync:
+            session = _hooks.begin(self.manager, cookies, https=False)
+        else:
+            session = asyncio.run(_hooks.abegin(self.manager, cookies, https=False))
+        result = act(session)
+        assert _hooks.commit(session, 200) is None
+        added = _hooks.additions(session, https=False, client=None, vary=[], cache_control=[])
+        for header in (added.set_cookie, *added.old_cookies):
+            if header is not None:
+                name, value, _ = parse_set_cookie(header)
+                self.jar[name] = value
+                if not value:
+                    del self.jar[name]
+        return result
+
+
+def switch(cookie: str, user: str, *, sync: bool) -> None:
+    manager = SessionManager(MemoryStore("1M"), migrate_from=DjangoSession(NAME))
+    browser = Browser(manager, {"sessionid": cookie}, sync=sync)
+    assert browser.visit(lambda session: session.user) == user
+    data = browser.visit(dict)
     assert (data["_auth_user_id"], data["cart"]) == (user, [1])
-    assert tab.jar.keys() == {"lembro"}
-    await tab.logout()
-    replay = world.tab()
-    replay.jar["sessionid"] = cookie
-    assert await replay.user() is None
-    for forged in (cookie[:-1], cookie[:-1] + "~", "a" * 32, "../" + cookie):
-        tab = world.tab()
-        tab.jar["sessionid"] = forged
-        answer = await tab.visit(lambda visit: visit.session.user)
-        assert (answer.status, answer.result) == (200, None), forged
-    world.backend.close()
+    assert browser.jar.keys() == {"lembro"}
+    browser.visit(lambda session: session.logout())
+    for dead in (cookie, cookie[:-1], cookie[:-1] + "~", "a" * 32, "../" + cookie):
+        browser = Browser(manager, {"sessionid": dead}, sync=sync)
+        assert browser.visit(lambda session: session.user) is None, dead
 
 
 def main() -> None:
@@ -85,16 +105,10 @@ def main() -> None:
 
     call_command("migrate", verbosity=0)
     user = User.objects.create_user("ada")
-    for app in (PlainWSGI, PlainASGI):
+    for sync in (True, False):
         client = Client()
         client.get("/")
-        cookie = client.cookies["sessionid"].value
-        if app is PlainASGI:
-            asyncio.run(switch(app, cookie, str(user.pk)))
-        else:  # no event loop around it, as under a WSGI server
-            from tests.support.visits import drive  # noqa: PLC0415
-
-            drive(switch(app, cookie, str(user.pk)))
+        switch(client.cookies["sessionid"].value, str(user.pk), sync=sync)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,10 @@ def explore(
         stack += [(*turns, turn) for turn in ready]
 
 
+Choose = Callable[[list[int]], int | None]
+"""Whose turn it is, of those who could go; None: nobody's, that is all."""
+
+
 def play(
     setting: Setting,
     requests: Sequence[Request],
@@ -111,6 +115,24 @@ def play(
     **options: Any,
 ) -> tuple[World, list[int], Any]:
     """Play these turns from the start. Returns the world, who could go next, and the node."""
+    rest = iter(turns)
+    return _play(setting, requests, lambda _: next(rest, None), arrive, **options)
+
+
+def play_out(setting: Setting, requests: Sequence[Request], choose: Choose) -> World:
+    """Play one schedule to its end, whose turns are chosen as it goes."""
+    world, ready, _ = _play(setting, requests, lambda ready: choose(ready) if ready else None)
+    assert not ready
+    return world
+
+
+def _play(
+    setting: Setting,
+    requests: Sequence[Request],
+    choose: Choose,
+    arrive: Arrive = by_id,
+    **options: Any,
+) -> tuple[World, list[int], Any]:
     store = NaiveStore()
     manager = SessionManager(store, **options)
     numbers = count()
@@ -138,7 +160,9 @@ def play(
         for i, run in enumerate(runs):
             current[0] = requests[i].name
             calls[i] = next(run)
-        for turn in turns:
+        turns: list[int] = []
+        while (turn := choose(sorted(calls))) is not None:
+            turns.append(turn)
             call = calls.pop(turn)
             current[0] = requests[turn].name
             result = None

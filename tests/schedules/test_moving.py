@@ -16,8 +16,7 @@ from lembro.migrate import Old, Reader
 from lembro.session import Session
 from lembro.state import SetCookie
 from tests.schedules.explorer import Request, World, explore
-from tests.schedules.test_schedules import (
-    ALL,
+from tests.schedules.requests import (
     FAILING,
     FAILING_LOGOUT,
     LOGINS,
@@ -25,8 +24,9 @@ from tests.schedules.test_schedules import (
     READ,
     REGENERATE,
     WRITES,
-    _told_apart,
+    told_apart,
 )
+from tests.schedules.test_schedules import ALL
 from tests.support.naive import NaiveStore
 
 DATA: Final = {"old": 1, "nested": {}}
@@ -96,7 +96,7 @@ def test_of_several_requests_every_schedule(number: int) -> None:
     chosen = CHOSEN if number == 2 else [READ, WRITES[0], LOGOUT] if ALL else [WRITES[0], LOGOUT]
     ends = 0
     for requests in combinations_with_replacement(chosen, number):
-        for world in explore(ann, _told_apart(requests), arrive, **OPTIONS):
+        for world in explore(ann, told_apart(requests), arrive, **OPTIONS):
             check(requests, world)
             ends += 1
     assert ends > 100
@@ -105,7 +105,7 @@ def test_of_several_requests_every_schedule(number: int) -> None:
 @pytest.mark.parametrize("other", [READ, WRITES[0], LOGOUT], ids=lambda request: request.name)
 @pytest.mark.parametrize("login", LOGINS, ids=lambda request: request.name)
 def test_beside_a_login(login: Request, other: Request) -> None:
-    for world in explore(ann, _told_apart([login, other]), arrive, **OPTIONS):
+    for world in explore(ann, told_apart([login, other]), arrive, **OPTIONS):
         where = f"{other.name}: turns {world.turns}"
         assert all(done.issued_live for done in world.done), where
         assert {done.user for done in world.done} <= {None, "ann"}, where

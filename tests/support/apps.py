@@ -7,6 +7,7 @@ the visit's status and headers.
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,12 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_aiohttp import InAiohttp
+from tests.support.apps_django import InDjango, InDjangoASGI
+from tests.support.apps_flask import InFlask
+from tests.support.apps_litestar import InLitestar
+from tests.support.apps_pyramid import InPyramid
+from tests.support.apps_quart import InQuart
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -68,12 +75,17 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         scope["method"] = "GET"
     answer = Answer()
     received = 0
+    ended = anyio.Event()
+    sent = anyio.Event()
 
     async def receive() -> asgi.Message:
         nonlocal received
         received += 1
         if received > 1:
-            await anyio.sleep_forever()
+            await ended.wait()
+            return {"type": "websocket.disconnect" if request.websocket else "http.disconnect"}
+            await sent.wait()
+            return {"type": "http.disconnect"}
         if request.websocket:
             return {"type": "websocket.connect"}
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -89,8 +101,12 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         elif kind == "http.response.body":
             assert answer.status, "a body without a start"
             answer.body += message.get("body", b"")
+            if not message.get("more_body"):
+                ended.set()
+                sent.set()
         elif kind == "websocket.close" and answer.closed is None:
             answer.closed = message.get("code", 1000), message.get("reason") or ""
+            ended.set()
 
     try:
         await app(scope, receive, send)
@@ -226,6 +242,7 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "SERVER_PORT": "443" if request.https else "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": CLIENT,
+        "wsgi.input": io.BytesIO(),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if request.https else "http",
         "wsgi.multithread": True,
@@ -291,4 +308,16 @@ def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
     yield LAST
 
 
-INTEGRATIONS: Final[tuple[type[Integration], ...]] = (PlainASGI, PlainWSGI, InStarlette, InFastAPI)
+INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
+    PlainASGI,
+    PlainWSGI,
+    InStarlette,
+    InFastAPI,
+    InAiohttp,
+    InPyramid,
+    InFlask,
+    InQuart,
+    InLitestar,
+    InDjango,
+    InDjangoASGI,
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import sys
 from collections import OrderedDict, deque, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
@@ -17,6 +18,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from markupsafe import Markup
 from pydantic import BaseModel
 
 from lembro.codec import MAX_DEPTH, check, decode, encode, encode_value, unchanged
@@ -77,6 +79,8 @@ VALUES: list[Any] = [
     "",
     "é\x00🙂",
     "x" * 100_000,
+    Markup("<b>é</b>"),
+    [("message", Markup("<b>"))],
     b"",
     b"\x00\xff",
     [],
@@ -132,6 +136,18 @@ def test_an_aware_datetime_comes_back_with_its_offset() -> None:
     back = there_and_back(value)
     assert back == value
     assert back.utcoffset() == timedelta(hours=1)
+
+
+def test_markup_is_plain_text_where_nobody_has_markupsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = encode({}, {"value": Markup("<b>")})
+    monkeypatch.delitem(sys.modules, "markupsafe")
+    assert same(decode(payload)[1], {"value": "<b>"})
+
+
+def test_markup_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(CodecError, match="surrogate") as refused:
+        encode({}, {"value": [Markup("\ud800")]})
+    assert refused.value.path == "value[0]"
 
 
 @pytest.mark.parametrize(

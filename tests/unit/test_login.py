@@ -385,6 +385,56 @@ def test_a_handler_may_give_up_a_refused_login(site: Site) -> None:
     assert reply.cookie == ""
 
 
+@pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
+@pytest.mark.parametrize("arrives", ["new", "anonymous", "as bob"])
+@pytest.mark.parametrize("saves", [False, True])
+def test_a_login_that_ends_the_others_makes_room_for_itself(
+    site: Site, arrives: str, saves: bool
+) -> None:
+    others = [site.new("alice"), site.new("alice")]
+    cookies = {"new": None, "anonymous": site.new(n=1), "as bob": site.new("bob")}
+    session = site.open(cookies[arrives])
+    session.login("alice")
+    session.logout_others()
+    if saves:
+        site.save(session)
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert [event.user for event in reply.events if event.name == "destroyed"] == ["alice"] * 2
+    assert reply.id is not None
+    assert site.user(reply.id) == "alice"
+    assert [site.data(cookie) for cookie in others] == [None, None]
+
+
+@pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
+def test_to_end_the_others_of_somebody_else_makes_no_room(site: Site) -> None:
+    alice, bob = site.new("alice"), site.new("bob")
+    session = site.open(bob)
+    session.logout_others()
+    session.login("alice")
+    with pytest.raises(TooManySessions):
+        site.commit(session)
+    assert site.data(alice) == {"n": 1}
+
+
+@pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
+def test_who_logs_in_while_the_others_are_ended_is_ended_too(site: Site) -> None:
+    first = [site.new("alice"), site.new("alice")]
+    session = site.open()
+    session.login("alice")
+    session.logout_others()
+    late: list[str] = []
+
+    def logs_in() -> None:
+        late.append(site.elsewhere.create({"late": 1}, user="alice"))
+
+    site.store.before["destroy_user"] = lambda: site.store.before.update(add=logs_in)
+    reply = site.commit(session)
+    assert reply.id is not None
+    assert site.user(reply.id) == "alice"
+    assert [site.data(cookie) for cookie in (*first, *late)] == [None] * 3
+
+
 # -- since when ------------------------------------------------------------------------------------
 
 

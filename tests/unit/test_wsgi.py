@@ -14,7 +14,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from lembro import Session, SessionCommitted, SessionManager, StoreError
+from lembro import MemoryStore, Session, SessionCommitted, SessionManager, StoreError
 from lembro.wsgi import KEY, SessionMiddleware
 from tests.support.recording import Recorder
 from tests.support.stores import BlockingAdapter
@@ -446,3 +446,24 @@ def test_our_answer_to_head_has_no_body(serve: Wsgi, app: App) -> None:
     serve.store.fail.add("add")
     got = serve(app, REQUEST_METHOD="HEAD")
     assert (got.status, got.body) == ("503 Service Unavailable", b"")
+
+
+def test_a_store_that_was_closed_stays_closed() -> None:
+    store = MemoryStore("64K")
+    sessions = SessionManager(store)
+    sessions.create({"n": 1})
+    store.close()
+    SessionMiddleware(lambda environ, start_response: [], sessions)
+    sessions.create({"n": 2})
+    assert store._purger is None
+
+
+def test_a_store_elsewhere_is_opened() -> None:
+    opened: list[str] = []
+
+    class Elsewhere(BlockingAdapter):
+        def open(self) -> None:
+            opened.append("open")
+
+    SessionMiddleware(lambda environ, start_response: [], store=Elsewhere(MemoryStore("64K")))
+    assert opened == ["open"]

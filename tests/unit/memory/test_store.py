@@ -300,6 +300,66 @@ def test_clear_gives_everything_back(clock: FakeClock) -> None:
     assert add(store, 1)
 
 
+def test_clear_goes_in_slices_and_others_come_in_between(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is forgotten and not yet given back is counted, and makes way for whoever writes."""
+    store = MemoryStore("4M", clock=clock)
+    empty = store._core.used
+    for n in range(10):
+        add(store, n, 100_000)
+    fill(store, 10, 5000)
+    monkeypatch.setattr("lembro.stores.memory.store.SLICE", 0.0)
+    seen: list[int] = []
+
+    def others(seconds: float) -> None:
+        assert not store._lock.locked()  # type: ignore[attr-defined]
+        seen.append(recount(store._core))
+        add(store, 10_000 + len(seen), 5000)
+
+    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others)
+    was = store.stats()
+    store.clear()
+    assert len(seen) > 5
+    assert seen == sorted(seen, reverse=True)
+    assert store.stats().evicted == was.evicted
+    after = alive(store, range(10_001, 10_001 + len(seen)))
+    assert after[-1] == 10_000 + len(seen)
+    assert after == list(range(after[0], after[-1] + 1)), "all since it was forgotten"
+    for n in after:
+        store.destroy(key(n))
+    assert recount(store._core) < empty + 1024
+
+
+@pytest.mark.parametrize("then", ["fill", "large ones", "reduce", "clear"])
+def test_a_store_that_was_cleared_and_has_given_nothing_back(clock: FakeClock, then: str) -> None:
+    store = MemoryStore("1M", clock=clock)
+    fill(store, 0, 3000)
+    evicted = store.stats().evicted
+    fits = store.stats().sessions
+    store._core.clear()
+    assert store._core.arena.stale > 0
+    recount(store._core)
+    if then == "fill":
+        fill(store, 5000, fits - 50)
+        assert store.stats().sessions == fits - 50
+    elif then == "large ones":  # which lie outside of what is to be given back
+        fill(store, 5000, 12, 60_000)
+        assert store.stats().sessions == 12
+    elif then == "reduce":
+        fill(store, 5000, 10)
+        store.reduce()
+        assert store.stats().sessions == 10
+    else:
+        store.clear()
+        assert store._core.arena.stale == 0
+    assert store.stats().evicted == evicted
+    assert recount(store._core) <= store.max_size
+    store.clear()
+    fill(store, 0, 3000)
+    assert recount(store._core) <= store.max_size
+
+
 def test_the_tables_shrink_when_most_sessions_are_gone(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     before = store._core.used

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import sys
 from struct import calcsize
 from typing import Final, Literal, TypeAlias
 
@@ -59,7 +60,11 @@ class Stretch:
     def clear(self, entries: int) -> None:
         """Set the first entries to 0."""
         size = entries * self.itemsize
-        self._memory[:size] = bytes(size)
+        given_back = 0
+        if sys.platform == "linux":  # where pages that are given back come back empty
+            given_back = size // PAGE * PAGE
+            release(self._memory, 0, given_back)
+        self._memory[given_back:size] = bytes(size - given_back)
 
     def release_from(self, entry: int) -> None:
         """The entries from here on are not used any more."""
