@@ -153,9 +153,15 @@ class _Response:
             return headers
         https = _is_https(self.environ)
         client = self.environ.get("REMOTE_ADDR")
-        cookie = self.session._manager.set_cookie(self.session, client, https=https)
+        session = self.session
+        cookie = session._manager.set_cookie(session, client, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return _decoded(with_session(raw, cookie))
+        raw = with_session(raw, cookie)
+        if cookie is not None and session._presented.old:
+            raw += [
+                (b"set-cookie", old) for old in session._manager.old_cookies(session, https=https)
+            ]
+        return _decoded(raw)
 
     def app_failed(self, error: BaseException) -> bool:
         """The application raised. True if ``page`` is the response."""

@@ -201,6 +201,8 @@ def add_to_headers(
         headers.add("Vary", added.vary)
     if added.set_cookie is not None:
         headers.add("Set-Cookie", added.set_cookie)
+        for old in added.old_cookies:
+            headers.add("Set-Cookie", old)
     if added.cache_control is not None:
         headers["Cache-Control"] = added.cache_control
 

@@ -125,7 +125,7 @@ def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware
         visit.manager = manager
         if outer is not None:
             visit.outer = outer
-        if not manager.in_process and not request.path.startswith(exclude):
+        if manager.loads_ahead and not request.path.startswith(exclude):
             await manager.aload_for(visit.session_of(request))
         try:
             response = await handler(request)
@@ -281,6 +281,8 @@ def _add_headers(request: web.Request, response: web.StreamResponse, session: Se
         headers[hdrs.CACHE_CONTROL] = added.cache_control
     if added.set_cookie is not None:
         headers.add(hdrs.SET_COOKIE, added.set_cookie)
+        for old in added.old_cookies:
+            headers.add(hdrs.SET_COOKIE, old)
 
 
 _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {

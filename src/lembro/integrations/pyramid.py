@@ -199,6 +199,8 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         headers["Cache-Control"] = added.cache_control
     if added.set_cookie is not None:
         headers.add("Set-Cookie", added.set_cookie)
+        for old in added.old_cookies:
+            headers.add("Set-Cookie", old)
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS

@@ -67,7 +67,7 @@ class SessionMapping(_Base):
 
     async def _aget_session(self, no_load: bool = False) -> Session:
         session = self._lembro
-        if session._arrived is UNREAD and not session._manager.in_process:
+        if session._arrived is UNREAD and session._manager.loads_ahead:
             await session.areload()
         return self._get_session()
 

@@ -76,7 +76,7 @@ class SessionMiddleware(_Base):
         if store._base._store_is_async and self._started is not store._base:
             await store._base.astart()  # there is no loop before the first request
             self._started = store._base
-        if store._owner is self and not store._base.in_process:
+        if store._owner is self and store._base.loads_ahead:
             store._lembro._async = True
             await store._base.aload_for(store._lembro)
         try:
@@ -182,6 +182,8 @@ class SessionMiddleware(_Base):
                 headers["Cache-Control"] = added.cache_control
             if added.set_cookie is not None:
                 set_cookie(response, added.set_cookie)
+            for old in added.old_cookies:
+                set_cookie(response, old)
         if session._lent:
             response._resource_closers.append(partial(session._manager.finish, session))
         return response
