@@ -1,86 +1,110 @@
-"""Django: lembro's sessions beside its own in a LocMemCache."""
+"""Django: lembro's engine and middleware beside Django's own, with its sessions in locmem."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import secrets
+import sys
+from types import ModuleType
 from typing import Any, Final
 
-from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpResponse
-from django.urls import path
-
 from bench.peers import ACTIONS, BODY, LOGIN, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, _wsgi_batch, _wsgi_cookie
+from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
 
-OWN: Final = "Django (cache, LocMemCache)"
-DJANGOS: Final = "django.contrib.sessions.middleware.SessionMiddleware"
-SETUPS: Final = {
-    "lembro": ("lembro.integrations.django.SessionMiddleware", "lembro.integrations.django"),
-    "lembro (the engine alone)": (DJANGOS, "lembro.integrations.django"),
-    OWN: (DJANGOS, "django.contrib.sessions.backends.cache"),
+REFERENCE: Final = "Django (locmem)"
+BAR: Final = {"read": 2}
+
+LIBRARIES: Final = {
+    "lembro": ("lembro.integrations.django", "lembro.integrations.django.SessionMiddleware"),
+    "lembro (the engine alone)": (
+        "lembro.integrations.django",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+    ),
+    REFERENCE: (
+        "django.contrib.sessions.backends.cache",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+    ),
 }
+"""Each one's engine and middleware."""
+
+URLS: Final = "bench.frameworks.django_urls"
 ACTION: Final = "bench.action"
+
+Request = Any  # Django is not typed
 
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            LEMBRO={"max_size": "4M"},
-            LOGGING_CONFIG=None,
-            ROOT_URLCONF=__name__,
-            SECRET_KEY="only-for-the-bench" * 3,
-        )
-    found = [Contender("bare", "", _wsgi_batch(_at(_handler([]), "unused"), OTHERS))]
-    for library, (middleware, engine) in SETUPS.items():
-        settings.SESSION_ENGINE = engine
-        app = _handler([middleware])
-        cookie = _wsgi_cookie(_at(app, LOGIN))
+    _set_up()
+    bare = _application(None, [])
+    found = [Contender("bare", "", wsgi_batch(bare["unused"], OTHERS))]
+    for library, (engine, middleware) in LIBRARIES.items():
+        apps = _application(engine, [middleware])
+        cookie = wsgi_cookie(apps[LOGIN])
         found += [
-            Contender(library, action, _wsgi_batch(_at(app, action), cookie)) for action in ACTIONS
+            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
         ]
     return found
 
 
-def _handler(middleware: list[str]) -> Any:
-    settings.MIDDLEWARE = middleware
-    return WSGIHandler()
-
-
-def _at(app: Any, action: str) -> WSGIApp:
-    def page(environ: dict[str, Any], start_response: Any) -> Any:
-        environ |= {"wsgi.input": io.BytesIO(), ACTION: action}
-        return app(environ, start_response)
-
-    return page
-
-
-def login(request: Any) -> HttpResponse:
+def login(request: Request) -> Any:
     request.session.update(session_data())
+    return unused(request)
+
+
+def unused(request: Request) -> Any:
+    from django.http import HttpResponse
+
     return HttpResponse(BODY)
 
 
-def unused(request: Any) -> HttpResponse:
-    return HttpResponse(BODY)
-
-
-def read(request: Any) -> HttpResponse:
+def read(request: Request) -> Any:
     assert request.session["user_id"] == "4711"
-    return HttpResponse(BODY)
+    return unused(request)
 
 
-def modified(request: Any) -> HttpResponse:
+def modified(request: Request) -> Any:
     request.session["visits"] += 1
-    return HttpResponse(BODY)
+    return unused(request)
 
 
-VIEWS: Final[dict[str, Callable[[Any], HttpResponse]]] = {
-    LOGIN: login,
-    "unused": unused,
-    "read": read,
-    "modified": modified,
-}
-urlpatterns = [path("", lambda request: VIEWS[request.META[ACTION]](request))]
+def _set_up() -> None:
+    import django
+    from django.conf import settings
+    from django.urls import path
+
+    # One path for all, so that none takes longer to be found than the bare application's.
+    views = {LOGIN: login, "unused": unused, "read": read, "modified": modified}
+    urls: Any = ModuleType(URLS)
+    urls.urlpatterns = [path("", lambda request: views[request.META[ACTION]](request))]
+    sys.modules[URLS] = urls
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["*"],
+            ROOT_URLCONF=URLS,
+            SECRET_KEY=secrets.token_urlsafe(40),
+            LEMBRO={"max_size": "4M"},
+        )
+        django.setup()
+
+
+def _application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp]:
+    """One application, by action. Its middleware reads the settings when it is made; other
+    applications of the process have theirs."""
+    from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+    from django.test.utils import override_settings
+
+    request_class: Any = type("BenchRequest", (WSGIRequest,), {"urlconf": URLS})
+    handler_class: Any = type("BenchHandler", (WSGIHandler,), {"request_class": request_class})
+    engines = {} if engine is None else {"SESSION_ENGINE": engine}
+    with override_settings(MIDDLEWARE=middleware, **engines):
+        handler = handler_class()
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Any) -> Any:
+            environ |= {ACTION: action, "wsgi.input": io.BytesIO()}
+            return handler(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}

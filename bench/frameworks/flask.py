@@ -11,29 +11,28 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from flask_session import Session
 
 from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, _wsgi_batch, _wsgi_cookie
+from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
 from lembro import MemoryStore
 from lembro.integrations.flask import Lembro
 
 SetUp = Callable[[flask.Flask], object]
-SESSION: Final = "Flask-Session (SimpleCache)"
-REQUIRED: Final = {"unused": 8, "read": 8, "modified": 5}
-"""lembro takes at most one such part of the time that Flask-Session takes."""
+REFERENCE: Final = "Flask-Session (SimpleCache)"
+BAR: Final = {"unused": 8, "read": 8, "modified": 5}
 
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    found = [Contender("bare", "", _wsgi_batch(_application(_none)["unused"], OTHERS))]
+    found = [Contender("bare", "", wsgi_batch(_application(_none)["unused"], OTHERS))]
     setups: dict[str, SetUp] = {
         "lembro": lambda app: Lembro(app, store=MemoryStore("4M")),
         "Flask (cookie)": lambda app: None,
-        SESSION: _flask_session,
+        REFERENCE: _flask_session,
     }
     for library, set_up in setups.items():
         apps = _application(set_up)
-        cookie = _wsgi_cookie(apps[LOGIN])
+        cookie = wsgi_cookie(apps[LOGIN])
         found += [
-            Contender(library, action, _wsgi_batch(apps[action], cookie)) for action in ACTIONS
+            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
         ]
     return found
 

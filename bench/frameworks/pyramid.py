@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.session import SignedCookieSessionFactory
 
 from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, _wsgi_batch, _wsgi_cookie
+from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
 from lembro import MemoryStore
 
 SetUp = Callable[[Any], None]
-OWN = "Pyramid (SignedCookieSessionFactory)"
+REFERENCE: Final = "Pyramid (SignedCookieSessionFactory)"
+BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    found = [
-        Contender("bare", "", _wsgi_batch(_application(lambda config: None)["unused"], OTHERS))
-    ]
-    setups: dict[str, SetUp] = {"lembro": _lembro, OWN: _signed}
+    found = [Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], OTHERS))]
+    setups: dict[str, SetUp] = {"lembro": _lembro, REFERENCE: _signed}
     for library, set_up in setups.items():
         apps = _application(set_up)
-        cookie = _wsgi_cookie(apps[LOGIN])
+        cookie = wsgi_cookie(apps[LOGIN])
         found += [
-            Contender(library, action, _wsgi_batch(apps[action], cookie)) for action in ACTIONS
+            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
         ]
     return found
 

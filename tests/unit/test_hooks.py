@@ -8,6 +8,8 @@ from lembro import MemoryStore, SessionManager, StoreError
 from lembro.integrations import _hooks
 from lembro.integrations._hooks import NOTHING, Additions
 from lembro.session import Session
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter
 
 
 @pytest.fixture
@@ -76,3 +78,26 @@ def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
     session = _hooks.begin(manager, "lembro=\ud800", https=False)
     assert dict(session) == {}
     assert not isinstance(session._failure, StoreError)
+
+
+@pytest.mark.anyio
+async def test_in_an_event_loop_nobody_looks(manager: SessionManager) -> None:
+    session = await _hooks.abegin(manager, "lembro=" + "a" * 43, https=False)
+    assert await _hooks.acommit(session, 200) is None
+    assert _additions(session) is NOTHING
+
+
+@pytest.mark.anyio
+async def test_over_a_networked_store() -> None:
+    store = Recorder()
+    manager = SessionManager(AsyncAdapter(store))
+    cookie = await manager.acreate({"a": 1})
+    session = await _hooks.abegin(manager, f"lembro={cookie}", https=False)
+    assert store.verbs == ["add", "get"]
+    assert session["a"] == 1
+    session["a"] = 2
+    store.fail.add("set")
+    answer = await _hooks.acommit(session, 200)
+    assert answer is not None
+    assert answer.status == 503
+    store.close()

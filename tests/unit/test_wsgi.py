@@ -467,3 +467,36 @@ def test_a_store_elsewhere_is_opened() -> None:
 
     SessionMiddleware(lambda environ, start_response: [], store=Elsewhere(MemoryStore("64K")))
     assert opened == ["open"]
+
+
+# -- applications that keep to nothing -------------------------------------------------------------
+
+
+def test_an_application_that_never_starts_is_the_server_s_to_complain_of() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    app = SessionMiddleware(lambda environ, start: iter([b"a", b"b"]), manager)
+    got = Got()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise AssertionError
+
+    assert list(app(environ, start)) == [b"a", b"b"]
+    assert got.started == []
+
+
+def test_what_the_server_raises_when_it_is_told_goes_back_to_it() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+
+    def app(environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", HEADERS)
+        yield b"a"
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise ConnectionError("the client has gone")
+
+    with pytest.raises(ConnectionError):
+        list(SessionMiddleware(app, manager)(environ, start))
