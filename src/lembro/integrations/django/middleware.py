@@ -14,6 +14,7 @@ from ...answers import Answer, answer_to
 from ...errors import ConfigError, StoreError
 from ...headers import vary_with_cookie
 from ...manager import SessionManager
+from ...session import Session
 from ...state import COMMITTED, UNREAD
 from .. import _hooks
 from .config import get_manager
@@ -134,11 +135,15 @@ class SessionMiddleware(_Base):
             return False
         if session._arrived is UNREAD:
             session._phase = COMMITTED
+            if response.streaming:  # it may look while it is made
+                _finish_with(response, session)
             return not store._unreadable
         if not session._ready or session._cookie is not None or not store.is_settled():
             return False
         session._phase, session._ready = COMMITTED, False
         _vary(response)
+        if response.streaming:
+            _finish_with(response, session)
         return True
 
     def _before(self, store: SessionStore, response: Any) -> int:
@@ -184,8 +189,8 @@ class SessionMiddleware(_Base):
                 set_cookie(response, added.set_cookie)
             for old in added.old_cookies:
                 set_cookie(response, old)
-        if session._lent:
-            response._resource_closers.append(partial(session._manager.finish, session))
+        if session._lent or response.streaming:
+            _finish_with(response, session)
         return response
 
 
@@ -207,6 +212,11 @@ def _cookies(request: Any) -> str | None:
         return header
     headers: list[tuple[bytes, bytes]] = request.scope["headers"]
     return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
+
+
+def _finish_with(response: Any, session: Session) -> None:
+    """Have what is changed until the last byte said."""
+    response._resource_closers.append(partial(session._manager.finish, session))
 
 
 def _vary(response: Any) -> None:
