@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..answers import FAILURES, HEADERS, Answer, answer_to
+from ..answers import FAILURES, Answer, answer_to
 from ..asgi import _paths
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
@@ -268,19 +268,15 @@ def _add_headers(request: web.Request, response: web.StreamResponse, session: Se
     if session._untouched():
         return
     headers = response.headers
-    added = _hooks.additions(
+    cookie = _hooks.add_headers(
         session,
+        headers,
+        lambda name: headers.getall(name, _NONE),
         https=request.secure,
         client=request.remote,
-        vary=headers.getall(hdrs.VARY, _NONE),
-        cache_control=headers.getall(hdrs.CACHE_CONTROL, _NONE),
     )
-    if added.vary is not None:
-        headers[hdrs.VARY] = added.vary
-    if added.cache_control is not None:
-        headers[hdrs.CACHE_CONTROL] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add(hdrs.SET_COOKIE, added.set_cookie)
+    if cookie is not None:
+        headers.add(hdrs.SET_COOKIE, cookie)
 
 
 _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
@@ -288,9 +284,7 @@ _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }
-_HEADERS: Final = {
-    name.decode().title(): value.decode() for name, value in HEADERS if name != b"content-type"
-}
+_HEADERS: Final = {name: _hooks.TEXT[name] for name in ("Cache-Control", "Vary")}
 
 
 def refusal(answer: Answer) -> web.HTTPException:

@@ -65,7 +65,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         ):
             return as_flask(outer)
         source = (manager, environ.get("HTTP_COOKIE"), https)
-        session = FlaskSession(manager, _hooks._read, source, environ.get("REMOTE_ADDR"))
+        session = FlaskSession(manager, _hooks.read, source, environ.get("REMOTE_ADDR"))
         environ[_KEY] = session
         return session
 

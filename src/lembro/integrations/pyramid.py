@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
@@ -118,7 +118,6 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     Raises ConfigError."""
     manager = manager_of(sessions, store, options)
     manager.start_for_good()
-    read = _hooks._read
 
     def factory(request: Request) -> PyramidSession:
         environ = request.environ
@@ -133,7 +132,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             # attributes of its own that would be missing.
             outer.__class__ = PyramidSession
             return outer  # type: ignore[no-any-return]
-        session = PyramidSession(manager, read, (manager, environ.get("HTTP_COOKIE"), https))
+        session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
         environ[KEY] = session
         request.add_response_callback(partial(_respond, session))
         request.add_finished_callback(partial(_finish, session))
@@ -183,22 +182,18 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         return
     answer = _hooks.commit(session, response.status_code)
     if answer is not None:
-        _put(answer, response)
+        _replace(response, answer)
         return
     headers = response.headers
-    added = _hooks.additions(
+    cookie = _hooks.add_headers(
         session,
+        headers,
+        headers.getall,
         https=request.environ.get("wsgi.url_scheme") == "https",
         client=request.environ.get("REMOTE_ADDR"),
-        vary=headers.getall("Vary"),
-        cache_control=headers.getall("Cache-Control"),
     )
-    if added.vary is not None:
-        headers["Vary"] = added.vary
-    if added.cache_control is not None:
-        headers["Cache-Control"] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add("Set-Cookie", added.set_cookie)
+    if cookie is not None:
+        headers.add("Set-Cookie", cookie)
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS
@@ -230,18 +225,18 @@ class _Body:
         self._session._manager.finish(self._session)
 
 
-def _put(answer: Answer, response: Response) -> None:
-    """Make of a response one that says that the session could not be stored."""
+def _replace(response: Response, answer: Answer) -> None:
+    """Put ``answer`` in place of the response of the application."""
     body: Any = response.app_iter
     if hasattr(body, "close"):
         body.close()
     response.status = f"{answer.status} {answer.phrase}"
-    response.headerlist = [(name.decode().title(), value.decode()) for name, value in HEADERS]
+    response.headerlist = list(_hooks.TEXT.items())
     response.body = answer.body
 
 
 def _store_failed(error: StoreError, request: Request) -> Response:
     """The view for a store that fails when a session is looked at."""
     response = Response()
-    _put(answer_to(error), response)
+    _replace(response, answer_to(error))
     return response
