@@ -13,7 +13,7 @@ from ..errors import ConfigError, StoreError
 from ..events import Event
 from ..logs import log
 from ..manager import SessionManager, manager_of
-from ..options import DAY, CookieOptions, OptionKeywords, seconds
+from ..options import OptionKeywords, seconds, take_cookie_keywords
 from ..session import Session
 from ..state import OPEN, UNREAD
 from ..stores import base
@@ -158,13 +158,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
             "samesite": samesite,
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
-        if cookie:
-            if "cookie" in options:
-                raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
-            options["cookie"] = CookieOptions(**cookie)
-        if max_age is not None:
-            options.setdefault("idle_timeout", max_age)
-            options.setdefault("absolute_timeout", max(max_age, 30 * DAY))
+        take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.exclude: str | list[str] | None = exclude
         self.exclude_opt_key: str = exclude_opt_key
