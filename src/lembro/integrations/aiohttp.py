@@ -102,7 +102,10 @@ def setup(
 
 
 def get_session(request: web.Request) -> Session:
-    """The session of a request. Nothing is awaited; a networked store has been asked already."""
+    """The session of a request, typed. Nothing is awaited: a networked store was asked before.
+
+    Raises ConfigError where there is none.
+    """
     visit: Visit | None = request.get(VISIT)
     if visit is None:
         raise ConfigError(

@@ -59,7 +59,10 @@ SessionDep = NamedDependency[Session]
 
 
 def get_session(connection: ASGIConnection[Any, Any, Any, Any]) -> Session:
-    """``request.session`` or ``socket.session``, typed; as a parameter: ``session: SessionDep``."""
+    """``request.session`` or ``socket.session``, typed; as a parameter: ``session: SessionDep``.
+
+    Raises ConfigError where there is none.
+    """
     return _session_of(connection.scope)
 
 

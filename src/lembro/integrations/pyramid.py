@@ -142,7 +142,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 
 
 def get_session(request: Request) -> PyramidSession:
-    """``request.session``, typed."""
+    """``request.session``, typed. Raises ConfigError where there is none of lembro's."""
     session = request.session
     if not isinstance(session, PyramidSession):
         raise ConfigError(

@@ -92,7 +92,10 @@ def _use_secret(secret: str, options: OptionKeywords) -> None:
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """The session of a request or WebSocket, typed; as a FastAPI dependency: ``SessionDep``."""
+    """The session of a request or WebSocket, typed; as a FastAPI dependency: ``SessionDep``.
+
+    Raises ConfigError where there is none.
+    """
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigError(
