@@ -581,8 +581,8 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
     from lembro import wsgi  # noqa: PLC0415
-    from tests.support.apps import fetch_wsgi  # noqa: PLC0415
     from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.gateways import fetch_wsgi  # noqa: PLC0415
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..answers import FAILURES, HEADERS, Answer, answer_to
+from ..answers import FAILURES, Answer, answer_to
 from ..asgi import _paths
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
@@ -104,7 +104,10 @@ def setup(
 
 
 def get_session(request: web.Request) -> Session:
-    """The session of a request. Nothing is awaited; a networked store has been asked already."""
+    """The session of a request, typed. Nothing is awaited: a networked store was asked before.
+
+    Raises ConfigError where there is none.
+    """
     visit: Visit | None = request.get(VISIT)
     if visit is None:
         raise ConfigError(
@@ -276,21 +279,15 @@ def _add_headers(request: web.Request, response: web.StreamResponse, session: Se
     if session._untouched():
         return
     headers = response.headers
-    added = _hooks.additions(
+    lines = _hooks.add_headers(
         session,
+        headers,
+        lambda name: headers.getall(name, _NONE),
         https=request.secure,
         client=request.remote,
-        vary=headers.getall(hdrs.VARY, _NONE),
-        cache_control=headers.getall(hdrs.CACHE_CONTROL, _NONE),
     )
-    if added.vary is not None:
-        headers[hdrs.VARY] = added.vary
-    if added.cache_control is not None:
-        headers[hdrs.CACHE_CONTROL] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add(hdrs.SET_COOKIE, added.set_cookie)
-        for old in added.old_cookies:
-            headers.add(hdrs.SET_COOKIE, old)
+    for line in lines:
+        headers.add(hdrs.SET_COOKIE, line)
 
 
 _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
@@ -298,9 +295,7 @@ _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }
-_HEADERS: Final = {
-    name.decode().title(): value.decode() for name, value in HEADERS if name != b"content-type"
-}
+_HEADERS: Final = {name: _hooks.TEXT[name] for name in ("Cache-Control", "Vary")}
 
 
 def refusal(answer: Answer) -> web.HTTPException:

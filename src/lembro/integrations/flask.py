@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from ..answers import FAILURES, answer_to
 from ..errors import ConfigError
 from ..manager import SessionManager
 from ..state import OPEN
@@ -65,7 +64,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         ):
             return as_flask(outer)
         source = (manager, environ.get("HTTP_COOKIE"), https)
-        session = FlaskSession(manager, _hooks._read, source, environ.get("REMOTE_ADDR"))
+        session = FlaskSession(manager, _hooks.read, source, environ.get("REMOTE_ADDR"))
         environ[_KEY] = session
         return session
 
@@ -143,12 +142,8 @@ def _around(application: WSGIApplication) -> WSGIApplication:
 
 def _fail(session: FlaskSession | None) -> None:
     """No response was made of it: changes are dropped, a logout is honoured."""
-    if session is None or session._phase is not OPEN:
-        return
-    try:
-        session._manager.commit(session, failed=True)
-    except FAILURES as error:
-        answer_to(error)
+    if session is not None and session._phase is OPEN:
+        _hooks.commit(session, 500)
 
 
 def _current() -> FlaskSession:

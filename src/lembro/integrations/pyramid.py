@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
@@ -120,7 +120,6 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     Raises ConfigError."""
     manager = manager_of(sessions, store, options)
     manager.start_for_good()
-    read = _hooks._read
 
     def factory(request: Request) -> PyramidSession:
         environ = request.environ
@@ -135,7 +134,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             # attributes of its own that would be missing.
             outer.__class__ = PyramidSession
             return outer  # type: ignore[no-any-return]
-        session = PyramidSession(manager, read, (manager, environ.get("HTTP_COOKIE"), https))
+        session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
         environ[KEY] = session
         if _is_finished(request):
             session._phase = COMMITTED
@@ -148,7 +147,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 
 
 def get_session(request: Request) -> PyramidSession:
-    """``request.session``, typed."""
+    """``request.session``, typed. Raises ConfigError where there is none of lembro's."""
     session = request.session
     if not isinstance(session, PyramidSession):
         raise ConfigError(
@@ -188,24 +187,18 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         return
     answer = _hooks.commit(session, response.status_code)
     if answer is not None:
-        _put(answer, response)
+        _replace(response, answer)
         return
     headers = response.headers
-    added = _hooks.additions(
+    lines = _hooks.add_headers(
         session,
+        headers,
+        headers.getall,
         https=request.environ.get("wsgi.url_scheme") == "https",
         client=request.environ.get("REMOTE_ADDR"),
-        vary=headers.getall("Vary"),
-        cache_control=headers.getall("Cache-Control"),
     )
-    if added.vary is not None:
-        headers["Vary"] = added.vary
-    if added.cache_control is not None:
-        headers["Cache-Control"] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add("Set-Cookie", added.set_cookie)
-        for old in added.old_cookies:
-            headers.add("Set-Cookie", old)
+    for line in lines:
+        headers.add("Set-Cookie", line)
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS
@@ -256,18 +249,18 @@ class _Body:
         self._session._manager.finish(self._session)
 
 
-def _put(answer: Answer, response: Response) -> None:
-    """Make of a response one that says that the session could not be stored."""
+def _replace(response: Response, answer: Answer) -> None:
+    """Put ``answer`` in place of the response of the application."""
     body: Any = response.app_iter
     if hasattr(body, "close"):
         body.close()
     response.status = f"{answer.status} {answer.phrase}"
-    response.headerlist = [(name.decode().title(), value.decode()) for name, value in HEADERS]
+    response.headerlist = list(_hooks.TEXT.items())
     response.body = answer.body
 
 
 def _store_failed(error: StoreError, request: Request) -> Response:
     """The view for a store that fails when a session is looked at."""
     response = Response()
-    _put(answer_to(error), response)
+    _replace(response, answer_to(error))
     return response

@@ -50,7 +50,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             return as_flask(outer)
         cookies = "; ".join(request.headers.getlist("Cookie"))
         source = (manager, cookies, request.scheme in ("https", "wss"))
-        session = QuartSession(manager, _hooks._read, source, None, True)
+        session = QuartSession(manager, _hooks.read, source, None, True)
         if manager.loads_ahead:
             await manager.aload_for(session)
         return session

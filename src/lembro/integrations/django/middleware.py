@@ -174,21 +174,15 @@ class SessionMiddleware(_Base):
         if session._cookie is None:
             _vary(response)
         else:
-            added = _hooks.additions(
+            lines = _hooks.add_headers(
                 session,
+                headers,
+                partial(_lines_of, headers),
                 https=request.is_secure(),
                 client=request.META.get("REMOTE_ADDR"),
-                vary=[headers["Vary"]] if "Vary" in headers else [],
-                cache_control=[headers["Cache-Control"]] if "Cache-Control" in headers else [],
             )
-            if added.vary is not None:
-                headers["Vary"] = added.vary
-            if added.cache_control is not None:
-                headers["Cache-Control"] = added.cache_control
-            if added.set_cookie is not None:
-                set_cookie(response, added.set_cookie)
-            for old in added.old_cookies:
-                set_cookie(response, old)
+            for line in lines:
+                set_cookie(response, line)
         if session._lent or response.streaming:
             _finish_with(response, session)
         return response
@@ -226,15 +220,14 @@ def _vary(response: Any) -> None:
     if held is not None and "vary" not in held:
         held["vary"] = ("Vary", "Cookie")
         return
-    value = vary_with_cookie([headers["Vary"]] if "Vary" in headers else [])
+    value = vary_with_cookie(_lines_of(headers, "Vary"))
     if value is not None:
         headers["Vary"] = value
 
 
+def _lines_of(headers: Any, name: str) -> list[str]:
+    return [headers[name]] if name in headers else []
+
+
 def _answered(answer: Answer) -> Any:
-    response = HttpResponse(
-        answer.body, content_type="text/plain; charset=utf-8", status=answer.status
-    )
-    response["Cache-Control"] = "no-store"
-    response["Vary"] = "Cookie"
-    return response
+    return HttpResponse(answer.body, status=answer.status, headers=_hooks.TEXT)
