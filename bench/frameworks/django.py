@@ -7,8 +7,8 @@ import sys
 from types import ModuleType
 from typing import Any, Final
 
-from bench.peers import ACTIONS, BODY, LOGIN, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from bench.peers import BODY, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
 
 REFERENCE: Final = "Django (locmem)"
 BAR: Final = {"read": 2}
@@ -31,11 +31,7 @@ def contenders() -> list[Contender]:
     bare = _application(None, [])
     found = [Contender("bare", "", wsgi_batch(bare["unused"], OTHERS))]
     for library, (engine, middleware) in LIBRARIES.items():
-        apps = _application(engine, [middleware])
-        cookie = wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, _application(engine, [middleware]))
     return found
 
 
@@ -87,13 +83,4 @@ def _application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp
     settings.MIDDLEWARE = middleware
     if engine is not None:
         settings.SESSION_ENGINE = engine
-    handler = WSGIHandler()
-
-    def at(action: str) -> WSGIApp:
-        def page(environ: dict[str, Any], start_response: Any) -> Any:
-            environ["PATH_INFO"] = f"/{action}"
-            return handler(environ, start_response)
-
-        return page
-
-    return {action: at(action) for action in (LOGIN, *ACTIONS)}
+    return by_action(WSGIHandler())
