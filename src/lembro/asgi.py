@@ -168,14 +168,11 @@ def _with_session(session: Session, message: Message) -> Message:
 
 async def _refuse(session: Session, message: Message) -> None:
     """A WebSocket that is closed instead of accepted: no cookie can be set."""
-    if session._untouched():
-        session._phase = COMMITTED
-    else:
-        needs_cookie = session._key is None or session._login or session._regenerate
-        try:
-            await session._manager.acommit(session, failed=bool(needs_cookie))
-        except FAILURES as error:
-            answer_to(error)
+    needs_cookie = session._key is None or session._login or session._regenerate
+    try:
+        await session._manager.acommit(session, failed=bool(needs_cookie))
+    except FAILURES as error:
+        answer_to(error)
     await session._send(message)
 
 
@@ -183,14 +180,10 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
     """The application raised. Returns True if the response is taken care of."""
     if session._phase is not OPEN:
         return False
-    if session._untouched():
-        # An error page around us may look at it; what it writes would be kept by nobody.
-        session._phase = COMMITTED
-    else:
-        try:
-            await session._manager.acommit(session, failed=True)
-        except FAILURES as second:
-            answer_to(second)
+    try:
+        await session._manager.acommit(session, failed=True)
+    except FAILURES as second:
+        answer_to(second)
     if not isinstance(error, StoreError):
         return False
     await _answer(session, error)

@@ -87,7 +87,7 @@ def _only(headers: list[bytes], name: bytes) -> bytes | None:
     if at and header[at - 2 : at] != b"; ":
         return None
     end = header.find(b";", after)
-    return header[after + 1 : end if end >= 0 else None].strip(b" \t")
+    return header[after + 1 :] if end < 0 else header[after + 1 : end]
 
 
 class SessionCookie:
@@ -111,15 +111,15 @@ class SessionCookie:
         """The id in these Cookie headers. Never raises, whatever they hold."""
         name = self._names[https]
         value = _only(headers, name)
-        if value is None:
+        if value is None or value.translate(_OUTLINE) not in _OUTLINES:
             values = find(headers, name)
             if not values:
                 return ABSENT
             if len(values) > 1:
                 return DUPLICATE
             value = values[0]
-        if value.translate(_OUTLINE) not in _OUTLINES:
-            return MALFORMED
+            if value.translate(_OUTLINE) not in _OUTLINES:
+                return MALFORMED
         if self.signed and not self._vouched(value, _VALUE.fullmatch(value)):
             return FORGED
         return Presented(value[:43].decode("ascii"), value)

@@ -10,6 +10,7 @@ from .logs import log
 
 Headers = list[tuple[bytes, bytes]]
 
+_VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
 _said: set[bytes] = set()
 
@@ -21,7 +22,13 @@ def with_session(headers: Iterable[tuple[bytes, bytes]], cookie: bytes | None) -
     to be kept at all (CVE-2023-30861).
     """
     result = list(headers)
-    _vary(result)
+    for header in result:
+        name = header[0]
+        if len(name) == 4 and name.lower() == b"vary":  # the length first: 0.1 us a response
+            _vary(result)
+            break
+    else:
+        result.append(_VARY)
     if cookie is not None:
         _forbid_storing(result)
         result.append((b"set-cookie", cookie))
@@ -61,11 +68,9 @@ def _tokens(value: str) -> set[str]:
 
 
 def _vary(headers: Headers) -> None:
-    given = _values(headers, b"vary")
-    value = vary_with_cookie(given)
+    value = vary_with_cookie(_values(headers, b"vary"))
     if value is not None:
-        if given:
-            _remove(headers, b"vary")
+        _remove(headers, b"vary")
         headers.append((b"vary", value.encode("latin-1")))
 
 
@@ -77,8 +82,7 @@ def _forbid_storing(headers: Headers) -> None:
 
 
 def _values(headers: Headers, name: bytes) -> list[str]:
-    length = len(name)  # first: 0.1 us a response
-    return [v.decode("latin-1") for n, v in headers if len(n) == length and n.lower() == name]
+    return [v.decode("latin-1") for n, v in headers if n.lower() == name]
 
 
 def _remove(headers: Headers, name: bytes) -> None:

@@ -75,7 +75,7 @@ class Lifecycle:
 
     def is_settled(self, session: Session) -> bool:
         """Whether a commit would find nothing to do, as after most requests."""
-        if session._arrived is UNREAD:
+        if session._arrived is UNREAD or session._ahead:
             return True
         if session._assigned or session._lent or session._login is not None:
             return False

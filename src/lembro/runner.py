@@ -118,7 +118,9 @@ class Runner(EventSource):
             session._ahead, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
-        """The response begins. Raises StoreError, SessionTooLarge, CodecError, TooManySessions."""
+        """The response begins. What a session that nobody has looked at so far is given from here
+        on would be kept by nobody, so it is closed as well. Raises StoreError, SessionTooLarge,
+        CodecError, TooManySessions."""
         try:
             if not (self.core.is_settled(session) or self._set_directly(session, failed)):
                 self._run(self.core.commit(session, failed=failed), session)

@@ -155,14 +155,10 @@ class _Response:
         if self.committed:
             return False
         self.committed = True
-        if self.session._arrived is Arrived.UNREAD:
-            # An error page around us may look at it; what it writes would be kept by nobody.
-            self.session._phase = Phase.COMMITTED
-        else:
-            try:
-                self.session._manager.commit(self.session, failed=True)
-            except FAILURES as second:
-                answer_to(second)
+        try:
+            self.session._manager.commit(self.session, failed=True)
+        except FAILURES as second:
+            answer_to(second)
         self._let_go()
         if not isinstance(error, StoreError):
             return False

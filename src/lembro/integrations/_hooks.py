@@ -16,7 +16,6 @@ from ..cookie import ABSENT, Presented
 from ..headers import caching_with_cookie, vary_with_cookie
 from ..manager import SessionManager
 from ..session import Session
-from ..state import COMMITTED
 
 
 class Additions(NamedTuple):
@@ -59,10 +58,6 @@ def _read(source: tuple[SessionManager, str | None, bool]) -> Presented:
 def commit(session: Session, status: int) -> Answer | None:
     """The response begins, with this status: an answer in place of it if the session could not be
     stored, None if all is well."""
-    if session._untouched():
-        # An error page around us may look at it; what it writes would be kept by nobody.
-        session._phase = COMMITTED
-        return None
     try:
         session._manager.commit(session, failed=status >= 500)
     except FAILURES as error:
@@ -72,9 +67,6 @@ def commit(session: Session, status: int) -> Answer | None:
 
 async def acommit(session: Session, status: int) -> Answer | None:
     """As ``commit``."""
-    if session._untouched():
-        session._phase = COMMITTED
-        return None
     try:
         await session._manager.acommit(session, failed=status >= 500)
     except FAILURES as error:

@@ -23,6 +23,7 @@ from .layout import (
     STANDING,
     UTF8,
     fields,
+    header,
     walked,
     write_state,
     write_times,
@@ -33,6 +34,8 @@ from .room import Room
 MOST_REPLACED: Final = 64
 """Replaced keys of one user. They count against no cap, so a user who logged in over and over would
 fill the level of the logged-in with them; more than a few nobody follows."""
+ROOMY: Final = 64
+"""Bytes; a record that is shorter than its place by a quarter and so many moves to another."""
 LOOKED_THROUGH: Final = 512  # of a user's records, the latest, so that nobody waits long
 
 
@@ -51,19 +54,20 @@ class Core(Room):
         slot = index.heads[bucket]
         while slot >= 0:
             at = self.place[slot] << 3
-            its, born, death, deadline, used, length, flags = fields(memory, at)
-            if its == key:
+            its = header(memory, at)
+            if its[0] == key:
                 break
             slot = index.chain[slot]
         else:
             return None
+        _, born, death, deadline, used, length, flags, _, _, _ = its
         if deadline <= now:
             self._expire(slot)
             return None
         if now - self.start - used >= GRAIN and not flags & REPLACED:
             self._use(slot, at, flags, born, now)
         if flags:
-            return self.found(slot, now)
+            return self.record(slot, at, its, now)
         at += HEADER
         payload = memory[at : at + length]
         return Found(payload, None, None, None, now - born, deadline - now, death - now)
@@ -117,34 +121,37 @@ class Core(Room):
         slot = index.heads[bucket]
         while slot >= 0:
             at = self.place[slot] << 3
-            its, born, death, left, used, length, flags = fields(memory, at)
-            if its == key:
+            its = header(memory, at)
+            if its[0] == key:
                 break
             slot = index.chain[slot]
         else:
             return None
+        _, born, death, left, used, length, flags, _, extent, named = its
         if left <= now:
             self._expire(slot)
             return None
         deadline = now + idle
         if not deadline < death:
             deadline = _clipped(idle, death)
-        payload, start = record.payload, at + HEADER
-        if flags:
-            if flags & REPLACED or self.payload(slot, at, flags, length) != expected:
-                return self.found(slot, now)
+        start = at + BODY[flags] + named
+        if flags & (LARGE | REPLACED):
+            if flags & REPLACED or self.larges.get(slot) != expected:
+                return self.record(slot, at, its, now)
+        elif memory[start : start + length] != expected:
+            return self.record(slot, at, its, now)
+        payload, size = record.payload, extent << 3
+        end = start + len(payload)
+        if flags & LARGE or not at + size >= end > at + size - (size >> 2) - ROOMY:
             self._overwrite(slot, payload, deadline, now)
             at = self.place[slot] << 3
-        elif memory[start : start + length] != expected:
-            return self.found(slot, now)
-        elif len(payload) == length:  # often: a counter, a time
-            memory[start : start + length] = payload
-            write_times(memory, at + DEADLINE, deadline, used)
+        elif end - at > self.max_session_size:
+            self._refuse(end - at)
+        else:  # it keeps its place
+            memory[start:end] = payload
+            write_state(memory, at + DEADLINE, deadline, used, len(payload))
             if deadline < left:
                 self.wheel.earlier(at >> self.arena.shift, deadline)
-        else:
-            self._overwrite(slot, payload, deadline, now)
-            at = self.place[slot] << 3
         if now - self.start - used >= GRAIN:
             self._use(slot, at, flags, born, now)
         if now >= self.busy_at:
@@ -305,19 +312,13 @@ class Core(Room):
         return (total + 7) & -8, 0
 
     def _overwrite(self, slot: int, payload: bytes, deadline: float, now: float) -> None:
-        """Another payload for a session. Raises SessionTooLarge."""
+        """Another payload for a session, in another place. Raises SessionTooLarge."""
         at = self.place[slot] << 3
-        _, used, _, flags, _, extent, user = walked(self.memory, at + DEADLINE)
-        start = BODY[flags] + user
+        _, _, _, flags, _, _, named = walked(self.memory, at + DEADLINE)
+        start = BODY[flags] + named
         total = start + len(payload)
         if total > self.max_session_size:
             self._refuse(total)
-        size: int = extent << 3
-        if not flags & LARGE and size >= total > size - (size >> 2) - 64:  # it keeps its place
-            self.memory[at + start : at + total] = payload
-            write_state(self.memory, at + DEADLINE, deadline, used, len(payload))
-            self.wheel.earlier(at >> self.arena.shift, deadline)
-            return
         outside = 0
         if total > self._small:
             total, outside = start, allocated(len(payload))

@@ -34,6 +34,7 @@ TAGGED: Final = 8  # has links: may be in the table of tags
 LARGE: Final = 16  # the payload lies elsewhere
 
 LINKS: Final = 16
+TOKEN: Final = HEADER + LINKS  # where a standing is; a record that has one always has links
 BODY: Final[tuple[int, ...]] = tuple(
     HEADER
     + (LINKS if flags & TAGGED else 0)
@@ -47,6 +48,8 @@ LONGEST_USER: Final = 0xFFFF
 UTF8: Final = ("utf-8", "surrogatepass")  # any str is a user's name as far as a store cares
 
 pack: Callable[..., bytes] = _HEADER.pack
+# Of the record at: key ... user length.
+header: Callable[[mmap, int], tuple[Any, ...]] = _HEADER.unpack_from
 # Of the record at: key ... flags.
 fields: Callable[[mmap, int], tuple[Any, ...]] = Struct("<32sdddIIB").unpack_from
 # At + SLOT: slot, extent, user length.
