@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from examples import asgi_app, fastapi_app, without_framework, wsgi_app
+from examples import asgi_app, falcon_app, fastapi_app, without_framework, wsgi_app
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
@@ -25,6 +25,7 @@ SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
+    "falcon": [*WAITRESS, "examples.falcon_app:app"],
 }
 
 
@@ -82,6 +83,12 @@ def test_the_wsgi_example() -> None:
     transport = httpx.WSGITransport(wsgi_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert wsgi_app.sessions.length() == 0
+
+
+def test_the_falcon_example() -> None:
+    transport = httpx.WSGITransport(falcon_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert falcon_app.sessions.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -7,6 +7,7 @@ the visit's status and headers.
 
 from __future__ import annotations
 
+import io
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_falcon import InFalcon, InFalconASGI
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -68,12 +70,14 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         scope["method"] = "GET"
     answer = Answer()
     received = 0
+    ended = anyio.Event()
 
     async def receive() -> asgi.Message:
         nonlocal received
         received += 1
         if received > 1:
-            await anyio.sleep_forever()
+            await ended.wait()
+            return {"type": "websocket.disconnect" if request.websocket else "http.disconnect"}
         if request.websocket:
             return {"type": "websocket.connect"}
         return {"type": "http.request", "body": b"", "more_body": False}
@@ -89,8 +93,11 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         elif kind == "http.response.body":
             assert answer.status, "a body without a start"
             answer.body += message.get("body", b"")
+            if not message.get("more_body"):
+                ended.set()
         elif kind == "websocket.close" and answer.closed is None:
             answer.closed = message.get("code", 1000), message.get("reason") or ""
+            ended.set()
 
     try:
         await app(scope, receive, send)
@@ -231,6 +238,8 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
     }
     for name, value in request.headers:
         environ["HTTP_" + name.decode().upper().replace("-", "_")] = value.decode("latin-1")
@@ -291,4 +300,11 @@ def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
     yield LAST
 
 
-INTEGRATIONS: Final[tuple[type[Integration], ...]] = (PlainASGI, PlainWSGI, InStarlette, InFastAPI)
+INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
+    PlainASGI,
+    PlainWSGI,
+    InStarlette,
+    InFastAPI,
+    InFalcon,
+    InFalconASGI,
+)
