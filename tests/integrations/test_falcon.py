@@ -13,7 +13,15 @@ import falcon.asgi
 import falcon.testing
 import pytest
 
-from lembro import ConfigError, LoginRequired, MemoryStore, SessionCommitted, SessionManager, wsgi
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LoginRequired,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+    wsgi,
+)
 from lembro.asgi import SessionMiddleware as AroundASGI
 from lembro.integrations.falcon import Lembro, get_session
 from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
@@ -207,6 +215,53 @@ def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
     assert [*answer.cookies] == ["lembro"]
     assert answer.headers["vary"] == "Cookie"
     assert get(outer, "/read", answer.cookies["lembro"].value).json == {"a": 1}
+
+
+@KINDS
+def test_two_managers_in_one_application_keep_what_is_theirs(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    class Between:
+        def process_request(self, req: Any, resp: Any) -> None:
+            req.context.session["outer"] = 1
+
+        async def process_request_async(self, req: Any, resp: Any) -> None:
+            self.process_request(req, resp)
+
+    app: Any = falcon.asgi.App() if asgi else falcon.App()
+    outer = Lembro(app, store=MemoryStore(), cookie=CookieOptions(name="outer")).sessions
+    app.add_middleware(Between())
+    Lembro(app, sessions)
+    Lembro(app, sessions)
+    app.add_route("/write", (AsyncPage if asgi else Page)(write))
+    answer = get(falcon.testing.TestClient(app), "/write")
+    assert sorted(answer.cookies) == ["lembro", "outer"]
+    assert [info.data for info in sessions.all()] == [{"a": 1}]
+    assert [info.data for info in outer.all()] == [{"outer": 1}]
+
+
+def test_a_websocket_whose_responder_raised_before_it_was_accepted(
+    sessions: SessionManager,
+) -> None:
+    class Fails:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            req.context.session["a"] = 2
+            raise falcon.HTTPInternalServerError
+
+    app: Any = falcon.asgi.App()
+    Lembro(app, sessions)
+    app.add_route("/ws", Fails())
+    session_id = sessions.create({"a": 1})
+
+    async def connect() -> None:
+        headers = {"cookie": f"lembro={session_id}"}
+        async with falcon.testing.ASGIConductor(app) as conductor:
+            with pytest.raises(falcon.WebSocketDisconnected):
+                async with conductor.simulate_ws("/ws", headers=headers):
+                    pass
+
+    asyncio.run(connect())
+    assert sessions.get(session_id) == {"a": 1}
 
 
 # -- streams ---------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class Lembro:
         **options: Unpack[OptionKeywords],
     ) -> None:
         self.sessions: SessionManager = manager_of(sessions, store, options)
+        self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
         self._around = asgi.SessionMiddleware(_nothing, self.sessions, exclude=exclude)
         if isinstance(app, falcon.asgi.App):
             app.add_middleware(self)
@@ -74,10 +75,10 @@ class Lembro:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Before the request is routed."""
         env, https = req.env, req.env["wsgi.url_scheme"] == "https"
-        session = self._outer(env.get(wsgi.KEY), https)
+        session = self._outer(req, env.get(wsgi.KEY), https)
         if session is None:
             session = _hooks.begin(self.sessions, env.get("HTTP_COOKIE"), https=https)
-            req.context.lembro = self, session
+            setattr(req.context, self._name, session)
         req.context.session = session
 
     def process_response(
@@ -116,10 +117,10 @@ class Lembro:
     ) -> None:
         """Before the request is routed."""
         scope: Any = req.scope
-        session = self._outer(scope.get("session"), asgi._is_https(scope))
+        session = self._outer(req, scope.get("session"), asgi._is_https(scope))
         if session is None:
             session = await self._begin(req, scope, None)
-            req.context.lembro = self, session
+            setattr(req.context, self._name, session)
         req.context.session = session
 
     async def _begin(self, req: falcon.asgi.Request, scope: Any, send: Any) -> Session:
@@ -161,7 +162,7 @@ class Lembro:
     async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         """Before a WebSocket is routed: it is committed when it is accepted, or refused."""
         scope: Any = req.scope
-        outer = self._outer(scope.get("session"), asgi._is_https(scope))
+        outer = self._outer(req, scope.get("session"), asgi._is_https(scope))
         if outer is not None:
             req.context.session = outer
             return
@@ -172,19 +173,17 @@ class Lembro:
 
     # -- both --------------------------------------------------------------------------------------
 
-    def _outer(self, outer: object, https: bool) -> Session | None:
-        """The session of a middleware around the application, if it is this manager's."""
+    def _outer(self, req: falcon.Request, outer: object, https: bool) -> Session | None:
+        """The session that the request has already, if it is this manager's."""
+        outer = getattr(req.context, "session", outer)
         if isinstance(outer, Session) and self.sessions.is_within_itself(outer, https=https):
             return outer
         return None
 
     def _mine(self, req: falcon.Request) -> Session | None:
         """The session that is to be committed here."""
-        mine: tuple[object, Session | None] = getattr(req.context, "lembro", (None, None))
-        owner, session = mine
-        if owner is not self or session is None or session._phase is not OPEN:
-            return None
-        return session
+        session: Session | None = getattr(req.context, self._name, None)
+        return session if session is not None and session._phase is OPEN else None
 
 
 def get_session(req: falcon.Request) -> Session:
