@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from examples import asgi_app, falcon_app, fastapi_app, without_framework, wsgi_app
+from examples import asgi_app, bottle_app, falcon_app, fastapi_app, without_framework, wsgi_app
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
@@ -26,6 +26,7 @@ SERVERS = {
     "asgi": [*UVICORN, "examples.asgi_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
     "falcon": [*WAITRESS, "examples.falcon_app:app"],
+    "bottle": [*WAITRESS, "examples.bottle_app:app"],
 }
 
 
@@ -89,6 +90,12 @@ def test_the_falcon_example() -> None:
     transport = httpx.WSGITransport(falcon_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert falcon_app.sessions.length() == 0
+
+
+def test_the_bottle_example() -> None:
+    transport = httpx.WSGITransport(bottle_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert bottle_app.sessions.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -26,6 +26,7 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_bottle import InBottle
 from tests.support.apps_falcon import InFalcon, InFalconASGI
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
@@ -307,4 +308,5 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InFastAPI,
     InFalcon,
     InFalconASGI,
+    InBottle,
 )

@@ -59,7 +59,7 @@ class _CurrentSession(SecurityBase):
     """The session, as a security scheme: OpenAPI says by which cookie a client has it."""
 
     scheme_name = "session"
-    __globals__: Final[dict[str, Any]] = globals()  # where older FastAPIs look up what is annotated below
+    __globals__: dict[str, Any] = globals()  # where older FastAPIs look up what is annotated below
 
     @property
     def model(self) -> APIKey:  # type: ignore[override]
