@@ -13,7 +13,14 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from examples import asgi_app, bottle_app, falcon_app, fastapi_app, without_framework, wsgi_app
+from examples import (
+    asgi_app,
+    bottle_app,
+    falcon_app,
+    fastapi_app,
+    without_framework,
+    wsgi_app,
+)
 from tests.support.servers import serve
 
 Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
@@ -27,6 +34,7 @@ SERVERS = {
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
     "falcon": [*WAITRESS, "examples.falcon_app:app"],
     "bottle": [*WAITRESS, "examples.bottle_app:app"],
+    "sanic": [PYTHON, "-m", "sanic", "--port={port}", "examples.sanic_app:app"],
 }
 
 

@@ -32,13 +32,21 @@ WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
     ],
     "gunicorn": [*_GUNICORN, "--threads", "8"],
 }
-SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS}
+OWN_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "sanic": [
+        *(_PYTHON, "-m", "sanic", "tests.servers.sanic_app:app"),
+        *("--host", HOST, "--port", "{port}"),
+    ],
+}
+"""Of frameworks that bring a server of their own."""
+SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **OWN_SERVERS}
 
 WORKERS: Final[dict[str, Sequence[str]]] = {
     "uvicorn --workers 2": [*_UVICORN, "--workers", "2"],
     "gunicorn -w 2": [*_GUNICORN, "-w", "2"],
     "hypercorn -w 2": [*ASGI_SERVERS["hypercorn"], "-w", "2"],
     "granian --workers 2": [*ASGI_SERVERS["granian"], "--workers", "2"],
+    "sanic --workers 2": [*OWN_SERVERS["sanic"], "--workers", "2"],
 }
 ALONE: Final[dict[str, Sequence[str]]] = {
     "uvicorn --reload": [*_UVICORN, "--reload", "--reload-dir", "tests/servers"],

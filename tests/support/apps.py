@@ -28,6 +28,7 @@ from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_bottle import InBottle
 from tests.support.apps_falcon import InFalcon, InFalconASGI
+from tests.support.apps_sanic import InSanic
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -309,4 +310,5 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InFalcon,
     InFalconASGI,
     InBottle,
+    InSanic,
 )
