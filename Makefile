@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,falcon,bottle,sanic,demo
+EXTRAS := starlette,fastapi,falcon,bottle,sanic,tornado,demo
 CODE := $(wildcard src tests examples bench fuzz tools)
 
 export PYTHON

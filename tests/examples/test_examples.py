@@ -35,6 +35,7 @@ SERVERS = {
     "falcon": [*WAITRESS, "examples.falcon_app:app"],
     "bottle": [*WAITRESS, "examples.bottle_app:app"],
     "sanic": [PYTHON, "-m", "sanic", "--port={port}", "examples.sanic_app:app"],
+    "tornado": [PYTHON, "-m", "examples.tornado_app", "{port}"],
 }
 
 

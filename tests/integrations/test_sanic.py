@@ -173,20 +173,24 @@ def test_a_response_that_is_sent_to_several_visitors_has_nobodys_cookie(app: Any
 
 def test_other_cookies_stay(app: Any) -> None:
     @app.get("/theme")
-    async def theme(request: Request) -> HTTPResponse:
+    async def theme(request: Request) -> None:
         request.ctx.session["a"] = 1
         response = text("dark")
         response.add_cookie("theme", "dark", secure=False)
-        return response
+        begun: Any = await request.respond(response)
+        begun.add_cookie("size", "large", secure=False)
+        await begun.eof()
 
     async def visitor(client: httpx.AsyncClient) -> None:
         await client.get("/theme")
-        assert {*client.cookies} == {"theme", "lembro"}
+        assert {*client.cookies} == {"theme", "size", "lembro"}
 
     visit(app, visitor)
 
 
-def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream() -> None:
+def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = app_with(SessionManager(MemoryStore("1M", max_session_size="4K")))
 
     @app.get("/large")
@@ -210,6 +214,7 @@ def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream() -
             assert not client.cookies
 
     visit(app, visitor)
+    assert {record.name for record in caplog.records if record.levelname == "ERROR"} == {"lembro"}
 
 
 def test_a_stream_of_a_function_edits(app: Any) -> None:

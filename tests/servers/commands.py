@@ -37,6 +37,7 @@ OWN_SERVERS: Final[dict[str, Sequence[str]]] = {
         *(_PYTHON, "-m", "sanic", "tests.servers.sanic_app:app"),
         *("--host", HOST, "--port", "{port}"),
     ],
+    "tornado": [_PYTHON, "-m", "tests.servers.tornado_app", "{port}"],
 }
 """Of frameworks that bring a server of their own."""
 SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **OWN_SERVERS}

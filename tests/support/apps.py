@@ -29,6 +29,7 @@ from lembro.integrations.starlette import get_session
 from tests.support.apps_bottle import InBottle
 from tests.support.apps_falcon import InFalcon, InFalconASGI
 from tests.support.apps_sanic import InSanic
+from tests.support.apps_tornado import InTornado
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
 
@@ -311,4 +312,5 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InFalconASGI,
     InBottle,
     InSanic,
+    InTornado,
 )
