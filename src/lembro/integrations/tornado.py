@@ -146,7 +146,7 @@ class SessionMixin(_Handler):
             self._ending = asyncio.ensure_future(self._finish_later(session))
         if self._ending is not None:
             return asyncio.shield(self._ending)
-        future = super().finish(None if self._refused else chunk)
+        future = super().finish(chunk)
         if session is not None and self._status_code != 101:
             session._manager.finish(session)
         return future
