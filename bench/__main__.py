@@ -12,11 +12,13 @@ from bench.verdicts import Verdict, verdict_table
 
 BENCHES: Final = {
     "requests": "what a session adds to a request, beside other libraries",
+    "frameworks": "the same in each framework, beside what it has itself",
     "speed": "what a verb of the store costs, beside a bare dict and the peers",
     "memory": "what sessions really take, and give back, beside the peers",
     "pauses": "the longest that a store keeps everybody waiting, beside the peers",
     "threads": "32 threads at one store, against one",
     "node_stores": "the stores of express-session under the same work",
+    "survivors": "a thousand who are logged in, while ten million passers-by write",
     "flood": "who keeps their session while bots pour in, beside other policies",
 }
 

@@ -4,12 +4,14 @@ it makes room, while it purges half of its sessions, which have expired at once.
 Each call is timed by itself. What counts is the processor time of the thread, so that a moment in
 which the machine did something else is not taken for a pause; the real time is kept beside it.
 lembro purges in slices, between which everybody else comes first: each slice is a pause of its own.
-The longest figures are the best of three runs, those of the peers of one.
+How long another thread waits meanwhile is measured beside it. The longest figures are the best of
+three runs, those of the peers of one.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 from array import array
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -31,6 +33,8 @@ FEWER: Final = 4
 EVICTING: Final = {"quick": 5_000, "full": 100_000}  # writes
 PATIENCE: Final = {"quick": 2.0, "full": 8.0}  # seconds of processor time for them
 STEPS: Final = ("insert while growing", "evicting set", "purge step")
+MEANWHILE: Final = "get while the purger purges"
+VISITORS: Final = 1_000
 
 Times = tuple["array[float]", "array[float]"]
 """Seconds of the processor, seconds."""
@@ -117,6 +121,9 @@ def measure(
         watch.forward(IDLE * 0.75)
         say("purging")
         _keep(result, STEPS[2], _purging(contender, watch))
+    if isinstance(contender, Lembro):
+        say("purging the other half, and getting")
+        _keep(result, MEANWHILE, _getting(contender, watch))
     return result
 
 
@@ -177,6 +184,30 @@ def _purging(contender: Contender, watch: Watch) -> Times:
     return array("d", (cpu for cpu, _ in laps)), array("d", (wall for _, wall in laps))
 
 
+def _getting(contender: Lembro, watch: Watch) -> Times:
+    """What is left expires at once; while the purger is at it, others read their sessions. The
+    processor time is that of both threads: who waits, waits for the other one."""
+    store = contender.it
+    watch.forward(IDLE)
+    keys = [contender.ident(-10 - n) for n in range(VISITORS)]
+    for at, n in zip(keys, range(VISITORS), strict=True):
+        contender.store(at, contender.value(session(n)))
+    purger = threading.Thread(target=store._purge_round)
+    purger.start()
+
+    cpu, wall = array("d"), array("d")
+    while purger.is_alive():
+        for at in keys:
+            began, real = process_time(), perf_counter()
+            store.get(at)
+            real, used = perf_counter() - real, process_time() - began
+            cpu.append(used)
+            wall.append(real)
+    purger.join()
+    assert store.stats().sessions == VISITORS
+    return cpu, wall
+
+
 def _keep(result: dict[str, Any], step: str, times: Times) -> None:
     cpu, wall = times
     result["steps"][step] = {
@@ -235,4 +266,7 @@ def judge(found: dict[str, list[Any]], number: int) -> list[Verdict]:
         assert ours is not None
         measure = f"longest {step}, {number:,} sessions"
         verdicts.append(Verdict(measure, 1.0, 0.5, ours, " ms", peer=peer))
+    waited = longest(found[Lembro.title], MEANWHILE)
+    assert waited is not None
+    verdicts.append(Verdict(f"longest {MEANWHILE}, {number:,} sessions", 5.0, 1.0, waited, " ms"))
     return verdicts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -12,6 +13,17 @@ from tests.support import in_ci
 # How long an example takes says something of the machine only.
 hypothesis.settings.register_profile("lembro", deadline=None)
 hypothesis.settings.load_profile("lembro")
+
+
+@pytest.fixture(autouse=True)
+def root_logger_stays_as_it_is() -> Iterator[None]:
+    """An application of Litestar's sets up the root logger, for all that comes after it."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    for handler in set(root.handlers).difference(handlers):
+        root.removeHandler(handler)
 
 
 def _reason(longrepr: object) -> str:

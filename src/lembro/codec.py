@@ -8,6 +8,7 @@ word. There is no pickle anywhere: a record can hold nothing but values.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import is_dataclass
@@ -101,9 +102,15 @@ def encode_value(value: Any, path: str = "") -> bytes:
         raise _surrogate(value, path) from None
 
 
+def decode_value(encoding: bytes) -> Any:
+    """What ``encode_value`` made this of."""
+    return _decode_value(encoding)
+
+
 # -- writing ---------------------------------------------------------------------------------------
 
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
+_MARKUP: Final = 11
 
 _encode = Encoder().encode
 _AS_IS: Final = PLAIN - {int}
@@ -143,9 +150,17 @@ def _tag(value: Any, path: str, depth: int) -> Any:
             for key, item in value.items()
         }
     tagger = _TAGGERS.get(kind)
-    if tagger is None:
-        raise CodecError(_refusal(value), path=path)
-    return tagger(value, path, depth)
+    if tagger is not None:
+        return tagger(value, path, depth)
+    if kind.__name__ == "Markup" and kind is _markup():
+        return Ext(_MARKUP, _encode_part(str(value), None, path))
+    raise CodecError(_refusal(value), path=path)
+
+
+def _markup() -> Any:
+    """The class of MarkupSafe, whose text a template does not escape (as in a flashed message), if
+    anybody has imported it: lembro does without."""
+    return getattr(sys.modules.get("markupsafe"), "Markup", None)
 
 
 def _tag_big_int(value: int) -> Ext:
@@ -243,8 +258,16 @@ def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
         raise ValueError(str(error)) from None
 
 
+def _untag_markup(data: bytes) -> str:
+    """Where nobody has MarkupSafe, plain text: what does not know of it escapes everything."""
+    markup: Callable[[str], str] = _markup() or str
+    return markup(_decode_text(data))
+
+
 _decode_session = Decoder(tuple[Meta, Data], ext_hook=_untag).decode
+_decode_value = Decoder(Any, ext_hook=_untag).decode
 _decode_items = Decoder(list[Any], ext_hook=_untag).decode
+_decode_text = Decoder(str).decode
 _decode_ints = Decoder(tuple[int, int, int]).decode
 
 _UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
@@ -258,6 +281,7 @@ _UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
     _UUID: lambda data: UUID(bytes=data),
     _DECIMAL: lambda data: Decimal(data.decode()),
     _INT: lambda data: int.from_bytes(data, "big", signed=True),
+    _MARKUP: _untag_markup,
 }
 
 
@@ -340,4 +364,4 @@ def _surrogate(value: Any, path: str = "") -> CodecError:
             encode_value(part)
         except CodecError:
             return _surrogate(part, where)
-    return _surrogate(None, path)
+    return _surrogate(None, path)  # pragma: no cover - one of the parts it was

@@ -8,17 +8,21 @@ this process, only vouches for the standing.
 
 from __future__ import annotations
 
+import copy
 import hmac
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from .options import CookieOptions, seconds
+
+if TYPE_CHECKING:
+    from .old import Offer
 
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
 
@@ -39,6 +43,8 @@ class Presented(msgspec.Struct, frozen=True):
     value: bytes = b""
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
+    old: tuple[Offer, ...] = ()
+    """Cookies of what was there before lembro, if they are looked for."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
         return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
@@ -131,15 +137,26 @@ class SessionCookie:
             return None
         return urlsafe_b64decode(match[2] + b"==")
 
-    def render(
-        self, session_id: str, standing: bytes | None, *, https: bool, max_age: float | None
-    ) -> bytes:
-        """The Set-Cookie header for an id; ``max_age`` in seconds, None: a session cookie."""
+    def value(self, session_id: str, standing: bytes | None) -> bytes:
+        """The cookie's value for an id."""
         value = session_id.encode("ascii")
         if standing is not None:
             value += b"." + urlsafe_b64encode(standing).rstrip(b"=")
         if standing is not None or self.signed:
             value += b"." + self._mac(self._keys[0], value)
+        return value
+
+    def lasting(self, max_age: float | None) -> SessionCookie:
+        """This cookie with another Max-Age."""
+        other = copy.copy(self)
+        other._max_age = max_age
+        return other
+
+    def render(
+        self, session_id: str, standing: bytes | None, *, https: bool, max_age: float | None
+    ) -> bytes:
+        """The Set-Cookie header for an id; ``max_age`` in seconds, None: a session cookie."""
+        value = self.value(session_id, standing)
         if max_age is None:
             max_age = self._max_age
         age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))

@@ -32,6 +32,7 @@ from collections.abc import Callable
 
 from . import codec
 from .arriving import Lost
+from .errors import TooManySessions
 from .events import Event
 from .flow import Call, Flow
 from .ids import handle_for
@@ -53,6 +54,11 @@ class Lifecycle:
         standing_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self.writer: Writer = Writer(options, standing_of)
+        self._standing_of = standing_of
+
+    def of(self, options: SessionOptions) -> Lifecycle:
+        """The same by other options."""
+        return type(self)(options, standing_of=self._standing_of)
 
     def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
@@ -68,9 +74,17 @@ class Lifecycle:
             yield from _revoke(session)
             yield from _destroy(session)
         if failed:
-            _roll_back(session)
+            roll_back(session)
         else:
-            yield from self._commit_changes(session)
+            try:
+                yield from self._commit_changes(session)
+            except TooManySessions:
+                if session._revoke is None or session._revoke != session._login:
+                    raise
+                # The others are to end anyway, which makes room; once more at the end, for who
+                # has logged in meanwhile.
+                yield from _end_others(session, session._revoke)
+                yield from self._commit_changes(session)
         yield from _revoke(session)
 
     def is_settled(self, session: Session) -> bool:
@@ -146,7 +160,7 @@ class Lifecycle:
         session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
 
 
-def _roll_back(session: Session) -> None:
+def roll_back(session: Session) -> None:
     """Take the data as it was loaded, and drop what was asked for."""
     session._views.clear()
     session._login, session._regenerate = None, False
@@ -166,9 +180,12 @@ def _revoke(session: Session) -> Flow[None]:
     """End the user's sessions, but for this one."""
     if session._revoke is None:
         return
-    user = session._revoke
-    ended = yield Call("destroy_user", (user, session._key))
+    yield from _end_others(session, session._revoke)
     session._revoke = None
+
+
+def _end_others(session: Session, user: str) -> Flow[None]:
+    ended = yield Call("destroy_user", (user, session._key))
     session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
 

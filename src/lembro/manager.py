@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, Unpack
 
 from . import operations
@@ -220,6 +220,19 @@ class SessionManager(Runner):
         seen = copy.copy(self)
         seen._current = key
         return seen
+
+    def lasting(self, idle: float, max_age: float | None) -> SessionManager:
+        """This manager, for a session that lasts otherwise than its options say, and whose cookie
+        does; in seconds. The absolute timeout holds."""
+        idle = min(idle, self.core.writer.life)
+        if max_age is not None:
+            max_age = min(max_age, idle)
+        cookie = replace(self.options.cookie, max_age=max_age)
+        other = copy.copy(self)
+        other.options = from_keywords({"idle_timeout": idle, "cookie": cookie}, self.options)
+        other.core = self.core.of(other.options)
+        other.cookie = self.cookie.lasting(max_age)
+        return other
 
     # -- within ------------------------------------------------------------------------------------
 

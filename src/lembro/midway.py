@@ -8,13 +8,14 @@ from typing import Final, TypeVar
 
 from . import codec
 from .arriving import Lost, follow, load, take
-from .errors import SessionCommitted, SessionGone
+from .errors import CodecError, SessionCommitted, SessionGone
 from .flow import Call, Flow
 from .lifecycle import Lifecycle
+from .merge import merge
 from .session import Session
-from .state import Arrived, Phase
+from .state import Arrived, Phase, View
 from .stores.base import Found, Record
-from .writing import ATTEMPTS, is_written, marked, refused
+from .writing import ATTEMPTS, is_written, marked, note_conflicts, refused
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ def reload(core: Lifecycle, session: Session) -> Flow[None]:
     session._regenerate = session._destroy = session._touch = False
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
+        if session._old is not None:  # it has not moved in yet
+            session._meta, session._data = codec.decode(session._payload)
         return None
     key, found = yield from _current(core, session)
     take(session, key, found)
@@ -118,15 +121,44 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
     session._phase = Phase.COMMITTED
     session._ready = False
     ended = session._destroy
-    if ended and not failed:  # no cookie can be set for what was written after it
-        session._data = {}
-    yield from core.commit(session, failed=failed)
-    # A typed view from before is of what was loaded then, and cannot be merged: a change of it is
-    # lost, and said at the end of the response.
-    if session._old_views is not None:
-        session._views, session._old_views, session._lent = session._old_views, None, True
+    views, session._old_views = session._old_views, None
+    try:
+        if ended and not failed:  # no cookie can be set for what was written after it
+            session._data = {}
+        elif views:
+            _take_in(session, views, failed)
+        yield from core.commit(session, failed=failed)
+    finally:
+        if views is not None:
+            session._views, session._lent = views, True
     if failed:
         return None
     if session._key is None and not ended:
         raise SessionGone(_ENDED)
     return None
+
+
+def _take_in(session: Session, views: dict[str, View], failed: bool) -> None:
+    """What has changed in the typed views from before the edit, which are of what was loaded then:
+    merged with what is stored now, as anything that two have changed."""
+    if not failed:
+        session._flush_views()
+    for key, view in views.items():
+        try:
+            ours = view.dump(view.value)
+            encoding = codec.encode_value(ours, key)
+        except CodecError:
+            if failed:
+                continue
+            raise
+        if encoding == view.stored:
+            continue
+        base, view.stored = codec.decode_value(view.stored), encoding
+        if failed:  # dropped, as all that the edit has changed
+            continue
+        if key in session._data:
+            merged, conflicts = merge({key: base}, {key: session._data[key]}, {key: ours})
+            ours = merged[key]
+            note_conflicts(session, session._current_user(), conflicts)
+        session._data[key] = ours
+        session._assigned = session._lent = True

@@ -9,6 +9,8 @@ from .answers import FAILURES, HEADERS, answer_to
 from .cookie import Presented
 from .errors import LembroError, StoreError
 from .headers import with_session
+from .integrations.beaker import KEY as BEAKER
+from .integrations.beaker import BeakerSession
 from .manager import SessionManager, manager_of
 from .options import OptionKeywords
 from .session import Session
@@ -28,7 +30,8 @@ class SessionMiddleware:
     idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords.
 
     The session is committed when the application has returned, before the first byte goes out
-    (for an application that is a generator: when it yields). Raises ConfigError.
+    (for an application that is a generator: when it yields). ``beaker``: it is also
+    ``environ["beaker.session"]``, and knows Beaker's words. Raises ConfigError.
     """
 
     def __init__(
@@ -37,19 +40,23 @@ class SessionMiddleware:
         sessions: SessionManager | None = None,
         *,
         store: Store | None = None,
+        beaker: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> None:
         self.app: WSGIApplication = app
         self.sessions: SessionManager = manager_of(sessions, store, options)
-        self.sessions.start()
+        self.sessions.start_for_good()
+        self._kind = BeakerSession if beaker else Session
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if KEY in environ and self.sessions.is_within_itself(
             environ[KEY], https=_is_https(environ)
         ):
             return self.app(environ, start_response)
-        session = Session(self.sessions, self._read, environ)
+        session = self._kind(self.sessions, self._read, environ)
         environ[KEY] = session
+        if self._kind is BeakerSession:
+            environ[BEAKER] = session
         response = _Response(session, environ, start_response)
         try:
             body = self.app(environ, response.start)
@@ -146,9 +153,15 @@ class _Response:
             return headers
         https = _is_https(self.environ)
         client = self.environ.get("REMOTE_ADDR")
-        cookie = self.session._manager.set_cookie(self.session, client, https=https)
+        session = self.session
+        cookie = session._manager.set_cookie(session, client, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return _decoded(with_session(raw, cookie))
+        raw = with_session(raw, cookie)
+        if cookie is not None and session._presented.old:
+            raw += [
+                (b"set-cookie", old) for old in session._manager.old_cookies(session, https=https)
+            ]
+        return _decoded(raw)
 
     def app_failed(self, error: BaseException) -> bool:
         """The application raised. True if ``page`` is the response."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import child, memory, pauses, speed, threads, verdicts
+from bench import child, memory, pauses, speed, survivors, threads, verdicts
 from bench.contenders import OURS, PEERS, Contender
 from bench.data import decode, encode, key, name, session
 from bench.pauses import histogram
@@ -68,9 +68,16 @@ def test_pauses_of_a_store() -> None:
     found = pauses.measure("lembro", 2000, 100, 60.0, say)
     assert found["evicted"] >= 100
     steps = found["steps"]
-    assert set(steps) == set(pauses.STEPS)
+    assert set(steps) == {*pauses.STEPS, pauses.MEANWHILE}
     assert steps["evicting set"]["calls"] == 100
     assert sum(steps["insert while growing"]["histogram"].values()) == 2000
+
+
+def test_who_survives() -> None:
+    found = survivors.measure(30_000, say)
+    assert found["alive"] == survivors.USERS
+    assert found["evicted"] + found["left"] == 30_000
+    assert [verdict.met for verdict in survivors.judge(found)] == [True] * 3
 
 
 def test_no_operation_of_threads_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.testing import TestClient as LitestarClient
 from starlette.testclient import TestClient
 
 from examples import (
@@ -18,6 +19,10 @@ from examples import (
     bottle_app,
     falcon_app,
     fastapi_app,
+    flask_app,
+    litestar_app,
+    pyramid_app,
+    quart_app,
     without_framework,
     wsgi_app,
 )
@@ -27,15 +32,27 @@ Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
 PYTHON = sys.executable
 
 UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
+HYPERCORN = [PYTHON, "-m", "hypercorn", "--bind=127.0.0.1:{port}"]
 WAITRESS = [PYTHON, "-m", "waitress", "--listen=127.0.0.1:{port}"]
+GUNICORN = [PYTHON, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "--threads=8"]
 SERVERS = {
     "fastapi": [*UVICORN, "examples.fastapi_app:app"],
+    "litestar": [*UVICORN, "examples.litestar_app:app"],
     "asgi": [*UVICORN, "examples.asgi_app:app"],
+    "aiohttp": [
+        *(PYTHON, "-m", "aiohttp.web", "-H", "127.0.0.1", "-P", "{port}"),
+        "examples.aiohttp_app:main",
+    ],
+    "pyramid": [*WAITRESS, "examples.pyramid_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
     "falcon": [*WAITRESS, "examples.falcon_app:app"],
     "bottle": [*WAITRESS, "examples.bottle_app:app"],
     "sanic": [PYTHON, "-m", "sanic", "--port={port}", "examples.sanic_app:app"],
     "tornado": [PYTHON, "-m", "examples.tornado_app", "{port}"],
+    "flask": [*WAITRESS, "examples.flask_app:app"],
+    "flask run": [PYTHON, "-m", "flask", "--app=examples.flask_app", "run", "--port={port}"],
+    "quart": [*HYPERCORN, "examples.quart_app:app"],
+    "django": [*GUNICORN, "examples.django_app:app"],
 }
 
 
@@ -84,6 +101,12 @@ def test_the_fastapi_example() -> None:
     assert fastapi_app.sessions.length() == 0
 
 
+def test_the_litestar_example() -> None:
+    with LitestarClient(litestar_app.app):  # its lifespan cannot be entered twice at a time
+        scenario(lambda: nullcontext(LitestarClient(litestar_app.app)))
+    assert litestar_app.sessions.length() == 0
+
+
 def test_the_asgi_example() -> None:
     scenario(lambda: nullcontext(TestClient(asgi_app.app)))  # it has no lifespan to enter
     assert asgi_app.sessions.length() == 0
@@ -105,6 +128,24 @@ def test_the_bottle_example() -> None:
     transport = httpx.WSGITransport(bottle_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert bottle_app.sessions.length() == 0
+
+
+def test_the_pyramid_example() -> None:
+    transport = httpx.WSGITransport(pyramid_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert pyramid_app.app.registry.settings["lembro.sessions"].length() == 0
+
+
+def test_the_flask_example() -> None:
+    transport = httpx.WSGITransport(flask_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert flask_app.sessions.length() == 0
+
+
+def test_the_quart_example() -> None:
+    app: Any = quart_app.app
+    scenario(lambda: nullcontext(TestClient(app)))
+    assert quart_app.sessions.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)

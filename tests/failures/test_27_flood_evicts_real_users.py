@@ -58,6 +58,37 @@ async def test_one_registered_bot_is_one_user(build: Build) -> None:
     world.backend.check()
 
 
+def test_large_sessions_of_one_registered_bot() -> None:
+    """Forty of the largest that a store takes are far below the cap of sessions, and more than
+    there is room for."""
+    clock = FakeClock()
+    sessions = SessionManager(MemoryStore("4M", clock=clock))
+    ids = [sessions.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    bots = []
+    for _ in range(40):
+        clock.advance(1)
+        bots.append(sessions.create({"x": "x" * 250_000}, user="bot"))
+    assert all(sessions.get(session_id) for session_id in ids)
+    assert sessions.get(bots[-1]) is not None
+
+
+@pytest.mark.anyio
+async def test_large_sessions_of_one_registered_bot_over_requests(build: Build) -> None:
+    world: World = build(store={"max_size": "128K"})
+    users = [world.tab() for _ in range(50)]
+    for number, tab in enumerate(users):
+        await tab.login(f"user-{number}")
+    bot = world.tab()
+    for _ in range(40):
+        world.clock.advance(1)
+        bot = world.tab()
+        await bot.login("bot")
+        assert (await bot.write(x="x" * 7000)).status == 200
+    assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
+    assert await bot.user() == "bot"
+    world.backend.check()
+
+
 @pytest.mark.parametrize("again", ["login", "regenerate"])
 def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
     """Each time leaves a replaced key of a user who is logged in. They fill nobody's place."""

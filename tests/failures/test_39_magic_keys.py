@@ -63,6 +63,8 @@ VALUES: list[Any] = [
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 async def test_it_is_plain_data(world: World, value: Any) -> None:
     for key in MAGIC:
+        if key in getattr(world.app, "own_keys", ()):  # a word of the framework's
+            continue
         tab = world.tab()
         await tab.login("ada")
         lifetimes = [(f.idle_left, f.life_left) for _, f in world.backend.memory.all()]

@@ -71,6 +71,9 @@ async def test_what_a_client_sends_is_not_echoed(world: World) -> None:
     answer = await tab.visit(
         lambda visit: visit.session.update(a=1), cookies=[COOKIE.encode() + b"=" + hostile]
     )
+    if isinstance(answer.error, ValueError):  # the framework lets no such header in at all
+        assert not answer.set_cookies
+        return
     (header,) = answer.set_cookies
     assert "evil" not in header
     assert "\r" not in header

@@ -124,13 +124,15 @@ def test_a_background_task_reads_the_object_and_edits_the_session(
     assert items(client) == ["bread", "delivered"]
 
 
-def test_a_websocket_changes_it_before_it_is_accepted(app: FastAPI, client: TestClient) -> None:
+def test_a_websocket_changes_it_before_it_is_accepted_and_in_an_edit(
+    app: FastAPI, client: TestClient
+) -> None:
     @app.websocket("/ws")
     async def ws(socket: WebSocket, cart: CartDep, session: SessionDep) -> None:
         cart.items.append("opened")
         await socket.accept()
         async with session.edit():
-            session["cart"]["items"].append(await socket.receive_text())
+            cart.items.append(await socket.receive_text())
         await socket.close()
 
     client.post("/add/bread")

@@ -12,6 +12,7 @@ from tests.support.servers import HOST, Server, serve
 
 ASGI: Final = "tests.servers.asgi_app:app"
 WSGI: Final = "tests.servers.wsgi_app:app"
+AIOHTTP: Final = "tests.servers.aiohttp_app:main"
 
 _PYTHON: Final = sys.executable
 _UVICORN: Final = [_PYTHON, "-m", "uvicorn", ASGI, "--host", HOST, "--port", "{port}"]
@@ -24,6 +25,8 @@ ASGI_SERVERS: Final[dict[str, Sequence[str]]] = {
         *("--host", HOST, "--port", "{port}", ASGI),
     ],
     "hypercorn": [_PYTHON, "-m", "hypercorn", "--bind", HOST + ":{port}", ASGI],
+    # No ASGI, but it has all that these have: streams, WebSockets, a lifespan.
+    "aiohttp": [_PYTHON, "-m", "aiohttp.web", "-H", HOST, "-P", "{port}", AIOHTTP],
 }
 WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
     "waitress": [
@@ -40,7 +43,15 @@ OWN_SERVERS: Final[dict[str, Sequence[str]]] = {
     "tornado": [_PYTHON, "-m", "tests.servers.tornado_app", "{port}"],
 }
 """Of frameworks that bring a server of their own."""
-SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **OWN_SERVERS}
+_DJANGO: Final = "tests.servers.django_app:app"
+DJANGO_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "gunicorn django": [*_GUNICORN[:3], _DJANGO, *_GUNICORN[4:], "--threads", "8"],
+    "uvicorn django": [
+        *("env", "LEMBRO_ASYNC=1", *_UVICORN[:3]),
+        *(_DJANGO, *_UVICORN[4:], "--lifespan", "off"),
+    ],
+}
+SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **DJANGO_SERVERS, **OWN_SERVERS}
 
 WORKERS: Final[dict[str, Sequence[str]]] = {
     "uvicorn --workers 2": [*_UVICORN, "--workers", "2"],

@@ -26,8 +26,14 @@ from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
+from tests.support.apps_aiohttp import InAiohttp
 from tests.support.apps_bottle import InBottle
+from tests.support.apps_django import InDjango, InDjangoASGI
 from tests.support.apps_falcon import InFalcon, InFalconASGI
+from tests.support.apps_flask import InFlask
+from tests.support.apps_litestar import InLitestar
+from tests.support.apps_pyramid import InPyramid
+from tests.support.apps_quart import InQuart
 from tests.support.apps_sanic import InSanic
 from tests.support.apps_tornado import InTornado
 from tests.support.messages import Answer, Request
@@ -236,12 +242,12 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "SERVER_PORT": "443" if request.https else "80",
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": CLIENT,
+        "wsgi.input": io.BytesIO(),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if request.https else "http",
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        "wsgi.input": io.BytesIO(),
         "wsgi.errors": io.StringIO(),
     }
     for name, value in request.headers:
@@ -313,4 +319,11 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     InBottle,
     InSanic,
     InTornado,
+    InAiohttp,
+    InPyramid,
+    InFlask,
+    InQuart,
+    InLitestar,
+    InDjango,
+    InDjangoASGI,
 )

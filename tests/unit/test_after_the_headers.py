@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from lembro import Session, SessionCommitted, SessionGone, StoreError
+from lembro import CodecError, Session, SessionCommitted, SessionGone, StoreError
 from lembro.state import MISSING
 from tests.support.site import Site
 
@@ -265,20 +267,105 @@ def test_a_session_new_in_this_request_can_be_edited_after_it(site: Site) -> Non
     assert site.data(reply.id) == {"n": 2}
 
 
-def test_a_typed_view_changed_inside_edit_is_said(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is a view of what was loaded before the response, so it cannot be merged."""
-    cookie = site.new(cart=["a"])
+# -- typed views that were made before the response began ------------------------------------------
+
+
+@dataclass
+class Viewed:
+    """A session whose response has begun, and a view of its cart."""
+
+    cookie: str
+    session: Session
+    cart: Any
+
+
+def viewed(site: Site, cookie: str, make: Callable[[Any], Any] = list) -> Viewed:
     session = site.open(cookie)
-    cart: list[str] = session._view("cart", list, list)
+    cart = session._view("cart", lambda stored: make(() if stored is MISSING else stored), make)
     site.commit(session)
-    with site.edit(session):
-        session["seen"] = 1
-        cart.append("b")
-    site.manager.finish(session)
-    assert "was changed after the response had begun" in caplog.text
-    assert site.data(cookie) == {"cart": ["a"], "seen": 1}
+    return Viewed(cookie, session, cart)
+
+
+def test_a_typed_view_changed_inside_edit_is_stored(site: Site) -> None:
+    was = viewed(site, site.new(cart=["a"]))
+    for thing in ("b", "c"):
+        with site.edit(was.session):
+            was.session["seen"] = thing
+            was.cart.append(thing)
+    site.manager.finish(was.session)
+    assert site.events == []
+    assert site.data(was.cookie) == {"cart": ["a", "b", "c"], "seen": "c"}
+
+
+def test_a_view_of_what_was_not_there_is_stored_by_its_edit(site: Site) -> None:
+    was = viewed(site, site.new(n=1))
+    with site.edit(was.session):
+        was.cart.append((1, b"x"))
+    assert site.events == []
+    assert site.data(was.cookie) == {"n": 1, "cart": [(1, b"x")]}
+
+
+def test_a_view_that_nobody_changed_leaves_what_others_stored(site: Site) -> None:
+    was = viewed(site, site.new(cart=["a"]))
+    with site.request(was.cookie) as r:
+        r.session["cart"] = ["theirs"]
+    with site.edit(was.session):
+        was.session["seen"] = 1
+    assert site.data(was.cookie) == {"cart": ["theirs"], "seen": 1}
+
+
+def test_a_view_is_merged_with_what_others_stored_since(site: Site) -> None:
+    was = viewed(site, site.new(cart={"tea": 1, "cake": 1}), dict)
+    with site.request(was.cookie) as r:
+        r.session["cart"]["tea"] = 2
+    with site.edit(was.session):
+        was.cart["cake"] = 3
+        with site.request(was.cookie) as r:
+            r.session["cart"]["milk"] = 1
+    assert site.events == []
+    assert site.data(was.cookie) == {"cart": {"tea": 2, "cake": 3, "milk": 1}}
+
+
+def test_of_one_value_that_both_changed_the_views_wins_and_it_is_said(site: Site) -> None:
+    was = viewed(site, site.new(cart={"tea": 1}), dict)
+    with site.request(was.cookie) as r:
+        r.session["cart"]["tea"] = 2
+    with site.edit(was.session):
+        was.cart["tea"] = 3
+    assert [(event.name, event.reason) for event in site.events] == [
+        ("conflict", "cart.tea: the later write won")
+    ]
+    assert site.data(was.cookie) == {"cart": {"tea": 3}}
+
+
+def test_what_a_failed_edit_made_of_a_view_is_dropped(site: Site) -> None:
+    was = viewed(site, site.new(cart={}), dict)
+    with pytest.raises(ZeroDivisionError), site.edit(was.session):
+        was.cart["failed"] = 1
+        raise ZeroDivisionError
+    with site.edit(was.session):
+        was.cart["good"] = 2
+    assert site.data(was.cookie) == {"cart": {"good": 2}}
+
+
+def test_a_view_that_no_session_can_carry(site: Site) -> None:
+    was = viewed(site, site.new(cart={}), dict)
+    with pytest.raises(CodecError, match=r"cart\.bad"), site.edit(was.session):
+        was.cart["bad"] = object()
+    with pytest.raises(ZeroDivisionError), site.edit(was.session):
+        raise ZeroDivisionError
+    del was.cart["bad"]
+    with site.edit(was.session):
+        was.cart["good"] = 2
+    assert site.data(was.cookie) == {"cart": {"good": 2}}
+
+
+def test_a_view_of_a_session_that_its_edit_ends(site: Site) -> None:
+    was = viewed(site, site.new(cart={}), dict)
+    with site.edit(was.session):
+        was.cart["n"] = 1
+        was.session.logout()
+    assert site.data(was.cookie) is None
 
 
 def test_a_view_made_after_an_edit_is_of_its_session_alone(site: Site) -> None:

@@ -376,6 +376,27 @@ def test_the_store_is_opened_before_and_closed_after() -> None:
     site.close()
 
 
+def test_an_application_that_fails_to_start_has_ended() -> None:
+    store = MemoryStore("64K")
+    sessions = SessionManager(store)
+    sessions.create({"n": 1})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        assert store._purger is not None
+        await send({"type": "lifespan.startup.failed"})
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        pass
+
+    middleware: Any = SessionMiddleware(app, sessions)
+    asyncio.run(middleware({"type": "lifespan"}, receive, send))
+    assert store._purger is None
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 @pytest.mark.parametrize("act", ["nothing", "look", "raise", "look and raise", "raise late"])
 def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) -> None:

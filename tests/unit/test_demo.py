@@ -43,6 +43,44 @@ async def me(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8000", 200),
+        ("LOCALHOST.:8000", 200),
+        ("demo.localhost:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[::1]:8000", 200),
+        ("[::1]", 200),
+        ("192.0.2.7:8000", 200),
+        ("mine.example:8000", 200),
+        ("rebound.example:8000", 403),
+        ("rebound.example", 403),
+        ("127.0.0.1.rebound.example", 403),
+        ("localhost.rebound.example:8000", 403),
+        ("rebound.example:localhost", 403),
+        ("xlocalhost", 403),
+        ("", 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/me", "/static/icon.svg"])
+def test_a_name_that_another_site_lets_lead_here_is_refused(
+    host: str, status: int, path: str
+) -> None:
+    """DNS rebinding: its page would be of one origin with ours, and could read all there is."""
+
+    async def run() -> None:
+        async with client_of(demo.create_app(names=["Mine.example"])) as client:
+            answer = await client.get(path, headers={"host": host})
+            assert answer.status_code == status
+            assert ("set-cookie" in answer.headers) == (
+                status == 200 and path != "/static/icon.svg"
+            )
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"sec-fetch-site": "same-origin"}, 204),

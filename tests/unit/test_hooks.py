@@ -7,7 +7,10 @@ import pytest
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro.integrations import _hooks
 from lembro.integrations._hooks import NOTHING, Additions
+from lembro.migrate import FromStore, Old, Reader
 from lembro.session import Session
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter
 
 
 @pytest.fixture
@@ -76,3 +79,55 @@ def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
     session = _hooks.begin(manager, "lembro=\ud800", https=False)
     assert dict(session) == {}
     assert not isinstance(session._failure, StoreError)
+
+
+@pytest.mark.anyio
+async def test_in_an_event_loop_nobody_looks(manager: SessionManager) -> None:
+    session = await _hooks.abegin(manager, "lembro=" + "a" * 43, https=False)
+    assert await _hooks.acommit(session, 200) is None
+    assert _additions(session) is NOTHING
+
+
+@pytest.mark.anyio
+async def test_over_a_networked_store() -> None:
+    store = Recorder()
+    manager = SessionManager(AsyncAdapter(store))
+    cookie = await manager.acreate({"a": 1})
+    session = await _hooks.abegin(manager, f"lembro={cookie}", https=False)
+    assert store.verbs == ["add", "get"]
+    assert session["a"] == 1
+    session["a"] = 2
+    store.fail.add("set")
+    answer = await _hooks.acommit(session, 200)
+    assert answer is not None
+    assert answer.status == 503
+    store.close()
+
+
+class Before(Reader):
+    def read(self, value: str) -> Old:
+        return self.old({"a": value})
+
+
+def test_a_session_of_old_moves_in_and_its_cookie_is_cleared() -> None:
+    manager = SessionManager(MemoryStore("1M"), migrate_from=Before(cookie="before", lifetime=60))
+    session = _hooks.begin(manager, "before=1", https=False)
+    assert session["a"] == "1"
+    assert _hooks.commit(session, 200) is None
+    added = _additions(session)
+    assert [cookie.partition(";")[0] for cookie in added.old_cookies] == ["before="]
+    following = _hooks.begin(manager, _cookie_of(added), https=False)
+    assert following["a"] == "1"
+
+
+@pytest.mark.anyio
+async def test_one_that_has_to_be_waited_for_is_there_before_the_handler() -> None:
+    async def load(session_id: str) -> dict[str, str]:
+        return {"a": session_id}
+
+    reader = FromStore(load, cookie="before", lifetime=60)
+    manager = SessionManager(MemoryStore("1M"), migrate_from=reader)
+    session = await _hooks.abegin(manager, "before=12345678", https=False)
+    assert session["a"] == "12345678"
+    nothing = await _hooks.abegin(manager, None, https=False)
+    assert nothing._untouched()

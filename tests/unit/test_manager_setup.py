@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,7 @@ from lembro import (
     MemoryStore,
     SessionManager,
     SessionOptions,
+    started,
 )
 from lembro.manager import manager_of
 from tests.support.recording import Recorder
@@ -210,6 +213,73 @@ def test_a_store_is_opened_and_closed() -> None:
     assert calls == ["open", "close"] * 2
 
 
+@pytest.mark.parametrize("how", ["one manager", "two managers"])
+def test_the_end_of_one_application_does_not_close_the_store_for_another(how: str) -> None:
+    store = MemoryStore("64K")
+    first = SessionManager(store)
+    second = first if how == "one manager" else SessionManager(store)
+    first.start()
+    second.start()
+    first.create({"n": 1})
+    first.stop()
+    assert store._purger is not None
+    second.stop()
+    assert store._purger is None
+    second.stop()  # once too often
+    first.start()
+    assert store._purger is not None
+    first.stop()
+
+
+def test_a_store_that_is_closed_by_its_name_is_closed_whoever_has_started_it() -> None:
+    store = MemoryStore("64K")
+    managers = [SessionManager(store) for _ in range(2)]
+    for manager in managers:
+        manager.start()
+    managers[0].create({"n": 1})
+    store.close()
+    assert store._purger is None
+    for manager in managers:
+        manager.stop()
+
+
+def test_a_store_that_was_started_is_not_kept_alive() -> None:
+    store = MemoryStore("64K")
+    gone = weakref.ref(store)
+    SessionManager(store).start()
+    del store
+    gc.collect()
+    assert gone() is None
+    assert not [known for known in started._started.values() if known[0]() is None]
+
+
+def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
+    calls: list[str] = []
+
+    class Slotted:
+        """Without room for weak references."""
+
+        __slots__ = ("store",)
+        blocking = True
+
+        def __init__(self) -> None:
+            self.store = Bare()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.store, name)
+
+        def close(self) -> None:
+            calls.append("close")
+
+    store: Any = Slotted()
+    manager = SessionManager(store)
+    for _ in range(2):
+        manager.start()
+    for _ in range(2):
+        manager.stop()
+    assert calls == ["close"] * 2
+
+
 def test_its_repr_has_no_id() -> None:
     manager = SessionManager(MemoryStore())
     cookie = manager.create({"n": 1})
@@ -242,3 +312,37 @@ def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "anyio", None)
     manager = SessionManager(BlockingAdapter(MemoryStore("64K")))
     assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}
+
+
+# -- the start and the end of an application -------------------------------------------------------
+
+
+class AsyncShut:
+    """A store that is to be neither opened nor closed."""
+
+    async def _verb(self) -> None: ...
+
+    get = add = set = replace = touch = destroy = _verb
+
+
+class Shut(AsyncShut):
+    """The same, with plain verbs."""
+
+    blocking = False
+
+    def _plain(self) -> None: ...
+
+    get = add = set = replace = touch = destroy = _plain  # type: ignore[assignment]
+
+
+def test_a_store_need_not_be_opened_nor_closed() -> None:
+    async def both(manager: SessionManager) -> None:
+        await manager.astart()
+        await manager.astop()
+
+    stores: list[Any] = [Shut(), AsyncShut()]
+    for store in stores:
+        asyncio.run(both(SessionManager(store)))
+    manager = SessionManager(stores[0])
+    manager.start()
+    manager.stop()

@@ -7,11 +7,20 @@ import dataclasses
 import math
 import re
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
-from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, SessionOptions
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    SessionManager,
+    SessionOptions,
+    asgi,
+    wsgi,
+)
 from lembro.options import DAY, from_keywords, seconds
 
 STRONG = "correct horse battery staple, 1234"
@@ -198,7 +207,6 @@ def test_the_presets() -> None:
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("idletimeout", "idle_timeout"),
         ("timeout", "idle_timeout|absolute_timeout"),
         ("max_sessions", "at_max_sessions|max_sessions_per_user"),
         ("secrets", "secret"),
@@ -209,6 +217,38 @@ def test_the_presets() -> None:
 def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"no option '{name}'; did you mean ({meant})[?; ]"):
         from_keywords({name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("idletimeout", "; write idle_timeout=..."),
+        ("ttl", "; write idle_timeout=..."),
+        ("lifetime", "; write idle_timeout=..."),
+        ("session_lifetime", "; write idle_timeout=..."),
+        ("PERMANENT_SESSION_LIFETIME", "; write idle_timeout=..."),
+        ("expires_in", "; write idle_timeout=..."),
+        ("maxage", "; write cookie=CookieOptions(max_age=...); how long a session lives is idle_"),
+        ("max_age", "; write cookie=CookieOptions(max_age=...); how long a session lives is idle_"),
+        ("SESSION_COOKIE_SAMESITE", "; write cookie=CookieOptions(samesite=...)"),
+        ("sid", "; write cookie=CookieOptions(name=...)"),
+        ("max_bytes", ", which belongs to the store: MemoryStore(max_size=...)"),
+        ("maxsize", ", which belongs to the store: MemoryStore(max_size=...)"),
+        ("purge_interval", ", which belongs to the store: MemoryStore(interval=...)"),
+    ],
+)
+def test_a_keyword_of_another_library(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"no option '{name}'{meant}")):
+        from_keywords({name: 1})
+    app: Any = None
+    takers: list[Any] = [
+        partial(SessionManager, MemoryStore("64K")),
+        partial(asgi.SessionMiddleware, app),
+        partial(wsgi.SessionMiddleware, app),
+    ]
+    for takes in takers:
+        with pytest.raises(ConfigError, match=re.escape(f"no option '{name}'{meant}")):
+            takes(**{name: 1})
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_readmes_fastapi_application_keeps_a_cart_through_a_login() -> None:
     assert client.post("/cart/butter").json() == ["bread", "butter"]
 
 
-def test_the_readmes_wsgi_application_keeps_a_cart() -> None:
+def test_the_readmes_flask_application_keeps_a_cart() -> None:
     client = readme_app("flask").test_client()
     assert client.post("/cart/bread").json == ["bread"]
     assert client.post("/login/heidi").text == "hello heidi"
@@ -139,6 +139,23 @@ def test_the_application_of_the_page_about_fastapi() -> None:
         "ended": True,
         "last": "hello",
     }
+
+
+def test_the_application_of_the_page_about_flask() -> None:
+    page = ROOT / "docs" / "flask.md"
+    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    client = module.app.test_client()
+    assert client.get("/account").headers["location"] == "/login"
+    assert client.post("/login/heidi").text == "hello heidi"
+    assert client.get("/account").text == "heidi"
+    assert client.get("/stream").text == "heidi\n"
+    [session] = module.lembro.sessions.of_user("heidi")
+    assert session.data == {"streamed": True}
+    assert client.post("/logout").text == "bye"
+
+    made = module.create_app()
+    with made.app_context():
+        assert made.extensions["lembro"].sessions.options.cookie.samesite == "strict"
 
 
 def test_the_applications_of_getting_started() -> None:

@@ -260,3 +260,17 @@ def test_a_session_of_an_excluded_path_has_to_be_loaded_first(
 def test_the_manager_can_be_made_with_a_size() -> None:
     manager = SessionManager(MemoryStore("64K"))
     assert manager.get(manager.create({"a": 1})) == {"a": 1}
+
+
+def test_who_is_logged_in_has_a_session_though_no_key() -> None:
+    site = Site()
+    with site.request() as first:
+        assert not first.session
+        first.session.login("heidi")
+        assert first.session
+    with site.request(first.reply.id) as second:
+        assert len(second.session) == 0
+        assert second.session
+        second.session.logout()
+        assert not second.session
+    site.close()

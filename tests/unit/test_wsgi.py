@@ -14,7 +14,7 @@ from wsgiref.validate import validator
 
 import pytest
 
-from lembro import Session, SessionCommitted, SessionManager, StoreError
+from lembro import MemoryStore, Session, SessionCommitted, SessionManager, StoreError
 from lembro.wsgi import KEY, SessionMiddleware
 from tests.support.recording import Recorder
 from tests.support.stores import BlockingAdapter
@@ -446,3 +446,57 @@ def test_our_answer_to_head_has_no_body(serve: Wsgi, app: App) -> None:
     serve.store.fail.add("add")
     got = serve(app, REQUEST_METHOD="HEAD")
     assert (got.status, got.body) == ("503 Service Unavailable", b"")
+
+
+def test_a_store_that_was_closed_stays_closed() -> None:
+    store = MemoryStore("64K")
+    sessions = SessionManager(store)
+    sessions.create({"n": 1})
+    store.close()
+    SessionMiddleware(lambda environ, start_response: [], sessions)
+    sessions.create({"n": 2})
+    assert store._purger is None
+
+
+def test_a_store_elsewhere_is_opened() -> None:
+    opened: list[str] = []
+
+    class Elsewhere(BlockingAdapter):
+        def open(self) -> None:
+            opened.append("open")
+
+    SessionMiddleware(lambda environ, start_response: [], store=Elsewhere(MemoryStore("64K")))
+    assert opened == ["open"]
+
+
+# -- applications that keep to nothing -------------------------------------------------------------
+
+
+def test_an_application_that_never_starts_is_the_server_s_to_complain_of() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    app = SessionMiddleware(lambda environ, start: iter([b"a", b"b"]), manager)
+    got = Got()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise AssertionError
+
+    assert list(app(environ, start)) == [b"a", b"b"]
+    assert got.started == []
+
+
+def test_what_the_server_raises_when_it_is_told_goes_back_to_it() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+
+    def app(environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", HEADERS)
+        yield b"a"
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise ConnectionError("the client has gone")
+
+    with pytest.raises(ConnectionError):
+        list(SessionMiddleware(app, manager)(environ, start))

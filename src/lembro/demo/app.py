@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,9 +220,9 @@ async def read_json(request: Request) -> dict[str, Any]:
     return body
 
 
-def create_app(idle_timeout: float = 120) -> Starlette:
+def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlette:
     """The café over a store of 4 MB, in which sessions end after two minutes without a visit, so
-    that one can watch them go."""
+    that one can watch them go. It is to be had as localhost, by an address, and by ``names``."""
     store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
     sessions = SessionManager(store, idle_timeout=idle_timeout)
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))
@@ -256,7 +256,7 @@ def create_app(idle_timeout: float = 120) -> Starlette:
         ],
     )
     app.add_middleware(SessionMiddleware, sessions)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, names=names)
     app.state.bots = bots
     app.state.live = Live(store, bots)
     return app

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,10 +19,11 @@ POLICY: Final = (
 
 class Guard:
     """Refuses requests that another site's page made the browser send, and sets the headers that
-    keep this page to what it brought itself."""
+    keep this page to what it brought itself. ``names``: those of this machine, beside localhost."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
         self.app: Final = app
+        self.names: Final = frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,11 +38,36 @@ class Guard:
                 headers["Referrer-Policy"] = "same-origin"
             await send(message)
 
-        if scope["method"] in SAFE_METHODS or is_same_origin(Headers(scope=scope)):
+        asked = Headers(scope=scope)
+        if not is_ours(asked.get("host"), self.names):
+            refusal = PlainTextResponse("The demo is not to be had by this name.", status_code=403)
+            await refusal(scope, receive, send_with_headers)
+        elif scope["method"] in SAFE_METHODS or is_same_origin(asked):
             await self.app(scope, receive, send_with_headers)
         else:
             refusal = PlainTextResponse("This came from another site.", status_code=403)
             await refusal(scope, receive, send_with_headers)
+
+
+def is_ours(host: str | None, names: frozenset[str]) -> bool:
+    """Whether a Host is this machine: localhost, an address, or one of the names.
+
+    Another site can let a name of its own lead here, and its page would then be of one origin with
+    the demo (DNS rebinding). An address is no name that anybody can have lead elsewhere.
+    """
+    if host is None:  # no browser
+        return True
+    name, _, end = host.lower().rpartition(":")
+    if not name or "]" in end or not end.isdecimal():
+        name = host.lower()
+    name = name.removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost") or name in names:
+        return True
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
 
 
 def is_same_origin(headers: Headers) -> bool:

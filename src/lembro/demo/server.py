@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
 def run(host: str, port: int, *, idle_timeout: float) -> None:
     """Serve until Ctrl-C. Raises CannotListenError."""
     listener = listen(host, port)
-    app = create_app(idle_timeout)
+    app = create_app(idle_timeout, (host, socket.gethostname()))
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     shown = f"[{host}]" if ":" in host else host
     print(f"lembro demo: http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)", flush=True)

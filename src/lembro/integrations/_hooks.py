@@ -27,6 +27,8 @@ class Additions(NamedTuple):
     """In place of what it has."""
     set_cookie: str | None = None
     """One more of the name."""
+    old_cookies: tuple[str, ...] = ()
+    """More of the name: they clear what was there before lembro (``migrate_from``)."""
 
 
 NOTHING = Additions()
@@ -43,7 +45,7 @@ def begin(
 async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -> Session:
     """As ``begin``, for handlers in an event loop; over a networked store it is loaded."""
     session = begin(manager, cookies, https=https, asynchronous=True)
-    if not manager.in_process:
+    if manager.loads_ahead:
         await manager.aload_for(session)
     return session
 
@@ -91,5 +93,8 @@ def additions(
     if cookie is None:
         return Additions(vary_with_cookie(vary))
     return Additions(
-        vary_with_cookie(vary), caching_with_cookie(cache_control), cookie.decode("ascii")
+        vary_with_cookie(vary),
+        caching_with_cookie(cache_control),
+        cookie.decode("ascii"),
+        tuple(old.decode("ascii") for old in session._manager.old_cookies(session, https=https)),
     )

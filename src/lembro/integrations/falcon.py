@@ -66,7 +66,7 @@ class Lembro:
                 f"{type(self.sessions.store).__name__} is asynchronous, and a falcon.App is not: "
                 f"give the plain store of its kind, or use a falcon.asgi.App"
             )
-        self.sessions.start()
+        self.sessions.start_for_good()
         app.add_middleware(self)
         app.add_error_handler(StoreError, _store_failed)
 
@@ -128,7 +128,7 @@ class Lembro:
             cookies = (req.get_header("Cookie") or "").encode("latin-1", "replace")
             scope = {**scope, "headers": [(b"cookie", cookies)]}
         session = Session(self.sessions, self._around._read, scope, send, True)
-        if not self.sessions.in_process and not req.path.startswith(self._around._exclude):
+        if self.sessions.loads_ahead and not req.path.startswith(self._around._exclude):
             await self.sessions.aload_for(session)
         return session
 
@@ -213,7 +213,8 @@ def _add_headers(session: Session, resp: falcon.Response, client: str, *, https:
     if added.cache_control is not None:
         resp.set_header("cache-control", added.cache_control)
     if added.set_cookie is not None:
-        resp.append_header("set-cookie", added.set_cookie)
+        for cookie in (added.set_cookie, *added.old_cookies):
+            resp.append_header("set-cookie", cookie)
 
 
 def _replace(resp: falcon.Response, answer: Answer) -> None:

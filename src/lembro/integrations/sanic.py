@@ -86,7 +86,7 @@ class Lembro:
             return
         # Weakly: what is in a circle waits for the garbage collector.
         session = Session(self.sessions, _read, ref(request), None, True)
-        if not self.sessions.in_process and not request.path.startswith(self._exclude):
+        if self.sessions.loads_ahead and not request.path.startswith(self._exclude):
             await self.sessions.aload_for(session)
         ctx.session = ctx.lembro = session
 
@@ -160,7 +160,8 @@ async def _commit(
         response.headers = headers = headers.copy()
         response._cookies = None
         response = stream.respond(response)
-        headers.add("set-cookie", added.set_cookie)
+        for cookie in (added.set_cookie, *added.old_cookies):
+            headers.add("set-cookie", cookie)
     if added.vary is not None:
         headers["vary"] = added.vary
     if added.cache_control is not None:

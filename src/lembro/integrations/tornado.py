@@ -59,7 +59,7 @@ class Lembro:
         self._exclude = asgi._paths(exclude)
         app.settings[_SETTING] = self
         if hasattr(self.sessions.store, "blocking"):
-            self.sessions.start()
+            self.sessions.start_for_good()
 
     def _read(self, request: HTTPServerRequest) -> Presented:
         given = [value.encode("latin-1", "replace") for value in request.headers.get_list("Cookie")]
@@ -98,7 +98,7 @@ class SessionMixin(_Handler):
         if isinstance(lembro, Lembro):
             manager = lembro.sessions
             self._session = Session(manager, lembro._read, self.request, None, True)
-            if not manager.in_process and not self.request.path.startswith(lembro._exclude):
+            if manager.loads_ahead and not self.request.path.startswith(lembro._exclude):
                 try:
                     await manager.aload_for(self._session)
                 except BaseException:
@@ -212,7 +212,8 @@ class SessionMixin(_Handler):
         if added.cache_control is not None:
             self.set_header("Cache-Control", added.cache_control)
         if added.set_cookie is not None:
-            self.add_header("Set-Cookie", added.set_cookie)
+            for cookie in (added.set_cookie, *added.old_cookies):
+                self.add_header("Set-Cookie", cookie)
 
     def _refuse(self, answer: Answer) -> None:
         """In place of the handler's response, of which nothing more goes out."""

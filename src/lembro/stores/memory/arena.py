@@ -48,6 +48,7 @@ class Arena:
         "segment",
         "segments",
         "shift",
+        "stale",
         "tables",
     )
 
@@ -58,6 +59,7 @@ class Arena:
     live: array[int]
     live_total: int
     open: int
+    stale: int
 
     def __init__(self, max_size: int) -> None:
         self.segment: Final[int] = segment_size(max_size)
@@ -71,20 +73,31 @@ class Arena:
         )  # of the sealed ones; the last list: the free ones
         self._class = array("B", bytes(self.segments))
         self.tables: Final[int] = 17 * self.segments + 8 * (CLASSES + 1)  # bytes
+        self._fresh = 0  # segments from here on were never used
         self.reset()
 
     def reset(self) -> None:
-        """Forget all records, and give back all memory."""
-        release(self.memory, 0, len(self.memory))
+        """Forget all records. The memory that they took is counted until it is given back."""
         self._classes.reset()
         self.live[:] = array("I", bytes(4 * self.segments))
-        self._fresh = 0  # segments from here on were never used
+        self.stale = self._fresh  # segments before this one are free, and ``give_back`` is to come
         self._warm = NONE  # a free segment whose memory was not given back: it is the reserve
         self.open = NONE
         self.at = self.end = 0  # in the open segment: where the next record goes, and the end
         self.live_total = 0
         # Bytes: the segments in use, and one in reserve that evacuation needs for a moment.
-        self.held = self.segment
+        self.held = self.segment * (1 + self.stale)
+
+    def give_back(self) -> bool:
+        """Give back the memory of one segment whose records were forgotten. Whether there was one.
+        (All of a million sessions at once would take 30 ms.)"""
+        if not self.stale:
+            return False
+        self.stale -= 1
+        release(self.memory, self.stale << self.shift, self.segment)
+        self._classes.push(CLASSES, self.stale)
+        self.held -= self.segment
+        return True
 
     def fits(self, size: int) -> bool:
         """Whether a record of ``size`` bytes can be appended to the open segment."""
@@ -129,18 +142,6 @@ class Arena:
                 return segment
         return NONE
 
-    def any_dead(self) -> int:
-        """A sealed segment of which anything is dead, or NONE."""
-        for at in range(CLASSES - 1, -1, -1):
-            for segment in self._classes.walk(at):
-                if self.dead(segment):
-                    return segment
-        return NONE
-
-    def dead(self, segment: int) -> int:
-        """Bytes that are dead in a sealed segment."""
-        return self.fill[segment] - GRAIN - self.live[segment]
-
     def bounds(self, segment: int) -> tuple[int, int]:
         """Where the records of a segment begin and end."""
         start = segment << self.shift
@@ -167,6 +168,9 @@ class Arena:
             segment = self._classes.first(CLASSES)
             if segment != NONE:
                 self._classes.remove(segment)
+            elif self.stale:
+                self.stale = segment = self.stale - 1
+                self.held -= self.segment  # counted already
             else:
                 segment = self._fresh
                 assert segment < self.segments

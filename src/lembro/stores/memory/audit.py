@@ -32,7 +32,8 @@ def recount(core: Core) -> int:
     total = core.fixed + core.slots.capacity * core.slots.row + core.larges.measured
     for table in (core.index.buckets, core.tags.buckets):
         total += -(-4 * table // unit) * unit
-    total += arena.segment * (len(arena.in_use()) + 1)
+    total += arena.segment * (len(arena.in_use()) + 1 + arena.stale)
+    assert all(not arena.live[segment] for segment in range(arena.stale))
     assert total == core.used, f"counted {core.used}, there are {total}"
     assert total <= core.max_size, f"{total} of {core.max_size}"
 

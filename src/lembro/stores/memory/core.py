@@ -29,14 +29,13 @@ from .layout import (
     write_times,
 )
 from .records import GRAIN, user_tag
-from .room import Room
+from .room import LOOKED_THROUGH, MANY, Room
 
 MOST_REPLACED: Final = 64
 """Replaced keys of one user. They count against no cap, so a user who logged in over and over would
 fill the level of the logged-in with them; more than a few nobody follows."""
 ROOMY: Final = 64
 """Bytes; a record that is shorter than its place by a quarter and so many moves to another."""
-LOOKED_THROUGH: Final = 512  # of a user's records, the latest, so that nobody waits long
 
 
 class Core(Room):
@@ -98,6 +97,8 @@ class Core(Room):
             size, outside = self._weigh(user, record)
             if not self._admit(user, per_user, now):
                 return False
+            if user is not None and size + outside > self.share // MANY:
+                self._note(user, size + outside)
         arena = self.arena
         if (
             arena.at + size > arena.end
@@ -193,6 +194,8 @@ class Core(Room):
         size, outside = self._weigh(user, record)
         if not self._admit(user, per_user, now, but=slot):
             return self.found(slot, now)
+        if user is not None and size + outside > self.share // MANY:
+            self._note(user, size + outside)
         at = self.place[slot] << 3
         self._use(slot, at, flags, was_born, now)
         old_user = self.user(at, flags)
@@ -322,6 +325,10 @@ class Core(Room):
         outside = 0
         if total > self._small:
             total, outside = start, allocated(len(payload))
+        if named and total + outside > self.share // MANY:
+            holder = self.user(at, flags)
+            assert holder is not None
+            self._note(holder, total + outside)
         arena, total = self.arena, total + 7
         if outside or arena.at + total > arena.end or arena.live_total + total > self.live_limit:
             # Whoever makes room for itself must not be evicted: the last of its queue is spared.
@@ -339,6 +346,8 @@ class Core(Room):
             return True
         limit, gives_way = per_user
         sessions = [slot for slot in self._sessions_of(user, now) if slot != but]
+        if len(sessions) >= MANY:
+            self._note(user, 0)
         if len(sessions) < limit:
             return True
         if gives_way == "refuse":

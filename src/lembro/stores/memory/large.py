@@ -59,6 +59,10 @@ class Larges:
         if not self._payloads:
             self._payloads = {}
 
+    def last(self) -> int | None:
+        """The slot whose payload was put here last, or None."""
+        return next(reversed(self._payloads), None)
+
     def rename(self, old: int, new: int) -> None:
         self._payloads[new] = self._payloads.pop(old)
 

@@ -48,6 +48,7 @@ MOST: Final = 2**31 - 16  # slots
 MOST_INSIDE: Final = 2**18  # bytes; an extent is told in 16 bits, in eights
 PAGED_FROM: Final = 2**20  # bytes; a smaller store tells the size of its tables in bytes, not pages
 STRETCHES: Final = 8  # of memory that the tables lie in; the last page of each is half empty
+SHARES: Final = 16  # one of so many is what one user may hold when memory is short
 WIDEST: Final = 1 << 35  # bytes that a column of 32 bits can tell apart, in eights
 
 
@@ -57,6 +58,7 @@ class Parts:
     evicted: int
     expired: int
     fixed: int
+    heavy: set[int]
     index: Index
     larges: Larges
     limit: int
@@ -65,6 +67,7 @@ class Parts:
     place: memoryview[int]
     queues: Queues
     records: int
+    share: int
     slots: Slots
     standings: Standings
     start: float
@@ -91,6 +94,8 @@ class Parts:
         self.news: list[Event] = []  # to be told once the lock is released
         self.expired = self.evicted = self.too_large = 0  # sessions so far
         self.records = 0  # sessions and replaced keys
+        self.heavy = set()  # tags of users who hold more than their share; fewer than SHARES
+        self.share = max_size // SHARES
         self.readers: set[object] = set()  # iterations; slots keep their numbers meanwhile
         self.start = now
         self._heard = heard

@@ -9,21 +9,26 @@ from typing import Final
 from . import layout
 from .arena import CLASSES
 from .chains import NONE
-from .eviction import FREE_LIST
-from .layout import BODY, DEADLINE, LARGE, REPLACED, walked
-from .records import Records
+from .eviction import FREE_LIST, LOGGED_IN, REPLACED_BIT
+from .large import allocated
+from .layout import BODY, DEADLINE, HAS_USER, LARGE, REPLACED, walked
+from .parts import SHARES
+from .records import Records, user_tag
 
 DRAIN: Final = 8  # records that each write looks at when some are due
 LOOKS: Final = 64  # records that a write looks at before it evicts
 MISSED_AFTER: Final = 900.0
 """Seconds: who passed by longer ago is evicted ahead of need. After a minute, one in a hundred who
 looked once and came back after a break found no session in a store that was a little too small."""
+LOOKED_THROUGH: Final = 512  # of a user's records, the latest, so that nobody waits long
+MANY: Final = 128  # sessions of a user; so many small ones may be more than a share
 FEWEST_SLOTS: Final = 256  # a table of at most so many does not shrink
 
 
 class Room(Records):
     busy_at: float
     evicted: int
+    heavy: set[int]
     records: int
 
     def _make_room(self, size: int, outside: int, now: float, spare: int = NONE) -> None:
@@ -36,6 +41,9 @@ class Room(Records):
             fits = self.used + need <= self.limit
             if fits and (gone >= DRAIN or arena.live_total + size + outside <= self.live_limit):
                 return
+            if not fits and arena.give_back():
+                self.account()
+                continue
             self._pressed = True
             self.busy_at = -inf
             if looks:
@@ -48,8 +56,6 @@ class Room(Records):
                 gone += 1
             elif fits:
                 return
-            elif (segment := arena.any_dead()) != NONE:
-                self._evacuate(segment)
             else:
                 self._refuse(size + outside)
 
@@ -125,8 +131,53 @@ class Room(Records):
         slot = self.queues.victim(spare)
         if slot == NONE:
             return False
+        if self.heavy and self.queues.level[slot] & ~REPLACED_BIT == LOGGED_IN:
+            too_much = self._of_too_much(spare)
+            if too_much != NONE:
+                slot = too_much
         self._let_go(slot, now)
         return True
+
+    # --- who holds more than one user's share: their sessions go before those of other users
+
+    def _note(self, user: bytes, more: int) -> None:
+        """A user is about to hold ``more`` bytes more. Remember those who may be above the share;
+        ``_of_too_much`` makes sure."""
+        tag = user_tag(user)
+        if tag in self.heavy or more + self._held(tag) <= self.share:
+            return
+        if len(self.heavy) >= SHARES:  # so many there cannot be
+            self.heavy -= {other for other in self.heavy if self._held(other) <= self.share}
+        self.heavy.add(tag)
+
+    def _held(self, tag: int) -> int:
+        """Bytes of a user's sessions."""
+        return sum(size for _, size, _ in self._weighed(tag))
+
+    def _weighed(self, tag: int) -> list[tuple[int, int, int]]:
+        """The sessions of a user, the latest first: last use, bytes, slot."""
+        found = []
+        for slot in self.tags.slots_of(tag, LOOKED_THROUGH):
+            _, used, length, flags, _, extent, _ = walked(
+                self.memory, (self.place[slot] << 3) + DEADLINE
+            )
+            if flags & HAS_USER and not flags & REPLACED:
+                size = (extent << 3) + (allocated(length) if flags & LARGE else 0)
+                found.append((used, size, slot))
+        return found
+
+    def _of_too_much(self, spare: int) -> int:
+        """Of a user above the share the session that was not used for longest, but for ``spare``;
+        or NONE."""
+        for tag in list(self.heavy):
+            sessions = self._weighed(tag)
+            if sum(size for _, size, _ in sessions) <= self.share:
+                self.heavy.discard(tag)
+                continue
+            others = [(used, slot) for used, _, slot in reversed(sessions) if slot != spare]
+            if others and len(sessions) > 1:
+                return min(others, key=lambda pair: pair[0])[1]
+        return NONE
 
     def _let_go(self, slot: int, now: float) -> None:
         """Evict a record."""
@@ -142,6 +193,8 @@ class Room(Records):
         """One step towards the target: 1 if a session was evicted, NONE when it is reached."""
         if self.used <= self.target:
             return NONE
+        if self.give_back_step(now) != NONE:
+            return 0
         if not self._is_too_full() and (segment := self.arena.sparsest()) != NONE:
             self._evacuate(segment)
             return 0
@@ -214,8 +267,23 @@ class Room(Records):
             slots.retire(slot)
         return True
 
+    def large_step(self, now: float) -> int:
+        """Let a record go whose payload lies outside. NONE if there is none."""
+        slot = self.larges.last()
+        if slot is None:
+            return NONE
+        self._drop(slot)
+        return 0
+
+    def give_back_step(self, now: float) -> int:
+        """Give back a little of what ``clear`` has forgotten. NONE if there is no more."""
+        if not self.arena.give_back():
+            return NONE
+        self.account()
+        return 0
+
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything. What it took is given back by ``give_back_step``."""
         self.slots.reset()
         self.queues.reset()
         self.wheel.reset()
@@ -224,6 +292,7 @@ class Room(Records):
         self.larges.reset()
         self.arena.reset()
         self.records = 0
+        self.heavy.clear()
         self._pressed = False
         self._sweeping = NONE
         self.account()

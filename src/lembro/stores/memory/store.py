@@ -196,9 +196,14 @@ class MemoryStore(EventSource):
         return sum(self._core.queues.counts)
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything, and give back what it took in slices of a millisecond."""
+        core = self._core
+        while self._slice(core.large_step) != NONE:
+            time.sleep(0)
         with self._lock:
-            self._core.clear()
+            core.clear()
+        while self._slice(core.give_back_step) != NONE:
+            time.sleep(0)
 
     def purge(self, limit: int | None = None) -> int:
         """Remove expired records, at most ``limit``, in slices of a millisecond."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import sys
 from struct import calcsize
 from typing import Final, Literal, TypeAlias
 
@@ -24,13 +25,13 @@ def anonymous(size: int) -> mmap.mmap:
         if hasattr(mmap, "MAP_ANONYMOUS"):
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
             memory = mmap.mmap(-1, size, flags=flags)
-            if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            if hasattr(mmap, "MADV_NOHUGEPAGE"):  # pragma: no branch - only Linux has it
                 # A page of 2 MiB is more than what is counted, and clearing one takes
                 # milliseconds. A kernel without huge pages refuses the advice.
                 with contextlib.suppress(OSError):
                     memory.madvise(mmap.MADV_NOHUGEPAGE)
             return memory
-        return mmap.mmap(-1, size)
+        return mmap.mmap(-1, size)  # pragma: no cover - Windows
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"the system gives this process no {size} bytes of addresses for max_size "
@@ -59,7 +60,11 @@ class Stretch:
     def clear(self, entries: int) -> None:
         """Set the first entries to 0."""
         size = entries * self.itemsize
-        self._memory[:size] = bytes(size)
+        given_back = 0
+        if sys.platform == "linux":  # where pages that are given back come back empty
+            given_back = size // PAGE * PAGE
+            release(self._memory, 0, given_back)
+        self._memory[given_back:size] = bytes(size - given_back)
 
     def release_from(self, entry: int) -> None:
         """The entries from here on are not used any more."""

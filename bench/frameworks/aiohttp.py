@@ -1,0 +1,156 @@
+"""aiohttp: lembro's middleware, and its storage beside those of aiohttp-session."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any, Final
+
+import aiohttp_session
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from bench.peers import ACTIONS, BODY, LOGIN, session_data
+from bench.requests import OTHERS, Batch, Contender
+from lembro import MemoryStore
+from lembro.integrations.aiohttp import LembroStorage, get_session, setup
+
+SetUp = Callable[[web.Application], Any]
+REFERENCE: Final = "aiohttp-session (SimpleCookieStorage)"
+BAR: Final = {"unused": 1, "read": 1, "modified": 1}
+
+
+def contenders() -> list[Contender]:
+    """The bare application first."""
+    warnings.simplefilter("ignore", web.NotAppKeyWarning)  # of aiohttp-session's keys
+    found = [Contender("bare", "", _batch(_application(lambda app: None, _bare), OTHERS))]
+    setups: dict[str, tuple[SetUp, Any]] = {
+        "lembro": (lambda app: setup(app, store=MemoryStore("4M")), _lembros),
+        "lembro (LembroStorage)": (_storage(LembroStorage(store=MemoryStore("4M"))), _theirs),
+        REFERENCE: (_storage(aiohttp_session.SimpleCookieStorage()), _theirs),
+    }
+    for library, (set_up, session_of) in setups.items():
+        app = _application(set_up, session_of)
+        cookie = asyncio.run(_cookie(app))
+        found += [Contender(library, action, _batch(app, cookie, action)) for action in ACTIONS]
+    return found
+
+
+def _storage(storage: aiohttp_session.AbstractStorage) -> SetUp:
+    return lambda app: aiohttp_session.setup(app, storage)
+
+
+async def _lembros(request: web.Request) -> Any:
+    return get_session(request)
+
+
+async def _theirs(request: web.Request) -> Any:
+    return await aiohttp_session.get_session(request)
+
+
+async def _bare(request: web.Request) -> Any:
+    return {}
+
+
+def _application(set_up: SetUp, session_of: Any) -> web.Application:
+    async def login(request: web.Request) -> web.Response:
+        (await session_of(request)).update(session_data())
+        return _page()
+
+    async def unused(request: web.Request) -> web.Response:
+        return _page()
+
+    async def read(request: web.Request) -> web.Response:
+        assert (await session_of(request))["user_id"] == "4711"
+        return _page()
+
+    async def modified(request: web.Request) -> web.Response:
+        session = await session_of(request)
+        session["visits"] += 1
+        return _page()
+
+    app = web.Application()
+    set_up(app)
+    for handler in (login, unused, read, modified):
+        app.router.add_get(f"/{handler.__name__}", handler)
+    app.freeze()
+    return app
+
+
+def _page() -> web.Response:
+    return web.Response(body=BODY, content_type="text/html")
+
+
+class _Nowhere(AbstractStreamWriter):
+    async def write(self, chunk: Any) -> None: ...
+    async def write_eof(self, chunk: bytes = b"") -> None: ...
+    async def drain(self) -> None: ...
+    def enable_compression(self, encoding: str = "", strategy: int | None = None) -> None: ...
+    def enable_chunking(self) -> None: ...
+    async def write_headers(self, status_line: str, headers: Any) -> None: ...
+
+
+_PROTOCOL: Any = SimpleNamespace(
+    ssl_context=None, peername=("127.0.0.1", 40000), sockname=("127.0.0.1", 8000), transport=None
+)
+_TASK: Any = None
+
+
+def _message(path: str, cookie: str) -> RawRequestMessage:
+    headers = CIMultiDict(
+        {
+            "Host": "127.0.0.1:8000",
+            "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101",
+            "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "Accept-Language": "en-GB,en;q=0.5",
+            "Cookie": cookie,
+        }
+    )
+    return RawRequestMessage(
+        "GET",
+        path,
+        HttpVersion11,
+        CIMultiDictProxy(headers),
+        (),
+        False,
+        None,
+        False,
+        False,
+        URL(path),
+    )
+
+
+async def _serve(
+    app: web.Application, message: RawRequestMessage, loop: asyncio.AbstractEventLoop
+) -> web.StreamResponse:
+    request = web.Request(message, EMPTY_PAYLOAD, _PROTOCOL, _Nowhere(), _TASK, loop)
+    response = await app._handle(request)
+    await response.prepare(request)
+    await response.write_eof()
+    return response
+
+
+def _batch(app: web.Application, cookie: str, action: str = "unused") -> Batch:
+    message = _message(f"/{action}", cookie)
+
+    async def serve(count: int) -> float:
+        loop = asyncio.get_running_loop()
+        start = perf_counter()
+        for _ in range(count):
+            await _serve(app, message, loop)
+        return perf_counter() - start
+
+    return lambda count: asyncio.run(serve(count))
+
+
+async def _cookie(app: web.Application) -> str:
+    response = await _serve(app, _message(f"/{LOGIN}", OTHERS), asyncio.get_running_loop())
+    pairs = [value.partition(";")[0] for value in response.headers.getall("Set-Cookie")]
+    return "; ".join([OTHERS, *pairs])

@@ -1,0 +1,92 @@
+"""Flask: lembro's sessions beside its own and those of Flask-Session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import flask
+from cachelib import SimpleCache
+from flask.sessions import NullSession, SessionInterface, SessionMixin
+from flask_session import Session
+
+from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from lembro import MemoryStore
+from lembro.integrations.flask import Lembro
+
+SetUp = Callable[[flask.Flask], object]
+REFERENCE: Final = "Flask-Session (SimpleCache)"
+BAR: Final = {"unused": 8, "read": 8, "modified": 5}
+
+
+def contenders() -> list[Contender]:
+    """The bare application first."""
+    found = [Contender("bare", "", wsgi_batch(_application(_none)["unused"], OTHERS))]
+    setups: dict[str, SetUp] = {
+        "lembro": lambda app: Lembro(app, store=MemoryStore("4M")),
+        "Flask (cookie)": lambda app: None,
+        REFERENCE: _flask_session,
+    }
+    for library, set_up in setups.items():
+        apps = _application(set_up)
+        cookie = wsgi_cookie(apps[LOGIN])
+        found += [
+            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
+        ]
+    return found
+
+
+class _NoSessions(SessionInterface):
+    """What Flask costs without any session."""
+
+    nothing = NullSession()
+
+    def open_session(self, app: flask.Flask, request: flask.Request) -> SessionMixin:
+        return self.nothing
+
+
+def _none(app: flask.Flask) -> None:
+    app.session_interface = _NoSessions()
+
+
+def _flask_session(app: flask.Flask) -> None:
+    app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=SimpleCache())
+    Session(app)
+
+
+def login() -> bytes:
+    flask.session.update(session_data())
+    return BODY
+
+
+def unused() -> bytes:
+    return BODY
+
+
+def read() -> bytes:
+    assert flask.session["user_id"] == "4711"
+    return BODY
+
+
+def modified() -> bytes:
+    flask.session["visits"] += 1
+    return BODY
+
+
+def _application(set_up: SetUp) -> dict[str, WSGIApp]:
+    """One application, by action."""
+    app = flask.Flask("bench")
+    app.secret_key = SECRET
+    set_up(app)
+    for view in (login, unused, read, modified):
+        app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Any) -> Any:
+            environ["PATH_INFO"] = f"/{action}"
+            return app(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}

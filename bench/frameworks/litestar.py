@@ -1,0 +1,108 @@
+"""What a session adds to a request in Litestar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from bench.peers import ACTIONS, BODY, LOGIN, ASGIApp, session_data
+from bench.requests import OTHERS, Contender, asgi_batch, asgi_cookie
+from lembro import MemoryStore, SessionManager
+
+REFERENCE: Final = "Litestar (server-side)"
+BAR: Final = {"unused": 8, "read": 8, "modified": 8}
+
+Apps = dict[str, ASGIApp]
+
+
+def contenders() -> list[Contender]:
+    """The bare application is the first."""
+    bare = _apps()["unused"]
+    found = [Contender("bare", "", asgi_batch(bare, OTHERS))]
+    for library, build in LIBRARIES.items():
+        apps = build()
+        cookie = asgi_cookie(apps[LOGIN])
+        found += [
+            Contender(library, action, asgi_batch(apps[action], cookie)) for action in ACTIONS
+        ]
+    return found
+
+
+def _apps(**keywords: Any) -> Apps:
+    """An application for each action; an error in one would be a 500, which is raised here."""
+    from litestar import Litestar, Request, get
+
+    page = BODY.decode()
+
+    @get("/", media_type="text/html")
+    async def unused(request: Request[Any, Any, Any]) -> str:
+        return page
+
+    @get("/", media_type="text/html")
+    async def read(request: Request[Any, Any, Any]) -> str:
+        assert request.session["user_id"]
+        return page
+
+    @get("/", media_type="text/html")
+    async def modified(request: Request[Any, Any, Any]) -> str:
+        request.session["visits"] += 1
+        return page
+
+    @get("/", media_type="text/html")
+    async def login(request: Request[Any, Any, Any]) -> str:
+        session: Any = request.session
+        session.update(session_data())
+        if hasattr(session, "login"):
+            session.login(session["user_id"])
+        return page
+
+    handlers = {"unused": unused, "read": read, "modified": modified, LOGIN: login}
+    return {
+        action: _succeeding(
+            Litestar([handler], openapi_config=None, logging_config=None, **keywords)
+        )
+        for action, handler in handlers.items()
+    }
+
+
+def _succeeding(app: Any) -> ASGIApp:
+    """The application, which is called once a batch too many and must not fail."""
+    checked = False
+
+    async def checking(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal checked
+        if checked:
+            await app(scope, receive, send)
+            return
+        checked = True
+
+        async def look_and_send(message: Any) -> None:
+            if message.get("status", 200) != 200:
+                raise SystemExit("the session is not found, or the bench is broken")
+            await send(message)
+
+        await app(scope, receive, look_and_send)
+
+    return checking
+
+
+def _server_side() -> Apps:
+    from litestar.middleware.session.server_side import ServerSideSessionConfig
+    from litestar.stores.memory import MemoryStore as LitestarStore
+
+    store = LitestarStore()
+    middleware = [ServerSideSessionConfig().middleware]
+    return _apps(middleware=middleware, stores={"sessions": store})
+
+
+def _lembro() -> Apps:
+    from lembro.integrations.litestar import LembroSessionConfig
+
+    sessions = SessionManager(MemoryStore())
+    return _apps(middleware=[LembroSessionConfig(sessions).middleware])
+
+
+LIBRARIES: Final[dict[str, Callable[[], Apps]]] = {
+    REFERENCE: _server_side,
+    "lembro": _lembro,
+}

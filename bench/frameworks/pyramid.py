@@ -1,0 +1,78 @@
+"""Pyramid: lembro's sessions beside its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from pyramid.config import Configurator
+from pyramid.response import Response
+from pyramid.session import SignedCookieSessionFactory
+
+from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from lembro import MemoryStore
+
+SetUp = Callable[[Any], None]
+REFERENCE: Final = "Pyramid (SignedCookieSessionFactory)"
+BAR: Final = {"unused": 1, "read": 1, "modified": 1}
+
+
+def contenders() -> list[Contender]:
+    """The bare application first."""
+    found = [Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], OTHERS))]
+    setups: dict[str, SetUp] = {"lembro": _lembro, REFERENCE: _signed}
+    for library, set_up in setups.items():
+        apps = _application(set_up)
+        cookie = wsgi_cookie(apps[LOGIN])
+        found += [
+            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
+        ]
+    return found
+
+
+def _lembro(config: Any) -> None:
+    config.add_settings({"lembro.store": MemoryStore("4M")})
+    config.include("lembro.integrations.pyramid")
+
+
+def _signed(config: Any) -> None:
+    config.set_session_factory(SignedCookieSessionFactory(SECRET))
+
+
+def login(request: Any) -> Response:
+    request.session.update(session_data())
+    return Response(BODY)
+
+
+def unused(request: Any) -> Response:
+    return Response(BODY)
+
+
+def read(request: Any) -> Response:
+    assert request.session["user_id"] == "4711"
+    return Response(BODY)
+
+
+def modified(request: Any) -> Response:
+    request.session["visits"] += 1
+    return Response(BODY)
+
+
+def _application(set_up: SetUp) -> dict[str, WSGIApp]:
+    """One application, by action."""
+    with Configurator() as config:
+        set_up(config)
+        for view in (login, unused, read, modified):
+            config.add_route(view.__name__, f"/{view.__name__}")
+            config.add_view(view, route_name=view.__name__)
+        app = config.make_wsgi_app()
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Any) -> Any:
+            environ["PATH_INFO"] = f"/{action}"
+            return app(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}

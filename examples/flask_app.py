@@ -1,0 +1,63 @@
+"""A cart, a login and a list of one's sessions, with Flask.
+
+    pip install 'lembro[flask]'
+    flask --app examples.flask_app run
+
+Then curl http://127.0.0.1:5000/me, or as in tests/examples/test_examples.py.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask, abort, jsonify
+from flask.typing import ResponseReturnValue
+
+from lembro import MemoryStore, SessionManager
+from lembro.integrations.flask import Lembro, session
+
+sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = Flask(__name__)
+Lembro(app, sessions)
+
+
+def logged_in() -> str:
+    if session.user is None:
+        abort(401)
+    return session.user
+
+
+@app.get("/me")
+def me() -> ResponseReturnValue:
+    return {"user": session.user, "cart": session.get("cart", [])}
+
+
+@app.post("/cart/<item>")
+def add_to_cart(item: str) -> ResponseReturnValue:
+    session.setdefault("cart", []).append(item)
+    return jsonify(session["cart"])
+
+
+@app.post("/login/<user>")  # a real one takes a form, and checks a password
+def login(user: str) -> ResponseReturnValue:
+    session.login(user)
+    return f"hello {user}"
+
+
+@app.get("/sessions")
+def my_sessions() -> ResponseReturnValue:
+    mine = session.manager.of_user(logged_in())
+    return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
+
+
+@app.post("/logout")
+def logout() -> ResponseReturnValue:
+    session.logout()
+    return "bye"
+
+
+@app.post("/logout-everywhere")
+def logout_everywhere() -> ResponseReturnValue:
+    logged_in()
+    session.logout_everywhere()
+    return "bye, everywhere"

@@ -1,0 +1,80 @@
+"""A cart, a login and a list of one's sessions, with Pyramid.
+
+    pip install 'lembro[pyramid]' waitress
+    waitress-serve --listen=127.0.0.1:8000 examples.pyramid_app:app
+
+Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPUnauthorized
+from pyramid.request import Request
+
+from lembro.integrations.pyramid import get_session
+
+
+def logged_in(request: Request) -> str:
+    user = get_session(request).user
+    if user is None:
+        raise HTTPUnauthorized("log in first")
+    return user
+
+
+def me(request: Request) -> dict[str, object]:
+    session = get_session(request)
+    return {"user": session.user, "cart": session.get("cart", [])}
+
+
+def add_to_cart(request: Any) -> list[str]:
+    cart: list[str] = get_session(request).setdefault("cart", [])
+    cart.append(request.matchdict["item"])
+    return cart
+
+
+def login(request: Any) -> str:  # a real one takes a form, and checks a password
+    user = request.matchdict["user"]
+    get_session(request).login(user)
+    return f"hello {user}"
+
+
+def my_sessions(request: Request) -> list[dict[str, object]]:
+    mine = get_session(request).manager.of_user(logged_in(request))
+    return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
+
+
+def logout(request: Request) -> str:
+    get_session(request).logout()
+    return "bye"
+
+
+def logout_everywhere(request: Request) -> str:
+    logged_in(request)
+    get_session(request).logout_everywhere()
+    return "bye, everywhere"
+
+
+ROUTES = [
+    ("GET", "/me", me),
+    ("POST", "/cart/{item}", add_to_cart),
+    ("POST", "/login/{user}", login),
+    ("GET", "/sessions", my_sessions),
+    ("POST", "/logout", logout),
+    ("POST", "/logout-everywhere", logout_everywhere),
+]
+
+
+def main(global_config: object, **settings: object) -> Any:
+    """As ``[app:main]`` of an ini file names it, with the settings that stand there."""
+    with Configurator(settings=settings) as config:
+        config.include("lembro.integrations.pyramid")
+        for method, path, view in ROUTES:
+            config.add_route(path, path)
+            config.add_view(view, route_name=path, request_method=method, renderer="json")
+        return config.make_wsgi_app()
+
+
+app = main({}, **{"lembro.max_size": "64M", "lembro.idle_timeout": "28800"})

@@ -1,0 +1,233 @@
+"""What Flask and Quart share: the session, the extension, and what is done to a response."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Lock
+from typing import Any, Generic, TypeVar, Unpack, cast
+
+from flask.sessions import SessionMixin
+from werkzeug.datastructures import Headers
+from werkzeug.wrappers import Response
+
+from .. import codec
+from ..answers import HEADERS, Answer, answer_to
+from ..errors import ConfigError, LembroError, StoreError
+from ..lifecycle import roll_back
+from ..manager import SessionManager, manager_of
+from ..options import OptionKeywords
+from ..session import Session
+from ..stores.base import AsyncStore, Store
+from ..writing import has_changed
+from . import _hooks
+from ._flask_config import checked, manager_from
+
+App = TypeVar("App")
+
+
+class FlaskSession(Session, SessionMixin):
+    """:class:`~lembro.Session`, with what Flask's sessions have besides."""
+
+    _borrowed = False  # it is of a middleware around the application, which commits it
+    _streamed = False
+    _permanent = False  # this request has said so
+    _stored = False  # a change, when the response began
+    _given_up: bytes | None = None  # what it encoded to when ``modified`` was set to False
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
+        """As ``is_new``."""
+        return self.is_new
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the session was looked at; then the response says ``Vary: Cookie``."""
+        return not self._untouched()
+
+    @accessed.setter
+    def accessed(self, accessed: bool) -> None:
+        """Flask sets it whenever it hands the session out, looked at or not."""
+
+    @property
+    def modified(self) -> bool:
+        """Whether anything has changed, nested changes too. ``= True`` extends the session as
+        ``touch()`` does; ``= False`` drops what was changed so far, unless more is changed."""
+        if self._untouched() or self._is_given_up():
+            return False
+        if self._stored:
+            return True
+        if self._destroy or self._regenerate or self._touch or self._login is not None:
+            return True
+        try:
+            return has_changed(self)
+        except LembroError:  # it is the commit that says it
+            return True
+
+    @modified.setter
+    def modified(self, modified: bool) -> None:
+        if modified:
+            self.touch()
+            self._given_up = None
+        else:
+            self._write()
+            self._given_up = codec.encode(self._meta, self._data)
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the browser keeps the cookie when it is closed, as after
+        ``login(remember=True)``."""
+        if not self._ready:
+            self._look()
+        return self._meta.get("remember") is True
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self._permanent = bool(value)
+        if self.permanent is not self._permanent:
+            self._write(cookie=True)
+            self._meta = {**self._meta, "remember": self._permanent}
+            self._assigned = self._resend = True
+
+    def login(self, user: str, *, remember: bool = False) -> None:
+        """As of :class:`~lembro.Session`; also remembered if ``permanent`` was set before."""
+        super().login(user, remember=remember or self._permanent)
+
+    def _give_up(self) -> None:
+        """The response begins: drop what ``modified = False`` has left to be dropped."""
+        if not self._is_given_up():
+            return
+        if self._destroy:  # what there was is still to be ended; what came after it goes
+            self._data, self._meta = {}, {}
+        else:
+            roll_back(self)
+
+    def _is_given_up(self) -> bool:
+        if self._given_up is None or self._regenerate or self._login is not None:
+            return False
+        try:
+            return codec.encode(self._meta, self._data) == self._given_up
+        except LembroError:
+            return False
+
+
+class LazyManager:
+    """The manager of one application. It is made when it is first needed, because applications are
+    configured after they are made, and often after their extensions."""
+
+    def __init__(
+        self,
+        app: Any,
+        sessions: SessionManager | None,
+        store: Store | AsyncStore | None,
+        options: OptionKeywords,
+    ) -> None:
+        self._made: SessionManager | None = None
+        self._make = partial(manager_from, app.config, sessions, store, options)
+        self._lock = Lock()
+
+    @property
+    def sessions(self) -> SessionManager:
+        """Raises ConfigError for what the application configures and lembro cannot do."""
+        with self._lock:
+            if self._made is None:
+                made = self._make()
+                self._check(made)
+                self._made = made
+            return self._made
+
+    def _check(self, made: SessionManager) -> None:
+        """What a framework has to say of it."""
+
+
+class Extension(Generic[App]):
+    """What the extensions of Flask and Quart share."""
+
+    def __init__(
+        self,
+        app: App | None = None,
+        sessions: SessionManager | None = None,
+        *,
+        store: Store | AsyncStore | None = None,
+        **options: Unpack[OptionKeywords],
+    ) -> None:
+        if sessions is not None:
+            manager_of(sessions, store, options)  # raises what is to be raised now
+        checked(options)
+        self._given = sessions, store, options
+        self._app = app
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: App) -> None:
+        """Give ``app`` its sessions."""
+        raise NotImplementedError
+
+    def _current_app(self) -> Any:
+        """The application whose code is running, if there is one."""
+        raise NotImplementedError
+
+    @property
+    def sessions(self) -> SessionManager:
+        """The manager: of the current application, or else of the last one that was given."""
+        interface = getattr(self._current_app() or self._app, "session_interface", None)
+        if not isinstance(interface, LazyManager):
+            raise ConfigError("there is no application with lembro's sessions: call init_app(app)")
+        return interface.sessions
+
+
+def as_flask(session: Session) -> FlaskSession:
+    """The session of a middleware around the application, made one of Flask's."""
+    session.__class__ = FlaskSession  # it has no state of its own that would be missing
+    flask_session = cast("FlaskSession", session)
+    flask_session._borrowed = True
+    return flask_session
+
+
+def add_to_headers(
+    session: FlaskSession, headers: Headers, https: bool, client: str | None
+) -> None:
+    """Add to the headers of a response what a committed session adds."""
+    given = headers.getlist("Vary")
+    added = _hooks.additions(
+        session,
+        https=https,
+        client=client,
+        vary=given,
+        cache_control=headers.getlist("Cache-Control") if session._cookie else [],
+    )
+    if added.vary is not None:
+        if given:
+            headers.remove("Vary")
+        headers.add("Vary", added.vary)
+    if added.set_cookie is not None:
+        headers.add("Set-Cookie", added.set_cookie)
+        for old in added.old_cookies:
+            headers.add("Set-Cookie", old)
+    if added.cache_control is not None:
+        headers["Cache-Control"] = added.cache_control
+
+
+def answer_store_errors(app: Any) -> None:
+    """Answer 503 where the store failed under a look at the session, unless the application has an
+    answer of its own."""
+    if StoreError not in app.error_handler_spec[None][None]:
+        app.register_error_handler(StoreError, lambda error: _page(answer_to(error)))
+
+
+def _page(answer: Answer) -> Response:
+    response = Response()
+    replace(response, answer)
+    return response
+
+
+def replace(response: Response, answer: Answer) -> None:
+    """Put ``answer`` in place of the response of the application."""
+    close = getattr(response.response, "close", None)
+    if close is not None:
+        close()
+    response.direct_passthrough = False
+    response.headers.clear()
+    response.status = f"{answer.status} {answer.phrase}"
+    response.set_data(answer.body)
+    for name, value in HEADERS:
+        response.headers[name.decode().title()] = value.decode()

@@ -1,0 +1,187 @@
+"""What Flask and Quart have in ``app.config``, as lembro's options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from ..errors import ConfigError
+from ..logs import log
+from ..manager import SessionManager, manager_of
+from ..options import (
+    DAY,
+    CookieOptions,
+    OptionKeywords,
+    SessionOptions,
+    from_keywords,
+    seconds,
+)
+from ..stores.base import AsyncStore, Store
+
+Config = Mapping[str, Any]
+
+COOKIE: Final[dict[str, tuple[str, Any]]] = {
+    "name": ("SESSION_COOKIE_NAME", "session"),
+    "domain": ("SESSION_COOKIE_DOMAIN", None),
+    "path": ("SESSION_COOKIE_PATH", None),
+    "httponly": ("SESSION_COOKIE_HTTPONLY", True),
+    "secure": ("SESSION_COOKIE_SECURE", False),
+    "partitioned": ("SESSION_COOKIE_PARTITIONED", False),
+    "samesite": ("SESSION_COOKIE_SAMESITE", None),
+}
+"""Each option of the cookie: its name in the configuration, and the framework's default, which
+stands for lembro's."""
+
+LIFETIME: Final = timedelta(days=31)  # the frameworks' default
+
+_ELSEWHERE: Final = (
+    "SESSION_TYPE",
+    "SESSION_KEY_PREFIX",
+    "SESSION_SERIALIZATION_FORMAT",
+    "SESSION_CLEANUP_N_REQUESTS",
+    "SESSION_REDIS",
+    "SESSION_MEMCACHED",
+    "SESSION_CACHELIB",
+    "SESSION_FILE_",
+    "SESSION_MONGODB",
+    "SESSION_SQLALCHEMY",
+    "SESSION_DYNAMODB",
+    "SESSION_URI",
+)
+"""Beginnings of what Flask-Session and Quart-Session have, and lembro has no use for."""
+
+
+def manager_from(
+    config: Config,
+    sessions: SessionManager | None,
+    store: Store | AsyncStore | None,
+    given: OptionKeywords,
+) -> SessionManager:
+    """The manager of an application: the one that it was given, or one of its configuration. What
+    was given and what is configured must not contradict each other. Raises ConfigError."""
+    _tell_what_is_not_used(config)
+    wanted = _wanted(config)
+    if sessions is not None:
+        manager = manager_of(sessions, store, given)
+        _compare(wanted, _plain(manager.options), "the SessionManager")
+        return manager
+    plain = _plain(checked(given))
+    _compare(wanted, {name: plain[name] for name in _names(given)}, "Lembro(...)")
+    options: dict[str, Any] = {name: value for name, (_, value) in wanted.items()}
+    cookie = {name: options.pop(name) for name in (*COOKIE, "max_age") if name in options}
+    options.update(given)
+    _choose_lifetimes(options)
+    try:
+        if cookie and "cookie" not in given:
+            options["cookie"] = CookieOptions(**cookie)
+        return manager_of(None, store, options)
+    except ConfigError as error:
+        keys = ", ".join(key for key, _ in wanted.values())
+        raise ConfigError(f"{error} (app.config has {keys})" if keys else str(error)) from None
+
+
+def checked(given: OptionKeywords) -> SessionOptions:
+    """What was given, without the configuration, which may have the one timeout to the other.
+    Raises ConfigError."""
+    absolute = given.get("absolute_timeout")
+    if absolute is not None:
+        seconds("absolute_timeout", absolute)
+    both = {"idle_timeout", "absolute_timeout"} <= given.keys()
+    return from_keywords(given if both else {**given, "absolute_timeout": None})
+
+
+def _names(given: OptionKeywords) -> set[str]:
+    """What these options set, of those that can be configured too."""
+    names = {"idle_timeout", "secret"} & given.keys()
+    return names | {*COOKIE, "max_age"} if "cookie" in given else names
+
+
+def _wanted(config: Config) -> dict[str, tuple[str, Any]]:
+    """What the configuration sets to something else than the framework's default: the option, by
+    what name it is set, and to what."""
+    wanted: dict[str, tuple[str, Any]] = {}
+    for option, (key, default) in COOKIE.items():
+        value = config.get(key, default)
+        if value != default and not (value is False and default is None):  # False: none, in Quart
+            wanted[option] = (key, value)
+    if "samesite" in wanted:  # Flask has "Lax"
+        key, value = wanted["samesite"]
+        wanted["samesite"] = (key, str(value).lower())
+    root = config.get("APPLICATION_ROOT")
+    if "path" not in wanted and root not in (None, "/"):
+        wanted["path"] = ("APPLICATION_ROOT", root)
+    lifetime = config.get("PERMANENT_SESSION_LIFETIME", LIFETIME)
+    idle = seconds("PERMANENT_SESSION_LIFETIME", lifetime)
+    if idle != LIFETIME.total_seconds():
+        wanted["idle_timeout"] = ("PERMANENT_SESSION_LIFETIME", idle)
+    if config.get("SESSION_PERMANENT"):
+        wanted["max_age"] = ("SESSION_PERMANENT", idle)
+    if config.get("SESSION_USE_SIGNER"):
+        wanted["secret"] = ("SESSION_USE_SIGNER", _secrets(config))
+    return wanted
+
+
+def _secrets(config: Config) -> tuple[str, ...]:
+    keys = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]
+    if not keys[0]:
+        raise ConfigError(
+            "SESSION_USE_SIGNER=True signs the cookie with SECRET_KEY, and there is none: set one, "
+            "or leave SESSION_USE_SIGNER out, since an id cannot be guessed"
+        )
+    return tuple(key.decode("latin-1") if isinstance(key, bytes) else key for key in keys)
+
+
+def _choose_lifetimes(options: dict[str, Any]) -> None:
+    """The idle timeout is the configured lifetime, and the absolute one no shorter."""
+    absolute = options.get("absolute_timeout")
+    if "idle_timeout" not in options:
+        idle = LIFETIME.total_seconds()
+        if absolute is not None:
+            idle = min(idle, seconds("absolute_timeout", absolute))
+        options["idle_timeout"] = idle
+    if "absolute_timeout" not in options:
+        idle = seconds("idle_timeout", options["idle_timeout"])
+        options["absolute_timeout"] = max(idle, 30 * DAY)
+
+
+def _compare(wanted: Mapping[str, tuple[str, Any]], chosen: Mapping[str, Any], who: str) -> None:
+    for option, (key, value) in wanted.items():
+        if option in chosen and chosen[option] != value:
+            shown = "..." if option == "secret" else f"{chosen[option]!r}"
+            raise ConfigError(
+                f"app.config has {key}={'...' if option == 'secret' else repr(value)}, but {who} "
+                f"has {option}={shown}: leave one of them out, or make them say the same"
+            )
+
+
+def _plain(options: SessionOptions) -> dict[str, Any]:
+    return {
+        "idle_timeout": seconds("idle_timeout", options.idle_timeout),
+        "secret": options.secret,
+        **_plain_cookie(options.cookie),
+    }
+
+
+def _plain_cookie(cookie: CookieOptions) -> dict[str, Any]:
+    age = cookie.max_age
+    plain = {option: getattr(cookie, option) for option in COOKIE}
+    return {**plain, "max_age": None if age is None else seconds("max_age", age)}
+
+
+def _tell_what_is_not_used(config: Config) -> None:
+    names: Sequence[str] = [
+        key for key, value in config.items() if key.startswith(_ELSEWHERE) and value is not None
+    ]
+    if names:
+        log.warning(
+            "app.config has %s, which lembro does not use: sessions are in the store that Lembro "
+            "was given",
+            ", ".join(sorted(names)),
+        )
+    if config.get("SESSION_REFRESH_EACH_REQUEST") is False:
+        log.warning(
+            "app.config has SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use: a "
+            "session that is used lives on. To end it after some time all the same, give "
+            "absolute_timeout"
+        )

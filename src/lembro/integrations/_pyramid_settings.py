@@ -1,0 +1,118 @@
+"""Pyramid's settings that begin with ``lembro.``, which are text if they come from an ini file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from ..errors import ConfigError
+from ..manager import SessionManager, manager_of
+from ..options import CookieOptions
+from ..stores.memory import MemoryStore
+
+Reader = Callable[[str], Any]
+
+_TRUE: Final = ("true", "yes", "on", "1")
+_FALSE: Final = ("false", "no", "off", "0")
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
+
+
+def _none_or(read: Reader) -> Reader:
+    return lambda text: None if text.lower() in ("", "none") else read(text)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise ValueError
+    return text.lower() in _TRUE
+
+
+def _secure(text: str) -> bool | str:
+    return "auto" if text.lower() == "auto" else _boolean(text)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+_SECONDS: Final = "seconds, for example 28800"
+_BOOLEAN: Final = "true or false"
+
+_STORE: Final[dict[str, tuple[Reader, str]]] = {
+    "max_size": (str, "a size, for example 64M"),
+    "interval": (_number, _SECONDS),
+    "max_session_size": (_none_or(str), "a size, for example 1M"),
+    "reduce_to": (float, "a share, for example 0.75"),
+}
+_OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
+    "idle_timeout": (_number, _SECONDS),
+    "absolute_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
+    "secret": (_none_or(_lines), "one secret a line"),
+    "rotation_grace": (_number, _SECONDS),
+    "max_sessions_per_user": (_none_or(int), "a whole number, or none"),
+    "at_max_sessions": (str, "oldest or refuse"),
+}
+_COOKIE: Final[dict[str, tuple[Reader, str]]] = {
+    "cookie.name": (str, "a name, for example sid"),
+    "cookie.path": (str, "a path, for example /"),
+    "cookie.domain": (_none_or(str), "a host name"),
+    "cookie.secure": (_secure, "auto, true or false"),
+    "cookie.httponly": (_boolean, _BOOLEAN),
+    "cookie.samesite": (str.lower, "lax, strict or none"),
+    "cookie.partitioned": (_boolean, _BOOLEAN),
+    "cookie.max_age": (_none_or(_number), f"{_SECONDS}, or none"),
+}
+_OBJECTS: Final = ("sessions", "store", "cookie")
+_KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
+
+
+def manager_from(settings: Mapping[str, Any]) -> SessionManager:
+    """The manager that the settings describe. Raises ConfigError."""
+    given = {
+        name.removeprefix("lembro."): _read(name, value)
+        for name, value in settings.items()
+        if isinstance(name, str) and name.startswith("lembro.")
+    }
+    sessions = given.pop("sessions", None)
+    if sessions is not None and given:
+        raise ConfigError(
+            f"{', '.join(f'lembro.{name}' for name in given)} beside lembro.sessions: give these "
+            f"to the SessionManager, or leave lembro.sessions out"
+        )
+    cookie = {name[7:]: given.pop(name) for name in _COOKIE if name in given}
+    if cookie:
+        if "cookie" in given:
+            raise ConfigError("lembro.cookie beside lembro.cookie.*: give one of the two")
+        given["cookie"] = CookieOptions(**cookie)
+    store = given.pop("store", None)
+    of_store = {name: given.pop(name) for name in _STORE if name in given}
+    if of_store:
+        if store is not None:
+            raise ConfigError(f"lembro.{next(iter(of_store))} beside lembro.store: give it to that")
+        store = MemoryStore(**of_store)
+    return manager_of(sessions, store, given)
+
+
+def _read(name: str, value: Any) -> Any:
+    short = name.removeprefix("lembro.")
+    if short in _OBJECTS:
+        if isinstance(value, str):
+            raise ConfigError(f"{name} = {value!r}: give an object here, in Python")
+        return value
+    if short not in _KNOWN:
+        near = difflib.get_close_matches(short, _KNOWN, 1, 0.4)
+        raise ConfigError(
+            f"no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
+            f"(there are {', '.join(f'lembro.{known}' for known in (*_KNOWN, *_OBJECTS))})"
+        )
+    if not isinstance(value, str):
+        return value
+    read, allowed = _KNOWN[short]
+    try:
+        return read(value.strip())
+    except ValueError:
+        raise ConfigError(f"{name} = {value!r}: give {allowed}") from None

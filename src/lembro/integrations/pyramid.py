@@ -1,0 +1,249 @@
+"""Pyramid: ``config.include("lembro.integrations.pyramid")``, and ``request.session``."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, Unpack
+
+from ..answers import HEADERS, Answer, answer_to
+from ..errors import ConfigError, StoreError
+from ..manager import SessionManager, manager_of
+from ..options import OptionKeywords
+from ..session import Session
+from ..state import OPEN
+from ..stores.base import Store
+from ..wsgi import KEY
+from . import _hooks, _pyramid_settings
+
+try:
+    from pyramid.interfaces import ISession
+    from pyramid.request import Request
+    from pyramid.response import Response
+    from zope.interface import classImplements
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError(
+        "lembro.integrations.pyramid needs Pyramid: pip install 'lembro[pyramid]'"
+    ) from _missing
+
+__all__ = [
+    "LembroAuthenticationHelper",
+    "LembroSessionFactory",
+    "PyramidSession",
+    "get_session",
+    "includeme",
+]
+
+_STREAMS: Final = object()
+"""As the ``_send`` of a session: the end of the body says what was changed too late."""
+
+
+class PyramidSession(Session):
+    """A session with the methods of Pyramid's ``ISession``."""
+
+    @property
+    def new(self) -> bool:
+        """Whether there is no stored session yet."""
+        return self.is_new
+
+    @property
+    def created(self) -> int:
+        """When it began, or when the user logged in; seconds since the epoch."""
+        if not self._ready:
+            self._look()
+        return int(time.time() - (0.0 if self._found is None else self._found.age))
+
+    def invalidate(self) -> None:
+        """End the session, as ``logout``. What is written afterwards goes into a new one, under a
+        new id."""
+        self.destroy()
+
+    def changed(self) -> None:
+        """Extend the idle timeout, as ``touch``. Nested changes are found without it."""
+        self.touch()
+
+    def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
+        """Put a message at the end of a queue; without ``allow_duplicate`` only if it is not there
+        yet."""
+        messages = self.setdefault(f"_f_{queue}", [])
+        if allow_duplicate or msg not in messages:
+            messages.append(msg)
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        """The messages of a queue, which is empty then."""
+        messages: list[Any] = self.pop(f"_f_{queue}", [])
+        return messages
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        """The messages of a queue, which stay there."""
+        messages: list[Any] = self.get(f"_f_{queue}", [])
+        return messages
+
+    def new_csrf_token(self) -> str:
+        """A new token against cross-site request forgery, kept in the session."""
+        token = secrets.token_hex(20)
+        self["_csrft_"] = token
+        return token
+
+    def get_csrf_token(self) -> str:
+        """The token, or a new one."""
+        token: str | None = self.get("_csrft_")
+        return self.new_csrf_token() if token is None else token
+
+
+classImplements(PyramidSession, ISession)
+
+
+def includeme(config: Any) -> None:
+    """``config.include("lembro.integrations.pyramid")``: the session factory, from the settings
+    that begin with ``lembro.``, and an answer of 503 for when the store fails. The manager is in
+    the settings too, as ``lembro.sessions``. Raises ConfigError."""
+    settings = config.get_settings()
+    manager = _pyramid_settings.manager_from(settings)
+    settings["lembro.sessions"] = manager
+    config.set_session_factory(LembroSessionFactory(manager))
+    config.add_exception_view(_store_failed, context=StoreError)
+
+
+def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
+    sessions: SessionManager | None = None,
+    *,
+    store: Store | None = None,
+    **options: Unpack[OptionKeywords],
+) -> Callable[[Request], PyramidSession]:
+    """A session factory, for ``Configurator(session_factory=...)`` or
+    ``config.set_session_factory``: ``LembroSessionFactory(sessions)``, or with a store and options.
+    Raises ConfigError."""
+    manager = manager_of(sessions, store, options)
+    manager.start_for_good()
+    read = _hooks._read
+
+    def factory(request: Request) -> PyramidSession:
+        environ = request.environ
+        https = environ.get("wsgi.url_scheme") == "https"
+        outer: Any = environ.get(KEY)
+        if (
+            outer is not None
+            and manager.is_within_itself(outer, https=https)
+            and outer._phase is OPEN
+        ):
+            # Of a middleware or a Pyramid application around this one, which commits it. It has no
+            # attributes of its own that would be missing.
+            outer.__class__ = PyramidSession
+            return outer  # type: ignore[no-any-return]
+        session = PyramidSession(manager, read, (manager, environ.get("HTTP_COOKIE"), https))
+        environ[KEY] = session
+        request.add_response_callback(partial(_respond, session))
+        request.add_finished_callback(partial(_finish, session))
+        return session
+
+    return factory
+
+
+def get_session(request: Request) -> PyramidSession:
+    """``request.session``, typed."""
+    session = request.session
+    if not isinstance(session, PyramidSession):
+        raise ConfigError(
+            "there is no lembro session here: config.include('lembro.integrations.pyramid')"
+        )
+    return session
+
+
+class LembroAuthenticationHelper:
+    """In place of Pyramid's ``SessionAuthenticationHelper`` within a security policy: the userid is
+    ``session.user``, so that a login has a new id, and all sessions of a user can be ended."""
+
+    def remember(
+        self, request: Request, userid: str, *, remember: bool = False, **kw: Any
+    ) -> list[tuple[str, str]]:
+        """Log in; with ``remember`` the cookie outlives the browser. There are no headers to
+        add."""
+        get_session(request).login(userid, remember=remember)
+        return []
+
+    def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
+        """Log out."""
+        get_session(request).logout()
+        return []
+
+    def authenticated_userid(self, request: Request) -> str | None:
+        """The user, or None."""
+        return get_session(request).user
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+def _respond(session: Session, request: Request, response: Response) -> None:
+    """There is a response, and the tweens are through with it."""
+    if session._phase is not OPEN:
+        return
+    answer = _hooks.commit(session, response.status_code)
+    if answer is not None:
+        _put(answer, response)
+        return
+    headers = response.headers
+    added = _hooks.additions(
+        session,
+        https=request.environ.get("wsgi.url_scheme") == "https",
+        client=request.environ.get("REMOTE_ADDR"),
+        vary=headers.getall("Vary"),
+        cache_control=headers.getall("Cache-Control"),
+    )
+    if added.vary is not None:
+        headers["Vary"] = added.vary
+    if added.cache_control is not None:
+        headers["Cache-Control"] = added.cache_control
+    if added.set_cookie is not None:
+        headers.add("Set-Cookie", added.set_cookie)
+        for old in added.old_cookies:
+            headers.add("Set-Cookie", old)
+    body = response.app_iter
+    if type(body) is not list:
+        session._send = _STREAMS
+        response.app_iter = _Body(body, session)
+
+
+def _finish(session: Session, request: Request) -> None:
+    """Pyramid has finished with the request, though its body may go out only now."""
+    if session._phase is OPEN:  # there was an exception, and no view for it
+        _hooks.commit(session, 500)
+    elif session._send is not _STREAMS:
+        session._manager.finish(session)
+
+
+class _Body:
+    """A body that is made while it goes out; at its end a change that came too late is said."""
+
+    def __init__(self, body: Any, session: Session) -> None:
+        self._body = body
+        self._session = session
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Called by the server, whichever way the response has ended."""
+        if hasattr(self._body, "close"):
+            self._body.close()
+        self._session._manager.finish(self._session)
+
+
+def _put(answer: Answer, response: Response) -> None:
+    """Make of a response one that says that the session could not be stored."""
+    body: Any = response.app_iter
+    if hasattr(body, "close"):
+        body.close()
+    response.status = f"{answer.status} {answer.phrase}"
+    response.headerlist = [(name.decode().title(), value.decode()) for name, value in HEADERS]
+    response.body = answer.body
+
+
+def _store_failed(error: StoreError, request: Request) -> Response:
+    """The view for a store that fails when a session is looked at."""
+    response = Response()
+    _put(answer_to(error), response)
+    return response

@@ -1,0 +1,150 @@
+"""Quart: ``quart.session``, in requests and WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+from .. import asgi
+from ..errors import ConfigError
+from ..session import Session
+from ..state import OPEN
+from . import _hooks
+
+try:
+    import quart
+    from quart.sessions import SessionInterface, SessionMixin
+    from quart.wrappers.base import BaseRequestWebsocket
+    from werkzeug.local import LocalProxy
+    from werkzeug.wrappers import Response as WerkzeugResponse
+
+    from ._flask import (
+        Extension,
+        FlaskSession,
+        LazyManager,
+        add_to_headers,
+        answer_store_errors,
+        as_flask,
+    )
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError(
+        "lembro.integrations.quart needs Quart: pip install 'lembro[quart]'"
+    ) from _missing
+
+__all__ = ["Lembro", "LembroSessionInterface", "QuartSession", "session"]
+
+QuartSession: TypeAlias = FlaskSession
+"""What ``quart.session`` is."""
+
+
+class LembroSessionInterface(LazyManager, SessionInterface):
+    """What Quart asks for the session of a request or WebSocket; made by :class:`Lembro`."""
+
+    async def open_session(self, app: quart.Quart, request: BaseRequestWebsocket) -> QuartSession:
+        """The session of the middleware, which also commits it. Where there is none around (a test
+        client's ``session_transaction``) one by itself."""
+        manager = self._made or self.sessions
+        outer = request.scope.get("session")
+        if isinstance(outer, Session) and outer._manager is manager:
+            return as_flask(outer)
+        cookies = "; ".join(request.headers.getlist("Cookie"))
+        source = (manager, cookies, request.scheme in ("https", "wss"))
+        session = QuartSession(manager, _hooks._read, source, None, True)
+        if manager.loads_ahead:
+            await manager.aload_for(session)
+        return session
+
+    async def save_session(
+        self,
+        app: quart.Quart,
+        session: SessionMixin | None,
+        response: quart.Response | WerkzeugResponse | None,
+    ) -> None:
+        """The response is complete."""
+        if not isinstance(session, QuartSession) or session._phase is not OPEN:
+            return
+        session._give_up()
+        if session._borrowed or response is None or session._untouched():
+            return
+        await session._manager.acommit(session, failed=response.status_code >= 500)
+        add_to_headers(session, response.headers, session._source[2], None)
+
+    async def regenerate(self, session: QuartSession) -> None:
+        """As of Quart-Session: ``session.regenerate_id()``."""
+        session.regenerate_id()
+
+    def get_cookie_name(self, app: quart.Quart) -> str:
+        """The name over the scheme of the current request."""
+        https = bool(quart.request) and quart.request.is_secure
+        return self.sessions.options.cookie.name_over(https=https)
+
+
+class Lembro(Extension[quart.Quart]):
+    """``Lembro(app, sessions)``, or with a store and the options of :class:`~lembro.SessionOptions`
+    as keywords; ``app`` may be left out, and given to ``init_app``.
+
+    Without ``sessions`` there is a manager for each application, with what ``app.config`` says of
+    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME`` when it is first needed. Raises
+    ConfigError, for what is in ``app.config`` then.
+    """
+
+    def init_app(self, app: quart.Quart) -> None:
+        """Give ``app`` its sessions."""
+        self._app = app
+        app.extensions["lembro"] = self
+        interface = LembroSessionInterface(app, *self._given)
+        app.session_interface = interface  # type: ignore[assignment]  # typed as Quart's own
+        # Inside of whatever else is around ``app.asgi_app``, such as what corrects the scheme.
+        http: Any = _Around(interface, app.asgi_http_class)
+        websocket: Any = _Around(interface, app.asgi_websocket_class)
+        app.asgi_http_class, app.asgi_websocket_class = http, websocket
+
+        async def start() -> None:
+            await interface.sessions.astart()
+
+        async def stop() -> None:
+            await interface.sessions.astop()
+
+        app.before_serving(start)
+        app.after_serving(stop)
+        answer_store_errors(app)
+
+    def _current_app(self) -> Any:
+        return quart.current_app
+
+
+class _Around:
+    """In place of the class that serves a connection: the middleware around what it makes."""
+
+    def __init__(self, interface: LembroSessionInterface, inner: Any) -> None:
+        self._interface = interface
+        self._inner = inner
+        self._middleware: asgi.SessionMiddleware | None = None
+
+    def __call__(
+        self, app: quart.Quart, scope: asgi.Scope
+    ) -> Callable[[asgi.Receive, asgi.Send], Awaitable[None]]:
+        if self._middleware is None:
+            served = partial(_serve, app, self._inner)
+            self._middleware = asgi.SessionMiddleware(served, self._interface.sessions)
+        return partial(self._middleware, scope)
+
+
+async def _serve(
+    app: quart.Quart, inner: Any, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send
+) -> None:
+    await inner(app, scope)(receive, send)
+
+
+def _current() -> QuartSession:
+    current = cast("LocalProxy[SessionMixin]", quart.session)._get_current_object()
+    if isinstance(current, QuartSession):
+        return current
+    raise ConfigError(
+        "quart.session is not lembro's here: call Lembro(app, ...) for this application"
+    )
+
+
+session: QuartSession = cast("QuartSession", LocalProxy(_current))
+"""``quart.session``, with its type: ``session.login(...)`` is known to type checkers."""

@@ -1,0 +1,127 @@
+"""10. Path traversal by id (CVE-2025-61686): whatever a client sends as an id, a standing or a
+handle, no file is opened, listed, made or removed. The one file that there is, the advisory lock of
+a process, has a name that nobody from outside has a part in."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lembro import MemoryStore, SessionManager
+from lembro.stores.memory import alone
+from tests.support.visits import COOKIE, World, look, write
+
+PATHS = {
+    "relative": "../../../../../../etc/passwd",
+    "absolute": "/etc/passwd",
+    "backslash": "..\\..\\..\\windows\\win.ini",
+    "drive": "C:\\windows\\win.ini",
+    "share": "\\\\host\\share\\file",
+    "nul": "id\0.json",
+    "nul and path": "../../etc/passwd\0",
+    "percent": "..%2f..%2fetc%2fpasswd",
+    "percent twice": "..%252f..%252fetc%252fpasswd",
+    "overlong": "..\xc0\xaf..\xc0\xafetc\xc0\xafpasswd",
+    "url": "file:///etc/passwd",
+    "home": "~/.ssh/id_rsa",
+    "device": "/dev/zero",
+    "descriptor": "/proc/self/fd/0",
+    "dot": ".",
+    "dots": "..",
+    "empty": "",
+    "as long as an id": "/" + "a" * 42,
+    "with a standing": "../" + "a" * 40 + "." + "/" * 32,
+}
+
+_touched: list[str] | None = None
+_FILES = ("open", "os.", "shutil.", "tempfile.", "glob.", "pathlib.")
+
+
+def _hear(event: str, args: tuple[Any, ...]) -> None:
+    if _touched is not None and event.startswith(_FILES):
+        _touched.append(f"{event} {args!r}")
+
+
+sys.addaudithook(_hear)  # of the interpreter itself: no way around it, and none to take it away
+
+
+@contextmanager
+def no_file_is_touched() -> Iterator[None]:
+    global _touched  # noqa: PLW0603
+    _touched = []
+    try:
+        yield
+        assert _touched == []
+    finally:
+        _touched = None
+
+
+def test_the_hook_hears_of_files(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="listdir"), no_file_is_touched():
+        os.listdir(tmp_path)
+    with pytest.raises(AssertionError, match=r"open .*victim"), no_file_is_touched():
+        (tmp_path / "victim").write_bytes(b"")
+
+
+@pytest.mark.anyio
+async def test_as_a_cookie(world: World) -> None:
+    await world.tab().write(a=1)  # what is imported late is
+    await world.tab("x").write(a=1)
+    stored = world.backend.live()
+    for path in PATHS.values():
+        raw = f"{COOKIE}={path}".encode("latin-1")
+        with no_file_is_touched():
+            assert (await world.tab().visit(look, cookies=[raw])).result == {}
+            answer = await world.tab().visit(write(a=1), cookies=[raw])
+        assert answer.status == 200
+        assert answer.sets_session, "under an id of our own"
+        stored += 1
+    assert world.backend.live() == stored
+
+
+@pytest.mark.anyio
+async def test_as_a_user_and_a_key(world: World) -> None:
+    await world.tab().login("ada")
+    for path in PATHS.values():
+        if not path:
+            continue
+        tab = world.tab()
+        with no_file_is_touched():
+            await tab.login(path)
+            await tab.write(**{path: path})
+            assert await tab.user() == path
+            assert await tab.read() == {path: path}
+            await tab.logout()
+
+
+def test_as_an_id_or_a_handle_of_a_manager() -> None:
+    sessions = SessionManager(MemoryStore())
+    session_id = sessions.create({"a": 1})
+    for path in PATHS.values():
+        with no_file_is_touched():
+            assert sessions.get(path) is None
+            assert not sessions.set(path, {"a": 2})
+            assert not sessions.touch(path)
+            assert not sessions.destroy(path)
+            assert sessions.regenerate(path) is None
+            assert not sessions.end(path)
+            assert sessions.load(path).is_new
+    assert sessions.get(session_id) == {"a": 1}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_lock_lies_in_the_temporary_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the command line and the working folder are."""
+    monkeypatch.setattr(sys, "argv", [PATHS[path]])
+    monkeypatch.setattr(os, "getcwd", lambda: PATHS[path])
+    name = Path(alone._name())
+    assert str(name.parent) == tempfile.gettempdir()
+    assert re.fullmatch(r"lembro-[0-9a-f]{32}\.lock", name.name)

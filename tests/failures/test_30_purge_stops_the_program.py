@@ -1,0 +1,84 @@
+"""30. The purge stops the program (starsessions 743 ms, express-lembro 1.2 s): half of all sessions
+expire at once. Nobody waits for more than a slice, neither for the purger nor for what a write does
+beside itself. Counted here, in records; the time that a million takes is `python -m bench pauses`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lembro import MemoryStore, SessionManager
+from lembro.stores.memory.room import DRAIN, LOOKS
+from lembro.stores.memory.store import BATCH, SLICE
+from lembro.testing import FakeClock
+
+MANY = 8_000
+LOOK = 5e-6  # seconds that looking at a record is said to take
+IN_A_SLICE = round(SLICE / LOOK) + BATCH
+
+
+class Counted:
+    """A store half of whose sessions have just expired, and what is looked at under its lock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryStore("64M", interval=60, clock=self.clock)
+        sessions = SessionManager(self.store, idle_timeout=3600)
+        soon = SessionManager(self.store, idle_timeout=60)
+        for number in range(MANY // 2):
+            soon.create({"n": number})
+            sessions.create({"n": number})
+        self.clock.advance(121)
+        self.looks = 0
+        look, self.seconds = self.store._core.look, 0.0
+
+        def counted(now: float) -> int:
+            self.looks += 1
+            self.seconds += LOOK
+            return look(now)
+
+        monkeypatch.setattr(self.store._core, "look", counted)
+        monkeypatch.setattr("lembro.stores.memory.store.time.perf_counter", lambda: self.seconds)
+
+    def taken(self) -> int:
+        looks, self.looks = self.looks, 0
+        return looks
+
+
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    return Counted(monkeypatch)
+
+
+def test_the_purger_goes_in_slices(half: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = []
+
+    def others_come_first(seconds: float) -> None:
+        assert not half.store._lock.locked()  # type: ignore[attr-defined]
+        slices.append(half.taken())
+
+    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others_come_first)
+    half.store._purge_round()
+    assert half.store.stats().sessions == MANY // 2
+    assert sum(slices) >= MANY // 2
+    assert max(slices) <= IN_A_SLICE
+
+
+def test_a_write_does_a_little(half: Counted) -> None:
+    sessions = SessionManager(half.store)
+    before, most = half.store.stats().sessions, 0
+    for number in range(100):
+        session_id = sessions.create({"n": number})
+        most = max(most, half.taken())
+        sessions.set(session_id, {"n": "more than before"})
+        most = max(most, half.taken())
+    assert 0 < most <= DRAIN + LOOKS
+    assert half.store.stats().sessions < before
+
+
+def test_a_read_does_nothing(half: Counted) -> None:
+    sessions = SessionManager(half.store)
+    for info in half.store.all():
+        assert half.store.get(info[0]) is not None
+    assert sessions.stats().sessions == MANY
+    assert half.taken() == 0

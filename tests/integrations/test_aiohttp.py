@@ -1,0 +1,531 @@
+"""aiohttp, over its own server and client: what the behaviour suite, which calls the application
+itself, does not see."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse, WSServerHandshakeError, web
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import Handler
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    Session,
+    SessionCommitted,
+    SessionManager,
+)
+from lembro.events import Event
+from lembro.integrations.aiohttp import get_session, setup
+from tests.support.stores import AsyncBackend
+
+pytestmark = pytest.mark.anyio
+
+Client = TestClient[web.Request, web.Application]
+HUGE = "x" * 5000
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore("1M", max_session_size="4K"))
+
+
+@asynccontextmanager
+async def serving(app: web.Application, **handlers: Handler) -> AsyncIterator[Client]:
+    for name, handler in handlers.items():
+        app.router.add_get(f"/{name}", handler)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+def application(sessions: SessionManager, **options: Any) -> web.Application:
+    app = web.Application()
+    setup(app, sessions, **options)
+    return app
+
+
+async def write(request: web.Request) -> web.Response:
+    session = get_session(request)
+    session["seen"] = session.get("seen", 0) + 1
+    return web.json_response(session["seen"])
+
+
+async def read(request: web.Request) -> web.Response:
+    return web.json_response(dict(get_session(request)))
+
+
+async def untouched(request: web.Request) -> web.Response:
+    assert isinstance(get_session(request), Session)
+    return web.Response()
+
+
+async def too_much(request: web.Request) -> web.StreamResponse:
+    get_session(request)["a"] = HUGE
+    response = web.StreamResponse()
+    response.enable_compression()
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    await response.write(b"never")
+    return response
+
+
+async def text_of(client: Client, path: str) -> tuple[int, str]:
+    async with client.get(path) as response:
+        return response.status, await response.text()
+
+
+def name_of_cookie(response: ClientResponse) -> str:
+    return response.headers["Set-Cookie"].partition("=")[0]
+
+
+# -- a response ------------------------------------------------------------------------------------
+
+
+async def test_a_visitor(sessions: SessionManager) -> None:
+    app = application(sessions)
+    async with serving(app, write=write, read=read, untouched=untouched) as client:
+        async with client.get("/untouched") as response:
+            assert "Vary" not in response.headers
+        async with client.get("/write") as response:
+            assert await response.json() == 1
+            assert response.headers["Vary"] == "Cookie"
+            assert response.headers["Cache-Control"] == "private, no-store"
+        assert await text_of(client, "/write") == (200, "2")
+        async with client.get("/read") as response:
+            assert await response.json() == {"seen": 2}
+            assert "Set-Cookie" not in response.headers
+    assert sessions.length() == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "kept"),
+    [(web.HTTPFound("/read"), True), (web.HTTPNotFound(), True), (web.HTTPBadGateway(), False)],
+    ids=["a redirect", "not found", "a failure"],
+)
+async def test_a_response_that_is_raised(
+    sessions: SessionManager, raised: web.HTTPException, kept: bool
+) -> None:
+    async def raises(request: web.Request) -> web.Response:
+        get_session(request)["a"] = 1
+        raise raised
+
+    async with serving(application(sessions), raises=raises, read=read) as client:
+        async with client.get("/raises", allow_redirects=False) as response:
+            assert response.status == raised.status
+            assert ("Set-Cookie" in response.headers) == kept
+        assert await text_of(client, "/read") == (200, '{"a": 1}' if kept else "{}")
+
+
+async def test_a_handler_without_a_response(sessions: SessionManager) -> None:
+    async def forgets(request: web.Request) -> Any:
+        get_session(request)["a"] = 1
+
+    async with serving(application(sessions), forgets=forgets) as client:
+        assert (await text_of(client, "/forgets"))[0] == 500
+    assert sessions.length() == 0
+
+
+async def test_a_logout_holds_and_clears_the_cookie_when_the_handler_fails(
+    sessions: SessionManager,
+) -> None:
+    async def fails(request: web.Request) -> web.Response:
+        get_session(request).logout()
+        raise ZeroDivisionError
+
+    async with serving(application(sessions), write=write, fails=fails) as client:
+        await client.get("/write")
+        async with client.get("/fails") as response:
+            assert response.status == 500
+            assert "Max-Age=0" in response.headers["Set-Cookie"]
+    assert sessions.length() == 0
+
+
+async def test_nothing_is_left_to_the_garbage_collector(sessions: SessionManager) -> None:
+    alive: list[weakref.ref[Session]] = []
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        session = get_session(request)
+        alive.append(weakref.ref(session))
+        session["a"] = 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        return response
+
+    async def plain(request: web.Request) -> web.Response:
+        alive.append(weakref.ref(get_session(request)))
+        return await write(request)
+
+    async with serving(application(sessions), stream=stream, plain=plain) as client:
+        await client.get("/untouched")
+        gc.collect()
+        gc.disable()
+        try:
+            for path in ("/stream", "/plain"):
+                async with client.get(path):
+                    pass
+            async with client.get("/untouched"):  # the server has let go of the last request
+                pass
+            assert [ref() for ref in alive] == [None] * 2
+        finally:
+            gc.enable()
+
+
+# -- streams and sockets ---------------------------------------------------------------------------
+
+
+async def test_a_stream_is_committed_when_it_begins(sessions: SessionManager) -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        session = get_session(request)
+        session["a"] = 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        assert sessions.length() == 1
+        with pytest.raises(SessionCommitted):
+            session["b"] = 1
+        async with session.edit():
+            session["b"] = 2
+        await response.write(b"done")
+        return response
+
+    async with serving(application(sessions), stream=stream, read=read) as client:
+        assert await text_of(client, "/stream") == (200, "done")
+        assert await text_of(client, "/read") == (200, '{"a": 1, "b": 2}')
+
+
+async def test_a_stream_whose_session_cannot_be_stored(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is answered in full, though the writer was made ready for something else, and the
+    connection goes on."""
+    async with serving(application(sessions), big=too_much, write=write) as client:
+        async with client.get("/big") as response:
+            assert response.status == 500
+            assert await response.text() == "The session could not be stored.\n"
+            assert "Content-Encoding" not in response.headers
+            assert "Set-Cookie" not in response.headers
+            assert response.headers["Cache-Control"] == "no-store"
+        assert await text_of(client, "/write") == (200, "1")
+    assert "Unhandled" not in caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
+async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
+    sessions: SessionManager, stream: bool
+) -> None:
+    async def page(request: web.Request) -> web.StreamResponse:
+        session = get_session(request)
+        session["a"] = 1
+        await session.asave()
+        session["a"] = HUGE
+        response = web.StreamResponse() if stream else web.Response()
+        if stream:
+            await response.prepare(request)
+        return response
+
+    app = application(sessions)
+    async with serving(app, page=page) as client, client.get("/page") as response:
+        assert response.status == 500
+        assert "Set-Cookie" not in response.headers
+        assert response.headers.getall("Vary") == ["Cookie"]
+
+
+async def test_a_handler_that_catches_that(sessions: SessionManager) -> None:
+    async def catches(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        get_session(request)["a"] = HUGE
+        try:
+            await response.prepare(request)
+        except Exception:
+            with pytest.raises(RuntimeError):
+                await response.write(b"nowhere")
+        return response
+
+    async with serving(application(sessions), catches=catches) as client:
+        assert (await text_of(client, "/catches"))[0] == 500
+
+
+async def test_a_socket_whose_session_cannot_be_stored(sessions: SessionManager) -> None:
+    async def socket(request: web.Request) -> web.WebSocketResponse:
+        get_session(request)["a"] = HUGE
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        raise AssertionError("it goes on")
+
+    async with serving(application(sessions), socket=socket) as client:
+        with pytest.raises(WSServerHandshakeError) as raised:
+            await client.ws_connect("/socket")
+        assert raised.value.status == 500
+
+
+async def test_a_conversation(sessions: SessionManager) -> None:
+    async def socket(request: web.Request) -> web.WebSocketResponse:
+        session = get_session(request)
+        session["opened"] = True
+        response = web.WebSocketResponse()
+        await response.prepare(request)
+        async for message in response:
+            async with session.edit():
+                session["said"] = [*session.get("said", []), message.data]
+            await response.send_str(str(len(session["said"])))
+        return response
+
+    async with serving(application(sessions), socket=socket, read=read) as client:
+        async with client.ws_connect("/socket") as one:
+            await one.send_str("a")
+            assert await one.receive_str() == "1"
+            await one.send_str("b")
+            assert await one.receive_str() == "2"
+        assert await text_of(client, "/read") == (200, '{"opened": true, "said": ["a", "b"]}')
+
+
+async def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    async def late(request: web.Request) -> web.Response:
+        cart = get_session(request).setdefault("cart", [])
+
+        async def lines() -> AsyncIterator[bytes]:
+            cart.append("late")
+            yield b"done"
+
+        return web.Response(body=lines())
+
+    async with serving(application(sessions), late=late, read=read) as client:
+        assert await text_of(client, "/late") == (200, "done")
+        assert await text_of(client, "/read") == (200, '{"cart": []}')
+    assert [event.reason for event in dropped] == ["changed too late"]
+
+
+# -- beside other middlewares ----------------------------------------------------------------------
+
+
+@web.middleware
+async def replacing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A page of its own in place of every response."""
+    await handler(request)
+    return web.Response(text="another", headers={"Vary": "Accept"})
+
+
+@web.middleware
+async def at_the_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """As aiohttp-remotes has it."""
+    return await handler(request.clone(scheme="https"))
+
+
+async def test_one_that_replaces_the_response(sessions: SessionManager) -> None:
+    app = web.Application(middlewares=[replacing])
+    setup(app, sessions)
+    async with serving(app, write=write) as client, client.get("/write") as response:
+        assert await response.text() == "another"
+        assert response.headers["Vary"] == "Accept, Cookie"
+        assert len(response.headers.getall("Set-Cookie")) == 1
+        assert response.headers["Cache-Control"] == "private, no-store"
+
+
+async def test_one_that_looks_when_the_response_is_there(sessions: SessionManager) -> None:
+    @web.middleware
+    async def looking(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        assert dict(get_session(request)) == {}
+        with pytest.raises(SessionCommitted):
+            get_session(request)["a"] = 1
+        return response
+
+    app = web.Application(middlewares=[looking])
+    setup(app, sessions)
+
+    async def silent(request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with serving(app, page=untouched, silent=silent) as client:
+        for path in ("/page", "/silent"):
+            async with client.get(path) as response:
+                assert response.status == 200
+                assert response.headers["Vary"] == "Cookie"
+
+
+async def test_one_that_uses_the_session(sessions: SessionManager) -> None:
+    @web.middleware
+    async def counting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        get_session(request)["before"] = True
+        response = await handler(request)
+        get_session(request)["after"] = True
+        return response
+
+    app = application(sessions)
+    app.middlewares.append(counting)
+    async with serving(app, write=write, read=read) as client:
+        await client.get("/write")
+        assert await text_of(client, "/read") == (200, '{"before": true, "seen": 1, "after": true}')
+
+
+async def test_one_that_finds_out_the_scheme(sessions: SessionManager) -> None:
+    app = web.Application(middlewares=[at_the_proxy])
+    setup(app, sessions)
+    async with serving(app, write=write) as client, client.get("/write") as response:
+        assert name_of_cookie(response) == "__Host-lembro"
+        assert len(response.headers.getall("Set-Cookie")) == 1
+
+
+async def test_one_that_dresses_errors() -> None:
+    backend = AsyncBackend()
+
+    @web.middleware
+    async def dressing(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPServiceUnavailable:
+            return web.Response(text="come back later", status=503)
+
+    app = web.Application(middlewares=[dressing])
+    sessions = setup(app, store=backend.store)
+    session_id = await sessions.acreate({"a": 1})
+    backend.breaks()
+    async with serving(app, write=write, page=untouched) as client:
+        client.session.cookie_jar.update_cookies({"lembro": session_id})
+        assert await text_of(client, "/write") == (503, "come back later")
+        assert await text_of(client, "/page") == (200, "")
+    backend.close()
+
+
+# -- applications within applications --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
+async def test_two_setups_of_one_manager(sessions: SessionManager, stream: bool) -> None:
+    async def page(request: web.Request) -> web.StreamResponse:
+        get_session(request)["inner"] = True
+        response = web.StreamResponse() if stream else web.Response()
+        if stream:
+            await response.prepare(request)
+        return response
+
+    app, inner = application(sessions), application(sessions)
+    inner.router.add_get("/page", page)
+    app.add_subapp("/inner", inner)
+    async with serving(app, read=read) as client:
+        async with client.get("/inner/page") as response:
+            assert len(response.headers.getall("Set-Cookie")) == 1
+        assert await text_of(client, "/read") == (200, '{"inner": true}')
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
+async def test_two_managers(
+    sessions: SessionManager, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each has a session of its own, in a cookie of its own."""
+
+    @web.middleware
+    async def outer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        get_session(request)["outer"] = True
+        response = await handler(request)
+        assert get_session(request).manager.store is sessions.store
+        return response
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        get_session(request)["inner"] = True
+        response = web.StreamResponse() if stream else web.Response()
+        if stream:
+            await response.prepare(request)
+        return response
+
+    others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="inner"))
+    app, inner = application(sessions), application(others)
+    app.middlewares.append(outer)
+    inner.router.add_get("/page", page)
+    app.add_subapp("/inner", inner)
+    async with serving(app, read=read) as client:
+        async with client.get("/inner/page") as response:
+            cookies = response.headers.getall("Set-Cookie")
+        assert sorted(cookie.partition("=")[0] for cookie in cookies) == ["inner", "lembro"]
+        assert await text_of(client, "/read") == (200, '{"outer": true}')
+    assert [info.data for info in others.all()] == [{"inner": True}]
+    assert [info.data for info in sessions.all()] == [{"outer": True}]
+    assert "both set the cookie" not in caplog.text
+
+
+# -- set up ----------------------------------------------------------------------------------------
+
+
+async def test_a_networked_store_is_asked_before_the_handler_but_for_excluded_paths() -> None:
+    backend = AsyncBackend()
+    app = web.Application()
+    setup(app, store=backend.store, exclude=["/untouched"])
+    backend.breaks()
+    errors: list[str] = []
+
+    async def looks(request: web.Request) -> web.Response:
+        try:
+            get_session(request).get("a")
+        except Exception as error:
+            errors.append(str(error))
+        return web.Response()
+
+    app.router.add_get("/untouched/look", looks)
+    async with serving(app) as client:
+        client.session.cookie_jar.update_cookies({"lembro": "x" * 43})
+        assert (await text_of(client, "/untouched/look"))[0] == 200
+    assert "await session.areload()" in errors[0]
+    backend.close()
+
+
+async def test_the_store_is_opened_and_closed() -> None:
+    class Opened(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__("1M")
+            self.calls: list[str] = []
+
+        def open(self) -> None:
+            self.calls.append("open")
+
+        def close(self) -> None:
+            self.calls.append("close")
+            super().close()
+
+    store = Opened()
+    app = web.Application()
+    assert isinstance(setup(app, store=store, idle_timeout=60), SessionManager)
+    async with serving(app):
+        assert store.calls == ["open"]
+    assert store.calls == ["open", "close"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"sessions": "sessions"}, "is no SessionManager"),
+        ({"max_size": "4M"}, r"MemoryStore\(max_size="),
+        ({"exclude": "static"}, "begins with '/'"),
+        ({"idle_timeout": 0}, "idle_timeout=0"),
+    ],
+)
+def test_wrong_configuration(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        setup(web.Application(), **given)
+
+
+async def test_without_setup_the_error_says_what_to_write() -> None:
+    said: list[str] = []
+
+    async def page(request: web.Request) -> web.Response:
+        with pytest.raises(ConfigError) as raised:
+            get_session(request)
+        said.append(str(raised.value))
+        return web.Response()
+
+    async with serving(web.Application(), page=page) as client:
+        assert (await text_of(client, "/page"))[0] == 200
+    assert "setup(app, sessions)" in said[0]

@@ -1,0 +1,823 @@
+"""request.session in Django's words: the engine under our middleware, and alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.core.management import call_command
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import AsyncClient, AsyncRequestFactory, Client
+from django.test.utils import override_settings
+from django.utils import timezone
+
+from lembro import ConfigError, LembroError, MemoryStore, SessionCommitted, SessionManager
+from lembro.integrations.django import SessionMiddleware, SessionStore, get_manager, get_session
+from lembro.testing import FakeClock
+from tests.support.django_site import Site, running
+from tests.support.stores import AsyncAdapter, BlockingAdapter
+
+DAY = 86400
+WEEKS = 14 * DAY  # SESSION_COOKIE_AGE
+OURS = "lembro.integrations.django.SessionMiddleware"
+DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"  # which Django needs
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running(MIDDLEWARE=[OURS]) as site:
+        yield site
+
+
+@pytest.fixture
+def client() -> Any:
+    return Client()
+
+
+def put(**values: Any) -> Any:
+    return lambda request: request.session.update(values)
+
+
+def items(request: Any) -> dict[str, Any]:
+    return dict(request.session.items())
+
+
+def cookie(response: Any) -> Any:
+    return response.cookies["sessionid"]
+
+
+# -- the key ---------------------------------------------------------------------------------------
+
+
+def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    key = client.cookies["sessionid"].value
+    assert site.visit(client, lambda request: request.session.session_key).result == key
+    dump = site.store._core.memory[:]
+    assert key[:43].encode() not in dump
+    assert SessionStore(key)["a"] == 1
+    assert SessionStore(key[:43])["a"] == 1, "the id alone is one too"
+
+
+def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Any) -> None:
+    def act(request: Any) -> list[str | None]:
+        keys = [request.session.session_key]
+        request.session["a"] = 1
+        keys.append(request.session.session_key)
+        request.session.save()
+        return [*keys, request.session.session_key]
+
+    answer = site.visit(client, act)
+    assert answer.result == [None, None, cookie(answer).value]
+
+
+def test_create_for_whoever_wants_a_key_of_a_visitor(site: Site, client: Any) -> None:
+    def key_of(request: Any) -> str:
+        if not request.session.session_key:
+            request.session.create()
+        key: str = request.session.session_key
+        return key
+
+    first = site.visit(client, key_of)
+    assert cookie(first).value == first.result
+    assert site.visit(client, key_of).result == first.result
+
+
+def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
+    planted = "a" * 43
+    client.cookies["sessionid"] = planted
+    site.visit(client, lambda request: request.session.create())
+    assert client.cookies["sessionid"].value != planted
+    assert SessionStore(planted).load() == {}
+
+
+def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) -> None:
+    """A request with the id from before it is under way."""
+    late: Any = Client()
+    client: Any = Client()
+    site.visit(client, put(a=1))
+    late.cookies = client.cookies.copy()
+    site.visit(client, lambda request: get_session(request).login("ada"))
+
+    def act(request: Any) -> Any:
+        request.session.create()
+        return request.session.session_key
+
+    answer = site.visit(late, act)
+    assert (answer.result, len(answer.cookies)) == (None, 0)
+    assert len(site.records()) == 1
+
+
+def test_cycle_key(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    before = client.cookies["sessionid"].value
+
+    def act(request: Any) -> str:
+        request.session.cycle_key()
+        key: str = request.session.session_key
+        return key
+
+    after = site.visit(client, act).result
+    assert after == client.cookies["sessionid"].value != before
+    assert SessionStore(after).load() == {"a": 1}
+    assert SessionStore(before).load() == {}
+    assert not SessionStore().exists(before)
+
+
+def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
+    def act(request: Any) -> Any:
+        request.session.cycle_key()
+        return request.session.session_key
+
+    answer = site.visit(client, act)
+    assert cookie(answer).value == answer.result
+
+
+def test_flush(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    before = client.cookies["sessionid"].value
+
+    def act(request: Any) -> tuple[Any, bool]:
+        request.session.flush()
+        return request.session.session_key, request.session.is_empty()
+
+    answer = site.visit(client, act)
+    assert answer.result == (None, True)
+    assert cookie(answer)["max-age"] == "0"
+    assert cookie(answer)["samesite"] == "Lax"
+    assert cookie(answer)["httponly"] is True
+    assert SessionStore(before).load() == {}
+
+
+def test_flush_and_then_something_new(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    before = client.cookies["sessionid"].value
+
+    def act(request: Any) -> None:
+        request.session.flush()
+        request.session["b"] = 1
+
+    site.visit(client, act)
+    assert client.cookies["sessionid"].value != before
+    assert site.visit(client, items).result == {"b": 1}
+
+
+def test_clear_keeps_the_key(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    before = client.cookies["sessionid"].value
+
+    def act(request: Any) -> None:
+        request.session.clear()
+        request.session["b"] = 1
+
+    site.visit(client, act)
+    assert client.cookies["sessionid"].value == before
+    assert site.visit(client, items).result == {"b": 1}
+
+
+# -- what is saved ---------------------------------------------------------------------------------
+
+
+def test_nested_changes_are_kept(site: Site, client: Any) -> None:
+    site.visit(client, put(cart=[1]))
+    site.visit(client, lambda request: request.session["cart"].append(2))
+    assert site.visit(client, items).result == {"cart": [1, 2]}
+
+
+def test_two_requests_at_the_same_time_lose_nothing(site: Site, client: Any) -> None:
+    site.visit(client, put(cart=[1]))
+
+    def slow(request: Any) -> None:
+        request.session["cart"].append(2)
+        site.visit(client, lambda other: other.session["cart"].append(3))
+        request.session["a"] = 1
+
+    site.visit(client, slow)
+    assert site.visit(client, items).result == {"cart": [1, 3, 2], "a": 1}
+
+
+def test_save_merges_too(site: Site, client: Any) -> None:
+    session = client.session
+    session["a"] = 1
+    session.save()
+    other = SessionStore(session.session_key)
+    other["b"] = 1
+    other.save()
+    session["c"] = 1
+    session.save()
+    assert dict(session.items()) == {"a": 1, "b": 1, "c": 1}
+
+
+def test_modified_false_drops_the_changes(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+
+    def act(request: Any) -> None:
+        request.session["a"] = 2
+        request.session.modified = False
+
+    site.visit(client, act)
+    assert site.visit(client, items).result == {"a": 1}
+
+
+def test_modified_true_extends_it(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        request.session.modified = True
+
+    site.visit(client, put(a=1))
+    site.clock.advance(10)
+    assert not site.visit(client, items).cookies
+    assert cookie(site.visit(client, act))["max-age"] == str(WEEKS)
+    assert site.only().idle_left == WEEKS
+
+
+def test_save_every_request(site: Site, client: Any) -> None:
+    with override_settings(SESSION_SAVE_EVERY_REQUEST=True):
+        site.visit(client, put(a=1))
+        site.clock.advance(10)
+        answer = site.visit(client, lambda request: None)
+        assert cookie(answer)["max-age"] == str(WEEKS)
+        assert answer["Vary"] == "Cookie"
+        assert site.only().idle_left == WEEKS
+        answer = site.visit(Client(), lambda request: None)
+        assert not answer.cookies
+
+
+def test_a_session_that_has_ended_is_not_saved(site: Site) -> None:
+    first = SessionStore()
+    first["a"] = 1
+    first.save()
+    for act in (lambda session: session.update({"a": 2}), lambda session: None):
+        session = SessionStore(first.session_key)
+        assert session["a"] == 1
+        SessionStore().delete(first.session_key)
+        act(session)
+        with pytest.raises(UpdateError):
+            session.save()
+        first = SessionStore()
+        first["a"] = 1
+        first.save()
+
+
+def test_must_create(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save(must_create=True)
+    with pytest.raises(CreateError):
+        session.save(must_create=True)
+
+
+def test_delete(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    session.delete()
+    session.delete()
+    SessionStore().delete()
+    SessionStore().delete("nonsense")
+    assert session.load() == {}
+    assert site.records() == []
+
+
+def test_a_record_that_cannot_be_read_is_none(site: Site) -> None:
+    from lembro.stores.base import Record  # noqa: PLC0415
+
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    ((key, found),) = site.store.all()
+    site.store.set(key, Record(b"broken"), expected=found.payload, idle=100)
+    assert session.load() == {}
+    assert SessionStore(session.session_key).load() == {}
+
+
+# -- how long it lasts -----------------------------------------------------------------------------
+
+
+def expire(value: Any) -> Any:
+    return lambda request: request.session.set_expiry(value)
+
+
+def test_by_the_settings(site: Site, client: Any) -> None:
+    answer = site.visit(client, put(a=1))
+    assert cookie(answer)["max-age"] == str(WEEKS)
+    assert site.only().idle_left == WEEKS
+
+
+def test_until_the_browser_is_closed() -> None:
+    with running(SESSION_EXPIRE_AT_BROWSER_CLOSE=True) as site:
+        answer = site.visit(Client(), put(a=1))
+        assert cookie(answer)["max-age"] == ""
+        assert site.only().idle_left == WEEKS
+
+
+def test_set_expiry_in_seconds(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(300))
+    assert cookie(answer)["max-age"] == "300"
+    assert cookie(answer).value == client.cookies["sessionid"].value
+    assert site.only().idle_left == 300
+    site.clock.advance(200)
+    answer = site.visit(client, items)  # who reads it extends it
+    assert cookie(answer)["max-age"] == "300"
+    site.clock.advance(299)
+    assert site.visit(client, items).result == {"a": 1, "_session_expiry": 300}
+    site.clock.advance(301)
+    assert site.visit(client, items).result == {}
+
+
+def test_set_expiry_of_a_new_session(site: Site, client: Any) -> None:
+    answer = site.visit(client, expire(300))
+    assert cookie(answer)["max-age"] == "300"
+    assert site.only().idle_left == 300
+
+
+def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(20 * DAY))
+    assert cookie(answer)["max-age"] == str(20 * DAY)
+    assert site.only().idle_left == 20 * DAY
+
+
+def test_set_expiry_beyond_the_absolute_timeout(
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = site.visit(client, expire(365 * DAY))
+    assert cookie(answer)["max-age"] == str(30 * DAY)
+    assert site.only().idle_left == 30 * DAY
+    assert "raise absolute_timeout, or set it to None" in caplog.text
+
+
+def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(0))
+    assert cookie(answer)["max-age"] == ""
+    assert site.only().idle_left == WEEKS
+    site.clock.advance(5 * DAY)
+    assert not site.visit(client, items).cookies
+    assert site.only().idle_left == WEEKS
+
+
+def test_set_expiry_at_a_moment_is_extended_by_nothing(
+    site: Site, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(now + timedelta(hours=2)))
+    assert cookie(answer)["max-age"] == "7200"
+    for minutes in (30, 60, 90):
+        site.clock.advance(1800)
+        later = now + timedelta(minutes=minutes)
+        monkeypatch.setattr(timezone, "now", lambda later=later: later)
+        assert site.visit(client, put(minutes=minutes)).result is None
+        assert site.only().idle_left == 7200 - 60 * minutes
+    site.clock.advance(1800)
+    assert site.visit(client, items).result == {}
+
+
+def test_set_expiry_none_goes_back(site: Site, client: Any) -> None:
+    site.visit(client, expire(300))
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(None))
+    assert cookie(answer)["max-age"] == str(WEEKS)
+    assert site.only().idle_left == WEEKS
+
+
+def test_set_expiry_in_the_past_ends_it(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    answer = site.visit(client, expire(-1))
+    assert cookie(answer)["max-age"] == "0"
+    assert site.records() == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, -(2**63)])
+def test_set_expiry_to_what_cannot_be(site: Site, client: Any, value: Any) -> None:
+    with pytest.raises(ConfigError, match="at most 100 years"):
+        site.visit(client, expire(value))
+
+
+@pytest.mark.parametrize("value", ["eve", True, {"a": 1}, "2030-01-01T00:00:00", [0]])
+def test_what_set_expiry_does_not_make_changes_nothing(site: Site, client: Any, value: Any) -> None:
+    def act(request: Any) -> None:
+        get_session(request)["_session_expiry"] = value
+
+    assert site.visit(client, act).status_code == 200
+    assert site.only().idle_left == WEEKS
+
+
+def test_an_engine_with_an_age_of_its_own(site: Site) -> None:
+    class ShortLived(SessionStore):
+        def get_session_cookie_age(self) -> int:
+            return 60
+
+    session = ShortLived()
+    session["a"] = 1
+    session.save()
+    assert site.only().idle_left == 60
+
+
+def test_many_moments_keep_no_more_managers_than_some(site: Site) -> None:
+    from lembro.integrations.django import lifetimes  # noqa: PLC0415
+
+    for age in range(1, 3 * lifetimes.MOST):
+        lifetimes.lasting(site.manager, age, browser=False)
+    assert len(lifetimes._others[site.manager]) <= lifetimes.MOST
+
+
+def test_clearsessions(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    site.clock.advance(WEEKS + 1)
+    call_command("clearsessions")
+    assert site.store.stats().expired == 1
+    asyncio.run(SessionStore.aclear_expired())
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+def test_a_page_that_does_not_look_is_left_as_it_is(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    answer = site.visit(client, lambda request: None)
+    assert not answer.has_header("Vary")
+    assert not answer.cookies
+    assert site.visit(client, items)["Vary"] == "Cookie"
+
+
+def test_the_cookie_by_the_settings() -> None:
+    with running(
+        SESSION_COOKIE_NAME="sid",
+        SESSION_COOKIE_PATH="/do",
+        SESSION_COOKIE_DOMAIN="testserver",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=False,
+        SESSION_COOKIE_SAMESITE="Strict",
+    ) as site:
+        sid = site.visit(Client(), put(a=1)).cookies["sid"]
+        assert (sid["path"], sid["domain"]) == ("/do", "testserver")
+        assert (sid["secure"], sid["httponly"], sid["samesite"]) == (True, "", "Strict")
+
+
+def test_secure_over_https(site: Site, client: Any) -> None:
+    assert cookie(site.visit(client, put(a=1), secure=True))["secure"] is True
+    assert cookie(site.visit(Client(), put(a=1)))["secure"] == ""
+
+
+def test_behind_a_proxy_that_ends_tls(site: Site, client: Any) -> None:
+    with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+        answer = site.visit(client, put(a=1), headers={"X-Forwarded-Proto": "https"})
+        assert cookie(answer)["secure"] is True
+
+
+def test_a_partitioned_cookie() -> None:
+    from lembro import CookieOptions  # noqa: PLC0415
+
+    options = CookieOptions(name="sessionid", secure=True, samesite="none", partitioned=True)
+    with running(LEMBRO={"cookie": options}) as site:
+        assert str(cookie(site.visit(Client(), put(a=1)))).endswith("Secure") is True
+        assert "; Partitioned;" in str(cookie(site.visit(Client(), put(a=1))))
+
+
+def test_what_is_written_in_a_stream_raises(site: Site, client: Any) -> None:
+    raised: list[Exception] = []
+
+    def act(request: Any) -> Any:
+        request.session["before"] = 1
+
+        def chunks() -> Iterator[bytes]:
+            try:
+                request.session["within"] = 1
+            except SessionCommitted as error:
+                raised.append(error)
+            with get_session(request).edit() as session:
+                session["edited"] = 1
+            yield b"done"
+
+        return StreamingHttpResponse(chunks())
+
+    assert site.visit(client, act).getvalue() == b"done"
+    assert len(raised) == 1
+    assert site.visit(client, items).result == {"before": 1, "edited": 1}
+
+
+def test_a_nested_change_in_a_stream_is_told(
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def act(request: Any) -> Any:
+        cart = request.session.setdefault("cart", [])
+
+        def chunks() -> Iterator[bytes]:
+            cart.append(1)
+            yield b"done"
+
+        return StreamingHttpResponse(chunks())
+
+    answer = site.visit(client, act)
+    assert answer.getvalue() == b"done"
+    answer.close()
+    assert "changed after the response had begun; the change is lost" in caplog.text
+
+
+def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        request.session = SessionStore()
+        request.session["a"] = 1
+
+    site.visit(client, act)
+    assert site.visit(client, items).result == {"a": 1}
+
+
+def test_a_view_without_a_session(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        del request.session
+
+    assert site.visit(client, act).status_code == 200
+    with pytest.raises(ConfigError, match="there is no lembro session here"):
+        get_session(HttpResponse())
+
+
+def test_the_middleware_twice_is_one() -> None:
+    with running(MIDDLEWARE=[OURS, OURS]) as site:
+        client = Client()
+        answer = site.visit(client, put(a=1))
+        assert len(answer.cookies) == 1
+        assert site.visit(client, items).result == {"a": 1}
+
+
+def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
+    from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
+
+    from lembro import wsgi  # noqa: PLC0415
+    from tests.support.apps import fetch_wsgi  # noqa: PLC0415
+    from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.messages import Request  # noqa: PLC0415
+
+    with running(MIDDLEWARE=[OURS]) as site:
+        handler: Any = WSGIHandler()
+        app = wsgi.SessionMiddleware(handler, get_manager())
+        with _acting(put(a=1)):
+            answer = fetch_wsgi(app, Request(path="/do"))
+        assert answer.status == 200
+        assert len(answer.set_cookies) == 1
+        assert site.only().idle_left == WEEKS
+
+
+class Looks:
+    """A middleware that looks at the session itself, as LoginRequiredMiddleware does."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        request.session.get("a")
+        return self.get_response(request)
+
+
+def test_a_store_that_fails_under_another_middleware() -> None:
+    store = BlockingAdapter(MemoryStore("1M"))
+    middleware = [OURS, f"{__name__}.Looks"]
+    with running(LEMBRO={"store": store}, MIDDLEWARE=middleware) as site:
+        client: Any = Client(raise_request_exception=False)
+        site.visit(client, put(a=1))
+        store.broken = "connection refused"
+        answer = site.visit(client, lambda request: None)
+        assert (answer.status_code, answer["Cache-Control"]) == (503, "no-store")
+
+
+def out_and_fail(request: Any) -> Any:
+    get_session(request).logout()
+    raise RuntimeError
+
+
+def test_a_logout_holds_where_exceptions_are_let_through(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(RuntimeError):
+        site.visit(client, out_and_fail)
+    assert site.records() == []
+
+
+@pytest.mark.anyio
+async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+
+    async def cancelled(request: Any) -> Any:
+        get_session(request).logout()
+        raise asyncio.CancelledError
+
+    factory = AsyncRequestFactory()
+    factory.cookies["sessionid"] = session.session_key
+    with pytest.raises(asyncio.CancelledError):
+        await SessionMiddleware(cancelled)(factory.get("/"))
+    assert site.records() == []
+
+
+# -- async -----------------------------------------------------------------------------------------
+
+
+async def everything(request: Any) -> list[Any]:
+    """Each of Django's methods whose name begins with an a."""
+    session = request.session
+    seen = [await session.aget("a"), await session.ahas_key("a")]
+    await session.aset("a", 1)
+    await session.aupdate({"b": 2, "c": 3})
+    seen += [await session.apop("c"), await session.apop("d", None)]
+    seen += [await session.asetdefault("e", 5), sorted(await session.akeys())]
+    seen += [list(await session.avalues()), len(await session.aitems())]
+    await session.asave()
+    key = session.session_key
+    seen += [await session.aexists(key), await session.aload()]
+    await session.acycle_key()
+    await session.asave()
+    seen += [session.session_key != key, await session.aexists(key)]
+    await session.aflush()
+    seen += [session.session_key, await session.aload()]
+    await session.acreate()
+    seen.append(await session.aexists(session.session_key))
+    await session.adelete()
+    return seen
+
+
+EXPECTED = [
+    *(None, False, 3, None, 5),
+    *(["a", "b", "e"], [1, 2, 5], 3),
+    *(True, {"a": 1, "b": 2, "e": 5}),
+    *(True, False),
+    *(None, {}, True),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("adapter", [None, AsyncAdapter, BlockingAdapter])
+async def test_async_methods(adapter: Any) -> None:
+    store: Any = MemoryStore("1M")
+    with running(LEMBRO={"store": adapter(store) if adapter else store}, MIDDLEWARE=[OURS]) as site:
+        client = AsyncClient()
+        assert (await site.avisit(client, everything)).result == EXPECTED
+        assert store.length() == 0
+
+
+@pytest.mark.anyio
+async def test_cookies_in_several_headers(site: Site) -> None:
+    """As HTTP/2 has them."""
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    request: Any = AsyncRequestFactory().get("/")
+    pairs = ("theme=dark", f"sessionid={session.session_key}", "b=c")
+    request.scope["headers"] += [(b"cookie", pair.encode()) for pair in pairs]
+
+    async def view(request: Any) -> Any:
+        return HttpResponse(str(await request.session.aget("a")).encode())
+
+    assert (await SessionMiddleware(view)(request)).content == b"1"
+
+
+@pytest.mark.anyio
+async def test_a_plain_method_that_would_block_the_loop_says_what_to_write() -> None:
+    async def act(request: Any) -> Any:
+        request.session["a"] = 1
+        with pytest.raises(LembroError, match="begins with an a"):
+            request.session.save()
+        with pytest.raises(LembroError, match="begins with an a"):
+            SessionStore("a" * 43)["a"]
+        return True
+
+    store = BlockingAdapter(MemoryStore("1M"))
+    with running(LEMBRO={"store": store}, MIDDLEWARE=[OURS]) as site:
+        assert (await site.avisit(AsyncClient(), act)).result
+
+
+# -- alone, under Django's own middleware ----------------------------------------------------------
+
+
+@pytest.fixture
+def alone() -> Iterator[Site]:
+    with running(MIDDLEWARE=[DJANGOS]) as site:
+        yield site
+
+
+def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Any) -> None:
+    assert not alone.visit(client, items).cookies
+    alone.visit(client, put(cart=[1]))
+    first = client.cookies["sessionid"].value
+    alone.visit(client, lambda request: request.session["cart"].append(2))
+    assert alone.visit(client, items).result == {"cart": [1, 2]}, "nested changes are kept"
+    alone.visit(client, lambda request: request.session.cycle_key())
+    assert client.cookies["sessionid"].value != first
+    answer = alone.visit(client, lambda request: request.session.flush())
+    assert cookie(answer).value == ""
+    assert alone.records() == []
+
+
+def test_alone_reading_extends_it_too(alone: Site, client: Any) -> None:
+    alone.visit(client, put(a=1))
+    alone.clock.advance(2 * DAY)
+    alone.visit(client, items)
+    assert alone.only().idle_left == WEEKS
+
+
+def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Any) -> None:
+    """With ours it is answered as if nothing had been."""
+    alone.visit(client, put(a=1))
+
+    def slow(request: Any) -> None:
+        request.session["a"] = 2
+        SessionStore().delete(request.session.session_key)
+
+    assert alone.visit(client, slow).status_code == 400
+    assert alone.records() == []
+
+
+def test_alone_the_cookie_of_an_ended_session_is_deleted(alone: Site, client: Any) -> None:
+    """It may be the one that a login in another tab has just set."""
+    client.cookies["sessionid"] = "a" * 43
+    assert cookie(alone.visit(client, items))["max-age"] == 0
+
+
+def test_alone_what_lembro_is_asked_for(alone: Site, client: Any) -> None:
+    alone.visit(client, lambda request: get_session(request).login("ada"))
+    assert alone.only().user == "ada"
+    alone.visit(client, lambda request: get_session(request).logout())
+    assert alone.records() == []
+
+
+def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
+    client = Client(raise_request_exception=False)
+    alone.visit(client, put(cart=[1]))
+    answer = alone.visit(client, lambda request: request.session["cart"].append(object()))
+    assert answer.status_code == 500
+    assert alone.visit(client, items).result == {"cart": [1]}
+
+
+# -- the settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"LEMBRO": "64M"}, "write a dict"),
+        ({"LEMBRO": {"max_sise": "64M"}}, "no option 'max_sise'"),
+        ({"LEMBRO": {"max_size": "64X"}}, "64X"),
+        ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
+        ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),
+        ({"LEMBRO": {"sessions": "lembro.MemoryStore"}}, "no SessionManager"),
+        ({"LEMBRO": {"sessions": "lembro.SessionManager", "idle_timeout": 1}}, "beside a Session"),
+        ({"SESSION_COOKIE_SAMESITE": False}, 'write "Lax"'),
+        ({"SESSION_COOKIE_SAMESITE": "None"}, "needs secure=True"),
+        ({"SESSION_COOKIE_AGE": 0}, "max_age=0"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> None:
+    with (
+        running(**{"LEMBRO": {}, **settings}),
+        pytest.raises(ConfigError, match=message),
+    ):
+        SessionMiddleware(lambda request: HttpResponse())
+
+
+def test_another_engine_is_an_error_when_the_application_starts() -> None:
+    with (
+        running(SESSION_ENGINE="django.contrib.sessions.backends.cache"),
+        pytest.raises(ConfigError, match='SESSION_ENGINE = "lembro'),
+    ):
+        SessionMiddleware(lambda request: HttpResponse())
+
+
+def test_a_manager_of_ones_own() -> None:
+    manager = SessionManager(MemoryStore("1M", clock=FakeClock()), idle_timeout=60)
+    with running(LEMBRO={"sessions": manager}):
+        assert get_manager() is manager
+
+
+def test_a_store_by_its_path() -> None:
+    with running(LEMBRO={"store": "lembro.MemoryStore"}):
+        assert isinstance(get_manager().store, MemoryStore)
+
+
+def test_lembros_options_beside_djangos() -> None:
+    with running(LEMBRO={"max_size": "2M", "idle_timeout": timedelta(hours=8)}):
+        manager = get_manager()
+        assert manager.options.idle_timeout == timedelta(hours=8)
+        assert manager.options.cookie.max_age == timedelta(hours=8)
+        assert manager.options.cookie.name == "sessionid"
+        assert isinstance(manager.store, MemoryStore)
+        assert manager.store.max_size == 2 << 20
+
+
+def test_a_change_of_the_settings_keeps_the_sessions(site: Site, client: Any) -> None:
+    site.visit(client, put(a=1))
+    with override_settings(SESSION_COOKIE_AGE=60):
+        assert get_manager().options.idle_timeout == 60
+        assert site.visit(client, items).result == {"a": 1}

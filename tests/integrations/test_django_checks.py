@@ -1,0 +1,86 @@
+"""``manage.py check``: what cannot work, and what will not hold, is said before anybody logs in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from lembro import CookieOptions, MemoryStore, SessionManager
+from tests.support.django_site import running
+from tests.support.stores import BlockingAdapter
+
+OURS = "lembro.integrations.django.SessionMiddleware"
+DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
+NAMED = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="sid"))
+
+
+def found(**settings: Any) -> dict[str, str]:
+    """What the checks say about the project of the tests, with these settings."""
+    with running(**settings):
+        return {m.id: f"{m.msg} {m.hint}" for m in run_checks() if m.id.startswith("lembro.")}
+
+
+def test_nothing_to_complain_of() -> None:
+    assert found() == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "number", "text"),
+    [
+        ({"LEMBRO": {"max_sise": "64M"}}, "E001", "no option 'max_sise'"),
+        ({"SESSION_COOKIE_SAMESITE": "None"}, "E001", "needs secure=True"),
+        (
+            {"SESSION_ENGINE": "django.contrib.sessions.backends.db"},
+            "E002",
+            'write SESSION_ENGINE = "lembro.integrations.django"',
+        ),
+        ({"SESSION_ENGINE": "no.such.engine"}, "E002", "is not lembro's"),
+        ({"MIDDLEWARE": [OURS, DJANGOS]}, "E003", "several session middlewares"),
+        ({"MIDDLEWARE": [DJANGOS]}, "W001", f"write {OURS} in its place"),
+        ({"LEMBRO": {"sessions": NAMED}}, "W002", "write SESSION_COOKIE_NAME = 'sid'"),
+        ({"SESSION_SERIALIZER": "some.PickleSerializer"}, "W004", "is not used"),
+    ],
+)
+def test_settings(settings: dict[str, Any], number: str, text: str) -> None:
+    said = found(**settings)
+    assert list(said) == [f"lembro.{number}"]
+    assert text in said[f"lembro.{number}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "several"),
+    [
+        ("WEB_CONCURRENCY", "4", True),
+        ("WEB_CONCURRENCY", "1", False),
+        ("WEB_CONCURRENCY", "auto", False),
+        ("UWSGI_PROCESSES", "2", True),
+        ("GUNICORN_CMD_ARGS", "--bind :80 -w 4", True),
+        ("GUNICORN_CMD_ARGS", "--workers=2 --threads=8", True),
+        ("GUNICORN_CMD_ARGS", "--workers 2 -w1", False),
+        ("GUNICORN_CMD_ARGS", "--threads 8", False),
+    ],
+)
+def test_several_workers(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, several: bool
+) -> None:
+    monkeypatch.setenv(name, value)
+    said = found()
+    assert list(said) == (["lembro.W003"] if several else [])
+    if several:
+        assert "use one worker process" in said["lembro.W003"]
+    assert found(LEMBRO={"store": BlockingAdapter(MemoryStore("1M"))}) == {}, "processes share it"
+
+
+def test_djangos_own_checks_accept_it() -> None:
+    """The admin insists on Django's middleware, of which ours is one."""
+    with running():
+        call_command("check", verbosity=0)
+
+
+def test_an_error_ends_the_command() -> None:
+    with running(LEMBRO={"max_size": "1"}), pytest.raises(SystemCheckError, match=r"lembro\.E001"):
+        call_command("check", verbosity=0)

@@ -1,0 +1,712 @@
+"""``flask.session`` over lembro: what Flask promises of its own holds, and what differs."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import pytest
+from flask import Flask
+from flask.sessions import SessionMixin
+from flask.testing import FlaskClient
+from markupsafe import Markup
+from werkzeug.test import Client, TestResponse
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    Session,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+    wsgi,
+)
+from lembro.integrations.flask import FlaskSession, Lembro, session
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter, BlockingAdapter
+
+View = Callable[[], Any]
+
+
+class Shop:
+    """An application whose views a test adds, and a browser."""
+
+    def __init__(self, **options: Any) -> None:
+        self.store = Recorder()
+        self.sessions = SessionManager(self.store, **options)
+        self.app = Flask(__name__)
+        self.lembro = Lembro(self.app, self.sessions)
+        self.browser: FlaskClient = self.app.test_client()
+
+    def get(self, view: View, **keywords: Any) -> TestResponse:
+        """Add a view, and ask for it."""
+        path = f"/{len(self.app.view_functions)}"
+        self.app._got_first_request = False  # views come while it runs
+        self.app.add_url_rule(path, path, view)
+        return self.browser.get(path, **keywords)
+
+    @property
+    def cookie(self) -> str | None:
+        cookie = self.browser.get_cookie("lembro")
+        return None if cookie is None else cookie.value
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Of the only session there is."""
+        (info,) = self.sessions.all()
+        return info.data
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def no_view() -> str:
+    return "ok"
+
+
+def log_out() -> str:
+    session.logout()
+    return "bye"
+
+
+def put(**values: Any) -> View:
+    def view() -> str:
+        flask.session.update(values)
+        return "ok"
+
+    return view
+
+
+def age_of(response: TestResponse) -> str | None:
+    (header,) = response.headers.getlist("Set-Cookie")
+    for part in header.split("; "):
+        if part.startswith("Max-Age="):
+            return part.removeprefix("Max-Age=")
+    return None
+
+
+# -- used as ever ----------------------------------------------------------------------------------
+
+
+def test_it_is_a_mapping_like_any_session_of_flasks(shop: Shop) -> None:
+    def view() -> dict[str, Any]:
+        current = flask.session._get_current_object()  # type: ignore[attr-defined]
+        assert isinstance(current, Session)
+        assert isinstance(current, SessionMixin)
+        assert not flask.session
+        flask.session["a"] = 1
+        flask.session.setdefault("b", []).append(2)
+        assert "a" in flask.session
+        assert flask.session.pop("a") == 1
+        assert flask.session.get("a") is None
+        return dict(flask.session)
+
+    assert shop.get(view).json == {"b": [2]}
+    assert shop.data == {"b": [2]}
+
+
+def test_nested_changes_are_kept(shop: Shop) -> None:
+    shop.get(put(cart=[]))
+    shop.get(lambda: str(flask.session["cart"].append("bread")))
+    assert shop.data == {"cart": ["bread"]}
+
+
+def test_flashed_messages(shop: Shop) -> None:
+    def flash() -> str:
+        flask.flash("a & b", "error")
+        flask.flash(Markup("<b>c</b>"))
+        return "ok"
+
+    template = "{% for m in get_flashed_messages() %}{{ m }};{% endfor %}"
+    shop.get(flash)
+    assert shop.get(lambda: flask.render_template_string(template)).text == "a &amp; b;<b>c</b>;"
+    assert shop.get(lambda: flask.render_template_string(template)).text == ""
+
+
+def test_the_test_clients_session_transaction(shop: Shop) -> None:
+    with shop.browser.session_transaction() as opened:
+        opened["a"] = 1
+    assert shop.cookie is not None
+    assert shop.get(lambda: dict(flask.session)).json == {"a": 1}
+    with shop.browser.session_transaction() as opened:
+        assert opened["a"] == 1
+        opened.clear()
+    assert shop.cookie is None
+
+
+def test_a_view_in_async(shop: Shop) -> None:
+    async def view() -> str:
+        session["a"] = 1
+        await session.asave()
+        return "ok"
+
+    shop.get(view)
+    assert shop.data == {"a": 1}
+
+
+def test_login_and_logout_by_the_typed_proxy(shop: Shop) -> None:
+    def log_in() -> str:
+        session.login("heidi")
+        assert isinstance(session, FlaskSession)
+        return "ok"
+
+    shop.get(put(cart=["bread"]))
+    before = shop.cookie
+    shop.get(log_in)
+    assert shop.cookie != before
+    assert shop.get(lambda: {"user": session.user, **session}).json == {
+        "user": "heidi",
+        "cart": ["bread"],
+    }
+    shop.get(log_out)
+    assert shop.cookie is None
+    assert shop.sessions.length() == 0
+
+
+def test_to_clear_it_ends_it(shop: Shop) -> None:
+    """Flask's own tutorial logs in so."""
+
+    def log_in() -> str:
+        flask.session.clear()
+        flask.session["user_id"] = 1
+        return "ok"
+
+    shop.get(put(a=1))
+    before = shop.cookie
+    shop.get(log_in)
+    assert shop.cookie != before
+    assert shop.data == {"user_id": 1}
+
+
+def test_an_id_is_renewed_as_with_flask_session(shop: Shop) -> None:
+    shop.get(put(a=1))
+    before = shop.cookie
+    shop.get(lambda: str(shop.app.session_interface.regenerate(flask.session)))  # type: ignore[attr-defined]
+    assert shop.cookie != before
+    assert shop.data == {"a": 1}
+
+
+# -- what is not looked at -------------------------------------------------------------------------
+
+
+def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
+    shop.get(put(a=1))
+    shop.store.verbs.clear()
+    for view in (
+        no_view,
+        lambda: flask.render_template_string("{{ 1 }}"),
+        lambda: str(flask.session._get_current_object() is None),  # type: ignore[attr-defined]
+        lambda: str(flask.session.accessed),
+    ):
+        assert "Vary" not in shop.get(view).headers
+    assert shop.store.verbs == []
+
+
+def test_a_page_that_looks_has(shop: Shop) -> None:
+    for view in (
+        lambda: str(flask.session.get("a")),
+        lambda: flask.render_template_string("{{ session['a'] }}"),
+        lambda: str(flask.session.permanent),
+        lambda: str(flask.session.new),
+        lambda: flask.jsonify(dict(flask.session)),
+    ):
+        assert shop.get(view).headers["Vary"] == "Cookie"
+
+
+def test_a_vary_that_is_there_is_added_to(shop: Shop) -> None:
+    def view() -> flask.Response:
+        response = flask.make_response(str(flask.session.get("a")))
+        response.vary.update(("Accept", "Accept-Encoding"))
+        return response
+
+    assert shop.get(view).headers.getlist("Vary") == ["Accept, Accept-Encoding, Cookie"]
+
+
+def test_accessed(shop: Shop) -> None:
+    seen = []
+
+    def view() -> str:
+        seen.append(flask.session.accessed)
+        flask.session.get("a")
+        seen.append(flask.session.accessed)
+        return "ok"
+
+    shop.get(view)
+    assert seen == [False, True]
+
+
+# -- modified --------------------------------------------------------------------------------------
+
+
+def test_modified_sees_what_is_changed(shop: Shop) -> None:
+    shop.get(put(cart=[], a=1))
+
+    def view() -> str:
+        assert not flask.session.modified
+        assert flask.session["cart"] == []
+        assert not flask.session.modified
+        flask.session["cart"].append(1)
+        assert flask.session.modified
+        flask.session["cart"].pop()
+        assert not flask.session.modified
+        flask.session["a"] = 2
+        assert flask.session.modified
+        flask.session["a"] = 1
+        assert not flask.session.modified
+        session.login("heidi")
+        assert flask.session.modified
+        return "ok"
+
+    assert shop.get(view).status_code == 200
+
+
+def test_modified_sees_what_the_commit_will_refuse(shop: Shop) -> None:
+    def view() -> str:
+        flask.session["a"] = []
+        flask.session["a"].append(object())
+        return str(flask.session.modified)
+
+    assert shop.get(view).status_code == 500
+    assert shop.sessions.length() == 0
+
+
+def test_modified_tells_it_after_the_commit_too(shop: Shop) -> None:
+    seen = []
+    shop.app.teardown_request(lambda error: seen.append(flask.session.modified))
+    shop.get(put(a=1))
+    shop.get(lambda: str(flask.session["a"]))
+    shop.get(no_view)
+    assert seen == [True, False, False]
+
+
+def test_modified_set_to_true_extends_the_session() -> None:
+    shop = Shop(idle_timeout=100)
+
+    def touch() -> str:
+        flask.session.modified = True
+        return "ok"
+
+    shop.get(put(a=1))
+    shop.store.clock.advance(5)
+    shop.get(touch)
+    shop.store.clock.advance(99)
+    assert shop.sessions.length() == 1
+
+
+def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
+    def drop() -> str:
+        flask.session["a"] = 2
+        flask.session.modified = False
+        assert not flask.session.modified
+        return str(flask.session["a"])
+
+    assert not shop.get(drop).headers.getlist("Set-Cookie")
+    shop.get(put(a=1))
+    assert shop.get(drop).text == "2"
+    assert shop.data == {"a": 1}
+
+
+def test_modified_set_to_false_and_then_more_is_changed(shop: Shop) -> None:
+    def view() -> str:
+        flask.session["a"] = 1
+        flask.session.modified = False
+        flask.session["b"] = 2
+        assert flask.session.modified
+        return "ok"
+
+    shop.get(view)
+    assert shop.data == {"a": 1, "b": 2}
+
+
+def test_modified_set_to_false_undoes_no_logout(shop: Shop) -> None:
+    shop.get(put(a=1))
+
+    def view() -> str:
+        session.logout()
+        session["a"] = 2
+        session.modified = False
+        return "ok"
+
+    shop.get(view)
+    assert shop.cookie is None
+    assert shop.sessions.length() == 0
+
+
+# -- permanent -------------------------------------------------------------------------------------
+
+
+def make_permanent(permanent: bool = True) -> View:
+    def view() -> str:
+        flask.session.permanent = permanent
+        return str(flask.session.permanent)
+
+    return view
+
+
+@pytest.fixture
+def lasting() -> Shop:
+    return Shop(idle_timeout=3600, absolute_timeout=7200)
+
+
+def test_the_cookie_of_a_permanent_session_outlives_the_browser(lasting: Shop) -> None:
+    def view() -> str:
+        flask.session.permanent = True
+        flask.session["a"] = 1
+        return "ok"
+
+    assert age_of(lasting.get(view)) == "7200"
+    assert lasting.get(lambda: str(flask.session.permanent)).text == "True"
+    assert lasting.data == {"a": 1}  # it is no key
+
+
+def test_a_session_is_made_permanent_and_back(lasting: Shop) -> None:
+    assert age_of(lasting.get(put(a=1))) is None
+    before = lasting.cookie
+    lasting.store.clock.advance(200)
+    assert age_of(lasting.get(make_permanent())) == "7000"
+    assert lasting.cookie == before
+    assert not lasting.get(make_permanent()).headers.getlist("Set-Cookie")
+    assert age_of(lasting.get(make_permanent(False))) is None
+    assert lasting.cookie == before
+
+
+def test_permanent_at_every_request_stores_nothing_by_itself(lasting: Shop) -> None:
+    lasting.app.before_request(lambda: setattr(flask.session, "permanent", True))
+    assert not lasting.get(no_view).headers.getlist("Set-Cookie")
+    assert lasting.sessions.length() == 0
+    assert age_of(lasting.get(put(a=1))) == "7200"
+    assert not lasting.get(no_view).headers.getlist("Set-Cookie")
+    assert lasting.store.verbs.count("set") == 0
+
+
+def test_a_login_in_a_request_that_says_permanent_is_remembered(lasting: Shop) -> None:
+    def log_in() -> str:
+        session.permanent = True
+        session.login("heidi")
+        return "ok"
+
+    assert age_of(lasting.get(log_in)) == "7200"
+
+
+def test_permanent_is_kept_when_another_request_was_first(lasting: Shop) -> None:
+    lasting.app.add_url_rule("/other", "other", put(b=2))
+    lasting.get(put(a=1))
+    other = lasting.app.test_client()
+    assert lasting.cookie is not None
+    other.set_cookie("lembro", lasting.cookie)
+
+    def view() -> str:
+        flask.session.permanent = True
+        lasting.store.before["set"] = lambda: other.get("/other")
+        return "ok"
+
+    assert age_of(lasting.get(view)) is not None
+    assert lasting.data == {"a": 1, "b": 2}
+    assert lasting.get(lambda: str(flask.session.permanent)).text == "True"
+
+
+def test_new(shop: Shop) -> None:
+    assert shop.get(lambda: str(flask.session.new)).text == "True"
+    shop.get(put(a=1))
+    assert shop.get(lambda: str(flask.session.new)).text == "False"
+
+
+# -- failures --------------------------------------------------------------------------------------
+
+
+def fails() -> str:
+    flask.session["a"] = 2
+    session.logout()
+    flask.session["b"] = 2
+    raise LookupError("no such page")
+
+
+@pytest.mark.parametrize("propagate", [True, False])
+def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propagate: bool) -> None:
+    shop.app.config["PROPAGATE_EXCEPTIONS"] = propagate
+    shop.get(put(a=1))
+    if propagate:
+        with pytest.raises(LookupError):
+            shop.get(fails)
+    else:
+        response = shop.get(fails)
+        assert response.status_code == 500
+        assert "Max-Age=0" in response.headers["Set-Cookie"]
+    assert shop.sessions.length() == 0
+
+
+def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
+    def view() -> str:
+        session.logout()
+        raise SystemExit
+
+    shop.get(put(a=1))
+    with pytest.raises(SystemExit):
+        shop.get(view)
+    assert shop.sessions.length() == 0
+
+
+def test_an_error_page_that_sends_somewhere_else_can_flash(shop: Shop) -> None:
+    @shop.app.errorhandler(LookupError)
+    def elsewhere(error: LookupError) -> Any:
+        flask.flash("no such page")
+        return flask.redirect("/")
+
+    def view() -> str:
+        raise LookupError
+
+    assert shop.get(view).status_code == 302
+    assert shop.data == {"_flashes": [("message", "no such page")]}
+
+
+def test_an_error_page_that_takes_over_keeps_the_cookie(shop: Shop) -> None:
+    def disturb(*_: Any, **__: Any) -> None:
+        if not disturbed:
+            disturbed.append(1)
+            raise LookupError
+
+    disturbed: list[int] = []
+    flask.request_finished.connect(disturb, shop.app)
+    response = shop.get(put(a=1))
+    assert response.status_code == 500
+    assert shop.cookie is not None
+    assert shop.get(lambda: dict(flask.session)).json == {"a": 1}
+
+
+def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    closed = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"never"
+
+        def close(self) -> None:
+            closed.append(1)
+
+    def view() -> flask.Response:
+        flask.session["a"] = []
+        flask.session["a"].append(object())
+        return flask.Response(Body(), headers={"X-One": "1", "ETag": '"1"'})
+
+    shop.get(put(a=1))
+    response = shop.get(view)
+    assert response.status == "500 Internal Server Error"
+    assert response.text == "The session could not be stored.\n"
+    assert set(response.headers.keys()) == {
+        *("Content-Type", "Content-Length", "Cache-Control", "Vary"),
+    }
+    assert closed
+    response.close()
+    assert "a[0]: a session cannot carry an object" in caplog.text
+    assert "too late" not in caplog.text
+    assert "is lost" not in caplog.text
+
+
+def test_a_store_that_fails_under_a_look() -> None:
+    store = Recorder()
+    app = Flask(__name__)
+    Lembro(app, SessionManager(BlockingAdapter(store)))
+    app.add_url_rule("/", view_func=lambda: str(flask.session.get("a")))
+    store.fail.add("get")
+    browser = app.test_client()
+    browser.set_cookie("lembro", "a" * 43)
+    response = browser.get("/")
+    assert response.status == "503 Service Unavailable"
+    assert response.text == "The session could not be stored. Try again in a moment.\n"
+    assert not response.headers.getlist("Set-Cookie")
+
+
+def test_the_applications_own_answer_to_a_store_that_fails() -> None:
+    app = Flask(__name__)
+    app.register_error_handler(StoreError, lambda error: ("patience", 503))
+    Lembro(app)
+
+    def view() -> str:
+        raise StoreError("down")
+
+    app.add_url_rule("/", view_func=view)
+    assert app.test_client().get("/").text == "patience"
+
+
+# -- after the response has begun ------------------------------------------------------------------
+
+
+def test_a_teardown_function_comes_too_late(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    raised = []
+
+    @shop.app.teardown_request
+    def late(error: BaseException | None) -> None:
+        try:
+            flask.session["b"] = 1
+        except SessionCommitted as committed:
+            raised.append(committed)
+        flask.session["cart"].append(1)
+
+    shop.get(put(cart=[]))
+    assert raised
+    assert "changed after the response had begun; the change is lost" in caplog.text
+    assert shop.data == {"cart": []}
+
+
+def test_a_stream(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    def view() -> flask.Response:
+        flask.session["cart"] = []
+
+        def lines() -> Iterator[str]:
+            yield "1"
+            with session.edit():
+                flask.session["b"] = 1
+            yield "2"
+            if flask.request.args:
+                flask.session["cart"].append(1)
+
+        return flask.Response(flask.stream_with_context(lines()))
+
+    assert shop.get(view).text == "12"
+    assert shop.data == {"cart": [], "b": 1}
+    assert caplog.text == ""
+    response = shop.get(view, query_string={"late": "1"})
+    assert response.text == "12"
+    response.close()
+    assert caplog.text.count("the change is lost") == 1
+
+
+def test_the_end_of_a_copied_context_is_not_the_end_of_the_request(shop: Shop) -> None:
+    def view() -> str:
+        @flask.copy_current_request_context
+        def elsewhere() -> None:
+            flask.session["a"] = 1
+
+        elsewhere()
+        flask.session["b"] = 2
+        return "ok"
+
+    shop.get(view)
+    assert shop.data == {"a": 1, "b": 2}
+
+
+def test_nothing_is_left_of_a_request(shop: Shop) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    def view() -> str:
+        current = flask.session._get_current_object()  # type: ignore[attr-defined]
+        current["a"] = [1]
+        seen.append(weakref.ref(current))
+        return "ok"
+
+    gc.disable()
+    try:
+        shop.get(view)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
+# -- one within another ----------------------------------------------------------------------------
+
+
+def test_a_middleware_around_it_with_the_same_sessions(shop: Shop) -> None:
+    """The session is one, and it is the middleware that commits it."""
+
+    def application(environ: Any, start_response: Any) -> Any:
+        environ[wsgi.KEY]["outside"] = 1
+        return shop.app(environ, start_response)
+
+    shop.app.add_url_rule("/", "index", lambda: str(session.update(inside=2)))
+    client = Client(wsgi.SessionMiddleware(application, shop.sessions))
+    response = client.get("/")
+    assert len(response.headers.getlist("Set-Cookie")) == 1
+    assert response.headers.getlist("Vary") == ["Cookie"]
+    assert shop.data == {"outside": 1, "inside": 2}
+
+
+def test_two_with_one_cookie_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    cookie = CookieOptions(name="flask-in-wsgi")
+    app = Flask(__name__)
+    Lembro(app, SessionManager(MemoryStore(), cookie=cookie))
+    app.wsgi_app = wsgi.SessionMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, SessionManager(MemoryStore(), cookie=cookie)
+    )
+    app.test_client().get("/")
+    assert "both set the cookie 'flask-in-wsgi'" in caplog.text
+
+
+# -- setting up ------------------------------------------------------------------------------------
+
+
+def test_one_extension_for_several_applications() -> None:
+    lembro = Lembro(store=None, idle_timeout=60)
+    one, two = Flask("one"), Flask("two")
+    lembro.init_app(one)
+    lembro.init_app(two)
+    with one.app_context():
+        first = lembro.sessions
+        assert lembro.sessions is first
+    with two.app_context():
+        assert lembro.sessions is not first
+    assert lembro.sessions is not first  # the last one
+    assert one.extensions["lembro"] is lembro
+
+
+def test_without_an_application() -> None:
+    with pytest.raises(ConfigError, match="call init_app"):
+        _ = Lembro().sessions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sessions": MemoryStore()}, "no SessionManager"),
+        ({"sessions": SessionManager(MemoryStore()), "idle_timeout": 5}, "beside a SessionManager"),
+        ({"idle_time": 5}, "did you mean idle_timeout"),
+        ({"idle_timeout": -1}, "idle_timeout=-1"),
+    ],
+)
+def test_what_is_wrong_is_said_when_it_is_set_up(arguments: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Lembro(Flask(__name__), **arguments)
+
+
+def test_a_store_that_has_to_be_awaited(caplog: pytest.LogCaptureFixture) -> None:
+    app = Flask(__name__)
+    lembro = Lembro(app, SessionManager(AsyncAdapter(MemoryStore())))
+    with pytest.raises(ConfigError, match="AsyncAdapter is asynchronous, and Flask is not"):
+        _ = lembro.sessions
+    assert app.test_client().get("/").status_code == 500
+    assert "AsyncAdapter is asynchronous" in caplog.text
+
+
+def test_the_proxy_where_there_is_no_session_of_lembros() -> None:
+    app = Flask(__name__)
+    with app.test_request_context(), pytest.raises(ConfigError, match="call Lembro"):
+        session.login("heidi")
+    with pytest.raises(RuntimeError, match="outside of request context"):
+        session.login("heidi")
+    assert not session
+
+
+def test_the_name_of_the_cookie(shop: Shop) -> None:
+    interface = shop.app.session_interface
+    assert interface.get_cookie_name(shop.app) == "lembro"
+    with shop.app.test_request_context(base_url="https://shop"):
+        assert interface.get_cookie_name(shop.app) == "__Host-lembro"
+
+
+def test_a_request_that_is_only_pretended_stores_nothing(shop: Shop) -> None:
+    with shop.app.test_request_context():
+        flask.session["a"] = 1
+    assert shop.sessions.length() == 0
+
+
+def test_no_id_is_in_the_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    shop.get(put(a=1))
+    assert shop.cookie is not None
+    assert shop.cookie[:43] not in caplog.text

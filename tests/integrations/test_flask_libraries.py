@@ -1,0 +1,326 @@
+"""What Flask applications have beside their sessions: Flask-Login, Flask-WTF, Flask-DebugToolbar,
+Flask-SocketIO and Flask-Admin work with lembro's as with Flask's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import flask
+import flask_login
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_admin import Admin, BaseView, expose
+from flask_admin.form import SecureForm
+from flask_debugtoolbar import DebugToolbarExtension
+from flask_login import LoginManager, UserMixin
+from flask_socketio import SocketIO, SocketIOTestClient
+from flask_wtf import CSRFProtect, FlaskForm
+from flask_wtf.csrf import generate_csrf
+from wtforms import StringField
+
+from lembro import MemoryStore, SessionManager
+from lembro.integrations.flask import Lembro, follow_flask_login, session
+
+SECRET = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
+
+remembers = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # as Flask-Login does
+
+
+@pytest.fixture
+def app() -> Flask:
+    app = Flask(__name__)
+    app.secret_key = SECRET
+    app.testing = True
+    Lembro(app, SessionManager(MemoryStore()))
+
+    @app.get("/session")
+    def everything() -> dict[str, Any]:
+        return {"user": session.user, "data": dict(session)}
+
+    return app
+
+
+def sessions_of(app: Flask) -> SessionManager:
+    manager: SessionManager = app.extensions["lembro"].sessions
+    return manager
+
+
+def cookie_of(browser: FlaskClient) -> str | None:
+    cookie = browser.get_cookie("lembro")
+    return None if cookie is None else cookie.value
+
+
+# -- Flask-Login -----------------------------------------------------------------------------------
+
+
+class User(UserMixin):  # type: ignore[misc]  # it has no types
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+
+def with_logins(app: Flask) -> FlaskClient:
+    manager = LoginManager(app)
+    manager.user_loader(User)
+
+    @app.post("/login/<name>")
+    def log_in(name: str) -> str:
+        flask_login.login_user(User(name), remember="remember" in flask.request.args)
+        return "hello"
+
+    @app.post("/logout")
+    def log_out() -> str:
+        flask_login.logout_user()
+        return "bye"
+
+    @app.post("/cart")
+    def cart() -> str:
+        flask.session.setdefault("cart", []).append("bread")
+        return "ok"
+
+    @app.get("/me")
+    @flask_login.login_required  # type: ignore[untyped-decorator]
+    def me() -> dict[str, Any]:
+        fresh = flask_login.login_fresh()
+        return {"name": flask_login.current_user.id, "fresh": fresh}
+
+    return app.test_client()
+
+
+def test_flask_login(app: Flask) -> None:
+    browser = with_logins(app)
+    assert browser.get("/me").status_code == 401
+    browser.post("/cart")
+    browser.post("/login/heidi")
+    assert browser.get("/me").json == {"name": "heidi", "fresh": True}
+    browser.post("/logout")
+    assert browser.get("/me").status_code == 401
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["data"]["cart"] == ["bread"]
+    assert "_user_id" not in seen["data"]
+
+
+@remembers
+def test_flask_logins_own_cookie_brings_a_login_back(app: Flask) -> None:
+    browser = with_logins(app)
+    browser.post("/login/heidi?remember")
+    browser.delete_cookie("lembro")
+    assert browser.get("/me").json == {"name": "heidi", "fresh": False}
+    browser.post("/logout")
+    assert browser.get_cookie("remember_token") is None
+    assert browser.get("/me").status_code == 401
+
+
+def test_its_strong_protection_ends_a_session_that_was_taken_elsewhere(app: Flask) -> None:
+    app.config["SESSION_PROTECTION"] = "strong"
+    browser = with_logins(app)
+    browser.post("/login/heidi")
+    assert browser.get("/me", headers={"User-Agent": "another"}).status_code == 401
+    assert browser.get("/me").status_code == 401
+
+
+def test_following_flask_login(app: Flask) -> None:
+    follow_flask_login(app)
+    browser, other = with_logins(app), app.test_client()
+    browser.post("/cart")
+    before = cookie_of(browser)
+    browser.post("/login/heidi")
+    assert cookie_of(browser) != before
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["user"] == "heidi"
+    assert seen["data"]["cart"] == ["bread"]
+
+    other.post("/login/heidi")
+    assert len(sessions_of(app).of_user("heidi")) == 2
+    browser.post("/logout")
+    assert cookie_of(browser) is None
+    assert browser.get("/session").json == {"user": None, "data": {}}
+    sessions_of(app).destroy_user("heidi")
+    assert other.get("/me").status_code == 401
+
+
+def test_following_a_login_as_somebody_else(app: Flask) -> None:
+    follow_flask_login(app)
+    browser = with_logins(app)
+    browser.post("/login/heidi")
+    browser.post("/cart")
+    browser.post("/login/peter")
+    assert browser.get("/me").json == {"name": "peter", "fresh": True}
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["user"] == "peter"
+    assert "cart" not in seen["data"]
+
+
+@remembers
+def test_following_a_login_by_flask_logins_own_cookie(app: Flask) -> None:
+    follow_flask_login(app)
+    browser = with_logins(app)
+    browser.post("/login/heidi?remember")
+    browser.delete_cookie("lembro")
+    assert browser.get("/me").json == {"name": "heidi", "fresh": False}
+    assert len(sessions_of(app).of_user("heidi")) == 2
+    browser.post("/logout")
+    assert browser.get_cookie("remember_token") is None
+    assert browser.get("/me").status_code == 401
+
+
+# -- Flask-WTF -------------------------------------------------------------------------------------
+
+
+class OrderForm(FlaskForm):  # type: ignore[misc]  # it has no types
+    what = StringField()
+
+
+def test_the_forms_of_flask_wtf(app: Flask) -> None:
+    @app.route("/order", methods=["GET", "POST"])
+    def order() -> str:
+        form = OrderForm()
+        if form.validate_on_submit():
+            return f"ordered {form.what.data}"
+        return flask.render_template_string("{{ form.hidden_tag() }}{{ form.errors }}", form=form)
+
+    browser = app.test_client()
+    field = re.search(r'value="([^"]+)"', browser.get("/order").text)
+    assert field is not None
+    form = {"what": "bread", "csrf_token": field[1]}
+    assert browser.post("/order", data=form).text == "ordered bread"
+    assert "CSRF tokens do not match" in app.test_client().post("/order", data=form).text
+    assert "CSRF token is missing" in browser.post("/order", data={"what": "bread"}).text
+
+
+def test_the_protection_of_flask_wtf_lasts_through_a_login(app: Flask) -> None:
+    CSRFProtect(app)
+
+    @app.get("/token")
+    def token() -> str:
+        return generate_csrf()  # type: ignore[no-any-return]  # it has no types
+
+    @app.post("/login")
+    def log_in() -> str:
+        session.login("heidi")
+        return "hello"
+
+    browser = app.test_client()
+    sent = {"X-CSRFToken": browser.get("/token").text}
+    assert browser.post("/login").status_code == 400
+    assert browser.post("/login", headers=sent).text == "hello"
+    assert browser.post("/login", headers=sent).text == "hello"
+    assert app.test_client().post("/login", headers=sent).status_code == 400
+
+
+# -- Flask-DebugToolbar ----------------------------------------------------------------------------
+
+
+def test_the_debug_toolbar_shows_the_session(app: Flask) -> None:
+    app.debug = True
+    app.config["DEBUG_TB_INTERCEPT_REDIRECTS"] = True
+    DebugToolbarExtension(app)
+
+    @app.get("/page")
+    def page() -> str:
+        flask.session["cart"] = ["bread and butter"]
+        return "<html><body>page</body></html>"
+
+    @app.get("/away")
+    def away() -> Any:
+        flask.session["away"] = True
+        return flask.redirect("/page")
+
+    browser = app.test_client()
+    shown = browser.get("/page").text
+    assert "flDebug" in shown
+    assert "bread and butter" in shown
+    assert "/page" in browser.get("/away").text  # intercepted
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["data"] == {"cart": ["bread and butter"], "away": True}
+
+
+# -- Flask-SocketIO --------------------------------------------------------------------------------
+
+
+def with_sockets(app: Flask, **options: Any) -> tuple[FlaskClient, SocketIOTestClient]:
+    sockets = SocketIO(app, async_mode="threading", **options)
+
+    @sockets.on("add")  # type: ignore[untyped-decorator]
+    def add(item: str) -> None:
+        flask.session.setdefault("cart", []).append(item)
+
+    @sockets.on("look")  # type: ignore[untyped-decorator]
+    def look() -> dict[str, Any]:
+        return dict(flask.session)
+
+    @app.post("/login")
+    def log_in() -> str:
+        session.login("heidi")
+        return "hello"
+
+    browser = app.test_client()
+    browser.post("/login")
+    return browser, sockets.test_client(app, flask_test_client=browser)
+
+
+def seen_by(socket: SocketIOTestClient) -> Any:
+    return socket.emit("look", callback=True)
+
+
+def test_the_session_is_shared_with_flask_socketio(app: Flask) -> None:
+    browser, socket = with_sockets(app, manage_session=False)
+    socket.emit("add", "bread")
+    socket.emit("add", "butter")
+    assert seen_by(socket) == {"cart": ["bread", "butter"]}
+    expected = {"user": "heidi", "data": {"cart": ["bread", "butter"]}}
+    assert browser.get("/session").json == expected
+
+    sessions_of(app).destroy_user("heidi")
+    assert seen_by(socket) == {}
+
+
+def test_flask_socketio_manages_a_copy(app: Flask) -> None:
+    browser, socket = with_sockets(app)
+    socket.emit("add", "bread")
+    assert seen_by(socket) == {"cart": ["bread"]}
+    assert browser.get("/session").json == {"user": "heidi", "data": {}}
+
+
+# -- Flask-Admin -----------------------------------------------------------------------------------
+
+
+class Notes(BaseView):  # type: ignore[misc]  # it has no types
+    class Form(SecureForm):  # type: ignore[misc]
+        note = StringField()
+
+    @expose("/", methods=("GET", "POST"))  # type: ignore[untyped-decorator]
+    def index(self) -> Any:
+        form = self.Form(flask.request.form)
+        if flask.request.method == "POST" and form.validate():
+            flask.flash(f"noted {form.note.data}")
+            return flask.redirect(self.get_url(".index"))
+        template = "{{ get_flashed_messages() }}{{ form.csrf_token }}"
+        return flask.render_template_string(template, form=form)
+
+    def is_accessible(self) -> bool:
+        return session.user is not None
+
+
+def test_flask_admin(app: Flask) -> None:
+    Admin(app).add_view(Notes(name="Notes", endpoint="notes"))
+
+    @app.post("/login")
+    def log_in() -> str:
+        session.login("heidi")
+        return "hello"
+
+    browser = app.test_client()
+    assert browser.get("/admin/").status_code == 200
+    assert browser.get("/admin/notes/").status_code == 403
+    browser.post("/login")
+    field = re.search(r'value="([^"]+)"', browser.get("/admin/notes/").text)
+    assert field is not None
+    form = {"note": "bread", "csrf_token": field[1]}
+    assert "noted bread" in browser.post("/admin/notes/", data=form, follow_redirects=True).text
+    assert browser.post("/admin/notes/", data={"note": "x"}).status_code == 200

@@ -1,0 +1,692 @@
+"""Litestar in its own words: ``request.session``, dependencies, models, exclusion, ``SessionAuth``,
+flash messages and the test client."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+from litestar import Litestar, Request, Response, WebSocket, get, post, websocket
+from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency, Provide
+from litestar.enums import ScopeType
+from litestar.exceptions import NotAuthorizedException, WebSocketDisconnect
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.session.base import SessionMiddleware
+from litestar.params import FromPath, FromQuery
+from litestar.plugins.flash import FlashConfig, FlashPlugin, flash
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Stream, Template
+from litestar.security.session_auth import SessionAuth
+from litestar.template.config import TemplateConfig
+from litestar.testing import AsyncTestClient, RequestFactory, TestClient, create_test_client
+from litestar.types import Empty
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+)
+from lembro.integrations.litestar import (
+    LembroPlugin,
+    LembroSessionBackend,
+    LembroSessionConfig,
+    SessionDep,
+    get_session,
+)
+from tests.support.apps import fetch_asgi
+from tests.support.messages import Request as Sent
+from tests.support.stores import AsyncAdapter
+
+AnyRequest = Request[Any, Any, Any]
+AnySocket = WebSocket[Any, Any, Any]
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore())
+
+
+@pytest.fixture
+def plugin(sessions: SessionManager) -> LembroPlugin:
+    return LembroPlugin(sessions)
+
+
+def browser(plugin: LembroPlugin, *handlers: Any, **keywords: Any) -> TestClient[Litestar]:
+    return create_test_client(
+        list(handlers),
+        plugins=[plugin],
+        session_config=plugin.config,
+        openapi_config=None,
+        logging_config=None,
+        **keywords,
+    )
+
+
+@post("/cart/{item:str}")
+async def add(item: FromPath[str], request: AnyRequest) -> list[str]:
+    cart: list[str] = request.session.setdefault("cart", [])
+    cart.append(item)
+    return cart
+
+
+@get("/me")
+async def me(session: SessionDep) -> dict[str, Any]:
+    return {"user": session.user, "data": dict(session)}
+
+
+@post("/login/{user:str}")
+async def login(user: FromPath[str], session: SessionDep) -> None:
+    session.login(user)
+
+
+@post("/logout")
+async def logout(request: AnyRequest) -> None:
+    request.clear_session()
+
+
+# -- request.session, and the session as a parameter -----------------------------------------------
+
+
+def test_a_cart_through_a_login_to_the_logout(
+    plugin: LembroPlugin, sessions: SessionManager
+) -> None:
+    with browser(plugin, add, me, login, logout) as tab:
+        assert "set-cookie" not in tab.get("/me").headers
+        assert tab.post("/cart/bread").json() == ["bread"]
+        assert tab.post("/cart/butter").json() == ["bread", "butter"]
+        before = tab.cookies["lembro"]
+        tab.post("/login/heidi")
+        assert tab.cookies["lembro"] != before
+        assert tab.get("/me").json() == {"user": "heidi", "data": {"cart": ["bread", "butter"]}}
+        response = tab.post("/logout")
+        assert "Max-Age=0" in response.headers["set-cookie"]
+        assert response.headers["vary"] == "Cookie"
+        assert tab.get("/me").json() == {"user": None, "data": {}}
+    assert sessions.length() == 0
+
+
+def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
+    @get("/")
+    async def page() -> str:
+        return "hello"
+
+    with browser(plugin, page, login) as tab:
+        tab.post("/login/heidi")
+        assert {"vary", "set-cookie"}.isdisjoint(tab.get("/").headers)
+
+
+def test_sync_handlers(plugin: LembroPlugin) -> None:
+    @post("/count", sync_to_thread=False)
+    def count(session: SessionDep) -> int:
+        session["n"] = session.get("n", 0) + 1
+        return int(session["n"])
+
+    @post("/threaded", sync_to_thread=True)
+    def threaded(session: SessionDep) -> int:
+        return session.atomic(lambda data: int(data["n"]))
+
+    with browser(plugin, count, threaded) as tab:
+        assert [tab.post("/count").json() for _ in range(3)] == [1, 2, 3]
+        assert tab.post("/threaded").json() == 3
+
+
+def test_another_name_for_the_parameter_or_none(sessions: SessionManager) -> None:
+    @get("/visitor")
+    async def visitor(who: SessionDep) -> str | None:
+        return who.user
+
+    @get("/query")
+    async def query(session: FromQuery[str]) -> str:
+        return session
+
+    renamed = LembroPlugin(sessions, session_dependency_key="who")
+    with browser(renamed, visitor, query) as tab:
+        assert tab.get("/visitor").status_code == 200
+        assert tab.get("/query?session=database").text == "database"
+    with browser(LembroPlugin(sessions, session_dependency_key=None), query) as tab:
+        assert tab.get("/query?session=database").text == "database"
+
+
+def test_a_dependency_of_the_applications_own_comes_first(plugin: LembroPlugin) -> None:
+    async def database() -> str:
+        return "the database's"
+
+    @get("/")
+    async def page(session: NamedDependency[str]) -> str:
+        return session
+
+    with browser(plugin, page, dependencies={"session": Provide(database)}) as tab:
+        assert tab.get("/").text == "the database's"
+
+
+def test_without_the_plugin() -> None:
+    request = RequestFactory().get("/")
+    with pytest.raises(ConfigError, match=r"no lembro session here: Litestar\(plugins="):
+        get_session(request)
+
+
+# -- set_session and clear_session -----------------------------------------------------------------
+
+
+@dataclass
+class Settings:
+    language: str
+    columns: list[str]
+
+
+class SettingsStruct(msgspec.Struct):
+    language: str
+    columns: list[str]
+
+
+class SettingsModel(pydantic.BaseModel):
+    language: str
+    columns: list[str]
+
+
+@pytest.mark.parametrize("kind", [dict, Settings, SettingsStruct, SettingsModel])
+def test_set_session_is_the_new_data(plugin: LembroPlugin, kind: Any) -> None:
+    @post("/settings")
+    async def settings(request: AnyRequest) -> None:
+        request.set_session(kind(language="de", columns=["name"]))
+
+    with browser(plugin, add, login, me, settings) as tab:
+        tab.post("/cart/bread")
+        tab.post("/login/heidi")
+        tab.post("/settings")
+        data = {"language": "de", "columns": ["name"]}
+        assert tab.get("/me").json() == {"user": "heidi", "data": data}
+
+
+def test_set_session_keeps_types(plugin: LembroPlugin) -> None:
+    @post("/set")
+    async def set_(request: AnyRequest) -> None:
+        request.set_session({"pair": (1, 2)})
+        request.session["also"] = b"this"  # it is the dict now
+
+    @get("/get")
+    async def get_(request: AnyRequest) -> str:
+        return repr(dict(request.session))
+
+    with browser(plugin, set_, get_) as tab:
+        tab.post("/set")
+        assert tab.get("/get").text == "{'pair': (1, 2), 'also': b'this'}"
+
+
+def test_set_session_with_what_is_no_data_is_a_500(
+    plugin: LembroPlugin, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    @post("/set")
+    async def set_(request: AnyRequest) -> None:
+        request.set_session({"fine": 1, "wrong": [object()]})
+
+    with browser(plugin, set_) as tab:
+        response = tab.post("/set")
+        assert response.status_code == 500
+        assert "set-cookie" not in response.headers
+    assert "wrong[0]: a session cannot carry an object" in caplog.text
+    assert sessions.length() == 0
+
+
+def test_clear_session_and_a_failure(plugin: LembroPlugin) -> None:
+    @post("/fail")
+    async def fail(request: AnyRequest) -> None:
+        request.session["written"] = 1
+        request.clear_session()
+        raise RuntimeError
+
+    with browser(plugin, add, me, fail, raise_server_exceptions=False) as tab:
+        tab.post("/cart/bread")
+        response = tab.post("/fail")
+        assert response.status_code == 500
+        assert "Max-Age=0" in response.headers["set-cookie"]
+        assert tab.get("/me").json()["data"] == {}
+
+
+def test_set_session_after_the_response_has_begun_is_said(
+    plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    dropped: list[str | None] = []
+    plugin.sessions.on("dropped", lambda event: dropped.append(event.reason))
+
+    @get("/stream")
+    async def stream(request: AnyRequest) -> Stream:
+        request.session["before"] = 1
+
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+            with pytest.raises(SessionCommitted):
+                request.session["after"] = 1
+            request.set_session({"after": 1})
+            yield "b"
+
+        return Stream(chunks)
+
+    with browser(plugin, stream, me) as tab:
+        assert tab.get("/stream").text == "ab"
+        assert tab.get("/me").json()["data"] == {"before": 1}
+    assert dropped == ["changed too late"]
+    assert "set_session() or clear_session() was called after the response" in caplog.text
+
+
+# -- what raises -----------------------------------------------------------------------------------
+
+
+def test_an_http_exception_is_an_answer(plugin: LembroPlugin) -> None:
+    @get("/secret")
+    async def secret(session: SessionDep) -> None:
+        session["refused"] = session.get("refused", 0) + 1
+        raise NotAuthorizedException
+
+    with browser(plugin, secret, me) as tab:
+        assert tab.get("/secret").status_code == 401
+        assert tab.get("/secret").status_code == 401
+        assert tab.get("/me").json()["data"] == {"refused": 2}
+
+
+@pytest.mark.parametrize("by", ["plugin", "middleware"])
+def test_a_store_that_fails_is_a_503(by: str) -> None:
+    adapter = AsyncAdapter(MemoryStore())
+    config = LembroSessionConfig(SessionManager(adapter))
+
+    @get("/plain")
+    async def plain() -> str:
+        return "hello"
+
+    @get("/own")
+    async def own(request: AnyRequest) -> Response[str]:
+        try:
+            return Response(str(len(request.session)))
+        except StoreError:
+            return Response("come back later", status_code=500)
+
+    @get("/look")
+    async def look(request: AnyRequest) -> int:
+        return len(request.session)
+
+    @get("/clear")
+    async def clear(request: AnyRequest) -> None:
+        request.clear_session()
+
+    given: Any = (
+        {"plugins": [LembroPlugin(config=config)]}
+        if by == "plugin"
+        else {"middleware": [config.middleware]}
+    )
+    with create_test_client(
+        [plain, own, look, clear], openapi_config=None, logging_config=None, **given
+    ) as tab:
+        tab.cookies.set("lembro", "x" * 43)
+        adapter.broken = "connection refused"
+        assert tab.get("/plain").text == "hello"
+        for path in ("/look", "/clear"):
+            response = tab.get(path)
+            assert (response.status_code, response.headers["vary"]) == (503, "Cookie")
+        assert tab.get("/own").text == "come back later"  # its answer, not ours
+        adapter.broken = ""
+
+
+# -- WebSockets ------------------------------------------------------------------------------------
+
+
+def test_a_socket(plugin: LembroPlugin) -> None:
+    @websocket("/ws")
+    async def talk(socket: AnySocket, session: SessionDep) -> None:
+        assert socket.session is session is get_session(socket)
+        session["opened"] = True
+        await socket.accept()
+        with pytest.raises(SessionCommitted):
+            session["late"] = 1
+        async with session.edit():
+            session["n"] = session.get("n", 0) + 1
+        await socket.send_json(dict(session))
+        await socket.close()
+
+    with browser(plugin, add, me, talk) as tab:
+        tab.post("/cart/bread")
+        with tab.websocket_connect("/ws") as socket:
+            data = socket.receive_json()
+        assert data == {"cart": ["bread"], "opened": True, "n": 1}
+        assert tab.get("/me").json()["data"] == data
+
+
+def test_a_socket_whose_handler_raises_before_it_is_accepted(plugin: LembroPlugin) -> None:
+    @websocket("/ws")
+    async def talk(socket: AnySocket) -> None:
+        socket.session["written"] = 1
+        raise RuntimeError
+
+    with browser(plugin, add, me, talk) as tab:
+        tab.post("/cart/bread")
+        with pytest.raises(WebSocketDisconnect) as caught, tab.websocket_connect("/ws"):
+            pass
+        assert caught.value.code == 4500
+        assert tab.get("/me").json()["data"] == {"cart": ["bread"]}
+
+
+def test_a_socket_that_is_refused_keeps_what_was_written(plugin: LembroPlugin) -> None:
+    @websocket("/ws")
+    async def talk(socket: AnySocket) -> None:
+        socket.session["refused"] = 1
+        await socket.close(4401)
+
+    with browser(plugin, add, me, talk) as tab:
+        tab.post("/cart/bread")
+        with pytest.raises(WebSocketDisconnect), tab.websocket_connect("/ws"):
+            pass
+        assert tab.get("/me").json()["data"] == {"cart": ["bread"], "refused": 1}
+
+
+def test_a_socket_can_end_the_session(plugin: LembroPlugin, sessions: SessionManager) -> None:
+    @websocket("/ws")
+    async def talk(socket: AnySocket) -> None:
+        socket.clear_session()
+        await socket.accept()
+        await socket.close()
+
+    with browser(plugin, add, talk) as tab:
+        tab.post("/cart/bread")
+        with tab.websocket_connect("/ws"):
+            pass
+    assert sessions.length() == 0
+
+
+# -- leaving things out ----------------------------------------------------------------------------
+
+
+@get("/with")
+async def with_session(request: AnyRequest) -> bool:
+    return "session" in request.scope
+
+
+@get("/without", skip_session=True)
+async def without_session(request: AnyRequest) -> bool:
+    return "session" in request.scope
+
+
+@pytest.mark.parametrize(
+    ("options", "has"),
+    [
+        ({}, [True, False]),
+        ({"exclude_opt_key": "no_session"}, [True, True]),
+        ({"exclude": "/with$"}, [False, False]),
+        ({"exclude": ["/a", "/wi"]}, [False, False]),
+        ({"scopes": {ScopeType.WEBSOCKET}}, [False, False]),
+    ],
+)
+def test_what_is_excluded_has_no_session(options: Any, has: list[bool]) -> None:
+    with browser(LembroPlugin(**options), with_session, without_session) as tab:
+        assert [tab.get(path).json() for path in ("/with", "/without")] == has
+
+
+def test_one_session_where_it_is_added_twice(
+    plugin: LembroPlugin, sessions: SessionManager
+) -> None:
+    @post("/both", middleware=[plugin.config.middleware])
+    async def both(request: AnyRequest) -> None:
+        request.session["n"] = 1
+        request.set_session({"n": 2})
+
+    with browser(plugin, both, me) as tab:
+        response = tab.post("/both")
+        assert len(response.headers.get_list("set-cookie")) == 1
+        assert tab.get("/me").json()["data"] == {"n": 2}
+    assert sessions.length() == 1
+
+
+def test_two_sessions_one_within_the_other(plugin: LembroPlugin) -> None:
+    inner = LembroSessionConfig(key="inner")
+
+    @post("/inner", middleware=[inner.middleware])
+    async def both(request: AnyRequest) -> None:
+        request.set_session({"inner": 1})
+
+    @get("/inner", middleware=[inner.middleware])
+    async def stream(request: AnyRequest) -> Stream:
+        async def chunks() -> AsyncIterator[str]:
+            yield f"{dict(request.session)}"
+
+        return Stream(chunks)
+
+    with browser(plugin, add, me, both, stream) as tab:
+        tab.post("/cart/bread")
+        tab.post("/inner")
+        assert tab.get("/inner").text == "{'inner': 1}"
+        assert tab.get("/me").json()["data"] == {"cart": ["bread"]}
+
+
+# -- SessionAuth and flash messages ----------------------------------------------------------------
+
+
+async def user_of(session: Any, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    return get_session(connection).user
+
+
+def test_session_auth(plugin: LembroPlugin) -> None:
+    auth = SessionAuth[str, LembroSessionBackend](
+        session_backend_config=plugin.config, retrieve_user_handler=user_of, exclude=["/login"]
+    )
+
+    @get("/account")
+    async def account(request: Request[str, Any, Any]) -> str:
+        return request.user
+
+    with browser(plugin, account, login, logout, on_app_init=[auth.on_app_init]) as tab:
+        assert tab.get("/account").status_code == 401
+        tab.post("/login/heidi")  # a user, and no key at all
+        assert tab.get("/account").text == "heidi"
+        tab.post("/logout")
+        assert tab.get("/account").status_code == 401
+
+
+def test_session_auth_without_the_plugin(sessions: SessionManager) -> None:
+    config = LembroSessionConfig(sessions)
+
+    async def user(session: dict[str, Any], connection: object) -> Any:
+        return session.get("user_id")
+
+    auth = SessionAuth[str, LembroSessionBackend](
+        session_backend_config=config, retrieve_user_handler=user, exclude=["/enter"]
+    )
+
+    @post("/enter")
+    async def enter(request: AnyRequest) -> None:
+        request.set_session({"user_id": "heidi"})
+
+    @get("/account")
+    async def account(request: Request[str, Any, Any]) -> str:
+        return request.user
+
+    app = Litestar([enter, account], on_app_init=[auth.on_app_init], logging_config=None)
+    assert app.openapi_schema.components.security_schemes
+    [scheme] = app.openapi_schema.components.security_schemes.values()
+    assert vars(scheme)["name"] == config.key == "lembro"
+    with TestClient(app) as tab:
+        assert tab.get("/account").status_code == 401
+        tab.post("/enter")
+        assert tab.get("/account").text == "heidi"
+
+
+def test_flash_messages(plugin: LembroPlugin) -> None:
+    templates = TemplateConfig(engine=JinjaTemplateEngine, directory=".")
+    page = "{% for m in get_flashes() %}{{ m.category }}: {{ m.message }}. {% endfor %}"
+
+    @post("/save")
+    async def save(request: AnyRequest) -> None:
+        flash(request, "saved", "info")
+        flash(request, "and sent", "info")
+
+    @get("/page")
+    async def show() -> Template:
+        return Template(template_str=page)
+
+    with create_test_client(
+        [save, show],
+        plugins=[plugin, FlashPlugin(FlashConfig(templates))],
+        template_config=templates,
+        logging_config=None,
+    ) as tab:
+        tab.post("/save")
+        assert tab.get("/page").text == "info: saved. info: and sent. "
+        assert tab.get("/page").text == ""
+
+
+# -- the test client -------------------------------------------------------------------------------
+
+
+def test_the_test_clients_session_data(plugin: LembroPlugin) -> None:
+    with browser(plugin, add, me) as tab:
+        assert tab.get_session_data() == {}
+        tab.set_session_data({"cart": ["jam"]})
+        assert tab.post("/cart/bread").json() == ["jam", "bread"]
+        assert tab.get_session_data() == {"cart": ["jam", "bread"]}
+        before = tab.cookies["lembro"]
+        tab.set_session_data({"n": 1})
+        assert tab.cookies["lembro"] == before
+        assert tab.get("/me").json()["data"] == {"n": 1}
+
+
+@pytest.mark.anyio
+async def test_the_async_test_clients_session_data(plugin: LembroPlugin) -> None:
+    app = Litestar([add, me], plugins=[plugin], logging_config=None)
+    async with AsyncTestClient(app, session_config=plugin.config) as tab:
+        await tab.set_session_data({"cart": ["jam"]})
+        assert (await tab.get("/me")).json()["data"] == {"cart": ["jam"]}
+        assert await tab.get_session_data() == {"cart": ["jam"]}
+
+
+def test_over_a_networked_store() -> None:
+    plugin = LembroPlugin(store=AsyncAdapter(MemoryStore()))
+    with browser(plugin, add, me) as tab:
+        tab.set_session_data({"cart": ["jam"]})
+        assert tab.post("/cart/bread").json() == ["jam", "bread"]
+        assert tab.get_session_data() == {"cart": ["jam", "bread"]}
+
+
+def test_the_backend_under_litestars_own_middleware(sessions: SessionManager) -> None:
+    backend = LembroSessionBackend(LembroSessionConfig(sessions))
+    middleware = DefineMiddleware(SessionMiddleware, backend=backend)
+
+    @get("/data")
+    async def data(request: AnyRequest) -> dict[str, Any]:
+        return request.session
+
+    with create_test_client(
+        [add, data, logout], middleware=[middleware], logging_config=None
+    ) as tab:
+        assert "set-cookie" not in tab.get("/data").headers
+        tab.post("/cart/bread")
+        assert tab.post("/cart/butter").json() == ["bread", "butter"]
+        assert tab.get("/data").json() == {"cart": ["bread", "butter"]}
+        assert sessions.length() == 1
+        tab.post("/logout")
+        assert tab.get("/data").json() == {}
+    assert sessions.length() == 0
+
+
+# -- set-up ----------------------------------------------------------------------------------------
+
+
+def test_the_keywords_of_litestars_own_config() -> None:
+    plugin = LembroPlugin(
+        key="sid", max_age=3600, path="/shop", domain="example.org", secure=True, samesite="strict"
+    )
+    cookie = CookieOptions(
+        name="sid",
+        max_age=3600,
+        path="/shop",
+        domain="example.org",
+        secure=True,
+        samesite="strict",
+    )
+    assert plugin.sessions.options.cookie == cookie
+    assert plugin.sessions.options.idle_timeout == 3600
+    config = plugin.config
+    assert (config.key, config.max_age, config.path) == ("sid", 3600, "/shop")
+    assert (config.domain, config.secure, config.samesite) == ("example.org", True, "strict")
+    assert config.httponly is True
+    assert config.exclude_opt_key == "skip_session"
+    assert config.scopes == {ScopeType.HTTP, ScopeType.WEBSOCKET}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LembroPlugin(key="a b"), "cookie name 'a b'"),
+        (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
+        (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
+        (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
+        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "cookie beside a Session"),
+        (
+            lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),
+            "sessions beside config",
+        ),
+        (lambda: LembroPlugin(config=LembroSessionConfig(), key="sid"), "key beside config"),
+    ],
+)
+def test_what_cannot_work_is_said_at_once(make: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_the_store_is_opened_and_closed_with_the_application() -> None:
+    did: list[str] = []
+
+    class Store(AsyncAdapter):
+        async def open(self) -> None:
+            did.append("open")
+
+        async def close(self) -> None:
+            did.append("close")
+
+    with browser(LembroPlugin(store=Store(MemoryStore())), me):
+        assert did == ["open"]
+    assert did == ["open", "close"]
+
+
+def test_a_middleware_that_clears_the_session_and_raises(
+    plugin: LembroPlugin, sessions: SessionManager
+) -> None:
+    class Guard:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            scope["session"] = Empty
+            raise NotAuthorizedException
+
+    with browser(plugin, me, middleware=[Guard]) as tab:
+        tab.set_session_data({"n": 1})
+        assert tab.get("/me").status_code == 401
+    assert sessions.length() == 0
+
+
+@pytest.mark.anyio
+async def test_requests_leave_nothing_to_the_garbage_collector(plugin: LembroPlugin) -> None:
+    seen: list[weakref.ref[Any]] = []
+
+    @get("/look")
+    async def look(session: SessionDep) -> int:
+        seen.append(weakref.ref(session))
+        return len(session)
+
+    app: Any = Litestar([look], plugins=[plugin], openapi_config=None, logging_config=None)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            answer = await fetch_asgi(app, Sent(path="/look"))
+            assert answer.status == 200
+        assert [reference() for reference in seen] == [None] * 3
+    finally:
+        gc.enable()

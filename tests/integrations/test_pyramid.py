@@ -1,0 +1,665 @@
+"""Pyramid, by WebTest: its session interface and what stands on it, and how it is configured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyramid import authentication, csrf, httpexceptions
+from pyramid.authorization import ACLAuthorizationPolicy
+from pyramid.config import Configurator
+from pyramid.interfaces import ISession
+from pyramid.paster import get_app
+from pyramid.response import FileResponse, Response
+from pyramid.session import SignedCookieSessionFactory
+from pyramid.wsgi import wsgiapp2
+from webtest import TestApp
+from zope.interface.verify import verifyObject
+
+from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, StoreError, wsgi
+from lembro.events import Event
+from lembro.integrations.pyramid import (
+    LembroAuthenticationHelper,
+    LembroSessionFactory,
+    PyramidSession,
+    get_session,
+)
+from lembro.testing import FakeClock
+from tests.support.messages import parse_set_cookie
+from tests.support.stores import BlockingBackend
+
+View = Callable[[Any], Any]
+Configure = Callable[[Any], None]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def sessions(clock: FakeClock) -> SessionManager:
+    return SessionManager(MemoryStore("1M", max_session_size="4K", clock=clock))
+
+
+def application(sessions: SessionManager, configure: Configure | None = None, **views: View) -> Any:
+    with Configurator(settings={"lembro.sessions": sessions}) as config:
+        config.include("lembro.integrations.pyramid")
+        add_views(config, views)
+        if configure is not None:
+            configure(config)
+        return config.make_wsgi_app()
+
+
+def add_views(config: Any, views: dict[str, View]) -> None:
+    for name, view in views.items():
+        config.add_route(name, f"/{name}")
+        config.add_view(view, route_name=name, renderer="json")
+
+
+def serve(sessions: SessionManager, configure: Configure | None = None, **views: View) -> Any:
+    return TestApp(application(sessions, configure, **views))
+
+
+def cookies(answer: Any) -> list[tuple[str, str, dict[str, str]]]:
+    return [parse_set_cookie(header) for header in answer.headers.getall("Set-Cookie")]
+
+
+def read(request: Any) -> dict[str, Any]:
+    return dict(request.session)
+
+
+def write(request: Any) -> None:
+    request.session["cart"] = [1]
+
+
+def untouched(request: Any) -> None:
+    assert request.session is not None
+
+
+def huge(request: Any) -> Any:
+    request.session["a"] = "x" * 5000
+
+
+# -- the session -----------------------------------------------------------------------------------
+
+
+def test_a_visitor(sessions: SessionManager) -> None:
+    app = serve(sessions, read=read, write=write, untouched=untouched)
+    assert "Vary" not in app.get("/untouched").headers
+    answer = app.get("/write")
+    assert cookies(answer)[0][0] == "lembro"
+    assert answer.headers["Vary"] == "Cookie"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    answer = app.get("/read")
+    assert answer.json == {"cart": [1]}
+    assert not cookies(answer)
+    assert sessions.length() == 1
+
+
+def test_it_is_what_pyramid_says_of_a_session(sessions: SessionManager, clock: FakeClock) -> None:
+    states: list[tuple[bool, float]] = []
+
+    def state(request: Any) -> None:
+        verifyObject(ISession, request.session)
+        assert isinstance(get_session(request), PyramidSession)
+        states.append((request.session.new, time.time() - request.session.created))
+
+    app = serve(sessions, state=state, write=write)
+    app.get("/state")
+    app.get("/write")
+    clock.advance(3600)
+    app.get("/state")
+    assert [new for new, _ in states] == [True, False]
+    assert [age for _, age in states] == [pytest.approx(0, abs=60), pytest.approx(3600, abs=60)]
+
+
+def test_a_nested_change_is_kept_and_changed_extends(
+    sessions: SessionManager, clock: FakeClock
+) -> None:
+    def nested(request: Any) -> None:
+        request.session["cart"].append(2)
+
+    def changed(request: Any) -> None:
+        request.session.changed()
+
+    app = serve(sessions, write=write, nested=nested, changed=changed, read=read)
+    app.get("/write")
+    app.get("/nested")
+    assert app.get("/read").json == {"cart": [1, 2]}
+    clock.advance(60)
+    app.get("/changed")
+    assert [info.idle_for for info in sessions.all()] == [0]
+
+
+def test_invalidate(sessions: SessionManager) -> None:
+    def invalidate(request: Any) -> None:
+        request.session.invalidate()
+        assert dict(request.session) == {}
+
+    def anew(request: Any) -> None:
+        request.session.invalidate()
+        request.session["a"] = 1
+
+    app = serve(sessions, write=write, invalidate=invalidate, anew=anew, read=read)
+    ((_, first, _),) = cookies(app.get("/write"))
+    ((_, second, _),) = cookies(app.get("/anew"))
+    assert second not in ("", first)
+    assert app.get("/read").json == {"a": 1}
+    ((_, value, attributes),) = cookies(app.get("/invalidate"))
+    assert (value, attributes["max-age"]) == ("", "0")
+    assert sessions.length() == 0
+
+
+def test_flash(sessions: SessionManager) -> None:
+    def flash(request: Any) -> None:
+        request.session.flash("one")
+        request.session.flash("one", allow_duplicate=False)
+        request.session.flash("two", "errors")
+
+    def peek(request: Any) -> Any:
+        return request.session.peek_flash(), request.session.peek_flash("errors")
+
+    def pop(request: Any) -> Any:
+        return request.session.pop_flash(), request.session.pop_flash("errors")
+
+    app = serve(sessions, flash=flash, peek=peek, pop=pop)
+    assert app.get("/peek").json == [[], []]
+    app.get("/flash")
+    assert app.get("/peek").json == [["one"], ["two"]]
+    assert app.get("/pop").json == [["one"], ["two"]]
+    assert app.get("/pop").json == [[], []]
+
+
+def test_two_messages_at_once_are_both_kept(sessions: SessionManager) -> None:
+    def flash(request: Any) -> None:
+        request.session.flash("outer")
+        app.get("/inner")
+
+    def inner(request: Any) -> None:
+        request.session.flash("inner")
+
+    def pop(request: Any) -> Any:
+        return request.session.pop_flash()
+
+    app = serve(sessions, write=write, flash=flash, inner=inner, pop=pop)
+    app.get("/write")
+    app.get("/flash")
+    assert app.get("/pop").json == ["inner", "outer"]
+
+
+# -- tokens and logins -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "policy", [csrf.LegacySessionCSRFStoragePolicy, csrf.SessionCSRFStoragePolicy]
+)
+def test_csrf(sessions: SessionManager, policy: Any) -> None:
+    def configure(config: Any) -> None:
+        config.set_csrf_storage_policy(policy())
+        config.set_default_csrf_options(require_csrf=True)
+
+    app = serve(
+        sessions,
+        configure,
+        form=csrf.get_csrf_token,
+        new=csrf.new_csrf_token,
+        buy=lambda request: "bought",
+    )
+    token = app.get("/form").json
+    assert app.get("/form").json == token
+    assert app.post("/buy", {"csrf_token": token}).json == "bought"
+    assert app.post("/buy", {"csrf_token": "x" * 40}, status=400)
+    assert app.get("/new").json != token
+    assert app.post("/buy", {"csrf_token": token}, status=400)
+
+
+def who(request: Any) -> Any:
+    return request.authenticated_userid
+
+
+def login(request: Any) -> Any:
+    request.response.headerlist.extend(request.registry.helper.remember(request, "ada"))
+
+
+def logout(request: Any) -> Any:
+    request.response.headerlist.extend(request.registry.helper.forget(request))
+
+
+class Policy:
+    """A security policy as Pyramid's documentation has it."""
+
+    def __init__(self, helper: Any) -> None:
+        self.helper = helper
+
+    def identity(self, request: Any) -> Any:
+        return self.helper.authenticated_userid(request)
+
+    def authenticated_userid(self, request: Any) -> Any:
+        return self.helper.authenticated_userid(request)
+
+    def permits(self, request: Any, context: Any, permission: str) -> bool:
+        return bool(self.identity(request) == "ada")
+
+
+@pytest.mark.parametrize(
+    "helper", [authentication.SessionAuthenticationHelper, LembroAuthenticationHelper]
+)
+def test_a_login_by_a_helper(sessions: SessionManager, helper: Any) -> None:
+    def configure(config: Any) -> None:
+        config.registry.helper = helper()
+        config.set_security_policy(Policy(config.registry.helper))
+        config.add_route("secret", "/secret")
+        config.add_view(lambda request: Response("told"), route_name="secret", permission="read")
+
+    views = {"who": who, "login": login, "logout": logout, "write": write, "read": read}
+    app = serve(sessions, configure, **views)
+    ((_, before, _),) = cookies(app.get("/write"))
+    app.get("/secret", status=403)
+    rotated = cookies(app.get("/login"))
+    assert app.get("/who").json == "ada"
+    assert app.get("/secret").text == "told"
+    assert app.get("/read").json["cart"] == [1]
+    if helper is LembroAuthenticationHelper:
+        assert rotated[0][1] not in ("", before)  # a new id: no fixation
+        assert [info.user for info in sessions.of_user("ada")] == ["ada"]
+    app.get("/logout")
+    assert app.get("/who").json is None
+
+
+def test_a_login_that_is_remembered(sessions: SessionManager) -> None:
+    def remembered(request: Any) -> None:
+        LembroAuthenticationHelper().remember(request, "ada", remember=True)
+
+    ((_, _, attributes),) = cookies(serve(sessions, remembered=remembered).get("/remembered"))
+    assert attributes["max-age"] == str(30 * 86400)
+
+
+@pytest.mark.filterwarnings("ignore:Authentication and authorization policies:DeprecationWarning")
+def test_the_policy_of_pyramid_1(sessions: SessionManager) -> None:
+    def configure(config: Any) -> None:
+        policy = authentication.SessionAuthenticationPolicy()
+        config.registry.helper = policy
+        config.set_authentication_policy(policy)
+        config.set_authorization_policy(ACLAuthorizationPolicy())
+
+    app = serve(sessions, configure, who=who, login=login, logout=logout)
+    app.get("/login")
+    assert app.get("/who").json == "ada"
+    app.get("/logout")
+    assert app.get("/who").json is None
+
+
+# -- what fails ------------------------------------------------------------------------------------
+
+
+def raises(request: Any) -> Any:
+    request.session["a"] = 1
+    raise ZeroDivisionError
+
+
+def logs_out_and_raises(request: Any) -> Any:
+    request.session.invalidate()
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("status", [None, 500, 200], ids=["no view", "500", "200"])
+def test_a_view_that_raises(sessions: SessionManager, status: int | None) -> None:
+    """It counts what the exception view answers; where there is none, it has failed."""
+
+    def configure(config: Any) -> None:
+        if status is not None:
+            config.add_exception_view(
+                lambda error, request: Response(status=status), context=ZeroDivisionError
+            )
+
+    app = serve(sessions, configure, write=write, raises=raises, out=logs_out_and_raises, read=read)
+    app.get("/write")
+    for path in ("/raises", "/out"):
+        if status is None:
+            with pytest.raises(ZeroDivisionError):
+                app.get(path)
+        else:
+            clears = cookies(app.get(path, status=status))
+            assert len(clears) == (path == "/out")
+        if path == "/raises":
+            expected = {"cart": [1], "a": 1} if status == 200 else {"cart": [1]}
+            assert app.get("/read").json == expected
+    assert sessions.length() == 0
+
+
+def test_a_redirect_that_is_raised_keeps_the_session(sessions: SessionManager) -> None:
+    def redirect(request: Any) -> Any:
+        request.session["a"] = 1
+        raise httpexceptions.HTTPFound("/read")
+
+    assert serve(sessions, redirect=redirect, read=read).get("/redirect").follow().json == {"a": 1}
+
+
+def _huge_redirect(request: Any) -> Any:
+    huge(request)
+    raise httpexceptions.HTTPFound("/read")
+
+
+@pytest.mark.parametrize("view", [huge, _huge_redirect], ids=["page", "redirect"])
+def test_a_session_too_large(sessions: SessionManager, view: View) -> None:
+    answer = serve(sessions, page=view).get("/page", status=500)
+    assert answer.text == "The session could not be stored.\n"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Vary"] == "Cookie"
+    assert "Location" not in answer.headers
+    assert not cookies(answer)
+    assert sessions.length() == 0
+
+
+def test_a_stream_in_whose_place_something_else_is_answered_is_closed(
+    sessions: SessionManager,
+) -> None:
+    closed: list[bool] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"never"
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def stream(request: Any) -> Any:
+        huge(request)
+        return Response(app_iter=Body())
+
+    assert serve(sessions, stream=stream).get("/stream", status=500).text.startswith("The session")
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["lembro's answer", "the application's own"])
+def test_a_store_that_fails(own: bool) -> None:
+    backend = BlockingBackend()
+    sessions = SessionManager(backend.store)
+    session_id = sessions.create({"a": 1})
+
+    def configure(config: Any) -> None:
+        if own:
+            view = lambda error, request: Response("later", status=503)  # noqa: E731
+            config.add_exception_view(view, context=StoreError)
+
+    app = serve(sessions, configure, read=read, untouched=untouched, write=write)
+    backend.breaks()
+    assert app.get("/write", status=503).headers["Cache-Control"] == "no-store"
+    cookie = {"Cookie": f"lembro={session_id}"}  # WebTest would put it in quotes
+    text = app.get("/read", headers=cookie, status=503).text
+    assert text == ("later" if own else "The session could not be stored. Try again in a moment.\n")
+    app.get("/untouched", headers=cookie, status=200)
+    backend.breaks("")
+    assert app.get("/read", headers=cookie).json == {"a": 1}
+    backend.close()
+
+
+# -- bodies ----------------------------------------------------------------------------------------
+
+
+def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    def late(request: Any) -> Any:
+        cart = request.session.setdefault("cart", [])
+
+        def body() -> Iterator[bytes]:
+            yield b"first "
+            cart.append("late")
+            with request.session.edit() as session:
+                session["edited"] = True
+            yield b"last"
+            session["cart"].append("later")
+
+        return Response(app_iter=body())
+
+    app = serve(sessions, late=late, read=read)
+    assert app.get("/late").text == "first last"
+    assert app.get("/read").json == {"cart": [], "edited": True}
+    assert [event.reason for event in dropped] == ["changed too late"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["page", "stream"])
+def test_a_subscriber_that_changes_something_too_late(
+    sessions: SessionManager, stream: bool
+) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    def configure(config: Any) -> None:
+        config.add_subscriber(
+            lambda event: event.request.session["cart"].append("late"), "pyramid.events.NewResponse"
+        )
+
+    def page(request: Any) -> Any:
+        write(request)
+        return Response(app_iter=iter([b"page"])) if stream else Response(b"page")
+
+    assert serve(sessions, configure, page=page).get("/page").text == "page"
+    assert [event.reason for event in dropped] == ["changed too late"]  # said once
+
+
+def test_a_file(sessions: SessionManager, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("content", encoding="utf-8")
+
+    def file(request: Any) -> Any:
+        assert request.session["cart"]
+        return FileResponse(tmp_path / "a.txt", request)
+
+    app = serve(sessions, write=write, file=file)
+    app.get("/write")
+    assert app.get("/file").text == "content"
+
+
+# -- applications around ---------------------------------------------------------------------------
+
+
+def test_a_middleware_around_it_with_the_same_manager(sessions: SessionManager) -> None:
+    """They share the session."""
+
+    def around(environ: Any, start_response: Any) -> Any:
+        environ[wsgi.KEY]["around"] = True
+        return inner(environ, start_response)
+
+    def flash(request: Any) -> None:
+        request.session.flash("one")
+
+    inner = application(sessions, flash=flash, read=read)
+    app = TestApp(wsgi.SessionMiddleware(around, sessions))
+    assert len(cookies(app.get("/flash"))) == 1
+    assert app.get("/read").json == {"around": True, "_f_": ["one"]}
+
+
+def test_a_middleware_around_it_with_another_manager(sessions: SessionManager) -> None:
+    others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="outer"))
+    app = TestApp(wsgi.SessionMiddleware(application(sessions, write=write, read=read), others))
+    assert [name for name, _, _ in cookies(app.get("/write"))] == ["lembro"]
+    assert app.get("/read").json == {"cart": [1]}
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["looked at", "not looked at"])
+def test_an_application_within(sessions: SessionManager, looks: bool) -> None:
+    inner = application(sessions, write=write)
+
+    def configure(config: Any) -> None:
+        config.add_route("inner", "/inner/*subpath")
+        config.add_view(wsgiapp2(inner), route_name="inner")
+        if looks:
+            config.add_subscriber(
+                lambda event: event.request.session.get("a"), "pyramid.events.ContextFound"
+            )
+
+    app = serve(sessions, configure, read=read)
+    assert len(cookies(app.get("/inner/write"))) == 1
+    assert app.get("/read").json == {"cart": [1]}
+
+
+def test_a_session_that_an_application_within_has_saved_is_loaded_again(
+    sessions: SessionManager,
+) -> None:
+    inner = application(sessions, within=lambda request: request.session.update(inner=1))
+
+    def within(request: Any) -> None:
+        request.get_response(inner)
+        request.session["outer"] = request.session["inner"] + 1
+
+    app = serve(sessions, write=write, within=within, read=read)
+    app.get("/write")
+    app.get("/within")
+    assert app.get("/read").json == {"cart": [1], "inner": 1, "outer": 2}
+
+
+def test_a_subrequest_is_a_request_of_its_own(sessions: SessionManager) -> None:
+    def outer(request: Any) -> Any:
+        request.session["a"] = 1
+        inner = request.blank("/write")
+        inner.headers["Cookie"] = request.headers.get("Cookie", "")
+        request.invoke_subrequest(inner)
+
+    app = serve(sessions, outer=outer, write=write, read=read)
+    app.get("/write")
+    app.get("/outer")
+    assert app.get("/read").json == {"cart": [1], "a": 1}
+
+
+def test_the_debug_toolbar(sessions: SessionManager) -> None:
+    def configure(config: Any) -> None:
+        config.add_settings({"debugtoolbar.hosts": "0.0.0.0/0"})
+        config.include("pyramid_debugtoolbar")
+
+    def page(request: Any) -> Response:
+        request.session["cart"] = [1]
+        return Response("<html><body>page</body></html>")
+
+    app = serve(sessions, configure, page=page, read=read)
+    environ = {"REMOTE_ADDR": "127.0.0.1"}
+    answer = app.get("/page", extra_environ=environ)
+    assert "pDebugToolbar" in answer.text
+    assert len(cookies(answer)) == 1
+    assert app.get("/read", extra_environ=environ).json == {"cart": [1]}
+    requests = app.get("/_debug_toolbar/", extra_environ=environ)
+    assert requests.status_code == 200
+
+
+# -- how it is configured --------------------------------------------------------------------------
+
+INI = """
+[app:main]
+use = call:tests.integrations.test_pyramid:main
+lembro.max_size = 8M
+lembro.interval = 60
+lembro.max_session_size = none
+lembro.reduce_to = 0.5
+lembro.idle_timeout = 3600
+lembro.absolute_timeout = none
+lembro.rotation_grace = 2.5
+lembro.secret =
+    one secret of at least 32 bytes, the first
+    another secret of at least 32 bytes, the old
+lembro.max_sessions_per_user = 5
+lembro.at_max_sessions = refuse
+lembro.cookie.name = sid
+lembro.cookie.path = /app
+lembro.cookie.domain = example.com
+lembro.cookie.secure = true
+lembro.cookie.httponly = no
+lembro.cookie.samesite = Strict
+lembro.cookie.partitioned = yes
+lembro.cookie.max_age = 600
+"""
+
+
+def main(global_config: Any, **settings: Any) -> Any:
+    """As the ini file of a Pyramid project names it."""
+    with Configurator(settings=settings) as config:
+        config.include("lembro.integrations.pyramid")
+        return config.make_wsgi_app()
+
+
+def test_an_ini_file(tmp_path: Path) -> None:
+    (tmp_path / "production.ini").write_text(INI, encoding="utf-8")
+    sessions = get_app(str(tmp_path / "production.ini")).registry.settings["lembro.sessions"]
+    options = sessions.options
+    assert options.idle_timeout == 3600
+    assert options.absolute_timeout is None
+    assert options.rotation_grace == 2.5
+    assert options.secret == tuple(
+        f"{which} secret of at least 32 bytes, the {rank}"
+        for which, rank in (("one", "first"), ("another", "old"))
+    )
+    assert (options.max_sessions_per_user, options.at_max_sessions) == (5, "refuse")
+    assert options.cookie == CookieOptions(
+        name="sid",
+        path="/app",
+        domain="example.com",
+        secure=True,
+        httponly=False,
+        samesite="strict",
+        partitioned=True,
+        max_age=600,
+    )
+    assert sessions.store.stats().max_size == 8 * 1024 * 1024
+
+
+def test_without_settings() -> None:
+    sessions = main({}).registry.settings["lembro.sessions"]
+    assert sessions.options == SessionManager(MemoryStore()).options
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"lembro.idle_timeout": "8 hours"}, r"lembro.idle_timeout = '8 hours': give seconds"),
+        ({"lembro.idle_timeout": "none"}, "give seconds"),
+        ({"lembro.idle_timeout": "-1"}, "more than 0"),
+        ({"lembro.cookie.secure": "maybe"}, "give auto, true or false"),
+        ({"lembro.cookie.httponly": "2"}, "give true or false"),
+        ({"lembro.max_sessions_per_user": "many"}, "give a whole number, or none"),
+        ({"lembro.timeout": "5"}, r"did you mean lembro\.\w*timeout"),
+        ({"lembro.max_size": "huge"}, "huge"),
+        ({"lembro.sessions": "memory"}, "give an object here"),
+        ({"lembro.store": MemoryStore("1M"), "lembro.max_size": "4M"}, "beside lembro.store"),
+        (
+            {"lembro.sessions": SessionManager(MemoryStore("1M")), "lembro.idle_timeout": "60"},
+            "lembro.idle_timeout beside lembro.sessions",
+        ),
+        ({"lembro.cookie": CookieOptions(), "lembro.cookie.name": "sid"}, "one of the two"),
+        ({"lembro.secret": "changeme"}, "can be guessed"),
+    ],
+)
+def test_wrong_settings(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        main({}, **settings)
+
+
+def test_objects_as_settings() -> None:
+    store = MemoryStore("1M")
+    sessions = main({}, **{"lembro.store": store, "lembro.idle_timeout": 60.0}).registry.settings[
+        "lembro.sessions"
+    ]
+    assert sessions.store is store
+    assert sessions.options.idle_timeout == 60
+
+
+def test_the_factory_by_itself(sessions: SessionManager) -> None:
+    with Configurator(session_factory=LembroSessionFactory(sessions)) as config:
+        add_views(config, {"write": write, "read": read})
+        app = TestApp(config.make_wsgi_app())
+    app.get("/write")
+    assert app.get("/read").json == {"cart": [1]}
+    with pytest.raises(ConfigError, match="beside a SessionManager"):
+        LembroSessionFactory(sessions, idle_timeout=60)
+
+
+def test_another_factory(sessions: SessionManager) -> None:
+    def configure(config: Any) -> None:
+        config.set_session_factory(SignedCookieSessionFactory("x" * 64))
+
+    app = serve(sessions, configure, page=lambda request: get_session(request) and None)
+    with pytest.raises(ConfigError, match=r"config\.include"):
+        app.get("/page")

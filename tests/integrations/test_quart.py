@@ -1,0 +1,266 @@
+"""``quart.session`` over lembro, in requests and WebSockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import quart
+from markupsafe import Markup
+from quart import Quart
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    Session,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+)
+from lembro.integrations.quart import Lembro, QuartSession, session
+from tests.support.recording import Recorder
+from tests.support.stores import AsyncAdapter
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Shop:
+    """An application, and a browser."""
+
+    def __init__(self, store: Any = None, **config: Any) -> None:
+        self.store = Recorder()
+        self.sessions = SessionManager(self.store if store is None else store)
+        self.app = Quart(__name__)
+        self.app.config.update(config)
+        self.lembro = Lembro(self.app, self.sessions)
+        self.browser = self.app.test_client()
+        for view in (self.put, self.look, self.untouched, self.permanent, self.fails, self.late):
+            self.app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+        self.app.add_websocket("/socket", "socket", self.socket)
+
+    async def put(self) -> str:
+        quart.session.update(quart.request.args)
+        quart.session.setdefault("cart", []).append("bread")
+        return "ok"
+
+    async def look(self) -> dict[str, Any]:
+        return dict(quart.session)
+
+    async def untouched(self) -> str:
+        return await quart.render_template_string("{{ 1 }}")
+
+    async def permanent(self) -> str:
+        quart.session.permanent = True
+        return "ok"
+
+    async def fails(self) -> str:
+        session["a"] = 1
+        session.logout()
+        raise LookupError
+
+    async def late(self) -> quart.Response:
+        kept: Any = quart.session._get_current_object()
+
+        async def chunks() -> AsyncIterator[str]:
+            try:
+                kept["a"] = 1
+            except SessionCommitted:
+                yield "too late"
+            async with kept.edit():
+                kept["b"] = 1
+
+        len(kept)
+        return quart.Response(chunks())
+
+    async def socket(self) -> None:
+        if "open" in quart.websocket.args:
+            quart.session["opened"] = True
+        await quart.websocket.accept()
+        while True:
+            said = str(await quart.websocket.receive())
+            async with session.edit():
+                session["said"] = said
+            await quart.websocket.send(f"{session.user}: {said}")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        (info,) = self.sessions.all()
+        return info.data
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+async def test_it_is_a_session_like_any_of_quarts(shop: Shop) -> None:
+    assert (await shop.browser.get("/put?a=1")).status_code == 200
+    await shop.browser.get("/put")
+    assert await (await shop.browser.get("/look")).get_json() == {
+        "a": "1",
+        "cart": ["bread", "bread"],
+    }
+    assert shop.sessions.length() == 1
+
+
+async def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
+    await shop.browser.get("/put")
+    shop.store.verbs.clear()
+    assert "Vary" not in (await shop.browser.get("/untouched")).headers
+    assert shop.store.verbs == []
+    assert (await shop.browser.get("/look")).headers["Vary"] == "Cookie"
+
+
+async def test_flashed_messages(shop: Shop) -> None:
+    @shop.app.get("/flash")
+    async def flash() -> str:
+        await quart.flash(Markup("<b>c</b>"))
+        return "ok"
+
+    @shop.app.get("/flashed")
+    async def flashed() -> str:
+        template = "{% for m in get_flashed_messages() %}{{ m }}{% endfor %}"
+        return await quart.render_template_string(template)
+
+    await shop.browser.get("/flash")
+    assert await (await shop.browser.get("/flashed")).get_data(as_text=True) == "<b>c</b>"
+    assert await (await shop.browser.get("/flashed")).get_data(as_text=True) == ""
+
+
+async def test_the_test_clients_session_transaction(shop: Shop) -> None:
+    async with shop.browser.session_transaction() as opened:
+        opened["a"] = 1
+    assert await (await shop.browser.get("/look")).get_json() == {"a": 1}
+    async with shop.browser.session_transaction() as opened:
+        assert opened["a"] == 1
+        opened.clear()
+    assert shop.sessions.length() == 0
+
+
+async def test_over_a_networked_store() -> None:
+    memory = MemoryStore()
+    shop = Shop(AsyncAdapter(memory))
+    async with shop.browser.session_transaction() as opened:
+        opened["a"] = 1
+    assert await (await shop.browser.get("/look")).get_json() == {"a": 1}
+    assert memory.length() == 1
+
+
+async def test_permanent(shop: Shop) -> None:
+    await shop.browser.get("/put")
+    (header,) = (await shop.browser.get("/permanent")).headers.getlist("Set-Cookie")
+    assert "Max-Age=2592000" in header
+    assert not (await shop.browser.get("/permanent")).headers.getlist("Set-Cookie")
+
+
+async def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
+    @shop.app.get("/drop")
+    async def drop() -> str:
+        quart.session["b"] = 1
+        quart.session.modified = False
+        return "ok"
+
+    await shop.browser.get("/put")
+    await shop.browser.get("/drop")
+    assert shop.data == {"cart": ["bread"]}
+
+
+@pytest.mark.parametrize("propagate", [True, False])
+async def test_a_view_that_fails(shop: Shop, propagate: bool) -> None:
+    shop.app.config["PROPAGATE_EXCEPTIONS"] = propagate
+    shop.app.testing = True
+    await shop.browser.get("/put")
+    assert (await shop.browser.get("/fails")).status_code == 500
+    assert shop.sessions.length() == 0
+
+
+async def test_a_stream(shop: Shop) -> None:
+    await shop.browser.get("/put")
+    assert await (await shop.browser.get("/late")).get_data(as_text=True) == "too late"
+    assert shop.data == {"cart": ["bread"], "b": 1}
+
+
+async def test_a_websocket(shop: Shop) -> None:
+    await shop.browser.get("/put")
+    async with shop.browser.websocket("/socket?open=1") as socket:
+        await socket.send("a")
+        assert await socket.receive() == "None: a"
+        assert shop.data == {"cart": ["bread"], "opened": True, "said": "a"}
+        shop.sessions.clear()
+        await socket.send("b")
+    assert shop.sessions.length() == 0
+
+
+async def test_a_store_that_fails_under_a_look() -> None:
+    adapter = AsyncAdapter(MemoryStore())
+    shop = Shop(adapter)
+    await shop.browser.get("/put")
+    adapter.broken = "connection refused"
+    assert (await shop.browser.get("/untouched")).status_code == 200
+    response = await shop.browser.get("/look")
+    assert response.status_code == 503
+    assert not response.headers.getlist("Set-Cookie")
+
+
+async def test_the_applications_own_answer_to_a_store_that_fails() -> None:
+    app = Quart(__name__)
+
+    @app.errorhandler(StoreError)
+    async def patience(error: StoreError) -> tuple[str, int]:
+        return "patience", 503
+
+    Lembro(app)
+
+    @app.get("/")
+    async def view() -> str:
+        raise StoreError("down")
+
+    response = await app.test_client().get("/")
+    assert await response.get_data(as_text=True) == "patience"
+
+
+async def test_it_starts_and_stops_with_the_application(shop: Shop) -> None:
+    opened: list[str] = []
+    shop.store.open = lambda: opened.append("open")  # type: ignore[method-assign]
+    shop.store.close = lambda: opened.append("close")  # type: ignore[method-assign]
+    async with shop.app.test_app():
+        assert opened == ["open"]
+    assert opened == ["open", "close"]
+
+
+async def test_configuration_is_read_when_it_is_needed() -> None:
+    app = Quart(__name__)
+    lembro = Lembro(app)
+    app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME="sid")
+    assert lembro.sessions.options.cookie == CookieOptions(name="sid", samesite="strict")
+    assert isinstance(app.extensions["lembro"], Lembro)
+
+
+async def test_what_is_configured_wrongly_keeps_it_from_starting() -> None:
+    app = Quart(__name__)
+    Lembro(app)
+    app.config.update(SESSION_COOKIE_SAMESITE="None")
+    with pytest.raises(ConfigError, match="needs secure=True"):
+        await app.startup()
+
+
+async def test_the_typed_proxy(shop: Shop) -> None:
+    async with shop.app.test_request_context("/"):
+        assert isinstance(session, QuartSession)
+        assert isinstance(session, Session)
+        assert shop.app.session_interface.get_cookie_name(shop.app) == "lembro"
+        await shop.app.session_interface.regenerate(session)  # type: ignore[attr-defined]
+        assert shop.lembro.sessions is shop.sessions
+    other = Quart(__name__)
+    async with other.test_request_context("/"):
+        with pytest.raises(ConfigError, match="call Lembro"):
+            session.login("heidi")
+    with pytest.raises(ConfigError, match="call init_app"):
+        _ = Lembro().sessions

@@ -1,0 +1,119 @@
+"""The little application of ``visits.py`` in Django, under WSGI and under ASGI."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any, Final
+
+import django
+
+from tests.support import django_project
+
+__all__ = ["InDjango", "InDjangoASGI"]
+
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import got_request_exception
+
+from lembro import SessionManager
+from lembro.integrations.django.config import forget, get_manager
+from tests.support.messages import Answer, Request
+from tests.support.visits import HEADER
+
+assert django_project
+
+MIDDLEWARE: Final = ["lembro.integrations.django.SessionMiddleware"]
+OWN_KEYS: Final = ("_session_expiry",)
+"""Keys of Django's own among a session's data, with its engines too."""
+_errors: dict[str, BaseException] = {}  # of each visit, what its view raised
+
+
+def _remember(request: Any, **_: Any) -> None:
+    error = sys.exc_info()[1]
+    if error is not None and HEADER in request.headers:
+        _errors[request.headers[HEADER]] = error
+
+
+got_request_exception.connect(_remember)
+
+
+def use(sessions: SessionManager) -> None:
+    """The sessions of the settings are these from now on."""
+    if getattr(settings, "LEMBRO", {}).get("sessions") is not sessions:
+        settings.LEMBRO = {"sessions": sessions}
+        forget()
+    assert get_manager() is sessions
+
+
+def _answered(request: Request, answer: Answer) -> Answer:
+    (number,) = (value.decode() for name, value in request.headers if name == HEADER.encode())
+    # Django 5.2 has a blank before the value of a cookie, as HTTP allows.
+    answer.headers = [(name, value.strip()) for name, value in answer.headers]
+    answer.error = answer.error or _errors.pop(number, None)
+    return answer
+
+
+class InDjango:
+    name = "django"
+    sync = True
+    websockets = False
+    own_driver = True
+    own_keys = OWN_KEYS
+    middleware = MIDDLEWARE
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions = sessions
+        use(sessions)
+        self.app = _handler(WSGIHandler, self.middleware)
+
+    async def fetch(self, request: Request) -> Answer:
+        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - which imports this module
+
+        use(self.sessions)
+        return _answered(request, fetch_wsgi(self.app, request))
+
+
+class _AsyncRequest(ASGIRequest):  # type: ignore[misc]  # Django is not typed
+    urlconf = "tests.support.django_aurls"
+
+
+class _AsyncHandler(ASGIHandler):  # type: ignore[misc]
+    request_class = _AsyncRequest
+
+    async def read_body(self, receive: Any) -> Any:
+        """Without the temporary file, which Django 5.2 does not close after an error."""
+        return io.BytesIO((await receive())["body"])
+
+
+class InDjangoASGI:
+    name = "django-asgi"
+    sync = False
+    websockets = False
+    own_driver = True
+    trio = False
+    cancellable = django.VERSION >= (6, 0)
+    """What Django 5.2 had begun goes on when its handler is cancelled."""
+    own_keys = OWN_KEYS
+    middleware = MIDDLEWARE
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self.sessions = sessions
+        use(sessions)
+        self.app = _handler(_AsyncHandler, self.middleware)
+
+    async def fetch(self, request: Request) -> Answer:
+        from tests.support.apps import fetch_asgi  # noqa: PLC0415
+
+        use(self.sessions)
+        return _answered(request, await fetch_asgi(self.app, request))
+
+
+def _handler(kind: Any, middleware: list[str]) -> Any:
+    """It reads MIDDLEWARE when it is made."""
+    usual, settings.MIDDLEWARE = settings.MIDDLEWARE, middleware
+    try:
+        return kind()
+    finally:
+        settings.MIDDLEWARE = usual

@@ -1,0 +1,73 @@
+"""The little application of ``visits.py`` in Litestar."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Litestar, Request, WebSocket, get, websocket
+from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
+from litestar.types import Scope
+
+from lembro import SessionManager
+from lembro.integrations.litestar import LembroPlugin, SessionDep, get_session
+from tests.support.messages import Answer
+from tests.support.messages import Request as Sent
+from tests.support.visits import HEADER, visit_of
+
+
+class InLitestar:
+    name = "litestar"
+    sync = False
+    websockets = True
+    own_driver = False
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self._raised: dict[bytes, Exception] = {}
+        self.app: Any = Litestar(
+            [_page, _socket],
+            plugins=[LembroPlugin(sessions)],
+            after_exception=[self._hear],
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    async def fetch(self, request: Sent) -> Answer:
+        from tests.support.apps import fetch_asgi  # noqa: PLC0415 - which lists this one
+
+        answer = await fetch_asgi(self.app, request)
+        raised = self._raised.pop(dict(request.headers)[HEADER.encode()], None)
+        if answer.status == 500:
+            answer.error = answer.error or raised
+        return answer
+
+    async def _hear(self, error: Exception, scope: Scope) -> None:
+        """Litestar answers what a handler raises, so that no server would hear of it."""
+        self._raised[dict(scope["headers"])[HEADER.encode()]] = error
+
+
+@get(["/", "/{path:path}"])
+async def _page(request: Request[Any, Any, Any], session: SessionDep) -> ASGIResponse:
+    visit = visit_of(request.headers[HEADER]).begin(session, sync=False)
+    await visit.run()
+    if visit.later is None:
+        body = b"ok" if visit.status != 204 else b""
+        return ASGIResponse(body=body, status_code=visit.status, headers=visit.headers)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first "
+        await visit.run_later()
+        yield b"last"
+
+    return ASGIStreamingResponse(
+        iterator=chunks(), status_code=visit.status, headers=dict(visit.headers)
+    )
+
+
+@websocket(["/", "/{path:path}"])
+async def _socket(socket: WebSocket[Any, Any, Any]) -> None:
+    visit = visit_of(socket.headers[HEADER]).begin(get_session(socket), sync=False)
+    visit.accept = socket.accept
+    await visit.run()
+    await socket.close()

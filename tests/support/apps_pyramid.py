@@ -1,0 +1,58 @@
+"""The little application of ``visits.py`` in Pyramid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from pyramid.config import Configurator
+from pyramid.response import Response
+
+from lembro import SessionManager
+from lembro.integrations.pyramid import get_session
+from tests.support.messages import Answer, Request
+from tests.support.visits import HEADER, Visit, drive, visit_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+FIRST: Final = b"first "
+LAST: Final = b"last"
+BODY: Final = b"ok"
+
+
+class InPyramid:
+    name = "pyramid"
+    sync = True
+    websockets = False
+    own_driver = False
+
+    def __init__(self, sessions: SessionManager) -> None:
+        with Configurator(settings={"lembro.sessions": sessions}) as config:
+            config.include("lembro.integrations.pyramid")
+            config.add_route("page", "/*path")
+            config.add_view(_page, route_name="page")
+            self.app: WSGIApplication = config.make_wsgi_app()
+
+    async def fetch(self, request: Request) -> Answer:
+        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - it imports this module
+
+        return fetch_wsgi(self.app, request)
+
+
+def _page(request: Any) -> Response:
+    visit = visit_of(request.headers[HEADER]).begin(get_session(request), sync=True)
+    drive(visit.run())
+    response = Response(status=visit.status)
+    response.headerlist = list(visit.headers)
+    if visit.later is None:
+        response.body = BODY
+    else:
+        response.app_iter = _chunks(visit)
+    return response
+
+
+def _chunks(visit: Visit) -> Iterator[bytes]:
+    yield FIRST
+    drive(visit.run_later())
+    yield LAST

@@ -1,0 +1,66 @@
+"""The little application of ``visits.py`` in Quart."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import quart
+
+from lembro import SessionManager
+from lembro.integrations.quart import Lembro
+from tests.support.messages import Answer, Request
+from tests.support.visits import HEADER, Visit, visit_of
+
+FIRST: Final = b"first "
+LAST: Final = b"last"
+BODY: Final = b"ok"
+
+
+class InQuart:
+    name = "quart"
+    sync = False
+    websockets = True
+    own_driver = False
+    trio = False
+
+    def __init__(self, sessions: SessionManager) -> None:
+        self.app = quart.Quart(__name__)
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # the tests want to see them
+        Lembro(self.app, sessions)
+        for path, defaults in (("/", {"path": ""}), ("/<path:path>", None)):
+            self.app.add_url_rule(path, view_func=_page, defaults=defaults)
+            self.app.add_websocket(path, view_func=_socket, defaults=defaults)
+
+    async def fetch(self, request: Request) -> Answer:
+        from tests.support.apps import fetch_asgi  # noqa: PLC0415 - which lists this one
+
+        app: Any = self.app
+        answer = await fetch_asgi(app, request)
+        while isinstance(answer.error, BaseExceptionGroup):  # of Quart's tasks
+            answer.error = answer.error.exceptions[0]
+        return answer
+
+
+async def _page(path: str) -> quart.Response:
+    session = quart.session._get_current_object()
+    visit = visit_of(quart.request.headers[HEADER]).begin(session, sync=False)
+    await visit.run()
+    response = quart.Response(BODY if visit.later is None else _chunks(visit), visit.status)
+    for name, value in visit.headers:
+        response.headers.add(name, value)
+    return response
+
+
+async def _chunks(visit: Visit) -> AsyncIterator[bytes]:
+    yield FIRST
+    await visit.run_later()
+    yield LAST
+
+
+async def _socket(path: str) -> None:
+    session = quart.session._get_current_object()
+    visit = visit_of(quart.websocket.headers[HEADER]).begin(session, sync=False)
+    visit.accept = quart.websocket.accept
+    await visit.run()
+    await quart.websocket.close(1000)
