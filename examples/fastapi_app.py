@@ -9,25 +9,15 @@ Then http://127.0.0.1:8000/docs, or as in tests/examples/test_examples.py.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import FastAPI
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations.fastapi import SessionDep, SessionMiddleware
+from lembro.integrations.fastapi import SessionDep, SessionMiddleware, UserDep
 
 sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = FastAPI()
 app.add_middleware(SessionMiddleware, sessions)
-
-
-def logged_in(session: SessionDep) -> str:
-    if session.user is None:
-        raise HTTPException(401, "log in first")
-    return session.user
-
-
-User = Annotated[str, Depends(logged_in)]
 
 
 @app.get("/me")
@@ -49,7 +39,7 @@ def login(user: str, session: SessionDep) -> str:
 
 
 @app.get("/sessions")
-def my_sessions(user: User, session: SessionDep) -> list[dict[str, object]]:
+def my_sessions(user: UserDep, session: SessionDep) -> list[dict[str, object]]:
     mine = session.manager.of_user(user)
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
@@ -61,6 +51,6 @@ def logout(session: SessionDep) -> str:
 
 
 @app.post("/logout-everywhere")
-def logout_everywhere(user: User, session: SessionDep) -> str:
+def logout_everywhere(user: UserDep, session: SessionDep) -> str:
     session.logout_everywhere()
     return "bye, everywhere"

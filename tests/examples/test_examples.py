@@ -16,6 +16,8 @@ from starlette.testclient import TestClient
 
 from examples import (
     asgi_app,
+    bottle_app,
+    falcon_app,
     fastapi_app,
     flask_app,
     litestar_app,
@@ -43,6 +45,10 @@ SERVERS = {
     ],
     "pyramid": [*WAITRESS, "examples.pyramid_app:app"],
     "wsgi": [*WAITRESS, "examples.wsgi_app:app"],
+    "falcon": [*WAITRESS, "examples.falcon_app:app"],
+    "bottle": [*WAITRESS, "examples.bottle_app:app"],
+    "sanic": [PYTHON, "-m", "sanic", "--port={port}", "examples.sanic_app:app"],
+    "tornado": [PYTHON, "-m", "examples.tornado_app", "{port}"],
     "flask": [*WAITRESS, "examples.flask_app:app"],
     "flask run": [PYTHON, "-m", "flask", "--app=examples.flask_app", "run", "--port={port}"],
     "quart": [*HYPERCORN, "examples.quart_app:app"],
@@ -110,6 +116,18 @@ def test_the_wsgi_example() -> None:
     transport = httpx.WSGITransport(wsgi_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert wsgi_app.sessions.length() == 0
+
+
+def test_the_falcon_example() -> None:
+    transport = httpx.WSGITransport(falcon_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert falcon_app.sessions.length() == 0
+
+
+def test_the_bottle_example() -> None:
+    transport = httpx.WSGITransport(bottle_app.app)
+    scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
+    assert bottle_app.sessions.length() == 0
 
 
 def test_the_pyramid_example() -> None:

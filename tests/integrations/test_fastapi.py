@@ -24,7 +24,7 @@ from lembro import (
     SessionGone,
     SessionManager,
 )
-from lembro.integrations.fastapi import SessionDep, SessionMiddleware, get_session
+from lembro.integrations.fastapi import SessionDep, SessionMiddleware, current_session, get_session
 
 
 @pytest.fixture
@@ -137,7 +137,8 @@ def test_dependencies_of_a_route_of_the_application_and_of_each_other(
 
 def test_the_dependency_can_be_overridden(app: FastAPI, client: TestClient) -> None:
     elsewhere = SessionManager(MemoryStore())
-    app.dependency_overrides[get_session] = lambda: elsewhere.load(elsewhere.create({"a": "test"}))
+    testing = elsewhere.create({"a": "test"})
+    app.dependency_overrides[current_session] = lambda: elsewhere.load(testing)
     assert stored(client) == {"a": "test"}
 
 

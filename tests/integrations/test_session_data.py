@@ -87,6 +87,10 @@ def client_of(
     def twice(a: Any = part, b: Any = part) -> bool:
         return a is b
 
+    @app.get("/leave")
+    def leave(session: SessionDep) -> None:
+        session.logout()
+
     @app.get("/logout")
     def logout(session: SessionDep, cart: Any = part) -> None:
         cart.coupon = "of who has gone"
@@ -162,23 +166,6 @@ def test_what_was_changed_before_a_logout_goes_with_it(
     assert sessions.length() == 0
 
 
-def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
-    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
-) -> None:
-    client.get("/add/bread")
-    [session] = sessions.all()
-    old = {"items": "bread, butter", "coupon": 5}  # as an older version stored it
-    client.cookies.clear()
-    client.cookies.set("lembro", sessions.create({"cart": old}))
-
-    response = client.get("/add/butter")
-    assert response.status_code == 409
-    assert "'cart'" in response.json()["detail"]
-    assert "no longer fits" in caplog.text
-    assert "bread, butter" not in response.text
-    assert [info.data["cart"] for info in sessions.all() if info.handle != session.handle] == [old]
-
-
 @pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
 def test_a_default_may_be_made(kind: Any, item: Any, sessions: SessionManager) -> None:
     client = client_of(kind, item, sessions, default=lambda: kind(items=[item(name="gift")]))
@@ -197,6 +184,110 @@ def test_a_kind_that_needs_arguments_needs_a_default(sessions: SessionManager) -
 
     with pytest.raises(ConfigError, match="default=lambda"):
         TestClient(app).get("/")
+
+
+# -- what an older version has stored --------------------------------------------------------------
+
+OLD: Any = {"items": "bread, butter", "coupon": "SECRET"}
+
+
+def holding(client: TestClient, sessions: SessionManager, cart: Any) -> None:
+    client.cookies.set("lembro", sessions.create({"cart": cart}))
+
+
+def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    holding(client, sessions, OLD)
+    response = client.get("/add/butter")
+    assert response.status_code == 409
+    assert "another version of this application" in response.json()["detail"]
+    assert cart_in(sessions) == OLD
+
+
+def test_the_way_out_of_it_that_the_answer_names(
+    client: TestClient, sessions: SessionManager
+) -> None:
+    holding(client, sessions, OLD)
+    assert "log out, or delete the cookie" in client.get("/look").json()["detail"]
+    assert client.get("/leave").status_code == 200
+    assert client.get("/add/butter").json() == 1
+
+
+def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_stored(
+    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    holding(client, sessions, OLD)
+    response = client.get("/look")
+    [record] = [record for record in caplog.records if record.name == "lembro"]
+    message = record.getMessage()
+    assert "'cart' no longer fits" in message
+    assert "items" in message
+    assert "upgrade=f" in message
+    for text in (message, response.text):
+        assert "bread" not in text
+        assert "SECRET" not in text
+
+
+def test_a_key_out_of_a_record_does_not_begin_a_line_of_the_log(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/")
+    def index(counts: Any = SessionData("cart", dict[str, int])) -> None: ...
+
+    client = TestClient(app)
+    holding(client, sessions, {"bread\nERROR all is lost": "many"})
+    assert client.get("/").status_code == 409
+    assert "\n" not in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
+def test_upgrade_makes_the_new_one_of_the_old(
+    kind: Any, item: Any, sessions: SessionManager
+) -> None:
+    def split(old: Any) -> Any:
+        names: str = old.pop("items")  # what it is given is a copy
+        return kind(items=[item(name=name) for name in names.split(", ")])
+
+    client = client_of(kind, item, sessions, upgrade=split)
+    holding(client, sessions, OLD)
+    assert "butter" in client.get("/look").json()
+    assert cart_in(sessions) == OLD  # as a default, it is stored once it is changed
+    assert client.get("/add/butter").json() == 2
+    assert cart_in(sessions)["items"] == [
+        {"name": "bread", "count": 1},
+        {"name": "butter", "count": 2},
+    ]
+
+
+def test_upgrade_is_not_asked_for_what_fits_or_is_not_there(sessions: SessionManager) -> None:
+    client = client_of(Cart, Item, sessions, upgrade=None)
+    client.get("/add/bread")
+    never = client_of(Cart, Item, sessions, upgrade=lambda old: pytest.fail("it fits"))
+    never.cookies = client.cookies
+    assert never.get("/add/butter").json() == 2
+    never.cookies.clear()
+    assert never.get("/add/butter").json() == 1
+
+
+def test_upgrade_may_begin_anew(sessions: SessionManager) -> None:
+    client = client_of(Cart, Item, sessions, upgrade=lambda old: Cart())
+    holding(client, sessions, "what nobody knows any more")
+    assert client.get("/add/bread").json() == 1
+    assert len(cart_in(sessions)["items"]) == 1
+
+
+def test_upgrade_may_refuse(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+    def only_two(old: Any) -> Cart:
+        raise ValueError("version 1 is too old")
+
+    client = client_of(Cart, Item, sessions, upgrade=only_two)
+    holding(client, sessions, OLD)
+    assert client.get("/look").status_code == 409
+    assert "version 1 is too old" in caplog.text
 
 
 # -- what a model can look like --------------------------------------------------------------------
@@ -274,6 +365,47 @@ def test_a_list_of_models(sessions: SessionManager) -> None:
 
     client = TestClient(app)
     assert [client.get("/bread").json() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_list_of_structs(sessions: SessionManager) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    @app.get("/{name}")
+    def index(name: str, items: Any = SessionData("items", list[StructItem])) -> list[str]:
+        items.append(StructItem(name=name))
+        return [item.name for item in items]
+
+    client = TestClient(app)
+    assert [client.get("/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
+
+
+def test_one_of_two_models(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    app.add_middleware(SessionMiddleware, sessions)
+
+    either: Any = Cart | Item
+
+    @app.get("/")
+    def index(it: Any = SessionData("cart", either, default=lambda: Item(name="a"))) -> str:
+        return type(it).__name__
+
+    client = TestClient(app)
+    assert client.get("/").json() == "Item"
+    holding(client, sessions, {"items": []})
+    assert client.get("/").json() == "Cart"
+    client.cookies.clear()
+    holding(client, sessions, 5)
+    assert client.get("/").status_code == 409
+    assert "no longer fits" in caplog.text
+
+
+def test_a_class_that_nothing_is_known_of_is_refused_when_it_is_configured() -> None:
+    class Plain:
+        pass
+
+    with pytest.raises(ConfigError, match="a pydantic model, a dataclass or a msgspec Struct"):
+        SessionData("plain", Plain)
 
 
 class Anything(BaseModel):

@@ -35,6 +35,14 @@ WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
     ],
     "gunicorn": [*_GUNICORN, "--threads", "8"],
 }
+OWN_SERVERS: Final[dict[str, Sequence[str]]] = {
+    "sanic": [
+        *(_PYTHON, "-m", "sanic", "tests.servers.sanic_app:app"),
+        *("--host", HOST, "--port", "{port}"),
+    ],
+    "tornado": [_PYTHON, "-m", "tests.servers.tornado_app", "{port}"],
+}
+"""Of frameworks that bring a server of their own."""
 _DJANGO: Final = "tests.servers.django_app:app"
 DJANGO_SERVERS: Final[dict[str, Sequence[str]]] = {
     "gunicorn django": [*_GUNICORN[:3], _DJANGO, *_GUNICORN[4:], "--threads", "8"],
@@ -43,13 +51,14 @@ DJANGO_SERVERS: Final[dict[str, Sequence[str]]] = {
         *(_DJANGO, *_UVICORN[4:], "--lifespan", "off"),
     ],
 }
-SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **DJANGO_SERVERS}
+SERVERS: Final = {**ASGI_SERVERS, **WSGI_SERVERS, **DJANGO_SERVERS, **OWN_SERVERS}
 
 WORKERS: Final[dict[str, Sequence[str]]] = {
     "uvicorn --workers 2": [*_UVICORN, "--workers", "2"],
     "gunicorn -w 2": [*_GUNICORN, "-w", "2"],
     "hypercorn -w 2": [*ASGI_SERVERS["hypercorn"], "-w", "2"],
     "granian --workers 2": [*ASGI_SERVERS["granian"], "--workers", "2"],
+    "sanic --workers 2": [*OWN_SERVERS["sanic"], "--workers", "2"],
 }
 ALONE: Final[dict[str, Sequence[str]]] = {
     "uvicorn --reload": [*_UVICORN, "--reload", "--reload-dir", "tests/servers"],

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.servers.commands import ASGI_SERVERS, PROXIED, SERVERS, running
+from tests.servers.commands import ASGI_SERVERS, OWN_SERVERS, PROXIED, SERVERS, running
 from tests.support.servers import Server
 
 PARALLEL = 12
@@ -164,9 +164,19 @@ def test_a_client_that_leaves_a_stream(asgi_server: Server) -> None:
 
 
 def test_a_websocket(asgi_server: Server) -> None:
-    with browser(asgi_server) as client:
+    talk(asgi_server)
+
+
+@pytest.mark.parametrize("name", OWN_SERVERS)
+def test_a_websocket_of_a_server_of_a_framework(name: str) -> None:
+    with running(OWN_SERVERS[name]) as server:
+        talk(server)
+
+
+def talk(server: Server) -> None:
+    with browser(server) as client:
         client.post("/login/talker").raise_for_status()
-        url = asgi_server.url.replace("http", "ws") + "/ws"
+        url = server.url.replace("http", "ws") + "/ws"
         cookie = {"Cookie": f"lembro={client.cookies['lembro']}"}
         with (
             connect(url, additional_headers=cookie) as one,

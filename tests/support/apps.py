@@ -25,11 +25,15 @@ from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_aiohttp import InAiohttp
+from tests.support.apps_bottle import InBottle
 from tests.support.apps_django import InDjango, InDjangoASGI
+from tests.support.apps_falcon import InFalcon, InFalconASGI
 from tests.support.apps_flask import InFlask
 from tests.support.apps_litestar import InLitestar
 from tests.support.apps_pyramid import InPyramid
 from tests.support.apps_quart import InQuart
+from tests.support.apps_sanic import InSanic
+from tests.support.apps_tornado import InTornado
 from tests.support.gateways import fetch_asgi, fetch_wsgi
 from tests.support.messages import Answer, Request
 from tests.support.visits import (
@@ -189,6 +193,11 @@ INTEGRATIONS: Final[tuple[type[Integration], ...]] = (
     PlainWSGI,
     InStarlette,
     InFastAPI,
+    InFalcon,
+    InFalconASGI,
+    InBottle,
+    InSanic,
+    InTornado,
     InAiohttp,
     InPyramid,
     InFlask,

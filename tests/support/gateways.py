@@ -93,6 +93,7 @@ def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REMOTE_ADDR": CLIENT,
         "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https" if request.https else "http",
         "wsgi.multithread": True,

@@ -26,7 +26,7 @@ from lembro import (
     SessionOptions,
     TooManySessions,
 )
-from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware
+from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware, UserDep
 
 # -- setting up ------------------------------------------------------------------------------------
 
@@ -88,10 +88,9 @@ async def me(session: SessionDep) -> dict[str, Any]:
 
 
 @app.get("/sessions")
-async def mine(session: SessionDep) -> list[dict[str, Any]]:
-    if session.user is None:
-        raise HTTPException(401)
-    infos = session.manager.of_user(session.user)
+async def mine(session: SessionDep, user: UserDep) -> list[dict[str, Any]]:
+    assert_type(user, str)
+    infos = session.manager.of_user(user)
     assert_type(infos, list[SessionInfo])
     return [vars(info) for info in infos]
 
@@ -126,7 +125,10 @@ class Tally(msgspec.Struct):
 
 
 CartDep = Annotated[Cart, SessionData("cart", Cart)]
-PreferencesDep = Annotated[Preferences, SessionData("preferences", Preferences)]
+PreferencesDep = Annotated[
+    Preferences,
+    SessionData("preferences", Preferences, upgrade=lambda old: Preferences(theme=old["colours"])),
+]
 TallyDep = Annotated[Tally, SessionData("tally", Tally, default=lambda: Tally({"start": 1}))]
 
 

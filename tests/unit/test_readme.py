@@ -116,6 +116,31 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
         assert websocket.receive()["code"] == 4401
 
 
+def test_the_application_of_the_page_about_fastapi() -> None:
+    page = ROOT / "docs" / "fastapi.md"
+    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    client = TestClient(module.app)
+    answer = client.get("/me", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    client.post("/login/heidi")
+    assert client.get("/me").json() == "heidi"
+    assert client.post("/cart/bread").json() == {"items": {"bread": 1}}
+    assert module.from_list(["bread", "bread"]).items == {"bread": 2}
+
+    assert client.post("/order").status_code == 200
+    assert client.get("/slow").status_code == 200
+    with client.websocket_connect("/ws") as socket:
+        socket.send_text("hello")
+    [session] = module.sessions.all()
+    assert session.data == {
+        "cart": {"items": {"bread": 1}},
+        "delivered": True,
+        "began": True,
+        "ended": True,
+        "last": "hello",
+    }
+
+
 def test_the_application_of_the_page_about_flask() -> None:
     page = ROOT / "docs" / "flask.md"
     module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])

@@ -1,44 +1,124 @@
-"""FastAPI: the session, and typed parts of it, as dependencies."""
+"""FastAPI: the session, its user, and typed parts of it, as dependencies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from contextvars import ContextVar
+from copy import deepcopy
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 
-from ..errors import CodecError, ConfigError
+from .. import asgi
+from ..errors import CodecError, ConfigError, LoginRequired, printable
 from ..logs import log
+from ..options import CookieOptions
 from ..session import Session
 from ..state import MISSING
 
 try:
     from fastapi import Depends, HTTPException
-    from pydantic import TypeAdapter
+    from fastapi.openapi.models import APIKey
+    from fastapi.security.base import SecurityBase
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic.errors import PydanticSchemaGenerationError
+    from starlette.requests import HTTPConnection
 
-    from .starlette import SessionMiddleware, get_session
+    from . import starlette
+    from .starlette import get_session
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"
     ) from _missing
 
-__all__ = ["SessionData", "SessionDep", "SessionMiddleware", "get_session"]
+__all__ = [
+    "SessionData",
+    "SessionDep",
+    "SessionMiddleware",
+    "UserDep",
+    "current_session",
+    "current_user",
+    "get_session",
+]
 
 T = TypeVar("T")
 
-SessionDep = Annotated[Session, Depends(get_session)]
+_around: Final[ContextVar[starlette.SessionMiddleware]] = ContextVar("lembro_around")
+
+
+class SessionMiddleware(starlette.SessionMiddleware):
+    """``app.add_middleware(SessionMiddleware, sessions)``: takes what that of
+    ``lembro.integrations.starlette`` takes."""
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        _around.set(self)  # whose cookie /openapi.json names
+        await super().__call__(scope, receive, send)
+
+
+class _CurrentSession(SecurityBase):
+    """The session, as a security scheme: OpenAPI says by which cookie a client has it."""
+
+    scheme_name = "session"
+    __globals__: dict[str, Any] = globals()  # where older FastAPIs look up what is annotated below
+
+    @property
+    def model(self) -> APIKey:  # type: ignore[override]
+        """Made when OpenAPI is, since it is the application's middleware that names the cookie."""
+        around = _around.get(None)
+        cookie = CookieOptions() if around is None else around.sessions.options.cookie
+        name, plain = (cookie.name_over(https=https) for https in (True, False))
+        only = "" if name == plain else f" Over plain http its name is {plain}."
+        described = f"Set by the server; the browser sends it by itself.{only}"
+        return APIKey.model_validate({"in": "cookie", "name": name, "description": described})
+
+    async def __call__(self, connection: HTTPConnection) -> Session:
+        return get_session(connection)
+
+
+current_session: Final = _CurrentSession()
+"""What ``SessionDep`` depends on; for ``app.dependency_overrides``. A coroutine function: FastAPI
+calls a plain one in a thread, which takes ten times as long as all that a session does."""
+
+SessionDep = Annotated[Session, Depends(current_session)]
 """``def page(session: SessionDep)``, for HTTP and WebSocket endpoints alike."""
 
 
+class _NotLoggedIn(LoginRequired, HTTPException):
+    """A 401, unless the application answers ``LoginRequired`` itself."""
+
+    def __init__(self) -> None:
+        HTTPException.__init__(self, 401, "Not logged in", {"WWW-Authenticate": "Cookie"})
+
+
+async def current_user(session: SessionDep) -> str:
+    """What ``UserDep`` depends on."""
+    if session.user is None:
+        raise _NotLoggedIn
+    return session.user
+
+
+UserDep = Annotated[str, Depends(current_user)]
+"""``def page(user: UserDep)``: who is logged in. Nobody is: the answer is 401, or what the handler
+for ``LoginRequired`` makes of it (``@app.exception_handler(LoginRequired)``)."""
+
+
 def SessionData(  # noqa: N802 - named as what it stands for in a signature
-    key: str, kind: type[T], *, default: Callable[[], T] | None = None
+    key: str,
+    kind: type[T],
+    *,
+    default: Callable[[], T] | None = None,
+    upgrade: Callable[[Any], T] | None = None,
 ) -> Any:
     """A typed part of the session: ``CartDep = Annotated[Cart, SessionData("cart", Cart)]``.
 
     ``kind`` is a pydantic model, a dataclass or a msgspec Struct. What is stored under ``key`` is
     checked when it is loaded; the object is stored when the response begins, if it has changed.
-    Without a stored one it is ``default()``, else ``kind()``. If what is stored no longer fits
-    (the application has changed), the answer is 409, and what is stored stays.
+    Without a stored one it is ``default()``, else ``kind()``.
+
+    If what is stored no longer fits (an older version of the application has stored it), the object
+    is ``upgrade(what_is_stored)``; ``upgrade=lambda old: Cart()`` begins anew. Without ``upgrade``,
+    or if it raises ValueError, the answer is 409, the log says what does not fit, and what is
+    stored stays. Raises ConfigError.
     """
     load, dump = _converters(key, kind)
     make: Callable[[], T] = kind if default is None else default
@@ -49,22 +129,55 @@ def SessionData(  # noqa: N802 - named as what it stands for in a signature
         try:
             return load(value)
         except ValueError as error:
-            log.warning("the session's %r no longer fits %s: %s", key, kind.__name__, error)
-            raise HTTPException(
-                409, f"The stored {key!r} no longer fits this application. Log in again."
-            ) from None
+            if upgrade is None:
+                raise _misfit(key, kind, error) from None
+        try:
+            return upgrade(deepcopy(value))  # what is stored may not change before it is checked
+        except ValueError as error:
+            raise _misfit(key, kind, error) from None
 
-    def part(session: SessionDep) -> T:
+    async def part(session: SessionDep) -> T:
         return session._view(key, loaded, dump)
 
     return Depends(part)
 
 
+def _misfit(key: str, kind: object, error: ValueError) -> HTTPException:
+    """The answer to the client, and what the developer reads: what does not fit, without what is
+    stored."""
+    reason = str(error)
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
+    log.warning(
+        "the session's %r no longer fits %s: %s; the answer is 409. SessionData(%r, ..., "
+        "upgrade=f) makes the object by f(what_is_stored) instead",
+        key,
+        getattr(kind, "__name__", kind),
+        printable(reason),
+        key,
+    )
+    return HTTPException(
+        409,
+        f"This session holds a {key!r} from another version of this application, which it cannot "
+        f"use. A new session begins once this one is ended: log out, or delete the cookie.",
+    )
+
+
 def _converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
     """How an object is made of what is stored, and the reverse."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if any(
+        isinstance(part, type) and issubclass(part, msgspec.Struct)
+        for part in (kind, get_origin(kind), *get_args(kind))
+    ):
         return (lambda value: msgspec.convert(value, kind)), _dumper(key, msgspec.to_builtins)
-    adapter: TypeAdapter[T] = TypeAdapter(kind)
+    try:
+        adapter: TypeAdapter[T] = TypeAdapter(kind)
+    except PydanticSchemaGenerationError:
+        raise ConfigError(
+            f"SessionData({key!r}, {kind!r}): give a pydantic model, a dataclass or a msgspec "
+            f"Struct, or a list of such"
+        ) from None
 
     def load(value: Any) -> T:
         # By the fields' own names, and not strictly: a stored date is text, in a strict model too.

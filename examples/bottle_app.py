@@ -1,0 +1,75 @@
+"""A cart, a login and a list of one's sessions, with Bottle.
+
+    pip install 'lembro[bottle]'
+    python -m bottle --bind 127.0.0.1:8000 examples.bottle_app:app
+
+Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+"""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import bottle
+
+from lembro import MemoryStore, Session, SessionManager
+from lembro.integrations.bottle import Lembro, get_session
+
+sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app: Any = bottle.Bottle()
+app.install(Lembro(sessions))
+
+
+def as_json(value: object) -> str:
+    """Bottle makes JSON of a dict by itself, and of nothing else."""
+    bottle.response.content_type = "application/json"
+    return json.dumps(value)
+
+
+def logged_in() -> Session:
+    session = get_session()  # request.session, with its type
+    if session.user is None:
+        raise bottle.HTTPError(401, "log in first")
+    return session
+
+
+@app.get("/me")
+def me() -> dict[str, object]:
+    session = get_session()
+    return {"user": session.user, "cart": session.get("cart", [])}
+
+
+@app.post("/cart/<item>")
+def add_to_cart(item: str) -> str:
+    cart: list[str] = get_session().setdefault("cart", [])
+    cart.append(item)
+    return as_json(cart)
+
+
+@app.post("/login/<user>")
+def login(user: str) -> str:
+    get_session().login(user)  # a real one takes a form, and checks a password
+    return as_json(f"hello {user}")
+
+
+@app.get("/sessions")
+def my_sessions() -> str:
+    session = logged_in()
+    mine = session.manager.of_user(session.user or "")
+    return as_json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
+
+
+@app.post("/logout")
+def logout() -> str:
+    get_session().logout()
+    return as_json("bye")
+
+
+@app.post("/logout-everywhere")
+def logout_everywhere() -> str:
+    logged_in().logout_everywhere()
+    return as_json("bye, everywhere")

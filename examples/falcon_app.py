@@ -1,0 +1,70 @@
+"""A cart, a login and a list of one's sessions, with Falcon.
+
+    pip install 'lembro[falcon]' waitress
+    waitress-serve --listen=127.0.0.1:8000 examples.falcon_app:app
+
+Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py. With falcon.asgi.App
+and `async def` it is the same.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import falcon
+
+from lembro import MemoryStore, SessionManager
+from lembro.integrations.falcon import Lembro, get_session
+
+sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = falcon.App()
+Lembro(app, sessions)
+
+
+class Me:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        session = get_session(req)  # req.context.session, with its type
+        resp.media = {"user": session.user, "cart": session.get("cart", [])}
+
+
+class Cart:
+    def on_post(self, req: falcon.Request, resp: falcon.Response, item: str) -> None:
+        cart: list[str] = get_session(req).setdefault("cart", [])
+        cart.append(item)
+        resp.media = cart
+
+
+class Login:
+    def on_post(self, req: falcon.Request, resp: falcon.Response, user: str) -> None:
+        get_session(req).login(user)  # a real one takes a form, and checks a password
+        resp.media = f"hello {user}"
+
+
+class Sessions:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        session = get_session(req)
+        if session.user is None:
+            raise falcon.HTTPUnauthorized(title="log in first")
+        mine = session.manager.of_user(session.user)
+        resp.media = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
+
+
+class Logout:
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        get_session(req).logout()
+        resp.media = "bye"
+
+    def on_post_everywhere(self, req: falcon.Request, resp: falcon.Response) -> None:
+        session = get_session(req)
+        if session.user is None:
+            raise falcon.HTTPUnauthorized(title="log in first")
+        session.logout_everywhere()
+        resp.media = "bye, everywhere"
+
+
+app.add_route("/me", Me())
+app.add_route("/cart/{item}", Cart())
+app.add_route("/login/{user}", Login())
+app.add_route("/sessions", Sessions())
+app.add_route("/logout", Logout())
+app.add_route("/logout-everywhere", Logout(), suffix="everywhere")

@@ -1,0 +1,90 @@
+"""A cart, a login and a list of one's sessions, with Tornado.
+
+    pip install 'lembro[tornado]'
+    python -m examples.tornado_app
+
+Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import timedelta
+
+from tornado.web import Application, HTTPError, RequestHandler
+
+from lembro import MemoryStore, Session, SessionManager
+from lembro.integrations.tornado import Lembro, SessionMixin
+
+
+class Page(SessionMixin, RequestHandler):
+    def answer(self, value: object) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.write(json.dumps(value))
+
+    def logged_in(self) -> Session:
+        if self.session.user is None:
+            raise HTTPError(401, "log in first")
+        return self.session
+
+
+class Me(Page):
+    def get(self) -> None:
+        self.answer({"user": self.session.user, "cart": self.session.get("cart", [])})
+
+
+class Cart(Page):
+    def post(self, item: str) -> None:
+        cart: list[str] = self.session.setdefault("cart", [])
+        cart.append(item)
+        self.answer(cart)
+
+
+class Login(Page):
+    def post(self, user: str) -> None:  # a real one takes a form, and checks a password
+        self.session.login(user)
+        self.answer(f"hello {user}")
+
+
+class Sessions(Page):
+    def get(self) -> None:
+        session = self.logged_in()
+        mine = session.manager.of_user(session.user or "")
+        self.answer([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
+
+
+class Logout(Page):
+    def post(self) -> None:
+        self.session.logout()
+        self.answer("bye")
+
+
+class LogoutEverywhere(Page):
+    def post(self) -> None:
+        self.logged_in().logout_everywhere()
+        self.answer("bye, everywhere")
+
+
+sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = Application(
+    [
+        ("/me", Me),
+        ("/cart/(.*)", Cart),
+        ("/login/(.*)", Login),
+        ("/sessions", Sessions),
+        ("/logout", Logout),
+        ("/logout-everywhere", LogoutEverywhere),
+    ]
+)
+Lembro(app, sessions)
+
+
+async def main(port: int = 8000) -> None:
+    app.listen(port, "127.0.0.1")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*map(int, sys.argv[1:])))

@@ -1,0 +1,198 @@
+"""Bottle: ``request.session``, over httpx's WSGI transport."""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bottle
+import httpx
+import pytest
+
+from lembro import ConfigError, LoginRequired, MemoryStore, SessionManager
+from lembro.integrations.bottle import Lembro, get_session
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
+
+# Bottle has neither annotations nor stubs.
+request: Any = bottle.request
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore())
+
+
+@pytest.fixture
+def app(sessions: SessionManager) -> Any:
+    app: Any = bottle.Bottle()
+    app.install(Lembro(sessions))
+
+    @app.get("/write")
+    def write() -> None:
+        request.session["a"] = 1
+
+    @app.get("/read")
+    def read() -> dict[str, Any]:
+        return dict(request.session)
+
+    @app.get("/login")
+    def login() -> str:
+        get_session().login("heidi")
+        return "hello"
+
+    return app
+
+
+@pytest.fixture
+def client(app: Any) -> Iterator[httpx.Client]:
+    with client_of(app) as client:
+        yield client
+
+
+def client_of(app: Any) -> httpx.Client:
+    return httpx.Client(
+        transport=httpx.WSGITransport(app, raise_app_exceptions=False), base_url="http://test"
+    )
+
+
+def test_a_visit_and_the_next(client: httpx.Client) -> None:
+    answer = client.get("/write")
+    assert answer.headers["vary"] == "Cookie"
+    assert answer.headers["cache-control"] == "private, no-store"
+    assert client.get("/read").json() == {"a": 1}
+
+
+def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
+    app: Any, client: httpx.Client, sessions: SessionManager
+) -> None:
+    @app.get("/<status:int>")
+    def answers(status: int) -> None:
+        request.session["a"] = 1
+        bottle.abort(status, "so it is")
+
+    @app.get("/raises")
+    def raises() -> None:
+        request.session["a"] = 1
+        raise RuntimeError
+
+    assert [client.get(path).status_code for path in ("/503", "/raises")] == [503, 500]
+    assert sessions.length() == 0
+    assert client.get("/403").status_code == 403
+    assert sessions.length() == 1
+
+
+def test_what_bottle_cannot_render_saves_nothing(
+    app: Any, client: httpx.Client, sessions: SessionManager
+) -> None:
+    @app.get("/bad")
+    def bad() -> dict[str, Any]:
+        request.session["a"] = 1
+        return {"an object": object()}
+
+    assert client.get("/bad").status_code == 500
+    assert sessions.length() == 0
+
+
+def test_error_pages_and_hooks_have_the_session(app: Any, client: httpx.Client) -> None:
+    seen: list[str | None] = []
+
+    @app.error(404)
+    def lost(error: Any) -> str:
+        return f"{request.session.user} is lost"
+
+    @app.hook("before_request")
+    def look() -> None:
+        seen.append(request.session.user)
+
+    client.get("/login")
+    assert client.get("/nowhere").text == "heidi is lost"
+    assert seen == [None, "heidi"]
+
+
+def test_a_login_that_is_required_is_answered_by_a_plugin(app: Any) -> None:
+    def ask(callback: Any) -> Any:
+        def asked(*args: Any, **keywords: Any) -> Any:
+            try:
+                return callback(*args, **keywords)
+            except LoginRequired:
+                return bottle.redirect("/login", 303)
+
+        return asked
+
+    app.install(ask)
+
+    @app.get("/account")
+    def account() -> str:
+        request.session.require_recent(60)
+        return "yours"
+
+    client = client_of(app)
+    assert client.get("/account").headers["location"] == "http://test/login"
+    client.get("/login")
+    assert client.get("/account").text == "yours"
+
+
+def test_a_generator_edits(app: Any, client: httpx.Client) -> None:
+    @app.get("/stream")
+    def stream() -> Iterator[str]:
+        session = request.session
+        yield f"{session['a']}"
+        with session.edit():
+            session["streamed"] = True
+
+    client.get("/write")
+    assert client.get("/stream").text == "1"
+    assert client.get("/read").json() == {"a": 1, "streamed": True}
+
+
+def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+    store = BlockingAdapter(MemoryStore(), NETWORKED)
+    app: Any = bottle.Bottle()
+    app.install(Lembro(store=store))
+    app.get("/write", callback=lambda: request.session.update(a=1))
+    app.get("/read", callback=lambda: dict(request.session))
+    app.get("/plain", callback=lambda: "plain")
+    client = client_of(app)
+    client.get("/write")
+    store.broken = "it is down"
+    answer = client.get("/read")
+    assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
+    assert "set-cookie" not in answer.headers
+    assert client.get("/plain").text == "plain"
+
+
+def test_a_mounted_application_shares_the_session(app: Any) -> None:
+    shop: Any = bottle.Bottle()
+
+    @shop.get("/add")
+    def add() -> dict[str, Any]:
+        request.session["cart"] = ["bread"]
+        return dict(request.session)
+
+    app.mount("/shop/", shop)
+    client = client_of(app)
+    client.get("/write")
+    assert client.get("/shop/add").json() == {"a": 1, "cart": ["bread"]}
+
+
+def test_a_store_and_options_in_place_of_a_manager() -> None:
+    assert Lembro(store=MemoryStore("64K"), idle_timeout=60).sessions.options.idle_timeout == 60
+
+
+def test_what_cannot_work_is_refused_when_it_is_configured(app: Any) -> None:
+    asynchronous: Any = AsyncAdapter(MemoryStore(), NETWORKED)
+    with pytest.raises(ConfigError, match="is asynchronous, and Bottle is not"):
+        Lembro(store=asynchronous)
+    with pytest.raises(ConfigError, match="installed in this application already"):
+        app.install(Lembro())
+
+
+def test_get_session_says_what_is_missing() -> None:
+    app: Any = bottle.Bottle()
+    app.config["catchall"] = False
+    app.get("/", callback=lambda: get_session().user)
+    client = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test")
+    with pytest.raises(ConfigError, match=r"app\.install\(Lembro\(sessions\)\)"):
+        client.get("/")

@@ -1,0 +1,409 @@
+"""Falcon, by its own test client: what is its own, over WSGI and ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import falcon
+import falcon.asgi
+import falcon.testing
+import pytest
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LoginRequired,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+    wsgi,
+)
+from lembro.asgi import SessionMiddleware as AroundASGI
+from lembro.integrations.falcon import Lembro, get_session
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
+
+KINDS = pytest.mark.parametrize("asgi", [False, True], ids=["wsgi", "asgi"])
+
+
+class Page:
+    """One resource for both: what a responder does is in ``act``."""
+
+    def __init__(self, act: Any) -> None:
+        self.act = act
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self.act(req, resp)
+
+
+class AsyncPage(Page):
+    async def on_get(  # type: ignore[override]
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response
+    ) -> None:
+        self.act(req, resp)
+
+
+def client_of(asgi: bool, sessions: SessionManager, **pages: Any) -> falcon.testing.TestClient:
+    app: Any = falcon.asgi.App() if asgi else falcon.App()
+    Lembro(app, sessions)
+    for name, act in {"write": write, "read": read, "login": login, **pages}.items():
+        app.add_route(f"/{name}", (AsyncPage if asgi else Page)(act))
+    return falcon.testing.TestClient(app)
+
+
+def get(client: falcon.testing.TestClient, path: str, cookie: str | None = None) -> Any:
+    return client.simulate_get(path, cookies={"lembro": cookie} if cookie else None)
+
+
+def write(req: Any, resp: Any) -> None:
+    req.context.session["a"] = 1
+
+
+def read(req: Any, resp: Any) -> None:
+    resp.media = dict(req.context.session)
+
+
+def login(req: Any, resp: Any) -> None:
+    get_session(req).login("heidi")
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore())
+
+
+@KINDS
+def test_a_visit_and_the_next(asgi: bool, sessions: SessionManager) -> None:
+    client = client_of(asgi, sessions)
+    answer = get(client, "/write")
+    assert answer.headers["vary"] == "Cookie"
+    assert answer.headers["cache-control"] == "private, no-store"
+    cookie = answer.cookies["lembro"]
+    assert cookie.http_only
+    answer = get(client, "/read", cookie.value)
+    assert answer.json == {"a": 1}
+    assert "lembro" not in answer.cookies
+
+
+@KINDS
+def test_what_falcon_cannot_render_saves_nothing(asgi: bool, sessions: SessionManager) -> None:
+    def unserializable(req: Any, resp: Any) -> None:
+        req.context.session["a"] = 1
+        resp.media = {"an object": object()}
+
+    answer = get(client_of(asgi, sessions, bad=unserializable), "/bad")
+    assert answer.status_code == 500
+    assert not answer.cookies
+    assert sessions.length() == 0
+
+
+@KINDS
+def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    def refuses(req: Any, resp: Any) -> None:
+        req.context.session["a"] = 1
+        raise falcon.HTTPForbidden
+
+    def fails(req: Any, resp: Any) -> None:
+        req.context.session["a"] = 1
+        raise falcon.HTTPBadGateway
+
+    client = client_of(asgi, sessions, refuses=refuses, fails=fails)
+    assert get(client, "/fails").status_code == 502
+    assert sessions.length() == 0
+    assert get(client, "/refuses").status_code == 403
+    assert sessions.length() == 1
+
+
+@KINDS
+def test_a_login_that_is_required_can_be_answered_in_one_place(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    def account(req: Any, resp: Any) -> None:
+        get_session(req).require_recent(60)
+
+    def ask(req: Any, resp: Any, error: Any, params: Any) -> None:
+        raise falcon.HTTPSeeOther("/login")
+
+    async def aask(req: Any, resp: Any, error: Any, params: Any) -> None:
+        ask(req, resp, error, params)
+
+    client = client_of(asgi, sessions, account=account)
+    app: Any = client.app
+    app.add_error_handler(LoginRequired, aask if asgi else ask)
+    assert get(client, "/account").headers["location"] == "/login"
+    cookie = get(client, "/login").cookies["lembro"].value
+    assert get(client, "/account", cookie).status_code == 200
+
+
+@KINDS
+@pytest.mark.parametrize("asks", [True, False], ids=["a look", "no look"])
+def test_a_store_that_fails_is_a_503(asgi: bool, asks: bool) -> None:
+    store: Any = (AsyncAdapter if asgi else BlockingAdapter)(MemoryStore(), NETWORKED)
+    client = client_of(asgi, SessionManager(store), plain=lambda req, resp: None)
+    cookie = get(client, "/write").cookies["lembro"].value
+    store.broken = "it is down"
+    answer = get(client, "/read" if asks else "/plain", cookie)
+    assert answer.status_code == (503 if asks else 200)
+    if asks:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.text.startswith("The session could not be stored")
+        assert not answer.cookies
+
+
+@KINDS
+def test_a_session_too_large_takes_the_place_of_the_response(asgi: bool) -> None:
+    def large(req: Any, resp: Any) -> None:
+        req.context.session["a"] = "x" * 5000
+        resp.media = {"all": "is well"}
+
+    sessions = SessionManager(MemoryStore("1M", max_session_size="4K"))
+    answer = get(client_of(asgi, sessions, large=large), "/large")
+    assert (answer.status_code, answer.text) == (500, "The session could not be stored.\n")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+@KINDS
+def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    seen: list[object] = []
+
+    class Looks:
+        def process_request(self, req: Any, resp: Any) -> None:
+            seen.append(getattr(req.context, "session", None))
+
+        async def process_request_async(self, req: Any, resp: Any) -> None:
+            self.process_request(req, resp)
+
+    app: Any = falcon.asgi.App() if asgi else falcon.App()
+    app.add_middleware(Looks())
+    Lembro(app, sessions)
+    app.add_middleware(Looks())
+    get(falcon.testing.TestClient(app), "/")
+    assert seen[0] is None
+    assert seen[1] is not None
+
+
+@KINDS
+def test_middlewares_that_depend_on_each_other(asgi: bool, sessions: SessionManager) -> None:
+    app: Any = (falcon.asgi.App if asgi else falcon.App)(independent_middleware=False)
+    Lembro(app, sessions)
+    app.add_route("/write", (AsyncPage if asgi else Page)(write))
+    assert get(falcon.testing.TestClient(app), "/write").cookies["lembro"]
+
+
+@KINDS
+def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    client = client_of(asgi, sessions)
+    inner: Any = client.app
+
+    async def around_asgi(scope: Any, receive: Any, send: Any) -> None:
+        if "headers" in scope:  # a list, as servers have it
+            scope["headers"] = [*scope["headers"]]
+        await AroundASGI(inner, sessions)(scope, receive, send)
+
+    around: Any = around_asgi if asgi else wsgi.SessionMiddleware(inner, sessions)
+    outer = falcon.testing.TestClient(around)
+    answer = get(outer, "/write")
+    assert [*answer.cookies] == ["lembro"]
+    assert answer.headers["vary"] == "Cookie"
+    assert get(outer, "/read", answer.cookies["lembro"].value).json == {"a": 1}
+
+
+@KINDS
+def test_two_managers_in_one_application_keep_what_is_theirs(
+    asgi: bool, sessions: SessionManager
+) -> None:
+    class Between:
+        def process_request(self, req: Any, resp: Any) -> None:
+            req.context.session["outer"] = 1
+
+        async def process_request_async(self, req: Any, resp: Any) -> None:
+            self.process_request(req, resp)
+
+    app: Any = falcon.asgi.App() if asgi else falcon.App()
+    outer = Lembro(app, store=MemoryStore(), cookie=CookieOptions(name="outer")).sessions
+    app.add_middleware(Between())
+    Lembro(app, sessions)
+    Lembro(app, sessions)
+    app.add_route("/write", (AsyncPage if asgi else Page)(write))
+    answer = get(falcon.testing.TestClient(app), "/write")
+    assert sorted(answer.cookies) == ["lembro", "outer"]
+    assert [info.data for info in sessions.all()] == [{"a": 1}]
+    assert [info.data for info in outer.all()] == [{"outer": 1}]
+
+
+def test_a_websocket_whose_responder_raised_before_it_was_accepted(
+    sessions: SessionManager,
+) -> None:
+    class Fails:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            req.context.session["a"] = 2
+            raise falcon.HTTPInternalServerError
+
+    app: Any = falcon.asgi.App()
+    Lembro(app, sessions)
+    app.add_route("/ws", Fails())
+    session_id = sessions.create({"a": 1})
+
+    async def connect() -> None:
+        headers = {"cookie": f"lembro={session_id}"}
+        async with falcon.testing.ASGIConductor(app) as conductor:
+            with pytest.raises(falcon.WebSocketDisconnected):
+                async with conductor.simulate_ws("/ws", headers=headers):
+                    pass
+
+    asyncio.run(connect())
+    assert sessions.get(session_id) == {"a": 1}
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def test_a_stream_edits_and_is_closed() -> None:
+    sessions = SessionManager(MemoryStore())
+    closed: list[bool] = []
+
+    class Chunks:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+
+        def __iter__(self) -> Iterator[bytes]:
+            with self.session.edit():
+                self.session["streamed"] = True
+            yield b"done"
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def stream(req: Any, resp: Any) -> None:
+        assert req.context.session
+        resp.stream = Chunks(req.context.session)
+
+    client = client_of(False, sessions, stream=stream)
+    cookie = get(client, "/write").cookies["lembro"].value
+    assert get(client, "/stream", cookie).text == "done"
+    assert closed == [True]
+    assert get(client, "/read", cookie).json == {"a": 1, "streamed": True}
+
+
+def test_a_file_is_left_to_the_server(sessions: SessionManager) -> None:
+    file = io.BytesIO(b"a file")
+
+    def download(req: Any, resp: Any) -> None:
+        req.context.session["downloads"] = 1
+        resp.stream = file
+        assert resp.stream is file
+
+    answer = get(client_of(False, sessions, download=download), "/download")
+    assert answer.content == b"a file"
+    assert file.closed
+
+
+def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
+    sessions = SessionManager(MemoryStore())
+
+    async def emitter(session: Any) -> AsyncIterator[falcon.asgi.SSEvent]:
+        async with session.edit():
+            session["seen"] = 1
+        yield falcon.asgi.SSEvent(text=str(session["seen"]))
+        session["cart"].append("too late")
+
+    def events(req: Any, resp: Any) -> None:
+        resp.sse = emitter(req.context.session)
+
+    def cart(req: Any, resp: Any) -> None:
+        req.context.session["cart"] = []
+
+    client = client_of(True, sessions, events=events, cart=cart)
+    cookie = get(client, "/cart").cookies["lembro"].value
+    with caplog.at_level(logging.ERROR, "lembro"):
+        assert "data: 1" in get(client, "/events", cookie).text
+    assert "changed after the response had begun" in caplog.text
+    assert get(client, "/read", cookie).json == {"cart": [], "seen": 1}
+
+
+# -- setting up ------------------------------------------------------------------------------------
+
+
+def test_a_store_and_options_in_place_of_a_manager() -> None:
+    lembro = Lembro(falcon.App(), store=MemoryStore("64K"), idle_timeout=60)
+    assert lembro.sessions.options.idle_timeout == 60
+
+
+def test_an_asynchronous_store_in_a_wsgi_application_is_refused() -> None:
+    sessions = SessionManager(AsyncAdapter(MemoryStore(), NETWORKED))
+    with pytest.raises(ConfigError, match=r"use a falcon\.asgi\.App"):
+        Lembro(falcon.App(), sessions)
+
+
+def test_what_is_no_beginning_of_a_path_is_refused(sessions: SessionManager) -> None:
+    with pytest.raises(ConfigError, match="beginnings of paths"):
+        Lembro(falcon.asgi.App(), sessions, exclude=["static/"])
+
+
+def test_an_excluded_path_is_not_loaded() -> None:
+    store: Any = AsyncAdapter(MemoryStore(), NETWORKED)
+    app: Any = falcon.asgi.App()
+    Lembro(app, SessionManager(store), exclude=["/static/"])
+    app.add_route("/static/logo", AsyncPage(lambda req, resp: None))
+    store.get = None  # would fail
+    client = falcon.testing.TestClient(app)
+    assert get(client, "/static/logo", "A" * 43).status_code == 200
+    assert get(client, "/other", "A" * 43).status_code == 500
+
+
+def test_get_session_says_what_is_missing() -> None:
+    app = falcon.App()
+    app.add_route("/login", Page(login))
+    raised: list[Exception] = []
+
+    def keep(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        raised.append(error)
+
+    app.add_error_handler(ConfigError, keep)
+    get(falcon.testing.TestClient(app), "/login")
+    [error] = raised
+    assert "Lembro(app, sessions)" in str(error)
+
+
+def test_the_store_is_opened_and_closed_with_the_application() -> None:
+    calls: list[str] = []
+
+    class Opened(AsyncAdapter):
+        async def open(self) -> None:
+            calls.append("open")
+
+        async def close(self) -> None:
+            calls.append("close")
+
+    async def lifetime() -> None:
+        async with client_of(True, SessionManager(Opened(MemoryStore(), NETWORKED))):
+            assert calls == ["open"]
+
+    asyncio.run(lifetime())
+    assert calls == ["open", "close"]
+
+
+def test_after_the_response_an_assignment_raises(sessions: SessionManager) -> None:
+    raised: list[type[Exception]] = []
+
+    class Late:
+        def process_response(self, req: Any, resp: Any, resource: Any, req_succeeded: bool) -> None:
+            try:
+                req.context.session["late"] = 1
+            except SessionCommitted as error:
+                raised.append(type(error))
+
+    app: Any = falcon.App(middleware=[Late()])  # around ours, which was added later
+    Lembro(app, sessions)
+    app.add_route("/write", Page(write))
+    get(falcon.testing.TestClient(app), "/write")
+    assert raised == [SessionCommitted]

@@ -1,0 +1,366 @@
+"""Sanic: what is its own. Called by httpx as an ASGI server would; its own server is in
+``tests/servers/``."""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from weakref import ref
+
+import httpx
+import pytest
+from sanic import Blueprint, Request, SanicException
+from sanic.response import HTTPResponse, ResponseStream, json, text
+
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LembroError,
+    LoginRequired,
+    MemoryStore,
+    SessionManager,
+)
+from lembro.asgi import SessionMiddleware
+from lembro.integrations.sanic import Lembro, _read, get_session
+from tests.support.apps_sanic import new_app
+from tests.support.stores import NETWORKED, AsyncAdapter
+
+Visitor = Callable[[httpx.AsyncClient], Awaitable[None]]
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore())
+
+
+@pytest.fixture
+def app(sessions: SessionManager) -> Any:
+    return app_with(sessions)
+
+
+def app_with(sessions: SessionManager, **keywords: Any) -> Any:
+    app = new_app()
+    Lembro(app, sessions, **keywords)
+
+    @app.get("/write")
+    async def write(request: Request) -> HTTPResponse:
+        request.ctx.session["a"] = 1
+        return text("written")
+
+    @app.get("/read")
+    async def read(request: Request) -> HTTPResponse:
+        return json(dict(request.ctx.session))
+
+    @app.get("/login")
+    async def login(request: Request) -> HTTPResponse:
+        get_session(request).login("heidi")
+        return text("hello")
+
+    return app
+
+
+def visit(app: Any, visitor: Visitor, around: Any = None) -> None:
+    async def run() -> None:
+        app.asgi = True
+        await app._startup()
+        await app._server_event("init", "before")
+        transport = httpx.ASGITransport(around or app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            await visitor(client)
+        await app._server_event("shutdown", "after")
+
+    asyncio.run(run())
+
+
+def test_a_visit_and_the_next(app: Any) -> None:
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/write")
+        assert answer.headers["vary"] == "Cookie"
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app, visitor)
+
+
+def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
+    app: Any, sessions: SessionManager
+) -> None:
+    @app.get("/<status:int>")
+    async def answers(request: Request, status: int) -> None:
+        request.ctx.session["a"] = 1
+        raise SanicException("so it is", status_code=status)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/502")).status_code == 502
+        assert sessions.length() == 0
+        assert (await client.get("/403")).status_code == 403
+        assert sessions.length() == 1
+
+    visit(app, visitor)
+
+
+def test_a_login_that_is_required_can_be_answered_in_one_place(app: Any) -> None:
+    @app.exception(LoginRequired)
+    async def ask(request: Request, error: LoginRequired) -> HTTPResponse:
+        return text(str(error), 401)
+
+    account = Blueprint("account")
+
+    @account.get("/account")
+    async def show(request: Request) -> HTTPResponse:
+        get_session(request).require_recent(60)
+        return text("yours")
+
+    app.blueprint(account)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/account")).text == "nobody is logged in"
+        await client.get("/login")
+        assert (await client.get("/account")).text == "yours"
+
+    visit(app, visitor)
+
+
+def test_a_page_that_is_not_found_has_the_session(app: Any) -> None:
+    @app.on_request
+    async def count(request: Request) -> None:
+        request.ctx.session["seen"] = request.ctx.session.get("seen", 0) + 1
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/nowhere")).status_code == 404
+        assert (await client.get("/read")).json() == {"seen": 2}
+
+    visit(app, visitor)
+
+
+def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app: Any) -> None:
+    @app.on_response
+    async def replace(request: Request, response: HTTPResponse) -> HTTPResponse:
+        request.ctx.session["late"] = 1  # before the first byte
+        return text("instead")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/write")
+        assert answer.text == "instead"
+        assert "lembro" in client.cookies
+
+    visit(app, visitor)
+
+
+def test_a_response_that_is_sent_to_several_visitors_has_nobodys_cookie(app: Any) -> None:
+    shared = text("welcome")
+
+    @app.get("/welcome")
+    async def welcome(request: Request) -> HTTPResponse:
+        request.ctx.session["seen"] = True
+        return shared
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        cookies = set()
+        for _ in range(3):
+            answer = await client.get("/welcome")
+            assert len(answer.headers.get_list("set-cookie")) == 1
+            cookies.add(answer.cookies["lembro"])
+            client.cookies.clear()
+        assert len(cookies) == 3
+        assert "set-cookie" not in shared.headers
+
+    visit(app, visitor)
+
+
+def test_other_cookies_stay(app: Any) -> None:
+    @app.get("/theme")
+    async def theme(request: Request) -> None:
+        request.ctx.session["a"] = 1
+        response = text("dark")
+        response.add_cookie("theme", "dark", secure=False)
+        begun: Any = await request.respond(response)
+        begun.add_cookie("size", "large", secure=False)
+        await begun.eof()
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/theme")
+        assert {*client.cookies} == {"theme", "size", "lembro"}
+
+    visit(app, visitor)
+
+
+def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = app_with(SessionManager(MemoryStore("1M", max_session_size="4K")))
+
+    @app.get("/large")
+    async def large(request: Request) -> HTTPResponse:
+        request.ctx.session["a"] = "x" * 5000
+        return text("all is well")
+
+    @app.get("/stream")
+    async def stream(request: Request) -> None:
+        request.ctx.session["a"] = "x" * 5000
+        response: Any = await request.respond()
+        await response.send("all is ")
+        await response.send("well")
+        await response.eof()
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        for path in ("/large", "/stream"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.text) == (500, "The session could not be stored.\n")
+            assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+            assert not client.cookies
+
+    visit(app, visitor)
+    assert {record.name for record in caplog.records if record.levelname == "ERROR"} == {"lembro"}
+
+
+def test_a_stream_of_a_function_edits(app: Any) -> None:
+    @app.get("/stream")
+    async def stream(request: Request) -> ResponseStream:
+        session = get_session(request)
+        assert session["a"] == 1
+
+        async def write(response: Any) -> None:
+            async with session.edit():
+                session["streamed"] = True
+            await response.write("done")
+
+        return ResponseStream(write)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        assert (await client.get("/stream")).text == "done"
+        assert (await client.get("/read")).json() == {"a": 1, "streamed": True}
+
+    visit(app, visitor)
+
+
+def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+    store = AsyncAdapter(MemoryStore(), NETWORKED)
+    app = app_with(SessionManager(store))
+
+    @app.get("/plain")
+    async def plain(request: Request) -> HTTPResponse:
+        return text("plain")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        store.broken = "it is down"
+        answer = await client.get("/read")
+        assert (answer.status_code, answer.headers["cache-control"]) == (503, "no-store")
+        assert (await client.get("/plain")).text == "plain"
+
+    visit(app, visitor)
+
+
+def test_an_excluded_path_is_not_loaded() -> None:
+    store = AsyncAdapter(MemoryStore(), NETWORKED)
+    app = app_with(SessionManager(store), exclude=["/wri"])
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        client.cookies.set("lembro", "A" * 43)
+        assert (await client.get("/write")).status_code == 500  # nothing that could be written to
+        assert (await client.get("/read")).status_code == 200
+
+    visit(app, visitor)
+
+
+def test_within_an_asgi_middleware_of_the_same_manager_the_session_is_shared(
+    app: Any, sessions: SessionManager
+) -> None:
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/write")
+        assert len(answer.headers.get_list("set-cookie")) == 1
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app, visitor, SessionMiddleware(app, sessions))
+
+
+def test_over_https_under_an_asgi_server(app: Any) -> None:
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("https://test/write")
+        assert answer.headers["set-cookie"].startswith("__Host-lembro=")
+
+    visit(app, visitor)
+
+
+def test_a_first_look_after_the_request_is_gone_raises() -> None:
+    class Gone:
+        pass
+
+    source: Any = ref(Gone())
+    with pytest.raises(LembroError, match="the request has ended"):
+        _read(source)
+
+
+# -- setting up ------------------------------------------------------------------------------------
+
+
+def test_the_applications_request_class_is_extended(sessions: SessionManager) -> None:
+    class Mine(Request):
+        def mine(self) -> str:
+            return "mine"
+
+    app = new_app()
+    app.request_class = Mine
+    Lembro(app, sessions)
+
+    @app.get("/")
+    async def index(request: Mine) -> HTTPResponse:
+        get_session(request)["a"] = 1
+        return text(request.mine())
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/")).text == "mine"
+        assert "lembro" in client.cookies
+
+    visit(app, visitor)
+
+
+def test_a_store_and_options_in_place_of_a_manager() -> None:
+    lembro = Lembro(new_app(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
+    assert lembro.sessions.options.cookie.name == "sid"
+
+
+def test_twice_is_refused(app: Any, sessions: SessionManager) -> None:
+    with pytest.raises(ConfigError, match="from lembro already"):
+        Lembro(app, sessions)
+
+
+def test_get_session_says_what_is_missing() -> None:
+    app = new_app()
+    raised: list[str] = []
+
+    @app.get("/")
+    async def index(request: Request) -> HTTPResponse:
+        try:
+            get_session(request)
+        except ConfigError as error:
+            raised.append(str(error))
+        return text("")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/")
+
+    visit(app, visitor)
+    assert "Lembro(app, sessions)" in raised[0]
+
+
+def test_the_store_is_opened_and_closed_with_the_server() -> None:
+    calls: list[str] = []
+
+    class Opened(AsyncAdapter):
+        async def open(self) -> None:
+            calls.append("open")
+
+        async def close(self) -> None:
+            calls.append("close")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert calls == ["open"]
+
+    visit(app_with(SessionManager(Opened(MemoryStore(), NETWORKED))), visitor)
+    assert calls == ["open", "close"]

@@ -1,0 +1,380 @@
+"""Tornado: what is its own, under its own server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application, Finish, HTTPError, RequestHandler, authenticated
+from tornado.websocket import WebSocketHandler
+
+from lembro import ConfigError, CookieOptions, LoginRequired, MemoryStore, SessionManager
+from lembro.integrations.tornado import Lembro, SessionMixin
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
+
+Visitor = Callable[[httpx.AsyncClient], Awaitable[None]]
+
+KINDS = pytest.mark.parametrize("networked", [False, True], ids=["in-process", "networked"])
+
+
+def visit(app: Application, visitor: Visitor) -> None:
+    """Serve the application while the visitor is there."""
+
+    async def run() -> None:
+        listening, port = bind_unused_port()
+        server = HTTPServer(app)
+        server.add_socket(listening)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            await visitor(client)
+        server.stop()
+        await server.close_all_connections()
+
+    asyncio.run(run())
+
+
+def manager_over(networked: bool, **options: Any) -> tuple[SessionManager, Any]:
+    memory = MemoryStore("1M", max_session_size="4K")
+    store: Any = AsyncAdapter(memory, NETWORKED) if networked else memory
+    return SessionManager(store, **options), store
+
+
+class Page(SessionMixin, RequestHandler):
+    pass
+
+
+class Write(Page):
+    def get(self) -> None:
+        self.session["a"] = 1
+
+
+class Read(Page):
+    def get(self) -> None:
+        self.write(dict(self.session))
+
+
+class Login(Page):
+    def get(self) -> None:
+        self.session.login("heidi")
+
+
+def app_over(sessions: SessionManager, *handlers: Any, **settings: Any) -> Application:
+    plain = [("/write", Write), ("/read", Read), ("/login", Login)]
+    app = Application([*handlers, *plain], **settings)
+    Lembro(app, sessions)
+    return app
+
+
+@KINDS
+def test_a_visit_and_the_next(networked: bool) -> None:
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/write")
+        assert answer.headers["vary"] == "Cookie"
+        assert answer.headers["cache-control"] == "private, no-store"
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app_over(manager_over(networked)[0]), visitor)
+
+
+@KINDS
+def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(networked: bool) -> None:
+    class Raises(Page):
+        def get(self, status: str) -> None:
+            self.session["a"] = 1
+            raise HTTPError(int(status))
+
+    sessions, _ = manager_over(networked)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/raises/502")).status_code == 502
+        assert await sessions.alength() == 0
+        assert (await client.get("/raises/403")).status_code == 403
+        assert await sessions.alength() == 1
+
+    visit(app_over(sessions, ("/raises/(.*)", Raises)), visitor)
+
+
+@KINDS
+def test_however_a_handler_ends_its_response(networked: bool) -> None:
+    class Ends(Page):
+        async def get(self, how: str) -> None:
+            self.session[how] = True
+            match how:
+                case "finish":
+                    self.finish({"by": how})
+                case "awaits":
+                    await self.finish({"by": how})
+                case "raises":
+                    self.write({"by": how})
+                    raise Finish
+                case "redirects":
+                    self.redirect("/read")
+                case "flushes":
+                    self.write("1")
+                    first = self.flush()
+                    self.write("2")
+                    await self.flush()
+                    await first
+                    self.write("3")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        ends = ["finish", "awaits", "raises", "redirects", "flushes"]
+        bodies = []
+        for how in ends:
+            client.cookies.clear()
+            answer = await client.get(f"/{how}")
+            bodies.append(answer.text)
+            assert len(answer.headers.get_list("set-cookie")) == 1
+            assert (await client.get("/read")).json() == {how: True}
+        assert bodies == [*(json.dumps({"by": how}) for how in ends[:3]), "", "123"]
+
+    visit(
+        app_over(manager_over(networked)[0], ("/(finish|awaits|raises|redirects|flushes)", Ends)),
+        visitor,
+    )
+
+
+@KINDS
+def test_what_cannot_be_stored_takes_the_place_of_the_response_and_of_a_stream(
+    networked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Large(Page):
+        async def get(self, how: str) -> None:
+            self.session["a"] = "x" * 5000
+            self.write("all is ")
+            if how == "stream":
+                await self.flush()
+            self.write("well")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        for path in ("/large/page", "/large/stream"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.text) == (500, "The session could not be stored.\n")
+            assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+            assert answer.headers["cache-control"] == "no-store"
+            assert not client.cookies
+
+    visit(app_over(manager_over(networked)[0], ("/large/(.*)", Large)), visitor)
+    assert {r.name for r in caplog.records if r.levelno >= logging.ERROR} <= {
+        "lembro",
+        "tornado.access",
+    }
+
+
+def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+    class Plain(Page):
+        def get(self) -> None:
+            self.write("plain")
+
+    sessions, store = manager_over(networked=True)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        for path, status in (("/read", 503), ("/write", 503), ("/plain", 200)):
+            store.broken = "it is down"
+            answer = await client.get(path)
+            assert answer.status_code == status
+            assert "set-cookie" not in answer.headers
+        store.broken = ""
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app_over(sessions, ("/plain", Plain)), visitor)
+
+
+def test_a_store_that_fails_at_the_commit_is_a_503() -> None:
+    sessions, store = manager_over(networked=True)
+
+    class Breaks(Page):
+        def get(self) -> None:
+            self.session["a"] = 2
+            store.broken = "it is down"
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        assert (await client.get("/breaks")).status_code == 503
+        store.broken = ""
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app_over(sessions, ("/breaks", Breaks)), visitor)
+
+
+def test_an_error_of_ours_at_the_commit_is_a_500_and_not_a_silence() -> None:
+    sessions, store = manager_over(networked=True)
+
+    class Breaks(Page):
+        def get(self) -> None:
+            self.session["a"] = 2
+            store.set = None  # a TypeError
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        assert (await client.get("/breaks")).status_code == 500
+
+    visit(app_over(sessions, ("/breaks", Breaks)), visitor)
+
+
+def test_authenticated_asks_for_a_login() -> None:
+    class Mine(Page):
+        @authenticated
+        def get(self) -> None:
+            self.write(self.current_user)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/mine")
+        assert (answer.status_code, answer.headers["location"]) == (302, "/sign-in?next=%2Fmine")
+        await client.get("/login")
+        assert (await client.get("/mine")).text == "heidi"
+
+    visit(app_over(manager_over(False)[0], ("/mine", Mine), login_url="/sign-in"), visitor)
+
+
+def test_a_recent_login_that_is_required_can_be_answered_in_one_place() -> None:
+    class Account(Page):
+        def get(self) -> None:
+            self.session.require_recent(60)
+
+        def write_error(self, status_code: int, **kwargs: Any) -> None:
+            if isinstance(kwargs["exc_info"][1], LoginRequired):
+                self.redirect("/login")
+            else:
+                super().write_error(status_code, **kwargs)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/account")).headers["location"] == "/login"
+        await client.get("/login")
+        assert (await client.get("/account")).status_code == 200
+
+    visit(app_over(manager_over(False)[0], ("/account", Account)), visitor)
+
+
+def test_a_late_change_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    class Late(Page):
+        async def get(self) -> None:
+            cart = self.session.setdefault("cart", [])
+            self.write("1")
+            await self.flush()
+            cart.append("late")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/late")
+        assert (await client.get("/read")).json() == {"cart": []}
+
+    visit(app_over(manager_over(False)[0], ("/late", Late)), visitor)
+    assert "changed after the response had begun" in caplog.text
+
+
+# -- WebSockets ------------------------------------------------------------------------------------
+
+
+class Socket(SessionMixin, WebSocketHandler):
+    def prepare(self) -> None:
+        self.session["opened"] = True
+
+    async def on_message(self, message: str | bytes) -> None:
+        async with self.session.edit():
+            self.session["said"] = message
+        await self.write_message(str(self.session.user))
+
+
+@KINDS
+def test_a_websocket_begins_a_session_and_edits_it(networked: bool) -> None:
+    sessions, _ = manager_over(networked)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        url = str(client.base_url).replace("http", "ws")
+        async with websockets.connect(f"{url}/ws") as socket:
+            assert socket.response is not None
+            cookie = socket.response.headers["set-cookie"]
+            assert cookie.startswith("lembro=")
+            await socket.send("hello")
+            assert await socket.recv() == "None"
+        client.cookies.set("lembro", cookie.partition(";")[0].partition("=")[2])
+        assert (await client.get("/read")).json() == {"opened": True, "said": "hello"}
+
+    visit(app_over(sessions, ("/ws", Socket)), visitor)
+
+
+def test_a_websocket_whose_session_cannot_be_stored_is_refused() -> None:
+    sessions, store = manager_over(networked=True)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        store.broken = "it is down"
+        url = str(client.base_url).replace("http", "ws")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with websockets.connect(f"{url}/ws"):
+                pass
+        assert refused.value.response.status_code == 503
+
+    visit(app_over(sessions, ("/ws", Socket)), visitor)
+
+
+# -- setting up ------------------------------------------------------------------------------------
+
+
+def test_handlers_without_the_mixin_have_nothing_to_do_with_it() -> None:
+    class Plain(RequestHandler):
+        def get(self) -> None:
+            self.write("plain")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/plain")).text == "plain"
+
+    visit(app_over(manager_over(False)[0], ("/plain", Plain)), visitor)
+
+
+def test_a_method_that_a_handler_lacks_is_a_405() -> None:
+    class Posts(Page):
+        def post(self) -> None: ...
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/posts")).status_code == 405
+
+    visit(app_over(manager_over(False)[0], ("/posts", Posts)), visitor)
+
+
+def test_an_excluded_path_is_not_loaded() -> None:
+    sessions, store = manager_over(networked=True)
+    app = Application([("/static/.*", Write), ("/read", Read)])
+    Lembro(app, sessions, exclude=["/static/"])
+    store.get = None  # would fail
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        client.cookies.set("lembro", "A" * 43)
+        assert (await client.get("/read")).status_code == 500  # and no connection that hangs
+
+    visit(app, visitor)
+
+
+def test_a_store_and_options_in_place_of_a_manager() -> None:
+    lembro = Lembro(Application(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
+    assert lembro.sessions.options.cookie.name == "sid"
+
+
+def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/read")).status_code == 500
+
+    visit(Application([("/read", Read)]), visitor)
+    assert "Lembro(app, sessions)" in caplog.text
+
+
+def test_a_blocking_store_goes_to_a_thread() -> None:
+    sessions = SessionManager(BlockingAdapter(MemoryStore(), NETWORKED))
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/write")
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app_over(sessions), visitor)
+
+
+def test_what_is_no_beginning_of_a_path_is_refused() -> None:
+    with pytest.raises(ConfigError, match="beginnings of paths"):
+        Lembro(Application(), exclude=["static/"])
