@@ -9,13 +9,16 @@ response, else the response gets what ``additions`` says. When the last byte has
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..answers import FAILURES, Answer, answer_to
 from ..cookie import ABSENT, Presented
 from ..headers import caching_with_cookie, vary_with_cookie
 from ..manager import SessionManager
 from ..session import Session
+
+S = TypeVar("S", bound=Session)
 
 
 class Additions(NamedTuple):
@@ -46,6 +49,20 @@ async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -
     if not manager.in_process:
         await manager.aload_for(session)
     return session
+
+
+def as_kind(session: Session, kind: type[S]) -> S:
+    """The session of whoever is around the application, who commits it, made one of this ``kind``
+    too: it keeps the words that it has, and has no state of its own that would be missing."""
+    has = type(session)
+    if not issubclass(has, kind):
+        session.__class__ = kind if issubclass(kind, has) else _both(kind, has)
+    return cast("S", session)
+
+
+@cache
+def _both(kind: type[Session], has: type[Session]) -> type[Session]:
+    return type(kind.__name__, (kind, has), {})
 
 
 def _read(source: tuple[SessionManager, str | None, bool]) -> Presented:
