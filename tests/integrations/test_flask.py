@@ -14,6 +14,8 @@ from flask import Flask
 from flask.sessions import SessionMixin
 from flask.testing import FlaskClient
 from markupsafe import Markup
+from pyramid.config import Configurator
+from pyramid.response import Response as PyramidResponse
 from werkzeug.test import Client, TestResponse
 
 from lembro import (
@@ -27,6 +29,7 @@ from lembro import (
     wsgi,
 )
 from lembro.integrations.flask import FlaskSession, Lembro, session
+from lembro.integrations.pyramid import LembroSessionFactory
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -667,6 +670,79 @@ def test_a_middleware_around_it_with_the_same_sessions(shop: Shop) -> None:
     assert len(response.headers.getlist("Set-Cookie")) == 1
     assert response.headers.getlist("Vary") == ["Cookie"]
     assert shop.data == {"outside": 1, "inside": 2}
+
+
+def test_the_session_of_a_middleware_keeps_its_words(shop: Shop) -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        body = shop.app(environ, start_response)
+        assert environ["beaker.session"].id is None
+        return body
+
+    def view() -> str:
+        session["inside"] = flask.request.environ["beaker.session"].has_key("outside")
+        session.permanent = True
+        return "ok"
+
+    shop.app.add_url_rule("/", "index", view)
+    Client(wsgi.SessionMiddleware(application, shop.sessions, beaker=True)).get("/")
+    assert shop.data == {"inside": False}
+
+
+def within(inner: Any) -> View:
+    """A view that hands its request to another application."""
+
+    def view() -> Any:
+        session["outside"] = 1
+        response = flask.Response.from_app(inner, flask.request.environ)
+        session["afterwards"] = 1
+        return response
+
+    return view
+
+
+@pytest.mark.parametrize("framework", ["flask", "pyramid"])
+def test_an_application_within_with_the_same_sessions(shop: Shop, framework: str) -> None:
+    """The session is one, and it is the application around that commits it."""
+    inner: Any
+    if framework == "flask":
+        inner = Flask("inner")
+        Lembro(inner, shop.sessions)
+        inner.add_url_rule("/<path>", view_func=lambda path: str(session.update(inside=2)))
+    else:
+        config = Configurator(session_factory=LembroSessionFactory(shop.sessions))
+        config.add_route("page", "/{path}")
+        config.add_view(
+            lambda request: request.session.flash("inside") or PyramidResponse(),
+            route_name="page",
+        )
+        inner = config.make_wsgi_app()
+    response = shop.get(within(inner))
+    assert len(response.headers.getlist("Set-Cookie")) == 1
+    inside = {"inside": 2} if framework == "flask" else {"_f_": ["inside"]}
+    assert shop.data == {"outside": 1, **inside, "afterwards": 1}
+
+
+def test_an_application_within_with_other_sessions_leaves_these_alone(shop: Shop) -> None:
+    inner = Flask("inner")
+    others = SessionManager(MemoryStore(), cookie=CookieOptions(name="inner"))
+    Lembro(inner, others)
+    inner.add_url_rule("/<path>", view_func=lambda path: str(session.update(inside=2)))
+    response = shop.get(within(inner))
+    assert len(response.headers.getlist("Set-Cookie")) == 2
+    assert shop.data == {"outside": 1, "afterwards": 1}
+    assert [info.data for info in others.all()] == [{"inside": 2}]
+
+
+def test_a_logout_holds_that_comes_before_an_application_within_fails(shop: Shop) -> None:
+    inner = Flask("inner")
+    inner.config["PROPAGATE_EXCEPTIONS"] = True
+    Lembro(inner, shop.sessions)
+    inner.add_url_rule("/<path>", view_func=lambda path: fails())
+    shop.get(put(a=1))
+    shop.app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(LookupError):
+        shop.get(within(inner))
+    assert shop.sessions.length() == 0
 
 
 def test_two_with_one_cookie_are_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import flask
 import pytest
+from flask import Flask
 from pyramid import authentication, csrf, httpexceptions
 from pyramid.authorization import ACLAuthorizationPolicy
 from pyramid.config import Configurator
@@ -29,6 +31,7 @@ from lembro import (
     wsgi,
 )
 from lembro.events import Event
+from lembro.integrations.flask import Lembro
 from lembro.integrations.pyramid import (
     LembroAuthenticationHelper,
     LembroSessionFactory,
@@ -572,6 +575,29 @@ def test_a_middleware_around_it_with_the_same_manager(sessions: SessionManager) 
     app = TestApp(wsgi.SessionMiddleware(around, sessions))
     assert len(cookies(app.get("/flash"))) == 1
     assert app.get("/read").json == {"around": True, "_f_": ["one"]}
+
+
+def test_the_session_keeps_its_words_where_another_framework_shares_it(
+    sessions: SessionManager,
+) -> None:
+    inner = Flask("inner")
+    Lembro(inner, sessions)
+    inner.add_url_rule("/", view_func=lambda: str(flask.session.update(inner=1)))
+
+    def page(request: Any) -> Any:
+        request.session.flash("before")
+        response = wsgiapp2(inner)(None, request)
+        request.session.flash("after")
+        return response
+
+    with Configurator(settings={"lembro.sessions": sessions}) as config:
+        config.include("lembro.integrations.pyramid")
+        config.add_route("page", "/page*subpath")
+        config.add_view(page, route_name="page")
+        add_views(config, {"read": read})
+        app = TestApp(config.make_wsgi_app())
+    assert len(cookies(app.get("/page/"))) == 1
+    assert app.get("/read").json == {"_f_": ["before", "after"], "inner": 1}
 
 
 def test_a_middleware_around_it_with_another_manager(sessions: SessionManager) -> None:

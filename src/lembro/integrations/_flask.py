@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from threading import Lock
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, TypeVar, Unpack
 
 from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
@@ -28,7 +28,7 @@ App = TypeVar("App")
 class FlaskSession(Session, SessionMixin):
     """:class:`~lembro.Session`, with what Flask's sessions have besides."""
 
-    _borrowed = False  # it is of a middleware around the application, which commits it
+    _owner: object = None  # the interface that commits it; None: a middleware around it does
     _streamed = False
     _permanent = False  # this request has said so
     _stored = False  # a change, when the response began
@@ -173,14 +173,6 @@ class Extension(Generic[App]):
         if not isinstance(interface, LazyManager):
             raise ConfigError("there is no application with lembro's sessions: call init_app(app)")
         return interface.sessions
-
-
-def as_flask(session: Session) -> FlaskSession:
-    """The session of a middleware around the application, made one of Flask's."""
-    session.__class__ = FlaskSession  # it has no state of its own that would be missing
-    flask_session = cast("FlaskSession", session)
-    flask_session._borrowed = True
-    return flask_session
 
 
 def add_to_headers(

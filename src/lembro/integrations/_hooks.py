@@ -10,7 +10,8 @@ response, else the response gets what ``add_headers`` adds. When the last byte h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from functools import cache
+from typing import Final, Protocol, TypeVar, cast
 
 from ..answers import FAILURES, HEADERS, Answer, answer_to
 from ..cookie import ABSENT, Presented
@@ -20,6 +21,8 @@ from ..session import Session
 
 TEXT: Final = {name.decode().title(): value.decode() for name, value in HEADERS}
 """The headers of an answer in place of a response."""
+
+S = TypeVar("S", bound=Session)
 
 
 class Headers(Protocol):
@@ -43,6 +46,20 @@ async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -
     if manager.loads_ahead:
         await manager.aload_for(session)
     return session
+
+
+def as_kind(session: Session, kind: type[S]) -> S:
+    """The session of whoever is around the application, who commits it, made one of this ``kind``
+    too: it keeps the words that it has, and has no state of its own that would be missing."""
+    has = type(session)
+    if not issubclass(has, kind):
+        session.__class__ = kind if issubclass(kind, has) else _both(kind, has)
+    return cast("S", session)
+
+
+@cache
+def _both(kind: type[Session], has: type[Session]) -> type[Session]:
+    return type(kind.__name__, (kind, has), {})
 
 
 def read(source: tuple[SessionManager, str | None, bool]) -> Presented:

@@ -25,7 +25,6 @@ try:
         LazyManager,
         add_to_headers,
         answer_store_errors,
-        as_flask,
         replace,
     )
 except ImportError as _missing:  # pragma: no cover
@@ -63,17 +62,19 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             and manager.is_within_itself(outer, https=https)
             and outer._phase is OPEN
         ):
-            return as_flask(outer)
+            return _hooks.as_kind(outer, FlaskSession)
         source = (manager, environ.get("HTTP_COOKIE"), https)
         session = FlaskSession(manager, _hooks.read, source, environ.get("REMOTE_ADDR"))
-        environ[_KEY] = session
+        session._owner = self
+        if _KEY in environ:  # else it may be kept, as by Flask-SocketIO for all of a conversation
+            environ[_KEY] = environ[wsgi.KEY] = session
         return session
 
     def save_session(
         self, app: flask.Flask, session: SessionMixin | None, response: Response
     ) -> None:
         """The response is complete: commit, and add to its headers what is to be added."""
-        if not isinstance(session, FlaskSession) or session._borrowed:
+        if not isinstance(session, FlaskSession) or session._owner is not self:
             return
         if response.is_streamed and not session._streamed:
             session._streamed = True
@@ -127,20 +128,34 @@ def _around(application: WSGIApplication) -> WSGIApplication:
     """The application, and what is to be done if it fails for good, or is done."""
 
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # Of whatever is around this one, and may hand its request to others too.
+        outer, shared = environ.get(_KEY), environ.get(wsgi.KEY)
+        environ[_KEY] = None
         try:
             body = application(environ, start_response)
         except BaseException:
-            _fail(environ.pop(_KEY, None))
+            _fail(environ[_KEY])
             raise
-        session = environ.pop(_KEY, None)
-        if session is not None:
-            if session._phase is OPEN:  # a function that is called after the view has raised
-                _fail(session)
-            elif session._lent and not session._streamed:
-                session._manager.finish(session)  # a teardown function may have changed it
-        return body
+        else:
+            session = environ[_KEY]
+            if session is not None:
+                if session._phase is OPEN:  # a function that is called after the view has raised
+                    _fail(session)
+                elif session._lent and not session._streamed:
+                    session._manager.finish(session)  # a teardown function may have changed it
+            return body
+        finally:
+            _put_back(environ, _KEY, outer)
+            _put_back(environ, wsgi.KEY, shared)
 
     return wsgi_app
+
+
+def _put_back(environ: WSGIEnvironment, key: str, value: object) -> None:
+    if value is None:
+        environ.pop(key, None)
+    else:
+        environ[key] = value
 
 
 def _answering(process: Callable[..., Response]) -> Callable[..., Response]:

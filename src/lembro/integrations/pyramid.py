@@ -130,10 +130,8 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             and manager.is_within_itself(outer, https=https)
             and outer._phase is OPEN
         ):
-            # Of a middleware or a Pyramid application around this one, which commits it. It has no
-            # attributes of its own that would be missing.
-            outer.__class__ = PyramidSession
-            return outer  # type: ignore[no-any-return]
+            # Of a middleware or an application around this one, which commits it.
+            return _hooks.as_kind(outer, PyramidSession)
         session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
         environ[KEY] = session
         if _is_finished(request):

@@ -26,7 +26,6 @@ try:
         LazyManager,
         add_to_headers,
         answer_store_errors,
-        as_flask,
         replace,
     )
 except ImportError as _missing:  # pragma: no cover
@@ -49,10 +48,11 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         manager = self._made or self.sessions
         outer = request.scope.get("session")
         if isinstance(outer, Session) and outer._manager is manager:
-            return as_flask(outer)
+            return _hooks.as_kind(outer, QuartSession)
         cookies = "; ".join(request.headers.getlist("Cookie"))
         source = (manager, cookies, request.scheme in ("https", "wss"))
         session = QuartSession(manager, _hooks.read, source, None, True)
+        session._owner = self
         if manager.loads_ahead:
             await manager.aload_for(session)
         return session
@@ -67,7 +67,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         if not isinstance(session, QuartSession) or session._phase is not OPEN:
             return
         session._give_up()
-        if session._borrowed or response is None or session._untouched():
+        if session._owner is not self or response is None or session._untouched():
             return
         await session._manager.acommit(session, failed=response.status_code >= 500)
         add_to_headers(session, response.headers, session._source[2], None)
