@@ -70,7 +70,6 @@ class Lembro:
         # A response middleware that returns a response ends the round, so ours could be left out.
         app.request_class = _with_sessions(app.request_class)
         app.exception(StoreError)(_store_failed)
-        app.signal("http.lifecycle.response")(_ended)
         app.signal("websocket.handler.before")(_accepted)
         app.signal("websocket.handler.after")(_ended)
         app.signal("websocket.handler.exception")(_ended)
@@ -144,8 +143,17 @@ async def _commit(
     if answer is not None:
         refusal: BaseHTTPResponse = stream.respond(_Refusal(answer))
         return refusal
-    if session._untouched():
-        return response
+    if not session._untouched():
+        response = _with_headers(request, session, response)
+    sent: Any = _Stream(session, stream)
+    response.stream = sent
+    return response
+
+
+def _with_headers(
+    request: Request[Any, Any], session: Session, response: BaseHTTPResponse
+) -> BaseHTTPResponse:
+    stream: Any = request.stream
     if session._cookie is not None:
         # Somebody's cookie has no place in an object that may be sent again, to another one.
         response = copy(response)
@@ -163,6 +171,32 @@ async def _commit(
     for line in lines:
         headers.add("set-cookie", line)
     return response
+
+
+class _Stream:
+    """Where a response is sent; at its end a change that came too late is said. (Sanic's signal for
+    that is one which another application of the process can switch off.)"""
+
+    __slots__ = ("_session", "_stream")
+
+    def __init__(self, session: Session, stream: Any) -> None:
+        self._session: Session | None = session
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def send(self) -> Any:
+        """None once the response has ended."""
+        return None if self._stream.send is None else self._send
+
+    async def _send(self, data: bytes, end_stream: bool) -> None:
+        await self._stream.send(data, end_stream=end_stream)
+        session = self._session
+        if end_stream and session is not None:
+            self._session = None  # Sanic ends what has ended once more
+            session._manager.finish(session)
 
 
 class _Refusal(HTTPResponse):
