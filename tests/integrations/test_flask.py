@@ -442,6 +442,25 @@ def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propag
     assert shop.sessions.length() == 0
 
 
+def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop: Shop) -> None:
+    """Flask answers 500, and asks for nothing to be saved."""
+
+    @shop.app.after_request
+    def failing(response: flask.Response) -> flask.Response:
+        if flask.request.args:
+            raise LookupError
+        return response
+
+    def view() -> str:
+        session.logout()
+        session["b"] = 2
+        return "bye"
+
+    shop.get(put(a=1))
+    assert shop.get(view, query_string="fail=1").status_code == 500
+    assert shop.sessions.length() == 0
+
+
 def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
     def view() -> str:
         session.logout()

@@ -6,6 +6,7 @@ import pytest
 
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro.integrations import _hooks
+from lembro.migrate import FromStore, Old, Reader
 from lembro.session import Session
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter
@@ -23,8 +24,8 @@ def _added_by(session: Session, *, https: bool = False, **headers: str) -> dict[
     def lines_of(name: str) -> list[str]:
         return [given[name]] if name in given else []
 
-    cookie = _hooks.add_headers(session, given, lines_of, https=https, client="127.0.0.1")
-    return given if cookie is None else {**given, "Set-Cookie": cookie}
+    lines = _hooks.add_headers(session, given, lines_of, https=https, client="127.0.0.1")
+    return {**given, "Set-Cookie": "\n".join(lines)} if lines else given
 
 
 def _cookie_of(headers: dict[str, str]) -> str:
@@ -103,3 +104,33 @@ async def test_over_a_networked_store() -> None:
     assert answer is not None
     assert answer.status == 503
     store.close()
+
+
+class Before(Reader):
+    def read(self, value: str) -> Old:
+        return self.old({"a": value})
+
+
+def test_a_session_of_old_moves_in_and_its_cookie_is_cleared() -> None:
+    manager = SessionManager(MemoryStore("1M"), migrate_from=Before(cookie="before", lifetime=60))
+    session = _hooks.begin(manager, "before=1", https=False)
+    assert session["a"] == "1"
+    assert _hooks.commit(session, 200) is None
+    added = _added_by(session)
+    _, old = added["Set-Cookie"].splitlines()
+    assert old.startswith("before=;")
+    following = _hooks.begin(manager, _cookie_of(added), https=False)
+    assert following["a"] == "1"
+
+
+@pytest.mark.anyio
+async def test_one_that_has_to_be_waited_for_is_there_before_the_handler() -> None:
+    async def load(session_id: str) -> dict[str, str]:
+        return {"a": session_id}
+
+    reader = FromStore(load, cookie="before", lifetime=60)
+    manager = SessionManager(MemoryStore("1M"), migrate_from=reader)
+    session = await _hooks.abegin(manager, "before=12345678", https=False)
+    assert session["a"] == "12345678"
+    nothing = await _hooks.abegin(manager, None, https=False)
+    assert nothing._untouched()

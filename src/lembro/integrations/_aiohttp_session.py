@@ -87,7 +87,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         """The session that the request came with. Raises HTTPServiceUnavailable."""
         session, _ = await self._session_of(request)
         try:
-            if session._arrived is UNREAD and not self.sessions.in_process:
+            if session._arrived is UNREAD and self.sessions.loads_ahead:
                 await session.areload()  # its path is excluded, or the store failed
             return _Session(self, session)
         except StoreError as error:
@@ -140,7 +140,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         own = request.get(_OWN)
         if own is None:
             own = begin(request, self.sessions)
-            if not self.sessions.in_process:
+            if self.sessions.loads_ahead:
                 await self.sessions.aload_for(own)
             request[_OWN] = own
         return own, True

@@ -187,9 +187,9 @@ def add_to_headers(
     session: FlaskSession, headers: Headers, https: bool, client: str | None
 ) -> None:
     """Add to the headers of a response what a committed session adds."""
-    cookie = _hooks.add_headers(session, headers, headers.getlist, https=https, client=client)
-    if cookie is not None:
-        headers.add("Set-Cookie", cookie)
+    lines = _hooks.add_headers(session, headers, headers.getlist, https=https, client=client)
+    for line in lines:
+        headers.add("Set-Cookie", line)
 
 
 def answer_store_errors(app: Any) -> None:

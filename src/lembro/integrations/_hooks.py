@@ -9,7 +9,7 @@ response, else the response gets what ``add_headers`` adds. When the last byte h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from ..answers import FAILURES, HEADERS, Answer, answer_to
@@ -40,7 +40,7 @@ def begin(
 async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -> Session:
     """As ``begin``, for handlers in an event loop; over a networked store it is loaded."""
     session = begin(manager, cookies, https=https, asynchronous=True)
-    if not manager.in_process:
+    if manager.loads_ahead:
         await manager.aload_for(session)
     return session
 
@@ -79,22 +79,23 @@ def add_headers(
     *,
     https: bool,
     client: str | None,
-) -> str | None:
+) -> Sequence[str]:
     """Add to the headers of a response what a committed session adds: nothing, unless it was looked
-    at. Returns the Set-Cookie line that is to be added as well, if there is one.
+    at. Returns the Set-Cookie lines that are to be added as well.
 
     ``lines_of``: all lines that the response has of a header; ``client``: the address that the
     request came from.
     """
     if session._untouched():
-        return None
+        return ()
     vary = vary_with_cookie(lines_of("Vary"))
     if vary is not None:
         headers["Vary"] = vary
     cookie = session._manager.set_cookie(session, client, https=https)
     if cookie is None:
-        return None
+        return ()
     caching = caching_with_cookie(lines_of("Cache-Control"))
     if caching is not None:
         headers["Cache-Control"] = caching
-    return cookie.decode("ascii")
+    old = session._manager.old_cookies(session, https=https)
+    return [line.decode("ascii") for line in (cookie, *old)]

@@ -130,15 +130,18 @@ def _around(application: WSGIApplication) -> WSGIApplication:
             _fail(environ.pop(_KEY, None))
             raise
         session = environ.pop(_KEY, None)
-        if session is not None and session._lent and not session._streamed:
-            session._manager.finish(session)  # a teardown function may have changed it
+        if session is not None:
+            if session._phase is OPEN:  # a function that is called after the view has raised
+                _fail(session)
+            elif session._lent and not session._streamed:
+                session._manager.finish(session)  # a teardown function may have changed it
         return body
 
     return wsgi_app
 
 
 def _fail(session: FlaskSession | None) -> None:
-    """No response was made: changes are dropped, a logout is honoured."""
+    """No response was made of it: changes are dropped, a logout is honoured."""
     if session is not None and session._phase is OPEN:
         _hooks.commit(session, 500)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
 from ..answers import Answer, answer_to
-from ..errors import ConfigError, StoreError
+from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..session import Session
-from ..state import OPEN
+from ..state import COMMITTED, OPEN
 from ..stores.base import Store
+from ..writing import has_changed
 from ..wsgi import KEY
 from . import _hooks, _pyramid_settings
 
@@ -134,6 +136,9 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             return outer  # type: ignore[no-any-return]
         session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
         environ[KEY] = session
+        if _is_finished(request):
+            session._phase = COMMITTED
+            return session
         request.add_response_callback(partial(_respond, session))
         request.add_finished_callback(partial(_finish, session))
         return session
@@ -185,27 +190,46 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         _replace(response, answer)
         return
     headers = response.headers
-    cookie = _hooks.add_headers(
+    lines = _hooks.add_headers(
         session,
         headers,
         headers.getall,
         https=request.environ.get("wsgi.url_scheme") == "https",
         client=request.environ.get("REMOTE_ADDR"),
     )
-    if cookie is not None:
-        headers.add("Set-Cookie", cookie)
+    for line in lines:
+        headers.add("Set-Cookie", line)
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS
+        length = response.content_length
         response.app_iter = _Body(body, session)
+        response.content_length = length  # which WebOb has dropped
 
 
 def _finish(session: Session, request: Request) -> None:
     """Pyramid has finished with the request, though its body may go out only now."""
     if session._phase is OPEN:  # there was an exception, and no view for it
+        if sys.exception() is None and _is_changed(session):  # or the response was there already
+            session._manager.tell_lost(session)
         _hooks.commit(session, 500)
     elif session._send is not _STREAMS:
         session._manager.finish(session)
+
+
+def _is_finished(request: Request) -> bool:
+    """Whether this is the body, on its way out: Pyramid has taken back the context."""
+    known = request.__dict__
+    return "view_name" in known and "context" not in known
+
+
+def _is_changed(session: Session) -> bool:
+    if session._untouched():
+        return False
+    try:
+        return session._regenerate or session._login is not None or has_changed(session)
+    except LembroError:  # what cannot be stored
+        return True
 
 
 class _Body:

@@ -51,7 +51,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         cookies = "; ".join(request.headers.getlist("Cookie"))
         source = (manager, cookies, request.scheme in ("https", "wss"))
         session = QuartSession(manager, _hooks.read, source, None, True)
-        if not manager.in_process:
+        if manager.loads_ahead:
             await manager.aload_for(session)
         return session
 

@@ -451,8 +451,37 @@ def test_with_a_later_bound_it_comes_round_again() -> None:
     w.gather(8.0)
     assert w.look(8.0) == 0
     w.again(0, 33.0)
+    assert w.look(8.0) == NONE, "it waits no longer"
     assert due(w, 32.0) == []
     assert due(w, 34.0) == [0]
+
+
+def test_what_comes_round_is_found_at_the_first_look() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    assert w.look(5.0) == -2  # the bucket before was empty
+    assert w.look(10.0) == 0
+
+
+def test_what_was_placed_anew_is_said() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    w.bound[0] = 33.0  # as when the sweep finds that all in it live longer
+    w.gather(8.0)
+    assert w.look(8.0) == -2
+    assert w.look(8.0) == NONE
+
+
+def test_after_gathering_something_waits() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    assert w.next == 5.0
+    w.gather(8.0)
+    assert w.next < 0
+
+
+def test_a_wheel_begins_at_the_time_of_its_making() -> None:
+    assert Wheel(8, 8, 10.0, 25.0).next == 30.0
 
 
 def test_when_nothing_can_be_due_is_known() -> None:

@@ -14,6 +14,7 @@ from ...answers import Answer, answer_to
 from ...errors import ConfigError, StoreError
 from ...headers import vary_with_cookie
 from ...manager import SessionManager
+from ...session import Session
 from ...state import COMMITTED, UNREAD
 from .. import _hooks
 from .config import get_manager
@@ -76,7 +77,7 @@ class SessionMiddleware(_Base):
         if store._base._store_is_async and self._started is not store._base:
             await store._base.astart()  # there is no loop before the first request
             self._started = store._base
-        if store._owner is self and not store._base.in_process:
+        if store._owner is self and store._base.loads_ahead:
             store._lembro._async = True
             await store._base.aload_for(store._lembro)
         try:
@@ -134,11 +135,15 @@ class SessionMiddleware(_Base):
             return False
         if session._arrived is UNREAD:
             session._phase = COMMITTED
+            if response.streaming:  # it may look while it is made
+                _finish_with(response, session)
             return not store._unreadable
         if not session._ready or session._cookie is not None or not store.is_settled():
             return False
         session._phase, session._ready = COMMITTED, False
         _vary(response)
+        if response.streaming:
+            _finish_with(response, session)
         return True
 
     def _before(self, store: SessionStore, response: Any) -> int:
@@ -166,17 +171,20 @@ class SessionMiddleware(_Base):
             return response
         store.after_commit()
         headers = response.headers
-        cookie = _hooks.add_headers(
-            session,
-            headers,
-            partial(_lines_of, headers),
-            https=request.is_secure(),
-            client=request.META.get("REMOTE_ADDR"),
-        )
-        if cookie is not None:
-            set_cookie(response, cookie)
-        if session._lent:
-            response._resource_closers.append(partial(session._manager.finish, session))
+        if session._cookie is None:
+            _vary(response)
+        else:
+            lines = _hooks.add_headers(
+                session,
+                headers,
+                partial(_lines_of, headers),
+                https=request.is_secure(),
+                client=request.META.get("REMOTE_ADDR"),
+            )
+            for line in lines:
+                set_cookie(response, line)
+        if session._lent or response.streaming:
+            _finish_with(response, session)
         return response
 
 
@@ -200,8 +208,18 @@ def _cookies(request: Any) -> str | None:
     return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
 
 
+def _finish_with(response: Any, session: Session) -> None:
+    """Have what is changed until the last byte said."""
+    response._resource_closers.append(partial(session._manager.finish, session))
+
+
 def _vary(response: Any) -> None:
     headers = response.headers
+    # To ask these whether they have one, and to set one, takes a tenth of a request that reads.
+    held = getattr(headers, "_store", None)
+    if held is not None and "vary" not in held:
+        held["vary"] = ("Vary", "Cookie")
+        return
     value = vary_with_cookie(_lines_of(headers, "Vary"))
     if value is not None:
         headers["Vary"] = value
