@@ -542,6 +542,29 @@ def test_a_store_that_fails_under_a_look() -> None:
     assert not response.headers.getlist("Set-Cookie")
 
 
+def test_a_store_that_fails_under_a_look_after_the_view(caplog: pytest.LogCaptureFixture) -> None:
+    """As that of Flask-Login, which looks at every session."""
+    store = Recorder()
+    app = Flask(__name__)
+    Lembro(app, SessionManager(BlockingAdapter(store)))
+
+    @app.after_request
+    def looking(response: flask.Response) -> flask.Response:
+        flask.session.get("a")
+        return response
+
+    app.add_url_rule("/", view_func=no_view)
+    store.fail.add("get")
+    browser = app.test_client()
+    assert browser.get("/").status_code == 200
+    browser.set_cookie("lembro", "a" * 43)
+    response = browser.get("/")
+    assert response.status == "503 Service Unavailable"
+    assert response.text == "The session could not be stored. Try again in a moment.\n"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Traceback" not in caplog.text
+
+
 def test_the_applications_own_answer_to_a_store_that_fails() -> None:
     app = Flask(__name__)
     app.register_error_handler(StoreError, lambda error: ("patience", 503))

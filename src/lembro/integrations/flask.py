@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from ..errors import ConfigError
+from ..answers import answer_to
+from ..errors import ConfigError, StoreError
 from ..manager import SessionManager
 from ..state import OPEN
 from . import _hooks
@@ -115,6 +116,8 @@ class Lembro(Extension[flask.Flask]):
         app.session_interface = LembroSessionInterface(app, *self._given)
         app.wsgi_app = _around(app.wsgi_app)  # type: ignore[method-assign,assignment]
         answer_store_errors(app)
+        process: Any = _answering(app.process_response)
+        app.process_response = process  # type: ignore[method-assign]
 
     def _current_app(self) -> Any:
         return flask.current_app
@@ -138,6 +141,21 @@ def _around(application: WSGIApplication) -> WSGIApplication:
         return body
 
     return wsgi_app
+
+
+def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
+    """Flask answers 500 where a function fails that is called after the view, among them one of
+    Flask-Login's, which looks at every session."""
+
+    def process_response(*args: Any) -> Response:
+        try:
+            return process(*args)
+        except StoreError as error:
+            response: Response = args[-1]
+            replace(response, answer_to(error))
+            return response
+
+    return process_response
 
 
 def _fail(session: FlaskSession | None) -> None:
