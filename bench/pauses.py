@@ -196,7 +196,9 @@ def _getting(contender: Lembro, watch: Watch) -> Times:
     purger.start()
 
     cpu, wall = array("d"), array("d")
-    while purger.is_alive():
+    purging = True
+    while purging:  # once at least, however soon the purger is done
+        purging = purger.is_alive()
         for at in keys:
             began, real = process_time(), perf_counter()
             store.get(at)
