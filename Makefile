@@ -41,6 +41,15 @@ test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 schedules: .venv/.test ## every overlap of three requests, and many of more (LEMBRO_SEED=1 for the same again)
 	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
 
+.PHONY: coverage
+coverage: .venv/.test ## all tests, and every branch of src/lembro that they leave out: none
+	@sh tools/chromium.sh ensure
+	@$(PY) -m pytest --cov $(ARGS)
+
+.PHONY: mutants
+mutants: .venv/.test ## whether a test fails when the core or the store is wrong (ARGS="cookie")
+	@$(PY) -m tools.mutants $(ARGS)
+
 .PHONY: check
 check: .venv/.lint ## format, lint and types, all strict
 	$(PY) -m ruff format --check $(CODE)
@@ -85,7 +94,7 @@ docs: .venv/.docs ## the documentation, into site/; a warning is an error
 
 .PHONY: clean
 clean: ## remove .venv and whatever was built
-	rm -rf .venv .peers build dist site htmlcov .coverage .cache .artifacts \
+	rm -rf .venv .peers build dist site htmlcov .coverage .coverage.* .cache .artifacts \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -12,6 +12,7 @@ from bench.verdicts import Verdict, verdict_table
 
 BENCHES: Final = {
     "requests": "what a session adds to a request, beside other libraries",
+    "frameworks": "the same in each framework, beside what it has itself",
     "speed": "what a verb of the store costs, beside a bare dict and the peers",
     "memory": "what sessions really take, and give back, beside the peers",
     "pauses": "the longest that a store keeps everybody waiting, beside the peers",

@@ -12,8 +12,9 @@ import asyncio
 import gc
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from io import BytesIO
 from statistics import median
 from time import perf_counter
 from typing import Any, Final
@@ -56,32 +57,29 @@ def main(*, quick: bool) -> None:
 
 
 def asgi_contenders() -> list[Contender]:
-    found = [Contender("bare", "", _asgi_batch(peers.bare_asgi, OTHERS))]
+    found = [Contender("bare", "", asgi_batch(peers.bare_asgi, OTHERS))]
     for library, build in peers.ASGI.items():
         try:
             apps = build()
         except ImportError as error:
             _missing(library, error)
             continue
-        cookie = _asgi_cookie(apps[LOGIN])
+        cookie = asgi_cookie(apps[LOGIN])
         for action in ACTIONS:
             _check_asgi(library, action, apps[action], cookie)
-            found.append(Contender(library, action, _asgi_batch(apps[action], cookie)))
+            found.append(Contender(library, action, asgi_batch(apps[action], cookie)))
     return found
 
 
 def wsgi_contenders() -> list[Contender]:
-    found = [Contender("bare", "", _wsgi_batch(peers.bare_wsgi, OTHERS))]
+    found = [Contender("bare", "", wsgi_batch(peers.bare_wsgi, OTHERS))]
     for library, build in peers.WSGI.items():
         try:
             apps = build()
         except ImportError as error:
             _missing(library, error)
             continue
-        cookie = _wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, _wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, apps)
     return found
 
 
@@ -125,7 +123,7 @@ async def _send(message: Any) -> None:
     pass
 
 
-def _asgi_batch(app: ASGIApp, cookie: str) -> Batch:
+def asgi_batch(app: ASGIApp, cookie: str) -> Batch:
     scope = _scope(cookie)
 
     async def serve(count: int) -> float:
@@ -138,7 +136,7 @@ def _asgi_batch(app: ASGIApp, cookie: str) -> Batch:
     return lambda count: asyncio.run(serve(count))
 
 
-def _asgi_cookie(login: ASGIApp) -> str:
+def asgi_cookie(login: ASGIApp) -> str:
     """The Cookie header of a browser that has logged in."""
     messages: list[Any] = []
 
@@ -176,6 +174,7 @@ def _environ(cookie: str) -> dict[str, Any]:
         "HTTP_HOST": "127.0.0.1:8000",
         "HTTP_ACCEPT_LANGUAGE": "en-GB,en;q=0.5",
         "HTTP_COOKIE": cookie,
+        "wsgi.input": BytesIO(),
         "wsgi.url_scheme": "http",
     }
 
@@ -184,7 +183,7 @@ def _start_response(status: str, headers: Any, exc_info: Any = None) -> Callable
     return lambda data: None
 
 
-def _wsgi_batch(app: WSGIApp, cookie: str) -> Batch:
+def wsgi_batch(app: WSGIApp, cookie: str) -> Batch:
     environ = _environ(cookie)
 
     def serve(count: int) -> float:
@@ -201,7 +200,7 @@ def _wsgi_batch(app: WSGIApp, cookie: str) -> Batch:
     return serve
 
 
-def _wsgi_cookie(login: WSGIApp) -> str:
+def wsgi_cookie(login: WSGIApp) -> str:
     given: list[tuple[str, str]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -209,6 +208,25 @@ def _wsgi_cookie(login: WSGIApp) -> str:
 
     list(login(_environ(OTHERS), start_response))
     return _join([value for name, value in given if name.lower() == "set-cookie"])
+
+
+def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
+    """One for each action, with the cookie that a login sets."""
+    cookie = wsgi_cookie(apps[LOGIN])
+    return [Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS]
+
+
+def by_action(app: WSGIApp) -> dict[str, WSGIApp]:
+    """An application whose paths are the actions, as one for each."""
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            environ["PATH_INFO"] = f"/{action}"
+            return app(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}
 
 
 def _join(set_cookies: list[str]) -> str:
@@ -272,7 +290,7 @@ def report_asgi(added: Added) -> None:
             parts[library] = {
                 action: added[reference, action] / added[library, action] for action in ACTIONS
             }
-            rows.append([f"{library}: of Starlette", *map(_part, parts[library].values())])
+            rows.append([f"{library}: of Starlette", *map(part, parts[library].values())])
         rows += [_bar("required", REQUIRED, parts), _bar("aimed at", AIMED_AT, parts)]
     print(table(["", *ACTIONS], rows) + "\n")
 
@@ -283,12 +301,12 @@ def report_wsgi(added: Added) -> None:
         parts = [
             added["Beaker (memory)", action] / added["lembro.wsgi", action] for action in ACTIONS
         ]
-        rows += [None, ["lembro.wsgi: of Beaker", *map(_part, parts)]]
+        rows += [None, ["lembro.wsgi: of Beaker", *map(part, parts)]]
     print(table(["", *ACTIONS], rows))
 
 
-def _part(part: float) -> str:
-    return f"1/{part:.1f}"
+def part(of: float) -> str:
+    return f"1/{of:.1f}"
 
 
 def _bar(name: str, bar: dict[str, int], parts: dict[str, dict[str, float]]) -> list[str]:

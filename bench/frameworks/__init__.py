@@ -1,2 +1,46 @@
-"""The time that a session adds to a request, one module a framework: ``contenders()``, of which the
-first is the bare application, for ``bench.requests.measure``."""
+"""The time that a session adds to a request in each framework, beside the framework's own sessions
+and the best that others made for it.
+
+One module a framework: ``contenders()``, of which the first is the bare application; ``REFERENCE``,
+the library that lembro is held against; and ``BAR``, at most one such part of whose time it takes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from bench.peers import ACTIONS
+from bench.report import table
+from bench.requests import Added, measure, part
+
+FRAMEWORKS: Final = ("flask", "django", "litestar", "aiohttp", "pyramid")
+ROUNDS: Final = {"quick": 60, "full": 600}
+
+
+def main(*, quick: bool) -> None:
+    for name in FRAMEWORKS:
+        try:
+            framework = import_module(f"bench.frameworks.{name}")
+            contenders = framework.contenders()
+        except ImportError as error:
+            print(f"  MISSING: {name} can't be measured ({error})\n")
+            continue
+        added = measure(name, contenders, ROUNDS["quick" if quick else "full"])
+        print(report(added, framework.REFERENCE, framework.BAR) + "\n")
+
+
+def report(added: Added, reference: str, bar: dict[str, int]) -> str:
+    libraries = dict.fromkeys(library for library, _ in added)
+    rows: list[list[str] | None] = [
+        [library, *(f"{added[library, action]:.2f}" for action in ACTIONS)] for library in libraries
+    ]
+    rows.append(None)
+    parts = {action: added[reference, action] / added["lembro", action] for action in ACTIONS}
+    rows.append([f"lembro: of {reference}", *map(part, parts.values())])
+    rows.append(["required", *(_verdict(parts[a], bar[a]) if a in bar else "" for a in ACTIONS)])
+    return table(["added us", *ACTIONS], rows)
+
+
+def _verdict(reached: float, bar: int) -> str:
+    return f"1/{bar} {'met' if reached >= bar else 'MISSED'}"

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from time import perf_counter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 import aiohttp_session
 from aiohttp import web
@@ -23,7 +23,8 @@ from lembro import MemoryStore
 from lembro.integrations.aiohttp import LembroStorage, get_session, setup
 
 SetUp = Callable[[web.Application], Any]
-OWN = "aiohttp-session (SimpleCookieStorage)"
+REFERENCE: Final = "aiohttp-session (SimpleCookieStorage)"
+BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:
@@ -33,7 +34,7 @@ def contenders() -> list[Contender]:
     setups: dict[str, tuple[SetUp, Any]] = {
         "lembro": (lambda app: setup(app, store=MemoryStore("4M")), _lembros),
         "lembro (LembroStorage)": (_storage(LembroStorage(store=MemoryStore("4M"))), _theirs),
-        OWN: (_storage(aiohttp_session.SimpleCookieStorage()), _theirs),
+        REFERENCE: (_storage(aiohttp_session.SimpleCookieStorage()), _theirs),
     }
     for library, (set_up, session_of) in setups.items():
         app = _application(set_up, session_of)

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bench.peers import ACTIONS, BODY, LOGIN, ASGIApp, session_data
-from bench.requests import OTHERS, Contender, _asgi_batch, _asgi_cookie
+from bench.requests import OTHERS, Contender, asgi_batch, asgi_cookie
 from lembro import MemoryStore, SessionManager
 
-BAR: Final = {"unused": 8, "read": 8, "modified": 8}
-"""lembro takes at most one such part of the time of Litestar's server-side sessions."""
 REFERENCE: Final = "Litestar (server-side)"
+BAR: Final = {"unused": 8, "read": 8, "modified": 8}
 
 Apps = dict[str, ASGIApp]
 
@@ -19,12 +18,12 @@ Apps = dict[str, ASGIApp]
 def contenders() -> list[Contender]:
     """The bare application is the first."""
     bare = _apps()["unused"]
-    found = [Contender("bare", "", _asgi_batch(bare, OTHERS))]
+    found = [Contender("bare", "", asgi_batch(bare, OTHERS))]
     for library, build in LIBRARIES.items():
         apps = build()
-        cookie = _asgi_cookie(apps[LOGIN])
+        cookie = asgi_cookie(apps[LOGIN])
         found += [
-            Contender(library, action, _asgi_batch(apps[action], cookie)) for action in ACTIONS
+            Contender(library, action, asgi_batch(apps[action], cookie)) for action in ACTIONS
         ]
     return found
 
@@ -105,5 +104,5 @@ def _lembro() -> Apps:
 
 LIBRARIES: Final[dict[str, Callable[[], Apps]]] = {
     REFERENCE: _server_side,
-    "lembro.integrations.litestar": _lembro,
+    "lembro": _lembro,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import MethodType
 from typing import Any, Unpack
 
@@ -61,7 +61,7 @@ class SessionMiddleware:
             return
         session = Session(sessions, self._read, scope, send, True)
         scope["session"] = session
-        if not sessions.in_process and not scope["path"].startswith(self._exclude):
+        if sessions.loads_ahead and not scope["path"].startswith(self._exclude):
             await sessions.aload_for(session)
         try:
             # The session is also the state of its response: an object for that takes 0.1 us.
@@ -99,7 +99,7 @@ class SessionMiddleware:
         await self.app(scope, receive_and_start, stop_and_send)
 
 
-def _is_https(scope: Scope) -> bool:
+def _is_https(scope: Mapping[str, Any]) -> bool:
     return scope.get("scheme") in ("https", "wss")
 
 
@@ -157,14 +157,15 @@ async def _start_later(session: Session, message: Message, failed: bool) -> None
 
 
 def _with_session(session: Session, message: Message) -> Message:
-    cookie = None
-    if session._cookie is not None:
-        scope = session._source
-        client = scope.get("client")
-        cookie = session._manager.set_cookie(
-            session, client[0] if client else None, https=_is_https(scope)
-        )
-    return {**message, "headers": with_session(message.get("headers", ()), cookie)}
+    if session._cookie is None:
+        return {**message, "headers": with_session(message.get("headers", ()), None)}
+    scope, sessions = session._source, session._manager
+    client, https = scope.get("client"), _is_https(scope)
+    cookie = sessions.set_cookie(session, client[0] if client else None, https=https)
+    headers = with_session(message.get("headers", ()), cookie)
+    if session._presented.old:
+        headers += [(b"set-cookie", old) for old in sessions.old_cookies(session, https=https)]
+    return {**message, "headers": headers}
 
 
 async def _refuse(session: Session, message: Message) -> None:

@@ -15,11 +15,14 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from .options import CookieOptions, seconds
+
+if TYPE_CHECKING:
+    from .old import Offer
 
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
 
@@ -40,6 +43,8 @@ class Presented(msgspec.Struct, frozen=True):
     value: bytes = b""
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
+    old: tuple[Offer, ...] = ()
+    """Cookies of what was there before lembro, if they are looked for."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
         return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"

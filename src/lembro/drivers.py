@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
-from .errors import StoreError
+from .errors import SessionTooLarge, StoreError
 from .flow import Call, Flow
 
 T = TypeVar("T")
+
+_THROWN = (StoreError, SessionTooLarge)  # what a flow may have something to say to
 
 
 def run(flow: Flow[T], store: Any) -> T:
@@ -19,8 +21,9 @@ def run(flow: Flow[T], store: Any) -> T:
         call = next(flow)
         while True:
             try:
-                result = getattr(store, call.verb)(*call.args, **call.keywords)
-            except StoreError as error:
+                target = store if call.of is None else call.of
+                result = getattr(target, call.verb)(*call.args, **call.keywords)
+            except _THROWN as error:
                 call = flow.throw(error)
             else:
                 call = flow.send(result)
@@ -34,8 +37,9 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
         call = next(flow)
         while True:
             try:
-                result = await perform(call)
-            except StoreError as error:
+                waiting = perform(call) if call.of is None else call.of.aread(*call.args)
+                result = await waiting
+            except _THROWN as error:
                 call = flow.throw(error)
             else:
                 call = flow.send(result)
@@ -44,19 +48,28 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
 
 
 def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
-    """How an async driver performs a call on an AsyncStore, or on a Store that blocks."""
+    """How an async driver performs a call on an AsyncStore, or on a Store, which may block."""
 
     async def awaited(call: Call) -> Any:
         return await getattr(store, call.verb)(*call.args, **call.keywords)
 
     async def threaded(call: Call) -> Any:
-        return await in_thread(partial(_perform, store, call))
+        return await in_thread(partial(_listed, store, call))
 
-    return threaded if hasattr(store, "blocking") else awaited
+    async def at_once(call: Call) -> Any:
+        return _perform(store, call)
+
+    if not hasattr(store, "blocking"):
+        return awaited
+    return threaded if store.blocking else at_once
 
 
 def _perform(store: Any, call: Call) -> Any:
-    result = getattr(store, call.verb)(*call.args, **call.keywords)
+    return getattr(store, call.verb)(*call.args, **call.keywords)
+
+
+def _listed(store: Any, call: Call) -> Any:
+    result = _perform(store, call)
     # What is listed bit by bit blocks at each bit.
     return list(result) if isinstance(result, Iterator) else result
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from .old import Source
 
 T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """A verb of the store, to be called."""
+    """A verb of the store, to be called; or of what is named instead: a cookie of old, which its
+    reader is to look at."""
 
     verb: str
     args: tuple[Any, ...]
     keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    of: Source | None = None
 
 
 Flow = Generator[Call, Any, T]

@@ -58,7 +58,7 @@ class Lifecycle:
 
     def of(self, options: SessionOptions) -> Lifecycle:
         """The same by other options."""
-        return Lifecycle(options, standing_of=self._standing_of)
+        return type(self)(options, standing_of=self._standing_of)
 
     def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is

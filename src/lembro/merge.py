@@ -15,7 +15,7 @@ from .errors import CodecError
 
 
 class _Missing:
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # pragma: no cover - for who debugs a merge
         return "MISSING"
 
 

@@ -40,6 +40,8 @@ def reload(core: Lifecycle, session: Session) -> Flow[None]:
     session._regenerate = session._destroy = session._touch = False
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
+        if session._old is not None:  # it has not moved in yet
+            session._meta, session._data = codec.decode(session._payload)
         return None
     key, found = yield from _current(core, session)
     take(session, key, found)

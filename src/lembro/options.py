@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
 from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from .old import OldSessions
 
 Seconds = int | float | timedelta
 SameSite = Literal["lax", "strict", "none"]
@@ -154,6 +157,24 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return secrets
 
 
+def _readers(given: Any, cookie: CookieOptions) -> tuple[OldSessions, ...]:
+    """The readers of old sessions, each of which has a cookie of another name than ours."""
+    readers = tuple(given) if isinstance(given, list | tuple) else (given,)
+    for reader in readers:
+        old = getattr(reader, "cookie", None)
+        if not isinstance(old, CookieOptions) or not callable(getattr(reader, "read", None)):
+            raise ConfigError(
+                f"migrate_from={given!r}: give a reader of old sessions, or a list of them, for "
+                f"example lembro.migrate.StarletteCookie(secret_key)"
+            )
+        if any(old.name_over(https=on) == cookie.name_over(https=on) for on in (True, False)):
+            raise ConfigError(
+                f"migrate_from has the cookie {old.name!r}, and so has lembro: while the old one "
+                f'is accepted, lembro\'s needs a name of its own, for example "lembro"'
+            )
+    return readers
+
+
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
     """How long sessions live, who may have how many, and their cookie.
@@ -175,6 +196,9 @@ class SessionOptions:
     """Sessions that one user may have at a time; None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
     """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
+    migrate_from: OldSessions | Sequence[OldSessions] = field(default=(), repr=False)
+    """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
+    in place of lembro's own."""
 
     def __post_init__(self) -> None:
         idle = seconds("idle_timeout", self.idle_timeout)
@@ -197,6 +221,7 @@ class SessionOptions:
             raise ConfigError(f"max_sessions_per_user={limit!r}: write 1 to 1,000,000, or None")
         if self.at_max_sessions not in get_args(AtMaxSessions):
             raise ConfigError(f'at_max_sessions={self.at_max_sessions!r}: "oldest" or "refuse"')
+        object.__setattr__(self, "migrate_from", _readers(self.migrate_from, self.cookie))
 
     @classmethod
     def aal2(cls, **changes: Any) -> SessionOptions:
@@ -219,6 +244,7 @@ class OptionKeywords(TypedDict, total=False):
     rotation_grace: Seconds
     max_sessions_per_user: int | None
     at_max_sessions: AtMaxSessions
+    migrate_from: OldSessions | Sequence[OldSessions]
 
 
 _STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
@@ -270,3 +296,17 @@ def from_keywords(
     if base and not values["secret"]:
         values["secret"] = None
     return SessionOptions(**{**values, **keywords})
+
+
+def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
+    """Put fields of the cookie, which other libraries have beside all else, into ``options``;
+    ``max_age`` is the idle timeout too, as it is there. Raises ConfigError."""
+    if not cookie:
+        return
+    if "cookie" in options:
+        raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
+    options["cookie"] = CookieOptions(**cookie)
+    max_age = cookie.get("max_age")
+    if max_age is not None:
+        options.setdefault("idle_timeout", max_age)
+        options.setdefault("absolute_timeout", max(seconds("max_age", max_age), 30 * DAY))

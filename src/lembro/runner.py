@@ -9,7 +9,7 @@ import sys
 from typing import Any, TypeVar, Unpack
 
 from . import arriving, codec, midway, started
-from .cookie import SessionCookie
+from .cookie import ABSENT, SessionCookie
 from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
 from .events import Event, Events, EventSource
@@ -17,6 +17,8 @@ from .flow import Call, Flow
 from .headers import warn_of_plain_http, warn_of_shared_cookie
 from .lifecycle import Lifecycle
 from .logs import log
+from .moving import MovingLifecycle
+from .old import CookieBesideOld, Source
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .session import Session
 from .state import COMMITTED, UNREAD, SetCookie
@@ -48,14 +50,22 @@ class Runner(EventSource):
         self.store: Store | AsyncStore = store
         self.options: SessionOptions = from_keywords(keywords, options)
         secret = self.options.secret
-        self.cookie: SessionCookie = SessionCookie(
-            self.options.cookie, tuple(secret) if secret else ()
+        signing = tuple(secret) if secret else ()
+        readers: Any = self.options.migrate_from  # a tuple, once it is checked
+        sources = tuple(Source(reader) for reader in readers)
+        self.cookie: SessionCookie = (
+            CookieBesideOld(self.options.cookie, signing, sources)
+            if sources
+            else SessionCookie(self.options.cookie, signing)
         )
         self.in_process: bool = getattr(store, "blocking", True) is False
+        # Whether a session has to be loaded before a handler in an event loop is called.
+        self.loads_ahead: bool = not self.in_process or any(source.waits for source in sources)
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
         standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
-        self.core: Lifecycle = Lifecycle(self.options, standing_of=standing_of)
+        lifecycle = MovingLifecycle if sources else Lifecycle
+        self.core: Lifecycle = lifecycle(self.options, standing_of=standing_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
@@ -117,8 +127,10 @@ class Runner(EventSource):
             self._run(midway.look_again(self.core, session), session)
 
     async def aload_for(self, session: Session) -> None:
-        """Load before the handler is called, as networked stores need. If the store fails, it is
-        the first look at the session that raises."""
+        """Load before the handler is called, as networked stores need, and old sessions elsewhere
+        (``loads_ahead``). If the store fails, it is the first look at the session that raises."""
+        if self.in_process and not _brings_old(session):
+            return
         try:
             await self._arun(arriving.load(session), session)
         except StoreError as error:
@@ -158,6 +170,14 @@ class Runner(EventSource):
             )
         return self.cookie.render_cleared(https=https)
 
+    def old_cookies(self, session: Session, *, https: bool) -> list[bytes]:
+        """The Set-Cookie headers that remove cookies of old (``migrate_from``) from the browser:
+        where lembro's own is set or cleared, the old one is none any more."""
+        if session._cookie is None:
+            return []
+        cleared = (offer.source.cleared(https=https) for offer in session._presented.old)
+        return list(dict.fromkeys(cleared))
+
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
@@ -174,6 +194,11 @@ class Runner(EventSource):
             changed = True
         if not changed:
             return
+        session._lent = False  # said once, also where an integration has several ends to wait for
+        self.tell_lost(session)
+
+    def tell_lost(self, session: Session) -> None:
+        """Say that a change came too late."""
         handle = session._current_handle()
         log.error(
             "session %s was changed after the response had begun; the change is lost: "
@@ -209,6 +234,12 @@ class Runner(EventSource):
                 found: Any = self.store.get(key)
                 if found is not None and not arriving.arrive(session, key, found):
                     run(arriving.arrive_by(session, found), self.store)
+            except StoreError:
+                session._arrived = UNREAD
+                raise
+        elif session._presented.old:
+            try:
+                run(arriving.arrive_by_old(session), self.store)
             except StoreError:
                 session._arrived = UNREAD
                 raise
@@ -248,7 +279,7 @@ class Runner(EventSource):
 
     async def _arun(self, flow: Flow[T], session: Session | None = None) -> T:
         try:
-            if self.in_process:
+            if not self.loads_ahead:
                 return run(flow, self.store)
             return await arun(flow, self._perform)
         finally:
@@ -274,6 +305,12 @@ class Runner(EventSource):
         """Raise LembroError, which says what to write instead, if a plain call would block."""
         if session._async and not self.in_process:
             raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+
+
+def _brings_old(session: Session) -> bool:
+    """Whether the request has a cookie of old, and none of ours."""
+    presented = ABSENT if session._read is None else session._read(session._source)
+    return presented.id is None and bool(presented.old)
 
 
 def _called() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 from . import codec
@@ -149,10 +150,13 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     @property
     def authenticated_at(self) -> datetime | None:
-        """When the user logged in, in UTC; None without a login. ``require_recent`` is the one to
-        decide by: it does not depend on the wall clock."""
+        """When the user logged in, in UTC; None without a login, and where that is not known
+        (``migrate_from``). ``require_recent`` is the one to decide by: it does not depend on the
+        wall clock."""
         age = self._authenticated_for()
-        return None if age is None else datetime.now(UTC) - timedelta(seconds=age)
+        if age is None or age == inf:
+            return None
+        return datetime.now(UTC) - timedelta(seconds=age)
 
     def require_recent(self, within: Seconds) -> None:
         """Raise :class:`~lembro.LoginRequired` unless the user has logged in within so many
@@ -161,6 +165,8 @@ class Session(SessionState, MutableMapping[str, Any]):
         age = self._authenticated_for()
         if age is None:
             raise LoginRequired("nobody is logged in")
+        if age == inf:
+            raise LoginRequired("the login was taken over from elsewhere, and its age is not known")
         if age > limit:
             raise LoginRequired(f"the login is {age:.0f} s old, at most {limit:.0f} s are allowed")
 
@@ -178,7 +184,7 @@ class Session(SessionState, MutableMapping[str, Any]):
 
         ``user`` is a non-empty str of at most 256 bytes. Raises TypeError or ValueError.
         """
-        _check_user(user)
+        check_user(user)
         self._write(cookie=True)
         if (self._current_user() or self._lost_user) not in (None, user):
             self._data, self._meta = {}, {}
@@ -282,6 +288,8 @@ class Session(SessionState, MutableMapping[str, Any]):
     def _authenticated_for(self) -> float | None:
         if self.user is None:
             return None
+        if "moved" in self._meta and self._login is None:  # it was logged in somewhere else
+            return inf
         # A login makes a new record, and a rotation carries its age on.
         return 0.0 if self._login is not None or self._found is None else self._found.age
 
@@ -306,7 +314,8 @@ class Session(SessionState, MutableMapping[str, Any]):
         return view.value  # type: ignore[no-any-return]
 
 
-def _check_user(user: object) -> None:
+def check_user(user: object) -> None:
+    """Raise TypeError or ValueError unless this can be who is logged in."""
     if user is None:
         raise TypeError("login() needs a user; to end the session call logout()")
     if not isinstance(user, str):

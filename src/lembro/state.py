@@ -14,6 +14,7 @@ from .ids import handle_for
 from .stores.base import Found
 
 if TYPE_CHECKING:
+    from .arriving import Moving
     from .edit import Turns
     from .manager import SessionManager
 
@@ -97,6 +98,7 @@ class SessionState:
     _payload = b""
     _id: str | None = None  # if one was issued
     _lost_user: str | None = None  # whose data these still are, once save() found it gone
+    _old: Moving | None = None  # it came by a cookie of old (``migrate_from``)
 
     # What the request makes of it; its data are in _data, and lembro's own map in _meta.
     _assigned = False  # a key, since it was loaded

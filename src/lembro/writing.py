@@ -79,7 +79,7 @@ class Writer:
         payload = _encode(session, session._meta)
         session_id = new_id()
         key = key_for(session_id)
-        record = Record(payload, user, None, (yield from self._standing_for(session)))
+        record = Record(payload, user, None, (yield from self.standing_for(session)))
         added = yield Call(
             "add",
             (key, record),
@@ -90,11 +90,11 @@ class Writer:
             },
         )
         if not added:
-            raise self._too_many()
+            raise self.too_many()
         session._arrived = LIVE
         session._events.append(Event("created", handle_for(key), user))
         found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
-        self._issue(session, session_id, found)
+        self.issue(session, session_id, found)
 
     def write(self, session: Session, how: How, held: Found | None = UNTRIED) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
@@ -116,7 +116,7 @@ class Writer:
                 if how is How.ROTATE:  # it was just rotated
                     how = How.SET
             elif how is How.LOGIN and held.payload == session._payload:
-                raise self._too_many()
+                raise self.too_many()
             self.rebase(session, held)
             if how is How.SET and not has_changed(session):  # the merge left nothing of ours
                 return None
@@ -158,7 +158,7 @@ class Writer:
         session_id = new_id()
         key = key_for(session_id)
         login = how is How.LOGIN
-        standing = yield from self._standing_for(session)
+        standing = yield from self.standing_for(session)
         record = Record(payload, session._current_user(), None, standing)
         keywords = {
             "expected": session._payload,
@@ -171,15 +171,16 @@ class Writer:
         if held is None or not is_written(payload, held) or held.user != record.user:
             return held
         session._meta = meta
-        self._issue(session, session_id, held)
+        self.issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
 
-    def _too_many(self) -> TooManySessions:
+    def too_many(self) -> TooManySessions:
+        """The error when the cap refuses."""
         limit = self.per_user[0] if self.per_user else 0
         return TooManySessions(f"the user has {limit} sessions, and no more are allowed")
 
-    def _issue(self, session: Session, session_id: str, found: Found) -> None:
+    def issue(self, session: Session, session_id: str, found: Found) -> None:
         """The session is stored under a new id, as ``found``."""
         session._id, session._found, session._payload = session_id, found, found.payload
         session._key = session._arrived_key = key_for(session_id)
@@ -246,7 +247,7 @@ class Writer:
         known = self._standing_of(session._presented.value)
         return known or (None if session._found is None else session._found.standing)
 
-    def _standing_for(self, session: Session) -> Flow[bytes | None]:
+    def standing_for(self, session: Session) -> Flow[bytes | None]:
         """The standing that goes with a new id: the one that is known, or one born now."""
         if self._standing_of is None:
             return None

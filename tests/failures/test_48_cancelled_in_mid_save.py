@@ -28,6 +28,7 @@ pytestmark = [
             for integration in INTEGRATIONS
             if not integration.sync
             if loop == "asyncio" or getattr(integration, "trio", True)
+            if getattr(integration, "cancellable", True)
         ],
     ),
 ]

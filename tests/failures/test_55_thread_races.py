@@ -88,7 +88,8 @@ def test_every_verb() -> None:
             assert store.stats().used <= store.max_size
 
     in_threads(work)
-    recount(store._core)
+    with store._lock:  # the purger may be at work
+        recount(store._core)
     store.close()
 
 

@@ -102,7 +102,8 @@ def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
 
 def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) -> None:
     """A request with the id from before it is under way."""
-    late, client = Client(), Client()
+    late: Any = Client()
+    client: Any = Client()
     site.visit(client, put(a=1))
     late.cookies = client.cookies.copy()
     site.visit(client, lambda request: get_session(request).login("ada"))
@@ -527,6 +528,29 @@ def test_a_nested_change_in_a_stream_is_told(
     assert "changed after the response had begun; the change is lost" in caplog.text
 
 
+@pytest.mark.parametrize("before", ["nothing", "look", "change"])
+def test_a_first_look_at_it_in_a_stream_is_enough(
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture, before: str
+) -> None:
+    def act(request: Any) -> Any:
+        if before != "nothing":
+            assert "other" not in request.session
+        if before == "change":
+            request.session["other"] = 1
+
+        def chunks() -> Iterator[bytes]:
+            request.session["cart"].append(1)
+            yield b"done"
+
+        return StreamingHttpResponse(chunks())
+
+    site.visit(client, put(cart=[]))
+    answer = site.visit(client, act)
+    assert answer.getvalue() == b"done"
+    answer.close()
+    assert caplog.text.count("changed after the response had begun; the change is lost") == 1
+
+
 def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session = SessionStore()
@@ -557,8 +581,8 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
     from lembro import wsgi  # noqa: PLC0415
-    from tests.support.apps import fetch_wsgi  # noqa: PLC0415
     from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.gateways import fetch_wsgi  # noqa: PLC0415
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:
@@ -615,9 +639,10 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
         get_session(request).logout()
         raise asyncio.CancelledError
 
-    request = AsyncRequestFactory().get("/", headers={"Cookie": f"sessionid={session.session_key}"})
+    factory = AsyncRequestFactory()
+    factory.cookies["sessionid"] = session.session_key
     with pytest.raises(asyncio.CancelledError):
-        await SessionMiddleware(cancelled)(request)
+        await SessionMiddleware(cancelled)(factory.get("/"))
     assert site.records() == []
 
 
@@ -664,6 +689,22 @@ async def test_async_methods(adapter: Any) -> None:
         client = AsyncClient()
         assert (await site.avisit(client, everything)).result == EXPECTED
         assert store.length() == 0
+
+
+@pytest.mark.anyio
+async def test_cookies_in_several_headers(site: Site) -> None:
+    """As HTTP/2 has them."""
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    request: Any = AsyncRequestFactory().get("/")
+    pairs = ("theme=dark", f"sessionid={session.session_key}", "b=c")
+    request.scope["headers"] += [(b"cookie", pair.encode()) for pair in pairs]
+
+    async def view(request: Any) -> Any:
+        return HttpResponse(str(await request.session.aget("a")).encode())
+
+    assert (await SessionMiddleware(view)(request)).content == b"1"
 
 
 @pytest.mark.anyio

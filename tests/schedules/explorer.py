@@ -77,14 +77,24 @@ class World:
 Setting = Callable[[SessionManager], str]
 """Fills a store and returns the id that all requests arrive with."""
 
+Arrive = Callable[[SessionManager, str], Session]
+"""Makes the session of a request of what the setting has returned."""
 
-def explore(setting: Setting, requests: Sequence[Request]) -> Iterator[World]:
-    """Every end of every schedule of these requests, up to commuting steps."""
+
+def by_id(manager: SessionManager, cookie: str) -> Session:
+    return Session(manager, Presented, cookie)
+
+
+def explore(
+    setting: Setting, requests: Sequence[Request], arrive: Arrive = by_id, **options: Any
+) -> Iterator[World]:
+    """Every end of every schedule of these requests, up to commuting steps. ``options`` are the
+    manager's."""
     seen: set[Any] = set()
     stack: list[tuple[int, ...]] = [()]
     while stack:
         turns = stack.pop()
-        world, ready, node = play(setting, requests, turns)
+        world, ready, node = play(setting, requests, turns, arrive, **options)
         if node in seen:
             continue
         seen.add(node)
@@ -98,11 +108,15 @@ Choose = Callable[[list[int]], int | None]
 
 
 def play(
-    setting: Setting, requests: Sequence[Request], turns: Sequence[int]
+    setting: Setting,
+    requests: Sequence[Request],
+    turns: Sequence[int],
+    arrive: Arrive = by_id,
+    **options: Any,
 ) -> tuple[World, list[int], Any]:
     """Play these turns from the start. Returns the world, who could go next, and the node."""
     rest = iter(turns)
-    return _play(setting, requests, lambda _: next(rest, None))
+    return _play(setting, requests, lambda _: next(rest, None), arrive, **options)
 
 
 def play_out(setting: Setting, requests: Sequence[Request], choose: Choose) -> World:
@@ -113,17 +127,21 @@ def play_out(setting: Setting, requests: Sequence[Request], choose: Choose) -> W
 
 
 def _play(
-    setting: Setting, requests: Sequence[Request], choose: Choose
+    setting: Setting,
+    requests: Sequence[Request],
+    choose: Choose,
+    arrive: Arrive = by_id,
+    **options: Any,
 ) -> tuple[World, list[int], Any]:
     store = NaiveStore()
-    manager = SessionManager(store)
+    manager = SessionManager(store, **options)
     numbers = count()
     current = ["setting"]
 
     def fake_id() -> str:  # an id tells who made it, not when, so that nodes can be compared
         return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
 
-    def fake_mark() -> bytes:
+    def fake_bytes(size: int = 6) -> bytes:
         return fake_id().encode()
 
     own: dict[str, Iterator[int]] = {
@@ -131,12 +149,13 @@ def _play(
     }
     with (
         patch("lembro.writing.new_id", fake_id),
-        patch("lembro.writing.new_mark", fake_mark),
+        patch("lembro.writing.new_mark", fake_bytes),
+        patch("lembro.arriving.token_bytes", fake_bytes),
     ):
         cookie = setting(manager)
         done = [Done(request) for request in requests]
         histories: list[list[Any]] = [[] for _ in requests]
-        runs = [_run(manager, cookie, entry, numbers) for entry in done]
+        runs = [_run(manager, cookie, entry, numbers, arrive) for entry in done]
         calls: dict[int, Call] = {}
         for i, run in enumerate(runs):
             current[0] = requests[i].name
@@ -163,7 +182,7 @@ def _play(
 
 
 def _run(
-    manager: SessionManager, cookie: str, done: Done, numbers: Iterator[int]
+    manager: SessionManager, cookie: str, done: Done, numbers: Iterator[int], arrive: Arrive
 ) -> Generator[Call, Any, None]:
     request = done.request
     yield Call("begin", ())
@@ -172,7 +191,7 @@ def _run(
         request.outside(manager.store)
         done.order = next(numbers)
         return
-    session = done.session = Session(manager, Presented, cookie)
+    session = done.session = arrive(manager, cookie)
     yield from load(session)
     done.user = session.user
     if request.act is not None:

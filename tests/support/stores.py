@@ -133,7 +133,8 @@ class Backend:
 
     def check(self) -> None:
         """AssertionError unless what is counted is what is there, and within the bound."""
-        recount(self.memory._core)
+        with self.memory._lock:  # on a slow machine the purger comes by
+            recount(self.memory._core)
 
     def breaks(self, message: str = "connection refused") -> None:
         """From now on every verb fails; an in-process store has nothing that could."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pytest
 
-from lembro import Session
-from lembro.codec import MAX_DEPTH
+from lembro import ConfigError, Session, SessionManager, StoreError
+from lembro.codec import MAX_DEPTH, decode
+from lembro.cookie import DUPLICATE
+from lembro.ids import key_for
 from lembro.state import MISSING
+from lembro.writing import Writer
+from tests.support.naive import NaiveStore
 from tests.support.site import Site
 
 # -- empty sessions --------------------------------------------------------------------------------
@@ -313,3 +318,307 @@ def test_data_that_is_too_deep_is_refused_where_it_is_assigned(site: Site) -> No
     with pytest.raises(ValueError, match="nested deeper"):
         session["n"] = nested
     assert "n" not in session
+
+
+# -- types that the plain encoding would lose ------------------------------------------------------
+
+KEPT: list[Any] = [(1, 2), {1, 2}, [(1,)], {"a": (1, {2})}]
+
+
+@pytest.mark.parametrize("value", KEPT, ids=repr)
+def test_what_is_put_into_a_plain_session_keeps_its_type(site: Site, value: Any) -> None:
+    cookie = site.new(n=1)
+    with site.request(cookie) as r:
+        r.session["value"] = value
+    assert site.data(cookie) == {"n": 1, "value": value}
+
+
+@pytest.mark.parametrize("value", KEPT, ids=repr)
+def test_what_is_put_beside_it_leaves_its_type(site: Site, value: Any) -> None:
+    cookie = site.new(value=value)
+    with site.request(cookie) as r:
+        r.session["n"] = 1
+    assert site.data(cookie) == {"n": 1, "value": value}
+
+
+@pytest.mark.parametrize("value", KEPT, ids=repr)
+def test_what_is_merged_keeps_its_type(site: Site, value: Any) -> None:
+    cookie = site.new(n=1)
+    mine = site.open(cookie)
+    mine["mine"] = 1
+    with site.request(cookie) as r:
+        r.session["theirs"] = value
+    site.commit(mine)
+    assert site.data(cookie) == {"n": 1, "mine": 1, "theirs": value}
+
+
+def test_popitem_is_a_change(site: Site) -> None:
+    cookie = site.new(a=1, b=2)
+    with site.request(cookie) as r:
+        assert r.session.popitem() == ("b", 2)
+    assert site.data(cookie) == {"a": 1}
+
+
+# -- once saved, nothing is done again -------------------------------------------------------------
+
+
+def test_what_was_asked_for_is_done_once(site: Site) -> None:
+    cookie = site.new("alice", names=["a"])
+
+    def begin(intent: Callable[[Session], object]) -> Session:
+        session = site.open(cookie)
+        assert session["names"] == ["a"]  # it is lent, so it is looked for changes
+        intent(session)
+        site.save(session)
+        site.store.verbs.clear()
+        return session
+
+    for intent in (
+        Session.regenerate_id,
+        Session.touch,
+        Session.logout_others,
+        lambda session: session.login("alice"),
+        lambda session: session.login("bob"),
+        Session.logout,
+    ):
+        session = begin(intent)
+        assert site.commit(session).verbs == [], intent
+        cookie = site.new("alice", names=["a"])
+
+
+def test_what_is_changed_after_a_save_is_set_over_it(site: Site) -> None:
+    for begin in (site.new, lambda: site.new("alice"), lambda: None):
+        session = site.open(begin())
+        session.login("alice")
+        site.save(session)
+        site.store.verbs.clear()
+        session["b"] = 1
+        assert site.commit(session).verbs == ["set"]
+
+
+def test_after_a_logout_that_was_saved_a_new_session_begins(site: Site) -> None:
+    session = site.open(site.new("alice"))
+    session.logout()
+    site.save(session)
+    session["b"] = 1
+    reply = site.commit(session)
+    assert (reply.verbs[-1], reply.cookie) == ("add", "set")
+    assert site.data(reply.id) == {"b": 1}
+
+
+def test_and_it_is_not_ended_in_its_turn(site: Site) -> None:
+    session = site.open(site.new("alice"))
+    session.logout()
+    site.save(session)
+    session["b"] = 1
+    site.save(session)
+    session["c"] = 2
+    site.store.verbs.clear()
+    reply = site.commit(session)
+    assert reply.verbs == ["set"]
+    assert site.data(reply.id) == {"b": 1, "c": 2}
+
+
+def test_a_rotation_that_was_followed_is_not_repeated(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    site.rotate(cookie)
+    session["a"] = 1
+    site.save(session)
+    session.regenerate_id()
+    site.store.verbs.clear()
+    reply = site.commit(session)
+    assert (reply.verbs, reply.cookie) == ([], "")
+
+
+def test_a_login_that_was_dropped_stays_so(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session["n"] = 2
+    site.logout(cookie)
+    session.login("alice")
+    site.save(session)
+    assert site.commit(session).cookie == ""
+
+
+# -- several wishes at once ------------------------------------------------------------------------
+
+
+def test_a_change_and_the_end_of_the_others(site: Site) -> None:
+    cookie, other = site.new("alice"), site.new("alice")
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+        r.session.logout_others()
+    assert site.data(cookie) == {"n": 2}
+    assert site.data(other) is None
+
+
+def test_a_change_is_dropped_with_its_rotation(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["n"] = 2
+    session.regenerate_id()
+    site.logout(cookie)
+    reply = site.commit(session)
+    assert [(event.name, event.reason) for event in reply.events] == [
+        ("dropped", "the session has ended"),
+    ]
+
+
+def test_why_a_change_is_dropped(site: Site) -> None:
+    before = site.new(n=1)
+    site.login(before, "alice")
+    for cookie, reason in (
+        (DUPLICATE, DUPLICATE.problem),
+        (before, "the session's id was replaced by a login"),
+    ):
+        site.events.clear()
+        with site.request(cookie) as r:
+            r.session["n"] = 2
+        assert r.reply.events[-1].name == "dropped"
+        assert r.reply.events[-1].reason == reason
+
+
+def test_everywhere_begins_elsewhere(site: Site) -> None:
+    """Whoever is interrupted in between is still logged in, to try again."""
+    cookie, other = site.new("alice"), site.new("alice")
+    session = site.open(cookie)
+    session.logout_everywhere()
+    site.store.fail = {"destroy"}
+    with pytest.raises(StoreError):
+        site.commit(session)
+    site.store.fail = set()
+    assert site.data(other) is None
+    assert site.data(cookie) is not None
+
+
+def test_sixteen_replaced_ids_in_a_row_are_followed(site: Site) -> None:
+    ids = [site.new("alice")]
+    for _ in range(17):
+        ids.append(site.rotate(ids[-1]))
+    assert site.user(ids[0]) is None
+    assert site.user(ids[1]) == "alice"
+
+
+# -- nothing of a failed handler is left -----------------------------------------------------------
+
+
+def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
+    cookie = site.new(n=1)
+    for begin in (cookie, None):
+        session = site.open(begin)
+        session["n"] = 2
+        session["more"] = {1}
+        session.regenerate_id()
+        session.login("alice")
+        site.commit(session, failed=True)
+        assert dict(session) == ({} if begin is None else {"n": 1})
+        assert session.user is None
+
+
+def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:
+    session = site.open(site.new(names=["a"]))
+    view: dict[str, int] = session._view("cart", lambda _: {}, dict)
+    view["apples"] = 1
+    site.commit(session, failed=True)
+    assert session["names"] == ["a"]  # something is lent, so it will be looked for changes
+    site.manager.finish(session)
+    assert site.events == []
+
+
+def test_nor_does_an_edit_that_follows_do_it(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session["n"] = 2
+    session.regenerate_id()
+    site.commit(session, failed=True)
+    with site.edit(session):
+        session["m"] = 1
+    assert "replace" not in site.store.verbs
+    assert site.data(cookie) == {"n": 1, "m": 1}
+
+
+def test_a_record_that_cannot_be_read_leaves_nothing_behind(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    session.get("n")
+    site.store.corrupt(cookie)
+    site.reload(session)
+    assert dict(session) == {}
+
+
+# -- what needs nothing ----------------------------------------------------------------------------
+
+
+def test_whether_there_is_anything_to_commit(site: Site) -> None:
+    settled = site.manager.core.is_settled
+    cookie = site.new(n=1)
+    session = site.open(cookie, looks=False)
+    assert settled(session) is True
+    nobody = site.open()
+    nobody.get("n")
+    assert settled(nobody) is True
+    session = site.open(cookie)
+    session.get("n")
+    assert settled(session) is True
+    site.clock.advance(site.manager.core.writer.idle / 9)
+    session = site.open(cookie)
+    session.get("n")
+    assert settled(session) is False
+
+
+@pytest.mark.options(idle_timeout=1000)
+def test_a_fresh_session_is_settled_at_a_glance(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookie = site.new(n=1)
+    monkeypatch.delattr(Writer, "is_due")
+    site.clock.advance(100)
+    session = site.open(cookie)
+    session.get("n")
+    assert site.manager.core.is_settled(session) is True
+
+
+def test_what_was_saved_is_settled(site: Site) -> None:
+    for intent in (Session.touch, Session.regenerate_id):
+        for begin in (site.new(n=1), None):
+            session = site.open(begin)
+            session["n"] = 2
+            intent(session)
+            site.save(session)
+            assert site.manager.core.is_settled(session) is True
+
+
+def test_a_change_alone_is_one_call(site: Site) -> None:
+    for begin in (site.new(n=1), None):
+        session = site.open(begin)
+        session["n"] = 2
+        if begin is None:
+            site.save(session)
+            session["n"] = 3
+        alone = site.manager.core.only_set(session)
+        assert alone is not None
+        assert alone[0].verb == "set"
+    session.regenerate_id()
+    assert site.manager.core.only_set(session) is None
+
+
+def test_what_the_store_cannot_do_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(NaiveStore, "destroy_user")
+    manager = SessionManager(NaiveStore())
+    session = Session(manager)
+    session.login("alice")
+    with pytest.raises(ConfigError, match="destroy_user"):
+        session.logout_others()
+
+
+def test_what_lembro_keeps_beside_the_data(site: Site) -> None:
+    """A name that is taken out of use must not be given another meaning."""
+    cookie = site.new(n=1)
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+        r.session.login("alice", remember=True)
+    found = site.store.get(key_for(r.reply.id or ""))
+    assert found is not None
+    meta, _ = decode(found.payload)
+    assert meta.keys() == {"mark", "remember"}

@@ -270,6 +270,10 @@ class Size(enum.IntEnum):
     SMALL = 1
 
 
+class Count(int):
+    pass
+
+
 class Model(BaseModel):
     x: int = 1
 
@@ -317,6 +321,12 @@ Point = namedtuple("Point", "x y")
         (Data, "type; store str, int"),
         (Path("x"), r"\w+Path; store str\(value\)"),
         (deque(), r"deque; store list\(value\)"),
+        (map(str, []), r"map; store list\(value\)"),
+        (filter(None, []), r"filter; store list\(value\)"),
+        (zip("ab", "ab", strict=True), r"zip; store list\(value\)"),
+        ({}.values(), r"dict_values; store list\(value\)"),
+        ({}.items(), r"dict_items; store list\(value\)"),
+        (Count(3), r"Count; store int\(value\)"),
         (range(3), r"range; store list\(value\)"),
         ((n for n in "ab"), r"generator; store list\(value\)"),
         ({}.keys(), r"dict_keys; store list\(value\)"),
@@ -339,6 +349,14 @@ def test_what_is_refused_has_its_article() -> None:
         check("k", object())
 
 
+@pytest.mark.parametrize("name", ["Apple", "Egg", "Ink", "Oak", "apple"])
+def test_an_article_is_heard(name: str) -> None:
+    with pytest.raises(CodecError, match=f"carry an {name};"):
+        check("k", type(name, (), {})())
+    with pytest.raises(CodecError, match=f"carry a B{name};"):
+        check("k", type(f"B{name}", (), {})())
+
+
 PLACES: list[tuple[Any, str | None]] = [
     ([1, object()], "k[1]"),
     ((1, object()), "k[1]"),
@@ -350,6 +368,8 @@ PLACES: list[tuple[Any, str | None]] = [
     ({"a\nb": object()}, r"k.a\nb"),
     ([{(1, 2): 3}], "k[0].(1, 2)"),
     ({2**64: 1}, f"k.{2**64}"),
+    ({-(2**63) - 1: 1}, f"k.{-(2**63) - 1}"),
+    ({"a": 1, (1, 2): 3}, "k.(1, 2)"),
     ({"a": "\ud800"}, "k.a"),
     (["x", "\udfff"], "k[1]"),
     (("\ud800",), "k[0]"),
@@ -396,9 +416,18 @@ def test_what_is_nested_too_deeply_is_refused(wrap: Any) -> None:
     value: Any = 1
     for _ in range(MAX_DEPTH):
         value = wrap(value)
+    assert MAX_DEPTH == 100
     assert same(there_and_back(value), value)
-    with pytest.raises(CodecError, match=f"nested deeper than {MAX_DEPTH} levels"):
-        encode({}, {"k": wrap(value)})
+    check("k", value)
+    beside = {"a": (1,), "k": value}  # something in the session is tagged
+    assert decode(encode({}, beside)) == ({}, beside)
+    for refuse in (
+        lambda: check("k", wrap(value)),
+        lambda: encode({}, {"k": wrap(value)}),
+        lambda: encode({}, {**beside, "k": wrap(value)}),
+    ):
+        with pytest.raises(CodecError, match="nested deeper than 100 levels"):
+            refuse()
 
 
 def test_sets_can_be_as_deep() -> None:
@@ -406,6 +435,8 @@ def test_sets_can_be_as_deep() -> None:
     for _ in range(MAX_DEPTH - 1):
         value = frozenset({value})
     assert there_and_back(value) == value
+    with pytest.raises(CodecError, match="nested deeper than 100 levels"):
+        encode({}, {"k": frozenset({frozenset({value})})})
 
 
 def test_what_is_within_itself_is_refused() -> None:
@@ -418,3 +449,57 @@ def test_what_is_within_itself_is_refused() -> None:
 def test_a_value_twice_is_no_cycle() -> None:
     shared = [1]
     assert there_and_back([shared, shared]) == [[1], [1]]
+
+
+# -- what it takes ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding"),
+    [
+        (5, b"\x05"),
+        (-(2**63), b"\xd3\x80" + bytes(7)),
+        (2**64 - 1, b"\xcf" + b"\xff" * 8),
+        (2**64, b"\xc7\x09\x0a\x01" + bytes(8)),
+        (-(2**63) - 1, b"\xc7\x09\x0a\xff\x7f" + b"\xff" * 7),
+    ],
+)
+def test_a_number_takes_no_more_than_it_must(value: int, encoding: bytes) -> None:
+    assert encode_value(value) == encoding
+    assert same(there_and_back(value), value)
+
+
+@pytest.mark.parametrize("key", [-(2**63), 2**64 - 1, 1.5, None, True, b"k"])
+def test_keys_within_are_what_msgpack_has(key: Any) -> None:
+    assert same(there_and_back({"a": (1,), key: 1}), {"a": (1,), key: 1})
+
+
+def test_a_long_key_is_told_in_short() -> None:
+    with pytest.raises(CodecError) as caught:
+        check("\ud800" * 50, 1)
+    assert caught.value.path == repr("\ud800" * 50)[:40]
+    with pytest.raises(CodecError) as caught:
+        encode_value("\ud800")
+    assert caught.value.path == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "first"),
+    [
+        (1, b"\x01"),
+        ([1, {"b": [None]}], b"\x01"),
+        ([[[[[[1]]]]]], b"\x01"),
+        ((1,), b"\x81"),
+        ([1, {"b": (1,)}], b"\x81"),
+        (2**64, b"\x81"),
+    ],
+    ids=repr,
+)
+def test_the_first_byte_says_whether_anything_is_tagged(value: Any, first: bytes) -> None:
+    assert encode({}, {"k": value})[:1] == first
+
+
+@pytest.mark.parametrize("tagged", [b"\xd4\x63\x00", b"\xc7\x0d\x040x[Nowhere/No"])
+def test_what_cannot_be_read_says_why(tagged: bytes) -> None:
+    with pytest.raises(CodecError, match=r"cannot be read \(ValueError\)"):
+        decode(b"\x81\x92\x80\x81\xa1k" + tagged)

@@ -69,6 +69,8 @@ def test_the_cookie_is_found(header: bytes) -> None:
         b'"n"=v',
         b"$Version=1,n=v",
         b"$Version=1; $n=v",
+        b"~n=v",
+        b"n~=v",
     ],
 )
 def test_no_other_is_taken_for_it(header: bytes) -> None:
@@ -84,6 +86,7 @@ def test_several_values_are_told_and_no_more_than_two() -> None:
 def test_a_value_may_hold_what_separates() -> None:
     assert find([b"n=a=b=c"], b"n") == [b"a=b=c"]
     assert find([b'n="v"'], b"n") == [b'"v"']
+    assert find([b"n=~v~"], b"n") == [b"~v~"]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,7 @@ def test_reading_never_raises(headers: list[bytes], https: bool, signed: bool) -
 def test_what_is_read() -> None:
     cookie = SessionCookie(CookieOptions())
     assert read(cookie, "") is ABSENT
+    assert (ABSENT.id, ABSENT.value, ABSENT.problem) == (None, b"", "")
     assert read(cookie, f"lembro={ID}").id == ID
     assert read(cookie, f"lembro={ID}; lembro={ID}").id == ID
     other = new_id()
@@ -143,6 +147,7 @@ def test_what_is_read() -> None:
         ID + "." + "s" * 22 + "." + "m" * 22 + ".x",
         ID[:-1] + "\u00e9",
         ID[:-1] + "%",
+        ID[:-1] + "~",
     ],
 )
 def test_what_lembro_does_not_issue_is_malformed(value: str) -> None:
@@ -216,6 +221,18 @@ def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
     ):
         assert cookie.standing(forged.encode()) is None
     assert SessionCookie(CookieOptions()).standing(value.encode()) is None, "of another process"
+
+
+def test_signed_but_without_a_standing() -> None:
+    cookie = SessionCookie(CookieOptions(), (SECRET,))
+    assert cookie.standing(issue(cookie).encode()) is None
+
+
+def test_a_signature_holds_from_release_to_release() -> None:
+    """An update of lembro must log nobody out."""
+    cookie = SessionCookie(CookieOptions(), (SECRET,))
+    assert issue(cookie) == f"{ID}.Mhz50MTyNJqJiBL37ps1zA"
+    assert issue(cookie, STANDING) == f"{ID}.AAECAwQFBgcICQoLDA0ODw.z2YezVA_clVcoeuKXSMCsg"
 
 
 def test_without_a_secret_a_standing_that_nobody_vouches_for_does_not_harm_the_id() -> None:

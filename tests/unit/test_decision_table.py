@@ -190,3 +190,10 @@ def test_the_other_dead_ends_are_the_same(site: Site, kind: str, column: str) ->
     reply.verbs = [verb for verb in reply.verbs if verb != "get"]
     assert said(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
     assert site.count == before + (column == "`login(user)`")
+
+
+def test_what_nobody_looked_at_needs_nothing_of_the_store() -> None:
+    site = Site("sync")
+    session = site.open(site.new(), looks=False)
+    assert list(site.manager.core.commit(session)) == []
+    site.close()

@@ -12,10 +12,13 @@ from typing import Any
 
 import anyio
 import pytest
+import trio
+import trio.testing
 from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
 
 from lembro import LembroError, Session, SessionCommitted, SessionGone, SessionManager
 from lembro.cookie import Presented
+from lembro.edit import Turns
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -399,3 +402,94 @@ def test_the_first_edits_of_two_threads_share_a_lock(near: Open) -> None:
     for thread in threads:
         thread.join(30)
     assert turns[0] is turns[1]
+
+
+# -- at the wrong moment ---------------------------------------------------------------------------
+
+
+def test_a_turn_that_comes_free_at_once_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    turns.take()
+
+    def event() -> Any:
+        turns.give()  # by somebody else, before we are in line
+        return Event()
+
+    def take() -> None:
+        monkeypatch.setattr(threading, "Event", event)
+        turns.take()
+        monkeypatch.undo()
+
+    Event = threading.Event
+    in_a_thread(take)
+    turns.give()
+
+
+@pytest.mark.anyio
+async def test_nor_is_one_by_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    in_a_thread(turns.take)
+
+    def signal() -> Any:
+        turns.give()
+        return asyncio.Event().wait, None
+
+    monkeypatch.setattr("lembro.edit._signal", signal)
+    with anyio.fail_after(30):
+        await turns.atake()
+    turns.give()
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_two_threads_that_are_the_first_share_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ = Open()
+    first = Turns()
+
+    class Making:
+        def __enter__(self) -> None:
+            open_.session._turns = first
+
+        def __exit__(self, *exc: object) -> None: ...
+
+    monkeypatch.setattr("lembro.edit._making", Making())
+    with open_.session.edit() as session:
+        session["n"] = 5
+        assert first._now is not None
+    assert open_.stored == {"n": 5}
+    open_.store.close()
+
+
+def test_trio_as_a_guest_of_asyncio() -> None:
+    """Then a loop of asyncio runs, and yet the task is one of trio."""
+    open_ = Open()
+
+    async def edits() -> None:
+        async with trio.open_nursery() as nursery:
+            for name in ("one", "other"):
+                nursery.start_soon(edit, name)
+
+    async def edit(name: str) -> None:
+        async with open_.session.edit() as session:
+            open_.log.append(f"{name} in")
+            session["n"] += 1
+            await trio.testing.wait_all_tasks_blocked()
+            open_.log.append(f"{name} out")
+
+    async def host() -> None:
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        trio.lowlevel.start_guest_run(
+            edits, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done.set_result
+        )
+        (await asyncio.wait_for(done, 30)).unwrap()
+
+    asyncio.run(host())
+    assert open_.stored == {"n": 2}
+    assert [entry.split()[1] for entry in open_.log] == ["in", "out", "in", "out"]
+    open_.store.close()

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lembro import CookieOptions, MemoryStore, SessionManager, asgi, codec
-from lembro.cookie import MALFORMED, SessionCookie, find
+from lembro.cookie import ABSENT, DUPLICATE, MALFORMED, SessionCookie, find
 
 FORM = re.compile(rb"[A-Za-z0-9_-]{43}(?:(?:\.[A-Za-z0-9_-]{22})?\.[A-Za-z0-9_-]{22})?")
 
@@ -39,6 +39,47 @@ HEADERS = st.lists(st.lists(PIECES, max_size=9).map(b"".join), max_size=3)
 @example([b"aa=1", b"aa=2"])
 def test_the_cookie_is_found_as_if_every_pair_were_taken_apart(headers: list[bytes]) -> None:
     assert find(headers, b"aa") == found_plainly(headers, b"aa")
+
+
+ONE, OTHER = b"1" * 43, b"2" * 43
+COOKIES = st.sampled_from([b"aa=", b"aa", ONE, OTHER, b";", b"; ", b" ", b"\t", b"x", b"=", b"X~"])
+
+
+@given(st.lists(st.lists(COOKIES, max_size=9).map(b"".join), max_size=2))
+@example([b"aa=" + ONE])
+@example([b"aa=" + ONE + b"; x=1"])
+@example([b"aa=" + ONE + b"~"])
+@example([b"aa=~" + ONE])
+@example([b"x=1; aa=" + ONE])
+@example([b"x=1;  aa=" + ONE])
+@example([b"x=1;aa=" + ONE])
+@example([b"; aa=" + ONE])
+@example([b";aa=" + ONE])
+@example([b"xaa=" + ONE])
+@example([b"x aa=" + ONE])
+@example([b"aax=" + ONE])
+@example([b"aa =" + ONE])
+@example([b"aa=" + ONE + b"; aa=" + OTHER])
+@example([b"aa=" + ONE, b"aa=" + OTHER])
+@example([b"x=1", b"aa=" + OTHER])
+@example([b"aa", b"aa=" + OTHER])
+def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[bytes]) -> None:
+    values = found_plainly(headers, b"aa")
+    presented = SessionCookie(CookieOptions(name="aa")).read(headers, https=False)
+    if len(values) == 1 and FORM.fullmatch(values[0]):
+        assert presented.value == values[0]
+    else:
+        problems = {0: ABSENT, 1: MALFORMED, 2: DUPLICATE}
+        assert presented is problems[len(values)]
+
+
+@pytest.mark.parametrize("header", [b"aa=%s", b"a=1; aa=%s", b"aa=%s; a=1"])
+def test_what_a_browser_sends_is_not_taken_apart(
+    header: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("lembro.cookie.find")
+    cookie = SessionCookie(CookieOptions(name="aa"))
+    assert cookie.read([header % ONE], https=False).value == ONE
 
 
 LENGTHS = st.sampled_from([21, 22, 23, 42, 43, 44])

@@ -175,3 +175,23 @@ def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
     with site.request(cookie) as r:
         r.session["n"] = 2
     assert r.reply.cookie == ""
+
+
+@pytest.mark.options(idle_timeout=1000)
+@pytest.mark.parametrize(("after", "due"), [(95, False), (100, False), (101, True)])
+def test_a_tenth_is_a_tenth(site: Site, after: float, due: bool) -> None:
+    cookie = site.new()
+    site.clock.advance(after)
+    with site.request(cookie) as r:
+        r.session.get("n")
+    assert ("touch" in r.reply.verbs) is due
+
+
+@pytest.mark.options(idle_timeout=1000, cookie=CookieOptions(max_age=1000))
+@pytest.mark.parametrize(("after", "due"), [(95, False), (100, False), (101, True)])
+def test_a_tenth_is_a_tenth_for_the_cookie_too(site: Site, after: float, due: bool) -> None:
+    cookie = site.new(n=1)
+    site.clock.advance(after)
+    with site.request(cookie) as r:
+        r.session["n"] = 2
+    assert r.reply.cookie == ("set" if due else "")

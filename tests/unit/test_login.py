@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lembro import LoginRequired, Session, TooManySessions
+from lembro.cookie import Presented
 from tests.support.site import Site
 
 # -- login -----------------------------------------------------------------------------------------
@@ -461,3 +462,94 @@ def test_authenticated_at(site: Site) -> None:
     at = site.open(cookie).authenticated_at
     assert at is not None
     assert abs(at - (datetime.now(UTC) - timedelta(hours=1))) < timedelta(minutes=1)
+
+
+def test_a_login_is_recent_from_its_first_moment(site: Site) -> None:
+    session = site.open()
+    session.login("alice")
+    session.require_recent(0.5)
+    site.save(session)
+    session.require_recent(0.5)
+
+
+# -- since when the visitor is known ---------------------------------------------------------------
+
+
+def standing_in(header: str) -> str:
+    """The second part of a cookie's value."""
+    return header.partition("=")[2].partition(";")[0].split(".")[1]
+
+
+def test_a_standing_goes_along_with_every_new_id(site: Site) -> None:
+    with site.request() as r:
+        r.session["n"] = 1
+    born = standing_in(r.reply.header)
+    for intent in (Session.regenerate_id, lambda session: session.login("alice")):
+        value = r.reply.header.partition("=")[2].partition(";")[0]
+        site.clock.advance(60)
+        with site.request(Presented(r.reply.id, value.encode())) as r:
+            intent(r.session)
+        assert standing_in(r.reply.header) == born
+
+
+def test_a_cookie_that_nobody_vouches_for_has_the_standing_of_its_session(site: Site) -> None:
+    """As after a restart without a secret: the store knows it still."""
+    with site.request() as r:
+        r.session["n"] = 1
+    born = standing_in(r.reply.header)
+    with site.request(r.reply.id) as r:
+        r.session.regenerate_id()
+    assert standing_in(r.reply.header) == born
+
+
+# -- after a save() that found the session gone ----------------------------------------------------
+
+
+def saved_too_late(site: Site, user: str | None) -> Session:
+    cookie = site.new(user, n=1)
+    session = site.open(cookie)
+    session["n"] = 2
+    site.logout(cookie)
+    site.save(session)
+    return session
+
+
+def test_what_was_revoked_is_not_brought_back_by_the_same_login(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.login("alice")
+    reply = site.commit(session)
+    assert (reply.cookie, reply.happened[-1]) == ("", "dropped")
+
+
+def test_somebody_else_s_login_begins_with_nothing(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.login("bob")
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert site.data(reply.id) == {}
+
+
+def test_a_first_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
+    session = saved_too_late(site, None)
+    session.login("alice")
+    reply = site.commit(session)
+    assert site.data(reply.id) == {"n": 2}
+
+
+def test_a_login_after_a_logout_is_a_new_one(site: Site) -> None:
+    session = saved_too_late(site, "alice")
+    session.logout()
+    site.save(session)
+    session.login("alice")
+    assert site.commit(session).cookie == "set"
+
+
+def test_a_login_after_a_save_that_another_login_overtook(site: Site) -> None:
+    """Nobody has revoked anything: it is as good as any."""
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session["n"] = 2
+    site.login(cookie, "bob")
+    site.save(session)
+    session.login("alice")
+    assert site.commit(session).cookie == "set"

@@ -312,3 +312,37 @@ def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "anyio", None)
     manager = SessionManager(BlockingAdapter(MemoryStore("64K")))
     assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}
+
+
+# -- the start and the end of an application -------------------------------------------------------
+
+
+class AsyncShut:
+    """A store that is to be neither opened nor closed."""
+
+    async def _verb(self) -> None: ...
+
+    get = add = set = replace = touch = destroy = _verb
+
+
+class Shut(AsyncShut):
+    """The same, with plain verbs."""
+
+    blocking = False
+
+    def _plain(self) -> None: ...
+
+    get = add = set = replace = touch = destroy = _plain  # type: ignore[assignment]
+
+
+def test_a_store_need_not_be_opened_nor_closed() -> None:
+    async def both(manager: SessionManager) -> None:
+        await manager.astart()
+        await manager.astop()
+
+    stores: list[Any] = [Shut(), AsyncShut()]
+    for store in stores:
+        asyncio.run(both(SessionManager(store)))
+    manager = SessionManager(stores[0])
+    manager.start()
+    manager.stop()

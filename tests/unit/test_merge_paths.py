@@ -8,10 +8,12 @@ import itertools
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro.codec import encode_value
+from lembro.errors import CodecError
 from lembro.merge import merge
 from tests.support import ROOT
 from tools import merge_picture
@@ -96,3 +98,10 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
         return sum(sizes)
 
     assert encoded(90) < 2 * encoded(1)
+
+
+def test_what_is_within_itself_is_refused() -> None:
+    endless: Data = {}
+    endless["a"] = endless
+    with pytest.raises(CodecError, match="within itself"):
+        merge({"k": {}}, {"k": {"b": 1}}, {"k": endless})

@@ -127,7 +127,7 @@ def test_a_file_stays_a_file() -> None:
         start_response("200 OK", [])
         return wrapper
 
-    environ: dict[str, Any] = {}
+    environ: dict[str, Any] = {"wsgi.file_wrapper": FileWrapper}
     setup_testing_defaults(environ)
     body: Any = SessionMiddleware(app, manager)(environ, lambda *_: lambda _: None)
     assert body is wrapper
@@ -313,6 +313,21 @@ def test_a_change_that_comes_too_late_is_said(
     assert "write inside `with session.edit():` (in async code `async with`)" in caplog.text
 
 
+def test_a_first_look_in_a_stream_can_change_it_too_late_too(
+    serve: Wsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        def body() -> Iterator[bytes]:
+            environ[KEY]["cart"].append(1)
+            yield b"hello"
+
+        start_response("200 OK", HEADERS[:])
+        return body()
+
+    assert serve(app, serve.manager.create({"cart": []})).body == b"hello"
+    assert "changed after the response had begun" in caplog.text
+
+
 def test_an_edit_in_a_stream(serve: Wsgi) -> None:
     cookie = serve.manager.create({"n": 1})
 
@@ -467,3 +482,36 @@ def test_a_store_elsewhere_is_opened() -> None:
 
     SessionMiddleware(lambda environ, start_response: [], store=Elsewhere(MemoryStore("64K")))
     assert opened == ["open"]
+
+
+# -- applications that keep to nothing -------------------------------------------------------------
+
+
+def test_an_application_that_never_starts_is_the_server_s_to_complain_of() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    app = SessionMiddleware(lambda environ, start: iter([b"a", b"b"]), manager)
+    got = Got()
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise AssertionError
+
+    assert list(app(environ, start)) == [b"a", b"b"]
+    assert got.started == []
+
+
+def test_what_the_server_raises_when_it_is_told_goes_back_to_it() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+
+    def app(environ: Any, start: Any) -> Iterator[bytes]:
+        start("200 OK", HEADERS)
+        yield b"a"
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
+        raise ConnectionError("the client has gone")
+
+    with pytest.raises(ConnectionError):
+        list(SessionMiddleware(app, manager)(environ, start))

@@ -94,7 +94,7 @@ class Regulars:
             if number % 3 == 0:
                 await regular.post("/login", {"name": f"Regular {number}"})
             self._all.append(regular)
-        for regular in cycle(self._all):
+        for regular in cycle(self._all):  # pragma: no branch - it has no end
             await asyncio.sleep(self._pause)
             await self._come_back(regular)
 

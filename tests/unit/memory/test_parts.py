@@ -96,6 +96,14 @@ def test_tags_grow_and_shrink() -> None:
     assert table.size == start
 
 
+def test_a_record_that_is_in_no_list_has_nothing_to_take_along() -> None:
+    table = Table()
+    by_tag = table.tags()
+    by_tag.rename(3, 4)
+    assert by_tag.count == 0
+    assert by_tag.slots_of(0) == []
+
+
 def test_a_tag_goes_with_its_record_to_another_slot() -> None:
     parts = Table()
     table = parts.tags()
@@ -262,6 +270,35 @@ def test_arena_against_a_dict(steps: list[tuple[bool, int, int]]) -> None:
         assert arena.held == arena.segment * (len(used) + 1)
 
 
+def test_an_arena_counts_its_tables() -> None:
+    arena = Arena(2**20)
+    links = (arena._classes._next, arena._classes._prev)
+    columns = (arena.live, arena.fill, arena._class, *links)
+    assert arena.tables == sum(memoryview(column).nbytes for column in columns)
+
+
+def test_after_a_reset_an_arena_is_as_new() -> None:
+    arena, new = Arena(2**20), Arena(2**20)  # whose segments are pages
+    places = []
+    for _ in range(3):
+        arena.open_next()
+        while arena.fits(512):
+            places.append(arena.take(512))
+            arena.memory[places[-1]] = 1
+    for at in [places[0], *places[3:9]]:
+        arena.drop(at, 512)
+    assert arena.sparsest() == 0
+    arena.reset()
+    while arena.give_back():
+        assert arena.held > new.held - arena.segment
+    for name in ("at", "end", "open", "held", "live", "live_total", "_warm"):
+        assert getattr(arena, name) == getattr(new, name), name
+    assert arena.memory[:] == bytes(len(arena.memory))
+    assert arena.in_use() == []
+    assert arena.sparsest() == NONE
+    assert sorted(arena.open_next() for _ in range(arena.segments)) == list(range(arena.segments))
+
+
 def test_the_sparsest_segment_is_known() -> None:
     arena = Arena(2**16)
     places = []
@@ -273,10 +310,74 @@ def test_the_sparsest_segment_is_known() -> None:
     for at in (places[0], places[7], places[8]):
         arena.drop(at, 256)
     assert arena.sparsest() == places[7] >> arena.shift
-    assert arena.dead(arena.sparsest()) == 512
+    sparse = arena.sparsest()
+    assert arena.fill[sparse] - GRAIN - arena.live[sparse] == 512
     assert arena.sparsest(5) == NONE
     arena.vacate(places[7] >> arena.shift)
-    assert arena.sparsest() == places[0] >> arena.shift == arena.any_dead()
+    assert arena.sparsest() == places[0] >> arena.shift
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed before", "sealed after"])
+def test_how_sparse_a_segment_is_in_sixteenths(sealed: bool) -> None:
+    arena = Arena(2**16)
+    segment = arena.open_next()
+    places = [arena.take(64) for _ in range(31)]  # of 2048 bytes
+    if sealed:
+        arena.open_next()
+    for dead, at in enumerate(places[:-1], 1):
+        arena.drop(at, 64)
+        if not sealed:
+            continue
+        for least in range(1, 16):
+            assert arena.sparsest(least) == (segment if dead // 2 >= least else NONE)
+    if not sealed:
+        arena.open_next()
+    assert arena.sparsest(15) == segment
+    arena.drop(places[-1], 64)
+    assert arena.sparsest() == NONE
+
+
+def test_one_free_segment_is_kept_and_the_others_are_given_back() -> None:
+    arena = Arena(2**20)
+    first = arena.open_next()
+    assert first == 0
+    places = []
+    for _ in range(4):
+        while arena.fits(2048):
+            places.append(arena.take(2048))
+            arena.memory[places[-1]] = 1
+        arena.open_next()
+    held = arena.held
+    emptied = [arena.drop(at, 2048) for at in places[:6]]  # three fill a segment
+    assert emptied == [NONE, NONE, first, NONE, NONE, first + 1]
+    assert arena.held == held - 2 * arena.segment
+    assert arena.memory[places[0]] == 1, "the reserve keeps its memory"
+    assert arena.memory[places[3]] == 0, "the other's went back to the system"
+    assert [arena.open_next() for _ in range(3)] == [first, first + 1, first + 5]
+
+
+def test_a_segment_can_be_filled_to_its_last_byte() -> None:
+    arena = Arena(2**16)
+    arena.open_next()
+    assert arena.fits(2048 - GRAIN)
+    assert not arena.fits(2048)
+    arena.take(2048 - GRAIN)
+    assert not arena.fits(GRAIN)
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed before", "sealed after"])
+def test_a_sixteenth_is_128_of_2048_bytes(sealed: bool) -> None:
+    for dead, sparse in ((120, False), (128, True)):
+        arena = Arena(2**16)
+        segment = arena.open_next()
+        at = arena.take(dead)
+        arena.take(1024)
+        if sealed:
+            arena.open_next()
+        arena.drop(at, dead)
+        if not sealed:
+            arena.open_next()
+        assert arena.sparsest() == (segment if sparse else NONE)
 
 
 def test_large_payloads() -> None:
@@ -315,6 +416,12 @@ def due(wheel: Wheel, now: float) -> list[int]:
     raise AssertionError("the wheel turns without end")
 
 
+def test_a_wheel_counts_its_tables() -> None:
+    wheel = Wheel(100, 8, 1.0, 0.0)
+    columns = (wheel.bound, wheel._chains._next, wheel._chains._prev)
+    assert wheel.size == sum(memoryview(column).nbytes for column in columns)
+
+
 def test_wheel_finds_what_is_due() -> None:
     w = wheel()
     for slot, deadline in enumerate((3.0, 4.9, 5.0, 39.0, 41.0, 4000.0, math.inf, -7.0)):
@@ -344,8 +451,37 @@ def test_with_a_later_bound_it_comes_round_again() -> None:
     w.gather(8.0)
     assert w.look(8.0) == 0
     w.again(0, 33.0)
+    assert w.look(8.0) == NONE, "it waits no longer"
     assert due(w, 32.0) == []
     assert due(w, 34.0) == [0]
+
+
+def test_what_comes_round_is_found_at_the_first_look() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    assert w.look(5.0) == -2  # the bucket before was empty
+    assert w.look(10.0) == 0
+
+
+def test_what_was_placed_anew_is_said() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    w.bound[0] = 33.0  # as when the sweep finds that all in it live longer
+    w.gather(8.0)
+    assert w.look(8.0) == -2
+    assert w.look(8.0) == NONE
+
+
+def test_after_gathering_something_waits() -> None:
+    w = wheel()
+    w.place(0, 7.0)
+    assert w.next == 5.0
+    w.gather(8.0)
+    assert w.next < 0
+
+
+def test_a_wheel_begins_at_the_time_of_its_making() -> None:
+    assert Wheel(8, 8, 10.0, 25.0).next == 30.0
 
 
 def test_when_nothing_can_be_due_is_known() -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fcntl")
+from lembro.stores.memory import alone
+
+fcntl = pytest.importorskip("fcntl")
+
+Said = Callable[[], list[str]]
 
 PATIENCE = 60.0
 COPY = "which is no longer shared with its parent"
@@ -291,3 +298,125 @@ def test_the_folder_of_this_process_is_the_system_s() -> None:
     from lembro.stores.memory import alone  # noqa: PLC0415
 
     assert os.path.dirname(alone._name()) == tempfile.gettempdir()
+
+
+def test_a_child_that_forks_before_it_uses_its_copy(folder: Path) -> None:
+    script = """
+store = MemoryStore()
+add(store)
+def grandchild():
+    assert store.get((1).to_bytes(32)).payload == b"x"
+    add(store, 2)
+os.waitpid(child(lambda: os.waitpid(child(grandchild), 0)), 0)
+assert store.length() == 1
+"""
+    assert COPY in run(folder, script)
+
+
+def test_a_closed_store_starts_no_thread_in_a_child(folder: Path) -> None:
+    script = """
+store = MemoryStore()
+add(store)
+store.close()
+def work():
+    add(store, 2)
+    assert store._purger is None
+os.waitpid(child(work), 0)
+"""
+    assert COPY in run(folder, script)
+
+
+# --- a folder in which anything can happen
+
+
+@pytest.fixture
+def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """This process, as if it had not claimed anything yet."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
+        monkeypatch.setattr(alone, name, value)
+    yield tmp_path
+    alone._leave()
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    with caplog.at_level(logging.DEBUG, "lembro"):
+        yield lambda: caplog.messages
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def fails(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.usefixtures("alone_in")
+def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = open_files()
+    monkeypatch.setattr(fcntl, "flock", fails)
+    alone.claim()
+    assert said() == [
+        "no lock to tell whether there are other worker processes: "
+        f"[Errno {errno.ENOLCK}] No locks available"
+    ]
+    assert open_files() == before
+
+
+@pytest.mark.usefixtures("alone_in")
+def test_a_folder_that_cannot_be_listed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "scandir", fails)
+    alone.claim()
+    assert [text.partition(":")[0] for text in said()] == ["the locks of ended processes stay"]
+    assert os.path.exists(alone._path)
+
+
+def test_a_lock_whose_file_is_swept_away_meanwhile_is_taken_anew(
+    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, flock = open_files(), fcntl.flock
+
+    def sweep_first(fd: int, operation: int) -> None:
+        flock(fd, operation)
+        if sweeps:
+            os.unlink(sweeps.pop())
+
+    sweeps = [alone._name()]
+    monkeypatch.setattr(fcntl, "flock", sweep_first)
+    alone.claim()
+    assert said() == []
+    assert [str(path) for path in alone_in.iterdir()] == [alone._path]
+    assert open_files() == before + 1
+
+
+@pytest.mark.usefixtures("alone_in")
+def test_one_that_is_swept_away_for_ever_is_done_without(
+    said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_files()
+    monkeypatch.setattr(alone, "_is_at", lambda fd, path: False)
+    alone.claim()
+    assert said() == []
+    assert open_files() == before
+
+
+def test_what_is_another_file_by_now_is_not_swept(
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = alone_in / "lembro-0.lock"
+    left.touch()
+    flock = fcntl.flock
+
+    def renew_first(fd: int, operation: int) -> None:
+        flock(fd, operation)
+        if not new:
+            left.unlink()
+            left.write_text("new")
+            new.append(left)
+
+    new: list[Path] = []
+    monkeypatch.setattr(fcntl, "flock", renew_first)
+    alone._remove(str(left))
+    assert left.read_text() == "new"

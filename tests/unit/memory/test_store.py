@@ -8,6 +8,7 @@ import math
 import random
 import struct
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -20,9 +21,11 @@ from lembro.errors import ConfigError, SessionTooLarge
 from lembro.events import Event
 from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
-from lembro.stores.memory import MemoryStore
+from lembro.stores.memory import MemoryStore, layout, parts
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.eviction import PASSED_OVER
+from lembro.stores.memory.eviction import LEVELS, PASSED_OVER
+from lembro.stores.memory.records import user_tag
+from lembro.stores.memory.stretch import PAGE
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -37,8 +40,14 @@ def clock() -> FakeClock:
 def store(clock: FakeClock) -> Iterator[MemoryStore]:
     store = MemoryStore("64K", interval=10, clock=clock)
     yield store
-    recount(store._core)
+    recounted(store)
     store.close()
+
+
+def recounted(store: MemoryStore) -> int:
+    """As every verb does: with the lock, or on a slow machine the purger comes in between."""
+    with store._lock:
+        return recount(store._core)
 
 
 def key(n: int) -> bytes:
@@ -182,9 +191,9 @@ def test_a_storm_never_passes_the_bound(clock: FakeClock) -> None:
                 store.destroy(some)
             assert store._core.used <= size
             if not step % 50:
-                recount(store._core)
+                recounted(store)
         assert store.stats().evicted + store.stats().expired > 0
-        recount(store._core)
+        recounted(store)
 
 
 def test_sizes_that_shift_give_the_tables_back(clock: FakeClock) -> None:
@@ -194,11 +203,11 @@ def test_sizes_that_shift_give_the_tables_back(clock: FakeClock) -> None:
     assert small.sessions > 700
     for n in range(10000, 10100):
         add(store, n, size=60000)
-        recount(store._core)
+        recounted(store)
     assert store.stats().sessions == 3  # all that the payloads alone allow
     for n in range(20000, 21000):
         add(store, n, size=0)
-        recount(store._core)
+        recounted(store)
     assert store.stats().sessions > 700
 
 
@@ -224,10 +233,10 @@ def test_payloads_survive_however_often_they_are_moved(clock: FakeClock) -> None
                 assert store.add(some, Record(payload, user), idle=1e6, life=1e7)
                 model[some] = payload
             if not step % 500:
-                recount(store._core)
+                recounted(store)
         assert store.stats().evicted == 0
         assert {k: found.payload for k, found in store.all()} == model
-        recount(store._core)
+        recounted(store)
 
 
 def test_half_of_the_memory_comes_back_when_half_expire(clock: FakeClock) -> None:
@@ -238,7 +247,7 @@ def test_half_of_the_memory_comes_back_when_half_expire(clock: FakeClock) -> Non
     full = store._core.used
     clock.advance(11)
     assert store.purge() == 10000
-    recount(store._core)
+    recounted(store)
     assert store._core.used - before < (full - before) * 0.56
     assert len(alive(store, range(20000))) == 10000
 
@@ -256,7 +265,7 @@ def test_the_largest_session_always_fits(clock: FakeClock) -> None:
         found = store.replace(last, key(5000), Record(b"z" * largest), **options)  # type: ignore[arg-type]
         assert found is not None
         assert found.payload == b"z" * largest
-        recount(store._core)
+        recounted(store)
 
 
 def test_room_is_made_a_few_sessions_at_a_time(clock: FakeClock) -> None:
@@ -268,7 +277,7 @@ def test_room_is_made_a_few_sessions_at_a_time(clock: FakeClock) -> None:
         before, evicted = evicted, store.stats().evicted
         assert evicted - before <= 64
     assert evicted > 4_000
-    recount(store._core)
+    recounted(store)
 
 
 def test_too_large_evicts_nobody(store: MemoryStore) -> None:
@@ -296,7 +305,7 @@ def test_clear_gives_everything_back(clock: FakeClock) -> None:
     before = store._core.used
     fill(store, 0, 3000)
     store.clear()
-    assert store._core.used == recount(store._core) < before + 1024  # arrays keep a little
+    assert store._core.used == recounted(store) < before + 1024  # arrays keep a little
     assert add(store, 1)
 
 
@@ -368,7 +377,7 @@ def test_the_tables_shrink_when_most_sessions_are_gone(clock: FakeClock) -> None
     full = store._core.used
     clock.advance(11)
     assert store.purge() == 4900
-    recount(store._core)
+    recounted(store)
     assert store.length() == 100
     assert store._core.used - before < (full - before) / 10
     assert len(alive(store, range(0, 5000, 50))) == 100
@@ -418,7 +427,7 @@ def test_a_deadline_that_moves_earlier_is_kept(clock: FakeClock, verb: str) -> N
     else:
         payload = b"y" * (10 if verb == "set" else 14)
         store.set(key(1), Record(payload), expected=b"x" * 10, idle=5)
-    recount(store._core)
+    recounted(store)
     clock.advance(6)
     assert store.purge() == 1
 
@@ -436,7 +445,7 @@ def test_all_lists_what_stays_while_the_table_shrinks(clock: FakeClock) -> None:
     full = store._core.used
     store.purge()
     assert store._core.used < full
-    recount(store._core)
+    recounted(store)
 
 
 def test_writes_alone_purge_what_is_due(clock: FakeClock) -> None:
@@ -510,7 +519,7 @@ def test_a_thousand_logged_in_survive_a_flood(clock: FakeClock) -> None:
         store.add((n + 10**6).to_bytes(32), record, idle=1e6, life=1e6)
     assert store.stats().levels[4] == 1000
     assert store.stats().evicted > 45_000
-    recount(store._core)
+    recounted(store)
 
 
 def test_levels_follow_the_age_at_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
@@ -843,7 +852,7 @@ def test_what_is_no_record_leaves_no_trace(store: MemoryStore) -> None:
     for wrong in (Record("text"), Record(None), Record(b"", 5), Record(b"", None, None, "s" * 16)):  # type: ignore[arg-type]
         with pytest.raises((TypeError, AttributeError)):
             store.add(key(1), wrong, idle=1, life=1)
-        recount(store._core)
+        recounted(store)
     add(store, 1)
     with pytest.raises(TypeError):
         store.set(key(1), Record("text"), expected=b"x" * 500, idle=1)  # type: ignore[arg-type]
@@ -881,3 +890,194 @@ def wait_until_empty(store: MemoryStore) -> None:
             return
         time.sleep(0.01)
     raise AssertionError("nothing was purged")
+
+
+# --- what hardly ever happens
+
+
+def test_tables_that_shrink_take_logged_in_sessions_along(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(2000):
+        add(store, n, size=20, user=f"user{n % 50}")
+    for n in range(1900):
+        store.destroy(key(n))
+    store.purge()
+    assert store._core.slots.capacity < 500
+    recounted(store)
+    for n in range(50):
+        assert [k for k, _ in store.of_user(f"user{n}")] == [key(1900 + n), key(1950 + n)]
+    assert len(store.destroy_user("user7")) == 2
+    recounted(store)
+
+
+def test_a_rotation_gives_a_token_up_and_the_table_its_room(clock: FakeClock) -> None:
+    store = MemoryStore("256K", interval=10, clock=clock)
+    for n in range(200):
+        add(store, n, size=10, standing=store.new_standing())
+    before = store._core.tags.size
+    for n in range(200):
+        options = {"expected": b"x" * 10, "idle": 10, "life": None, "grace": 5}
+        assert store.replace(key(n), key(1000 + n), Record(b"y"), **options)  # type: ignore[arg-type]
+        recounted(store)
+    assert store._core.tags.size < before
+
+
+def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None:
+    store = MemoryStore("256K", interval=10, clock=clock)
+    token = store.new_standing()
+    for n in range(200):
+        add(store, n, size=10, standing=store.new_standing())
+    for n in range(200):
+        store.destroy(key(n))
+        add(store, 1000 + n, size=10, standing=token)
+        recounted(store)
+    assert store._core.tags.count == 1
+
+
+def test_a_token_that_looks_like_a_user_takes_nothing_from_them(store: MemoryStore) -> None:
+    forged = user_tag(b"ana").to_bytes(8, "big") + bytes(8)
+    add(store, 1, user="ana")
+    add(store, 2, standing=forged)
+    recounted(store)
+    assert [k for k, _ in store.of_user("ana")] == [key(1)]
+    assert store.stats().levels[4] == 1
+
+
+def test_a_user_s_pointer_to_another_s_session_goes_with_the_user(store: MemoryStore) -> None:
+    add(store, 1, size=3, user="ana")
+    options = {"expected": b"xxx", "idle": 10, "life": None, "grace": 5}
+    store.replace(key(1), key(2), Record(b"y", "bob"), **options)  # type: ignore[arg-type]
+    assert store.destroy_user("ana", keep=key(3)) == []
+    assert store.get(key(1)) is None
+    assert store.get(key(2)) is not None
+
+
+def test_a_key_of_another_length_is_no_successor(store: MemoryStore) -> None:
+    add(store, 1, size=3)
+    options = {"expected": b"xxx", "idle": 10, "life": None, "grace": 5}
+    with pytest.raises(ConfigError, match="32 bytes"):
+        store.replace(key(1), b"short", Record(b"y"), **options)  # type: ignore[arg-type]
+
+
+def test_a_name_too_long_for_a_segment_is_refused(store: MemoryStore) -> None:
+    with pytest.raises(SessionTooLarge):
+        add(store, 1, user="u" * 500)
+    assert store.length() == 0
+
+
+def test_easing_ends_where_no_memory_would_come_back(clock: FakeClock) -> None:
+    """Three of these fill a segment and leave a quarter of it, which evacuating does not give."""
+    store = MemoryStore("1M", interval=10, clock=clock)
+    n = 0
+    while not store.stats().evicted:
+        n += 1
+        add(store, n, size=1975)
+    clock.advance(1000)  # nobody misses them
+    for n in range(1000, 1060):
+        add(store, n, size=1975)
+    assert store.stats().used > store._core.target
+    assert store.stats().evicted < 100
+    recounted(store)
+
+
+def test_reduce_ends_where_nothing_is_left_to_go(clock: FakeClock) -> None:
+    store = MemoryStore("64K", interval=10, reduce_to=0.01, clock=clock)
+    fill(store, 0, 10)
+    assert store.reduce() == 10
+    assert store.stats().used > store._core.target
+    recounted(store)
+
+
+def test_a_write_for_which_nothing_makes_room_is_refused(store: MemoryStore) -> None:
+    """It cannot be, with settings that are accepted; but neither must a write spin."""
+    core = store._core
+    add(store, 1, size=100)
+    fill(store, 1000, 4)
+    core.max_size = core.fixed
+    core.account()
+    with pytest.raises(SessionTooLarge):
+        store.set(key(1), Record(b"y" * 1000), expected=b"x" * 100, idle=10)
+    assert core.records == 1
+    with pytest.raises(SessionTooLarge):
+        add(store, 3)
+    assert core.records == 0
+    core.max_size = store.max_size
+    core.account()
+
+
+def test_what_fits_is_written_though_nothing_can_go(store: MemoryStore) -> None:
+    store._core.live_limit = 0
+    assert add(store, 1)
+    assert store.stats().evicted == 0
+
+
+def test_a_size_that_the_system_does_not_give() -> None:
+    with pytest.raises(ConfigError, match="give a smaller max_size"):
+        MemoryStore(2**60)
+
+
+def test_without_a_thread_the_store_works_on(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with caplog.at_level(logging.DEBUG, "lembro"):
+        assert add(store, 1)
+    assert "the purger was not started" in caplog.text
+    assert store.length() == 1
+
+
+@pytest.mark.parametrize("text", [b"", b"17", b"17 many pages"])
+def test_where_the_system_does_not_tell_there_is_no_number(
+    text: bytes, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.read", lambda fd, count: text)
+    assert store.stats().rss is None
+
+
+# --- the ledger, number by number
+
+
+@pytest.mark.parametrize("max_size", [2**16, 2**20 - 8, 2**20, 2**20 + PAGE, 2**24])
+def test_what_an_empty_store_takes(max_size: int, clock: FakeClock) -> None:
+    store = MemoryStore(max_size, interval=10, clock=clock)
+    core, arena = store._core, store._core.arena
+    pages = max_size >= 2**20  # the last page of each of eight stretches is counted as well
+    unit = PAGE if pages else 256
+    assert core.fixed == 9 * 1024 + arena.tables + core.wheel.size + pages * 8 * PAGE
+    assert core.used == core.fixed + 2 * unit + arena.segment
+    assert core.limit == max_size - core.slots.growth() - 2 * unit
+    room = core.limit - core.fixed - 2 * unit - 2 * arena.segment
+    assert core.live_limit == int(room * 15 / 16)
+    recounted(store)
+
+
+@pytest.mark.parametrize(("max_size", "buckets"), [(2**16, 64), (2**20, 256), (2**23, 1024)])
+def test_how_finely_time_is_told(max_size: int, buckets: int, clock: FakeClock) -> None:
+    wheel = MemoryStore(max_size, interval=10, clock=clock)._core.wheel
+    assert wheel._buckets == min(buckets, 1024)
+    assert wheel._width == 5, "half an interval"
+    assert MemoryStore(2**24, interval=10, clock=clock)._core.wheel._buckets == 1024
+
+
+def test_the_longest_name_in_a_small_store(store: MemoryStore) -> None:
+    assert add(store, 1, size=1, user="u" * 384)
+    with pytest.raises(SessionTooLarge):
+        add(store, 2, size=1, user="u" * 385)
+
+
+def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "WIDEST", 2**16)
+    for max_size, bytes_each in ((2**16, 4), (2**16 + 1, 8)):
+        store = MemoryStore(max_size)
+        assert store._core.place.itemsize == bytes_each
+        assert add(store, 1)
+        recounted(store)
+
+
+def test_the_largest_numbers_fit_in_their_fields() -> None:
+    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
+    assert 2**31 - 100 < parts.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
+    assert parts.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents

@@ -16,8 +16,9 @@ except ImportError as _missing:  # pragma: no cover
         "lembro.integrations.django needs Django: pip install 'lembro[django]'"
     ) from _missing
 
+from .cache import LembroCache
 from .config import get_manager
 from .engine import SessionStore, get_session
 from .middleware import SessionMiddleware
 
-__all__ = ["SessionMiddleware", "SessionStore", "get_manager", "get_session"]
+__all__ = ["LembroCache", "SessionMiddleware", "SessionStore", "get_manager", "get_session"]

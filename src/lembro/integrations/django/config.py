@@ -37,7 +37,7 @@ def _made() -> SessionManager:
         if _manager is None:
             manager = manager_from(settings)
             if not manager._store_is_async:  # else the middleware does, in the loop
-                manager.start()
+                manager.start_for_good()
             _manager = manager
         return _manager
 

@@ -14,6 +14,7 @@ from ...answers import Answer, answer_to
 from ...errors import ConfigError, StoreError
 from ...headers import vary_with_cookie
 from ...manager import SessionManager
+from ...session import Session
 from ...state import COMMITTED, UNREAD
 from .. import _hooks
 from .config import get_manager
@@ -76,7 +77,7 @@ class SessionMiddleware(_Base):
         if store._base._store_is_async and self._started is not store._base:
             await store._base.astart()  # there is no loop before the first request
             self._started = store._base
-        if store._owner is self and not store._base.in_process:
+        if store._owner is self and store._base.loads_ahead:
             store._lembro._async = True
             await store._base.aload_for(store._lembro)
         try:
@@ -103,7 +104,7 @@ class SessionMiddleware(_Base):
             if not hasattr(request, "session"):
                 request.session = self.SessionStore(outer, outer)  # who made it will commit it
             return
-        session = _hooks.begin(manager, request.META.get("HTTP_COOKIE"), https=https)
+        session = _hooks.begin(manager, _cookies(request), https=https)
         request.session = self.SessionStore(session, self)
 
     def process_response(self, request: Any, response: Any) -> Any:
@@ -134,11 +135,15 @@ class SessionMiddleware(_Base):
             return False
         if session._arrived is UNREAD:
             session._phase = COMMITTED
+            if response.streaming:  # it may look while it is made
+                _finish_with(response, session)
             return not store._unreadable
         if not session._ready or session._cookie is not None or not store.is_settled():
             return False
         session._phase, session._ready = COMMITTED, False
         _vary(response)
+        if response.streaming:
+            _finish_with(response, session)
         return True
 
     def _before(self, store: SessionStore, response: Any) -> int:
@@ -169,21 +174,17 @@ class SessionMiddleware(_Base):
         if session._cookie is None:
             _vary(response)
         else:
-            added = _hooks.additions(
+            lines = _hooks.add_headers(
                 session,
+                headers,
+                partial(_lines_of, headers),
                 https=request.is_secure(),
                 client=request.META.get("REMOTE_ADDR"),
-                vary=[headers["Vary"]] if "Vary" in headers else [],
-                cache_control=[headers["Cache-Control"]] if "Cache-Control" in headers else [],
             )
-            if added.vary is not None:
-                headers["Vary"] = added.vary
-            if added.cache_control is not None:
-                headers["Cache-Control"] = added.cache_control
-            if added.set_cookie is not None:
-                set_cookie(response, added.set_cookie)
-        if session._lent:
-            response._resource_closers.append(partial(session._manager.finish, session))
+            for line in lines:
+                set_cookie(response, line)
+        if session._lent or response.streaming:
+            _finish_with(response, session)
         return response
 
 
@@ -197,17 +198,36 @@ def _outer(request: Any) -> Any:
     return known["scope"].get("session") if "scope" in known else None
 
 
+def _cookies(request: Any) -> str | None:
+    """The Cookie header. Of several, as HTTP/2 has them, Django 5.2 makes one that cannot be read
+    under ASGI."""
+    if "scope" not in request.__dict__:
+        header: str | None = request.META.get("HTTP_COOKIE")
+        return header
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
+
+
+def _finish_with(response: Any, session: Session) -> None:
+    """Have what is changed until the last byte said."""
+    response._resource_closers.append(partial(session._manager.finish, session))
+
+
 def _vary(response: Any) -> None:
     headers = response.headers
-    value = vary_with_cookie([headers["Vary"]] if "Vary" in headers else [])
+    # To ask these whether they have one, and to set one, takes a tenth of a request that reads.
+    held = getattr(headers, "_store", None)
+    if held is not None and "vary" not in held:
+        held["vary"] = ("Vary", "Cookie")
+        return
+    value = vary_with_cookie(_lines_of(headers, "Vary"))
     if value is not None:
         headers["Vary"] = value
 
 
+def _lines_of(headers: Any, name: str) -> list[str]:
+    return [headers[name]] if name in headers else []
+
+
 def _answered(answer: Answer) -> Any:
-    response = HttpResponse(
-        answer.body, content_type="text/plain; charset=utf-8", status=answer.status
-    )
-    response["Cache-Control"] = "no-store"
-    response["Vary"] = "Cookie"
-    return response
+    return HttpResponse(answer.body, status=answer.status, headers=_hooks.TEXT)

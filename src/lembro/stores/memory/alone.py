@@ -23,7 +23,7 @@ from ...logs import log
 
 try:
     import fcntl
-except ImportError:  # Windows: no such locks, no warning
+except ImportError:  # pragma: no cover - Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
 
 INSTEAD: Final = (
@@ -164,5 +164,5 @@ def _in_child() -> None:
     _claimed, _fd = False, -1
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
     os.register_at_fork(after_in_child=_in_child)

@@ -142,18 +142,6 @@ class Arena:
                 return segment
         return NONE
 
-    def any_dead(self) -> int:
-        """A sealed segment of which anything is dead, or NONE."""
-        for at in range(CLASSES - 1, -1, -1):
-            for segment in self._classes.walk(at):
-                if self.dead(segment):
-                    return segment
-        return NONE
-
-    def dead(self, segment: int) -> int:
-        """Bytes that are dead in a sealed segment."""
-        return self.fill[segment] - GRAIN - self.live[segment]
-
     def bounds(self, segment: int) -> tuple[int, int]:
         """Where the records of a segment begin and end."""
         start = segment << self.shift

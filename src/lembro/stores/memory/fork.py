@@ -91,5 +91,5 @@ def _in_child() -> None:
         store._after_fork()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
     os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -6,7 +6,7 @@ import os
 
 try:
     _PAGE = os.sysconf("SC_PAGE_SIZE")
-except (AttributeError, OSError, ValueError):  # Windows
+except (AttributeError, OSError, ValueError):  # pragma: no cover - Windows
     _PAGE = 0
 
 

@@ -56,8 +56,6 @@ class Room(Records):
                 gone += 1
             elif fits:
                 return
-            elif (segment := arena.any_dead()) != NONE:
-                self._evacuate(segment)
             else:
                 self._refuse(size + outside)
 

@@ -25,13 +25,13 @@ def anonymous(size: int) -> mmap.mmap:
         if hasattr(mmap, "MAP_ANONYMOUS"):
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
             memory = mmap.mmap(-1, size, flags=flags)
-            if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            if hasattr(mmap, "MADV_NOHUGEPAGE"):  # pragma: no branch - only Linux has it
                 # A page of 2 MiB is more than what is counted, and clearing one takes
                 # milliseconds. A kernel without huge pages refuses the advice.
                 with contextlib.suppress(OSError):
                     memory.madvise(mmap.MADV_NOHUGEPAGE)
             return memory
-        return mmap.mmap(-1, size)
+        return mmap.mmap(-1, size)  # pragma: no cover - Windows
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"the system gives this process no {size} bytes of addresses for max_size "

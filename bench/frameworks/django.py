@@ -1,0 +1,106 @@
+"""Django: lembro's engine and middleware beside Django's own, with its sessions in locmem."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import sys
+from types import ModuleType
+from typing import Any, Final
+
+from bench.peers import ACTIONS, BODY, LOGIN, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, wsgi_actions, wsgi_batch
+
+REFERENCE: Final = "Django (locmem)"
+BAR: Final = {"read": 2}
+
+LIBRARIES: Final = {
+    "lembro": ("lembro.integrations.django", "lembro.integrations.django.SessionMiddleware"),
+    "lembro (the engine alone)": (
+        "lembro.integrations.django",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+    ),
+    REFERENCE: (
+        "django.contrib.sessions.backends.cache",
+        "django.contrib.sessions.middleware.SessionMiddleware",
+    ),
+}
+"""Each one's engine and middleware."""
+
+URLS: Final = "bench.frameworks.django_urls"
+ACTION: Final = "bench.action"
+
+Request = Any  # Django is not typed
+
+
+def contenders() -> list[Contender]:
+    """The bare application first."""
+    _set_up()
+    bare = _application(None, [])
+    found = [Contender("bare", "", wsgi_batch(bare["unused"], OTHERS))]
+    for library, (engine, middleware) in LIBRARIES.items():
+        found += wsgi_actions(library, _application(engine, [middleware]))
+    return found
+
+
+def login(request: Request) -> Any:
+    request.session.update(session_data())
+    return unused(request)
+
+
+def unused(request: Request) -> Any:
+    from django.http import HttpResponse
+
+    return HttpResponse(BODY)
+
+
+def read(request: Request) -> Any:
+    assert request.session["user_id"] == "4711"
+    return unused(request)
+
+
+def modified(request: Request) -> Any:
+    request.session["visits"] += 1
+    return unused(request)
+
+
+def _set_up() -> None:
+    import django
+    from django.conf import settings
+    from django.urls import path
+
+    # One path for all, so that none takes longer to be found than the bare application's.
+    views = {LOGIN: login, "unused": unused, "read": read, "modified": modified}
+    urls: Any = ModuleType(URLS)
+    urls.urlpatterns = [path("", lambda request: views[request.META[ACTION]](request))]
+    sys.modules[URLS] = urls
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["*"],
+            ROOT_URLCONF=URLS,
+            SECRET_KEY=secrets.token_urlsafe(40),
+            LEMBRO={"max_size": "4M"},
+        )
+        django.setup()
+
+
+def _application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp]:
+    """One application, by action. Its middleware reads the settings when it is made; other
+    applications of the process have theirs."""
+    from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+    from django.test.utils import override_settings
+
+    request_class: Any = type("BenchRequest", (WSGIRequest,), {"urlconf": URLS})
+    handler_class: Any = type("BenchHandler", (WSGIHandler,), {"request_class": request_class})
+    engines = {} if engine is None else {"SESSION_ENGINE": engine}
+    with override_settings(MIDDLEWARE=middleware, **engines):
+        handler = handler_class()
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Any) -> Any:
+            environ |= {ACTION: action, "wsgi.input": io.BytesIO()}
+            return handler(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}

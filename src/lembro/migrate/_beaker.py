@@ -1,0 +1,111 @@
+"""Beaker."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from typing import Any, Final
+
+from ..errors import ConfigError
+from ..old import Old, Refused
+from ..options import CookieOptions, Seconds, seconds
+from ._reader import NEVER, FromStore, Load, Reader, User, needs
+
+_SIGNATURE: Final = 40  # letters in front of what they sign
+
+_OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
+
+
+class Beaker(FromStore):
+    """Beaker's sessions by id: ``load(id)`` returns their data as a dict, or as JSON.
+
+    What Beaker keeps in files, databases and Redis is pickled, and only Beaker itself should read
+    that: export it before the change. ``secret``: the ``session.secret``; ``timeout``: the
+    ``session.timeout``.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        *,
+        secret: str | None = None,
+        cookie: str | CookieOptions = "beaker.session.id",
+        timeout: Seconds | None = None,
+        user: User = None,
+        blocking: bool = True,
+    ) -> None:
+        super().__init__(
+            load,
+            cookie=cookie,
+            lifetime=NEVER if timeout is None else timeout,
+            user=user,
+            form=r"[0-9a-f]{32}",
+            blocking=blocking,
+        )
+        self._secret = None if secret is None else secret.encode()
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
+
+    def id_in(self, value: str) -> str:
+        if self._secret is None:
+            return value
+        signature, session_id = value[:_SIGNATURE], value[_SIGNATURE:]
+        made = hmac.new(self._secret, session_id.encode(), hashlib.sha1).hexdigest()
+        if not hmac.compare_digest(made.encode(), signature.encode()):
+            raise Refused("the signature does not match")
+        return session_id
+
+    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+        last = data.get("_accessed_time")
+        limit = NEVER if self._timeout is None else self._timeout
+        if isinstance(last, int | float) and time.time() - last > limit:
+            raise Refused("it has expired")
+        return self.old(_without_own(data), session_id)
+
+
+class BeakerCookie(Reader):
+    """Beaker's ``session.type = cookie``, with ``session.data_serializer = json``. Needs Beaker,
+    and for an ``encrypt_key`` what it encrypts with."""
+
+    def __init__(
+        self,
+        validate_key: str,
+        *,
+        encrypt_key: str | None = None,
+        crypto_type: str = "default",
+        cookie: str | CookieOptions = "beaker.session.id",
+        timeout: Seconds | None = None,
+        user: User = None,
+    ) -> None:
+        try:
+            from beaker.session import CookieSession  # noqa: PLC0415
+        except ImportError as missing:
+            raise needs("beaker", "BeakerCookie") from missing
+        if not validate_key:
+            raise ConfigError("BeakerCookie needs the validate_key that signed the cookies")
+        super().__init__(cookie=cookie, lifetime=NEVER if timeout is None else timeout, user=user)
+        self._open: Any = CookieSession
+        self._options = {
+            "key": self.cookie.name,
+            "validate_key": validate_key,
+            "encrypt_key": encrypt_key,
+            "crypto_type": crypto_type,
+            "timeout": None if timeout is None else seconds("timeout", timeout),
+            "data_serializer": "json",
+        }
+
+    def read(self, value: str) -> Old | None:
+        request = {"cookie": f"{self.cookie.name}={value}"}
+        try:
+            session = self._open(request, **self._options)
+        except Exception as error:
+            # Without a name: it may quote what the cookie holds.
+            raise Refused(f"Beaker does not accept it ({type(error).__name__})") from None
+        if session.is_new:
+            raise Refused("Beaker does not accept it")
+        data = _without_own(dict(session))
+        return self.old(data, value[_SIGNATURE:]) if data else None
+
+
+def _without_own(data: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if key not in _OWN}

@@ -1,0 +1,74 @@
+"""Django's own session engines."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ..errors import ConfigError
+from ..old import Old
+from ..options import DAY, CookieOptions, Seconds
+from ._reader import FromStore, User, needs
+
+_SIGNED = "signed_cookies"
+
+
+class DjangoSession(FromStore):
+    """The sessions of one of Django's engines, through that engine:
+    ``DjangoSession("django.contrib.sessions.backends.db")``. It must still be set up.
+
+    ``lifetime``: the SESSION_COOKIE_AGE. An engine that keeps sessions in a cache gives it to
+    Django's cache, which pickles what it holds; a SESSION_SERIALIZER that pickles is not used.
+    """
+
+    def __init__(
+        self,
+        engine: str = "django.contrib.sessions.backends.db",
+        *,
+        cookie: str | CookieOptions = "sessionid",
+        lifetime: Seconds = 14 * DAY,
+        user: User = "_auth_user_id",
+    ) -> None:
+        if not isinstance(engine, str) or "." not in engine or engine.startswith("lembro."):
+            raise ConfigError(
+                f"engine={engine!r}: give the SESSION_ENGINE that was there before, for example "
+                f'"django.contrib.sessions.backends.db"'
+            )
+        self._engine = engine
+        self._signs = engine.endswith(_SIGNED)
+        super().__init__(
+            self._load_from_engine,
+            cookie=cookie,
+            lifetime=lifetime,
+            user=user,
+            form=r"[ -~]{8,8192}" if self._signs else r"[a-z0-9]{32}",
+            blocking=not self._signs,
+        )
+
+    async def aread(self, value: str) -> Old | None:
+        """As ``read``, in the thread that Django keeps its connections in."""
+        from asgiref.sync import sync_to_async  # noqa: PLC0415
+
+        old: Any = await sync_to_async(self.read)(value)
+        return old  # type: ignore[no-any-return]
+
+    def _load_from_engine(self, session_key: str) -> dict[str, Any] | None:
+        try:
+            from django.conf import settings  # noqa: PLC0415
+        except ImportError as missing:
+            raise needs("django", "DjangoSession") from missing
+        if "pickle" in settings.SESSION_SERIALIZER.lower():
+            raise ConfigError(
+                f"SESSION_SERIALIZER={settings.SESSION_SERIALIZER!r}: what is pickled is not read"
+            )
+        store = import_module(self._engine).SessionStore(session_key)
+        data: dict[str, Any] = store.load()
+        return data or None
+
+    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+        from django.conf import settings  # noqa: PLC0415
+
+        expiry = data.get("_session_expiry")
+        until_closed = settings.SESSION_EXPIRE_AT_BROWSER_CLOSE if expiry is None else expiry == 0
+        identity = session_id.rpartition(":")[0] if self._signs else session_id
+        return self.old(data, identity, remember=not until_closed)

@@ -1,0 +1,69 @@
+"""express-session, for those whose application was written for Node."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from ..errors import ConfigError
+from ..old import Old, Refused
+from ..options import DAY, CookieOptions, Seconds
+from ._reader import FromStore, Load, User
+
+_PREFIX: Final = "s:"
+
+
+class ExpressSession(FromStore):
+    """The sessions of express-session: ``ExpressSession(redis.get, secret)``.
+
+    ``load(key)`` returns the JSON that is stored under ``"sess:" + id``, as by connect-redis.
+    ``secret``: as there, one or several. ``lifetime``: the ``cookie.maxAge``, or what the store
+    has in its place.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        secret: str | Sequence[str],
+        *,
+        cookie: str | CookieOptions = "connect.sid",
+        lifetime: Seconds = DAY,
+        prefix: str = "sess:",
+        user: User = None,
+        blocking: bool = True,
+    ) -> None:
+        super().__init__(load, cookie=cookie, lifetime=lifetime, user=user, blocking=blocking)
+        secrets = [secret] if isinstance(secret, str) else list(secret)
+        if not secrets or not all(isinstance(one, str) and one for one in secrets):
+            raise ConfigError("ExpressSession needs the secret that signed the cookies")
+        self._secrets = [one.encode() for one in secrets]
+        self._prefix = prefix
+
+    def id_in(self, value: str) -> str:
+        plain = unquote(value, errors="strict")
+        session_id, dot, signature = plain.removeprefix(_PREFIX).rpartition(".")
+        if not plain.startswith(_PREFIX) or not dot:
+            raise Refused("it is not signed")
+        # Every secret is tried, so that the time says nothing of which one matched.
+        matches = [
+            hmac.compare_digest(_signature(secret, session_id), signature.encode())
+            for secret in self._secrets
+        ]
+        if not any(matches):
+            raise Refused("the signature does not match")
+        return session_id
+
+    def key_of(self, session_id: str) -> str:
+        return self._prefix + session_id
+
+    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+        cookie = data.pop("cookie", None)
+        remember = isinstance(cookie, dict) and cookie.get("expires") is not None
+        return self.old(data, session_id, remember=remember)
+
+
+def _signature(secret: bytes, session_id: str) -> bytes:
+    return b64encode(hmac.digest(secret, session_id.encode(), "sha256")).rstrip(b"=")

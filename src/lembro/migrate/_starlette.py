@@ -1,0 +1,109 @@
+"""Starlette's own sessions, and starsessions."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Any, Final
+
+from ..errors import ConfigError
+from ..old import Old, Refused
+from ..options import DAY, CookieOptions, Seconds, seconds
+from ._reader import NEVER, FromStore, Reader, User, needs
+
+_YEAR: Final = 360 * DAY  # what starsessions makes of a lifetime of 0
+
+
+class StarletteCookie(Reader):
+    """The cookie of ``starlette.middleware.sessions.SessionMiddleware``, with the arguments it had.
+
+    Needs itsdangerous, as that did.
+    """
+
+    def __init__(
+        self,
+        secret_key: object,
+        *,
+        cookie: str | CookieOptions = "session",
+        max_age: Seconds | None = 14 * DAY,
+        user: User = None,
+    ) -> None:
+        try:
+            from itsdangerous import TimestampSigner  # noqa: PLC0415
+        except ImportError as missing:
+            raise needs("itsdangerous", "StarletteCookie") from missing
+        if not secret_key:
+            raise ConfigError("StarletteCookie needs the secret_key that signed the cookies")
+        lifetime = NEVER if max_age is None else max_age
+        super().__init__(cookie=cookie, lifetime=lifetime, user=user)
+        self._max_age = None if max_age is None else seconds("max_age", max_age)
+        self._signer = TimestampSigner(str(secret_key))
+
+    def read(self, value: str) -> Old | None:
+        signed = _signed_part(value)
+        data = json.loads(b64decode(_unsigned(self._signer, value, self._max_age)))
+        return self.old(data, signed, remember=self._max_age is not None)
+
+
+class Starsessions(FromStore):
+    """The sessions of starsessions, through the store that they are in, in async code.
+
+    ``lifetime``: as of its middleware, where 0 means until the browser is closed.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        cookie: str | CookieOptions = "session",
+        lifetime: Seconds = 0,
+        serializer: Any = None,
+        user: User = None,
+    ) -> None:
+        try:
+            from starsessions import CookieStore, JsonSerializer  # noqa: PLC0415
+        except ImportError as missing:
+            raise needs("starsessions", "Starsessions") from missing
+        whole = int(seconds("lifetime", lifetime)) if lifetime else 0
+        self._signed = isinstance(store, CookieStore)
+
+        async def load(session_id: str) -> bytes | None:
+            held: bytes = await store.read(session_id=session_id, lifetime=whole)
+            return held or None
+
+        super().__init__(
+            load,
+            cookie=cookie,
+            lifetime=whole or _YEAR,
+            user=user,
+            form=r"[ -~]{1,8192}" if self._signed else r"[0-9a-f]{32}",
+            remember=whole > 0,
+        )
+        self._serializer = JsonSerializer() if serializer is None else serializer
+
+    def decode(self, held: bytes) -> object:
+        return self._serializer.deserialize(held)
+
+    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+        data.pop("__metadata__", None)
+        # A signed cookie can be written in several ways.
+        identity = _signed_part(session_id) if self._signed else session_id
+        return self.old(data, identity, remember=self._remember)
+
+
+def _signed_part(value: str) -> str:
+    """What a signature of itsdangerous signs. The signature itself can be written in several ways
+    that are all accepted, the last bits of its base64 being of no meaning."""
+    return value.rpartition(".")[0]
+
+
+def _unsigned(signer: Any, value: str, max_age: float | None) -> bytes:
+    from itsdangerous import BadSignature, SignatureExpired  # noqa: PLC0415
+
+    try:
+        unsigned: bytes = signer.unsign(value, max_age=max_age)
+    except SignatureExpired:
+        raise Refused("it has expired") from None
+    except BadSignature:
+        raise Refused("the signature does not match") from None
+    return unsigned

@@ -1,0 +1,136 @@
+"""The contract's suite on stores that offer the verbs and nothing besides, and on worse ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+from unittest import SkipTest
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from lembro.stores.base import Record
+from lembro.testing import AsyncStoreContract, Blocking, FakeClock, StoreContract, store_machine
+from tests.contract.test_memory import ClockedStore, advance, audit
+
+VERBS = ("get", "add", "set", "replace", "touch", "destroy")
+K, L = b"k" * 32, b"l" * 32
+
+
+class PlainStore:
+    """Six verbs, and no limit to what a session may hold."""
+
+    blocking = False
+
+    def __init__(self) -> None:
+        self._memory = ClockedStore("4M")
+        self.fake: FakeClock = self._memory.fake
+        for verb in VERBS:
+            setattr(self, verb, getattr(self._memory, verb))
+
+
+class PlainContract(StoreContract):
+    def make_store(self) -> Any:
+        return PlainStore()
+
+    def advance(self, store: Any, seconds: float) -> None:
+        advance(store, seconds)
+
+
+def skipped(contract: type[StoreContract]) -> list[str]:
+    """Run the whole suite: what it does not ask of this store."""
+    names = []
+    for name in sorted(name for name in dir(contract) if name.startswith("test_")):
+        suite = contract()
+        suite.setup_method()
+        try:
+            getattr(suite, name)()
+        except SkipTest:
+            names.append(name)
+        finally:
+            suite.teardown_method()
+    return names
+
+
+def test_a_store_may_offer_the_verbs_alone() -> None:
+    names = skipped(PlainContract)
+    assert "test_all_lists_live_sessions" in names
+    assert "test_too_large_is_refused_and_changes_nothing" in names
+    assert len(names) < sum(name.startswith("test_") for name in dir(PlainContract)) / 3
+
+
+def test_the_machine_compares_it_key_by_key() -> None:
+    machine = store_machine(PlainStore, advance)
+    few = settings(max_examples=10, stateful_step_count=30, deadline=None, derandomize=True)
+    run_state_machine_as_test(machine, settings=few)
+
+
+def test_a_store_that_does_not_refuse_as_it_should_fails() -> None:
+    class Strict(PlainContract):
+        too_large = 1000
+
+    suite = Strict()
+    suite.setup_method()
+    with pytest.raises(AssertionError):
+        suite.test_too_large_is_refused_and_changes_nothing()
+
+
+def test_what_a_subclass_has_to_give() -> None:
+    with pytest.raises(NotImplementedError):
+        StoreContract().make_store()
+    with pytest.raises(NotImplementedError):
+        StoreContract().advance(None, 1)
+    with pytest.raises(NotImplementedError):
+        AsyncStoreContract().make_async_store()
+
+
+# -- the machine, step by step
+
+
+def test_an_id_that_is_taken_is_nobody_s_successor() -> None:
+    machine = store_machine(lambda: ClockedStore("4M"), advance, audit)()
+    for at in (K, L):
+        machine.add(at, Record(b"one"), 100.0, 500.0, None)
+    machine.replace(K, L, Record(b"two"), None, 100.0, None, 10.0, None)
+    machine.holds_the_same()
+    assert machine.store.get(K).successor is None
+    machine.teardown()
+
+
+def test_a_replaced_id_may_be_evicted_without_a_word() -> None:
+    machine = store_machine(lambda: ClockedStore("64K"), advance, audit, evicts=True)()
+    machine.add(K, Record(b"one"), 1000.0, 5000.0, None)
+    machine.replace(K, L, Record(b"two"), None, 1000.0, None, 1000.0, None)
+    for n in range(60):
+        machine.add(n.to_bytes(32), Record(b"x" * 3800), 1000.0, 5000.0, None)
+        machine.holds_the_same()
+    assert K not in machine.model.entries
+    machine.teardown()
+
+
+# -- async stores
+
+
+class HalfAsyncStore:
+    """Some of it needs no await, and it is not to be closed."""
+
+    size = 7
+
+    async def get(self, key: bytes) -> bytes:
+        return key
+
+    def plainly(self, key: bytes) -> bytes:
+        return key
+
+    async def all(self) -> AsyncIterator[bytes]:
+        yield K
+        yield L
+
+
+def test_an_async_store_is_seen_as_a_store() -> None:
+    store = Blocking(HalfAsyncStore)
+    assert store.size == 7
+    assert store.get(K) == store.plainly(K) == K
+    assert store.all() == [K, L]
+    store.close()

@@ -1,0 +1,463 @@
+"""Each reader against the library that made the cookie: the application before, its cookie, the
+switch; still logged in, then logged out, and the old cookie is dead."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import flask
+import flask_session.redis
+import pytest
+import redis
+import starsessions
+from beaker.middleware import SessionMiddleware as BeakerMiddleware
+from beaker.session import Session as BeakerSession
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware as StarletteSessions
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from lembro import ConfigError, MemoryStore, SessionManager
+from lembro.migrate import (
+    Beaker,
+    BeakerCookie,
+    DjangoSession,
+    ExpressSession,
+    FlaskCookie,
+    FlaskSession,
+    FromStore,
+    Reader,
+    StarletteCookie,
+    Starsessions,
+)
+from tests.support import ROOT
+from tests.support.apps import PlainASGI, PlainWSGI
+from tests.support.messages import parse_set_cookie
+from tests.support.stores import Backend
+from tests.support.visits import Tab, World
+
+pytestmark = pytest.mark.anyio
+
+SECRET: Final = "what the application before signed with"
+DAY: Final = 24 * 3600
+DATA: Final[dict[str, Any]] = {"uid": "ada", "cart": [{"sku": "é", "n": 1}]}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def switch(
+    reader: Reader,
+    cookie: str,
+    data: dict[str, Any],
+    *,
+    app: Any = PlainASGI,
+    remember: bool = False,
+) -> None:
+    """Whoever has this cookie stays logged in, once."""
+    world = World(app, Backend, migrate_from=reader)
+    name = reader.cookie.name
+    tab = _browser(world, name, cookie)
+    answer = await tab.visit(lambda visit: (visit.session.user, dict(visit.session)))
+    assert answer.error is None
+    assert answer.result == ("ada", data), [event.reason for event in world.events]
+    assert tab.jar.keys() == {"lembro"}
+    assert ("max-age" in parse_set_cookie(answer.set_cookies[0])[2]) == remember
+    assert (await tab.user(), await tab.read()) == ("ada", data)
+    await tab.logout()
+    for written in {cookie, f'"{cookie}"', *_rewritten(cookie)}:
+        assert await _browser(world, name, written).user() is None
+    world.backend.close()
+
+
+def _rewritten(cookie: str) -> set[str]:
+    """The same signature, written with other spare bits in its last letter."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    if cookie[-1] not in letters:
+        return set()
+    at = letters.index(cookie[-1])
+    return {cookie[:-1] + letters[at ^ bits] for bits in (1, 2, 3)}
+
+
+def _browser(world: World, name: str, cookie: str) -> Tab:
+    tab = world.tab()
+    tab.jar[name] = cookie
+    return tab
+
+
+async def refused(reader: Reader, cookie: str) -> str:
+    """The reason why this cookie is not accepted."""
+    world = World(PlainASGI, Backend, migrate_from=reader)
+    answer = await _browser(world, reader.cookie.name, cookie).visit(
+        lambda visit: (visit.session.user, dict(visit.session))
+    )
+    assert (answer.status, answer.result, answer.set_cookies) == (200, (None, {}), [])
+    (event,) = world.heard("rejected")
+    assert SECRET not in event.reason
+    assert cookie not in event.reason
+    world.backend.close()
+    return event.reason
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + seconds)
+
+
+# -- Starlette, starsessions -----------------------------------------------------------------------
+
+
+def starlette_cookie(middleware: Middleware) -> str:
+    """What a browser has after a visit to an application with this middleware."""
+
+    async def page(request: Request) -> PlainTextResponse:
+        if "session_handler" in request.scope:
+            await starsessions.load_session(request)
+        request.session.update(DATA)
+        return PlainTextResponse("ok")
+
+    with TestClient(Starlette(routes=[Route("/", page)], middleware=[middleware])) as client:
+        client.get("/")
+        value = client.cookies["session"]
+    assert value
+    return value
+
+
+async def test_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
+    cookie = starlette_cookie(Middleware(StarletteSessions, secret_key=SECRET))
+    reader = StarletteCookie(SECRET, user="uid")
+    await switch(reader, cookie, DATA, remember=True)
+    assert "signature" in await refused(StarletteCookie("another", user="uid"), cookie)
+    assert "signature" in await refused(reader, "a" + cookie)
+    later(monkeypatch, 15 * DAY)
+    assert "expired" in await refused(reader, cookie)
+    await switch(StarletteCookie(SECRET, max_age=None, user="uid"), cookie, DATA)
+
+
+async def test_starsessions_in_a_store() -> None:
+    store = starsessions.InMemoryStore()
+    cookie = starlette_cookie(Middleware(starsessions.SessionMiddleware, store=store))
+    await switch(Starsessions(store, user="uid"), cookie, DATA)
+    assert "no such session" in await refused(Starsessions(store), "a" * 32)
+    assert "form" in await refused(Starsessions(store), "../" + "a" * 29)
+
+
+async def test_starsessions_in_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = starsessions.CookieStore(SECRET)
+    middleware = Middleware(starsessions.SessionMiddleware, store=store, lifetime=DAY)
+    cookie = starlette_cookie(middleware)
+    reader = Starsessions(store, lifetime=DAY, user="uid")
+    await switch(reader, cookie, DATA, remember=True)
+    later(monkeypatch, 2 * DAY)
+    assert "no such session" in await refused(reader, cookie)
+
+
+async def test_what_only_async_code_can_read_says_so_elsewhere() -> None:
+    world = World(PlainWSGI, Backend, migrate_from=Starsessions(starsessions.InMemoryStore()))
+    answer = await _browser(world, "session", "a" * 32).visit(lambda visit: visit.session.user)
+    assert "can only be read in async code" in str(answer.error)
+
+
+# -- Flask, Flask-Session --------------------------------------------------------------------------
+
+TYPED: Final[dict[str, Any]] = {
+    "_user_id": "ada",
+    "tuple": (1, "a"),
+    "bytes": b"\0\xff",
+    "uuid": UUID(int=7),
+    "when": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "nested": {"list": [(1,), {"b": b"b"}]},
+}
+
+
+def flask_cookie(data: dict[str, Any], *, permanent: bool = False, interface: Any = None) -> str:
+    app = flask.Flask("before")
+    app.secret_key = SECRET
+    if interface is not None:
+        app.session_interface = interface(app)
+
+    @app.get("/")
+    def page() -> str:
+        flask.session.update(data)
+        flask.session.permanent = permanent
+        return "ok"
+
+    client = app.test_client()
+    client.get("/")
+    cookie = client.get_cookie("session")
+    assert cookie is not None
+    return cookie.value
+
+
+@pytest.mark.parametrize("app", [PlainASGI, PlainWSGI])
+async def test_flask(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    markup = {"html": Markup("<b>"), "flashes": [("info", Markup("<i>"))]}
+    cookie = flask_cookie({**TYPED, **markup}, permanent=True)
+    plain = {"html": "<b>", "flashes": [("info", "<i>")]}
+    reader = FlaskCookie(SECRET)
+    data = {**TYPED, **plain, "_permanent": True}
+    await switch(reader, cookie, data, app=app, remember=True)
+    await switch(FlaskCookie(["newer", SECRET]), cookie, data, app=app, remember=True)
+    assert "signature" in await refused(FlaskCookie("another"), cookie)
+    later(monkeypatch, 32 * DAY)
+    assert "expired" in await refused(reader, cookie)
+
+
+async def test_a_large_cookie_of_flask_is_compressed() -> None:
+    data = {"_user_id": "ada", "text": "long " * 500}
+    cookie = flask_cookie(data)
+    assert cookie.startswith(".")
+    await switch(FlaskCookie(SECRET), cookie, {**data, "_permanent": False})
+
+
+class Redis(redis.Redis):
+    """A client that keeps by itself what Flask-Session gives it."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, bytes] = {}
+
+    def get(self, name: Any) -> Any:
+        return self.held.get(name)
+
+    def set(self, name: Any, value: Any, *args: Any, **keywords: Any) -> Any:
+        self.held[name] = value
+
+    def __del__(self) -> None:
+        """There is no connection to close."""
+
+
+@pytest.mark.parametrize("form", ["msgpack", "json"])
+async def test_flask_session(form: str) -> None:
+    client = Redis()
+    cookie = flask_cookie(
+        {**DATA, "_user_id": "ada"},
+        permanent=True,
+        interface=lambda app: flask_session.redis.RedisSessionInterface(
+            app, client, serialization_format=form
+        ),
+    )
+    data = {**DATA, "_user_id": "ada", "_permanent": True}
+    await switch(FlaskSession(client.get), cookie, data, remember=True)
+    assert "no such session" in await refused(FlaskSession(client.get), "a" * 43)
+
+
+@pytest.mark.filterwarnings("ignore:The 'use_signer' option:DeprecationWarning")
+async def test_flask_session_signed() -> None:
+    client = Redis()
+    cookie = flask_cookie(
+        {"_user_id": "ada"},
+        interface=lambda app: flask_session.redis.RedisSessionInterface(
+            app, client, use_signer=True
+        ),
+    )
+    data = {"_user_id": "ada", "_permanent": False}
+    await switch(FlaskSession(client.get, secret_key=SECRET), cookie, data)
+    assert "signature" in await refused(FlaskSession(client.get, secret_key="x"), cookie)
+    assert "form" in await refused(FlaskSession(client.get), cookie)
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return _explode, ()
+
+
+def _explode() -> None:
+    raise AssertionError("it was unpickled")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        FlaskSession,
+        lambda load: ExpressSession(load, SECRET),
+        Beaker,
+        lambda load: FromStore(load, cookie="sid", lifetime=DAY),
+    ],
+    ids=["flask-session", "express", "beaker", "from-store"],
+)
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+async def test_nothing_is_unpickled(make: Any, protocol: int) -> None:
+    reader = make(lambda key: pickle.dumps({"uid": Bomb()}, protocol))
+    value = signed_by_express("a" * 32) if isinstance(reader, ExpressSession) else "a" * 32
+    await refused(reader, value)
+
+
+# -- Beaker ----------------------------------------------------------------------------------------
+
+
+def beaker_cookie(options: dict[str, Any]) -> str:
+    headers: list[tuple[str, str]] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["beaker.session"].update(DATA)
+        environ["beaker.session"].save()
+        start_response("200 OK", [])
+        return [b""]
+
+    middleware = BeakerMiddleware(app, {f"session.{key}": v for key, v in options.items()})
+    middleware(
+        {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda status, sent, *_: headers.extend(sent)
+    )
+    (header,) = [value for name, value in headers if name.lower() == "set-cookie"]
+    return parse_set_cookie(header)[1]
+
+
+@pytest.mark.parametrize("encrypt_key", [None, "e" * 32])
+async def test_beaker_in_a_cookie(encrypt_key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"validate_key": SECRET, "data_serializer": "json", "timeout": DAY}
+    if encrypt_key is not None:
+        pytest.importorskip("cryptography", reason="Beaker encrypts with it")
+        options["encrypt_key"] = encrypt_key
+    cookie = beaker_cookie({"type": "cookie", **options})
+    reader = BeakerCookie(SECRET, encrypt_key=encrypt_key, timeout=DAY, user="uid")
+    await switch(reader, cookie, DATA)
+    assert "not accept" in await refused(BeakerCookie("x", encrypt_key=encrypt_key), cookie)
+    later(monkeypatch, 2 * DAY)
+    await refused(reader, cookie)
+
+
+@pytest.mark.parametrize("secret", [None, SECRET])
+async def test_beaker_exported(secret: str | None, tmp_path: Any) -> None:
+    """What it keeps is pickled: the application before writes it out as JSON, once."""
+    options = {"type": "file", "data_dir": str(tmp_path), "timeout": DAY}
+    signed = {} if secret is None else {"secret": secret}
+    cookie = beaker_cookie({**options, **signed})
+    session_id = cookie[40:] if secret else cookie
+    session = BeakerSession({}, id=session_id, use_cookies=False, **options)
+    exported = json.loads(json.dumps({session_id: dict(session)}))
+    reader = Beaker(exported.get, secret=secret, timeout=DAY, user="uid", blocking=False)
+    await switch(reader, cookie, DATA)
+    if secret is not None:
+        assert "signature" in await refused(reader, "0" + cookie[1:])
+
+
+# -- express-session -------------------------------------------------------------------------------
+
+
+def signed_by_express(session_id: str, secret: str = SECRET) -> str:
+    """As the package cookie-signature does; the vector below is of its own making."""
+    import hashlib  # noqa: PLC0415
+    import hmac  # noqa: PLC0415
+
+    mac = hmac.digest(secret.encode(), session_id.encode(), hashlib.sha256)
+    signature = base64.b64encode(mac).rstrip(b"=").decode()
+    return f"s%3A{session_id}.{signature.replace('+', '%2B').replace('/', '%2F')}"
+
+
+VECTOR: Final = "hello.xz6khi6+oL1pnNhBgjk3Nr1CX2sxTjJiO9pKXaHZ33E"  # with "keyboard cat"
+
+
+async def test_express_session() -> None:
+    made = signed_by_express("hello", "keyboard cat")
+    assert made == "s%3A" + VECTOR.replace("+", "%2B")
+    held = {
+        "sess:qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF": json.dumps(
+            {
+                "cookie": {"originalMaxAge": 60000, "expires": "2026-01-01T00:00:00.000Z"},
+                **DATA,
+            }
+        ),
+        "sess:untilTheBrowserIsClosed": json.dumps(
+            {"cookie": {"originalMaxAge": None, "expires": None, "path": "/"}, **DATA}
+        ),
+    }
+    reader = ExpressSession(held.get, ["newer", SECRET], user="uid")
+    lasting = signed_by_express("qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF")
+    await switch(reader, lasting, DATA, remember=True)
+    await switch(reader, signed_by_express("untilTheBrowserIsClosed"), DATA)
+    assert "signature" in await refused(ExpressSession(held.get, "x"), lasting)
+    assert "not signed" in await refused(reader, "qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF")
+    assert "no such session" in await refused(reader, signed_by_express("unknown-id"))
+
+
+# -- Django ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["db", "cache", "file", "signed_cookies"])
+def test_django(engine: str, tmp_path: Any) -> None:
+    """In a process of its own, which has Django's settings."""
+    script = ROOT / "tests" / "integrations" / "in_django_before.py"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(script), engine, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# -- any store, and what is wrong ------------------------------------------------------------------
+
+
+async def test_from_an_async_store() -> None:
+    async def load(session_id: str) -> bytes | None:
+        return json.dumps(DATA).encode() if session_id == "a" * 32 else None
+
+    reader = FromStore(load, cookie="sid", lifetime=DAY, user=lambda data: data["uid"])
+    await switch(reader, "a" * 32, DATA)
+
+
+async def test_a_number_of_a_user_is_the_str_of_it() -> None:
+    reader = FromStore(lambda _: {"uid": 7}, cookie="sid", lifetime=DAY, user="uid")
+    world = World(PlainWSGI, Backend, migrate_from=[reader])
+    assert await _browser(world, "sid", "a" * 32).user() == "7"
+
+
+async def test_of_several_readers_the_first_that_accepts() -> None:
+    first = StarletteCookie("another", cookie="session")
+    held = {"a" * 32: DATA}
+    second = FromStore(held.get, cookie="sid", lifetime=DAY, user="uid")
+    third = FromStore(lambda _: {"uid": "eve"}, cookie="other", lifetime=DAY, user="uid")
+    world = World(PlainASGI, Backend, migrate_from=[first, second, third])
+    tab = world.tab()
+    tab.jar |= {"session": "forged", "sid": "a" * 32, "other": "b" * 32}
+    assert await tab.user() == "ada"
+    assert tab.jar.keys() == {"lembro"}
+
+
+def nothing(session_id: str) -> None: ...
+
+
+WRONG: Final[dict[str, Callable[[], Any]]] = {
+    "a name in place of a reader": lambda: SessionManager(MemoryStore("1M"), migrate_from="flask"),  # type: ignore[arg-type]
+    "the same cookie": lambda: SessionManager(
+        MemoryStore("1M"), migrate_from=StarletteCookie(SECRET, cookie="lembro")
+    ),
+    "no secret": lambda: StarletteCookie(""),
+    "no secret of flask": lambda: FlaskCookie(None),
+    "no secret of express": lambda: ExpressSession(nothing, []),
+    "no validate_key": lambda: BeakerCookie(""),
+    "no function": lambda: FromStore({}, cookie="sid", lifetime=DAY),  # type: ignore[arg-type]
+    "a cookie's name": lambda: FromStore(nothing, cookie="a b", lifetime=DAY),
+    "no lifetime": lambda: FromStore(nothing, cookie="sid", lifetime=0),
+    "a user": lambda: FromStore(nothing, cookie="sid", lifetime=DAY, user=7),  # type: ignore[arg-type]
+    "lembro's own engine": lambda: DjangoSession("lembro.integrations.django"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_cannot_work_is_said_when_it_is_configured(wrong: str) -> None:
+    with pytest.raises(ConfigError):
+        WRONG[wrong]()
+
+
+def test_a_reader_does_not_show_its_secret() -> None:
+    sessions = SessionManager(MemoryStore("1M"), migrate_from=FlaskCookie(SECRET))
+    assert SECRET not in repr(sessions.options) + repr(sessions.options.migrate_from)

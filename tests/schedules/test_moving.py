@@ -1,0 +1,143 @@
+"""Exhaustive schedules of requests that bring one cookie of old: whatever they do, in whichever
+order their store calls fall, it becomes one session, and none after a logout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import Any, Final
+
+import pytest
+
+from lembro import SessionManager
+from lembro.arriving import load
+from lembro.drivers import run
+from lembro.migrate import Old, Reader
+from lembro.session import Session
+from lembro.state import SetCookie
+from tests.schedules.explorer import Request, World, explore
+from tests.schedules.requests import (
+    FAILING,
+    FAILING_LOGOUT,
+    LOGINS,
+    LOGOUT,
+    READ,
+    REGENERATE,
+    WRITES,
+    told_apart,
+)
+from tests.schedules.test_schedules import ALL
+from tests.support.naive import NaiveStore
+
+DATA: Final = {"old": 1, "nested": {}}
+
+
+class Before(Reader):
+    def read(self, value: str) -> Old:
+        return self.old({**DATA, "user": value or None})
+
+
+OPTIONS: Final[Any] = {"migrate_from": Before(cookie="before", lifetime=10**6, user="user")}
+
+
+def ann(manager: SessionManager) -> str:
+    return "ann"
+
+
+def arrive(manager: SessionManager, cookie: str) -> Session:
+    """A request with a cookie of old."""
+    return Session(
+        manager,
+        lambda value: manager.cookie.read([f"before={value}".encode()], https=False),
+        cookie,
+    )
+
+
+CHOSEN = [READ, WRITES[0], WRITES[2], WRITES[3], REGENERATE, LOGOUT, FAILING, FAILING_LOGOUT]
+
+
+def check(requests: Sequence[Request], world: World) -> None:
+    names = [request.name for request in requests]
+    where = f"{' | '.join(names)}: turns {world.turns}"
+    ended = {"logout", "failing logout"} & set(names)
+    old = [data for data in world.live() if "old" in data]
+    issued = {done.issued for done in world.done} - {None}
+    assert all(done.issued_live for done in world.done), where
+    assert len(issued) <= 1, where
+    assert {done.user for done in world.done} <= {None, "ann"}, where
+    assert all("never" not in data for data in world.live()), where
+    if ended:
+        assert old == [], where
+        assert _comes_again(world) is None, where
+        return
+    assert {done.user for done in world.done} == {"ann"}, where
+    assert not any(done.dropped or done.raised for done in world.done), where
+    stored = [name for name in names if name != "failing"]
+    assert len(old) == bool(stored), where
+    for name in stored:
+        kind, _, key = name.partition(" ")
+        if kind == "set":
+            assert old[0][key] == key, where
+        elif kind == "nested":
+            assert old[0]["nested"][key] == key, where
+    assert _comes_again(world) == "ann", where
+
+
+def _comes_again(world: World) -> str | None:
+    """Who the old cookie is now, within the grace."""
+    manager = SessionManager(world.store, **OPTIONS)
+    session = arrive(manager, world.cookie)
+    run(load(session), world.store)
+    return session.user
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_of_several_requests_every_schedule(number: int) -> None:
+    chosen = CHOSEN if number == 2 else [READ, WRITES[0], LOGOUT] if ALL else [WRITES[0], LOGOUT]
+    ends = 0
+    for requests in combinations_with_replacement(chosen, number):
+        for world in explore(ann, told_apart(requests), arrive, **OPTIONS):
+            check(requests, world)
+            ends += 1
+    assert ends > 100
+
+
+@pytest.mark.parametrize("other", [READ, WRITES[0], LOGOUT], ids=lambda request: request.name)
+@pytest.mark.parametrize("login", LOGINS, ids=lambda request: request.name)
+def test_beside_a_login(login: Request, other: Request) -> None:
+    for world in explore(ann, told_apart([login, other]), arrive, **OPTIONS):
+        where = f"{other.name}: turns {world.turns}"
+        assert all(done.issued_live for done in world.done), where
+        assert {done.user for done in world.done} <= {None, "ann"}, where
+        assert all(b"old" not in found.payload for found in world.of("bob")), where
+        if other.name == "logout":
+            assert not any("old" in data for data in world.live()), where
+
+
+def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
+    """As by a crash, or a client that has gone."""
+    calls = 0
+    while True:
+        store = NaiveStore()
+        manager = SessionManager(store, **OPTIONS)
+        first = arrive(manager, "ann")
+        run(load(first), store)
+        flow = manager.core.commit(first)
+        finished = False
+        call = next(flow)
+        for _ in range(calls):
+            try:
+                call = flow.send(getattr(store, call.verb)(*call.args, **call.keywords))
+            except StopIteration:
+                finished = True
+        flow.close()
+        second = arrive(manager, "ann")
+        run(load(second), store)
+        assert (second.user, second["old"]) == ("ann", 1)
+        run(manager.core.commit(second), store)
+        assert isinstance(second._cookie, SetCookie)
+        assert [found.user for _, found in store.all()] == ["ann"]
+        if finished:
+            break
+        calls += 1
+    assert calls > 1

@@ -1,0 +1,330 @@
+"""The mutants of a module meet its tests: in processes that are forked where the tests have been
+collected, each with one mutant put in."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+
+import hypothesis
+import pytest
+
+from tools.mutations import Mutant
+
+PACKAGE: Final = Path(__file__).parent.parent / "src" / "lembro"
+LONGEST: Final = 2000  # lines of a module
+FEW: Final = 20  # examples of a state machine
+
+T = TypeVar("T")
+
+
+class Result(NamedTuple):
+    mutant: Mutant
+    survived: bool
+    by: str
+    """The test that killed it, as far as known."""
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def in_children(
+    works: Iterable[tuple[T, Callable[[], object]]], jobs: int, scratch: Path
+) -> Iterator[tuple[T, int, str]]:
+    """Do each in a forked child, so many at a time: its exit status, and what it noted."""
+    running: dict[int, tuple[T, Path]] = {}
+    free = [scratch / str(number) for number in range(jobs)]
+    for key, work in works:
+        if not free:
+            yield _wait(running, free)
+        slot = free.pop()
+        shutil.rmtree(slot, ignore_errors=True)
+        slot.mkdir(parents=True)
+        if not (pid := os.fork()):
+            _be_child(work, slot)
+        running[pid] = key, slot
+    while running:
+        yield _wait(running, free)
+
+
+def _wait(running: dict[int, tuple[T, Path]], free: list[Path]) -> tuple[T, int, str]:
+    pid, status = os.wait()
+    key, slot = running.pop(pid)
+    free.append(slot)
+    note = slot / "note"
+    return key, status, note.read_text() if note.exists() else ""
+
+
+def _be_child(work: Callable[[], object], slot: Path) -> NoReturn:
+    """With a temporary folder of its own, silent, and bounded: a mutant may run wild."""
+    status = 1
+    try:
+        os.dup2(os.open(slot / "out", os.O_WRONLY | os.O_CREAT), 1)
+        os.dup2(1, 2)
+        os.environ["TMPDIR"] = os.environ["PYTEST_DEBUG_TEMPROOT"] = tempfile.tempdir = str(slot)
+        os.environ["NOTE"] = str(slot / "note")
+        resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        status = 0 if work() is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _note(text: str) -> None:
+    Path(os.environ["NOTE"]).write_text(text)
+
+
+def _limit(seconds: float) -> None:
+    """End this process if it takes longer: by its own time, or stuck, by the clock."""
+    for timer, signum in (signal.ITIMER_PROF, signal.SIGPROF), (signal.ITIMER_REAL, signal.SIGALRM):
+        signal.signal(signum, signal.SIG_DFL)
+        signal.setitimer(timer, seconds if timer == signal.ITIMER_PROF else 20 + 10 * seconds)
+
+
+# -- pytest ----------------------------------------------------------------------------------------
+
+
+class Once:
+    """Ends the process at the first failure, with nothing spent on a report of it."""
+
+    def pytest_collection(self) -> None:
+        settings, phase = hypothesis.settings, hypothesis.Phase
+        profile = settings.get_profile("lembro")
+        phases = (phase.explicit, phase.generate)
+        settings.register_profile(
+            "mutants", profile, derandomize=True, database=None, phases=phases
+        )
+        settings.load_profile("mutants")
+
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
+        error = call.excinfo
+        if error is None or error.errisinstance((pytest.skip.Exception, pytest.xfail.Exception)):
+            return
+        if item.get_closest_marker("xfail") is None:
+            _note(item.nodeid)
+            os._exit(1)
+
+
+class Forking(Once):
+    """In place of running the tests: runs those that matter on each mutant, in a child each."""
+
+    def __init__(self, mutants: list[Mutant], jobs: int, scratch: Path, terminal: int) -> None:
+        self.mutants = mutants
+        self.jobs = jobs
+        self.scratch = scratch
+        self.terminal = terminal
+        self.functions: list[FunctionType] = []
+        self.results: list[Result] = []
+        self.seen: Seen = {}
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        seen = self.seen = self._measure(list(items.values()))
+        self.functions = _functions({str(PACKAGE / mutant.module) for mutant in self.mutants})
+        gc.collect()
+        gc.freeze()  # or each child would copy it all, to look for garbage
+        killers: dict[str, Counter[str]] = {"": Counter()}  # of a function, and of any
+
+        def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
+            for mutant in self.mutants:
+                through = {
+                    name
+                    for name, (_, lines) in seen.items()
+                    if any((mutant.module, line) in lines for line in mutant.lines)
+                }
+                known = [
+                    name
+                    for counts in (killers.get(mutant.scope, Counter()), killers[""])
+                    for name, _ in counts.most_common()
+                ]
+                shortest = sorted(through, key=lambda name: seen[name][0])
+                order = dict.fromkeys([name for name in known if name in through] + shortest)
+                yield mutant, partial(self._meet, mutant, [items[name] for name in order], seen)
+
+        for mutant, status, by in in_children(works(), self.jobs, self.scratch):
+            self.results.append(Result(mutant, status == 0, by))
+            self.progress(len(self.results))
+            if by:
+                killers.setdefault(mutant.scope, Counter())[by] += 1
+                killers[""][by] += 1
+        return True
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """A machine of hypothesis takes long; a third of its examples finds nearly as much."""
+        for item in items:
+            machine = getattr(item.cls, "settings", None)
+            if isinstance(machine, hypothesis.settings) and machine.max_examples > FEW:
+                item.cls.settings = hypothesis.settings(machine, max_examples=FEW)
+
+    def progress(self, done: int) -> None:
+        alive = sum(result.survived for result in self.results)
+        if self.results[-1].survived:
+            os.write(self.terminal, f"\n{self.results[-1].mutant.name}\n".encode())
+        os.write(self.terminal, b"\r%d of %d, %d survived " % (done, len(self.mutants), alive))
+
+    def _measure(self, items: list[Any]) -> Seen:
+        """The lines that each test comes through, and how long it takes."""
+        file = self.scratch / "seen"
+
+        def measure() -> None:
+            file.write_bytes(pickle.dumps(_trace(items, {m.module for m in self.mutants})))
+
+        ((_, status, by),) = in_children([("", measure)], 1, self.scratch)
+        if status:
+            raise SystemExit(f"the tests must pass before anything is mutated; this fails: {by}")
+        seen: Seen = pickle.loads(file.read_bytes())
+        return seen
+
+    def _meet(self, mutant: Mutant, items: list[Any], seen: Seen) -> None:
+        if not _put_in(mutant, self.functions):
+            return  # what has no effect survives
+        for item, after in zip(items, [*items[1:], None], strict=True):
+            _limit(0.5 + 10 * seen[item.nodeid][0])
+            _run(item, after)
+
+
+Seen = dict[str, tuple[float, set[tuple[str, int]]]]
+"""Of each test the seconds, and the lines by module."""
+
+
+def _run(item: Any, after: Any) -> None:
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+
+
+def _trace(items: list[Any], modules: set[str]) -> Seen:
+    if sys.version_info < (3, 12):
+        raise SystemExit("mutation testing needs Python 3.12 or newer (sys.monitoring)")
+    tool = sys.monitoring
+    paths = {str(PACKAGE / module): module for module in modules}
+    hits = {path: bytearray(LONGEST) for path in paths}  # no allocation, which a test may count
+
+    def line(code: CodeType, number: int) -> object:
+        hits[code.co_filename][number] = 1
+        return tool.DISABLE
+
+    tool.use_tool_id(tool.PROFILER_ID, "mutants")
+    tool.register_callback(tool.PROFILER_ID, tool.events.LINE, line)
+    for function in _functions(set(paths)):
+        for code in _all_within(function.__code__):
+            tool.set_local_events(tool.PROFILER_ID, code, tool.events.LINE)
+    seen: Seen = {}
+    for item, after in zip(items, [*items[1:], None], strict=True):
+        for marks in hits.values():
+            marks[:] = bytes(LONGEST)
+        tool.restart_events()
+        began = time.process_time()
+        _run(item, after)
+        took = time.process_time() - began
+        lines = {(paths[p], n) for p, marks in hits.items() for n in range(LONGEST) if marks[n]}
+        seen[item.nodeid] = took, lines
+    return seen
+
+
+# -- putting a mutant in ---------------------------------------------------------------------------
+
+
+def _functions(paths: set[str]) -> list[FunctionType]:
+    return [
+        found
+        for found in gc.get_objects()
+        if type(found) is FunctionType and found.__code__.co_filename in paths
+    ]
+
+
+def _all_within(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all_within(constant)
+
+
+def _outermost(code: CodeType) -> Iterator[CodeType]:
+    """The functions of a module and its classes, without those within them."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            if constant.co_flags & 0x02:  # CO_NEWLOCALS
+                yield constant
+            else:
+                yield from _outermost(constant)
+
+
+def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
+    """Give the functions of a loaded module the code of the mutant: how many of them."""
+    new = {(c.co_qualname, c.co_firstlineno): c for c in _outermost(mutant.compile())}
+    changed = 0
+    for function in functions:
+        code = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+        if code is not None and code != function.__code__:
+            function.__code__ = code
+            changed += 1
+    return changed
+
+
+def _import_with(mutant: Mutant, tests: list[str], usual: float) -> object:
+    """Run the tests, which take so many seconds, on a package that will be the mutant."""
+    _limit(10 + 8 * usual)
+    path, code, get_code = str(PACKAGE / mutant.module), mutant.compile(), SourceFileLoader.get_code
+
+    def mutated(self: SourceFileLoader, name: str) -> CodeType | None:
+        return code if self.path == path else get_code(self, name)
+
+    SourceFileLoader.get_code = mutated  # type: ignore
+    return pytest.main(["-x", *_OPTIONS, *tests], plugins=[Once()]) or None
+
+
+_IMPORTED: Final = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
+_OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", "-W", _IMPORTED)
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+def run(name: str, tests: list[str], mutants: list[Mutant], jobs: int) -> list[Result]:
+    """The mutants of one module, each met by the tests."""
+    within = [mutant for mutant in mutants if mutant.scope]
+    outside = [mutant for mutant in mutants if not mutant.scope]
+    terminal = os.dup(2)  # children are silent
+    with tempfile.TemporaryDirectory(prefix="lembro-mutants-") as folder:
+        scratch = Path(folder)
+        file = scratch / "results"
+
+        def collect() -> None:
+            plugin = Forking(within, jobs, scratch / "each", terminal)
+            plugin.scratch.mkdir()
+            status = pytest.main([*_OPTIONS, *tests], plugins=[plugin])
+            if not plugin.seen:
+                raise SystemExit(f"pytest: {status}")
+            took = sum(seconds for seconds, _ in plugin.seen.values())
+            found = [(r.mutant.name, r.survived, r.by) for r in plugin.results]
+            file.write_bytes(pickle.dumps((took, found)))
+
+        ((_, status, _),) = in_children([("", collect)], 1, scratch)
+        if status:
+            output = (scratch / "0" / "out").read_text(errors="replace")
+            raise SystemExit(f"{name}: no run\n{output[-4000:]}")
+        took, found = pickle.loads(file.read_bytes())
+        by_name = {mutant.name: mutant for mutant in mutants}
+        results = [Result(by_name[key], survived, by) for key, survived, by in found]
+        works = ((mutant, partial(_import_with, mutant, tests, took)) for mutant in outside)
+        for mutant, status, by in in_children(works, jobs, scratch):
+            results.append(Result(mutant, status == 0, by))
+    return results
