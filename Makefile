@@ -10,7 +10,7 @@ SECONDS ?= 120
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado
-CODE := $(wildcard src tests examples bench fuzz tools)
+CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
 
@@ -83,6 +83,10 @@ figures: .venv/.bench ## the figures of the docs, from the last make bench
 fuzz: .venv/.fuzz ## bytes that nobody thought of, for two minutes (SECONDS=600 for ten)
 	@$(PY) -m fuzz --seconds $(SECONDS) $(ARGS)
 
+.PHONY: peers
+peers: .peers/.made ## the tests of other projects, with lembro in their place (ARGS=flask for one)
+	@.peers/venv/bin/python -m peers $(ARGS)
+
 .PHONY: docs
 docs: .venv/.docs ## the documentation, into site/; a warning is an error
 	@$(PY) tools/docs.py
@@ -90,7 +94,7 @@ docs: .venv/.docs ## the documentation, into site/; a warning is an error
 
 .PHONY: clean
 clean: ## remove .venv and whatever was built
-	rm -rf .venv build dist site htmlcov .coverage .coverage.* .cache .artifacts \
+	rm -rf .venv .peers build dist site htmlcov .coverage .coverage.* .cache .artifacts \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -122,6 +126,14 @@ clean: ## remove .venv and whatever was built
 .venv/.fuzz: .venv/.made pyproject.toml
 	@echo "lembro: installing what fuzzing needs"
 	@$(PIP) -e . --group fuzz
+	@touch $@
+
+# What other projects' tests need stays out of .venv: they bring plugins for pytest.
+.peers/.made: .venv/.made pyproject.toml
+	@echo "lembro: installing what the tests of the peers need"
+	@$(PY) -m venv --clear .peers/venv
+	@$(PY) -m pip --python .peers/venv --disable-pip-version-check install --quiet \
+		-e '.[$(EXTRAS)]' --group peers
 	@touch $@
 
 .venv/.docs: .venv/.made pyproject.toml

@@ -1,0 +1,92 @@
+"""``make peers``: what counts as a surprise, and that its page says what is expected."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from peers import page
+from peers.outcomes import FAILED, PASSED, SKIPPED, Outcomes, peer_called
+from peers.peer import PROJECTS, Peer
+from peers.report import Report, judge
+from tests.support import ROOT
+
+TEST = "tests/test_a.py::test_a"
+
+
+def judged(
+    run: dict[str, str],
+    differs: dict[str, str] | None = None,
+    plain: dict[str, str] | None = None,
+    stored: int = 1,
+) -> Report:
+    report = Report("some", "some")
+    peer = Peer("some", "somehow", ("tests",), differs=differs or {})
+    judge(report, peer, Outcomes(run, stored=stored), Outcomes(plain or {}))
+    return report
+
+
+def test_a_suite_that_passes() -> None:
+    report = judged({TEST: PASSED, f"{TEST}b": SKIPPED})
+    assert (report.passed, report.skipped, report.problems) == (1, 1, [])
+
+
+def test_an_expected_difference() -> None:
+    report = judged({TEST: FAILED}, {TEST: "a reason"})
+    assert (report.differ, report.problems) == ([TEST], [])
+
+
+def test_a_difference_of_all_parameters() -> None:
+    report = judged({f"{TEST}[1]": FAILED, f"{TEST}[2]": FAILED}, {TEST: "a reason"})
+    assert (len(report.differ), report.problems) == (2, [])
+
+
+@pytest.mark.parametrize(
+    ("run", "differs", "stored"),
+    [
+        pytest.param({TEST: FAILED}, {}, 1, id="unexpected"),
+        pytest.param({TEST: PASSED}, {TEST: "a reason"}, 1, id="passes-now"),
+        pytest.param(
+            {f"{TEST}[1]": FAILED, f"{TEST}[2]": PASSED}, {TEST: "a reason"}, 1, id="one-passes-now"
+        ),
+        pytest.param({TEST: PASSED}, {f"{TEST}b": "a reason"}, 1, id="gone"),
+        pytest.param({TEST: PASSED}, {}, 0, id="not-in-place"),
+    ],
+)
+def test_a_surprise(run: dict[str, str], differs: dict[str, str], stored: int) -> None:
+    assert len(judged(run, differs, stored=stored).problems) == 1
+
+
+def test_what_fails_without_lembro_too_is_no_surprise() -> None:
+    report = judged({TEST: FAILED, f"{TEST}b": FAILED}, plain={TEST: FAILED, f"{TEST}b": PASSED})
+    assert report.without_too == [TEST]
+    assert len(report.problems) == 1
+
+
+def test_a_test_is_as_good_as_its_worst_part() -> None:
+    outcomes = Outcomes()
+    outcomes.note(TEST, PASSED)
+    outcomes.note(TEST, FAILED, "at the end of it")
+    outcomes.note(TEST, PASSED)
+    assert (outcomes.tests, outcomes.said) == ({TEST: FAILED}, {TEST: "at the end of it"})
+
+
+def test_every_file_of_a_project_is_in_the_report() -> None:
+    files = {
+        path.stem
+        for path in (ROOT / "peers").glob("*.py")
+        if re.search(r"^PEER(: Peer)? = ", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert files == set(PROJECTS)
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project_either_has_tests_or_says_why_not(name: str) -> None:
+    peer = peer_called(name)
+    assert bool(peer.tests) is not bool(peer.without)
+    assert all(peer.differs.values())
+
+
+def test_the_page_has_the_differences_that_are_expected() -> None:
+    assert page.up_to_date(None) == page.PAGE.read_text(encoding="utf-8")
