@@ -345,15 +345,20 @@ async def test_a_first_look_at_it_in_the_body_is_enough(
     assert [event.reason for event in dropped] == ["changed too late"]  # said once
 
 
-async def test_a_first_look_in_a_thread_when_the_response_has_begun(
-    sessions: SessionManager,
+@pytest.mark.parametrize("where", ["thread", "callback"])
+async def test_a_first_look_in_no_task_when_the_response_has_begun(
+    sessions: SessionManager, where: str
 ) -> None:
     async def late(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        await response.write(
-            str(await asyncio.to_thread(lambda: len(get_session(request)))).encode()
-        )
+        loop = asyncio.get_running_loop()
+        seen: asyncio.Future[int] = loop.create_future()
+        if where == "thread":
+            seen.set_result(await asyncio.to_thread(lambda: len(get_session(request))))
+        else:
+            loop.call_soon(lambda: seen.set_result(len(get_session(request))))
+        await response.write(str(await seen).encode())
         return response
 
     async with serving(application(sessions), late=late) as client:

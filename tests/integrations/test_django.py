@@ -15,7 +15,14 @@ from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.test.utils import override_settings
 from django.utils import timezone
 
-from lembro import ConfigError, LembroError, MemoryStore, SessionCommitted, SessionManager
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LembroError,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+)
 from lembro.integrations.django import SessionMiddleware, SessionStore, get_manager, get_session
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
@@ -480,7 +487,6 @@ def test_behind_a_proxy_that_ends_tls(site: Site, client: Any) -> None:
 
 
 def test_a_partitioned_cookie() -> None:
-    from lembro import CookieOptions  # noqa: PLC0415
 
     options = CookieOptions(name="sessionid", secure=True, samesite="none", partitioned=True)
     with running(LEMBRO={"cookie": options}) as site:
@@ -800,6 +806,14 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
         ({"SESSION_COOKIE_SAMESITE": False}, 'write "Lax"'),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "needs secure=True"),
         ({"SESSION_COOKIE_AGE": 0}, "max_age=0"),
+        ({"SESSION_COOKIE_SECURE": "False"}, "SESSION_COOKIE_SECURE='False': write True or False"),
+        ({"SESSION_COOKIE_HTTPONLY": "0"}, "SESSION_COOKIE_HTTPONLY='0'"),
+        ({"SESSION_EXPIRE_AT_BROWSER_CLOSE": "no"}, "SESSION_EXPIRE_AT_BROWSER_CLOSE='no'"),
+        ({"SESSION_COOKIE_NAME": "Path"}, "cookie name 'Path': that is an attribute"),
+        (
+            {"LEMBRO": {"cookie": CookieOptions(name="version")}},
+            "cookie name 'version': that is an attribute",
+        ),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> None:

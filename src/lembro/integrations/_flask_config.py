@@ -115,11 +115,19 @@ def _wanted(config: Config) -> dict[str, tuple[str, Any]]:
     idle = seconds("PERMANENT_SESSION_LIFETIME", lifetime)
     if idle != LIFETIME.total_seconds():
         wanted["idle_timeout"] = ("PERMANENT_SESSION_LIFETIME", idle)
-    if config.get("SESSION_PERMANENT"):
+    if _is_on(config, "SESSION_PERMANENT"):
         wanted["max_age"] = ("SESSION_PERMANENT", idle)
-    if config.get("SESSION_USE_SIGNER"):
+    if _is_on(config, "SESSION_USE_SIGNER"):
         wanted["secret"] = ("SESSION_USE_SIGNER", _secrets(config))
     return wanted
+
+
+def _is_on(config: Config, key: str) -> bool:
+    """Text, as from the environment, would be on whatever it says."""
+    value = config.get(key)
+    if isinstance(value, str):
+        raise ConfigError(f"{key}={value!r}: write True or False, without quotes")
+    return bool(value)
 
 
 def _secrets(config: Config) -> tuple[str, ...]:

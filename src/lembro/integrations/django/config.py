@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from http.cookies import Morsel
 from typing import Any, Final
 
 from django.conf import settings
@@ -36,6 +37,7 @@ def _made() -> SessionManager:
     with _lock:  # two first requests at the same time have one store
         if _manager is None:
             manager = manager_from(settings)
+            _check_name(manager.options.cookie.name)
             if not manager._store_is_async:  # else the middleware does, in the loop
                 manager.start_for_good()
             _manager = manager
@@ -57,6 +59,15 @@ def manager_from(settings: Any) -> SessionManager:
     if _store is None:
         _store = store_from(given)
     return SessionManager(_store, from_keywords(options))
+
+
+def _check_name(name: str) -> None:
+    """Django's cookies are those of http.cookies, which cannot have the name of an attribute."""
+    if Morsel().isReservedKey(name):
+        raise ConfigError(
+            f"cookie name {name!r}: that is an attribute of cookies; give another, for "
+            f'example SESSION_COOKIE_NAME="sessionid"'
+        )
 
 
 def store_from(given: Mapping[str, Any]) -> Any:
@@ -96,11 +107,19 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
         path=settings.SESSION_COOKIE_PATH,
         domain=settings.SESSION_COOKIE_DOMAIN,
         # Django's default is False, "not only over https"; it is set over https all the same.
-        secure=bool(settings.SESSION_COOKIE_SECURE) or "auto",
-        httponly=bool(settings.SESSION_COOKIE_HTTPONLY),
+        secure=_boolean(settings, "SESSION_COOKIE_SECURE") or "auto",
+        httponly=_boolean(settings, "SESSION_COOKIE_HTTPONLY"),
         samesite=samesite.lower(),  # type: ignore[arg-type]  # checked there
-        max_age=None if settings.SESSION_EXPIRE_AT_BROWSER_CLOSE else age,
+        max_age=None if _boolean(settings, "SESSION_EXPIRE_AT_BROWSER_CLOSE") else age,
     )
+
+
+def _boolean(settings: Any, name: str) -> bool:
+    """A setting that is on or off. Text, as from the environment, would be on whatever it says."""
+    value = getattr(settings, name)
+    if isinstance(value, str):
+        raise ConfigError(f"{name}={value!r}: write True or False, without quotes")
+    return bool(value)
 
 
 def _given(settings: Any) -> dict[str, Any]:
