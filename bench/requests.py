@@ -12,7 +12,7 @@ import asyncio
 import gc
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from statistics import median
@@ -79,10 +79,7 @@ def wsgi_contenders() -> list[Contender]:
         except ImportError as error:
             _missing(library, error)
             continue
-        cookie = wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, apps)
     return found
 
 
@@ -211,6 +208,25 @@ def wsgi_cookie(login: WSGIApp) -> str:
 
     list(login(_environ(OTHERS), start_response))
     return _join([value for name, value in given if name.lower() == "set-cookie"])
+
+
+def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
+    """One for each action, with the cookie that a login sets."""
+    cookie = wsgi_cookie(apps[LOGIN])
+    return [Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS]
+
+
+def by_action(app: WSGIApp) -> dict[str, WSGIApp]:
+    """An application whose paths are the actions, as one for each."""
+
+    def at(action: str) -> WSGIApp:
+        def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            environ["PATH_INFO"] = f"/{action}"
+            return app(environ, start_response)
+
+        return page
+
+    return {action: at(action) for action in (LOGIN, *ACTIONS)}
 
 
 def _join(set_cookies: list[str]) -> str:

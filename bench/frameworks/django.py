@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from bench.peers import ACTIONS, BODY, LOGIN, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from bench.requests import OTHERS, Contender, wsgi_actions, wsgi_batch
 
 REFERENCE: Final = "Django (locmem)"
 BAR: Final = {"read": 2}
@@ -39,11 +39,7 @@ def contenders() -> list[Contender]:
     bare = _application(None, [])
     found = [Contender("bare", "", wsgi_batch(bare["unused"], OTHERS))]
     for library, (engine, middleware) in LIBRARIES.items():
-        apps = _application(engine, [middleware])
-        cookie = wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, _application(engine, [middleware]))
     return found
 
 

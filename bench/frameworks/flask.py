@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import flask
 from cachelib import SimpleCache
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from flask_session import Session
 
-from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from bench.peers import BODY, SECRET, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
 from lembro import MemoryStore
 from lembro.integrations.flask import Lembro
 
@@ -29,11 +29,7 @@ def contenders() -> list[Contender]:
         REFERENCE: _flask_session,
     }
     for library, set_up in setups.items():
-        apps = _application(set_up)
-        cookie = wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, _application(set_up))
     return found
 
 
@@ -81,12 +77,4 @@ def _application(set_up: SetUp) -> dict[str, WSGIApp]:
     set_up(app)
     for view in (login, unused, read, modified):
         app.add_url_rule(f"/{view.__name__}", view.__name__, view)
-
-    def at(action: str) -> WSGIApp:
-        def page(environ: dict[str, Any], start_response: Any) -> Any:
-            environ["PATH_INFO"] = f"/{action}"
-            return app(environ, start_response)
-
-        return page
-
-    return {action: at(action) for action in (LOGIN, *ACTIONS)}
+    return by_action(app)

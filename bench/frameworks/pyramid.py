@@ -9,8 +9,8 @@ from pyramid.config import Configurator
 from pyramid.response import Response
 from pyramid.session import SignedCookieSessionFactory
 
-from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, wsgi_batch, wsgi_cookie
+from bench.peers import BODY, SECRET, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
 from lembro import MemoryStore
 
 SetUp = Callable[[Any], None]
@@ -23,11 +23,7 @@ def contenders() -> list[Contender]:
     found = [Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], OTHERS))]
     setups: dict[str, SetUp] = {"lembro": _lembro, REFERENCE: _signed}
     for library, set_up in setups.items():
-        apps = _application(set_up)
-        cookie = wsgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += wsgi_actions(library, _application(set_up))
     return found
 
 
@@ -66,13 +62,4 @@ def _application(set_up: SetUp) -> dict[str, WSGIApp]:
         for view in (login, unused, read, modified):
             config.add_route(view.__name__, f"/{view.__name__}")
             config.add_view(view, route_name=view.__name__)
-        app = config.make_wsgi_app()
-
-    def at(action: str) -> WSGIApp:
-        def page(environ: dict[str, Any], start_response: Any) -> Any:
-            environ["PATH_INFO"] = f"/{action}"
-            return app(environ, start_response)
-
-        return page
-
-    return {action: at(action) for action in (LOGIN, *ACTIONS)}
+        return by_action(config.make_wsgi_app())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import MethodType
 from typing import Any, Unpack
 
@@ -99,7 +99,7 @@ class SessionMiddleware:
         await self.app(scope, receive_and_start, stop_and_send)
 
 
-def _is_https(scope: Scope) -> bool:
+def _is_https(scope: Mapping[str, Any]) -> bool:
     return scope.get("scheme") in ("https", "wss")
 
 

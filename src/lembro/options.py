@@ -296,3 +296,17 @@ def from_keywords(
     if base and not values["secret"]:
         values["secret"] = None
     return SessionOptions(**{**values, **keywords})
+
+
+def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
+    """Put fields of the cookie, which other libraries have beside all else, into ``options``;
+    ``max_age`` is the idle timeout too, as it is there. Raises ConfigError."""
+    if not cookie:
+        return
+    if "cookie" in options:
+        raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
+    options["cookie"] = CookieOptions(**cookie)
+    max_age = cookie.get("max_age")
+    if max_age is not None:
+        options.setdefault("idle_timeout", max_age)
+        options.setdefault("absolute_timeout", max(seconds("max_age", max_age), 30 * DAY))

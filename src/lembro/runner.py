@@ -194,6 +194,11 @@ class Runner(EventSource):
             changed = True
         if not changed:
             return
+        session._lent = False  # said once, also where an integration has several ends to wait for
+        self.tell_lost(session)
+
+    def tell_lost(self, session: Session) -> None:
+        """Say that a change came too late."""
         handle = session._current_handle()
         log.error(
             "session %s was changed after the response had begun; the change is lost: "

@@ -69,7 +69,11 @@ class SessionMiddleware:
         if response.answer:
             _close(body)
             return [response.page]
-        if response.committed and session._arrived is Arrived.UNREAD:
+        if (
+            response.committed
+            and session._arrived is Arrived.UNREAD
+            and not _is_made_while_it_goes_out(body, environ)
+        ):
             return body  # as it is: a file wrapper, or a list whose length the server may use
         return _Body(body, response)
 
@@ -244,6 +248,14 @@ class _Body:
 
 def _is_https(environ: WSGIEnvironment) -> bool:
     return bool(environ["wsgi.url_scheme"] == "https")
+
+
+def _is_made_while_it_goes_out(body: Any, environ: WSGIEnvironment) -> bool:
+    """Whether code of the application may run in it, which may look at the session."""
+    if not hasattr(body, "__next__"):
+        return False
+    wrapper = environ.get("wsgi.file_wrapper")
+    return not (isinstance(wrapper, type) and isinstance(body, wrapper))
 
 
 def _close(body: Any) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lembro import LoginRequired
-from tests.support.apps import BODY, FIRST, LAST
 from tests.support.messages import parse_set_cookie
-from tests.support.visits import Visit, World, login, look, write
+from tests.support.visits import BODY, FIRST, LAST, Visit, World, login, look, write
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio

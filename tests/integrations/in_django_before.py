@@ -53,13 +53,11 @@ class Browser:
             session = asyncio.run(_hooks.abegin(self.manager, cookies, https=False))
         result = act(session)
         assert _hooks.commit(session, 200) is None
-        added = _hooks.additions(session, https=False, client=None, vary=[], cache_control=[])
-        for header in (added.set_cookie, *added.old_cookies):
-            if header is not None:
-                name, value, _ = parse_set_cookie(header)
-                self.jar[name] = value
-                if not value:
-                    del self.jar[name]
+        for line in _hooks.add_headers(session, {}, lambda name: [], https=False, client=None):
+            name, value, _ = parse_set_cookie(line)
+            self.jar[name] = value
+            if not value:
+                del self.jar[name]
         return result
 
 

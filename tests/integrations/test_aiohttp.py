@@ -3,6 +3,7 @@ itself, does not see."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
@@ -307,6 +308,56 @@ async def test_a_body_that_changes_something_too_late(sessions: SessionManager) 
         assert await text_of(client, "/late") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"cart": []}')
     assert [event.reason for event in dropped] == ["changed too late"]
+
+
+@pytest.mark.parametrize("before", ["nothing", "look"])
+@pytest.mark.parametrize("body", ["payload", "stream"])
+async def test_a_first_look_at_it_in_the_body_is_enough(
+    sessions: SessionManager, before: str, body: str
+) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    async def write(request: web.Request) -> web.Response:
+        get_session(request)["cart"] = []
+        return web.Response()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        if before == "look":
+            assert "other" not in get_session(request)
+
+        async def lines() -> AsyncIterator[bytes]:
+            get_session(request)["cart"].append("late")
+            yield b"done"
+
+        if body == "payload":
+            return web.Response(body=lines())
+        response = web.StreamResponse()
+        await response.prepare(request)
+        async for line in lines():
+            await response.write(line)
+        return response
+
+    async with serving(application(sessions), write=write, late=late, read=read) as client:
+        await client.get("/write")
+        assert await text_of(client, "/late") == (200, "done")
+        assert await text_of(client, "/read") == (200, '{"cart": []}')
+    assert [event.reason for event in dropped] == ["changed too late"]  # said once
+
+
+async def test_a_first_look_in_a_thread_when_the_response_has_begun(
+    sessions: SessionManager,
+) -> None:
+    async def late(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(
+            str(await asyncio.to_thread(lambda: len(get_session(request)))).encode()
+        )
+        return response
+
+    async with serving(application(sessions), late=late) as client:
+        assert await text_of(client, "/late") == (200, "0")
 
 
 # -- beside other middlewares ----------------------------------------------------------------------

@@ -528,6 +528,29 @@ def test_a_nested_change_in_a_stream_is_told(
     assert "changed after the response had begun; the change is lost" in caplog.text
 
 
+@pytest.mark.parametrize("before", ["nothing", "look", "change"])
+def test_a_first_look_at_it_in_a_stream_is_enough(
+    site: Site, client: Any, caplog: pytest.LogCaptureFixture, before: str
+) -> None:
+    def act(request: Any) -> Any:
+        if before != "nothing":
+            assert "other" not in request.session
+        if before == "change":
+            request.session["other"] = 1
+
+        def chunks() -> Iterator[bytes]:
+            request.session["cart"].append(1)
+            yield b"done"
+
+        return StreamingHttpResponse(chunks())
+
+    site.visit(client, put(cart=[]))
+    answer = site.visit(client, act)
+    assert answer.getvalue() == b"done"
+    answer.close()
+    assert caplog.text.count("changed after the response had begun; the change is lost") == 1
+
+
 def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session = SessionStore()
@@ -558,8 +581,8 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
     from lembro import wsgi  # noqa: PLC0415
-    from tests.support.apps import fetch_wsgi  # noqa: PLC0415
     from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.gateways import fetch_wsgi  # noqa: PLC0415
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:

@@ -442,6 +442,25 @@ def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propag
     assert shop.sessions.length() == 0
 
 
+def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop: Shop) -> None:
+    """Flask answers 500, and asks for nothing to be saved."""
+
+    @shop.app.after_request
+    def failing(response: flask.Response) -> flask.Response:
+        if flask.request.args:
+            raise LookupError
+        return response
+
+    def view() -> str:
+        session.logout()
+        session["b"] = 2
+        return "bye"
+
+    shop.get(put(a=1))
+    assert shop.get(view, query_string="fail=1").status_code == 500
+    assert shop.sessions.length() == 0
+
+
 def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
     def view() -> str:
         session.logout()
@@ -521,6 +540,29 @@ def test_a_store_that_fails_under_a_look() -> None:
     assert response.status == "503 Service Unavailable"
     assert response.text == "The session could not be stored. Try again in a moment.\n"
     assert not response.headers.getlist("Set-Cookie")
+
+
+def test_a_store_that_fails_under_a_look_after_the_view(caplog: pytest.LogCaptureFixture) -> None:
+    """As that of Flask-Login, which looks at every session."""
+    store = Recorder()
+    app = Flask(__name__)
+    Lembro(app, SessionManager(BlockingAdapter(store)))
+
+    @app.after_request
+    def looking(response: flask.Response) -> flask.Response:
+        flask.session.get("a")
+        return response
+
+    app.add_url_rule("/", view_func=no_view)
+    store.fail.add("get")
+    browser = app.test_client()
+    assert browser.get("/").status_code == 200
+    browser.set_cookie("lembro", "a" * 43)
+    response = browser.get("/")
+    assert response.status == "503 Service Unavailable"
+    assert response.text == "The session could not be stored. Try again in a moment.\n"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Traceback" not in caplog.text
 
 
 def test_the_applications_own_answer_to_a_store_that_fails() -> None:

@@ -43,7 +43,7 @@ from lembro.integrations.litestar import (
     SessionDep,
     get_session,
 )
-from tests.support.apps import fetch_asgi
+from tests.support.gateways import fetch_asgi
 from tests.support.messages import Request as Sent
 from tests.support.stores import AsyncAdapter
 

@@ -19,7 +19,15 @@ from pyramid.wsgi import wsgiapp2
 from webtest import TestApp
 from zope.interface.verify import verifyObject
 
-from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, StoreError, wsgi
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+    wsgi,
+)
 from lembro.events import Event
 from lembro.integrations.pyramid import (
     LembroAuthenticationHelper,
@@ -454,6 +462,97 @@ def test_a_file(sessions: SessionManager, tmp_path: Path) -> None:
     app = serve(sessions, write=write, file=file)
     app.get("/write")
     assert app.get("/file").text == "content"
+
+
+def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
+    sessions: SessionManager, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("content", encoding="utf-8")
+
+    def file(request: Any) -> Any:
+        assert not request.session
+        return FileResponse(tmp_path / "a.txt", request)
+
+    app = serve(sessions, file=file)
+    assert app.get("/file").headers["Content-Length"] == "7"
+    part = app.get("/file", headers={"Range": "bytes=3-5"}, status=206)
+    assert (part.text, part.headers["Content-Length"]) == ("ten", "3")
+
+
+@pytest.mark.parametrize("change", ["assign", "nested", "login", "huge"])
+@pytest.mark.parametrize("where", ["subscriber", "callback"])
+def test_a_first_look_when_the_response_is_there_already(
+    sessions: SessionManager, where: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def act(request: Any) -> None:
+        if change == "assign":
+            request.session["late"] = 1
+        elif change == "nested":
+            request.session["cart"].append("late")
+        elif change == "login":
+            request.session.login("ada")
+        else:
+            request.session["cart"].append(object())
+
+    def subscriber(event: Any) -> None:
+        if "late" in event.request.params:
+            act(event.request)
+
+    def configure(config: Any) -> None:
+        if where == "subscriber":
+            config.add_subscriber(subscriber, "pyramid.events.NewResponse")
+
+    def page(request: Any) -> Any:
+        if where == "callback" and "late" in request.params:
+            request.add_finished_callback(act)
+        return "page"
+
+    app = serve(sessions, configure, page=page, write=write, read=read)
+    app.get("/write")
+    assert app.get("/page?late=1").json == "page"
+    assert "changed after the response had begun; the change is lost" in caplog.text
+    assert app.get("/read").json == {"cart": [1]}
+
+
+def test_a_first_look_that_only_reads_then_says_nothing(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    def page(request: Any) -> Any:
+        request.add_finished_callback(lambda request: request.session["cart"])
+        request.add_finished_callback(lambda request: request.session is not None)
+        return "page"
+
+    def unread(request: Any) -> Any:
+        request.add_finished_callback(lambda request: request.session is not None)
+        return "page"
+
+    app = serve(sessions, page=page, unread=unread, write=write)
+    app.get("/write")
+    app.get("/page")
+    app.get("/unread")
+    assert "too late" not in caplog.text
+
+
+def test_a_first_look_in_the_body(sessions: SessionManager) -> None:
+    raised: list[Exception] = []
+
+    def late(request: Any) -> Any:
+        def body() -> Iterator[bytes]:
+            yield str(request.session["cart"]).encode()
+            try:
+                request.session["late"] = 1
+            except SessionCommitted as error:
+                raised.append(error)
+            with request.session.edit() as session:
+                session["edited"] = True
+
+        return Response(app_iter=body())
+
+    app = serve(sessions, late=late, write=write, read=read)
+    app.get("/write")
+    assert app.get("/late").text == "[1]"
+    assert len(raised) == 1
+    assert app.get("/read").json == {"cart": [1], "edited": True}
 
 
 # -- applications around ---------------------------------------------------------------------------

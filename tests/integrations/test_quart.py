@@ -209,6 +209,22 @@ async def test_a_store_that_fails_under_a_look() -> None:
     assert not response.headers.getlist("Set-Cookie")
 
 
+async def test_a_store_that_fails_under_a_look_after_the_view() -> None:
+    adapter = AsyncAdapter(MemoryStore())
+    shop = Shop(adapter)
+
+    @shop.app.after_request
+    async def looking(response: Any) -> Any:
+        quart.session.get("a")
+        return response
+
+    await shop.browser.get("/put")
+    adapter.broken = "connection refused"
+    response = await shop.browser.get("/untouched")
+    assert response.status_code == 503
+    assert (await response.get_data(as_text=True)).startswith("The session could not be stored.")
+
+
 async def test_the_applications_own_answer_to_a_store_that_fails() -> None:
     app = Quart(__name__)
 

@@ -7,11 +7,9 @@ the visit's status and headers.
 
 from __future__ import annotations
 
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
-import anyio
 from fastapi import FastAPI
 from fastapi import Request as FastAPIRequest
 from starlette.applications import Starlette
@@ -36,84 +34,28 @@ from tests.support.apps_pyramid import InPyramid
 from tests.support.apps_quart import InQuart
 from tests.support.apps_sanic import InSanic
 from tests.support.apps_tornado import InTornado
+from tests.support.gateways import fetch_asgi, fetch_wsgi
 from tests.support.messages import Answer, Request
-from tests.support.visits import HEADER, Integration, Visit, drive, visit_of
+from tests.support.visits import (
+    BODY,
+    FIRST,
+    HEADER,
+    LAST,
+    Integration,
+    Visit,
+    achunks,
+    chunks,
+    drive,
+    visit_of,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 METHODS: Final = ["GET", "POST"]
-CLIENT: Final = "127.0.0.1"
-FIRST: Final = b"first "
-LAST: Final = b"last"
-BODY: Final = b"ok"
 
 
 # -- ASGI ----------------------------------------------------------------------------------------
-
-
-async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
-    """Call an ASGI application as a server would."""
-    secure = "s" if request.https else ""
-    scope: asgi.Scope = {
-        "type": "websocket" if request.websocket else "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "scheme": f"{'ws' if request.websocket else 'http'}{secure}",
-        "path": request.path,
-        "raw_path": request.path.encode(),
-        "root_path": "",
-        "query_string": request.query.encode(),
-        "headers": [
-            (b"host", b"testserver"),
-            *request.headers,
-            *((b"cookie", cookie) for cookie in request.cookies),
-        ],
-        "client": (CLIENT, 50_000),
-        "server": ("testserver", 443 if request.https else 80),
-        "state": {},
-    }
-    if request.websocket:
-        scope["subprotocols"] = []
-    else:
-        scope["method"] = "GET"
-    answer = Answer()
-    received = 0
-    ended = anyio.Event()
-
-    async def receive() -> asgi.Message:
-        nonlocal received
-        received += 1
-        if received > 1:
-            await ended.wait()
-            return {"type": "websocket.disconnect" if request.websocket else "http.disconnect"}
-        if request.websocket:
-            return {"type": "websocket.connect"}
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: asgi.Message) -> None:
-        if request.sending is not None:
-            await request.sending()
-        kind = message["type"]
-        if kind in ("http.response.start", "websocket.accept"):
-            assert not answer.status, "the response was started twice"
-            answer.status = message.get("status", 101)
-            answer.headers = list(message.get("headers", []))
-        elif kind == "http.response.body":
-            assert answer.status, "a body without a start"
-            answer.body += message.get("body", b"")
-            if not message.get("more_body"):
-                ended.set()
-        elif kind == "websocket.close" and answer.closed is None:
-            answer.closed = message.get("code", 1000), message.get("reason") or ""
-            ended.set()
-
-    try:
-        await app(scope, receive, send)
-    except Exception as error:  # a server logs it, and answers 500 if nothing was sent yet
-        answer.error = error
-        answer.status = answer.status or 500
-    return answer
 
 
 class PlainASGI:
@@ -187,13 +129,7 @@ def starlette_response(visit: Visit) -> Response:
     if visit.later is None:
         response = Response(BODY, visit.status)
     else:
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield FIRST
-            await visit.run_later()
-            yield LAST
-
-        response = StreamingResponse(chunks(), visit.status)
+        response = StreamingResponse(achunks(visit), visit.status)
     for name, value in visit.headers:
         response.headers.append(name, value)
     return response
@@ -231,57 +167,6 @@ class InFastAPI:
 # -- WSGI ----------------------------------------------------------------------------------------
 
 
-def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
-    """Call a WSGI application as a server would."""
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": request.path,
-        "QUERY_STRING": request.query,
-        "SERVER_NAME": "testserver",
-        "SERVER_PORT": "443" if request.https else "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": CLIENT,
-        "wsgi.input": io.BytesIO(),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "https" if request.https else "http",
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        "wsgi.errors": io.StringIO(),
-    }
-    for name, value in request.headers:
-        environ["HTTP_" + name.decode().upper().replace("-", "_")] = value.decode("latin-1")
-    if request.cookies:
-        environ["HTTP_COOKIE"] = b"; ".join(request.cookies).decode("latin-1")
-    answer = Answer()
-
-    def start_response(
-        status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
-    ) -> Callable[[bytes], object]:
-        assert not answer.status or exc_info, "the response was started twice"
-        answer.status = int(status.split(maxsplit=1)[0])
-        answer.headers = [(name.encode("latin-1"), v.encode("latin-1")) for name, v in headers]
-        return write
-
-    def write(data: bytes) -> None:
-        answer.body += data
-
-    body: Any = ()
-    try:
-        body = app(environ, start_response)
-        for chunk in body:
-            assert answer.status, "a body without a start"
-            answer.body += chunk
-    except Exception as error:
-        answer.error = error
-        answer.status = answer.status or 500
-    finally:
-        if hasattr(body, "close"):
-            body.close()
-    return answer
-
-
 class PlainWSGI:
     name = "wsgi"
     sync = True
@@ -300,13 +185,7 @@ def _plain_wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     visit = visit_of(header).begin(environ[wsgi.KEY], sync=True)
     drive(visit.run())
     start_response(f"{visit.status} as the visit wishes", list(visit.headers))
-    return [BODY] if visit.later is None else _wsgi_chunks(visit)
-
-
-def _wsgi_chunks(visit: Visit) -> Iterator[bytes]:
-    yield FIRST
-    drive(visit.run_later())
-    yield LAST
+    return [BODY] if visit.later is None else chunks(visit)
 
 
 INTEGRATIONS: Final[tuple[type[Integration], ...]] = (

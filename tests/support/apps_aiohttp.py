@@ -15,12 +15,9 @@ from yarl import URL
 
 from lembro import SessionManager
 from lembro.integrations.aiohttp import get_session, setup
+from tests.support.gateways import CLIENT
 from tests.support.messages import Answer, Request
-from tests.support.visits import HEADER, Visit, visit_of
-
-FIRST: Final = b"first "
-LAST: Final = b"last"
-BODY: Final = b"ok"
+from tests.support.visits import BODY, FIRST, HEADER, LAST, Visit, visit_of
 
 _HANDSHAKE: Final = {
     "Upgrade": "websocket",
@@ -98,7 +95,7 @@ def _request(app: web.Application, request: Request, answer: Answer) -> web.Requ
     protocol: Any = mock.Mock(
         transport=transport,
         ssl_context=object() if request.https else None,
-        peername=("127.0.0.1", 50_000),
+        peername=(CLIENT, 50_000),
         sockname=("127.0.0.1", 80),
     )
     writer = _Writer(request, answer)

@@ -9,6 +9,7 @@ import bottle
 
 from lembro import SessionManager
 from lembro.integrations.bottle import Lembro
+from tests.support.gateways import fetch_wsgi
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Visit, drive, visit_of
 
@@ -31,8 +32,6 @@ class InBottle:
         self.app.route("/", ["GET", "POST"], _page)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - which lists this one
-
         return fetch_wsgi(self.app, request)
 
 

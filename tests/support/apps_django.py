@@ -19,6 +19,7 @@ from django.core.signals import got_request_exception
 
 from lembro import SessionManager
 from lembro.integrations.django.config import forget, get_manager
+from tests.support.gateways import fetch_asgi, fetch_wsgi
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER
 
@@ -69,8 +70,6 @@ class InDjango:
         self.app = _handler(WSGIHandler, self.middleware)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - which imports this module
-
         use(self.sessions)
         return _answered(request, fetch_wsgi(self.app, request))
 
@@ -104,8 +103,6 @@ class InDjangoASGI:
         self.app = _handler(_AsyncHandler, self.middleware)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_asgi  # noqa: PLC0415
-
         use(self.sessions)
         return _answered(request, await fetch_asgi(self.app, request))
 

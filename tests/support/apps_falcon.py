@@ -10,6 +10,7 @@ import falcon.asgi
 
 from lembro import SessionManager
 from lembro.integrations.falcon import Lembro, get_session
+from tests.support.gateways import fetch_asgi, fetch_wsgi
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, Visit, drive, visit_of
 
@@ -35,8 +36,6 @@ class InFalcon:
         self.app.add_sink(_page)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - which lists this one
-
         return _with_error(fetch_wsgi(self.app, request), request, self.errors)
 
     def _failed(
@@ -61,8 +60,6 @@ class InFalconASGI:
         self.app.add_sink(_apage)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_asgi  # noqa: PLC0415
-
         return _with_error(await fetch_asgi(self.app, request), request, self.errors)
 
     async def _failed(

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
-
 import flask
 
 from lembro import SessionManager
 from lembro.integrations.flask import Lembro
+from tests.support.gateways import fetch_wsgi
 from tests.support.messages import Answer, Request
-from tests.support.visits import HEADER, Visit, drive, visit_of
-
-FIRST: Final = b"first "
-LAST: Final = b"last"
-BODY: Final = b"ok"
+from tests.support.visits import BODY, HEADER, chunks, drive, visit_of
 
 
 class InFlask:
@@ -31,8 +25,6 @@ class InFlask:
         self.app.add_url_rule("/<path:path>", view_func=_page)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - which lists this one
-
         return fetch_wsgi(self.app, request)
 
 
@@ -40,13 +32,7 @@ def _page(path: str) -> flask.Response:
     session = flask.session._get_current_object()  # type: ignore[attr-defined]
     visit = visit_of(flask.request.headers[HEADER]).begin(session, sync=True)
     drive(visit.run())
-    response = flask.Response(BODY if visit.later is None else _chunks(visit), visit.status)
+    response = flask.Response(BODY if visit.later is None else chunks(visit), visit.status)
     for name, value in visit.headers:
         response.headers.add(name, value)
     return response
-
-
-def _chunks(visit: Visit) -> Iterator[bytes]:
-    yield FIRST
-    drive(visit.run_later())
-    yield LAST

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Litestar, Request, WebSocket, get, websocket
@@ -12,9 +11,10 @@ from litestar.types import Scope
 
 from lembro import SessionManager
 from lembro.integrations.litestar import LembroPlugin, SessionDep, get_session
+from tests.support.gateways import fetch_asgi
 from tests.support.messages import Answer
 from tests.support.messages import Request as Sent
-from tests.support.visits import HEADER, visit_of
+from tests.support.visits import BODY, HEADER, achunks, visit_of
 
 
 class InLitestar:
@@ -34,8 +34,6 @@ class InLitestar:
         )
 
     async def fetch(self, request: Sent) -> Answer:
-        from tests.support.apps import fetch_asgi  # noqa: PLC0415 - which lists this one
-
         answer = await fetch_asgi(self.app, request)
         raised = self._raised.pop(dict(request.headers)[HEADER.encode()], None)
         if answer.status == 500:
@@ -52,16 +50,10 @@ async def _page(request: Request[Any, Any, Any], session: SessionDep) -> ASGIRes
     visit = visit_of(request.headers[HEADER]).begin(session, sync=False)
     await visit.run()
     if visit.later is None:
-        body = b"ok" if visit.status != 204 else b""
+        body = BODY if visit.status != 204 else b""
         return ASGIResponse(body=body, status_code=visit.status, headers=visit.headers)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b"first "
-        await visit.run_later()
-        yield b"last"
-
     return ASGIStreamingResponse(
-        iterator=chunks(), status_code=visit.status, headers=dict(visit.headers)
+        iterator=achunks(visit), status_code=visit.status, headers=dict(visit.headers)
     )
 
 

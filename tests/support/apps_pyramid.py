@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pyramid.config import Configurator
 from pyramid.response import Response
 
 from lembro import SessionManager
 from lembro.integrations.pyramid import get_session
+from tests.support.gateways import fetch_wsgi
 from tests.support.messages import Answer, Request
-from tests.support.visits import HEADER, Visit, drive, visit_of
+from tests.support.visits import BODY, HEADER, chunks, drive, visit_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-FIRST: Final = b"first "
-LAST: Final = b"last"
-BODY: Final = b"ok"
 
 
 class InPyramid:
@@ -35,8 +31,6 @@ class InPyramid:
             self.app: WSGIApplication = config.make_wsgi_app()
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_wsgi  # noqa: PLC0415 - it imports this module
-
         return fetch_wsgi(self.app, request)
 
 
@@ -48,11 +42,5 @@ def _page(request: Any) -> Response:
     if visit.later is None:
         response.body = BODY
     else:
-        response.app_iter = _chunks(visit)
+        response.app_iter = chunks(visit)
     return response
-
-
-def _chunks(visit: Visit) -> Iterator[bytes]:
-    yield FIRST
-    drive(visit.run_later())
-    yield LAST

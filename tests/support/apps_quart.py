@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 import quart
 
 from lembro import SessionManager
 from lembro.integrations.quart import Lembro
+from tests.support.gateways import fetch_asgi
 from tests.support.messages import Answer, Request
-from tests.support.visits import HEADER, Visit, visit_of
-
-FIRST: Final = b"first "
-LAST: Final = b"last"
-BODY: Final = b"ok"
+from tests.support.visits import BODY, HEADER, achunks, visit_of
 
 
 class InQuart:
@@ -33,8 +29,6 @@ class InQuart:
             self.app.add_websocket(path, view_func=_socket, defaults=defaults)
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_asgi  # noqa: PLC0415 - which lists this one
-
         app: Any = self.app
         answer = await fetch_asgi(app, request)
         while isinstance(answer.error, BaseExceptionGroup):  # of Quart's tasks
@@ -46,16 +40,10 @@ async def _page(path: str) -> quart.Response:
     session = quart.session._get_current_object()
     visit = visit_of(quart.request.headers[HEADER]).begin(session, sync=False)
     await visit.run()
-    response = quart.Response(BODY if visit.later is None else _chunks(visit), visit.status)
+    response = quart.Response(BODY if visit.later is None else achunks(visit), visit.status)
     for name, value in visit.headers:
         response.headers.add(name, value)
     return response
-
-
-async def _chunks(visit: Visit) -> AsyncIterator[bytes]:
-    yield FIRST
-    await visit.run_later()
-    yield LAST
 
 
 async def _socket(path: str) -> None:

@@ -12,6 +12,7 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 
 from lembro import SessionManager
 from lembro.integrations.sanic import Lembro, get_session
+from tests.support.gateways import fetch_asgi
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, visit_of
 
@@ -39,8 +40,6 @@ class InSanic:
         self._loop: Any = None
 
     async def fetch(self, request: Request) -> Answer:
-        from tests.support.apps import fetch_asgi  # noqa: PLC0415 - which lists this one
-
         await start(self)
         app: Any = self.app
         answer = await fetch_asgi(app, request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -10,8 +9,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import path, re_path
 
 from lembro.integrations.django import get_session
-from tests.support.apps import BODY, FIRST, LAST
-from tests.support.visits import HEADER, Visit, drive, visit_of
+from tests.support.visits import BODY, HEADER, Visit, achunks, chunks, drive, visit_of
 
 
 def page(request: Any) -> Any:
@@ -19,13 +17,7 @@ def page(request: Any) -> Any:
     drive(visit.run())
     if visit.later is None:
         return _with_headers(HttpResponse(BODY, status=visit.status), visit)
-
-    def chunks() -> Iterator[bytes]:
-        yield FIRST
-        drive(visit.run_later())
-        yield LAST
-
-    return _with_headers(StreamingHttpResponse(chunks(), status=visit.status), visit)
+    return _with_headers(StreamingHttpResponse(chunks(visit), status=visit.status), visit)
 
 
 async def apage(request: Any) -> Any:
@@ -33,13 +25,7 @@ async def apage(request: Any) -> Any:
     await visit.run()
     if visit.later is None:
         return _with_headers(HttpResponse(BODY, status=visit.status), visit)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield FIRST
-        await visit.run_later()
-        yield LAST
-
-    return _with_headers(StreamingHttpResponse(chunks(), status=visit.status), visit)
+    return _with_headers(StreamingHttpResponse(achunks(visit), status=visit.status), visit)
 
 
 def _with_headers(response: Any, visit: Visit) -> Any:

@@ -14,7 +14,15 @@ from __future__ import annotations
 import inspect
 import itertools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar
 
@@ -34,6 +42,10 @@ Script = Callable[["Visit"], Any]
 HEADER: Final = "x-visit"
 COOKIE: Final = "lembro"
 SECURE_COOKIE: Final = "__Host-lembro"
+BODY: Final = b"ok"
+FIRST: Final = b"first "
+LAST: Final = b"last"
+"""The body that a handler answers; with ``later`` in two chunks."""
 
 
 class Visit:
@@ -109,6 +121,20 @@ class Visit:
         """Wait until all that were sent ``together`` have come here."""
         assert self.meeting is not None
         await self.meeting.meet()
+
+
+def chunks(visit: Visit) -> Iterator[bytes]:
+    """The body of a visit with ``later``."""
+    yield FIRST
+    drive(visit.run_later())
+    yield LAST
+
+
+async def achunks(visit: Visit) -> AsyncIterator[bytes]:
+    """As ``chunks``, in an event loop."""
+    yield FIRST
+    await visit.run_later()
+    yield LAST
 
 
 issued: Final[set[str]] = set()

@@ -93,7 +93,7 @@ def test_every_method_of_the_manager_is_on_its_page() -> None:
     for_integrations = {
         *("start", "astart", "stop", "astop"),  # before the first request and after the last
         *("look", "aload_for", "commit", "acommit", "set_cookie", "finish", "require"),
-        "old_cookies",
+        *("old_cookies", "tell_lost"),
         *("run_for", "arun_for", "seen_from", "is_within_itself", "start_for_good"),
         *("run_for", "arun_for", "seen_from", "lasting", "is_within_itself"),
     }

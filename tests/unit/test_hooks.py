@@ -6,7 +6,6 @@ import pytest
 
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro.integrations import _hooks
-from lembro.integrations._hooks import NOTHING, Additions
 from lembro.migrate import FromStore, Old, Reader
 from lembro.session import Session
 from tests.support.recording import Recorder
@@ -18,42 +17,46 @@ def manager() -> SessionManager:
     return SessionManager(MemoryStore("1M"))
 
 
-def _additions(session: Session, vary: tuple[str, ...] = ()) -> Additions:
-    return _hooks.additions(
-        session, https=False, client="127.0.0.1", vary=list(vary), cache_control=[]
-    )
+def _added_by(session: Session, *, https: bool = False, **headers: str) -> dict[str, str]:
+    """The headers of a response that has these, with what the session adds."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def lines_of(name: str) -> list[str]:
+        return [given[name]] if name in given else []
+
+    lines = _hooks.add_headers(session, given, lines_of, https=https, client="127.0.0.1")
+    return {**given, "Set-Cookie": "\n".join(lines)} if lines else given
 
 
-def _cookie_of(additions: Additions) -> str:
-    assert additions.set_cookie is not None
-    return additions.set_cookie.partition(";")[0]
+def _cookie_of(headers: dict[str, str]) -> str:
+    return headers["Set-Cookie"].partition(";")[0]
 
 
 def test_what_nobody_looks_at_leaves_no_trace(manager: SessionManager) -> None:
     session = _hooks.begin(manager, "lembro=" + "a" * 43, https=False)
     assert _hooks.commit(session, 200) is None
-    assert _additions(session) is NOTHING
+    assert _added_by(session) == {}
 
 
 def test_a_visit_and_the_next(manager: SessionManager) -> None:
     first = _hooks.begin(manager, None, https=False)
     first["a"] = 1
     assert _hooks.commit(first, 200) is None
-    added = _additions(first, ("Accept",))
-    assert added.vary == "Accept, Cookie"
-    assert added.cache_control == "private, no-store"
+    added = _added_by(first, Vary="Accept", Cache_Control="public")
+    assert added["Vary"] == "Accept, Cookie"
+    assert added["Cache-Control"] == "private, no-store"
 
     second = _hooks.begin(manager, f"theme=ä; {_cookie_of(added)}", https=False)
     assert second["a"] == 1
     assert _hooks.commit(second, 200) is None
-    assert _additions(second, ("cookie",)) == NOTHING
+    assert _added_by(second, Vary="cookie") == {"Vary": "cookie"}
 
 
 def test_a_handler_that_failed(manager: SessionManager) -> None:
     session = _hooks.begin(manager, None, https=False)
     session["a"] = 1
     assert _hooks.commit(session, 500) is None
-    assert _additions(session).set_cookie is None
+    assert _added_by(session) == {"Vary": "Cookie"}
     assert manager.length() == 0
 
 
@@ -71,8 +74,7 @@ async def test_in_an_event_loop(manager: SessionManager) -> None:
     session = await _hooks.abegin(manager, "", https=True)
     session["a"] = 1
     assert await _hooks.acommit(session, 200) is None
-    added = _hooks.additions(session, https=True, client=None, vary=[], cache_control=[])
-    assert _cookie_of(added).startswith("__Host-lembro=")
+    assert _cookie_of(_added_by(session, https=True)).startswith("__Host-lembro=")
 
 
 def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
@@ -85,7 +87,7 @@ def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
 async def test_in_an_event_loop_nobody_looks(manager: SessionManager) -> None:
     session = await _hooks.abegin(manager, "lembro=" + "a" * 43, https=False)
     assert await _hooks.acommit(session, 200) is None
-    assert _additions(session) is NOTHING
+    assert _added_by(session) == {}
 
 
 @pytest.mark.anyio
@@ -114,8 +116,9 @@ def test_a_session_of_old_moves_in_and_its_cookie_is_cleared() -> None:
     session = _hooks.begin(manager, "before=1", https=False)
     assert session["a"] == "1"
     assert _hooks.commit(session, 200) is None
-    added = _additions(session)
-    assert [cookie.partition(";")[0] for cookie in added.old_cookies] == ["before="]
+    added = _added_by(session)
+    _, old = added["Set-Cookie"].splitlines()
+    assert old.startswith("before=;")
     following = _hooks.begin(manager, _cookie_of(added), https=False)
     assert following["a"] == "1"
 

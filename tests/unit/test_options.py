@@ -21,7 +21,7 @@ from lembro import (
     asgi,
     wsgi,
 )
-from lembro.options import DAY, from_keywords, seconds
+from lembro.options import DAY, OptionKeywords, from_keywords, seconds, take_cookie_keywords
 
 STRONG = "correct horse battery staple, 1234"
 
@@ -294,3 +294,24 @@ def test_keywords_go_over_options() -> None:
     assert from_keywords({"secret": None}, base).secret == ()
     with pytest.raises(ConfigError, match="shorter"):
         from_keywords({"absolute_timeout": 30}, base)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "absolute"),
+    [(3600, 30 * DAY), (timedelta(days=90), 90 * DAY), (None, None)],
+    ids=str,
+)
+def test_the_cookie_in_the_words_of_other_libraries(max_age: Any, absolute: float | None) -> None:
+    options = OptionKeywords()
+    take_cookie_keywords(options, {"name": "sid", "max_age": max_age})
+    assert options.get("cookie") == CookieOptions(name="sid", max_age=max_age)
+    assert options.get("idle_timeout") == max_age
+    assert options.get("absolute_timeout") == absolute
+
+
+def test_the_cookie_in_the_words_of_other_libraries_and_ours() -> None:
+    options = OptionKeywords(cookie=CookieOptions(), idle_timeout=60)
+    take_cookie_keywords(options, {})
+    assert options == {"cookie": CookieOptions(), "idle_timeout": 60}
+    with pytest.raises(ConfigError, match=r"name, path: give these in cookie=CookieOptions"):
+        take_cookie_keywords(options, {"name": "sid", "path": "/"})

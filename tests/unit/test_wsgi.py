@@ -127,7 +127,7 @@ def test_a_file_stays_a_file() -> None:
         start_response("200 OK", [])
         return wrapper
 
-    environ: dict[str, Any] = {}
+    environ: dict[str, Any] = {"wsgi.file_wrapper": FileWrapper}
     setup_testing_defaults(environ)
     body: Any = SessionMiddleware(app, manager)(environ, lambda *_: lambda _: None)
     assert body is wrapper
@@ -311,6 +311,21 @@ def test_a_change_that_comes_too_late_is_said(
     serve(app, serve.manager.create({"cart": []}))
     assert "changed after the response had begun" in caplog.text
     assert "write inside `with session.edit():` (in async code `async with`)" in caplog.text
+
+
+def test_a_first_look_in_a_stream_can_change_it_too_late_too(
+    serve: Wsgi, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: Any, start_response: Any) -> Iterable[bytes]:
+        def body() -> Iterator[bytes]:
+            environ[KEY]["cart"].append(1)
+            yield b"hello"
+
+        start_response("200 OK", HEADERS[:])
+        return body()
+
+    assert serve(app, serve.manager.create({"cart": []})).body == b"hello"
+    assert "changed after the response had begun" in caplog.text
 
 
 def test_an_edit_in_a_stream(serve: Wsgi) -> None:

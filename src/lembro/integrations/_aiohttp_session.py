@@ -8,10 +8,10 @@ from typing import Any, Final, Literal, Unpack
 from msgspec.structs import replace
 
 from ..answers import FAILURES, answer_to
-from ..errors import ConfigError, StoreError
+from ..errors import StoreError
 from ..flow import Call, Flow
 from ..manager import SessionManager, manager_of
-from ..options import DAY, CookieOptions, OptionKeywords, seconds
+from ..options import OptionKeywords, seconds, take_cookie_keywords
 from ..session import Session
 from ..state import LIVE, UNREAD, SetCookie
 from ..stores.base import AsyncStore, Store
@@ -53,7 +53,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         samesite: Literal["Lax", "Strict", "None", "lax", "strict", "none"] | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        given: dict[str, Any] = {
+        cookie: dict[str, Any] = {
             "name": cookie_name,
             "domain": domain,
             "max_age": max_age,
@@ -62,26 +62,20 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             "httponly": httponly,
             "samesite": samesite.lower() if isinstance(samesite, str) else samesite,
         }
-        given = {name: value for name, value in given.items() if value is not None}
-        if given:
-            if "cookie" in options:
-                raise ConfigError(f"{', '.join(given)}: give these in cookie=CookieOptions(...)")
-            options["cookie"] = CookieOptions(**given)
-        if max_age is not None:
-            options.setdefault("idle_timeout", max_age)
-            options.setdefault("absolute_timeout", max(max_age, 30 * DAY))
+        cookie = {name: value for name, value in cookie.items() if value is not None}
+        take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         Visit.storages = True
-        cookie = self.sessions.options.cookie
+        using = self.sessions.options.cookie
         age: Any = self.sessions.cookie._max_age
         super().__init__(
-            cookie_name=cookie.name_over(https=False),
-            domain=cookie.domain,
+            cookie_name=using.name_over(https=False),
+            domain=using.domain,
             max_age=None if age is None else int(age),
-            path=cookie.path,
-            secure=cookie.is_secure(https=False),
-            httponly=cookie.httponly,
-            samesite=cookie.samesite.capitalize(),
+            path=using.path,
+            secure=using.is_secure(https=False),
+            httponly=using.httponly,
+            samesite=using.samesite.capitalize(),
         )
 
     async def new_session(self) -> aiohttp_session.Session:

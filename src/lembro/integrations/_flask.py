@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
 from .. import codec
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
 from ..lifecycle import roll_back
 from ..manager import SessionManager, manager_of
@@ -187,24 +187,9 @@ def add_to_headers(
     session: FlaskSession, headers: Headers, https: bool, client: str | None
 ) -> None:
     """Add to the headers of a response what a committed session adds."""
-    given = headers.getlist("Vary")
-    added = _hooks.additions(
-        session,
-        https=https,
-        client=client,
-        vary=given,
-        cache_control=headers.getlist("Cache-Control") if session._cookie else [],
-    )
-    if added.vary is not None:
-        if given:
-            headers.remove("Vary")
-        headers.add("Vary", added.vary)
-    if added.set_cookie is not None:
-        headers.add("Set-Cookie", added.set_cookie)
-        for old in added.old_cookies:
-            headers.add("Set-Cookie", old)
-    if added.cache_control is not None:
-        headers["Cache-Control"] = added.cache_control
+    lines = _hooks.add_headers(session, headers, headers.getlist, https=https, client=client)
+    for line in lines:
+        headers.add("Set-Cookie", line)
 
 
 def answer_store_errors(app: Any) -> None:
@@ -229,5 +214,4 @@ def replace(response: Response, answer: Answer) -> None:
     response.headers.clear()
     response.status = f"{answer.status} {answer.phrase}"
     response.set_data(answer.body)
-    for name, value in HEADERS:
-        response.headers[name.decode().title()] = value.decode()
+    response.headers.update(_hooks.TEXT)

@@ -3,35 +3,30 @@ letting them stand around it (Flask, aiohttp, Pyramid, Falcon, ...).
 
 Before the handler ``begin``, or ``abegin``, which loads what a networked store holds. Once there is
 a response ``commit``, or ``acommit``; if that returns an answer, it goes out in place of the
-response, else the response gets what ``additions`` says. When the last byte has gone out:
+response, else the response gets what ``add_headers`` adds. When the last byte has gone out:
 ``session._manager.finish(session)``.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from ..answers import FAILURES, Answer, answer_to
+from ..answers import FAILURES, HEADERS, Answer, answer_to
 from ..cookie import ABSENT, Presented
 from ..headers import caching_with_cookie, vary_with_cookie
 from ..manager import SessionManager
 from ..session import Session
 
-
-class Additions(NamedTuple):
-    """Headers of a response; None: as it is."""
-
-    vary: str | None = None
-    """In place of what it has."""
-    cache_control: str | None = None
-    """In place of what it has."""
-    set_cookie: str | None = None
-    """One more of the name."""
-    old_cookies: tuple[str, ...] = ()
-    """More of the name: they clear what was there before lembro (``migrate_from``)."""
+TEXT: Final = {name.decode().title(): value.decode() for name, value in HEADERS}
+"""The headers of an answer in place of a response."""
 
 
-NOTHING = Additions()
+class Headers(Protocol):
+    """The headers of a framework's response."""
+
+    def __setitem__(self, name: str, value: str, /) -> None:
+        """Put this line in place of all of the name."""
 
 
 def begin(
@@ -39,7 +34,7 @@ def begin(
 ) -> Session:
     """The session of a request with this Cookie header; it is read at the first look.
     ``asynchronous``: the handler runs in an event loop."""
-    return Session(manager, _read, (manager, cookies, https), None, asynchronous)
+    return Session(manager, read, (manager, cookies, https), None, asynchronous)
 
 
 async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -> Session:
@@ -50,7 +45,8 @@ async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -
     return session
 
 
-def _read(source: tuple[SessionManager, str | None, bool]) -> Presented:
+def read(source: tuple[SessionManager, str | None, bool]) -> Presented:
+    """How the session of ``begin`` reads its cookie."""
     manager, cookies, https = source
     if not cookies:
         return ABSENT
@@ -76,25 +72,30 @@ async def acommit(session: Session, status: int) -> Answer | None:
     return None
 
 
-def additions(
+def add_headers(
     session: Session,
+    headers: Headers,
+    lines_of: Callable[[str], list[str]],
     *,
     https: bool,
     client: str | None,
-    vary: list[str],
-    cache_control: list[str],
-) -> Additions:
-    """What a committed session adds to the headers of its response: nothing, unless it was looked
-    at. ``client``: the address that the request came from; ``vary``, ``cache_control``: what the
-    response has of these."""
+) -> Sequence[str]:
+    """Add to the headers of a response what a committed session adds: nothing, unless it was looked
+    at. Returns the Set-Cookie lines that are to be added as well.
+
+    ``lines_of``: all lines that the response has of a header; ``client``: the address that the
+    request came from.
+    """
     if session._untouched():
-        return NOTHING
-    cookie: Any = session._manager.set_cookie(session, client, https=https)
+        return ()
+    vary = vary_with_cookie(lines_of("Vary"))
+    if vary is not None:
+        headers["Vary"] = vary
+    cookie = session._manager.set_cookie(session, client, https=https)
     if cookie is None:
-        return Additions(vary_with_cookie(vary))
-    return Additions(
-        vary_with_cookie(vary),
-        caching_with_cookie(cache_control),
-        cookie.decode("ascii"),
-        tuple(old.decode("ascii") for old in session._manager.old_cookies(session, https=https)),
-    )
+        return ()
+    caching = caching_with_cookie(lines_of("Cache-Control"))
+    if caching is not None:
+        headers["Cache-Control"] = caching
+    old = session._manager.old_cookies(session, https=https)
+    return [line.decode("ascii") for line in (cookie, *old)]

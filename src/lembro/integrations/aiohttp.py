@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..answers import FAILURES, HEADERS, Answer, answer_to
+from ..answers import FAILURES, Answer, answer_to
 from ..asgi import _paths
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
@@ -53,6 +54,7 @@ class Visit:
             session = self.session = begin(request, self.manager)
             if self.begun:
                 session._phase = COMMITTED
+                _finish_with_task(session)
         return session
 
 
@@ -102,7 +104,10 @@ def setup(
 
 
 def get_session(request: web.Request) -> Session:
-    """The session of a request. Nothing is awaited; a networked store has been asked already."""
+    """The session of a request, typed. Nothing is awaited: a networked store was asked before.
+
+    Raises ConfigError where there is none.
+    """
     visit: Visit | None = request.get(VISIT)
     if visit is None:
         raise ConfigError(
@@ -157,15 +162,21 @@ async def _handled(
         # What has no prepare() is answered by aiohttp, with a 500.
         await commit(request, response, session)
         visit.headed = None if session._untouched() else response
-        if session._lent and isinstance(getattr(response, "body", None), payload.Payload):
+        if isinstance(getattr(response, "body", None), payload.Payload):
             # It is written after this, and may change something too late.
-            task = asyncio.current_task()
-            assert task is not None
-            task.add_done_callback(lambda _: session._manager.finish(session))
+            _finish_with_task(session)
     elif visit.refused is not None:  # and the handler has caught it
         raise visit.refused
     else:
         session._manager.finish(session)
+
+
+def _finish_with_task(session: Session) -> None:
+    """Have what is changed too late said when the task has ended that serves the request."""
+    with suppress(RuntimeError):  # it is looked at in a thread
+        task = asyncio.current_task()
+        if task is not None:
+            task.add_done_callback(lambda _: session._manager.finish(session))
 
 
 async def _raised(request: web.Request, visit: Visit, raised: web.HTTPException) -> None:
@@ -268,21 +279,15 @@ def _add_headers(request: web.Request, response: web.StreamResponse, session: Se
     if session._untouched():
         return
     headers = response.headers
-    added = _hooks.additions(
+    lines = _hooks.add_headers(
         session,
+        headers,
+        lambda name: headers.getall(name, _NONE),
         https=request.secure,
         client=request.remote,
-        vary=headers.getall(hdrs.VARY, _NONE),
-        cache_control=headers.getall(hdrs.CACHE_CONTROL, _NONE),
     )
-    if added.vary is not None:
-        headers[hdrs.VARY] = added.vary
-    if added.cache_control is not None:
-        headers[hdrs.CACHE_CONTROL] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add(hdrs.SET_COOKIE, added.set_cookie)
-        for old in added.old_cookies:
-            headers.add(hdrs.SET_COOKIE, old)
+    for line in lines:
+        headers.add(hdrs.SET_COOKIE, line)
 
 
 _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
@@ -290,9 +295,7 @@ _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }
-_HEADERS: Final = {
-    name.decode().title(): value.decode() for name, value in HEADERS if name != b"content-type"
-}
+_HEADERS: Final = {name: _hooks.TEXT[name] for name in ("Cache-Control", "Vary")}
 
 
 def refusal(answer: Answer) -> web.HTTPException:

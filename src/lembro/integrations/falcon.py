@@ -200,21 +200,23 @@ def get_session(req: falcon.Request) -> Session:
 def _add_headers(session: Session, resp: falcon.Response, client: str, *, https: bool) -> None:
     if session._untouched():
         return
-    vary, cache_control = resp.get_header("vary"), resp.get_header("cache-control")
-    added = _hooks.additions(
-        session,
-        https=https,
-        client=client,
-        vary=_NONE if vary is None else [vary],
-        cache_control=_NONE if cache_control is None else [cache_control],
-    )
-    if added.vary is not None:
-        resp.set_header("vary", added.vary)
-    if added.cache_control is not None:
-        resp.set_header("cache-control", added.cache_control)
-    if added.set_cookie is not None:
-        for cookie in (added.set_cookie, *added.old_cookies):
-            resp.append_header("set-cookie", cookie)
+    headers = _Headers(resp)
+    for line in _hooks.add_headers(session, headers, headers.lines, https=https, client=client):
+        resp.append_header("set-cookie", line)
+
+
+class _Headers:
+    """The headers of a response."""
+
+    def __init__(self, resp: falcon.Response) -> None:
+        self._resp = resp
+
+    def lines(self, name: str) -> list[str]:
+        value = self._resp.get_header(name)
+        return _NONE if value is None else [value]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self._resp.set_header(name, value)
 
 
 def _replace(resp: falcon.Response, answer: Answer) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from ..answers import FAILURES, answer_to
-from ..errors import ConfigError
+from ..answers import answer_to
+from ..errors import ConfigError, StoreError
 from ..manager import SessionManager
 from ..state import OPEN
 from . import _hooks
@@ -65,7 +65,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         ):
             return as_flask(outer)
         source = (manager, environ.get("HTTP_COOKIE"), https)
-        session = FlaskSession(manager, _hooks._read, source, environ.get("REMOTE_ADDR"))
+        session = FlaskSession(manager, _hooks.read, source, environ.get("REMOTE_ADDR"))
         environ[_KEY] = session
         return session
 
@@ -116,6 +116,8 @@ class Lembro(Extension[flask.Flask]):
         app.session_interface = LembroSessionInterface(app, *self._given)
         app.wsgi_app = _around(app.wsgi_app)  # type: ignore[method-assign,assignment]
         answer_store_errors(app)
+        process: Any = _answering(app.process_response)
+        app.process_response = process  # type: ignore[method-assign]
 
     def _current_app(self) -> Any:
         return flask.current_app
@@ -131,21 +133,35 @@ def _around(application: WSGIApplication) -> WSGIApplication:
             _fail(environ.pop(_KEY, None))
             raise
         session = environ.pop(_KEY, None)
-        if session is not None and session._lent and not session._streamed:
-            session._manager.finish(session)  # a teardown function may have changed it
+        if session is not None:
+            if session._phase is OPEN:  # a function that is called after the view has raised
+                _fail(session)
+            elif session._lent and not session._streamed:
+                session._manager.finish(session)  # a teardown function may have changed it
         return body
 
     return wsgi_app
 
 
+def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
+    """Flask answers 500 where a function fails that is called after the view, among them one of
+    Flask-Login's, which looks at every session."""
+
+    def process_response(*args: Any) -> Response:
+        try:
+            return process(*args)
+        except StoreError as error:
+            response: Response = args[-1]
+            replace(response, answer_to(error))
+            return response
+
+    return process_response
+
+
 def _fail(session: FlaskSession | None) -> None:
-    """No response was made: changes are dropped, a logout is honoured."""
-    if session is None or session._phase is not OPEN:
-        return
-    try:
-        session._manager.commit(session, failed=True)
-    except FAILURES as error:
-        answer_to(error)
+    """No response was made of it: changes are dropped, a logout is honoured."""
+    if session is not None and session._phase is OPEN:
+        _hooks.commit(session, 500)
 
 
 def _current() -> FlaskSession:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from .. import asgi
 from ..answers import FAILURES
@@ -13,13 +12,11 @@ from ..errors import ConfigError, StoreError
 from ..events import Event
 from ..logs import log
 from ..manager import SessionManager, manager_of
-from ..options import DAY, CookieOptions, OptionKeywords, seconds
+from ..options import OptionKeywords, seconds, take_cookie_keywords
 from ..session import Session
 from ..state import OPEN, UNREAD
-from ..stores import base
-from ..stores.memory import MemoryStore
+from ..stores.base import AsyncStore, Store
 from . import _hooks
-from ._cache import Cache
 
 try:
     from litestar.datastructures import MutableScopeHeaders
@@ -32,8 +29,9 @@ try:
         SessionMiddleware,
     )
     from litestar.plugins import InitPlugin
-    from litestar.stores.base import NamespacedStore
     from litestar.types import Empty, Scope, Scopes
+
+    from ._litestar_store import LembroStore
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.litestar needs Litestar: pip install 'lembro[litestar]'"
@@ -53,17 +51,18 @@ __all__ = [
     "get_session",
 ]
 
-_S = TypeVar("_S", bound="LembroStore")
-_AnyStore = base.Store | base.AsyncStore
-_FAILED = 4500  # the code with which Litestar closes a WebSocket whose handler has raised
-_KEPT = "lembro.session"  # where in the scope
+_FAILED: Final = 4500  # the code with which Litestar closes a WebSocket whose handler has raised
+_KEPT: Final = "lembro.session"  # where in the scope
 
 SessionDep = NamedDependency[Session]
 """``async def page(session: SessionDep)``, for HTTP and WebSocket handlers alike."""
 
 
 def get_session(connection: ASGIConnection[Any, Any, Any, Any]) -> Session:
-    """``request.session`` or ``socket.session``, typed; as a parameter: ``session: SessionDep``."""
+    """``request.session`` or ``socket.session``, typed; as a parameter: ``session: SessionDep``.
+
+    Raises ConfigError where there is none.
+    """
     return _session_of(connection.scope)
 
 
@@ -75,9 +74,6 @@ def _session_of(scope: Scope) -> Session:
             "set_session() and clear_session() it is what these have put in its place"
         )
     return session
-
-
-# -- sessions --------------------------------------------------------------------------------------
 
 
 class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
@@ -105,7 +101,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         await session._manager.acommit(session)
         client = connection.client
         cookie = session._manager.set_cookie(
-            session, client.host if client else None, https=_is_https(connection.scope)
+            session, client.host if client else None, https=asgi._is_https(connection.scope)
         )
         if cookie is not None:
             MutableScopeHeaders.from_message(message).add("Set-Cookie", cookie.decode("ascii"))
@@ -115,7 +111,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         session = scope.get(_KEPT)
         if session is None:
             cookies = "; ".join(f"{name}={value}" for name, value in connection.cookies.items())
-            https = _is_https(connection.scope)
+            https = asgi._is_https(connection.scope)
             session = await _hooks.abegin(self.config.sessions, cookies, https=https)
             scope[_KEPT] = session
         return session  # type: ignore[no-any-return]
@@ -135,7 +131,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         self,
         sessions: SessionManager | None = None,
         *,
-        store: _AnyStore | None = None,
+        store: Store | AsyncStore | None = None,
         exclude: str | list[str] | None = None,
         exclude_opt_key: str = "skip_session",
         scopes: Scopes | None = None,
@@ -158,13 +154,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
             "samesite": samesite,
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
-        if cookie:
-            if "cookie" in options:
-                raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
-            options["cookie"] = CookieOptions(**cookie)
-        if max_age is not None:
-            options.setdefault("idle_timeout", max_age)
-            options.setdefault("absolute_timeout", max(max_age, 30 * DAY))
+        take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.exclude: str | list[str] | None = exclude
         self.exclude_opt_key: str = exclude_opt_key
@@ -313,68 +303,3 @@ def _say_too_late(session: Session) -> None:
     if session._arrived is not UNREAD:
         handle, user = session._current_handle(), session._current_user()
         session._manager._emit([Event("dropped", handle, user, "changed too late")])
-
-
-def _is_https(scope: Scope) -> bool:
-    return scope["scheme"] in ("https", "wss")
-
-
-# -- whatever takes a Store ------------------------------------------------------------------------
-
-
-class LembroStore(NamespacedStore):
-    """``LembroStore(MemoryStore("64M"))``: a store of Litestar's, for rate limits and cached
-    responses, that never takes more than it may, and from which what has expired goes by itself.
-
-    ``Litestar(stores=StoreRegistry(default_factory=LembroStore(...).with_namespace))`` has one
-    for everything.
-    """
-
-    __slots__ = ("_cache",)
-
-    def __init__(self, store: _AnyStore | None = None, *, namespace: str = "litestar") -> None:
-        self._cache = Cache(MemoryStore() if store is None else store, namespace)
-
-    def __repr__(self) -> str:
-        return f"<LembroStore {self._cache!r}>"
-
-    def with_namespace(self: _S, namespace: str) -> _S:
-        """A store within this one: ``delete_all`` of this one empties it too."""
-        inner = type(self).__new__(type(self))
-        inner._cache = self._cache.within(namespace)
-        return inner
-
-    async def __aenter__(self) -> None:
-        await self._cache.aopen()
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._cache.aclose()
-
-    async def set(
-        self, key: str, value: str | bytes, expires_in: int | timedelta | None = None
-    ) -> None:
-        """Store a value. ``expires_in`` is seconds; as in Litestar's own, None and 0 are never."""
-        data = value.encode() if isinstance(value, str) else bytes(value)
-        await self._cache.aset(key, data, expires_in or None)
-
-    async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """The value. ``renew_for``: when it expires from now on, if it does at all."""
-        value: bytes | None = await self._cache.aget(key, renew=renew_for or None)
-        return value
-
-    async def delete(self, key: str) -> None:
-        """Remove a value, if there is one."""
-        await self._cache.adelete(key)
-
-    async def delete_all(self) -> None:
-        """Remove all values of this store and of those within it."""
-        await self._cache.aclear()
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is a value, without reading it."""
-        return await self._cache.ahas(key)
-
-    async def expires_in(self, key: str) -> int | None:
-        """Seconds until a value expires; None if there is none, or it never does."""
-        left = await self._cache.attl(key)
-        return None if left is None or left == float("inf") else int(left)

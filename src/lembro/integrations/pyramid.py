@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
-from ..answers import HEADERS, Answer, answer_to
-from ..errors import ConfigError, StoreError
+from ..answers import Answer, answer_to
+from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..session import Session
-from ..state import OPEN
+from ..state import COMMITTED, OPEN
 from ..stores.base import Store
+from ..writing import has_changed
 from ..wsgi import KEY
 from . import _hooks, _pyramid_settings
 
@@ -118,7 +120,6 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     Raises ConfigError."""
     manager = manager_of(sessions, store, options)
     manager.start_for_good()
-    read = _hooks._read
 
     def factory(request: Request) -> PyramidSession:
         environ = request.environ
@@ -133,8 +134,11 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             # attributes of its own that would be missing.
             outer.__class__ = PyramidSession
             return outer  # type: ignore[no-any-return]
-        session = PyramidSession(manager, read, (manager, environ.get("HTTP_COOKIE"), https))
+        session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
         environ[KEY] = session
+        if _is_finished(request):
+            session._phase = COMMITTED
+            return session
         request.add_response_callback(partial(_respond, session))
         request.add_finished_callback(partial(_finish, session))
         return session
@@ -143,7 +147,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 
 
 def get_session(request: Request) -> PyramidSession:
-    """``request.session``, typed."""
+    """``request.session``, typed. Raises ConfigError where there is none of lembro's."""
     session = request.session
     if not isinstance(session, PyramidSession):
         raise ConfigError(
@@ -183,36 +187,49 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         return
     answer = _hooks.commit(session, response.status_code)
     if answer is not None:
-        _put(answer, response)
+        _replace(response, answer)
         return
     headers = response.headers
-    added = _hooks.additions(
+    lines = _hooks.add_headers(
         session,
+        headers,
+        headers.getall,
         https=request.environ.get("wsgi.url_scheme") == "https",
         client=request.environ.get("REMOTE_ADDR"),
-        vary=headers.getall("Vary"),
-        cache_control=headers.getall("Cache-Control"),
     )
-    if added.vary is not None:
-        headers["Vary"] = added.vary
-    if added.cache_control is not None:
-        headers["Cache-Control"] = added.cache_control
-    if added.set_cookie is not None:
-        headers.add("Set-Cookie", added.set_cookie)
-        for old in added.old_cookies:
-            headers.add("Set-Cookie", old)
+    for line in lines:
+        headers.add("Set-Cookie", line)
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS
+        length = response.content_length
         response.app_iter = _Body(body, session)
+        response.content_length = length  # which WebOb has dropped
 
 
 def _finish(session: Session, request: Request) -> None:
     """Pyramid has finished with the request, though its body may go out only now."""
     if session._phase is OPEN:  # there was an exception, and no view for it
+        if sys.exception() is None and _is_changed(session):  # or the response was there already
+            session._manager.tell_lost(session)
         _hooks.commit(session, 500)
     elif session._send is not _STREAMS:
         session._manager.finish(session)
+
+
+def _is_finished(request: Request) -> bool:
+    """Whether this is the body, on its way out: Pyramid has taken back the context."""
+    known = request.__dict__
+    return "view_name" in known and "context" not in known
+
+
+def _is_changed(session: Session) -> bool:
+    if session._untouched():
+        return False
+    try:
+        return session._regenerate or session._login is not None or has_changed(session)
+    except LembroError:  # what cannot be stored
+        return True
 
 
 class _Body:
@@ -232,18 +249,18 @@ class _Body:
         self._session._manager.finish(self._session)
 
 
-def _put(answer: Answer, response: Response) -> None:
-    """Make of a response one that says that the session could not be stored."""
+def _replace(response: Response, answer: Answer) -> None:
+    """Put ``answer`` in place of the response of the application."""
     body: Any = response.app_iter
     if hasattr(body, "close"):
         body.close()
     response.status = f"{answer.status} {answer.phrase}"
-    response.headerlist = [(name.decode().title(), value.decode()) for name, value in HEADERS]
+    response.headerlist = list(_hooks.TEXT.items())
     response.body = answer.body
 
 
 def _store_failed(error: StoreError, request: Request) -> Response:
     """The view for a store that fails when a session is looked at."""
     response = Response()
-    _put(answer_to(error), response)
+    _replace(response, answer_to(error))
     return response

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from .. import asgi
-from ..errors import ConfigError
+from ..answers import answer_to
+from ..errors import ConfigError, StoreError
 from ..session import Session
 from ..state import OPEN
 from . import _hooks
@@ -26,6 +27,7 @@ try:
         add_to_headers,
         answer_store_errors,
         as_flask,
+        replace,
     )
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
@@ -50,7 +52,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             return as_flask(outer)
         cookies = "; ".join(request.headers.getlist("Cookie"))
         source = (manager, cookies, request.scheme in ("https", "wss"))
-        session = QuartSession(manager, _hooks._read, source, None, True)
+        session = QuartSession(manager, _hooks.read, source, None, True)
         if manager.loads_ahead:
             await manager.aload_for(session)
         return session
@@ -109,9 +111,25 @@ class Lembro(Extension[quart.Quart]):
         app.before_serving(start)
         app.after_serving(stop)
         answer_store_errors(app)
+        process: Any = _answering(app.process_response)
+        app.process_response = process  # type: ignore[method-assign]
 
     def _current_app(self) -> Any:
         return quart.current_app
+
+
+def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Quart answers 500 where a function fails that is called after the view."""
+
+    async def process_response(*args: Any) -> Any:
+        try:
+            return await process(*args)
+        except StoreError as error:
+            response = args[-1]
+            replace(response, answer_to(error))
+            return response
+
+    return process_response
 
 
 class _Around:

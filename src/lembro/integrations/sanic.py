@@ -154,26 +154,22 @@ def _with_headers(
     request: Request[Any, Any], session: Session, response: BaseHTTPResponse
 ) -> BaseHTTPResponse:
     stream: Any = request.stream
-    headers: Any = response.headers
-    added = _hooks.additions(
-        session,
-        https=_is_https(request),
-        client=request.client_ip,
-        vary=headers.getall("vary", _NONE),
-        cache_control=headers.getall("cache-control", _NONE),
-    )
-    if added.set_cookie is not None:
+    if session._cookie is not None:
         # Somebody's cookie has no place in an object that may be sent again, to another one.
         response = copy(response)
-        response.headers = headers = headers.copy()
+        response.headers = response.headers.copy()
         response._cookies = None
         response = stream.respond(response)
-        for cookie in (added.set_cookie, *added.old_cookies):
-            headers.add("set-cookie", cookie)
-    if added.vary is not None:
-        headers["vary"] = added.vary
-    if added.cache_control is not None:
-        headers["cache-control"] = added.cache_control
+    headers: Any = response.headers
+    lines = _hooks.add_headers(
+        session,
+        headers,
+        lambda name: headers.getall(name, _NONE),
+        https=_is_https(request),
+        client=request.client_ip,
+    )
+    for line in lines:
+        headers.add("set-cookie", line)
     return response
 
 

@@ -9,7 +9,7 @@ from .. import asgi
 from ..errors import ConfigError
 from ..logs import log
 from ..manager import SessionManager
-from ..options import DAY, CookieOptions, OptionKeywords, is_weak
+from ..options import OptionKeywords, is_weak, take_cookie_keywords
 from ..session import Session
 from ..stores.base import AsyncStore, Store
 
@@ -73,13 +73,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
             "partitioned": partitioned,
         }
         cookie = {name: value for name, value in cookie.items() if value is not UNSET}
-        if cookie:
-            if "cookie" in options:
-                raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
-            options["cookie"] = CookieOptions(**cookie)
-        if not isinstance(max_age, _Unset) and max_age is not None:
-            options.setdefault("idle_timeout", max_age)
-            options.setdefault("absolute_timeout", max(max_age, 30 * DAY))
+        take_cookie_keywords(options, cookie)
         if secret_key is not None:
             _use_secret(str(secret_key), options)
         super().__init__(app, sessions, store=store, exclude=exclude, **options)
@@ -98,7 +92,10 @@ def _use_secret(secret: str, options: OptionKeywords) -> None:
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """The session of a request or WebSocket, typed; as a FastAPI dependency: ``SessionDep``."""
+    """The session of a request or WebSocket, typed; as a FastAPI dependency: ``SessionDep``.
+
+    Raises ConfigError where there is none.
+    """
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigError(

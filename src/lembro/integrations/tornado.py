@@ -200,20 +200,15 @@ class SessionMixin(_Handler):
         if session._untouched():
             return
         headers = self._headers
-        added = _hooks.additions(
+        lines = _hooks.add_headers(
             session,
+            headers,
+            headers.get_list,
             https=_is_https(self.request),
             client=self.request.remote_ip,
-            vary=headers.get_list("Vary"),
-            cache_control=headers.get_list("Cache-Control"),
         )
-        if added.vary is not None:
-            self.set_header("Vary", added.vary)
-        if added.cache_control is not None:
-            self.set_header("Cache-Control", added.cache_control)
-        if added.set_cookie is not None:
-            for cookie in (added.set_cookie, *added.old_cookies):
-                self.add_header("Set-Cookie", cookie)
+        for line in lines:
+            self.add_header("Set-Cookie", line)
 
     def _refuse(self, answer: Answer) -> None:
         """In place of the handler's response, of which nothing more goes out."""

@@ -14,6 +14,7 @@ from ...answers import Answer, answer_to
 from ...errors import ConfigError, StoreError
 from ...headers import vary_with_cookie
 from ...manager import SessionManager
+from ...session import Session
 from ...state import COMMITTED, UNREAD
 from .. import _hooks
 from .config import get_manager
@@ -134,11 +135,15 @@ class SessionMiddleware(_Base):
             return False
         if session._arrived is UNREAD:
             session._phase = COMMITTED
+            if response.streaming:  # it may look while it is made
+                _finish_with(response, session)
             return not store._unreadable
         if not session._ready or session._cookie is not None or not store.is_settled():
             return False
         session._phase, session._ready = COMMITTED, False
         _vary(response)
+        if response.streaming:
+            _finish_with(response, session)
         return True
 
     def _before(self, store: SessionStore, response: Any) -> int:
@@ -169,23 +174,17 @@ class SessionMiddleware(_Base):
         if session._cookie is None:
             _vary(response)
         else:
-            added = _hooks.additions(
+            lines = _hooks.add_headers(
                 session,
+                headers,
+                partial(_lines_of, headers),
                 https=request.is_secure(),
                 client=request.META.get("REMOTE_ADDR"),
-                vary=[headers["Vary"]] if "Vary" in headers else [],
-                cache_control=[headers["Cache-Control"]] if "Cache-Control" in headers else [],
             )
-            if added.vary is not None:
-                headers["Vary"] = added.vary
-            if added.cache_control is not None:
-                headers["Cache-Control"] = added.cache_control
-            if added.set_cookie is not None:
-                set_cookie(response, added.set_cookie)
-            for old in added.old_cookies:
-                set_cookie(response, old)
-        if session._lent:
-            response._resource_closers.append(partial(session._manager.finish, session))
+            for line in lines:
+                set_cookie(response, line)
+        if session._lent or response.streaming:
+            _finish_with(response, session)
         return response
 
 
@@ -209,6 +208,11 @@ def _cookies(request: Any) -> str | None:
     return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
 
 
+def _finish_with(response: Any, session: Session) -> None:
+    """Have what is changed until the last byte said."""
+    response._resource_closers.append(partial(session._manager.finish, session))
+
+
 def _vary(response: Any) -> None:
     headers = response.headers
     # To ask these whether they have one, and to set one, takes a tenth of a request that reads.
@@ -216,15 +220,14 @@ def _vary(response: Any) -> None:
     if held is not None and "vary" not in held:
         held["vary"] = ("Vary", "Cookie")
         return
-    value = vary_with_cookie([headers["Vary"]] if "Vary" in headers else [])
+    value = vary_with_cookie(_lines_of(headers, "Vary"))
     if value is not None:
         headers["Vary"] = value
 
 
+def _lines_of(headers: Any, name: str) -> list[str]:
+    return [headers[name]] if name in headers else []
+
+
 def _answered(answer: Answer) -> Any:
-    response = HttpResponse(
-        answer.body, content_type="text/plain; charset=utf-8", status=answer.status
-    )
-    response["Cache-Control"] = "no-store"
-    response["Vary"] = "Cookie"
-    return response
+    return HttpResponse(answer.body, status=answer.status, headers=_hooks.TEXT)

@@ -1,6 +1,6 @@
 """Every record is entered, moved and let go here, so that every byte is counted at every step.
 
-``Room`` and ``Core`` build on it.
+``Room``, ``Users`` and ``Core`` build on it, in this order.
 """
 
 from __future__ import annotations
