@@ -1028,6 +1028,9 @@ def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
     for n in range(300):
         add(store, n, size=1, standing=store.new_standing())
         assert recounted(store) == store.stats().used
+    for n in range(300):
+        store.destroy(key(n))
+        assert recounted(store) == store.stats().used
 
 
 def test_a_record_takes_no_eight_bytes_more_than_it_must(store: MemoryStore) -> None:
