@@ -98,6 +98,17 @@ def test_an_id_that_is_taken_is_nobody_s_successor() -> None:
     machine.teardown()
 
 
+def test_a_rotation_beyond_the_cap_is_refused_to_both() -> None:
+    machine = store_machine(lambda: ClockedStore("4M"), advance, audit)()
+    for at in (K, L):
+        machine.add(at, Record(b"one", "ana"), 100.0, 500.0, None)
+    refuse = (1, "refuse")
+    machine.replace(K, b"m" * 32, Record(b"two", "ana"), None, 100.0, None, 10.0, refuse)
+    machine.holds_the_same()
+    assert machine.store.get(K).payload == b"one"
+    machine.teardown()
+
+
 def test_a_replaced_id_may_be_evicted_without_a_word() -> None:
     machine = store_machine(lambda: ClockedStore("64K"), advance, audit, evicts=True)()
     machine.add(K, Record(b"one"), 1000.0, 5000.0, None)

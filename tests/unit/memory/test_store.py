@@ -1081,3 +1081,42 @@ def test_the_largest_numbers_fit_in_their_fields() -> None:
     assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
     assert 2**31 - 100 < parts.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
     assert parts.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
+
+
+def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
+    store = MemoryStore("512K", interval=10, clock=clock)
+    for n in range(300):
+        add(store, n, size=1, standing=store.new_standing())
+        assert recounted(store) == store.stats().used
+    for n in range(300):
+        store.destroy(key(n))
+        assert recounted(store) == store.stats().used
+
+
+def test_a_record_takes_no_eight_bytes_more_than_it_must(store: MemoryStore) -> None:
+    core = store._core
+    slot = 0
+    for n, length in ((80, 7), (88, 8), (88, 15)):
+        store.clear()
+        assert add(store, 1, size=length)
+        assert core.size(slot) == n
+    for length, size in ((207, 280), (208, 288), (439, 512)):
+        found = store.get(key(1))
+        assert found is not None
+        store.set(key(1), Record(b"y" * length), expected=found.payload, idle=100)
+        assert core.size(slot) == size
+        assert len(core.larges) == 0
+    found = store.get(key(1))
+    assert found is not None
+    store.set(key(1), Record(b"z" * 440), expected=found.payload, idle=100)
+    assert len(core.larges) == 1
+
+
+def test_since_when_the_oldest_passer_by_has_not_been_seen(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    add(store, 1)
+    clock.advance(5)
+    store.get(key(1))
+    clock.advance(3)
+    assert store.stats().oldest_passing == 3

@@ -16,7 +16,7 @@ import pytest
 
 from lembro.events import Event
 from lembro.stores.base import Found, PerUser, Record
-from lembro.stores.memory import MemoryStore
+from lembro.stores.memory import MemoryStore, purger
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
 
@@ -292,3 +292,14 @@ def test_get_returns_what_one_writer_wrote() -> None:
     reader.join()
     assert odd == []
     store.close()
+
+
+def test_a_round_without_a_store_is_the_last() -> None:
+    """It may be collected just as the thread wakes up by itself."""
+    store = MemoryStore("64K")
+    gone, stop = weakref.ref(store), threading.Lock()
+    del store
+    gc.collect()
+    stop.acquire()
+    purger._run(gone, stop, 0.0)
+    assert stop.locked()
