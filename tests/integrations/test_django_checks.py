@@ -32,6 +32,12 @@ def test_nothing_to_complain_of() -> None:
     ("settings", "number", "text"),
     [
         ({"LEMBRO": {"max_sise": "64M"}}, "E001", "no option 'max_sise'"),
+        (
+            {"LEMBRO": {"store": "lembro.SessionManager"}},
+            "E001",
+            "cannot be made without arguments",
+        ),
+        ({"LEMBRO": {1: "64M"}}, "E001", "write a dict"),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "E001", "needs secure=True"),
         (
             {"SESSION_ENGINE": "django.contrib.sessions.backends.db"},

@@ -78,7 +78,15 @@ def store_from(given: Mapping[str, Any]) -> Any:
     if own:
         raise ConfigError(f"LEMBRO has {', '.join(own)} beside a store: give these to the store")
     store = _imported("store", given["store"])
-    return store() if isinstance(store, type) else store
+    if not isinstance(store, type):
+        return store
+    try:
+        return store()
+    except TypeError as error:
+        raise ConfigError(
+            f"LEMBRO['store']={given['store']!r} cannot be made without arguments ({error}): give "
+            f"the store itself, or the path to one"
+        ) from None
 
 
 def options_from(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _boolean(settings: Any, name: str) -> bool:
 
 def _given(settings: Any) -> dict[str, Any]:
     given = getattr(settings, "LEMBRO", {})
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise ConfigError(f'LEMBRO={given!r}: write a dict, for example {{"max_size": "64M"}}')
     return dict(given)
 
