@@ -32,6 +32,8 @@ def test_nothing_to_complain_of() -> None:
     ("settings", "number", "text"),
     [
         ({"LEMBRO": {"max_sise": "64M"}}, "E001", "no option 'max_sise'"),
+        ({"LEMBRO": {"idle_timeout": "8h"}}, "E001", "idle_timeout='8h': give seconds"),
+        ({"SESSION_COOKIE_AGE": "8h"}, "E001", "SESSION_COOKIE_AGE='8h': give seconds"),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "E001", "needs secure=True"),
         (
             {"SESSION_ENGINE": "django.contrib.sessions.backends.db"},

@@ -776,6 +776,8 @@ def test_one_extension_for_several_applications() -> None:
 def test_without_an_application() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
         _ = Lembro().sessions
+    with pytest.raises(ConfigError, match=r"write Lembro\(app, sessions\)"):
+        Lembro(SessionManager(MemoryStore()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
