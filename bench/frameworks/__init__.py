@@ -36,11 +36,15 @@ def report(added: Added, reference: str, bar: dict[str, int]) -> str:
         [library, *(f"{added[library, action]:.2f}" for action in ACTIONS)] for library in libraries
     ]
     rows.append(None)
-    parts = {action: added[reference, action] / added["lembro", action] for action in ACTIONS}
-    rows.append([f"lembro: of {reference}", *map(part, parts.values())])
-    rows.append(["required", *(_verdict(parts[a], bar[a]) if a in bar else "" for a in ACTIONS)])
+    pairs = {action: (added["lembro", action], added[reference, action]) for action in ACTIONS}
+    parts = [part(theirs / ours) if ours > 0 else "nothing" for ours, theirs in pairs.values()]
+    rows.append([f"lembro: of {reference}", *parts])
+    verdicts = [_verdict(*pairs[action], bar.get(action)) for action in ACTIONS]
+    rows.append(["required", *verdicts])
     return table(["added us", *ACTIONS], rows)
 
 
-def _verdict(reached: float, bar: int) -> str:
-    return f"1/{bar} {'met' if reached >= bar else 'MISSED'}"
+def _verdict(ours: float, theirs: float, bar: int | None) -> str:
+    if bar is None:
+        return ""
+    return f"1/{bar} {'met' if ours * bar <= theirs else 'MISSED'}"

@@ -469,7 +469,7 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ({"cookie_name": "sid", "cookie": CookieOptions()}, r"name: give these in cookie="),
         ({"max_age": 0}, "max_age=0"),
         ({"samesite": "Loose"}, "samesite='loose'"),
-        ({"sessions": SessionManager(MemoryStore("1M")), "max_age": 60}, "beside a SessionManager"),
+        ({"sessions": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
     ],
 )
 def test_wrong_configuration(given: dict[str, Any], says: str) -> None:

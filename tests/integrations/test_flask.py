@@ -773,9 +773,18 @@ def test_one_extension_for_several_applications() -> None:
     assert one.extensions["lembro"] is lembro
 
 
+def test_an_application_has_its_sessions_once() -> None:
+    app = Flask("shop")
+    Lembro(app, SessionManager(MemoryStore()))
+    with pytest.raises(ConfigError, match="'shop' has its sessions from lembro already"):
+        Lembro(app)
+
+
 def test_without_an_application() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
         _ = Lembro().sessions
+    with pytest.raises(ConfigError, match=r"write Lembro\(app, sessions\)"):
+        Lembro(SessionManager(MemoryStore()))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

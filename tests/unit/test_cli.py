@@ -43,7 +43,9 @@ def test_without_a_command_the_usage(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_what_can_not_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(["demo", *arguments]) == 2
-    assert arguments[0] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert arguments[0] in said
+    assert "invalid _" not in said  # the name of a function of ours
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])

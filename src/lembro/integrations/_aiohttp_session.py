@@ -63,6 +63,8 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             "samesite": samesite.lower() if isinstance(samesite, str) else samesite,
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
+        if sessions is not None:  # raises what is to be raised, in the words that were given
+            manager_of(sessions, store, {**cookie, **options})
         take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         Visit.storages = True

@@ -150,6 +150,8 @@ class Extension(Generic[App]):
         store: Store | AsyncStore | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
+        if isinstance(app, SessionManager):
+            raise ConfigError("the application comes first: write Lembro(app, sessions)")
         if sessions is not None:
             manager_of(sessions, store, options)  # raises what is to be raised now
         checked(options)

@@ -111,7 +111,9 @@ class Lembro(Extension[flask.Flask]):
     """
 
     def init_app(self, app: flask.Flask) -> None:
-        """Give ``app`` its sessions."""
+        """Give ``app`` its sessions. Raises ConfigError if it has lembro's already."""
+        if isinstance(app.session_interface, LembroSessionInterface):
+            raise ConfigError(f"the application {app.name!r} has its sessions from lembro already")
         self._app = app
         app.extensions["lembro"] = self
         app.session_interface = LembroSessionInterface(app, *self._given)

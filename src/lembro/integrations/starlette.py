@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 from .. import asgi
 from ..errors import ConfigError
 from ..logs import log
-from ..manager import SessionManager
+from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords, is_weak, take_cookie_keywords
 from ..session import Session
 from ..stores.base import AsyncStore, Store
@@ -73,6 +73,8 @@ class SessionMiddleware(asgi.SessionMiddleware):
             "partitioned": partitioned,
         }
         cookie = {name: value for name, value in cookie.items() if value is not UNSET}
+        if sessions is not None:  # raises what is to be raised, in the words that were given
+            manager_of(sessions, store, {**cookie, **options})
         take_cookie_keywords(options, cookie)
         if secret_key is not None:
             _use_secret(str(secret_key), options)

@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from ...errors import ConfigError
 from ...manager import SessionManager, manager_of
-from ...options import DAY, CookieOptions, from_keywords
+from ...options import DAY, CookieOptions, from_keywords, seconds
 from ...stores.memory import MemoryStore
 
 STORE: Final = ("max_size", "interval", "max_session_size", "reduce_to")
@@ -91,13 +91,12 @@ def store_from(given: Mapping[str, Any]) -> Any:
 
 def options_from(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of SessionOptions: what LEMBRO says, else what SESSION_* do."""
-    age = settings.SESSION_COOKIE_AGE
     options: dict[str, Any] = {
         name: value for name, value in given.items() if name != "store" and name not in STORE
     }
-    options.setdefault("idle_timeout", age)
-    if "absolute_timeout" not in options and isinstance(options["idle_timeout"], int | float):
-        options["absolute_timeout"] = max(options["idle_timeout"], 30 * DAY)
+    idle = "idle_timeout" if "idle_timeout" in options else "SESSION_COOKIE_AGE"
+    age = seconds(idle, options.setdefault("idle_timeout", settings.SESSION_COOKIE_AGE))
+    options.setdefault("absolute_timeout", max(age, 30 * DAY))
     if "cookie" not in options:
         options["cookie"] = _cookie_from(settings, options["idle_timeout"])
     return options
