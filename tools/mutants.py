@@ -54,7 +54,8 @@ TESTS: Final = {
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
     "stores/memory/parts": _STORE,
     "stores/memory/records": _STORE,
-    "stores/memory/room": _STORE,
+    "stores/memory/room": "unit/memory/test_room.py unit/memory/test_tidying.py "
+    f"unit/memory/test_too_much.py unit/memory/test_share.py {_STORE}",
     "stores/memory/arena": _STORE,
     "stores/memory/expiry": _STORE,
 }

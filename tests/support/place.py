@@ -1,0 +1,81 @@
+"""A MemoryStore whose steps are taken by hand."""
+
+from __future__ import annotations
+
+import random
+
+from lembro.events import Event
+from lembro.stores.base import Record
+from lembro.stores.memory import MemoryStore
+from lembro.stores.memory.audit import recount
+from lembro.stores.memory.core import Core
+from lembro.stores.memory.layout import HEADER, LINKS
+from lembro.testing import FakeClock
+
+SEGMENT = 8192
+RECORD = 128  # bytes; 63 of them fill a segment but for 120
+FULL = 63
+PLENTY = 1 << 40
+IDLE = 1e6
+
+
+def key(n: int) -> bytes:
+    return random.Random(n).randbytes(32)
+
+
+class Place:
+    """A store of 1 MB, without its thread, in which every step is taken by hand."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = MemoryStore("1M", interval=10, clock=self.clock)
+        self.store.close()
+        self.heard: list[tuple[str, str]] = []
+        for name in ("evicted", "expired"):
+            self.store.on(name, self._listen)
+
+    def _listen(self, event: Event) -> None:
+        self.heard.append((event.name, event.reason))
+
+    @property
+    def core(self) -> Core:
+        return self.store._core
+
+    @property
+    def now(self) -> float:
+        return self.clock()
+
+    def add(self, n: int, size: int = RECORD, user: str | None = None, idle: float = IDLE) -> None:
+        """A record that takes so many bytes: in its segment, or its payload outside."""
+        head = HEADER if user is None else HEADER + LINKS + len(user)
+        record = Record(b"x" * (size - head), user)
+        assert self.store.add(key(n), record, idle=idle, life=1e7)
+
+    def fill(self, start: int, count: int, size: int = RECORD, idle: float = IDLE) -> None:
+        for n in range(start, start + count):
+            self.add(n, size, idle=idle)
+
+    def destroy(self, numbers: range) -> None:
+        for n in numbers:
+            assert self.store.destroy(key(n)) is not None
+
+    def there(self, numbers: range) -> list[int]:
+        known = {k for k, _ in self.store.all()}
+        return [n for n in numbers if key(n) in known]
+
+    def is_due(self, seconds: float) -> None:
+        """Later: and everything that may have expired waits to be looked at."""
+        self.clock.advance(seconds)
+        self.core.wheel.gather(self.now)
+
+    def bound(self, spare: int) -> None:
+        """Let the store be so large that ``spare`` bytes are free."""
+        core = self.core
+        core.max_size = core.used + core.max_size - core.limit + spare
+        core.account()
+        assert core.limit == core.used + spare
+
+    def check(self) -> None:
+        self.core.max_size = PLENTY
+        self.core.account()
+        recount(self.core)
