@@ -548,6 +548,14 @@ def test_a_standing_lifts_a_new_session(store: MemoryStore, clock: FakeClock) ->
     assert store.stats().levels == (0, 0, 0, 1, 0)
 
 
+def test_a_record_has_the_standing_it_was_given(store: MemoryStore) -> None:
+    core, standing = store._core, store.new_standing()
+    for n, given, user in ((1, standing, None), (2, standing, "ana"), (3, None, None)):
+        add(store, n, standing=given, user=user)
+        slot = core.index.find(key(n))
+        assert core.standing(core.place[slot] << 3, core.flags(slot)) == given
+
+
 def test_a_standing_from_the_future_is_born_now(store: MemoryStore, clock: FakeClock) -> None:
     add(store, 1, standing=b"t" * 8 + struct.pack(">d", clock() + 9999))
     assert store.stats().levels == (1, 0, 0, 0, 0)
@@ -1051,6 +1059,7 @@ def test_what_an_empty_store_takes(max_size: int, clock: FakeClock) -> None:
     assert core.limit == max_size - core.slots.growth() - 2 * unit
     room = core.limit - core.fixed - 2 * unit - 2 * arena.segment
     assert core.live_limit == int(room * 15 / 16)
+    assert core.share == max_size // 16, "of a user"
     recounted(store)
 
 
