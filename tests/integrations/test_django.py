@@ -805,7 +805,7 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
         ({"LEMBRO": {"sessions": "lembro.SessionManager", "idle_timeout": 1}}, "beside a Session"),
         ({"SESSION_COOKIE_SAMESITE": False}, 'write "Lax"'),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "needs secure=True"),
-        ({"SESSION_COOKIE_AGE": 0}, "max_age=0"),
+        ({"SESSION_COOKIE_AGE": 0}, "SESSION_COOKIE_AGE=0: give seconds"),
         ({"SESSION_COOKIE_SECURE": "False"}, "SESSION_COOKIE_SECURE='False': write True or False"),
         ({"SESSION_COOKIE_HTTPONLY": "0"}, "SESSION_COOKIE_HTTPONLY='0'"),
         ({"SESSION_EXPIRE_AT_BROWSER_CLOSE": "no"}, "SESSION_EXPIRE_AT_BROWSER_CLOSE='no'"),

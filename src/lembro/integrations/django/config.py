@@ -94,12 +94,23 @@ def options_from(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {
         name: value for name, value in given.items() if name != "store" and name not in STORE
     }
-    idle = "idle_timeout" if "idle_timeout" in options else "SESSION_COOKIE_AGE"
-    age = seconds(idle, options.setdefault("idle_timeout", settings.SESSION_COOKIE_AGE))
+    if "idle_timeout" not in options:
+        options["idle_timeout"] = _cookie_age(settings.SESSION_COOKIE_AGE)
+    age = seconds("idle_timeout", options["idle_timeout"])
     options.setdefault("absolute_timeout", max(age, 30 * DAY))
     if "cookie" not in options:
         options["cookie"] = _cookie_from(settings, options["idle_timeout"])
     return options
+
+
+def _cookie_age(age: Any) -> Any:
+    try:
+        seconds("SESSION_COOKIE_AGE", age)
+    except ConfigError:
+        raise ConfigError(
+            f"SESSION_COOKIE_AGE={age!r}: give seconds, more than 0, for example 28800"
+        ) from None
+    return age
 
 
 def _cookie_from(settings: Any, age: Any) -> CookieOptions:
