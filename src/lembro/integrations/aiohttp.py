@@ -276,8 +276,6 @@ async def commit(request: web.Request, response: web.StreamResponse, session: Se
 
 
 def _add_headers(request: web.Request, response: web.StreamResponse, session: Session) -> None:
-    if session._untouched():
-        return
     headers = response.headers
     lines = _hooks.add_headers(
         session,

@@ -7,12 +7,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import wsgi
-from ..answers import HEADERS, answer_to
+from ..answers import answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..session import Session
 from ..stores.base import Store
+from . import _hooks
 
 try:
     import bottle
@@ -71,8 +72,7 @@ class Lembro:
                 return callback(*args, **keywords)
             except StoreError as error:
                 answer = answer_to(error)
-                headers = {name.decode(): value.decode() for name, value in HEADERS}
-                return bottle.HTTPResponse(answer.body.decode(), answer.status, headers)
+                return bottle.HTTPResponse(answer.body.decode(), answer.status, _hooks.TEXT)
 
         return answered
 

@@ -7,7 +7,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import asgi, wsgi
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
@@ -198,8 +198,6 @@ def get_session(req: falcon.Request) -> Session:
 
 
 def _add_headers(session: Session, resp: falcon.Response, client: str, *, https: bool) -> None:
-    if session._untouched():
-        return
     headers = _Headers(resp)
     for line in _hooks.add_headers(session, headers, headers.lines, https=https, client=client):
         resp.append_header("set-cookie", line)
@@ -225,8 +223,7 @@ def _replace(resp: falcon.Response, answer: Answer) -> None:
     if isinstance(resp, falcon.asgi.Response):
         resp.sse = None
     resp.data = answer.body
-    for name, value in HEADERS:
-        resp.set_header(name.decode(), value.decode())
+    resp.set_headers(_hooks.TEXT)
 
 
 def _store_failed(

@@ -88,8 +88,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
                 session._lent = False  # what is lost has been said
                 replace(response, answer)
                 return
-        if not session._untouched():
-            add_to_headers(session, response.headers, session._source[2], session._send)
+        add_to_headers(session, response.headers, session._source[2], session._send)
 
     def regenerate(self, session: FlaskSession) -> None:
         """As of Flask-Session: ``session.regenerate_id()``."""

@@ -8,7 +8,7 @@ from typing import Any, Final, Unpack
 from weakref import ref
 
 from .. import asgi
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..cookie import ABSENT, Presented
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
@@ -203,8 +203,8 @@ class _Refusal(HTTPResponse):
     """In place of the application's response, of which nothing more goes out."""
 
     def __init__(self, answer: Answer) -> None:
-        headers = {name.decode(): value.decode() for name, value in HEADERS}
-        super().__init__(answer.body, answer.status, headers, headers.pop("content-type"))
+        headers = dict(_hooks.TEXT)
+        super().__init__(answer.body, answer.status, headers, headers.pop("Content-Type"))
         self._sent = False
 
     async def send(self, data: Any = None, end_stream: bool | None = None) -> None:

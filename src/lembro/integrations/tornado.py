@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import asgi
-from ..answers import HEADERS, Answer, answer_to
+from ..answers import Answer, answer_to
 from ..cookie import Presented
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
@@ -197,8 +197,6 @@ class SessionMixin(_Handler):
         if answer is not None:
             self._refuse(answer)
             return
-        if session._untouched():
-            return
         headers = self._headers
         lines = _hooks.add_headers(
             session,
@@ -214,8 +212,8 @@ class SessionMixin(_Handler):
         """In place of the handler's response, of which nothing more goes out."""
         self.clear()
         self.set_status(answer.status, answer.phrase)
-        for name, value in HEADERS:
-            self.set_header(name.decode().title(), value.decode())
+        for name, value in _hooks.TEXT.items():
+            self.set_header(name, value)
         self.write(answer.body)
         self.set_header("Content-Length", len(answer.body))
         self._refused = True
