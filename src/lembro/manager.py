@@ -293,6 +293,15 @@ def manager_of(
     return sessions
 
 
+def application(app: T) -> T:
+    """The application that a middleware was given. Raises ConfigError if it was forgotten."""
+    if not callable(app):
+        raise ConfigError(
+            f"{app!r} is no application: that comes first, write SessionMiddleware(app, sessions)"
+        )
+    return app
+
+
 def _check_user(method: str, user: object, before: str = "") -> None:
     if not isinstance(user, str):
         raise TypeError(
