@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from http.cookies import Morsel
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from ...errors import ConfigError
 from ...manager import SessionManager, manager_of
 from ...options import DAY, CookieOptions, from_keywords, seconds
 from ...stores.memory import MemoryStore
+from .lifetimes import idle_of
 
 STORE: Final = ("max_size", "interval", "max_session_size", "reduce_to")
 """What is a MemoryStore's."""
@@ -40,6 +42,7 @@ def _made() -> SessionManager:
             _check_name(manager.options.cookie.name)
             if not manager._store_is_async:  # else the middleware does, in the loop
                 manager.start_for_good()
+            manager._idle_of = partial(idle_of, manager.core.writer.idle)
             _manager = manager
         return _manager
 
