@@ -819,7 +819,13 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
     ("settings", "message"),
     [
         ({"LEMBRO": "64M"}, "write a dict"),
-        ({"LEMBRO": {"max_sise": "64M"}}, "no option 'max_sise'"),
+        (
+            {"LEMBRO": {"max_sise": "64M"}},
+            r"no option 'max_sise'; did you mean max_size\? \(there are max_size, .*secret",
+        ),
+        ({"LEMBRO": {"maxsize": "64M"}}, r"no option 'maxsize'; write max_size=\.\.\. \("),
+        ({"LEMBRO": {"stor": 1}}, r"no option 'stor'; did you mean store\?"),
+        ({"LEMBRO": {"session": 1}}, r"no option 'session'; did you mean sessions\?"),
         ({"LEMBRO": {"max_size": "64X"}}, "64X"),
         ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
         ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),
