@@ -11,7 +11,7 @@ from .errors import LembroError, StoreError
 from .headers import with_session
 from .integrations.beaker import KEY as BEAKER
 from .integrations.beaker import BeakerSession
-from .manager import SessionManager, manager_of
+from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
 from .session import Session
 from .state import COMMITTED, UNREAD
@@ -43,7 +43,7 @@ class SessionMiddleware:
         beaker: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app: WSGIApplication = app
+        self.app: WSGIApplication = application(app)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start_for_good()
         self._kind = BeakerSession if beaker else Session
