@@ -193,9 +193,10 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
 
 
 def _let_go(session: Session) -> None:
-    """The request has ended: scope -> session -> scope would wait for the garbage collector, data
-    and all. A task that it has left behind may still look."""
+    """The request has ended. What holds the scope (uvicorn's ``send`` does, too) would with it wait
+    for the garbage collector, data and all. A task that it has left behind may still look."""
     scope = session._source
+    session._send = _nowhere
     if session._arrived is UNREAD:
         session._source = {"headers": scope["headers"], "scheme": scope.get("scheme")}
     else:
