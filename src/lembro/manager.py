@@ -145,11 +145,13 @@ class SessionManager(Runner):
 
     def length(self) -> int:
         """How many live sessions there are."""
-        return int(self._run(self._verb("length")))
+        self.require("length")
+        return self._run(operations.length(self.store))
 
     async def alength(self) -> int:
         """As ``length``."""
-        return int(await self._arun(self._verb("length")))
+        self.require("length")
+        return await self._arun(operations.length(self.store))
 
     def clear(self) -> None:
         """End every session."""
