@@ -10,7 +10,7 @@ from .answers import FAILURES, HEADERS, answer_to
 from .cookie import Presented
 from .errors import ConfigError, LembroError, StoreError
 from .headers import with_session
-from .manager import SessionManager, manager_of
+from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
 from .session import Session
 from .state import COMMITTED, OPEN, UNREAD
@@ -44,7 +44,7 @@ class SessionMiddleware:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app: ASGIApp = app
+        self.app: ASGIApp = application(app)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._read = self._read_cookie  # bound once
         self._exclude = _paths(exclude)

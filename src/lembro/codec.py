@@ -41,7 +41,7 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
     encoding itself, and to tag takes twice as long again.
     """
     if plain or _is_plain(data, 1):
-        try:  # noqa: SIM105 - to suppress takes as long as to encode
+        try:  # to suppress takes as long as to encode
             return VERSION + _encode((meta, data))
         except (UnicodeEncodeError, OverflowError):  # it is to be found, or tagged
             pass
