@@ -449,7 +449,7 @@ def test_an_asynchronous_store_says_what_to_call() -> None:
         Cache(AsyncAdapter(MemoryStore())).get("key")
 
 
-@pytest.mark.parametrize("store", [None, "64M", MemoryStore])
+@pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
 def test_what_is_no_store(store: Any) -> None:
     with pytest.raises(ConfigError, match="give a store, for example MemoryStore"):
         Cache(store)
