@@ -12,6 +12,7 @@ import asyncio
 import gc
 import json
 import platform
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -148,6 +149,25 @@ def asgi_cookie(login: ASGIApp) -> str:
     return _join([value.decode() for name, value in headers if name == b"set-cookie"])
 
 
+def asgi_actions(library: str, apps: dict[str, ASGIApp]) -> list[Contender]:
+    """One for each action, with the cookie that a login sets."""
+    cookie = asgi_cookie(apps[LOGIN])
+    for action in ACTIONS:
+        _check_status(library, action, asgi_status(apps[action], cookie))
+    return [Contender(library, action, asgi_batch(apps[action], cookie)) for action in ACTIONS]
+
+
+def asgi_status(app: ASGIApp, cookie: str) -> int:
+    given: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            given.append(message["status"])
+
+    asyncio.run(_run(app, _scope(cookie), send))
+    return given[0]
+
+
 async def _run(app: ASGIApp, scope: dict[str, Any], send: Any) -> None:
     await app(scope, _receive, send)
 
@@ -175,6 +195,7 @@ def _environ(cookie: str) -> dict[str, Any]:
         "HTTP_ACCEPT_LANGUAGE": "en-GB,en;q=0.5",
         "HTTP_COOKIE": cookie,
         "wsgi.input": BytesIO(),
+        "wsgi.errors": sys.stderr,
         "wsgi.url_scheme": "http",
     }
 
@@ -213,7 +234,25 @@ def wsgi_cookie(login: WSGIApp) -> str:
 def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
     """One for each action, with the cookie that a login sets."""
     cookie = wsgi_cookie(apps[LOGIN])
+    for action in ACTIONS:
+        _check_status(library, action, wsgi_status(apps[action], cookie))
     return [Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS]
+
+
+def wsgi_status(app: WSGIApp, cookie: str) -> int:
+    given: list[int] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        given.append(int(status[:3]))
+
+    list(app(_environ(cookie), start_response))
+    return given[0]
+
+
+def _check_status(library: str, action: str, status: int) -> None:
+    """A framework makes a 500 of a page that does not find its session, which would be timed."""
+    if status != 200:
+        raise SystemExit(f"{library} answers {status} ({action}); the bench is broken")
 
 
 def by_action(app: WSGIApp) -> dict[str, WSGIApp]:

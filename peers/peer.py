@@ -10,6 +10,7 @@ from typing import Final
 PROJECTS: Final = (
     "django",
     "django_engine",
+    "django_cache",
     "flask",
     "flask_login",
     "flask_wtf",

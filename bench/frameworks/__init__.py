@@ -2,7 +2,8 @@
 and the best that others made for it.
 
 One module a framework: ``contenders()``, of which the first is the bare application; ``REFERENCE``,
-the library that lembro is held against; and ``BAR``, at most one such part of whose time it takes.
+the library that lembro is held against; and ``BAR``, at most one such part of whose time it takes,
+where that is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from bench.peers import ACTIONS
 from bench.report import table
 from bench.requests import Added, measure, part
 
-FRAMEWORKS: Final = ("flask", "django", "litestar", "aiohttp", "pyramid")
+FRAMEWORKS: Final = (
+    "flask",
+    "django",
+    "litestar",
+    "aiohttp",
+    "pyramid",
+    "falcon",
+    "sanic",
+    "bottle",
+    "tornado",
+)
 ROUNDS: Final = {"quick": 60, "full": 600}
 
 
@@ -37,11 +48,18 @@ def report(added: Added, reference: str, bar: dict[str, int]) -> str:
     ]
     rows.append(None)
     pairs = {action: (added["lembro", action], added[reference, action]) for action in ACTIONS}
-    parts = [part(theirs / ours) if ours > 0 else "nothing" for ours, theirs in pairs.values()]
-    rows.append([f"lembro: of {reference}", *parts])
-    verdicts = [_verdict(*pairs[action], bar.get(action)) for action in ACTIONS]
-    rows.append(["required", *verdicts])
+    rows.append([f"lembro: of {reference}", *(_part(*pairs[action]) for action in ACTIONS)])
+    if bar:
+        rows.append(
+            ["required", *(_verdict(*pairs[action], bar.get(action)) for action in ACTIONS)]
+        )
     return table(["added us", *ACTIONS], rows)
+
+
+def _part(ours: float, theirs: float) -> str:
+    if ours <= 0:
+        return "nothing"
+    return part(theirs / ours) if theirs > 0 else "theirs: nothing"
 
 
 def _verdict(ours: float, theirs: float, bar: int | None) -> str:

@@ -26,3 +26,12 @@ def test_a_verdict() -> None:
     text = report(added, "other", {"read": 4, "modified": 5})
     assert "1/4 met" in text
     assert "1/5 MISSED" in text
+
+
+def test_nothing_is_required_and_theirs_costs_nothing() -> None:
+    added = {("lembro", a): 1.0 for a in ACTIONS} | {("other", a): 4.0 for a in ACTIONS}
+    added["other", "unused"] = -0.1
+    text = report(added, "other", {})
+    assert "theirs: nothing" in text
+    assert "1/4.0" in text
+    assert "required" not in text

@@ -507,6 +507,28 @@ def test_set_expiry_at_a_moment_is_extended_by_nothing(
     assert site.visit(client, items).result == {}
 
 
+@pytest.mark.parametrize("value", [None, 0, 300, 20 * DAY])
+def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value: Any) -> None:
+    site.visit(client, lambda request: get_session(request).login("ada"))
+    site.visit(Client(), lambda request: get_session(request).login("ada"))
+    site.visit(client, expire(value))
+    site.clock.advance(20)
+
+    def listed(request: Any) -> list[float]:
+        sessions = get_session(request).manager.of_user("ada")
+        return [info.idle_for for info in sessions]
+
+    assert site.visit(client, listed).result == [20, 20]
+    assert [info.idle_for for info in get_manager().all()] == [20, 20]
+
+
+def test_what_ends_at_a_moment_has_idled_since_it_began(site: Site, client: Any) -> None:
+    site.visit(client, expire(timezone.now() + timedelta(hours=2)))
+    site.clock.advance(20)
+    site.visit(client, put(a=1))
+    assert [info.idle_for for info in get_manager().all()] == [20]
+
+
 def test_set_expiry_none_goes_back(site: Site, client: Any) -> None:
     site.visit(client, expire(300))
     site.visit(client, put(a=1))
@@ -948,7 +970,13 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
     ("settings", "message"),
     [
         ({"LEMBRO": "64M"}, "write a dict"),
-        ({"LEMBRO": {"max_sise": "64M"}}, "no option 'max_sise'"),
+        (
+            {"LEMBRO": {"max_sise": "64M"}},
+            r"no option 'max_sise'; did you mean max_size\? \(there are max_size, .*secret",
+        ),
+        ({"LEMBRO": {"maxsize": "64M"}}, r"no option 'maxsize'; write max_size=\.\.\. \("),
+        ({"LEMBRO": {"stor": 1}}, r"no option 'stor'; did you mean store\?"),
+        ({"LEMBRO": {"session": 1}}, r"no option 'session'; did you mean sessions\?"),
         ({"LEMBRO": {"max_size": "64X"}}, "64X"),
         ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
         ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),

@@ -22,7 +22,7 @@ from lembro.ids import key_for
 from lembro.session import Session
 from lembro.state import Arrived, SetCookie
 from lembro.stores.base import Found
-from tests.support.naive import NaiveStore
+from lembro.testing._model import NaiveStore
 
 Action = Callable[[Session], None]
 Outside = Callable[[NaiveStore], object]

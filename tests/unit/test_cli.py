@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -79,6 +80,19 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     message = capsys.readouterr().err
     assert f"can't listen on 127.0.0.1, port {port} (address already in use)" in message
     assert f"lembro demo --port {port + 1}" in message
+
+
+def test_a_port_that_is_taken_under_make(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which takes the port otherwise, and hands over its own words for it."""
+    makefile = (ROOT / "Makefile").read_text()
+    name, words = re.findall(r'(LEMBRO_\w+)="([^"]+)" \$\(PY\) -m lembro demo', makefile)[0]
+    monkeypatch.setenv(name, words)
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.endswith(f"for example: make demo PORT={port + 1}\n")
 
 
 def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

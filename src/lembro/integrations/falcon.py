@@ -54,6 +54,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
+        _hooks.check_app(app, falcon.App, "Falcon")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
         self._around = asgi.SessionMiddleware(_nothing, self.sessions, exclude=exclude)

@@ -216,6 +216,8 @@ class LembroPlugin(InitPlugin):
         return self.config.sessions
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
+            raise ConfigError("two LembroPlugins in one application: its sessions come from one")
         app_config.middleware.insert(0, self.config.middleware)  # around all others
         app_config.on_startup.append(self.sessions.astart)
         app_config.on_shutdown.append(self.sessions.astop)

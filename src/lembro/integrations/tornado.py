@@ -55,8 +55,11 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
+        _hooks.check_app(app, Application, "Tornado")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = asgi._paths(exclude)
+        if isinstance(app.settings.get(_SETTING), Lembro):
+            raise ConfigError("this application has its sessions from lembro already")
         app.settings[_SETTING] = self
         if hasattr(self.sessions.store, "blocking"):
             self.sessions.start_for_good()

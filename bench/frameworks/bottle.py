@@ -1,0 +1,80 @@
+"""Bottle: lembro's sessions beside Beaker, which its documentation names, and BottleSessions."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import bottle
+
+from bench.peers import BODY, SECRET, WSGIApp, session_data
+from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
+from lembro import MemoryStore
+from lembro.integrations.bottle import Lembro
+
+SetUp = Callable[[Any], WSGIApp]
+REFERENCE: Final = "Beaker (memory)"
+BAR: Final[dict[str, int]] = {}
+
+
+def contenders() -> list[Contender]:
+    """The bare application first."""
+    bare = _application(lambda app: app, dict)["unused"]
+    found = [Contender("bare", "", wsgi_batch(bare, OTHERS))]
+    setups: dict[str, tuple[SetUp, Callable[[], Any]]] = {
+        "lembro": (_lembro, lambda: bottle.request.session),
+        REFERENCE: (_beaker, lambda: bottle.request.environ["beaker.session"]),
+        "BottleSessions (SimpleCache)": (_bottle_sessions, lambda: bottle.request.session),
+    }
+    for library, (set_up, session) in setups.items():
+        found += wsgi_actions(library, _application(set_up, session))
+    return found
+
+
+def _lembro(app: Any) -> WSGIApp:
+    app.install(Lembro(store=MemoryStore("4M")))
+    wrapped: WSGIApp = app
+    return wrapped
+
+
+def _beaker(app: Any) -> WSGIApp:
+    options = {"session.type": "memory", "session.secret": SECRET, "session.auto": True}
+    wrapped: WSGIApp = import_module("beaker.middleware").SessionMiddleware(app, options)
+    return wrapped
+
+
+def _bottle_sessions(app: Any) -> WSGIApp:
+    said = io.StringIO()  # it prints what it is
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        import_module("BottleSessions").BottleSessions(app)
+    wrapped: WSGIApp = app
+    return wrapped
+
+
+def _application(set_up: SetUp, session: Callable[[], Any]) -> dict[str, WSGIApp]:
+    """One application, by action."""
+
+    def login() -> bytes:
+        session().update(session_data())
+        return BODY
+
+    def unused() -> bytes:
+        return BODY
+
+    def read() -> bytes:
+        assert session()["user_id"] == "4711"
+        return BODY
+
+    def modified() -> bytes:
+        session()["visits"] += 1
+        return BODY
+
+    app = bottle.Bottle()
+    app.catchall = False
+    served = set_up(app)
+    for view in (login, unused, read, modified):
+        app.route(f"/{view.__name__}", callback=view)
+    return by_action(served)
