@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core.management import call_command
+from django.db.models import TextChoices
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.test.utils import override_settings
 from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from lembro import (
+    CodecError,
     ConfigError,
     CookieOptions,
     LembroError,
@@ -60,6 +66,23 @@ def items(request: Any) -> dict[str, Any]:
 
 def cookie(response: Any) -> Any:
     return response.cookies["sessionid"]
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def test_what_django_has_and_a_session_cannot_carry(site: Site) -> None:
+    size: Any = TextChoices("Size", "SMALL")
+    users = get_user_model().objects.all()
+    for value, hint in (
+        (gettext_lazy("saved"), "store str(value)"),
+        (mark_safe("saved"), "store str(value)"),
+        (size.SMALL, "store its .value"),
+        (users.model(), "store its primary key"),
+        (users, "store list(value.values())"),
+    ):
+        with pytest.raises(CodecError, match=re.escape(hint)):
+            SessionStore()["k"] = value
 
 
 # -- the key ---------------------------------------------------------------------------------------
