@@ -30,6 +30,7 @@ from lembro import (
     SessionManager,
 )
 from lembro.integrations.django import SessionMiddleware, SessionStore, get_manager, get_session
+from lembro.migrate import FromStore
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -673,6 +674,35 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
     with pytest.raises(asyncio.CancelledError):
         await SessionMiddleware(cancelled)(factory.get("/"))
     assert site.records() == []
+
+
+# -- moving ----------------------------------------------------------------------------------------
+
+
+def test_a_session_of_before_moves_in_within_django(client: Any) -> None:
+    rows: Any = {"a" * 32: {"_auth_user_id": "7", "cart": [1]}}
+    reader = FromStore(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
+    store = MemoryStore("1M")
+    settings = {"migrate_from": reader, "store": store}
+
+    def act(request: Any) -> Any:
+        if not request.session.session_key:
+            request.session.create()
+        assert (request.session["cart"], get_session(request).user) == ([1], "7")
+        return request.session.session_key
+
+    other_tab = Client()
+    for browser in (client, other_tab):
+        browser.cookies["sessionid"] = "a" * 32
+    with running(MIDDLEWARE=[OURS], SESSION_COOKIE_NAME="lembro", LEMBRO=settings) as site:
+        moved = site.visit(client, act)
+        assert moved.result == moved.cookies["lembro"].value
+        assert moved.cookies["sessionid"].value == ""
+        assert site.visit(client, act).result == moved.result
+        # The new cookie has come back: the old one is followed for a moment, and has no key.
+        late = site.visit(other_tab, act)
+        assert (late.result, list(late.cookies)) == (None, [])
+    store.close()
 
 
 # -- async -----------------------------------------------------------------------------------------
