@@ -626,7 +626,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
         (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
         (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
-        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^name beside a Session"),
+        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
         (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),

@@ -155,7 +155,8 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
         if sessions is not None:  # raises what is to be raised, in the words that were given
-            manager_of(sessions, store, {**cookie, **options})
+            given = {"key" if name == "name" else name: cookie[name] for name in cookie}
+            manager_of(sessions, store, {**given, **options})
         take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.exclude: str | list[str] | None = exclude
