@@ -220,6 +220,8 @@ class LembroPlugin(InitPlugin):
         if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
             raise ConfigError("two LembroPlugins in one application: its sessions come from one")
         app_config.middleware.insert(0, self.config.middleware)  # around all others
+        # A handler may return it, as the dict that Litestar's types say it is.
+        app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         app_config.on_startup.append(self.sessions.astart)
         app_config.on_shutdown.append(self.sessions.astop)
         if self.session_dependency_key is not None:
