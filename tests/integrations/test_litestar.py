@@ -37,6 +37,7 @@ from lembro import (
     SessionManager,
     StoreError,
 )
+from lembro.events import Event
 from lembro.integrations.litestar import (
     LembroPlugin,
     LembroSessionBackend,
@@ -292,6 +293,30 @@ def test_set_session_after_the_response_has_begun_is_said(
         assert tab.get("/stream").text == "ab"
         assert tab.get("/me").json()["data"] == {"before": 1}
     assert dropped == ["changed too late"]
+    assert "set_session() or clear_session() was called after the response" in caplog.text
+
+
+def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
+    plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no session that the event could be of."""
+    dropped: list[Event] = []
+    plugin.sessions.on("dropped", dropped.append)
+
+    @get("/stream")
+    async def stream(request: AnyRequest) -> Stream:
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+            request.set_session({"after": 1})
+            yield "b"
+
+        return Stream(chunks)
+
+    with browser(plugin, stream, me) as tab:
+        response = tab.get("/stream")
+        assert (response.text, "vary" in response.headers) == ("ab", False)
+        assert tab.get("/me").json()["data"] == {}
+    assert dropped == []
     assert "set_session() or clear_session() was called after the response" in caplog.text
 
 

@@ -26,7 +26,7 @@ from lembro.ids import key_for
 from lembro.integrations._cache import Cache
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
-from tests.support.stores import AsyncAdapter, BlockingAdapter
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
 
 
 class Caller:
@@ -447,6 +447,19 @@ def test_a_store_that_fails() -> None:
 def test_an_asynchronous_store_says_what_to_call() -> None:
     with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous: use .*aget"):
         Cache(AsyncAdapter(MemoryStore())).get("key")
+
+
+def test_a_store_that_need_not_be_opened_or_closed() -> None:
+    cache = Cache(AsyncAdapter(MemoryStore(), NETWORKED))
+
+    async def use() -> Any:
+        await cache.aopen()
+        await cache.aset("key", "value")
+        value = await cache.aget("key")
+        await cache.aclose()
+        return value
+
+    assert asyncio.run(use()) == "value"
 
 
 @pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
