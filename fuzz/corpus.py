@@ -126,10 +126,50 @@ _SIZES: Final = [
     )
 ]
 
+_OLD: Final = [
+    b"",
+    # each reader's own, signed in 2020 with the key of old_cookies.py
+    b"eyJ1c2VyX2lkIjogNywgImNhcnQiOiBbImJyZWFkIl19.XgvhAA.4kc8mj7J9kQgzM0csyxiO4gOcVc",
+    b"eyJfdXNlcl9pZCI6IjciLCJfcGVybWFuZW50Ijp0cnVlLCJ3aGVuIjp7IiB0IjpbMSwyXX19.XgvhAA."
+    b"ICoO2uqC5vhSDSgVd_AjynjGZh0",
+    b".eJyrVoovLU4tis9MUbJSMlfSUUpOLCpRsopWSipKTUwB8kdpcujYWgAfdmlM.XgvhAA."
+    b"mn8qRqs8FyGNoZsW5UoJyeav-Q4",  # compressed
+    b"0123456789abcdef0123456789abcdef",
+    b"0123456789abcdef0123456789abcdef.L5PCLYw6GzCXtz4_S169C3WKh8c",
+    b"d8277964390d1c1e4fce7de156d0a31332b99dc20123456789abcdef0123456789abcdef",
+    b"cd5e80973002f70bf81dc8d0094647fc36e31e3aeNqrViotTi2Kz0xRslIw11FQSk4sKgEyo5WSilITU5RiawGv8wpH",
+    b"s%3A0123456789abcdef0123456789abcdef.7X75e0maHvIvHWpjNuYul3mSrdeTfWlHtcrzgiINy1I",
+    # what is signed or stored
+    b'{"user_id": 7, "_user_id": "7", "cart": ["bread"], "_permanent": true}',
+    b'{"user_id": "", "cookie": {"expires": "2030-01-01T00:00:00.000Z"}, "a": null}',
+    b'{"user_id": true, "_user_id": [1]}',
+    b'{"_accessed_time": 1e999, "_creation_time": "x", "a": NaN, "b": -Infinity}',
+    b'{"a": {" d": "no date"}, "b": {" u": "zz"}, "c": {" b": "%"}, "d": {" m": 1}}',
+    b'{"a": {" t": 5}, "b": {" t": [{" di": {}}]}, "c": {" d__": 1}}',
+    b'{"a": 123456789012345678901234567890123456789012345678901234567890}',
+    b'{"a": "\\ud800", "\\udfff": 1}',
+    b'{"a": ' + b"[" * 3000 + b"]" * 3000 + b"}",
+    b"[" * 3000,
+    b"[1, 2]",
+    b"5",
+    b"null",
+    b'"a"',
+    b"\x81\xa8_user_id\xa17",  # msgpack
+    b"\x81\xa1a\xd6\xff\x00\x00\x00\x01",  # a timestamp
+    b"\x81\xa1a\xc7\x03\x05abc",  # an extension
+    b"\x82\x01\xa1a\xc0\x01",  # keys that are no str
+    b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os.",  # the beginning of a pickle
+    b".eJwBAAD__w",  # compressed, and cut off
+    b"%73%3A%ff.",
+    b"s:.",
+    b"\xff\xfe",
+]
+
 CORPUS: Final[dict[str, list[bytes]]] = {
     "cookie_header": _COOKIES,
     "cookie_scan": _COOKIES,
     "record": _RECORDS,
     "session_values": _VALUES,
     "size_text": _SIZES,
+    "old_cookie": _OLD,
 }

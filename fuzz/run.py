@@ -13,7 +13,10 @@ from typing import Any, Final
 INSTRUMENTED: Final = [
     "lembro.codec",
     "lembro.cookie",
+    "lembro.migrate",
+    "lembro.old",
     "lembro.size",
+    "fuzz.old_cookies",
     "fuzz.rfc6265",
     "fuzz.values",
 ]

@@ -12,6 +12,7 @@ from lembro import CodecError, ConfigError, CookieOptions, codec, size
 from lembro.cookie import DUPLICATE, SessionCookie, find
 
 from . import rfc6265
+from .old_cookies import old_cookie
 from .source import Source
 from .values import Builder, same
 
@@ -190,5 +191,5 @@ def _size_by_hand(text: str) -> int | None:
 Target = Callable[[bytes], None]
 TARGETS: Final[dict[str, Target]] = {
     target.__name__: target
-    for target in (cookie_header, cookie_scan, record, session_values, size_text)
+    for target in (cookie_header, cookie_scan, record, session_values, size_text, old_cookie)
 }

@@ -46,7 +46,7 @@ _SESSION: Final = (
 _STORE: Final = "unit/memory/test_parts.py unit/memory/test_store.py contract/test_memory.py"
 TESTS: Final = {
     "lifecycle": _SESSION,
-    "arriving": _SESSION,
+    "arriving": f"{_SESSION} unit/test_hooks.py",
     "writing": _SESSION,
     "session": _SESSION,
     "cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py unit/test_login.py",

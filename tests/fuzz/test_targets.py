@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -15,13 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz import rfc6265, values
+from fuzz import old_cookies, rfc6265, values
 from fuzz.corpus import CORPUS
+from fuzz.old_cookies import old_cookie
 from fuzz.source import Source
 from fuzz.targets import TARGETS
 from fuzz.values import REFUSED, same
 from lembro import CodecError, CookieOptions, codec
 from lembro.cookie import SessionCookie, find
+from lembro.migrate import Old
 
 ROUNDS = 3000
 
@@ -80,6 +83,27 @@ def test_any_bytes_at_all(name: str, data: bytes) -> None:
 
 
 # -- that the targets would notice -----------------------------------------------------------------
+
+
+def test_each_reader_of_old_cookies_accepts_one_of_the_corpus() -> None:
+    assert all(old_cookies.issued())
+    old_cookies.HELD.value = b'{"user_id": 7, "_user_id": "7"}'
+    for known in old_cookies.readers():
+        if known.stored:
+            old = known.source.read(known.stored)
+            assert isinstance(old, Old)
+            assert (old.user, {**old.data}) == ("7", {"user_id": 7, "_user_id": "7"})
+
+
+def test_a_cookie_that_nobody_signed_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    old_cookies.issued()
+    forged = CORPUS["old_cookie"][1].replace(b"eyJ1", b"eyJ2")
+    old_cookie(forged)
+    monkeypatch.setattr(
+        "lembro.migrate._starlette._unsigned", lambda signer, value, age: b64encode(b'{"a": 1}')
+    )
+    with pytest.raises(AssertionError):
+        old_cookie(forged)
 
 
 @pytest.mark.parametrize("make", REFUSED, ids=lambda make: repr(make())[:30])

@@ -49,7 +49,7 @@ class FlaskCookie(Reader):
         )
 
     def read(self, value: str) -> Old | None:
-        from itsdangerous import BadSignature, SignatureExpired  # noqa: PLC0415
+        from itsdangerous import BadData, BadSignature, SignatureExpired  # noqa: PLC0415
 
         try:
             data = self._serializer.loads(value, max_age=self._max_age)
@@ -57,6 +57,8 @@ class FlaskCookie(Reader):
             raise Refused("it has expired") from None
         except BadSignature:
             raise Refused("the signature does not match") from None
+        except BadData:
+            raise Refused("what is signed cannot be read") from None
         # The signature can be written in several ways, what it signs only in one.
         signed = value.rpartition(".")[0]
         return self.old(data, signed, remember=_is_permanent(data))

@@ -549,11 +549,12 @@ def test_a_standing_lifts_a_new_session(store: MemoryStore, clock: FakeClock) ->
 
 
 def test_a_record_has_the_standing_it_was_given(store: MemoryStore) -> None:
-    core, standing = store._core, store.new_standing()
+    standing = store.new_standing()
     for n, given, user in ((1, standing, None), (2, standing, "ana"), (3, None, None)):
         add(store, n, standing=given, user=user)
-        slot = core.index.find(key(n))
-        assert core.standing(core.place[slot] << 3, core.flags(slot)) == given
+        found = store.get(key(n))
+        assert found is not None
+        assert found.standing == given
 
 
 def test_a_standing_from_the_future_is_born_now(store: MemoryStore, clock: FakeClock) -> None:

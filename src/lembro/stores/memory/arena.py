@@ -99,10 +99,6 @@ class Arena:
         self.held -= self.segment
         return True
 
-    def fits(self, size: int) -> bool:
-        """Whether a record of ``size`` bytes can be appended to the open segment."""
-        return self.at + size <= self.end
-
     def take(self, size: int) -> int:
         """Append a record that fits; where it begins."""
         at = self.at

@@ -16,6 +16,7 @@ from .layout import (
     SLOT,
     STANDING,
     TAGGED,
+    TOKEN,
     fields,
     tail,
     walked,
@@ -120,7 +121,7 @@ def _tags(core: Core, slots: list[int]) -> None:
         assert slot in core.tags.slots_of(tag)
         if not flags & HAS_USER:
             assert not flags & REPLACED
-            bearers.append((core.standing(at, flags) or b"")[: STANDING // 2])
+            bearers.append(core.memory[at + TOKEN : at + TOKEN + STANDING // 2])
         else:
             assert tag == user_tag(core.user(at, flags) or b"")
     assert len(bearers) == len(set(bearers))

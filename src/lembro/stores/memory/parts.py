@@ -182,12 +182,6 @@ class Parts:
         user = self.user(at, flags)
         return None if user is None else str(user, *UTF8)
 
-    def standing(self, at: int, flags: int) -> bytes | None:
-        if not flags & HAS_STANDING:
-            return None
-        at += TOKEN
-        return self.memory[at : at + STANDING]
-
     def successor(self, at: int, flags: int) -> bytes | None:
         if not flags & REPLACED:
             return None

@@ -71,9 +71,6 @@ class Slots:
         self.row += column.itemsize
         return column.view
 
-    def has_free(self) -> bool:
-        return self.fresh < self.edge or self.spare > 0
-
     def next(self) -> int:
         """The slot that ``take`` gives out next; the caller has looked whether there is one."""
         return self._free.first(self._free_list) if self.spare else self.fresh
