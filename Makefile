@@ -30,7 +30,7 @@ help: ## what there is (this)
 
 .PHONY: demo
 demo: .venv/.demo ## the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
-	@$(PY) -m lembro demo --port $(PORT)
+	@LEMBRO_CALLED_AS="make demo PORT=" $(PY) -m lembro demo --port $(PORT)
 
 .PHONY: test
 test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)

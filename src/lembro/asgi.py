@@ -10,7 +10,7 @@ from .answers import FAILURES, HEADERS, answer_to
 from .cookie import Presented
 from .errors import ConfigError, LembroError, StoreError
 from .headers import with_session
-from .manager import SessionManager, manager_of
+from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
 from .session import Session
 from .state import COMMITTED, OPEN, UNREAD
@@ -44,7 +44,7 @@ class SessionMiddleware:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app: ASGIApp = app
+        self.app: ASGIApp = application(app)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._read = self._read_cookie  # bound once
         self._exclude = _paths(exclude)
@@ -195,9 +195,10 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
 
 
 def _let_go(session: Session) -> None:
-    """The request has ended: scope -> session -> scope would wait for the garbage collector, data
-    and all. A task that it has left behind may still look."""
+    """The request has ended. What holds the scope (uvicorn's ``send`` does, too) would with it wait
+    for the garbage collector, data and all. A task that it has left behind may still look."""
     scope = session._source
+    session._send = _nowhere
     if session._arrived is UNREAD:
         session._source = {"headers": scope["headers"], "scheme": scope.get("scheme")}
     else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -42,8 +41,10 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
     encoding itself, and to tag takes twice as long again.
     """
     if plain or _is_plain(data, 1):
-        with suppress(UnicodeEncodeError, OverflowError):  # then it is to be found, or tagged
+        try:  # to suppress takes as long as to encode
             return VERSION + _encode((meta, data))
+        except (UnicodeEncodeError, OverflowError):  # it is to be found, or tagged
+            pass
     tagged = {}
     for key, value in data.items():
         _check_top_key(key)
@@ -299,6 +300,12 @@ _HINTS: Final = {
     "bytearray": "store bytes(value)",
     "memoryview": "store bytes(value)",
     "PurePath": "store str(value)",
+    "__proxy__": "store str(value)",  # a lazy translation of Django's
+    "LazyString": "store str(value)",  # and of Flask-Babel's
+    # By name, since lembro imports no framework: of Django, Flask-SQLAlchemy and SQLAlchemy.
+    "Model": "store its primary key",
+    "DeclarativeBase": "store its primary key",
+    "QuerySet": "store list(value.values())",
     **dict.fromkeys(
         [
             "deque",

@@ -38,7 +38,8 @@ class SessionInfo:
     age: float
     """Since it began, or since the login."""
     idle_for: float
-    """Since it was last extended, which happens once a tenth of the idle timeout has passed."""
+    """Since it was last extended, which happens once a tenth of the idle timeout has passed; its
+    age, if nothing extends it."""
     data: dict[str, Any]
     user: str | None
     current: bool
@@ -51,6 +52,9 @@ class SessionManager(Runner):
     ``SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))``: takes
     :class:`~lembro.SessionOptions`, its fields as keywords, or both. Raises ConfigError.
     """
+
+    _idle_of: Callable[[dict[str, Any]], float | None] | None = None
+    """What a session with these data may idle, where each has its own; None: nothing extends it."""
 
     def __init__(  # so that an error about its arguments names this class
         self,
@@ -141,11 +145,13 @@ class SessionManager(Runner):
 
     def length(self) -> int:
         """How many live sessions there are."""
-        return int(self._run(self._verb("length")))
+        self.require("length")
+        return self._run(operations.length(self.store))
 
     async def alength(self) -> int:
         """As ``length``."""
-        return int(await self._arun(self._verb("length")))
+        self.require("length")
+        return await self._arun(operations.length(self.store))
 
     def clear(self) -> None:
         """End every session."""
@@ -237,8 +243,14 @@ class SessionManager(Runner):
     # -- within ------------------------------------------------------------------------------------
 
     def _session(self, session_id: str | None = None) -> Session:
-        if session_id is not None and not is_id(session_id):
-            session_id = None  # not a form that is ever issued
+        if session_id is not None:
+            if not isinstance(session_id, str):
+                kind = type(session_id).__name__
+                raise TypeError(
+                    f"a session goes by its id, a str as create() returns it, not {kind}"
+                )
+            if not is_id(session_id):
+                session_id = None  # not a form that is ever issued
         return Session(self, Presented, session_id)
 
     def _by_id(self, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any) -> T:
@@ -256,13 +268,19 @@ class SessionManager(Runner):
             SessionInfo(
                 handle=handle_for(key),
                 age=found.age,
-                idle_for=max(0.0, min(self.core.writer.idle, found.life_left) - found.idle_left),
+                idle_for=self._idle_for(found, data),
                 data=data,
                 user=found.user,
                 current=key == self._current,
             )
             for key, found, data in records
         ]
+
+    def _idle_for(self, found: Found, data: dict[str, Any]) -> float:
+        idle = self.core.writer.idle if self._idle_of is None else self._idle_of(data)
+        if idle is None:
+            return found.age
+        return max(0.0, min(idle, found.life_left) - found.idle_left)
 
     def _told(self, event: Event | None) -> bool:
         if event is not None:
@@ -291,6 +309,15 @@ def manager_of(
             f"shall have, or leave the SessionManager out"
         )
     return sessions
+
+
+def application(app: T) -> T:
+    """The application that a middleware was given. Raises ConfigError if it was forgotten."""
+    if not callable(app):
+        raise ConfigError(
+            f"{app!r} is no application: that comes first, write SessionMiddleware(app, sessions)"
+        )
+    return app
 
 
 def _check_user(method: str, user: object, before: str = "") -> None:

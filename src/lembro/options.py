@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
@@ -247,7 +247,7 @@ class OptionKeywords(TypedDict, total=False):
     migrate_from: OldSessions | Sequence[OldSessions]
 
 
-_STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
+STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
 _ELSEWHERE: Final = {  # without underscores: what other libraries say, and what it is here
     "httpsonly": "secure",
     "sessioncookie": "name",
@@ -263,7 +263,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
     """What to write instead of a name that is not among those ``known``."""
     if name == "manager":
         return "; the keyword is sessions"
-    ours = (*known, *_STORE_NAMES, *(f.name for f in fields(CookieOptions)))
+    ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
     plain = {each.replace("_", ""): each for each in ours}
     word = name.lower().replace("-", "").replace("_", "")
     bare = word.removeprefix("session")
@@ -272,26 +272,38 @@ def _meant(name: str, known: Sequence[str]) -> str:
         if meant is not None:
             break
     else:
-        near = difflib.get_close_matches(name, known, 1, 0.5)
-        return f"; did you mean {near[0]}?" if near else ""
+        near = difflib.get_close_matches(name, ours, 1, 0.7)
+        near = near or difflib.get_close_matches(name, known, 1, 0.5)
+        if not near or near[0] in known:
+            return f"; did you mean {near[0]}?" if near else ""
+        meant = near[0]
     if meant in known:
         return f"; write {meant}=..."
-    if meant in _STORE_NAMES:
+    if meant in STORE_NAMES:
         return f", which belongs to the store: MemoryStore({meant}=...)"
     lives = "; how long a session lives is idle_timeout=..." if meant == "max_age" else ""
     return f"; write cookie=CookieOptions({meant}=...){lives}"
+
+
+def option_names() -> list[str]:
+    return [f.name for f in fields(SessionOptions)]
+
+
+def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ConfigError for one that is not known; it names the nearest."""
+    for name in keywords:
+        if name not in known:
+            raise ConfigError(
+                f"no option {name!r}{_meant(name, known)} (there are {', '.join(known)})"
+            )
 
 
 def from_keywords(
     keywords: Mapping[str, Any], base: SessionOptions | None = None
 ) -> SessionOptions:
     """Options from keywords; an unknown one is a ConfigError that names the nearest."""
-    known = [f.name for f in fields(SessionOptions)]
-    for name in keywords:
-        if name not in known:
-            raise ConfigError(
-                f"no option {name!r}{_meant(name, known)} (there are {', '.join(known)})"
-            )
+    known = option_names()
+    check_names(keywords, known)
     values = {name: getattr(base, name) for name in known} if base else {}
     if base and not values["secret"]:
         values["secret"] = None

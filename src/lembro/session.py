@@ -16,7 +16,7 @@ from . import codec
 from .edit import Edit
 from .errors import LoginRequired, SessionCommitted
 from .options import Seconds, seconds
-from .state import COMMITTED, MISSING, UNREAD, Arrived, Phase, SessionState, View
+from .state import COMMITTED, MISSING, OPEN, UNREAD, Arrived, SessionState, View
 
 if TYPE_CHECKING:
     from .manager import SessionManager
@@ -275,13 +275,14 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._manager.look(self)
 
     def _write(self, *, cookie: bool = False) -> None:
-        if self._phase is Phase.EDITING and cookie:
-            raise SessionCommitted("the response has begun: no cookie can be set for a new id")
-        if self._phase is Phase.COMMITTED:
-            raise SessionCommitted(
-                "the response has begun, and with it the session is saved; "
-                "write inside `with session.edit():` (in async code `async with`)"
-            )
+        if self._phase is not OPEN:
+            if self._phase is COMMITTED:
+                raise SessionCommitted(
+                    "the response has begun, and with it the session is saved; "
+                    "write inside `with session.edit():` (in async code `async with`)"
+                )
+            if cookie:
+                raise SessionCommitted("the response has begun: no cookie can be set for a new id")
         if not self._ready:
             self._look()
 

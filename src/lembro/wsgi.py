@@ -11,10 +11,10 @@ from .errors import LembroError, StoreError
 from .headers import with_session
 from .integrations.beaker import KEY as BEAKER
 from .integrations.beaker import BeakerSession
-from .manager import SessionManager, manager_of
+from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
 from .session import Session
-from .state import Arrived, Phase
+from .state import COMMITTED, UNREAD
 from .stores.base import Store
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class SessionMiddleware:
         beaker: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        self.app: WSGIApplication = app
+        self.app: WSGIApplication = application(app)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.sessions.start_for_good()
         self._kind = BeakerSession if beaker else Session
@@ -71,7 +71,7 @@ class SessionMiddleware:
             return [response.page]
         if (
             response.committed
-            and session._arrived is Arrived.UNREAD
+            and session._arrived is UNREAD
             and not _is_made_while_it_goes_out(body, environ)
         ):
             return body  # as it is: a file wrapper, or a list whose length the server may use
@@ -136,8 +136,8 @@ class _Response:
         (status, headers, exc_info), self._held = self._held, None
         session = self.session
         self._let_go()
-        if session._arrived is Arrived.UNREAD:
-            session._phase = Phase.COMMITTED
+        if session._arrived is UNREAD:
+            session._phase = COMMITTED
         else:
             self._looked_at = True
             try:
@@ -186,7 +186,7 @@ class _Response:
         """environ -> session -> environ would wait for the garbage collector, data and all. What
         a first look needs stays."""
         session = self.session
-        if session._arrived is Arrived.UNREAD:
+        if session._arrived is UNREAD:
             kept = ("HTTP_COOKIE", "wsgi.url_scheme")
             session._source = {key: self.environ.get(key) for key in kept}
         else:

@@ -558,6 +558,44 @@ def test_a_first_look_in_the_body(sessions: SessionManager) -> None:
     assert app.get("/read").json == {"cart": [1], "edited": True}
 
 
+def test_a_nested_change_by_a_first_look_in_the_body(
+    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    dropped: list[Event] = []
+    sessions.on("dropped", dropped.append)
+
+    def late(request: Any) -> Any:
+        def body() -> Iterator[bytes]:
+            yield b"first "
+            request.session["cart"].append("late")
+            yield b"last"
+
+        return Response(app_iter=body(), content_length=10)
+
+    app = serve(sessions, late=late, write=write, read=read)
+    app.get("/write")
+    answer = app.get("/late")
+    assert (answer.text, answer.headers["Content-Length"]) == ("first last", "10")
+    assert [event.reason for event in dropped] == ["changed too late"]
+    assert "changed after the response had begun; the change is lost" in caplog.text
+    assert app.get("/read").json == {"cart": [1]}
+
+
+def test_a_body_in_which_nobody_looks(sessions: SessionManager, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("content", encoding="utf-8")
+
+    def stream(request: Any) -> Any:
+        return Response(app_iter=iter([b"a", b"b"]))
+
+    def file(request: Any) -> Any:
+        return FileResponse(tmp_path / "a.txt", request)
+
+    app = serve(sessions, stream=stream, file=file)
+    assert app.get("/stream").text == "ab"
+    assert app.get("/file").text == "content"
+    assert app.get("/file").headers["Content-Length"] == "7"
+
+
 # -- applications around ---------------------------------------------------------------------------
 
 

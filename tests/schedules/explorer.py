@@ -22,7 +22,7 @@ from lembro.ids import key_for
 from lembro.session import Session
 from lembro.state import Arrived, SetCookie
 from lembro.stores.base import Found
-from tests.support.naive import NaiveStore
+from lembro.testing._model import NaiveStore
 
 Action = Callable[[Session], None]
 Outside = Callable[[NaiveStore], object]
@@ -150,7 +150,7 @@ def _play(
     with (
         patch("lembro.writing.new_id", fake_id),
         patch("lembro.writing.new_mark", fake_bytes),
-        patch("lembro.arriving.token_bytes", fake_bytes),
+        patch("lembro.moving.token_bytes", fake_bytes),
     ):
         cookie = setting(manager)
         done = [Done(request) for request in requests]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from lembro import SessionManager
 from lembro.session import Session
 from lembro.state import Arrived
+from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World
-from tests.support.naive import NaiveStore
 
 
 def anonymous(manager: SessionManager) -> str:

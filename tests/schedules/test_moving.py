@@ -15,6 +15,7 @@ from lembro.drivers import run
 from lembro.migrate import Old, Reader
 from lembro.session import Session
 from lembro.state import SetCookie
+from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World, explore
 from tests.schedules.requests import (
     FAILING,
@@ -27,7 +28,6 @@ from tests.schedules.requests import (
     told_apart,
 )
 from tests.schedules.test_schedules import ALL
-from tests.support.naive import NaiveStore
 
 DATA: Final = {"old": 1, "nested": {}}
 

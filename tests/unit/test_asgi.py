@@ -416,15 +416,21 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
     async def receive() -> Message:
         return {"type": f"{kind}.disconnect"}
 
-    async def send(message: Message) -> None:
-        return None
+    class Cycle:
+        """One request of uvicorn, whose ``send`` holds the scope as well."""
+
+        def __init__(self, scope: Scope) -> None:
+            self.scope = scope
+
+        async def send(self, message: Message) -> None:
+            return None
 
     middleware: Any = SessionMiddleware(app, SessionManager(MemoryStore("64K")))
 
     async def request() -> weakref.ref[Any]:
         scope: Scope = {"type": kind, "path": "/", "headers": [], "scheme": "http"}
         with contextlib.suppress(LookupError):
-            await middleware(scope, receive, send)
+            await middleware(scope, receive, Cycle(scope).send)
         return weakref.ref(scope["session"])
 
     gc.disable()

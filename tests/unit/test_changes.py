@@ -13,8 +13,8 @@ from lembro.codec import MAX_DEPTH, decode
 from lembro.cookie import DUPLICATE
 from lembro.ids import key_for
 from lembro.state import MISSING
+from lembro.testing._model import NaiveStore
 from lembro.writing import Writer
-from tests.support.naive import NaiveStore
 from tests.support.site import Site
 
 # -- empty sessions --------------------------------------------------------------------------------

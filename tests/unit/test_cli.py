@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,7 +40,14 @@ def test_without_a_command_the_usage(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "-1"], ["--port", "65536"], ["--port", "http"], ["--idle", "0"], ["--idle", "nan"]],
+    [
+        ["--port", "-1"],
+        ["--port", "65536"],
+        ["--port", "http"],
+        ["--idle", "0"],
+        ["--idle", "nan"],
+        ["--idle", "1h"],
+    ],
 )
 def test_what_can_not_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(["demo", *arguments]) == 2
@@ -79,6 +87,19 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     message = capsys.readouterr().err
     assert f"can't listen on 127.0.0.1, port {port} (address already in use)" in message
     assert f"lembro demo --port {port + 1}" in message
+
+
+def test_a_port_that_is_taken_under_make(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which takes the port otherwise, and hands over its own words for it."""
+    makefile = (ROOT / "Makefile").read_text()
+    name, words = re.findall(r'(LEMBRO_\w+)="([^"]+)" \$\(PY\) -m lembro demo', makefile)[0]
+    monkeypatch.setenv(name, words)
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.endswith(f"for example: make demo PORT={port + 1}\n")
 
 
 def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

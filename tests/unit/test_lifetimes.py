@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lembro import CookieOptions, Session, SessionManager
-from tests.support.naive import NaiveStore
+from lembro.testing._model import NaiveStore
 from tests.support.site import Site
 
 # -- the idle timeout ------------------------------------------------------------------------------

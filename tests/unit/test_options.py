@@ -233,6 +233,9 @@ def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
         ("SESSION_COOKIE_SAMESITE", "; write cookie=CookieOptions(samesite=...)"),
         ("sid", "; write cookie=CookieOptions(name=...)"),
         ("max_bytes", ", which belongs to the store: MemoryStore(max_size=...)"),
+        ("max_sise", ", which belongs to the store: MemoryStore(max_size=...)"),
+        ("interwal", ", which belongs to the store: MemoryStore(interval=...)"),
+        ("samesight", "; write cookie=CookieOptions(samesite=...)"),
         ("maxsize", ", which belongs to the store: MemoryStore(max_size=...)"),
         ("purge_interval", ", which belongs to the store: MemoryStore(interval=...)"),
     ],
@@ -240,7 +243,7 @@ def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
 def test_a_keyword_of_another_library(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"no option '{name}'{meant}")):
         from_keywords({name: 1})
-    app: Any = None
+    app: Any = print
     takers: list[Any] = [
         partial(SessionManager, MemoryStore("64K")),
         partial(asgi.SessionMiddleware, app),

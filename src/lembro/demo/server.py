@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 
@@ -43,8 +44,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=128)
     except OSError as error:
+        again = os.environ.get("LEMBRO_CALLED_AS", "lembro demo --port ")
         reason = (error.strerror or str(error)).partition(" (while")[0].lower()
         raise CannotListenError(
             f"can't listen on {host}, port {port} ({reason}); "
-            f"choose another one, for example: lembro demo --port {min(port + 1, 65535)}"
+            f"choose another one, for example: {again}{min(port + 1, 65535)}"
         ) from None

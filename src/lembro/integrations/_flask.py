@@ -70,7 +70,7 @@ class FlaskSession(Session, SessionMixin):
             self._given_up = None
         else:
             self._write()
-            self._given_up = codec.encode(self._meta, self._data)
+            self._given_up = self._encoding()
 
     @property
     def permanent(self) -> bool:
@@ -104,15 +104,20 @@ class FlaskSession(Session, SessionMixin):
     def _is_given_up(self) -> bool:
         if self._given_up is None or self._regenerate or self._login is not None:
             return False
+        return self._encoding() == self._given_up
+
+    def _encoding(self) -> bytes:
         try:
-            return codec.encode(self._meta, self._data) == self._given_up
-        except LembroError:
-            return False
+            return codec.encode(self._meta, self._data)
+        except LembroError:  # there is something in it that cannot be stored
+            return b""
 
 
 class LazyManager:
     """The manager of one application. It is made when it is first needed, because applications are
     configured after they are made, and often after their extensions."""
+
+    _request: Any  # the framework's proxy of the current one
 
     def __init__(
         self,
@@ -138,9 +143,22 @@ class LazyManager:
     def _check(self, made: SessionManager) -> None:
         """What a framework has to say of it."""
 
+    def get_cookie_name(self, app: Any) -> str:
+        """The name over the scheme of the current request."""
+        https = bool(self._request) and self._request.is_secure
+        return self.sessions.options.cookie.name_over(https=https)
+
 
 class Extension(Generic[App]):
-    """What the extensions of Flask and Quart share."""
+    """``Lembro(app, sessions)``, or with a store and the options of :class:`~lembro.SessionOptions`
+    as keywords; ``app`` may be left out, and given to ``init_app``.
+
+    Without ``sessions`` there is a manager for each application, with what ``app.config`` says of
+    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME`` when it is first needed. Raises
+    ConfigError, for what is in ``app.config`` then.
+    """
+
+    _kind: type[App]
 
     def __init__(
         self,
@@ -150,8 +168,8 @@ class Extension(Generic[App]):
         store: Store | AsyncStore | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        if isinstance(app, SessionManager):
-            raise ConfigError("the application comes first: write Lembro(app, sessions)")
+        if app is not None:
+            _hooks.check_app(app, self._kind, self._kind.__name__)
         if sessions is not None:
             manager_of(sessions, store, options)  # raises what is to be raised now
         checked(options)
@@ -161,7 +179,20 @@ class Extension(Generic[App]):
             self.init_app(app)
 
     def init_app(self, app: App) -> None:
-        """Give ``app`` its sessions."""
+        """Give ``app`` its sessions. Raises ConfigError if it has lembro's already."""
+        _hooks.check_app(app, self._kind, self._kind.__name__)
+        served: Any = app
+        if isinstance(served.session_interface, LazyManager):
+            raise ConfigError(
+                f"the application {served.name!r} has its sessions from lembro already"
+            )
+        self._app = app
+        served.extensions["lembro"] = self
+        answer_store_errors(served)
+        self._set_up(app)
+
+    def _set_up(self, app: App) -> None:
+        """Put the sessions of an application where the framework asks for them."""
         raise NotImplementedError
 
     def _current_app(self) -> Any:

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 from ..answers import FAILURES, HEADERS, Answer, answer_to
 from ..cookie import ABSENT, Presented
+from ..errors import ConfigError
 from ..headers import caching_with_cookie, vary_with_cookie
 from ..manager import SessionManager
 from ..session import Session
@@ -30,6 +31,14 @@ class Headers(Protocol):
 
     def __setitem__(self, name: str, value: str, /) -> None:
         """Put this line in place of all of the name."""
+
+
+def check_app(app: object, kind: type, framework: str, call: str = "Lembro") -> None:
+    """Raise ConfigError unless ``app`` is an application: it is easily forgotten."""
+    if not isinstance(app, kind):
+        raise ConfigError(
+            f"{app!r} is no {framework} application: that comes first, write {call}(app, sessions)"
+        )
 
 
 def begin(
@@ -76,6 +85,7 @@ def commit(session: Session, status: int) -> Answer | None:
     try:
         session._manager.commit(session, failed=status >= 500)
     except FAILURES as error:
+        session._lent = False  # what is lost has been said
         return answer_to(error)
     return None
 
@@ -85,6 +95,7 @@ async def acommit(session: Session, status: int) -> Answer | None:
     try:
         await session._manager.acommit(session, failed=status >= 500)
     except FAILURES as error:
+        session._lent = False  # what is lost has been said
         return answer_to(error)
     return None
 

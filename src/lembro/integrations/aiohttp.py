@@ -58,6 +58,7 @@ class Visit:
         return session
 
 
+_MANAGER: Final = web.AppKey("lembro.sessions", SessionManager)
 VISIT: Final = web.RequestKey("lembro.visit", Visit)
 
 
@@ -88,7 +89,12 @@ def setup(
     nothing is loaded; of use with a networked store, where loading comes before the handler.
     Returns the manager. Raises ConfigError.
     """
+    _hooks.check_app(app, web.Application, "aiohttp", "setup")
     manager = manager_of(sessions, store, options)
+    around = _middleware(manager, _paths(exclude))
+    if _MANAGER in app:
+        raise ConfigError("this application has its sessions from lembro already")
+    app[_MANAGER] = manager
 
     async def start(app: web.Application) -> None:
         await manager.astart()
@@ -96,7 +102,7 @@ def setup(
     async def stop(app: web.Application) -> None:
         await manager.astop()
 
-    app.middlewares.append(_middleware(manager, _paths(exclude)))
+    app.middlewares.append(around)
     app.on_response_prepare.append(_begin_response)
     app.on_startup.append(start)
     app.on_cleanup.append(stop)

@@ -54,6 +54,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
+        _hooks.check_app(app, falcon.App, "Falcon")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
         self._around = asgi.SessionMiddleware(_nothing, self.sessions, exclude=exclude)
@@ -243,8 +244,9 @@ async def _astore_failed(
     answer = answer_to(error)
     if resp is not None:
         _replace(resp, answer)
-    elif ws is not None:
-        await ws.close(1013, answer.phrase)
+        return
+    assert ws is not None
+    await ws.close(1013, answer.phrase)
 
 
 async def _send(session: Session, message: Any) -> None:

@@ -24,7 +24,6 @@ try:
         FlaskSession,
         LazyManager,
         add_to_headers,
-        answer_store_errors,
         replace,
     )
 except ImportError as _missing:  # pragma: no cover
@@ -42,6 +41,8 @@ _KEY: Final = "lembro.flask"
 
 class LembroSessionInterface(LazyManager, SessionInterface):
     """What Flask asks for the session of a request; made by :class:`Lembro`."""
+
+    _request = flask.request
 
     def _check(self, made: SessionManager) -> None:
         if not hasattr(made.store, "blocking"):
@@ -85,7 +86,6 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             answer = _hooks.commit(session, response.status_code)
             session._stored = session._payload is not before
             if answer is not None:
-                session._lent = False  # what is lost has been said
                 replace(response, answer)
                 return
         add_to_headers(session, response.headers, session._source[2], session._send)
@@ -94,30 +94,13 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         """As of Flask-Session: ``session.regenerate_id()``."""
         session.regenerate_id()
 
-    def get_cookie_name(self, app: flask.Flask) -> str:
-        """The name over the scheme of the current request."""
-        https = bool(flask.request) and flask.request.is_secure
-        return self.sessions.options.cookie.name_over(https=https)
-
 
 class Lembro(Extension[flask.Flask]):
-    """``Lembro(app, sessions)``, or with a store and the options of :class:`~lembro.SessionOptions`
-    as keywords; ``app`` may be left out, and given to ``init_app``.
+    _kind = flask.Flask
 
-    Without ``sessions`` there is a manager for each application, with what ``app.config`` says of
-    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME`` when it is first needed. Raises
-    ConfigError, for what is in ``app.config`` then.
-    """
-
-    def init_app(self, app: flask.Flask) -> None:
-        """Give ``app`` its sessions. Raises ConfigError if it has lembro's already."""
-        if isinstance(app.session_interface, LembroSessionInterface):
-            raise ConfigError(f"the application {app.name!r} has its sessions from lembro already")
-        self._app = app
-        app.extensions["lembro"] = self
+    def _set_up(self, app: flask.Flask) -> None:
         app.session_interface = LembroSessionInterface(app, *self._given)
         app.wsgi_app = _around(app.wsgi_app)  # type: ignore[method-assign,assignment]
-        answer_store_errors(app)
         process: Any = _answering(app.process_response)
         app.process_response = process  # type: ignore[method-assign]
 

@@ -17,7 +17,7 @@ from ..session import Session
 from ..state import COMMITTED, OPEN
 from ..stores.base import Store
 from ..writing import has_changed
-from ..wsgi import KEY
+from ..wsgi import KEY, _is_made_while_it_goes_out
 from . import _hooks, _pyramid_settings
 
 try:
@@ -107,6 +107,7 @@ def includeme(config: Any) -> None:
     settings["lembro.sessions"] = manager
     config.set_session_factory(LembroSessionFactory(manager))
     config.add_exception_view(_store_failed, context=StoreError)
+    config.add_tween(f"{__name__}.follow_bodies")
 
 
 def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
@@ -181,8 +182,6 @@ class LembroAuthenticationHelper:
 
 def _respond(session: Session, request: Request, response: Response) -> None:
     """There is a response, and the tweens are through with it."""
-    if session._phase is not OPEN:
-        return
     answer = _hooks.commit(session, response.status_code)
     if answer is not None:
         _replace(response, answer)
@@ -200,9 +199,7 @@ def _respond(session: Session, request: Request, response: Response) -> None:
     body = response.app_iter
     if type(body) is not list:
         session._send = _STREAMS
-        length = response.content_length
-        response.app_iter = _Body(body, session)
-        response.content_length = length  # which WebOb has dropped
+        _follow(response, body, partial(session._manager.finish, session))
 
 
 def _finish(session: Session, request: Request) -> None:
@@ -230,12 +227,42 @@ def _is_changed(session: Session) -> bool:
         return True
 
 
+def follow_bodies(handler: Callable[[Request], Any], registry: object) -> Callable[..., Any]:
+    """A tween. Who looks at the session for the first time in a body that is made while it goes
+    out is called by nobody at its end: the tweens and all callbacks of the request are through."""
+
+    def tween(request: Request) -> Any:
+        response = handler(request)
+        body = getattr(response, "app_iter", None)
+        if (
+            type(body) is not list
+            and "session" not in request.__dict__
+            and _is_made_while_it_goes_out(body, request.environ)
+        ):
+            _follow(response, body, partial(_finish_late, request))
+        return response
+
+    return tween
+
+
+def _finish_late(request: Request) -> None:
+    session = request.__dict__.get("session")
+    if isinstance(session, Session):
+        session._manager.finish(session)
+
+
+def _follow(response: Response, body: Any, end: Callable[[], None]) -> None:
+    length = response.content_length
+    response.app_iter = _Body(body, end)
+    response.content_length = length  # which WebOb has dropped
+
+
 class _Body:
     """A body that is made while it goes out; at its end a change that came too late is said."""
 
-    def __init__(self, body: Any, session: Session) -> None:
+    def __init__(self, body: Any, end: Callable[[], None]) -> None:
         self._body = body
-        self._session = session
+        self._end = end
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
@@ -244,7 +271,7 @@ class _Body:
         """Called by the server, whichever way the response has ended."""
         if hasattr(self._body, "close"):
             self._body.close()
-        self._session._manager.finish(self._session)
+        self._end()
 
 
 def _replace(response: Response, answer: Answer) -> None:

@@ -26,7 +26,6 @@ try:
         FlaskSession,
         LazyManager,
         add_to_headers,
-        answer_store_errors,
         replace,
     )
 except ImportError as _missing:  # pragma: no cover
@@ -42,6 +41,8 @@ QuartSession: TypeAlias = FlaskSession
 
 class LembroSessionInterface(LazyManager, SessionInterface):
     """What Quart asks for the session of a request or WebSocket; made by :class:`Lembro`."""
+
+    _request = quart.request
 
     async def open_session(self, app: quart.Quart, request: BaseRequestWebsocket) -> QuartSession:
         """The session of the middleware, which also commits it. Where there is none around (a test
@@ -77,25 +78,11 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         """As of Quart-Session: ``session.regenerate_id()``."""
         session.regenerate_id()
 
-    def get_cookie_name(self, app: quart.Quart) -> str:
-        """The name over the scheme of the current request."""
-        https = bool(quart.request) and quart.request.is_secure
-        return self.sessions.options.cookie.name_over(https=https)
-
 
 class Lembro(Extension[quart.Quart]):
-    """``Lembro(app, sessions)``, or with a store and the options of :class:`~lembro.SessionOptions`
-    as keywords; ``app`` may be left out, and given to ``init_app``.
+    _kind = quart.Quart
 
-    Without ``sessions`` there is a manager for each application, with what ``app.config`` says of
-    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME`` when it is first needed. Raises
-    ConfigError, for what is in ``app.config`` then.
-    """
-
-    def init_app(self, app: quart.Quart) -> None:
-        """Give ``app`` its sessions."""
-        self._app = app
-        app.extensions["lembro"] = self
+    def _set_up(self, app: quart.Quart) -> None:
         interface = LembroSessionInterface(app, *self._given)
         app.session_interface = interface  # type: ignore[assignment]  # typed as Quart's own
         # Inside of whatever else is around ``app.asgi_app``, such as what corrects the scheme.
@@ -111,7 +98,6 @@ class Lembro(Extension[quart.Quart]):
 
         app.before_serving(start)
         app.after_serving(stop)
-        answer_store_errors(app)
         process: Any = _answering(app.process_response)
         app.process_response = process  # type: ignore[method-assign]
 

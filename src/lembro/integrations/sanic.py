@@ -49,6 +49,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
+        _hooks.check_app(app, Sanic, "Sanic")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = asgi._paths(exclude)
         if hasattr(app.ctx, "lembro"):

@@ -55,8 +55,11 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
+        _hooks.check_app(app, Application, "Tornado")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = asgi._paths(exclude)
+        if isinstance(app.settings.get(_SETTING), Lembro):
+            raise ConfigError("this application has its sessions from lembro already")
         app.settings[_SETTING] = self
         if hasattr(self.sessions.store, "blocking"):
             self.sessions.start_for_good()
@@ -120,7 +123,7 @@ class SessionMixin(_Handler):
         if isinstance(result, Awaitable):
             await result
 
-    if not TYPE_CHECKING:  # handlers define theirs as they like
+    if not TYPE_CHECKING:  # pragma: no branch - handlers define theirs as they like
         get = _get
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:

@@ -16,9 +16,10 @@ from django.utils.safestring import SafeString
 
 from ...errors import ConfigError, SessionTooLarge
 from ...logs import log
+from ...options import STORE_NAMES
 from ...stores.memory import MemoryStore
 from .._cache import Cache
-from .config import STORE, get_manager
+from .config import get_manager
 
 _MARK: Final = b"lembro.django"
 """Begins the tuple that stands for what is no data."""
@@ -50,12 +51,12 @@ class LembroCache(_Base):
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(params)
         options = dict(params.get("OPTIONS") or {})
-        unknown = set(options) - set(STORE) - {"MAX_ENTRIES", "CULL_FREQUENCY"}
+        unknown = set(options) - set(STORE_NAMES) - {"MAX_ENTRIES", "CULL_FREQUENCY"}
         if unknown:
             raise ConfigError(
-                f"CACHES has {', '.join(sorted(unknown))} in OPTIONS: give {', '.join(STORE)}"
+                f"CACHES has {', '.join(sorted(unknown))} in OPTIONS: give {', '.join(STORE_NAMES)}"
             )
-        own = {name: options[name] for name in STORE if name in options}
+        own = {name: options[name] for name in STORE_NAMES if name in options}
         store = _store_of(location, own) if own else get_manager().store
         self._cache = Cache(store, "django", location)
 

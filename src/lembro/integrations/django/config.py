@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from http.cookies import Morsel
 from typing import Any, Final
 
@@ -13,11 +14,17 @@ from django.utils.module_loading import import_string
 
 from ...errors import ConfigError
 from ...manager import SessionManager, manager_of
-from ...options import DAY, CookieOptions, from_keywords, seconds
+from ...options import (
+    DAY,
+    STORE_NAMES,
+    CookieOptions,
+    check_names,
+    from_keywords,
+    option_names,
+    seconds,
+)
 from ...stores.memory import MemoryStore
-
-STORE: Final = ("max_size", "interval", "max_session_size", "reduce_to")
-"""What is a MemoryStore's."""
+from .lifetimes import idle_of
 
 _lock: Final = threading.RLock()
 _manager: SessionManager | None = None
@@ -40,6 +47,7 @@ def _made() -> SessionManager:
             _check_name(manager.options.cookie.name)
             if not manager._store_is_async:  # else the middleware does, in the loop
                 manager.start_for_good()
+            manager._idle_of = partial(idle_of, manager.core.writer.idle)
             _manager = manager
         return _manager
 
@@ -48,6 +56,7 @@ def manager_from(settings: Any) -> SessionManager:
     """The manager of these settings; its store is made once."""
     global _store  # noqa: PLW0603
     given = _given(settings)
+    check_names(given, [*STORE_NAMES, "store", "sessions", *option_names()])
     sessions = given.pop("sessions", None)
     if sessions is not None:
         if given:
@@ -72,7 +81,7 @@ def _check_name(name: str) -> None:
 
 def store_from(given: Mapping[str, Any]) -> Any:
     """The store that LEMBRO asks for."""
-    own = {name: given[name] for name in STORE if name in given}
+    own = {name: given[name] for name in STORE_NAMES if name in given}
     if "store" not in given:
         return MemoryStore(**own)
     if own:
@@ -92,7 +101,7 @@ def store_from(given: Mapping[str, Any]) -> Any:
 def options_from(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of SessionOptions: what LEMBRO says, else what SESSION_* do."""
     options: dict[str, Any] = {
-        name: value for name, value in given.items() if name != "store" and name not in STORE
+        name: value for name, value in given.items() if name != "store" and name not in STORE_NAMES
     }
     if "idle_timeout" not in options:
         options["idle_timeout"] = _cookie_age(settings.SESSION_COOKIE_AGE)

@@ -54,6 +54,15 @@ def is_expiry(value: Any) -> bool:
     return type(value) in (int, float) and -LONGEST <= value <= LONGEST
 
 
+def idle_of(usual: float, data: dict[str, Any]) -> float | None:
+    """What a session with these data may idle; None: it ends at a moment, and nothing extends
+    it."""
+    expiry = data.get(EXPIRY)
+    if not expiry or not is_expiry(expiry):
+        return usual
+    return None if isinstance(expiry, str) else float(expiry)
+
+
 def check_expiry(value: Any) -> None:
     """Raise ConfigError for a number of seconds that no session can last."""
     if isinstance(value, int | float) and not is_expiry(value):

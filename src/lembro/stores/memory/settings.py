@@ -7,6 +7,8 @@ from typing import Final
 
 from ... import size
 from ...errors import ConfigError
+from ...logs import log
+from .resident import most
 
 SMALLEST: Final = 64 * 1024  # bytes; with less the tables leave no room for sessions
 SMALLEST_SESSION: Final = 1024  # bytes
@@ -21,6 +23,19 @@ def check_max_size(value: int | str) -> int:
             f'give at least {SMALLEST} ("64K"), such as max_size="4M"'
         )
     return number
+
+
+def warn_of_too_much(max_size: int) -> None:
+    """Say that a cap will never be reached. It is no error: what a machine has is not known where
+    it is configured, and a small one will do for as long as there are few sessions."""
+    memory = most()
+    if memory is not None and max_size > memory:
+        log.warning(
+            "max_size=%s is more than the %s of memory that this process can have, so it is no "
+            "limit: the system may end the process before a session is evicted; give less",
+            size.pretty(max_size),
+            size.pretty(memory),
+        )
 
 
 def check_interval(value: float | timedelta) -> float:

@@ -57,6 +57,7 @@ class MemoryStore(EventSource):
             max_session_size, self.max_size
         )
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
+        settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
         # The births of standings outlive the process, so by default they are told in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)

@@ -1,0 +1,122 @@
+"""What every integration says whose set-up is called with the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+import falcon.asgi
+import flask
+import pytest
+import quart
+import sanic
+from aiohttp import web
+from litestar import Litestar
+from tornado.web import Application
+
+from lembro import ConfigError, MemoryStore, SessionManager, asgi, wsgi
+from lembro.integrations import aiohttp, litestar, tornado
+from lembro.integrations import falcon as in_falcon
+from lembro.integrations import flask as in_flask
+from lembro.integrations import quart as in_quart
+from lembro.integrations import sanic as in_sanic
+
+SET_UP: list[Any] = [
+    pytest.param(in_falcon.Lembro, "Falcon", id="falcon"),
+    pytest.param(in_flask.Lembro, "Flask", id="flask"),
+    pytest.param(in_quart.Lembro, "Quart", id="quart"),
+    pytest.param(in_sanic.Lembro, "Sanic", id="sanic"),
+    pytest.param(tornado.Lembro, "Tornado", id="tornado"),
+    pytest.param(aiohttp.setup, "aiohttp", id="aiohttp"),
+]
+MIDDLEWARES = [asgi.SessionMiddleware, wsgi.SessionMiddleware]
+
+
+@pytest.fixture
+def sessions() -> SessionManager:
+    return SessionManager(MemoryStore("64K"))
+
+
+@pytest.mark.parametrize(("set_up", "framework"), SET_UP)
+def test_the_application_forgotten(
+    set_up: Callable[..., object], framework: str, sessions: SessionManager
+) -> None:
+    call = set_up.__name__
+    with pytest.raises(ConfigError) as raised:
+        set_up(sessions)
+    assert str(raised.value) == (
+        f"<SessionManager over MemoryStore> is no {framework} application: "
+        f"that comes first, write {call}(app, sessions)"
+    )
+
+
+@pytest.mark.parametrize(("set_up", "framework"), SET_UP)
+def test_what_is_no_application(
+    set_up: Callable[..., object], framework: str, sessions: SessionManager
+) -> None:
+    for wrong in ("shop", object(), sanic.Blueprint("shop"), flask.Blueprint("shop", __name__)):
+        with pytest.raises(ConfigError, match=rf"is no {framework} application: that comes first"):
+            set_up(wrong, sessions)
+
+
+@pytest.mark.parametrize("middleware", MIDDLEWARES, ids=["asgi", "wsgi"])
+def test_the_application_forgotten_of_a_middleware(
+    middleware: Callable[..., object], sessions: SessionManager
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"is no application: .* SessionMiddleware\(app, sessions"
+    ):
+        middleware(sessions)
+
+
+def test_what_is_no_application_given_later(sessions: SessionManager) -> None:
+    for lembro in (in_flask.Lembro(None, sessions), in_quart.Lembro(None, sessions)):
+        with pytest.raises(ConfigError, match=r"is no \w+ application"):
+            lembro.init_app(sessions)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("set_up", "app"),
+    [
+        pytest.param(in_flask.Lembro, lambda: flask.Flask("shop"), id="flask"),
+        pytest.param(in_quart.Lembro, lambda: quart.Quart("shop"), id="quart"),
+        pytest.param(
+            in_sanic.Lembro,
+            lambda: sanic.Sanic("shop_set_up_twice", configure_logging=False),
+            id="sanic",
+        ),
+        pytest.param(tornado.Lembro, Application, id="tornado"),
+        pytest.param(aiohttp.setup, web.Application, id="aiohttp"),
+    ],
+)
+def test_twice_is_refused(
+    set_up: Callable[..., object], app: Callable[[], Any], sessions: SessionManager
+) -> None:
+    """Of two managers one would be the session's, and the other one's cookie would be set as well
+    or not at all."""
+    served = app()
+    set_up(served, sessions)
+    for again in (sessions, SessionManager(MemoryStore("64K"))):
+        with pytest.raises(ConfigError, match="has its sessions from lembro already"):
+            set_up(served, again)
+
+
+def test_two_plugins_are_refused(sessions: SessionManager) -> None:
+    plugins = [litestar.LembroPlugin(sessions), litestar.LembroPlugin(sessions)]
+    with pytest.raises(ConfigError, match="two LembroPlugins"):
+        Litestar(plugins=plugins)
+    assert Litestar(plugins=plugins[:1])
+
+
+def test_what_was_refused_has_left_the_application_as_it_was(sessions: SessionManager) -> None:
+    app = web.Application()
+    with pytest.raises(ConfigError, match="beginnings of paths"):
+        aiohttp.setup(app, sessions, exclude=["static/"])
+    aiohttp.setup(app, sessions)
+    assert len(app.middlewares) == 1
+
+
+@pytest.mark.parametrize("app", [falcon.App, falcon.asgi.App])
+def test_both_kinds_of_falcon_are_applications(app: Any, sessions: SessionManager) -> None:
+    assert in_falcon.Lembro(app(), sessions).sessions is sessions
