@@ -330,6 +330,8 @@ Point = namedtuple("Point", "x y")
         (range(3), r"range; store list\(value\)"),
         ((n for n in "ab"), r"generator; store list\(value\)"),
         ({}.keys(), r"dict_keys; store list\(value\)"),
+        (type("LazyString", (), {})(), r"LazyString; store str\(value\)"),
+        (type("Row", (type("DeclarativeBase", (), {}),), {})(), "Row; store its primary key"),
         (1j, "complex; store str, int"),
         (print, "builtin_function_or_method; store"),
         (iter([]), "list_iterator; store"),
