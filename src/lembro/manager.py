@@ -145,11 +145,13 @@ class SessionManager(Runner):
 
     def length(self) -> int:
         """How many live sessions there are."""
-        return int(self._run(self._verb("length")))
+        self.require("length")
+        return self._run(operations.length(self.store))
 
     async def alength(self) -> int:
         """As ``length``."""
-        return int(await self._arun(self._verb("length")))
+        self.require("length")
+        return await self._arun(operations.length(self.store))
 
     def clear(self) -> None:
         """End every session."""
@@ -241,8 +243,14 @@ class SessionManager(Runner):
     # -- within ------------------------------------------------------------------------------------
 
     def _session(self, session_id: str | None = None) -> Session:
-        if session_id is not None and not is_id(session_id):
-            session_id = None  # not a form that is ever issued
+        if session_id is not None:
+            if not isinstance(session_id, str):
+                kind = type(session_id).__name__
+                raise TypeError(
+                    f"a session goes by its id, a str as create() returns it, not {kind}"
+                )
+            if not is_id(session_id):
+                session_id = None  # not a form that is ever issued
         return Session(self, Presented, session_id)
 
     def _by_id(self, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any) -> T:

@@ -1,10 +1,11 @@
-"""How a session moves in that came by a cookie of old (``migrate_from``): what a lifecycle does
-besides, where there may be such. ``arriving.py`` has accepted it; here it is stored.
+"""How a session moves in that comes by a cookie of old (``migrate_from``): what a lifecycle does
+besides, where there may be such.
 
 * It becomes a session under a new id, when the request that brought it is committed, even if that
   changed nothing; then what the request did is done to it, as to any other.
 * Once: the store holds a mark under a hash of the old cookie, which one request, and no second one,
-  replaces by the session (``add`` what can be replaced, ``replace`` it).
+  replaces by the session (``add`` what can be replaced, ``replace`` it). The mark then leads to the
+  session, as a replaced id does, and lives for as long as the old cookie might.
 * Requests that bring the cookie at the same time are led by the mark to the session, and all set
   the same new cookie. That is so for the grace, and until the new cookie has come back: a response
   that got lost logs nobody out. Then the old cookie is dead, and after a logout at once.
@@ -13,21 +14,77 @@ besides, where there may be such. ``arriving.py`` has accepted it; here it is st
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
+from hashlib import blake2b, sha256
+from math import inf
+from secrets import token_bytes
+from typing import Final
+
 from . import codec
-from .arriving import SEED, Lost, Moving, follow_mark
-from .errors import SessionTooLarge, StoreError
+from .arriving import Lost, follow, take
+from .errors import CodecError, SessionTooLarge, StoreError
 from .events import Event
 from .flow import Call, Flow
 from .ids import handle_for, key_for
 from .lifecycle import Lifecycle
+from .old import Offer, Old, Rejection, Source
 from .session import Session
 from .state import LIVE, UNREAD, Arrived, SetCookie
 from .stores.base import Found, Record
 from .writing import ATTEMPTS, has_changed, is_written, marked, refused
 
+SEED: Final = b"moving"
+"""The payload under that key before it is replaced. No session has it."""
+
+
+class Moving:
+    """An old session on its way in, or one that has come in before."""
+
+    def __init__(self, source: Source, old: Old, identity: bytes) -> None:
+        self.name: str = source.name
+        self.life: float = source.life
+        self.user: str | None = old.user
+        self.key: bytes = sha256(b"lembro moved " + identity).digest()
+        self._identity = identity
+        self.meta: codec.Meta = {"moved": token_bytes(32)}
+        if old.remember:
+            self.meta["remember"] = True
+        self.became: tuple[bytes, Found] | None = None
+        """What it has become: another request was first."""
+
+    @property
+    def guard(self) -> str | None:
+        """Whom the mark in the store belongs to. A login's is to go last when memory is short, but
+        not with the sessions of its user: that would let the old cookie in again."""
+        return None if self.user is None else f"moved {self.key.hex()}"
+
+    def id_from(self, meta: codec.Meta) -> str | None:
+        """The id of the session that it has become: the same for all requests that bring the old
+        cookie, so it does not matter whose response arrives. That takes the nonce, which the
+        session carries until its own cookie has come back, and the old cookie."""
+        nonce = meta.get("moved")
+        if not isinstance(nonce, bytes):
+            return None
+        digest = blake2b(self._identity, key=nonce, digest_size=32, person=b"lembro moved")
+        return urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+
 
 class MovingLifecycle(Lifecycle):
     """A lifecycle where cookies of old are accepted."""
+
+    def arrive_by_old(self, session: Session) -> Flow[None]:
+        """There is no cookie of lembro's, but there may be some of old."""
+        if session._presented.problem:
+            return
+        for offer in session._presented.old:
+            told = yield from _ask(offer)
+            if isinstance(told, Rejection):
+                session._events.append(Event("rejected", reason=told.reason))
+            elif told.data or told.user is not None:
+                yield from _arrive_by(
+                    session, Moving(offer.source, told, offer.identity(told)), told
+                )
+                return
 
     def is_settled(self, session: Session) -> bool:
         if session._arrived is UNREAD or session._ahead:
@@ -111,7 +168,7 @@ class MovingLifecycle(Lifecycle):
 
     def _join(self, session: Session, moving: Moving, mark: Found) -> Flow[None]:
         """Another request was first."""
-        followed = yield from follow_mark(moving, mark, self.writer.grace)
+        followed = yield from _follow_mark(moving, mark, self.writer.grace)
         if not isinstance(followed, Lost):
             session._key, found = followed
             session._arrived_key = session._key
@@ -148,6 +205,77 @@ class MovingLifecycle(Lifecycle):
         if there:
             life = found.life_left if meta.get("remember") is True else None
             session._cookie = SetCookie(session_id, found.standing, life)
+
+
+def _ask(offer: Offer) -> Flow[Old | Rejection]:
+    if offer.problem is not None:
+        return offer.problem
+    if not offer.source.waits:
+        return offer.source.read(offer.value)
+    told: Old | Rejection = yield Call("read", (offer.value,), {}, offer.source)
+    return told
+
+
+def _arrive_by(session: Session, moving: Moving, old: Old) -> Flow[None]:
+    try:
+        payload = codec.encode(moving.meta, dict(old.data))
+        meta, data = codec.decode(payload)
+    except CodecError as error:
+        reason = f"the old cookie {moving.name!r}: {error}"
+        session._events.append(Event("rejected", user=old.user, reason=reason, error=error))
+        return
+    mark: Found | None = yield Call("get", (moving.key,))
+    if mark is not None and (mark.successor is not None or mark.payload != SEED):
+        yield from _arrive_again(session, moving, mark)
+        return
+    session._old = moving
+    session._meta, session._data, session._payload = meta, data, payload
+    session._found = Found(payload, moving.user, age=inf)
+
+
+def _arrive_again(session: Session, moving: Moving, mark: Found) -> Flow[None]:
+    """The old cookie has been used."""
+    grace = session._manager.core.writer.grace
+    followed = yield from _follow_mark(moving, mark, grace)
+    if isinstance(followed, Lost):
+        reason = f"the old cookie {moving.name!r}: {followed.value}"
+        session._events.append(Event("rejected", user=moving.user, reason=reason))
+        if mark.age <= grace:  # another tab may have logged in meanwhile
+            session._arrived = Arrived.DEAD_END
+        return
+    session._arrived = Arrived.FOLLOWED
+    take(session, *followed)
+    if session._key is not None:
+        moving.became = followed
+        session._old = moving
+
+
+def _follow_mark(moving: Moving, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
+    """What an old session has become, for those who bring its cookie at the same time, and those
+    to whom the new one never came."""
+    key = mark.successor
+    if key is None:
+        return Lost.USED
+    found: Found | None = yield Call("get", (key,))
+    if found is None:
+        return Lost.GONE
+    if found.successor is not None:
+        followed = yield from follow(found)
+        if isinstance(followed, Lost):
+            return followed
+        key, found = followed
+    if found.user != moving.user:
+        return Lost.DEAD_END
+    if found.age > grace and moving.id_from(_meta_of(found)) is None:
+        return Lost.USED
+    return key, found
+
+
+def _meta_of(found: Found) -> codec.Meta:
+    try:
+        return codec.decode(found.payload)[0]
+    except CodecError:
+        return {}
 
 
 def _has_come_back(session: Session) -> bool:

@@ -1,5 +1,5 @@
 """Sessions of old: what another library has left in the browsers, as the core sees it. Those who
-read it are in ``lembro.migrate``; how it moves in, in ``arriving.py`` and ``moving.py``."""
+read it are in ``lembro.migrate``; how it moves in, in ``moving.py``."""
 
 from __future__ import annotations
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from . import codec
 from .arriving import load
@@ -75,10 +77,35 @@ def regenerate(session: Session) -> Flow[str | None]:
     return session.issued_id
 
 
+ENTRY: Final = b"\x02"
+"""How the payload of a cache's entry begins, in a store that may have sessions too. No session's
+does."""
+
+_with_entries: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by the store's id
+
+
+def has_entries(store: Any) -> None:
+    """A cache is in this store."""
+    with suppress(TypeError):  # there are stores of which that can't be remembered
+        _with_entries[id(store)] = store
+
+
 def listing(verb: str, *args: Any) -> Flow[list[tuple[bytes, Found, dict[str, Any]]]]:
     """``all`` or ``of_user``, decoded."""
     records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
-    return [(key, found, _data_of(found)) for key, found in records]
+    return [
+        (key, found, _data_of(found))
+        for key, found in records
+        if not found.payload.startswith(ENTRY)
+    ]
+
+
+def length(store: Any) -> Flow[int]:
+    """``length``; where a cache is in the store too, the sessions have to be told from it."""
+    if _with_entries.get(id(store)) is not store or not hasattr(store, "all"):
+        return int((yield Call("length", ())))
+    records: Iterable[tuple[bytes, Found]] = yield Call("all", ())
+    return sum(not found.payload.startswith(ENTRY) for _, found in records)
 
 
 def _data_of(found: Found) -> dict[str, Any]:

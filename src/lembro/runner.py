@@ -237,7 +237,7 @@ class Runner(EventSource):
                 raise
         elif session._presented.old:
             try:
-                run(arriving.arrive_by_old(session), self.store)
+                run(self.core.arrive_by_old(session), self.store)
             except StoreError:
                 session._arrived = UNREAD
                 raise

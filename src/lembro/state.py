@@ -14,9 +14,9 @@ from .ids import handle_for
 from .stores.base import Found
 
 if TYPE_CHECKING:
-    from .arriving import Moving
     from .edit import Turns
     from .manager import SessionManager
+    from .moving import Moving
 
 
 class Arrived(enum.Enum):

@@ -462,6 +462,16 @@ async def test_a_storage_of_another_manager_has_a_session_of_its_own(
     assert [info.data for info in storage.sessions.all()] == [{"theirs": 1}]
 
 
+async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cookie = CookieOptions(name="contended")
+    ours, theirs = (SessionManager(MemoryStore("1M"), cookie=cookie) for _ in range(2))
+    app = application(ours, LembroStorage(theirs), beside=True)
+    async with serving(app, write=write) as client, client.get("/write"):
+        assert "both set the cookie 'contended'" in caplog.text
+
+
 # -- how it is configured --------------------------------------------------------------------------
 
 
@@ -497,6 +507,10 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ({"max_age": 0}, "max_age=0"),
         ({"samesite": "Loose"}, "samesite='loose'"),
         ({"sessions": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
+        (
+            {"sessions": SessionManager(MemoryStore("1M")), "cookie_name": "a"},
+            "^cookie_name beside",
+        ),
     ],
 )
 def test_wrong_configuration(given: dict[str, Any], says: str) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core.management import call_command
+from django.db.models import TextChoices
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.test.utils import override_settings
 from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from lembro import (
+    CodecError,
     ConfigError,
     CookieOptions,
     LembroError,
@@ -31,6 +37,7 @@ from lembro.integrations.django import (
     get_manager,
     get_session,
 )
+from lembro.migrate import FromStore
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -67,6 +74,23 @@ def items(request: Any) -> dict[str, Any]:
 
 def cookie(response: Any) -> Any:
     return response.cookies["sessionid"]
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def test_what_django_has_and_a_session_cannot_carry(site: Site) -> None:
+    size: Any = TextChoices("Size", "SMALL")
+    users = get_user_model().objects.all()
+    for value, hint in (
+        (gettext_lazy("saved"), "store str(value)"),
+        (mark_safe("saved"), "store str(value)"),
+        (size.SMALL, "store its .value"),
+        (users.model(), "store its primary key"),
+        (users, "store list(value.values())"),
+    ):
+        with pytest.raises(CodecError, match=re.escape(hint)):
+            SessionStore()["k"] = value
 
 
 # -- the key ---------------------------------------------------------------------------------------
@@ -800,6 +824,35 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site, times: i
     with pytest.raises(asyncio.CancelledError):
         await view(factory.get("/"))
     assert site.records() == []
+
+
+# -- moving ----------------------------------------------------------------------------------------
+
+
+def test_a_session_of_before_moves_in_within_django(client: Any) -> None:
+    rows: Any = {"a" * 32: {"_auth_user_id": "7", "cart": [1]}}
+    reader = FromStore(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
+    store = MemoryStore("1M")
+    settings = {"migrate_from": reader, "store": store}
+
+    def act(request: Any) -> Any:
+        if not request.session.session_key:
+            request.session.create()
+        assert (request.session["cart"], get_session(request).user) == ([1], "7")
+        return request.session.session_key
+
+    other_tab = Client()
+    for browser in (client, other_tab):
+        browser.cookies["sessionid"] = "a" * 32
+    with running(MIDDLEWARE=[OURS], SESSION_COOKIE_NAME="lembro", LEMBRO=settings) as site:
+        moved = site.visit(client, act)
+        assert moved.result == moved.cookies["lembro"].value
+        assert moved.cookies["sessionid"].value == ""
+        assert site.visit(client, act).result == moved.result
+        # The new cookie has come back: the old one is followed for a moment, and has no key.
+        late = site.visit(other_tab, act)
+        assert (late.result, list(late.cookies)) == (None, [])
+    store.close()
 
 
 # -- async -----------------------------------------------------------------------------------------

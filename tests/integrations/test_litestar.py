@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -114,6 +115,21 @@ def test_a_cart_through_a_login_to_the_logout(
         assert response.headers["vary"] == "Cookie"
         assert tab.get("/me").json() == {"user": None, "data": {}}
     assert sessions.length() == 0
+
+
+def test_a_handler_may_return_the_session(plugin: LembroPlugin) -> None:
+    @get("/whole")
+    async def whole(session: SessionDep) -> Any:
+        return session
+
+    @get("/part")
+    async def part(request: AnyRequest) -> dict[str, Any]:
+        return {"session": request.session, "at": Fraction(1, 2)}
+
+    with browser(plugin, add, whole, part, type_encoders={Fraction: str}) as tab:
+        tab.post("/cart/bread")
+        assert tab.get("/whole").json() == {"cart": ["bread"]}
+        assert tab.get("/part").json() == {"session": {"cart": ["bread"]}, "at": "1/2"}
 
 
 def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
@@ -651,7 +667,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
         (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
         (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
-        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^name beside a Session"),
+        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
         (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),

@@ -150,7 +150,7 @@ def _play(
     with (
         patch("lembro.writing.new_id", fake_id),
         patch("lembro.writing.new_mark", fake_bytes),
-        patch("lembro.arriving.token_bytes", fake_bytes),
+        patch("lembro.moving.token_bytes", fake_bytes),
     ):
         cookie = setting(manager)
         done = [Done(request) for request in requests]

@@ -352,6 +352,65 @@ def test_the_key_of_a_session_is_no_key_of_a_cache() -> None:
     assert store.get(key_for(session_id)) is not None
 
 
+@pytest.mark.parametrize("adapter", [None, BlockingAdapter, AsyncAdapter])
+def test_what_is_cached_beside_sessions_is_no_session(adapter: Any) -> None:
+    memory = MemoryStore()
+    store = memory if adapter is None else adapter(memory)
+    sessions = SessionManager(store)
+
+    async def use() -> None:
+        cache = Cache(store, "pages")
+        await sessions.acreate({"n": 1})
+        await cache.aset("key", "page")
+        assert [info.data for info in await sessions.aall()] == [{"n": 1}]
+        assert await sessions.alength() == 1
+        await cache.aclear()
+        assert await sessions.alength() == 1
+
+    asyncio.run(use())
+    if adapter is not AsyncAdapter:
+        Cache(store).set("key", "page")
+        assert [info.data for info in sessions.all()] == [{"n": 1}]
+        assert sessions.length() == 1
+    assert memory.length() == (1 if adapter is AsyncAdapter else 2)
+
+
+def test_sessions_are_counted_by_the_store_where_no_cache_is() -> None:
+    """Which need not look at each."""
+
+    class Counts(MemoryStore):
+        __slots__ = ()
+
+        def all(self) -> Iterator[Any]:
+            raise AssertionError("it was asked for all")
+
+    store = Counts()
+    Cache(MemoryStore())
+    sessions = SessionManager(store)
+    sessions.create({"n": 1})
+    assert sessions.length() == 1
+
+
+def test_a_store_that_cannot_be_remembered_counts_all() -> None:
+    class Unseen:
+        """Has no weak references."""
+
+        __slots__ = ("_memory",)
+        blocking = False
+
+        def __init__(self) -> None:
+            self._memory = MemoryStore()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._memory, name)
+
+    store: Any = Unseen()
+    sessions = SessionManager(store)
+    sessions.create({"n": 1})
+    Cache(store).set("key", "page")
+    assert (sessions.length(), len(sessions.all())) == (2, 1)
+
+
 # -- the bound, and what goes wrong ----------------------------------------------------------------
 
 
@@ -403,7 +462,7 @@ def test_a_store_that_need_not_be_opened_or_closed() -> None:
     assert asyncio.run(use()) == "value"
 
 
-@pytest.mark.parametrize("store", [None, "64M", MemoryStore])
+@pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
 def test_what_is_no_store(store: Any) -> None:
     with pytest.raises(ConfigError, match="give a store, for example MemoryStore"):
         Cache(store)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from lembro import Session, StoreError
-from lembro.arriving import Moving
 from lembro.migrate import Old, Reader
+from lembro.moving import Moving
 from lembro.old import Source
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder

@@ -3,8 +3,9 @@ sessions are, atomic, and without pickle.
 
 An entry is a record without a user, so where memory is short the least recently used go first. Its
 key is a hash of the name and of the namespace that the cache is; it cannot be the key of a session,
-and the store may hold both. The payload is a format byte, a mark (no two writes have the same
-payload, see ``stores/base.py``), the namespace, and the value by ``codec``.
+and the store may hold both: a SessionManager lists and counts its sessions only. The payload is a
+format byte, a mark (no two writes have the same payload, see ``stores/base.py``), the namespace,
+and the value by ``codec``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..errors import CodecError, ConfigError, LembroError, StoreError
 from ..flow import Call, Flow
 from ..ids import new_mark
 from ..logs import log
+from ..operations import ENTRY, has_entries
 from ..stores.base import AsyncStore, Found, Record, Store
 from ..writing import ATTEMPTS, is_written
 
@@ -32,8 +34,7 @@ T = TypeVar("T")
 Timeout: TypeAlias = float | timedelta | None
 """Seconds from now. None: never. Nothing, or less: the entry is gone at once."""
 
-_FORMAT: Final = b"\x02"  # no payload of a session begins with it
-_HEAD: Final = len(_FORMAT) + len(new_mark())
+_HEAD: Final = len(ENTRY) + len(new_mark())
 _NAME: Final = "value"  # by which an error calls what is stored
 
 
@@ -47,11 +48,13 @@ class Cache:
     """
 
     def __init__(self, store: Store | AsyncStore, *names: str) -> None:
-        if isinstance(store, type) or not callable(getattr(store, "destroy", None)):
+        verbs = (getattr(store, verb, None) for verb in ("add", "destroy"))  # a manager has no add
+        if isinstance(store, type) or not all(map(callable, verbs)):
             raise ConfigError(
                 f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
             )
         self.store: Store | AsyncStore = store
+        has_entries(store)
         self._names = names
         # What is packed ends where it ends: ("a", "bc") and ("ab", "c") are two namespaces.
         self._path = b"".join(pack(_text(name)) for name in names)
@@ -239,7 +242,7 @@ class Cache:
         records = yield Call("all", ())
         for key, found in records:
             payload = found.payload
-            if payload.startswith(_FORMAT) and payload.startswith(self._path, _HEAD):
+            if payload.startswith(ENTRY) and payload.startswith(self._path, _HEAD):
                 yield Call("destroy", (key,))
 
     # -- within ------------------------------------------------------------------------------------
@@ -252,7 +255,7 @@ class Cache:
         return named.digest()
 
     def _payload(self, value: Any) -> bytes:
-        return _FORMAT + new_mark() + self._path + codec.encode({}, {_NAME: value})
+        return ENTRY + new_mark() + self._path + codec.encode({}, {_NAME: value})
 
     def _value(self, found: Found | None, default: T) -> Any | T:
         if found is None:

@@ -84,7 +84,7 @@ class SessionStore(SessionMapping):
         if session._key is None or session._destroy:
             return None
         if session._id is None:
-            return session._presented.value.decode("ascii")
+            return session._presented.value.decode("ascii") or None  # it came by a cookie of old
         standing = None if session._found is None else session._found.standing
         return session._manager.cookie.value(session._id, standing).decode("ascii")
 
