@@ -318,16 +318,17 @@ def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_lat
     app.add_route("/ws", Looks())
     store.broken = "connection refused"
 
-    async def connect() -> int:
-        async with falcon.testing.ASGIConductor(app) as conductor:
-            with pytest.raises(falcon.WebSocketDisconnected) as closed:
-                async with conductor.simulate_ws(
-                    "/ws", headers={"cookie": f"lembro={'A' * 43}"}
-                ) as ws:
-                    await ws.receive_text()
-        return closed.value.code
+    async def connect() -> None:
+        headers = {"cookie": f"lembro={'A' * 43}"}
+        async with (
+            falcon.testing.ASGIConductor(app) as conductor,
+            conductor.simulate_ws("/ws", headers=headers) as ws,
+        ):
+            await ws.receive_text()
 
-    assert asyncio.run(connect()) == code
+    with pytest.raises(falcon.WebSocketDisconnected) as closed:
+        asyncio.run(connect())
+    assert closed.value.code == code
 
 
 # -- streams ---------------------------------------------------------------------------------------
