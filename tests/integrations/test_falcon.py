@@ -319,10 +319,10 @@ def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_lat
     store.broken = "connection refused"
 
     async def connect() -> None:
-        cookie = {"cookie": f"lembro={'A' * 43}"}
+        headers = {"cookie": f"lembro={'A' * 43}"}
         async with (
             falcon.testing.ASGIConductor(app) as conductor,
-            conductor.simulate_ws("/ws", headers=cookie) as ws,
+            conductor.simulate_ws("/ws", headers=headers) as ws,
         ):
             await ws.receive_text()
 

@@ -27,6 +27,8 @@ from lembro import (
 from lembro.asgi import SessionMiddleware
 from lembro.integrations.sanic import Lembro, _read, get_session
 from tests.support.apps_sanic import new_app
+from tests.support.gateways import fetch_asgi
+from tests.support.messages import Request as AsASGI
 from tests.support.stores import NETWORKED, AsyncAdapter
 
 Visitor = Callable[[httpx.AsyncClient], Awaitable[None]]
@@ -243,6 +245,20 @@ def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream(
     assert {record.name for record in caplog.records if record.levelname == "ERROR"} == {"lembro"}
 
 
+def test_what_else_a_response_says_of_its_stream_is_sanics(app: Any) -> None:
+    @app.get("/stream")
+    async def stream(request: Request) -> None:
+        get_session(request)["a"] = 1
+        response: Any = await request.respond()
+        assert response.stream.request is request
+        await response.send("done", True)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/stream")).text == "done"
+
+    visit(app, visitor)
+
+
 def test_a_stream_of_a_function_edits(app: Any) -> None:
     @app.get("/stream")
     async def stream(request: Request) -> ResponseStream:
@@ -303,6 +319,33 @@ def test_within_an_asgi_middleware_of_the_same_manager_the_session_is_shared(
         assert (await client.get("/read")).json() == {"a": 1}
 
     visit(app, visitor, SessionMiddleware(app, sessions))
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["by itself", "within a middleware"])
+def test_a_websocket_under_an_asgi_server(
+    app: Any, sessions: SessionManager, shared: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_id = sessions.create({"cart": []})
+
+    @app.on_request
+    async def count(request: Request) -> None:
+        get_session(request)["visits"] = 1
+
+    @app.websocket("/ws")
+    async def socket(request: Request, ws: Any) -> None:
+        get_session(request)["cart"].append("too late")
+
+    async def run() -> None:
+        app.asgi = True
+        await app._startup()
+        served = SessionMiddleware(app, sessions) if shared else app
+        request = AsASGI(cookies=[f"lembro={session_id}".encode()], path="/ws", websocket=True)
+        answer = await asyncio.create_task(fetch_asgi(served, request))
+        assert (answer.status, answer.error) == (101, None)
+
+    asyncio.run(run())
+    assert sessions.get(session_id) == {"cart": [], "visits": 1}
+    assert caplog.text.count("changed after the response had begun") == 1
 
 
 def test_over_https_under_an_asgi_server(app: Any) -> None:

@@ -88,6 +88,10 @@ async def socket(request: Request, ws: Websocket) -> None:
     """Remembers every message, and answers with how many there were."""
     session = get_session(request)
     async for message in ws:
+        if message == "late":
+            session["said"].append(message)
+            await ws.send("it will be said")
+            continue
         async with session.edit():
             session["said"] = [*session.get("said", []), message]
         await ws.send(f"{session.user}: {len(session['said'])}")

@@ -173,6 +173,20 @@ def test_a_websocket_of_a_server_of_a_framework(name: str) -> None:
         talk(server)
 
 
+def test_a_late_change_over_a_websocket_is_in_the_log_of_sanic() -> None:
+    """Which tells nobody that the client has closed it."""
+    with running(OWN_SERVERS["sanic"], DEBUG="lembro") as server, browser(server) as client:
+        client.post("/login/late").raise_for_status()
+        url = server.url.replace("http", "ws") + "/ws"
+        cookie = {"Cookie": f"lembro={client.cookies['lembro']}"}
+        with connect(url, additional_headers=cookie) as socket:
+            for message, answer in (("a", "late: 1"), ("late", "it will be said")):
+                socket.send(message)
+                assert socket.recv(TIMEOUT) == answer
+        assert me(client)["data"] == {"said": ["a"]}
+    assert server.log.count("changed after the response had begun; the change is lost") == 1
+
+
 def talk(server: Server) -> None:
     with browser(server) as client:
         client.post("/login/talker").raise_for_status()

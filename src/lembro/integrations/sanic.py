@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from copy import copy
 from typing import Any, Final, Unpack
@@ -72,8 +73,6 @@ class Lembro:
         app.request_class = _with_sessions(app.request_class)
         app.exception(StoreError)(_store_failed)
         app.signal("websocket.handler.before")(_accepted)
-        app.signal("websocket.handler.after")(_ended)
-        app.signal("websocket.handler.exception")(_ended)
 
     async def _begin(self, request: Request[Any, Any]) -> None:
         ctx: Any = request.ctx
@@ -221,15 +220,14 @@ def _store_failed(request: Request[Any, Any], error: StoreError) -> HTTPResponse
 
 async def _accepted(request: Request[Any, Any], websocket: object) -> None:
     """A WebSocket is accepted before its handler is called, and no cookie can be set."""
-    session = getattr(request.ctx, "lembro", None)
-    if session is not None and session._phase is OPEN:
-        needs_cookie = not session._untouched() and (
-            session._key is None or session._login or session._regenerate
-        )
-        await _hooks.acommit(session, 500 if needs_cookie else 200)
-
-
-async def _ended(request: Request[Any, Any], **others: object) -> None:
-    session = getattr(request.ctx, "lembro", None)
-    if session is not None and session._phase is not OPEN:
-        session._manager.finish(session)
+    session: Session | None = getattr(request.ctx, "lembro", None)
+    if session is None:  # a middleware around the application has it
+        return
+    needs_cookie = not session._untouched() and (
+        session._key is None or session._login or session._regenerate
+    )
+    await _hooks.acommit(session, 500 if needs_cookie else 200)
+    # Sanic has no signal for the end of one that the client closes.
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(lambda _: session._manager.finish(session))

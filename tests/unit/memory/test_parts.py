@@ -7,12 +7,13 @@ import random
 import struct
 import sys
 from mmap import mmap
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory import layout, tags
+from lembro.stores.memory import layout, stretch, tags
 from lembro.stores.memory.arena import Arena, segment_size
 from lembro.stores.memory.chains import NONE
 from lembro.stores.memory.eviction import LEVELS, Queues, level_for
@@ -228,6 +229,17 @@ def test_what_is_released_reads_as_zeros() -> None:
     column.release_from(PAGE + 1)
     kept = [entry for entry in range(0, 4 * PAGE, PAGE // 4) if column.view[entry]]
     assert kept == list(range(0, PAGE + PAGE // 4, PAGE // 4))
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "elsewhere"])
+def test_what_is_cleared_reads_as_zeros(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where pages that are given back may keep what they held."""
+    monkeypatch.setattr(stretch, "sys", SimpleNamespace(platform=platform))
+    column = Stretch("I", 4 * PAGE)
+    for entry in range(4 * PAGE):
+        column.view[entry] = 9
+    column.clear(PAGE + 3)
+    assert [*column.view] == [0] * (PAGE + 3) + [9] * (3 * PAGE - 3)
 
 
 def test_only_whole_pages_are_released() -> None:

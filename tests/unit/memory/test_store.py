@@ -292,6 +292,26 @@ def test_too_large_evicts_nobody(store: MemoryStore) -> None:
     assert after.rejected_too_large == 1
 
 
+@pytest.mark.parametrize("limit", [*range(1025, 1033), 4095])
+def test_the_limit_of_a_session_is_exact_however_it_is_written(
+    limit: int, clock: FakeClock
+) -> None:
+    """Records have room up to the next multiple of 8, which is not the session's to grow into."""
+    store = MemoryStore("1M", max_session_size=limit, clock=clock)
+    with pytest.raises(SessionTooLarge) as error:
+        add(store, 1, size=limit)
+    most = limit - (error.value.size - limit)  # all but what a record has besides
+    add(store, 1, size=most)
+    payload = b"x" * most
+    with pytest.raises(SessionTooLarge) as error:
+        store.set(key(1), Record(b"y" * (most + 1)), expected=payload, idle=10)
+    assert (error.value.size, error.value.limit) == (limit + 1, limit)
+    found = store.set(key(1), Record(b"z" * most), expected=payload, idle=10)
+    assert found is not None
+    assert found.payload == b"z" * most
+    recounted(store)
+
+
 def test_bogus_ids_leave_nothing(store: MemoryStore) -> None:
     before = store._core.used
     for n in range(10000):
