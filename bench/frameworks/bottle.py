@@ -41,7 +41,7 @@ def _lembro(app: Any) -> WSGIApp:
 
 
 def _beaker(app: Any) -> WSGIApp:
-    options = {"session.type": "memory", "session.secret": SECRET, "session.auto": True}
+    options = {"session.type": "memory", "session.secret": SECRET, "session.key": "session"}
     wrapped: WSGIApp = import_module("beaker.middleware").SessionMiddleware(app, options)
     return wrapped
 
@@ -56,9 +56,13 @@ def _bottle_sessions(app: Any) -> WSGIApp:
 
 def _application(set_up: SetUp, session: Callable[[], Any]) -> dict[str, WSGIApp]:
     """One application, by action."""
+    is_beaker = set_up is _beaker
 
     def login() -> bytes:
-        session().update(session_data())
+        mine = session()
+        mine.update(session_data())
+        if is_beaker:
+            mine.save()
         return BODY
 
     def unused() -> bytes:
@@ -69,7 +73,10 @@ def _application(set_up: SetUp, session: Callable[[], Any]) -> dict[str, WSGIApp
         return BODY
 
     def modified() -> bytes:
-        session()["visits"] += 1
+        mine = session()
+        mine["visits"] += 1
+        if is_beaker:
+            mine.save()
         return BODY
 
     app = bottle.Bottle()

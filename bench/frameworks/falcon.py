@@ -8,24 +8,35 @@ from typing import Any, Final
 
 import falcon
 
-from bench.peers import ACTIONS, BODY, LOGIN, SECRET, WSGIApp, session_data
+from bench.peers import BODY, SECRET, WSGIApp, session_data
 from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
 from lembro import MemoryStore
 from lembro.integrations.falcon import Lembro
 
 App = falcon.App[Any, Any]
-SetUp = Callable[[App], WSGIApp]
+SessionOf = Callable[[falcon.Request], Any]
 REFERENCE: Final = "Beaker (memory)"
 BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    bare = _application(lambda app: app, lambda req: {})
-    found = [Contender("bare", "", wsgi_batch(bare["unused"], OTHERS))]
-    found += wsgi_actions("lembro", _application(_lembro, lambda req: req.context.session))
-    beaker = _application(_beaker, lambda req: req.env["beaker.session"])
-    return found + wsgi_actions(REFERENCE, beaker)
+    found = [Contender("bare", "", wsgi_batch(_application(_bare, _none)["unused"], OTHERS))]
+    setups: dict[str, tuple[Callable[[App], WSGIApp], SessionOf]] = {
+        "lembro": (_lembro, lambda req: req.context.session),
+        REFERENCE: (_beaker, lambda req: req.env["beaker.session"]),
+    }
+    for library, (set_up, session_of) in setups.items():
+        found += wsgi_actions(library, _application(set_up, session_of))
+    return found
+
+
+def _bare(app: App) -> WSGIApp:
+    return app
+
+
+def _none(req: falcon.Request) -> Any:
+    return {}
 
 
 def _lembro(app: App) -> WSGIApp:
@@ -34,35 +45,43 @@ def _lembro(app: App) -> WSGIApp:
 
 
 def _beaker(app: App) -> WSGIApp:
-    options = {"session.type": "memory", "session.secret": SECRET, "session.auto": True}
-    wrapped: WSGIApp = import_module("beaker.middleware").SessionMiddleware(app, options)
-    return wrapped  # it has no types
+    wrap = import_module("beaker.middleware").SessionMiddleware  # it has no types
+    options = {"session.type": "memory", "session.secret": SECRET, "session.key": "session"}
+    wrapped: WSGIApp = wrap(app, options)
+    return wrapped
 
 
-def _application(set_up: SetUp, session_of: Callable[[falcon.Request], Any]) -> dict[str, WSGIApp]:
+def _application(set_up: Callable[[App], WSGIApp], session_of: SessionOf) -> dict[str, WSGIApp]:
     """One application, by action."""
+    is_beaker = set_up is _beaker
+
+    def login(req: falcon.Request) -> None:
+        session = session_of(req)
+        session.update(session_data())
+        if is_beaker:
+            session.save()
+
+    def unused(req: falcon.Request) -> None: ...
+
+    def read(req: falcon.Request) -> None:
+        assert session_of(req)["user_id"] == "4711"
+
+    def modified(req: falcon.Request) -> None:
+        session = session_of(req)
+        session["visits"] += 1
+        if is_beaker:
+            session.save()
 
     class Page:
-        def __init__(self, action: str) -> None:
-            self.use = getattr(self, action)
+        def __init__(self, use: Callable[[falcon.Request], None]) -> None:
+            self.use = use
 
         def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
             self.use(req)
             resp.content_type = falcon.MEDIA_HTML
             resp.data = BODY
 
-        def login(self, req: falcon.Request) -> None:
-            session_of(req).update(session_data())
-
-        def unused(self, req: falcon.Request) -> None: ...
-
-        def read(self, req: falcon.Request) -> None:
-            assert session_of(req)["user_id"] == "4711"
-
-        def modified(self, req: falcon.Request) -> None:
-            session_of(req)["visits"] += 1
-
     app = falcon.App()
-    for action in (LOGIN, *ACTIONS):
-        app.add_route(f"/{action}", Page(action))
+    for use in (login, unused, read, modified):
+        app.add_route(f"/{use.__name__}", Page(use))
     return by_action(set_up(app))

@@ -120,7 +120,10 @@ def _user(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
     if not 1 <= seconds <= 86_400:
         raise argparse.ArgumentTypeError(f"{text}: write 1 to 86400 seconds")
     return seconds

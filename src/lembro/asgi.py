@@ -72,6 +72,7 @@ class SessionMiddleware:
                     raise
             finally:
                 _let_go(session)
+                session._send = _nowhere
         else:
             if session._arrived is not UNREAD and not session._ahead:
                 if session._phase is OPEN:
@@ -153,7 +154,8 @@ async def _start_later(session: Session, message: Message, failed: bool) -> None
     except FAILURES as error:
         await _answer(session, error)
         return
-    await session._send(_with_session(session, message))
+    if session._send is not _nowhere:  # else the request has ended, and left this task behind
+        await session._send(_with_session(session, message))
 
 
 def _with_session(session: Session, message: Message) -> Message:
@@ -207,6 +209,8 @@ async def _answer(session: Session, error: LembroError) -> None:
     """Answer in place of the application, whose further messages go nowhere."""
     send, session._send = session._send, _nowhere
     answer = answer_to(error)
+    if send is _nowhere:
+        return
     if session._source["type"] == "websocket":
         code = 1013 if answer.status == 503 else 1011  # RFC 6455: try again later; error
         await send({"type": "websocket.close", "code": code, "reason": answer.phrase})

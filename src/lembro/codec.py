@@ -300,6 +300,12 @@ _HINTS: Final = {
     "bytearray": "store bytes(value)",
     "memoryview": "store bytes(value)",
     "PurePath": "store str(value)",
+    "__proxy__": "store str(value)",  # a lazy translation of Django's
+    "LazyString": "store str(value)",  # and of Flask-Babel's
+    # By name, since lembro imports no framework: of Django, Flask-SQLAlchemy and SQLAlchemy.
+    "Model": "store its primary key",
+    "DeclarativeBase": "store its primary key",
+    "QuerySet": "store list(value.values())",
     **dict.fromkeys(
         [
             "deque",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -106,6 +107,11 @@ class Events:
         def register(function: Listener) -> Listener:
             if not callable(function):
                 raise ConfigError(f"a listener must be callable, not {function!r}")
+            if inspect.iscoroutinefunction(function):
+                raise ConfigError(
+                    f"a listener must be a plain function, not {function!r}, which nobody would "
+                    "await: hand the event over, loop.call_soon_threadsafe(queue.put_nowait, event)"
+                )
             with self._lock:
                 self._listeners[name] = (*self._listeners.get(name, ()), (function, once))
             return function

@@ -14,7 +14,7 @@ _is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base6
 # Marks have a generator of their own, seeded by the system and unmoved by random.seed(); to ask the
 # system for each takes 0.5 us, a tenth of a write.
 _marks = random.Random()  # noqa: S311
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
     os.register_at_fork(after_in_child=_marks.seed)  # or two workers would make the same marks
 
 

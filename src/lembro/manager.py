@@ -243,8 +243,14 @@ class SessionManager(Runner):
     # -- within ------------------------------------------------------------------------------------
 
     def _session(self, session_id: str | None = None) -> Session:
-        if session_id is not None and not is_id(session_id):
-            session_id = None  # not a form that is ever issued
+        if session_id is not None:
+            if not isinstance(session_id, str):
+                kind = type(session_id).__name__
+                raise TypeError(
+                    f"a session goes by its id, a str as create() returns it, not {kind}"
+                )
+            if not is_id(session_id):
+                session_id = None  # not a form that is ever issued
         return Session(self, Presented, session_id)
 
     def _by_id(self, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any) -> T:

@@ -171,10 +171,8 @@ class Runner(EventSource):
         return self.cookie.render_cleared(https=https)
 
     def old_cookies(self, session: Session, *, https: bool) -> list[bytes]:
-        """The Set-Cookie headers that remove cookies of old (``migrate_from``) from the browser:
-        where lembro's own is set or cleared, the old one is none any more."""
-        if session._cookie is None:
-            return []
+        """The Set-Cookie headers that remove cookies of old (``migrate_from``) from the browser, to
+        go with one that ``set_cookie`` returned: then the old one is none any more."""
         cleared = (offer.source.cleared(https=https) for offer in session._presented.old)
         return list(dict.fromkeys(cleared))
 

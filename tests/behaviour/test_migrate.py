@@ -127,6 +127,21 @@ async def test_a_cookie_of_lembros_goes_first(world: World, before: Before) -> N
     assert await tab.user() is None
 
 
+@pytest.mark.parametrize("value", ["not-one-of-lembros", new_id()], ids=["malformed", "unknown"])
+async def test_so_does_one_that_leads_nowhere(world: World, before: Before, value: str) -> None:
+    tab = browser(world, before.cookie())
+    tab.jar["lembro"] = value
+    assert (await tab.user(), await tab.read()) == (None, {})
+    assert world.backend.records() == 0
+
+
+async def test_and_several_that_differ(world: World, before: Before) -> None:
+    pairs = f"lembro={new_id()}; lembro={new_id()}; {OLD}={before.cookie()}"
+    answer = await world.tab().visit(look, cookies=[pairs.encode()])
+    assert (answer.result, answer.set_cookies) == ({}, [])
+    assert world.backend.records() == 0
+
+
 async def test_an_anonymous_one_moves_in_too(world: World, before: Before) -> None:
     tab = browser(world, before.cookie({"cart": [1]}))
     assert await tab.read() == {"cart": [1]}

@@ -88,6 +88,20 @@ async def test_an_answer_that_failed_changes_nothing(world: World, status: int) 
     assert world.backend.records() == 0
 
 
+async def test_what_cannot_be_stored_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    tab = world.tab()
+    await tab.write(cart=[])
+    caplog.clear()
+    answer = await tab.visit(lambda visit: visit.session["cart"].append(object()))
+    assert (answer.status, answer.set_cookies) == (500, [])
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    assert said.startswith("the session could not be stored: cart[0]: ")
+    assert [event.name for event in world.events] == ["created"]
+    assert await tab.read() == {"cart": []}
+
+
 async def test_other_headers_are_left_as_they_are(world: World) -> None:
     headers = [("Set-Cookie", "other=1"), ("X-One", "1"), ("X-One", "2")]
     answer = await world.tab().visit(write(a=1), headers=headers)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, WSServerHandshakeError, web
+from aiohttp import ClientPayloadError, ClientResponse, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.typedefs import Handler
 
@@ -203,6 +203,19 @@ async def test_a_stream_is_committed_when_it_begins(sessions: SessionManager) ->
     async with serving(application(sessions), stream=stream, read=read) as client:
         assert await text_of(client, "/stream") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"a": 1, "b": 2}')
+
+
+async def test_what_was_committed_stays_when_a_stream_breaks_off(sessions: SessionManager) -> None:
+    async def breaks_off(request: web.Request) -> web.StreamResponse:
+        get_session(request)["a"] = 1
+        response = web.StreamResponse()
+        await response.prepare(request)
+        raise ZeroDivisionError
+
+    async with serving(application(sessions), breaks_off=breaks_off, read=read) as client:
+        with pytest.raises(ClientPayloadError):
+            await text_of(client, "/breaks_off")
+        assert await text_of(client, "/read") == (200, '{"a": 1}')
 
 
 async def test_a_stream_whose_session_cannot_be_stored(

@@ -249,6 +249,29 @@ async def test_new_session_ends_the_old_one(app: web.Application, sessions: Sess
     assert sessions.length() == 1
 
 
+@pytest.mark.parametrize("act", ["changed", "invalidate"])
+async def test_a_new_session_that_holds_nothing_is_not_stored(
+    app: web.Application, sessions: SessionManager, act: str
+) -> None:
+    """And the one before it has ended: that is what was asked for."""
+
+    async def anew(request: web.Request) -> web.Response:
+        session = await new_session(request)
+        if act == "changed":
+            session.changed()
+        else:
+            session["a"] = 1
+            session.invalidate()
+        assert session.empty
+        return web.Response()
+
+    async with serving(app, write=write, anew=anew) as client:
+        await client.get("/write")
+        async with client.get("/anew") as response:
+            assert cookie_of(response)[2]["max-age"] == "0"
+    assert sessions.length() == 0
+
+
 async def test_changed_extends_it(
     app: web.Application, sessions: SessionManager, clock: FakeClock
 ) -> None:
@@ -339,12 +362,16 @@ async def test_a_session_becomes_as_all_are(app: web.Application, sessions: Sess
 # -- what cannot be stored -------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("max_age", [None, 60])
 @pytest.mark.parametrize("how", [get_session, new_session])
 async def test_a_session_too_large(
-    app: web.Application, sessions: SessionManager, how: Any
+    app: web.Application, sessions: SessionManager, how: Any, max_age: int | None
 ) -> None:
     async def huge(request: web.Request) -> web.Response:
-        (await how(request))["a"] = "x" * 5000
+        session = await how(request)
+        session["a"] = "x" * 5000
+        if max_age is not None:
+            session.max_age = max_age
         return web.Response()
 
     async with serving(app, huge=huge) as client, client.get("/huge") as response:
@@ -435,6 +462,16 @@ async def test_a_storage_of_another_manager_has_a_session_of_its_own(
     assert [info.data for info in storage.sessions.all()] == [{"theirs": 1}]
 
 
+async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cookie = CookieOptions(name="contended")
+    ours, theirs = (SessionManager(MemoryStore("1M"), cookie=cookie) for _ in range(2))
+    app = application(ours, LembroStorage(theirs), beside=True)
+    async with serving(app, write=write) as client, client.get("/write"):
+        assert "both set the cookie 'contended'" in caplog.text
+
+
 # -- how it is configured --------------------------------------------------------------------------
 
 
@@ -470,6 +507,10 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ({"max_age": 0}, "max_age=0"),
         ({"samesite": "Loose"}, "samesite='loose'"),
         ({"sessions": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
+        (
+            {"sessions": SessionManager(MemoryStore("1M")), "cookie_name": "a"},
+            "^cookie_name beside",
+        ),
     ],
 )
 def test_wrong_configuration(given: dict[str, Any], says: str) -> None:

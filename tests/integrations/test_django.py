@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core.management import call_command
+from django.db.models import TextChoices
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.test.utils import override_settings
 from django.utils import timezone
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from lembro import (
+    CodecError,
     ConfigError,
     CookieOptions,
     LembroError,
@@ -23,7 +30,14 @@ from lembro import (
     SessionCommitted,
     SessionManager,
 )
-from lembro.integrations.django import SessionMiddleware, SessionStore, get_manager, get_session
+from lembro.integrations.django import (
+    SessionMiddleware,
+    SessionStore,
+    config,
+    get_manager,
+    get_session,
+)
+from lembro.migrate import FromStore
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -60,6 +74,23 @@ def items(request: Any) -> dict[str, Any]:
 
 def cookie(response: Any) -> Any:
     return response.cookies["sessionid"]
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+def test_what_django_has_and_a_session_cannot_carry(site: Site) -> None:
+    size: Any = TextChoices("Size", "SMALL")
+    users = get_user_model().objects.all()
+    for value, hint in (
+        (gettext_lazy("saved"), "store str(value)"),
+        (mark_safe("saved"), "store str(value)"),
+        (size.SMALL, "store its .value"),
+        (users.model(), "store its primary key"),
+        (users, "store list(value.values())"),
+    ):
+        with pytest.raises(CodecError, match=re.escape(hint)):
+            SessionStore()["k"] = value
 
 
 # -- the key ---------------------------------------------------------------------------------------
@@ -138,6 +169,67 @@ def test_cycle_key(site: Site, client: Any) -> None:
     assert SessionStore(after).load() == {"a": 1}
     assert SessionStore(before).load() == {}
     assert not SessionStore().exists(before)
+
+
+def test_create_gives_a_stored_session_another_key(site: Site, client: Any) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    before = session.session_key
+    session.create()
+    assert session.session_key != before
+    assert SessionStore(session.session_key).load() == {"a": 1}
+    assert not SessionStore().exists(before)
+
+
+def test_create_where_the_key_was_replaced(site: Site, client: Any) -> None:
+    """Alone there is no browser that has the other one."""
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    before = session.session_key
+    session.cycle_key()
+    late = SessionStore(before)
+    late.create()
+    assert late.session_key not in (None, before, session.session_key)
+    assert (late.load(), session.load()) == ({}, {"a": 1})
+
+
+def test_a_key_that_is_assigned_is_that_of_another_session(site: Site) -> None:
+    """As code does that was written for Django's engines."""
+    session, other = SessionStore(), SessionStore()
+    session["a"], other["b"] = 1, 2
+    session.save()
+    other.save()
+    session._session_key = other.session_key
+    assert session.session_key == other.session_key
+    assert dict(session.items()) == {"b": 2}
+
+
+def test_what_is_no_key_exists_nowhere(site: Site) -> None:
+    assert not SessionStore().exists("nonsense")
+    assert not SessionStore().exists(None)
+
+
+def test_its_repr_does_not_tell_the_key(site: Site) -> None:
+    session = SessionStore()
+    session["a"] = 1
+    session.save()
+    assert repr(session).startswith("<SessionStore of <Session ")
+    assert session.session_key not in repr(session)
+
+
+def test_encode_and_decode_are_djangos(site: Site) -> None:
+    """For whoever keeps a session elsewhere; lembro does not use them."""
+    session = SessionStore()
+    assert session.decode(session.encode({"a": 1})) == {"a": 1}
+    assert session.serializer.__name__ == "JSONSerializer"
+
+
+def test_pop_of_what_is_not_there(site: Site) -> None:
+    with pytest.raises(KeyError, match="a"):
+        SessionStore().pop("a")
+    assert SessionStore().pop("a", None) is None
 
 
 def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
@@ -233,6 +325,44 @@ def test_modified_false_drops_the_changes(site: Site, client: Any) -> None:
 
     site.visit(client, act)
     assert site.visit(client, items).result == {"a": 1}
+
+
+def test_modified_says_whether_there_is_something_to_save(site: Site, client: Any) -> None:
+    def act(request: Any) -> list[bool]:
+        session = request.session
+        seen = [session.modified, bool(session.get("b")) or session.modified]
+        session.get("cart")
+        seen.append(session.modified)
+        session["cart"].append(2)
+        seen.append(session.modified)
+        session.save()
+        seen.append(session.modified)
+        get_session(request).regenerate_id()
+        return [*seen, session.modified]
+
+    site.visit(client, put(cart=[1]))
+    assert site.visit(client, act).result == [False, False, False, True, False, True]
+
+
+def test_modified_true_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        request.session.modified = True
+
+    answer = site.visit(client, act)
+    assert (len(answer.cookies), "Vary" in answer.headers) == (0, False)
+    assert site.records() == []
+
+
+def test_save_after_a_logout_ends_it_there_and_then(site: Site, client: Any) -> None:
+    def act(request: Any) -> int:
+        get_session(request).logout()
+        request.session.save()
+        return len(site.records())
+
+    site.visit(client, put(a=1))
+    answer = site.visit(client, act)
+    assert answer.result == 0
+    assert cookie(answer)["max-age"] == "0"
 
 
 def test_modified_true_extends_it(site: Site, client: Any) -> None:
@@ -352,6 +482,16 @@ def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Any) -> 
     answer = site.visit(client, expire(20 * DAY))
     assert cookie(answer)["max-age"] == str(20 * DAY)
     assert site.only().idle_left == 20 * DAY
+
+
+def test_set_expiry_by_a_request_whose_id_was_replaced(site: Site, client: Any) -> None:
+    """The browser has another cookie, or will have: this one's answer sets none."""
+    site.visit(client, lambda request: get_session(request).login("ada"))
+    late: Any = Client()
+    late.cookies = client.cookies.copy()
+    site.visit(client, lambda request: get_session(request).regenerate_id())
+    assert not site.visit(late, expire(60)).cookies
+    assert site.only().idle_left == 60
 
 
 def test_set_expiry_beyond_the_absolute_timeout(
@@ -657,8 +797,17 @@ def test_a_logout_holds_where_exceptions_are_let_through(site: Site, client: Any
     assert site.records() == []
 
 
+def test_a_logout_holds_with_the_middleware_twice(client: Any) -> None:
+    with running(MIDDLEWARE=[OURS, OURS]) as site:
+        site.visit(client, put(a=1))
+        with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(RuntimeError):
+            site.visit(client, out_and_fail)
+        assert site.records() == []
+
+
 @pytest.mark.anyio
-async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_logout_holds_when_the_request_is_cancelled(site: Site, times: int) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -669,9 +818,41 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site) -> None:
 
     factory = AsyncRequestFactory()
     factory.cookies["sessionid"] = session.session_key
+    view: Any = cancelled
+    for _ in range(times):
+        view = SessionMiddleware(view)
     with pytest.raises(asyncio.CancelledError):
-        await SessionMiddleware(cancelled)(factory.get("/"))
+        await view(factory.get("/"))
     assert site.records() == []
+
+
+# -- moving ----------------------------------------------------------------------------------------
+
+
+def test_a_session_of_before_moves_in_within_django(client: Any) -> None:
+    rows: Any = {"a" * 32: {"_auth_user_id": "7", "cart": [1]}}
+    reader = FromStore(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
+    store = MemoryStore("1M")
+    settings = {"migrate_from": reader, "store": store}
+
+    def act(request: Any) -> Any:
+        if not request.session.session_key:
+            request.session.create()
+        assert (request.session["cart"], get_session(request).user) == ([1], "7")
+        return request.session.session_key
+
+    other_tab = Client()
+    for browser in (client, other_tab):
+        browser.cookies["sessionid"] = "a" * 32
+    with running(MIDDLEWARE=[OURS], SESSION_COOKIE_NAME="lembro", LEMBRO=settings) as site:
+        moved = site.visit(client, act)
+        assert moved.result == moved.cookies["lembro"].value
+        assert moved.cookies["sessionid"].value == ""
+        assert site.visit(client, act).result == moved.result
+        # The new cookie has come back: the old one is followed for a moment, and has no key.
+        late = site.visit(other_tab, act)
+        assert (late.result, list(late.cookies)) == (None, [])
+    store.close()
 
 
 # -- async -----------------------------------------------------------------------------------------
@@ -717,6 +898,29 @@ async def test_async_methods(adapter: Any) -> None:
         client = AsyncClient()
         assert (await site.avisit(client, everything)).result == EXPECTED
         assert store.length() == 0
+
+
+@pytest.mark.anyio
+async def test_async_methods_alone_over_a_store_that_blocks() -> None:
+    """It is loaded by the first of them that looks."""
+    store = MemoryStore("1M")
+    with running(LEMBRO={"store": BlockingAdapter(store)}):
+        session = SessionStore()
+        await session.aset("a", 1)
+        await session.asave()
+        other = SessionStore(session.session_key)
+        assert await other.aget("a") == 1
+        await SessionStore().adelete()
+        await SessionStore().adelete("nonsense")
+        assert store.length() == 1
+
+
+@pytest.mark.anyio
+async def test_an_async_view_without_a_session(site: Site) -> None:
+    async def act(request: Any) -> None:
+        del request.session
+
+    assert (await site.avisit(AsyncClient(), act)).status_code == 200
 
 
 @pytest.mark.anyio
@@ -864,6 +1068,46 @@ def test_a_manager_of_ones_own() -> None:
     manager = SessionManager(MemoryStore("1M", clock=FakeClock()), idle_timeout=60)
     with running(LEMBRO={"sessions": manager}):
         assert get_manager() is manager
+
+
+class Announced:
+    """A lock that says when the second one comes to it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.comers = 0
+        self.second = threading.Event()
+
+    def __enter__(self) -> None:
+        self.comers += 1
+        if self.comers == 2:
+            self.second.set()
+        self.lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self.lock.release()
+
+
+def test_two_first_requests_at_the_same_time_have_one_manager(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = Announced()
+    made: list[SessionManager] = []
+
+    def slow(settings: Any) -> SessionManager:
+        other.start()
+        assert lock.second.wait(10)
+        return SessionManager(site.store)
+
+    config.forget()
+    monkeypatch.setattr(config, "_lock", lock)
+    monkeypatch.setattr(config, "manager_from", slow)
+    other = threading.Thread(target=lambda: made.append(get_manager()))
+    made.append(get_manager())
+    other.join()
+    assert made[0] is made[1]
+    monkeypatch.undo()
+    config.forget()
 
 
 def test_a_store_by_its_path() -> None:

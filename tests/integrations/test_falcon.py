@@ -264,6 +264,73 @@ def test_a_websocket_whose_responder_raised_before_it_was_accepted(
     assert sessions.get(session_id) == {"a": 1}
 
 
+def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: SessionManager) -> None:
+    class Writes:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            get_session(req)["a"] = 2
+            await ws.accept()
+            await ws.send_text("done")
+
+    inner: Any = falcon.asgi.App()
+    Lembro(inner, sessions)
+    inner.add_route("/ws", Writes())
+    session_id = sessions.create({"a": 1})
+    messages: list[Any] = []
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        async def seen(message: Any) -> None:
+            messages.append(message)
+            await send(message)
+
+        if "headers" in scope:  # a list, as servers have it
+            scope["headers"] = [tuple(pair) for pair in scope["headers"]]
+        await AroundASGI(inner, sessions)(scope, receive, seen)
+
+    async def connect() -> None:
+        headers = {"cookie": f"lembro={session_id}"}
+        app: Any = around
+        async with (
+            falcon.testing.ASGIConductor(app) as conductor,
+            conductor.simulate_ws("/ws", headers=headers) as ws,
+        ):
+            assert await ws.receive_text() == "done"
+
+    asyncio.run(connect())
+    assert sessions.get(session_id) == {"a": 2}
+    assert [message["type"] for message in messages].count("websocket.accept") == 1
+
+
+@pytest.mark.parametrize(
+    ("accepted", "code"), [(False, 3403), (True, 1013)], ids=["not accepted", "accepted"]
+)
+def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_later(
+    accepted: bool, code: int
+) -> None:
+    class Looks:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            if accepted:
+                await ws.accept()
+            get_session(req).get("a")
+
+    store = AsyncAdapter(MemoryStore(), NETWORKED)
+    app: Any = falcon.asgi.App()
+    Lembro(app, SessionManager(store))
+    app.add_route("/ws", Looks())
+    store.broken = "connection refused"
+
+    async def connect() -> None:
+        cookie = {"cookie": f"lembro={'A' * 43}"}
+        async with (
+            falcon.testing.ASGIConductor(app) as conductor,
+            conductor.simulate_ws("/ws", headers=cookie) as ws,
+        ):
+            await ws.receive_text()
+
+    with pytest.raises(falcon.WebSocketDisconnected) as closed:
+        asyncio.run(connect())
+    assert closed.value.code == code
+
+
 # -- streams ---------------------------------------------------------------------------------------
 
 
@@ -292,6 +359,50 @@ def test_a_stream_edits_and_is_closed() -> None:
     assert get(client, "/stream", cookie).text == "done"
     assert closed == [True]
     assert get(client, "/read", cookie).json == {"a": 1, "streamed": True}
+
+
+@KINDS
+def test_a_stream_of_a_plain_iterator(
+    asgi: bool, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which has nothing to close; a change at its end is said all the same."""
+
+    class Chunks:
+        def __init__(self, session: Any) -> None:
+            self.session = session
+            self.chunks = [b"done"]
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> bytes:
+            if not self.chunks:
+                self.session["cart"].append("too late")
+                raise StopIteration
+            return self.chunks.pop()
+
+        def __aiter__(self) -> Any:
+            return self
+
+        async def __anext__(self) -> bytes:
+            try:
+                return next(self)
+            except StopIteration:
+                raise StopAsyncIteration from None
+
+    def cart(req: Any, resp: Any) -> None:
+        req.context.session["cart"] = []
+
+    def stream(req: Any, resp: Any) -> None:
+        assert req.context.session
+        resp.stream = Chunks(req.context.session)
+
+    client = client_of(asgi, sessions, cart=cart, stream=stream)
+    cookie = get(client, "/cart").cookies["lembro"].value
+    with caplog.at_level(logging.ERROR, "lembro"):
+        assert get(client, "/stream", cookie).text == "done"
+    assert "changed after the response had begun" in caplog.text
+    assert get(client, "/read", cookie).json == {"cart": []}
 
 
 def test_a_file_is_left_to_the_server(sessions: SessionManager) -> None:

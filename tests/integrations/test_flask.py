@@ -328,6 +328,31 @@ def test_modified_set_to_false_and_then_more_is_changed(shop: Shop) -> None:
     assert shop.data == {"a": 1, "b": 2}
 
 
+def test_modified_set_to_false_drops_what_cannot_be_stored_too(shop: Shop) -> None:
+    def drop() -> str:
+        flask.session["cart"].append(object())
+        flask.session.modified = False
+        assert not flask.session.modified
+        return "ok"
+
+    shop.get(put(cart=[1]))
+    assert shop.get(drop).status_code == 200
+    assert shop.data == {"cart": [1]}
+
+
+def test_modified_set_to_false_and_then_what_cannot_be_stored(shop: Shop) -> None:
+    def view() -> str:
+        flask.session["cart"].append(2)
+        flask.session.modified = False
+        flask.session["cart"].append(object())
+        assert flask.session.modified
+        return "ok"
+
+    shop.get(put(cart=[1]))
+    assert shop.get(view).status_code == 500
+    assert shop.data == {"cart": [1]}
+
+
 def test_modified_set_to_false_undoes_no_logout(shop: Shop) -> None:
     shop.get(put(a=1))
 

@@ -7,6 +7,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -36,6 +37,7 @@ from lembro import (
     SessionManager,
     StoreError,
 )
+from lembro.events import Event
 from lembro.integrations.litestar import (
     LembroPlugin,
     LembroSessionBackend,
@@ -113,6 +115,21 @@ def test_a_cart_through_a_login_to_the_logout(
         assert response.headers["vary"] == "Cookie"
         assert tab.get("/me").json() == {"user": None, "data": {}}
     assert sessions.length() == 0
+
+
+def test_a_handler_may_return_the_session(plugin: LembroPlugin) -> None:
+    @get("/whole")
+    async def whole(session: SessionDep) -> Any:
+        return session
+
+    @get("/part")
+    async def part(request: AnyRequest) -> dict[str, Any]:
+        return {"session": request.session, "at": Fraction(1, 2)}
+
+    with browser(plugin, add, whole, part, type_encoders={Fraction: str}) as tab:
+        tab.post("/cart/bread")
+        assert tab.get("/whole").json() == {"cart": ["bread"]}
+        assert tab.get("/part").json() == {"session": {"cart": ["bread"]}, "at": "1/2"}
 
 
 def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
@@ -276,6 +293,30 @@ def test_set_session_after_the_response_has_begun_is_said(
         assert tab.get("/stream").text == "ab"
         assert tab.get("/me").json()["data"] == {"before": 1}
     assert dropped == ["changed too late"]
+    assert "set_session() or clear_session() was called after the response" in caplog.text
+
+
+def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
+    plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no session that the event could be of."""
+    dropped: list[Event] = []
+    plugin.sessions.on("dropped", dropped.append)
+
+    @get("/stream")
+    async def stream(request: AnyRequest) -> Stream:
+        async def chunks() -> AsyncIterator[str]:
+            yield "a"
+            request.set_session({"after": 1})
+            yield "b"
+
+        return Stream(chunks)
+
+    with browser(plugin, stream, me) as tab:
+        response = tab.get("/stream")
+        assert (response.text, "vary" in response.headers) == ("ab", False)
+        assert tab.get("/me").json()["data"] == {}
+    assert dropped == []
     assert "set_session() or clear_session() was called after the response" in caplog.text
 
 
@@ -626,7 +667,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
         (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
         (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
-        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^name beside a Session"),
+        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
         (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),

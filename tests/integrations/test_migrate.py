@@ -206,16 +206,25 @@ def flask_cookie(data: dict[str, Any], *, permanent: bool = False, interface: An
 
 @pytest.mark.parametrize("app", [PlainASGI, PlainWSGI])
 async def test_flask(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    markup = {"html": Markup("<b>"), "flashes": [("info", Markup("<i>"))]}
-    cookie = flask_cookie({**TYPED, **markup}, permanent=True)
-    plain = {"html": "<b>", "flashes": [("info", "<i>")]}
+    cookie = flask_cookie(TYPED, permanent=True)
     reader = FlaskCookie(SECRET)
-    data = {**TYPED, **plain, "_permanent": True}
+    data = {**TYPED, "_permanent": True}
     await switch(reader, cookie, data, app=app, remember=True)
     await switch(FlaskCookie(["newer", SECRET]), cookie, data, app=app, remember=True)
     assert "signature" in await refused(FlaskCookie("another"), cookie)
     later(monkeypatch, 32 * DAY)
     assert "expired" in await refused(reader, cookie)
+
+
+async def test_a_message_that_flask_has_flashed_is_still_markup() -> None:
+    cookie = flask_cookie({"_flashes": [("info", Markup("<b>saved</b>"))]})
+    world = World(PlainASGI, Backend, migrate_from=FlaskCookie(SECRET))
+    tab = _browser(world, "session", cookie)
+    for _ in ("as it moves in", "as it is stored"):
+        answer = await tab.visit(lambda visit: visit.session["_flashes"])
+        (flash,) = answer.result
+        assert (flash, type(flash[1])) == (("info", "<b>saved</b>"), Markup)
+    world.backend.close()
 
 
 async def test_a_large_cookie_of_flask_is_compressed() -> None:
@@ -331,8 +340,15 @@ async def test_beaker_in_a_cookie(encrypt_key: str | None, monkeypatch: pytest.M
     await refused(reader, cookie)
 
 
+async def test_what_beaker_takes_for_no_cookie_at_all() -> None:
+    """It would begin a new session."""
+    assert "not accept" in await refused(BeakerCookie(SECRET, user="uid"), "a\\b")
+
+
 @pytest.mark.parametrize("secret", [None, SECRET])
-async def test_beaker_exported(secret: str | None, tmp_path: Any) -> None:
+async def test_beaker_exported(
+    secret: str | None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it keeps is pickled: the application before writes it out as JSON, once."""
     options = {"type": "file", "data_dir": str(tmp_path), "timeout": DAY}
     signed = {} if secret is None else {"secret": secret}
@@ -345,6 +361,8 @@ async def test_beaker_exported(secret: str | None, tmp_path: Any) -> None:
     if secret is not None:
         forged = "1" if cookie[0] == "0" else "0"
         assert "signature" in await refused(reader, forged + cookie[1:])
+    later(monkeypatch, 2 * DAY)
+    assert "expired" in await refused(reader, cookie)
 
 
 # -- express-session -------------------------------------------------------------------------------
@@ -404,6 +422,20 @@ def test_django(engine: str, tmp_path: Any) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_nothing_is_unpickled_for_django_either() -> None:
+    from django.test.utils import override_settings  # noqa: PLC0415
+
+    from tests.support import django_project  # noqa: PLC0415
+
+    assert django_project
+    pickles = "django.contrib.sessions.serializers.PickleSerializer"
+    with (
+        override_settings(SESSION_SERIALIZER=pickles),
+        pytest.raises(ConfigError, match="what is pickled is not read"),
+    ):
+        DjangoSession().read("a" * 32)
+
+
 # -- any store, and what is wrong ------------------------------------------------------------------
 
 
@@ -419,6 +451,15 @@ async def test_a_number_of_a_user_is_the_str_of_it() -> None:
     reader = FromStore(lambda _: {"uid": 7}, cookie="sid", lifetime=DAY, user="uid")
     world = World(PlainWSGI, Backend, migrate_from=[reader])
     assert await _browser(world, "sid", "a" * 32).user() == "7"
+
+
+async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
+    class Careless(Reader):
+        def read(self, value: str) -> Any:
+            return {"uid": value}
+
+    reason = await refused(Careless(cookie="sid", lifetime=DAY), "ada")
+    assert "its reader returned a dict, not an Old" in reason
 
 
 async def test_of_several_readers_the_first_that_accepts() -> None:
@@ -446,6 +487,7 @@ WRONG: Final[dict[str, Callable[[], Any]]] = {
     "no secret of express": lambda: ExpressSession(nothing, []),
     "no validate_key": lambda: BeakerCookie(""),
     "no function": lambda: FromStore({}, cookie="sid", lifetime=DAY),  # type: ignore[arg-type]
+    "no cookie": lambda: FromStore(nothing, cookie=None, lifetime=DAY),  # type: ignore[arg-type]
     "a cookie's name": lambda: FromStore(nothing, cookie="a b", lifetime=DAY),
     "no lifetime": lambda: FromStore(nothing, cookie="sid", lifetime=0),
     "a user": lambda: FromStore(nothing, cookie="sid", lifetime=DAY, user=7),  # type: ignore[arg-type]
@@ -459,6 +501,28 @@ def test_what_cannot_work_is_said_when_it_is_configured(wrong: str) -> None:
         WRONG[wrong]()
 
 
+NEEDS: Final[dict[str, tuple[str, Callable[[], Any]]]] = {
+    "flask": ("flask.sessions", lambda: FlaskCookie(SECRET)),
+    "itsdangerous": ("itsdangerous", lambda: FlaskSession(nothing, secret_key=SECRET)),
+    "itsdangerous, Starlette": ("itsdangerous", lambda: StarletteCookie(SECRET)),
+    "starsessions": ("starsessions", lambda: Starsessions(None)),
+    "beaker": ("beaker.session", lambda: BeakerCookie(SECRET)),
+    "django": ("django.conf", lambda: DjangoSession().read("a" * 32)),
+}
+
+
+@pytest.mark.parametrize("package", NEEDS)
+def test_without_the_library_the_error_says_what_to_install(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, make = NEEDS[package]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=f"pip install {package.partition(',')[0]}$"):
+        make()
+
+
 def test_a_reader_does_not_show_its_secret() -> None:
-    sessions = SessionManager(MemoryStore("1M"), migrate_from=FlaskCookie(SECRET))
+    reader = FlaskCookie(SECRET)
+    sessions = SessionManager(MemoryStore("1M"), migrate_from=reader)
+    assert repr(reader) == "<FlaskCookie of the cookie 'session'>"
     assert SECRET not in repr(sessions.options) + repr(sessions.options.migrate_from)

@@ -13,6 +13,7 @@ from weakref import ref
 import httpx
 import pytest
 from sanic import Blueprint, Request, SanicException
+from sanic.exceptions import ServiceUnavailable
 from sanic.response import HTTPResponse, ResponseStream, json, text
 
 from lembro import (
@@ -134,6 +135,31 @@ def test_a_page_that_is_not_found_has_the_session(app: Any) -> None:
         assert (await client.get("/read")).json() == {"seen": 2}
 
     visit(app, visitor)
+
+
+def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
+    app: Any, sessions: SessionManager
+) -> None:
+    """Sanic then calls the request middlewares once more, and drops what the handler wrote."""
+    seen: list[Any] = []
+
+    @app.on_request
+    async def remember(request: Request) -> None:
+        seen.append(get_session(request))
+
+    @app.get("/slow")
+    async def slow(request: Request) -> None:
+        get_session(request)["a"] = 1
+        await app.handle_exception(request, ServiceUnavailable())  # as its server does by a timer
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/slow")
+        assert (answer.status_code, "set-cookie" in answer.headers) == (503, False)
+
+    visit(app, visitor)
+    assert len(seen) == 2
+    assert seen[0] is seen[1]
+    assert sessions.length() == 0
 
 
 def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app: Any) -> None:

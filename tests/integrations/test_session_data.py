@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -227,6 +228,14 @@ def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_st
     for text in (message, response.text):
         assert "bread" not in text
         assert "SECRET" not in text
+
+
+def test_the_log_names_no_field_where_it_is_all_of_it(
+    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    holding(client, sessions, ["bread"])
+    client.get("/look")
+    assert re.search(r"no longer fits \w+: [A-Z]", caplog.text)
 
 
 def test_a_key_out_of_a_record_does_not_begin_a_line_of_the_log(

@@ -339,6 +339,27 @@ def test_a_method_that_a_handler_lacks_is_a_405() -> None:
     visit(app_over(manager_over(False)[0], ("/posts", Posts)), visitor)
 
 
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_a_method_that_a_handler_has_from_another_class(kind: str) -> None:
+    class Plain(RequestHandler):
+        def get(self) -> None:
+            self.write("theirs")
+
+    class Async(RequestHandler):
+        async def get(self) -> None:
+            self.write("theirs")
+
+    class Mixed(SessionMixin, Plain if kind == "plain" else Async):  # type: ignore[misc]
+        def prepare(self) -> None:
+            self.session["a"] = 1
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/mixed")).text == "theirs"
+        assert (await client.get("/read")).json() == {"a": 1}
+
+    visit(app_over(manager_over(False)[0], ("/mixed", Mixed)), visitor)
+
+
 def test_an_excluded_path_is_not_loaded() -> None:
     sessions, store = manager_over(networked=True)
     app = Application([("/static/.*", Write), ("/read", Read)])
@@ -363,6 +384,21 @@ def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
 
     visit(Application([("/read", Read)]), visitor)
     assert "Lembro(app, sessions)" in caplog.text
+
+
+def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
+    class Echo(SessionMixin, WebSocketHandler):
+        async def on_message(self, message: str | bytes) -> None:
+            await self.write_message(message)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        url = str(client.base_url).replace("http", "ws")
+        async with websockets.connect(f"{url}/ws") as socket:
+            await socket.send("hello")
+            assert await socket.recv() == "hello"
+        assert socket.close_code == 1000
+
+    visit(Application([("/ws", Echo)]), visitor)
 
 
 def test_a_blocking_store_goes_to_a_thread() -> None:

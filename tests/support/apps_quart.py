@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 import quart
@@ -19,6 +20,8 @@ class InQuart:
     websockets = True
     own_driver = False
     trio = False
+    cancellable = tuple(map(int, version("quart").split(".")[:2])) >= (0, 23)
+    """What earlier ones had begun goes on when its connection is cancelled."""
 
     def __init__(self, sessions: SessionManager) -> None:
         self.app = quart.Quart(__name__)

@@ -23,6 +23,7 @@ from lembro import (
 )
 from lembro.asgi import Receive, Scope, Send, SessionMiddleware
 from tests.support.site import Site
+from tests.support.stores import AsyncAdapter
 
 Message = dict[str, Any]
 App = Callable[..., Awaitable[None]]
@@ -452,6 +453,38 @@ def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() 
     scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
     asyncio.run(middleware(scope, None, None))
     assert kept[0]["n"] == 1
+
+
+@pytest.mark.parametrize("broken", ["", "connection refused"])
+def test_what_a_task_that_is_left_behind_sends_goes_nowhere(broken: str) -> None:
+    """The request was cancelled while the commit of its response was under way."""
+    left: list[asyncio.Task[None]] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def respond() -> None:
+            await send(START)
+            await send(BODY)
+
+        change(scope["session"])
+        left.append(asyncio.create_task(respond()))
+        await asyncio.sleep(0)  # it has begun to store
+        raise asyncio.CancelledError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def request() -> None:
+        adapter = AsyncAdapter(MemoryStore("64K"))
+        middleware: Any = SessionMiddleware(app, SessionManager(adapter))
+        scope = {"type": "http", "path": "/", "headers": [], "scheme": "http"}
+        with pytest.raises(asyncio.CancelledError):
+            await middleware(scope, None, send)
+        adapter.broken = broken
+        await left[0]
+
+    asyncio.run(request())
+    assert not sent
 
 
 @pytest.mark.parametrize("exclude", ["", "static", b"/static", [""], ["/a", 1], None, 7])

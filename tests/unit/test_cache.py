@@ -26,7 +26,7 @@ from lembro.ids import key_for
 from lembro.integrations._cache import Cache
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
-from tests.support.stores import AsyncAdapter, BlockingAdapter
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
 
 
 class Caller:
@@ -449,7 +449,20 @@ def test_an_asynchronous_store_says_what_to_call() -> None:
         Cache(AsyncAdapter(MemoryStore())).get("key")
 
 
-@pytest.mark.parametrize("store", [None, "64M", MemoryStore])
+def test_a_store_that_need_not_be_opened_or_closed() -> None:
+    cache = Cache(AsyncAdapter(MemoryStore(), NETWORKED))
+
+    async def use() -> Any:
+        await cache.aopen()
+        await cache.aset("key", "value")
+        value = await cache.aget("key")
+        await cache.aclose()
+        return value
+
+    assert asyncio.run(use()) == "value"
+
+
+@pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
 def test_what_is_no_store(store: Any) -> None:
     with pytest.raises(ConfigError, match="give a store, for example MemoryStore"):
         Cache(store)

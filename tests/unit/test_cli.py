@@ -40,7 +40,14 @@ def test_without_a_command_the_usage(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "-1"], ["--port", "65536"], ["--port", "http"], ["--idle", "0"], ["--idle", "nan"]],
+    [
+        ["--port", "-1"],
+        ["--port", "65536"],
+        ["--port", "http"],
+        ["--idle", "0"],
+        ["--idle", "nan"],
+        ["--idle", "1h"],
+    ],
 )
 def test_what_can_not_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(["demo", *arguments]) == 2

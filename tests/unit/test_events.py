@@ -77,6 +77,16 @@ def test_a_listener_must_be_callable(source: Any, method: str) -> None:
         getattr(source, method)("created", 7)
 
 
+@pytest.mark.parametrize("method", ["on", "once"])
+def test_a_listener_that_nobody_would_await_is_refused(source: Any, method: str) -> None:
+    async def listener(event: Event) -> None:
+        raise AssertionError(event)
+
+    with pytest.raises(ConfigError, match=r"plain function, not .* nobody would await"):
+        getattr(source, method)("created", listener)
+    emit(source, CREATED)
+
+
 def test_a_listener_that_raises_is_logged_and_the_others_are_called(
     source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

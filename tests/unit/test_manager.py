@@ -306,6 +306,16 @@ def test_data_is_a_dict(sessions: Any, data: Any) -> None:
             sessions.create(data)
 
 
+@pytest.mark.parametrize("method", ["get", "destroy", "touch", "regenerate", "load"])
+def test_an_id_is_a_str(sessions: Any, method: str) -> None:
+    cookie = sessions.create({"n": 1})
+    for wrong in (cookie.encode(), sessions.load(cookie), 7):
+        message = f"a session goes by its id, .* not {type(wrong).__name__}$"
+        with pytest.raises(TypeError, match=message):
+            getattr(sessions, method)(wrong)
+    assert sessions.get(cookie) == {"n": 1}
+
+
 @pytest.mark.parametrize("keep", [7, b"id", ["id"]])
 def test_what_is_kept_is_a_session_or_an_id(sessions: Any, keep: Any) -> None:
     cookie = sessions.create(user="alice")

@@ -64,7 +64,8 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
         if sessions is not None:  # raises what is to be raised, in the words that were given
-            manager_of(sessions, store, {**cookie, **options})
+            given = {"cookie_name" if name == "name" else name: cookie[name] for name in cookie}
+            manager_of(sessions, store, {**given, **options})
         take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         Visit.storages = True
@@ -141,6 +142,9 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             visit = visit.outer
         own = request.get(_OWN)
         if own is None:
+            outer = request.get(VISIT)
+            if outer is not None:  # of another manager: that they share a cookie is said
+                self.sessions.is_within_itself(outer.session_of(request), https=request.secure)
             own = begin(request, self.sessions)
             if self.sessions.loads_ahead:
                 await self.sessions.aload_for(own)

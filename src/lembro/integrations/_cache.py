@@ -48,7 +48,8 @@ class Cache:
     """
 
     def __init__(self, store: Store | AsyncStore, *names: str) -> None:
-        if isinstance(store, type) or not callable(getattr(store, "destroy", None)):
+        verbs = (getattr(store, verb, None) for verb in ("add", "destroy"))  # a manager has no add
+        if isinstance(store, type) or not all(map(callable, verbs)):
             raise ConfigError(
                 f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
             )

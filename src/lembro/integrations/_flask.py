@@ -70,7 +70,7 @@ class FlaskSession(Session, SessionMixin):
             self._given_up = None
         else:
             self._write()
-            self._given_up = codec.encode(self._meta, self._data)
+            self._given_up = self._encoding()
 
     @property
     def permanent(self) -> bool:
@@ -104,10 +104,13 @@ class FlaskSession(Session, SessionMixin):
     def _is_given_up(self) -> bool:
         if self._given_up is None or self._regenerate or self._login is not None:
             return False
+        return self._encoding() == self._given_up
+
+    def _encoding(self) -> bytes:
         try:
-            return codec.encode(self._meta, self._data) == self._given_up
-        except LembroError:
-            return False
+            return codec.encode(self._meta, self._data)
+        except LembroError:  # there is something in it that cannot be stored
+            return b""
 
 
 class LazyManager:

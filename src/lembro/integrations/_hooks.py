@@ -85,6 +85,7 @@ def commit(session: Session, status: int) -> Answer | None:
     try:
         session._manager.commit(session, failed=status >= 500)
     except FAILURES as error:
+        session._lent = False  # what is lost has been said
         return answer_to(error)
     return None
 
@@ -94,6 +95,7 @@ async def acommit(session: Session, status: int) -> Answer | None:
     try:
         await session._manager.acommit(session, failed=status >= 500)
     except FAILURES as error:
+        session._lent = False  # what is lost has been said
         return answer_to(error)
     return None
 

@@ -244,8 +244,9 @@ async def _astore_failed(
     answer = answer_to(error)
     if resp is not None:
         _replace(resp, answer)
-    elif ws is not None:
-        await ws.close(1013, answer.phrase)
+        return
+    assert ws is not None
+    await ws.close(1013, answer.phrase)
 
 
 async def _send(session: Session, message: Any) -> None:

@@ -148,7 +148,10 @@ def _misfit(key: str, kind: object, error: ValueError) -> HTTPException:
     reason = str(error)
     if isinstance(error, ValidationError):
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
+        said = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
+        reason = "; ".join(
+            text.removeprefix(": ") for text in said
+        )  # of no field, but of all of it
     log.warning(
         "the session's %r no longer fits %s: %s; the answer is 409. SessionData(%r, ..., "
         "upgrade=f) makes the object by f(what_is_stored) instead",

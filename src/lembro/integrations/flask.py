@@ -86,7 +86,6 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             answer = _hooks.commit(session, response.status_code)
             session._stored = session._payload is not before
             if answer is not None:
-                session._lent = False  # what is lost has been said
                 replace(response, answer)
                 return
         add_to_headers(session, response.headers, session._source[2], session._send)

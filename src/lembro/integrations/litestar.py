@@ -155,7 +155,8 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
         if sessions is not None:  # raises what is to be raised, in the words that were given
-            manager_of(sessions, store, {**cookie, **options})
+            given = {"key" if name == "name" else name: cookie[name] for name in cookie}
+            manager_of(sessions, store, {**given, **options})
         take_cookie_keywords(options, cookie)
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self.exclude: str | list[str] | None = exclude
@@ -219,6 +220,8 @@ class LembroPlugin(InitPlugin):
         if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
             raise ConfigError("two LembroPlugins in one application: its sessions come from one")
         app_config.middleware.insert(0, self.config.middleware)  # around all others
+        # A handler may return it, as the dict that Litestar's types say it is.
+        app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         app_config.on_startup.append(self.sessions.astart)
         app_config.on_shutdown.append(self.sessions.astop)
         if self.session_dependency_key is not None:

@@ -182,8 +182,6 @@ class LembroAuthenticationHelper:
 
 def _respond(session: Session, request: Request, response: Response) -> None:
     """There is a response, and the tweens are through with it."""
-    if session._phase is not OPEN:
-        return
     answer = _hooks.commit(session, response.status_code)
     if answer is not None:
         _replace(response, answer)

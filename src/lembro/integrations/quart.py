@@ -18,6 +18,7 @@ try:
     from quart.sessions import SessionInterface, SessionMixin
     from quart.wrappers.base import BaseRequestWebsocket
     from werkzeug.local import LocalProxy
+    from werkzeug.sansio.response import Response as BaseResponse
     from werkzeug.wrappers import Response as WerkzeugResponse
 
     from ._flask import (
@@ -111,7 +112,8 @@ def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
         try:
             return await process(*args)
         except StoreError as error:
-            response = args[-1]
+            # Its second argument, which before Quart 0.23 was the first.
+            response: Any = next(arg for arg in args if isinstance(arg, BaseResponse))
             replace(response, answer_to(error))
             return response
 

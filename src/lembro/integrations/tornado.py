@@ -123,7 +123,7 @@ class SessionMixin(_Handler):
         if isinstance(result, Awaitable):
             await result
 
-    if not TYPE_CHECKING:  # handlers define theirs as they like
+    if not TYPE_CHECKING:  # pragma: no branch - handlers define theirs as they like
         get = _get
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:

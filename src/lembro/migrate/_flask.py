@@ -19,7 +19,7 @@ class FlaskCookie(Reader):
     """The cookie of Flask or Quart: ``FlaskCookie(app.secret_key)``; with SECRET_KEY_FALLBACKS all
     keys, in a list. ``max_age``: the PERMANENT_SESSION_LIFETIME.
 
-    ``user`` is by default where Flask-Login has it. Markup becomes plain str.
+    ``user`` is by default where Flask-Login has it.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class FlaskCookie(Reader):
             raise Refused("the signature does not match") from None
         except BadData:
             raise Refused("what is signed cannot be read") from None
-        data = _plain(data)
         # The signature can be written in several ways, what it signs only in one.
         signed = value.rpartition(".")[0]
         return self.old(data, signed, remember=_is_permanent(data))
@@ -130,12 +129,3 @@ def _keys(given: Key | Sequence[Key] | None, reader: str) -> list[bytes]:
 
 def _is_permanent(data: object) -> bool:
     return isinstance(data, dict) and data.get("_permanent") is True
-
-
-def _plain(value: Any) -> Any:
-    """Without Markup, which is a str that a session cannot carry."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
-    return str(value) if isinstance(value, str) else value

@@ -95,11 +95,11 @@ class Store(Protocol):
         per_user: PerUser | None = None,
     ) -> Found | None:
         """If ``old`` still holds ``expected``: store ``record`` under ``new``, and leave at
-        ``old`` a pointer to it (``successor``, an empty payload, the old user) for ``grace``
-        seconds at most. Returns what there is afterwards: the new record (done), another one
-        (what ``old`` holds, or its pointer: somebody was first, or ``per_user`` refused; nothing
-        was changed), or None (``old`` is gone, or ``new`` exists). ``life=None`` keeps the old
-        record's age and what remains of its life. ``old`` itself never counts against the cap
+        ``old`` a pointer to it (``successor``, an empty payload, the old user, no standing) for
+        ``grace`` seconds at most. Returns what there is afterwards: the new record (done), another
+        one (what ``old`` holds, or its pointer: somebody was first, or ``per_user`` refused;
+        nothing was changed), or None (``old`` is gone, or ``new`` exists). ``life=None`` keeps the
+        old record's age and what remains of its life. ``old`` itself never counts against the cap
         of its successor."""
         ...
 

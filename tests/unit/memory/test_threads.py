@@ -212,6 +212,23 @@ def test_the_thread_ends_when_the_store_is_collected() -> None:
     assert not thread.is_alive()
 
 
+def test_a_store_that_outlives_the_module_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the process the interpreter takes a module's names away, and may collect a
+    store only after that."""
+    unraisable: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    store = MemoryStore(interval=3600)
+    store.add(key(1), Record(b""), idle=1, life=1)
+    thread = thread_of(store)
+    for name in [name for name in vars(purger) if not name.startswith("__")]:
+        monkeypatch.setattr(purger, name, None)
+    del store
+    gc.collect()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert unraisable == []
+
+
 def test_close_ends_the_thread_and_the_store_can_be_used() -> None:
     clock = FakeClock()
     store = MemoryStore(interval=360, clock=clock)

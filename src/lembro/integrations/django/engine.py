@@ -84,7 +84,7 @@ class SessionStore(SessionMapping):
         if session._key is None or session._destroy:
             return None
         if session._id is None:
-            return session._presented.value.decode("ascii")
+            return session._presented.value.decode("ascii") or None  # it came by a cookie of old
         standing = None if session._found is None else session._found.standing
         return session._manager.cookie.value(session._id, standing).decode("ascii")
 
@@ -270,9 +270,10 @@ class SessionStore(SessionMapping):
     def after_commit(self) -> None:
         """The browser learns how long a session now lasts."""
         session = self._lembro
-        if not self._renewed or session._cookie is not None or session._arrived is not LIVE:
+        if not self._renewed or session._cookie is not None:
             return
-        if session._key is not None and session._presented.id is not None:
+        # Of the request that came with the id, which is known to no one else.
+        if session._arrived is LIVE and session._presented.id is not None:
             standing = session._manager.core.writer._known_standing(session)
             session._cookie = SetCookie(session._presented.id, standing, None)
 

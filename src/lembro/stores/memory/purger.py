@@ -26,7 +26,10 @@ class Purger:
         stop = self._stop
 
         def collected(_: object) -> None:
-            _release(stop)
+            try:  # noqa: SIM105 - at the end of the process this module's names are None already
+                stop.release()
+            except RuntimeError:  # stopped already
+                pass
 
         self._thread = threading.Thread(
             target=_run, args=(ref(store, collected), stop, interval), name="lembro-purger"

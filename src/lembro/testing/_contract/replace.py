@@ -29,6 +29,7 @@ class Replace(Subject):
         found = self.replace(standing=standing)
         assert found is not None
         assert found.standing == self.store.get(L).standing == standing
+        assert self.store.get(K).standing is None
 
     def test_replace_without_life_keeps_age_and_life(self) -> None:
         self.add(life=1000)

@@ -1,0 +1,106 @@
+"""What may go wrong in the store while a session of old moves in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+
+from lembro import Session, StoreError
+from lembro.migrate import Old, Reader
+from lembro.moving import Moving
+from lembro.old import Source
+from lembro.stores.base import Found, Record
+from tests.support.recording import Recorder
+from tests.support.site import Site
+
+GRACE: Final = 30.0
+OLD: Final = "ada's cookie of old"
+
+
+class Before(Reader):
+    def read(self, value: str) -> Old:
+        return self.old({"user": "ada", "cart": [1]}, value)
+
+
+READER: Final = Before(cookie="before", lifetime=10**6, user="user")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site(migrate_from=READER)
+    yield site
+    site.close()
+
+
+def arrive(site: Site) -> Session:
+    """A request with the cookie of old."""
+    header = f"before={OLD}".encode()
+    return Session(site.manager, lambda _: site.manager.cookie.read([header], https=False))
+
+
+def move_in(site: Site) -> str:
+    """The id of the session that it has become."""
+    session = arrive(site)
+    assert session.user == "ada"
+    reply = site.commit(session)
+    assert reply.id is not None
+    return reply.id
+
+
+def test_a_mark_that_has_gone_is_made_again(site: Site) -> None:
+    session = arrive(site)
+    assert session["cart"] == [1]
+    site.store.before["replace"] = site.store.clear
+    reply = site.commit(session)
+    assert reply.verbs == ["get", *["add", "replace"] * 2]
+    assert reply.id is not None
+    assert (site.user(reply.id), site.count) == ("ada", 1)
+
+
+class Forgetful(Recorder):
+    def replace(self, *args: Any, **options: Any) -> Found | None:
+        self.clear()
+        return super().replace(*args, **options)
+
+
+def test_a_store_that_keeps_no_mark_is_said() -> None:
+    site = Site(store=Forgetful(), migrate_from=READER)
+    session = arrive(site)
+    assert session.user == "ada"
+    with pytest.raises(StoreError, match="refused 1000 writes of one session in a row"):
+        site.commit(session)
+    assert site.count == 0
+    site.close()
+
+
+def test_the_same_cookie_is_not_set_where_the_store_fails_then(site: Site) -> None:
+    """The page is answered all the same, and the next request gets the cookie."""
+    lost = move_in(site)
+    site.store.fail = {"touch"}
+    session = arrive(site)
+    assert session["cart"] == [1]
+    assert site.commit(session).cookie == ""
+    site.store.fail = set()
+    assert move_in(site) == lost
+
+
+@pytest.mark.parametrize("later", [0.0, GRACE + 1], ids=["at once", "after the grace"])
+def test_what_it_has_become_cannot_be_read(site: Site, later: float) -> None:
+    """Then it is as if there were nothing, and the old cookie does not bring it back."""
+    site.store.corrupt(move_in(site))
+    site.clock.advance(later)
+    session = arrive(site)
+    assert (session.user, dict(session)) == (None, {})
+    reply = site.commit(session)
+    assert (reply.cookie, reply.happened) == ("", ["rejected"])
+
+
+def test_a_mark_of_another_make_is_that_of_a_used_cookie(site: Site) -> None:
+    old = READER.read(OLD)
+    mark = Moving(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
+    site.store.add(mark, Record(b"?"), idle=100, life=100)
+    session = arrive(site)
+    assert (session.user, dict(session)) == (None, {})
+    assert "has been used" in site.commit(session).events[0].reason
