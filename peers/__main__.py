@@ -5,28 +5,29 @@ from __future__ import annotations
 import argparse
 import sys
 
-from peers import page
+from peers import express_session, page
 from peers.peer import PROJECTS
 from peers.report import run
 
 
 def main() -> int:
+    everything = [*PROJECTS, express_session.NAME]
     parser = argparse.ArgumentParser(prog="peers", description=__doc__)
-    parser.add_argument("projects", nargs="*", metavar="project", help=", ".join(PROJECTS))
+    parser.add_argument("projects", nargs="*", metavar="project", help=", ".join(everything))
     parser.add_argument("--write", action="store_true", help="bring docs/peers.md up to date")
     given = parser.parse_args()
-    names = [name.replace("-", "_") for name in given.projects] or list(PROJECTS)
-    if unknown := set(names) - set(PROJECTS):
+    names = [name.replace("-", "_") for name in given.projects] or everything
+    if unknown := set(names) - set(everything):
         parser.error(f"no such project: {', '.join(sorted(unknown))}")
     reports = []
     for name in names:
-        report = run(name)
+        report = express_session.run() if name == express_session.NAME else run(name)
         print(report.line(), flush=True)
         for problem in report.problems:
             print(f"    {problem}", flush=True)
         reports.append(report)
-    if len(names) == len(PROJECTS):
-        wanted = page.up_to_date(reports)
+    if len(names) == len(everything):
+        wanted = page.up_to_date(report for report in reports if report.name in PROJECTS)
         if given.write:
             page.PAGE.write_text(wanted, encoding="utf-8")
         elif wanted != page.PAGE.read_text(encoding="utf-8"):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import re
+import shutil
+from base64 import b64encode
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from peers import page
+from peers import express_session, page
 from peers.outcomes import FAILED, PASSED, SKIPPED, Outcomes, peer_called
 from peers.peer import PROJECTS, Peer
 from peers.report import Report, judge
@@ -90,3 +96,53 @@ def test_a_project_either_has_tests_or_says_why_not(name: str) -> None:
 
 def test_the_page_has_the_differences_that_are_expected() -> None:
     assert page.up_to_date(None) == page.PAGE.read_text(encoding="utf-8")
+
+
+# -- express-session -------------------------------------------------------------------------------
+
+
+def made_by_express(**changes: Any) -> dict[str, Any]:
+    """What ``peers/node/express.js`` prints for one way to configure it."""
+    secret, session_id = express_session.SECRETS[1], "qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF"
+    mac = b64encode(hmac.digest(secret.encode(), session_id.encode(), "sha256")).rstrip(b"=")
+    stored = {"cookie": {"expires": "2030-01-01T00:00:00.000Z"}, "user_id": 7}
+    return {
+        "cookie": {"maxAge": 60_000},
+        "set": f"connect.sid={quote(f's:{session_id}.{mac.decode()}', safe='')}",
+        "held": {f"sess:{session_id}": json.dumps(stored)},
+        "data": {"user_id": 7},
+        **changes,
+    }
+
+
+def test_a_cookie_of_express_session_that_is_let_in() -> None:
+    assert express_session.problems_of(made_by_express()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"set": "connect.sid=s%3Aanother.signature"}, "it is not let in"),
+        ({"held": {}}, "it is not let in"),
+        ({"data": {"user_id": 8}}, "not as it was"),
+        ({"cookie": {"maxAge": None}}, "it lasts otherwise"),
+    ],
+)
+def test_a_cookie_of_express_session_that_is_not(changes: dict[str, Any], problem: str) -> None:
+    (found,) = express_session.problems_of(made_by_express(**changes))
+    assert problem in found
+
+
+def test_a_reader_that_looks_at_no_signature_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "lembro.migrate.ExpressSession.id_in",
+        lambda self, value: value.partition("%3A")[2].partition(".")[0],
+    )
+    assert "it is let in without the signature" in express_session.problems_of(made_by_express())
+
+
+def test_where_there_is_no_node_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert express_session.run().line().endswith("not run: there is no node on the PATH")
