@@ -38,9 +38,9 @@ def answer_to(error: LembroError) -> Answer:
         status = 403
     elif isinstance(error, StoreError):
         status = 503
-        log.error("the session store failed: %s", error)
+        log.error("the session store failed: %s", str(error))
     else:
         status = 500
-        log.error("the session could not be stored: %s", error)
+        log.error("the session could not be stored: %s", str(error))
     phrase, body = _TEXT[status]
     return Answer(status, phrase, body)

@@ -120,7 +120,7 @@ class Runner(EventSource):
                 self._load_directly(session)
                 return
             if session._failure is not None:
-                raise session._failure
+                raise _anew(session._failure)
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
             self._run(arriving.load(session), session)
         elif self.in_process:
@@ -134,7 +134,7 @@ class Runner(EventSource):
         try:
             await self._arun(arriving.load(session), session)
         except StoreError as error:
-            session._failure = error
+            session._failure = error.with_traceback(None)
         else:
             session._ahead, session._ready = True, False
 
@@ -309,6 +309,16 @@ def _brings_old(session: Session) -> bool:
     """Whether the request has a cookie of old, and none of ours."""
     presented = ABSENT if session._read is None else session._read(session._source)
     return presented.id is None and bool(presented.old)
+
+
+def _anew(failure: StoreError) -> StoreError:
+    """The same failure, to be raised. What is raised holds the frames that it passes, and with them
+    the session: if the session held it too, both would wait for the garbage collector."""
+    kind = type(failure)
+    anew = kind.__new__(kind, *failure.args)
+    anew.__dict__.update(failure.__dict__)
+    anew.__cause__ = failure.__cause__
+    return anew
 
 
 def _called() -> str:

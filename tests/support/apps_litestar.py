@@ -35,9 +35,10 @@ class InLitestar:
 
     async def fetch(self, request: Sent) -> Answer:
         answer = await fetch_asgi(self.app, request)
-        raised = self._raised.pop(dict(request.headers)[HEADER.encode()], None)
-        if answer.status == 500:
-            answer.error = answer.error or raised
+        number = dict(request.headers)[HEADER.encode()]
+        if answer.status == 500 and answer.error is None:
+            answer.error = self._raised.get(number)
+        self._raised.pop(number, None)
         return answer
 
     async def _hear(self, error: Exception, scope: Scope) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lembro import MemoryStore, SessionManager, StoreError
@@ -104,6 +106,29 @@ async def test_over_a_networked_store() -> None:
     assert answer is not None
     assert answer.status == 503
     store.close()
+
+
+class Down(StoreError):
+    """Of a store of somebody else's, made of more than a message."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port} is down")
+        self.port = port
+
+
+@pytest.mark.anyio
+async def test_each_look_raises_what_the_store_raised() -> None:
+    class Store(AsyncAdapter):
+        async def get(self, *args: Any, **keywords: Any) -> Any:
+            raise Down("db", 5432) from OSError("refused")
+
+    manager = SessionManager(Store(MemoryStore("1M")))
+    session = await _hooks.abegin(manager, "lembro=" + "a" * 43, https=False)
+    for _ in range(2):
+        with pytest.raises(Down, match=r"^db:5432 is down$") as raised:
+            len(session)
+        assert raised.value.port == 5432
+        assert repr(raised.value.__cause__) == "OSError('refused')"
 
 
 class Before(Reader):

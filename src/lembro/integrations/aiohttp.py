@@ -230,7 +230,10 @@ async def _begin_looked_at(
                 await _commit_stream(request, response, visit, session, made)
             elif visit.headed is not response:
                 _add_headers(request, response, session)
-            visit.done = True
+            visit.done, visit.headed = (
+                True,
+                None,
+            )  # a response holds its request, and that the visit
         visit.begun = True
         visit = visit.outer
 

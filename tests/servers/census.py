@@ -1,0 +1,36 @@
+"""How many sessions are alive, in a server whose garbage collector is switched off: imported by the
+applications, and printed where ``LEMBRO_CENSUS`` is set."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import weakref
+from typing import Any, Final
+
+from lembro.state import SessionState
+
+ENV: Final = "LEMBRO_CENSUS"
+LINE: Final = "census: "
+EVERY: Final = 10
+
+_made: Final[list[weakref.ref[SessionState]]] = []
+
+
+def _watch() -> None:
+    make = SessionState.__init__
+
+    def make_and_count(session: SessionState, *args: Any, **keywords: Any) -> None:
+        make(session, *args, **keywords)
+        if len(_made) % EVERY == 0:
+            alive = sum(made() is not None for made in _made)
+            print(f"{LINE}{alive}", file=sys.stderr, flush=True)
+        _made.append(weakref.ref(session))
+
+    gc.disable()
+    SessionState.__init__ = make_and_count  # type: ignore[method-assign,assignment]
+
+
+if ENV in os.environ:
+    _watch()
