@@ -270,6 +270,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: Session
             get_session(req)["a"] = 2
             await ws.accept()
             await ws.send_text("done")
+            await ws.receive_text()  # or it would be closed before the simulated client looks
 
     inner: Any = falcon.asgi.App()
     Lembro(inner, sessions)
@@ -294,6 +295,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: Session
             conductor.simulate_ws("/ws", headers=headers) as ws,
         ):
             assert await ws.receive_text() == "done"
+            await ws.send_text("seen")
 
     asyncio.run(connect())
     assert sessions.get(session_id) == {"a": 2}
