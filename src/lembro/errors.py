@@ -38,9 +38,9 @@ class SessionTooLarge(LembroError):  # noqa: N818 - a name of the field, not onl
     What was stored before stays as it was.
     """
 
-    def __init__(self, size: int, limit: int) -> None:
+    def __init__(self, size: int, limit: int, what: str = "session") -> None:
         super().__init__(
-            f"the session takes {size} bytes, the limit for one session is {limit} bytes; "
+            f"the {what} takes {size} bytes, the limit for one {what} is {limit} bytes; "
             f"keep less in it, or raise max_session_size"
         )
         self.size = size

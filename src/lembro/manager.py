@@ -186,7 +186,8 @@ class SessionManager(Runner):
         return self._told(await self._arun(operations.end(self, handle, user)))
 
     def destroy_user(self, user: str, keep: Session | str | None = None) -> int:
-        """End all sessions of a user, but for ``keep`` (a Session or an id); how many."""
+        """End all sessions of a user, but for ``keep`` (a Session or an id, no handle); how many.
+        Raises ConfigError for a str that is no id, and ends nothing."""
         self.require("destroy_user")
         _check_user("destroy_user", user)
         return self._ended(user, self._run(self._verb("destroy_user", user, _key_of(keep))))
@@ -357,5 +358,10 @@ def _key_of(keep: Session | str | None) -> bytes | None:
         raise TypeError(
             f"destroy_user() keeps a Session or an id, not {type(keep).__name__}: "
             f"write keep=session"
+        )
+    if keep is not None and not is_id(keep):  # which may be a cookie's value: it is not repeated
+        raise ConfigError(
+            "destroy_user() keeps a Session or an id, and this str is no id: write keep=session "
+            "(a handle is for end(handle), which ends that session alone)"
         )
     return None if keep is None else key_for(keep)

@@ -25,19 +25,19 @@ _ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no 
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
-def seconds(name: str, value: Seconds) -> float:
+def seconds(name: str, value: Seconds, example: str = "") -> float:
     """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 and at
-    most 100 years."""
+    most 100 years; it says to write ``example``."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ConfigError(
             f"{name}={value!r}: give seconds as int or float, or a timedelta, "
-            f"for example {name}=timedelta(hours=8)"
+            f"for example {example or f'{name}=timedelta(hours=8)'}"
         )
     if not 0 < number <= _LONGEST:
         raise ConfigError(
             f"{name}={value!r}: give more than 0 and at most {_LONGEST} seconds (100 years), "
-            f"for example {name}=timedelta(hours=8)"
+            f"for example {example or f'{name}=timedelta(hours=8)'}"
         )
     return float(number)
 

@@ -161,7 +161,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     def require_recent(self, within: Seconds) -> None:
         """Raise :class:`~lembro.LoginRequired` unless the user has logged in within so many
         seconds. For sensitive actions (OWASP ASVS 5.0, 7.5.1)."""
-        limit = seconds("require_recent", within)
+        limit = seconds("within", within, "require_recent(timedelta(minutes=5))")
         age = self._authenticated_for()
         if age is None:
             raise LoginRequired("nobody is logged in")

@@ -76,13 +76,19 @@ def test_a_store_that_does_not_refuse_as_it_should_fails() -> None:
         suite.test_too_large_is_refused_and_changes_nothing()
 
 
-def test_what_a_subclass_has_to_give() -> None:
-    with pytest.raises(NotImplementedError):
-        StoreContract().make_store()
-    with pytest.raises(NotImplementedError):
-        StoreContract().advance(None, 1)
-    with pytest.raises(NotImplementedError):
-        AsyncStoreContract().make_async_store()
+def test_what_a_subclass_has_to_give_is_said() -> None:
+    class TestMine(StoreContract):
+        pass
+
+    class TestMineToo(AsyncStoreContract):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"^TestMine needs make_store\(self\), which re"):
+        TestMine().setup_method()
+    with pytest.raises(NotImplementedError, match=r"^TestMine needs advance\(self, store, secon"):
+        TestMine().advance(None, 1)
+    with pytest.raises(NotImplementedError, match=r"^TestMineToo needs make_async_store\(self\)"):
+        TestMineToo().make_async_store()
 
 
 # -- the machine, step by step

@@ -8,8 +8,10 @@ from typing import Any
 import flask
 import pytest
 from flask import Flask
+from quart import Quart
 
 from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, SessionOptions
+from lembro.integrations import quart as in_quart
 from lembro.integrations.flask import Lembro
 
 DAY = 24 * 60 * 60
@@ -144,6 +146,52 @@ def test_what_cannot_be(given: Any, config: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         options_of(given, **config)
     assert SECRET not in str(raised.value)
+
+
+def test_the_size_of_the_store() -> None:
+    app = Flask(__name__)
+    lembro = Lembro(app, idle_timeout=60)
+    app.config["LEMBRO_MAX_SIZE"] = "1M"
+    store: Any = lembro.sessions.store
+    assert store.max_size == 1 << 20
+    assert lembro.sessions.options.idle_timeout == 60
+
+
+@pytest.mark.parametrize("quart", [False, True], ids=["flask", "quart"])
+@pytest.mark.parametrize(
+    ("given", "config", "message"),
+    [
+        ({}, {"LEMBRO_MAX_SISE": "64M"}, r"^no setting 'LEMBRO_MAX_SISE'; did you mean LEMBRO_MAX"),
+        ({}, {"LEMBRO_SIZE": "64M"}, r"; did you mean LEMBRO_MAX_SIZE\? \(there is LEMBRO_MAX_SI"),
+        ({}, {"LEMBRO_IDLE_TIMEOUT": 60}, r"; write idle_timeout=\.\.\. \(there is"),
+        ({}, {"LEMBRO_COOKIE_NAME": "a"}, r"; write cookie=CookieOptions\(name=\.\.\.\) \("),
+        ({}, {"LEMBRO_INTERVAL": 60}, r", which belongs to the store: MemoryStore\(interval=\.\."),
+        (
+            {},
+            {"LEMBRO_XYZ": 1},
+            r"'LEMBRO_XYZ' \(there is .*; the keywords of Lembro\(app, \.\.\.\) ",
+        ),
+        ({}, {"LEMBRO_MAX_SIZE": "4"}, r"at least 65536.* \(app.config has LEMBRO_MAX_SIZE\)$"),
+        (
+            {"store": MemoryStore("64K")},
+            {"LEMBRO_MAX_SIZE": "1M"},
+            "LEMBRO_MAX_SIZE='1M', but Lembro.* was given a store: leave one",
+        ),
+        (
+            {"sessions": SessionManager(MemoryStore("64K"))},
+            {"LEMBRO_MAX_SIZE": "1M"},
+            "LEMBRO_MAX_SIZE='1M', but Lembro.* was given a store: leave one",
+        ),
+    ],
+)
+def test_what_looks_like_a_setting_of_lembro(
+    quart: bool, given: Any, config: Any, message: str
+) -> None:
+    app: Any = Quart(__name__) if quart else Flask(__name__)
+    lembro: Any = (in_quart.Lembro if quart else Lembro)(app, **given)
+    app.config.update(config)
+    with pytest.raises(ConfigError, match=message):
+        _ = lembro.sessions
 
 
 def test_what_says_the_same_twice() -> None:

@@ -13,10 +13,11 @@ import quart
 import sanic
 from aiohttp import web
 from litestar import Litestar
+from starlette.applications import Starlette
 from tornado.web import Application
 
 from lembro import ConfigError, MemoryStore, SessionManager, asgi, wsgi
-from lembro.integrations import aiohttp, litestar, tornado
+from lembro.integrations import aiohttp, litestar, starlette, tornado
 from lembro.integrations import falcon as in_falcon
 from lembro.integrations import flask as in_flask
 from lembro.integrations import quart as in_quart
@@ -30,7 +31,11 @@ SET_UP: list[Any] = [
     pytest.param(tornado.Lembro, "Tornado", id="tornado"),
     pytest.param(aiohttp.setup, "aiohttp", id="aiohttp"),
 ]
-MIDDLEWARES = [asgi.SessionMiddleware, wsgi.SessionMiddleware]
+MIDDLEWARES = [
+    pytest.param(asgi.SessionMiddleware, id="asgi"),
+    pytest.param(wsgi.SessionMiddleware, id="wsgi"),
+    pytest.param(starlette.SessionMiddleware, id="starlette"),
+]
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_what_is_no_application(
             set_up(wrong, sessions)
 
 
-@pytest.mark.parametrize("middleware", MIDDLEWARES, ids=["asgi", "wsgi"])
+@pytest.mark.parametrize("middleware", MIDDLEWARES)
 def test_the_application_forgotten_of_a_middleware(
     middleware: Callable[..., object], sessions: SessionManager
 ) -> None:
@@ -68,6 +73,27 @@ def test_the_application_forgotten_of_a_middleware(
         ConfigError, match=r"is no application: .* SessionMiddleware\(app, sessions"
     ):
         middleware(sessions)
+
+
+@pytest.mark.parametrize("middleware", MIDDLEWARES)
+def test_the_arguments_of_a_middleware_swapped(
+    middleware: Callable[..., object], sessions: SessionManager
+) -> None:
+    for first, second in ((sessions, Starlette()), (sessions, flask.Flask("a")), (None, sessions)):
+        with pytest.raises(ConfigError) as raised:
+            middleware(first, second)
+        assert str(raised.value) == (
+            f"{first!r} is no application: that comes first, write SessionMiddleware(app, sessions)"
+        )
+
+
+@pytest.mark.parametrize(("set_up", "framework"), SET_UP)
+def test_the_arguments_of_a_set_up_swapped(
+    set_up: Callable[..., object], framework: str, sessions: SessionManager
+) -> None:
+    message = f"^<SessionManager .*> is no {framework} application: that comes first, write "
+    with pytest.raises(ConfigError, match=message):
+        set_up(sessions, web.Application())
 
 
 def test_what_is_no_application_given_later(sessions: SessionManager) -> None:

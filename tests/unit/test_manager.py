@@ -324,6 +324,16 @@ def test_what_is_kept_is_a_session_or_an_id(sessions: Any, keep: Any) -> None:
     assert sessions.get(cookie) == {}
 
 
+def test_a_handle_is_not_what_is_kept(sessions: Any) -> None:
+    cookie = sessions.create({"n": 1}, user="alice")
+    [info] = sessions.of_user("alice")
+    for wrong in (info.handle, f"{cookie}.signature", ""):
+        with pytest.raises(ConfigError, match=r"is no id: write keep=session \(a handle is") as e:
+            sessions.destroy_user("alice", keep=wrong)
+        assert cookie not in str(e.value)
+    assert sessions.get(cookie) == {"n": 1}
+
+
 def test_purge_and_stats_and_reduce(sessions: Any) -> None:
     for n in range(3):
         sessions.create({"n": n})

@@ -184,8 +184,11 @@ def test_the_manager_of_a_session(site: Site) -> None:
 
 @pytest.mark.parametrize("within", [0, -1, "5 minutes", None])
 def test_require_recent_wants_a_duration(site: Site, within: Any) -> None:
-    with pytest.raises(ConfigError, match="require_recent"):
+    with pytest.raises(ConfigError) as raised:
         site.open(site.new("alice")).require_recent(within)
+    message = str(raised.value)
+    assert message.startswith(f"within={within!r}: give ")
+    assert message.endswith(", for example require_recent(timedelta(minutes=5))")
 
 
 def test_a_look_is_what_loads(site: Site) -> None:

@@ -19,7 +19,7 @@ from msgspec.msgpack import encode as pack
 
 from .. import codec
 from ..drivers import arun, in_thread, performer, run
-from ..errors import CodecError, ConfigError, LembroError, StoreError
+from ..errors import CodecError, ConfigError, LembroError, SessionTooLarge, StoreError
 from ..flow import Call, Flow
 from ..ids import new_mark
 from ..logs import log
@@ -273,12 +273,18 @@ class Cache:
                 f"{type(self.store).__name__} is asynchronous: use the methods that begin with "
                 f"an a (aget, aset, ...)"
             )
-        return run(flow, self.store)
+        try:
+            return run(flow, self.store)
+        except (CodecError, SessionTooLarge) as error:
+            raise _of_an_entry(error) from None
 
     async def _arun(self, flow: Flow[T]) -> T:
-        if self._in_process:
-            return run(flow, self.store)
-        return await arun(flow, self._perform)
+        try:
+            if self._in_process:
+                return run(flow, self.store)
+            return await arun(flow, self._perform)
+        except (CodecError, SessionTooLarge) as error:
+            raise _of_an_entry(error) from None
 
 
 def _verb(store: object, verb: str) -> Flow[None]:
@@ -296,6 +302,15 @@ def _text(name: Any) -> str:
     if not isinstance(name, str):
         raise ConfigError(f"{name!r} is no name for a part of a cache: give a str")
     return name
+
+
+def _of_an_entry(error: CodecError | SessionTooLarge) -> CodecError | SessionTooLarge:
+    """What speaks of a session."""
+    if isinstance(error, SessionTooLarge):
+        return SessionTooLarge(error.size, error.limit, "entry")
+    said = str(error).removeprefix(f"{error.path}: ")
+    said = said.replace("a session cannot carry", "a cache cannot carry", 1)
+    return CodecError(said, path=error.path)
 
 
 def _refused() -> StoreError:

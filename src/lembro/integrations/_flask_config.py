@@ -14,10 +14,13 @@ from ..options import (
     CookieOptions,
     OptionKeywords,
     SessionOptions,
+    _meant,
     from_keywords,
+    option_names,
     seconds,
 )
 from ..stores.base import AsyncStore, Store
+from ..stores.memory import MemoryStore
 
 Config = Mapping[str, Any]
 
@@ -32,6 +35,9 @@ COOKIE: Final[dict[str, tuple[str, Any]]] = {
 }
 """Each option of the cookie: its name in the configuration, and the framework's default, which
 stands for lembro's."""
+
+MAX_SIZE: Final = "LEMBRO_MAX_SIZE"
+"""The one name in the configuration that is lembro's own: the framework has none for it."""
 
 LIFETIME: Final = timedelta(days=31)  # the frameworks' default
 
@@ -61,6 +67,7 @@ def manager_from(
     """The manager of an application: the one that it was given, or one of its configuration. What
     was given and what is configured must not contradict each other. Raises ConfigError."""
     _tell_what_is_not_used(config)
+    store = _store(config, sessions, store)
     wanted = _wanted(config)
     if sessions is not None:
         manager = manager_of(sessions, store, given)
@@ -79,6 +86,34 @@ def manager_from(
     except ConfigError as error:
         keys = ", ".join(key for key, _ in wanted.values())
         raise ConfigError(f"{error} (app.config has {keys})" if keys else str(error)) from None
+
+
+def _store(
+    config: Config, sessions: SessionManager | None, store: Store | AsyncStore | None
+) -> Store | AsyncStore | None:
+    """The store that was given, or one of the configured size. Raises ConfigError, also for what
+    else in the configuration looks like lembro's."""
+    for key in config:
+        if key.startswith("LEMBRO_") and key != MAX_SIZE:
+            meant = _meant(key.removeprefix("LEMBRO_").lower(), option_names())
+            if meant.endswith("(max_size=...)"):
+                meant = f"; did you mean {MAX_SIZE}?"
+            raise ConfigError(
+                f"no setting {key!r}{meant} (there is {MAX_SIZE}; the keywords of Lembro(app, ...) "
+                f"are store, {', '.join(option_names())})"
+            )
+    max_size = config.get(MAX_SIZE)
+    if max_size is None:
+        return store
+    if sessions is not None or store is not None:
+        raise ConfigError(
+            f"app.config has {MAX_SIZE}={max_size!r}, but Lembro(...) was given a store: leave one "
+            f"of them out"
+        )
+    try:
+        return MemoryStore(max_size)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (app.config has {MAX_SIZE})") from None
 
 
 def checked(given: OptionKeywords) -> SessionOptions:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 from .. import asgi
 from ..errors import ConfigError
 from ..logs import log
-from ..manager import SessionManager, manager_of
+from ..manager import SessionManager, application, manager_of
 from ..options import OptionKeywords, is_weak, take_cookie_keywords
 from ..session import Session
 from ..stores.base import AsyncStore, Store
@@ -61,6 +61,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         partitioned: bool | _Unset = UNSET,
         **options: Unpack[OptionKeywords],
     ) -> None:
+        application(app)
         if isinstance(sessions, str | Secret):  # Starlette's second positional argument
             sessions, secret_key = None, sessions
         cookie: dict[str, Any] = {

@@ -59,7 +59,9 @@ class AsyncStoreContract(StoreContract):
 
     def make_async_store(self) -> Any:
         """A new, empty store, or an awaitable of one; called on the loop."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs make_async_store(self), which returns a new, empty store"
+        )
 
     def make_store(self) -> Any:
         return Blocking(self.make_async_store)

@@ -30,11 +30,16 @@ class Subject:
 
     def make_store(self) -> Any:
         """A new, empty store."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs make_store(self), which returns a new, empty store"
+        )
 
     def advance(self, store: Any, seconds: float) -> None:
         """Let ``seconds`` pass for the store."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} needs advance(self, store, seconds), which lets time pass for "
+            f"the store: for example self.clock.advance(seconds), of a FakeClock that it was given"
+        )
 
     def setup_method(self) -> None:
         self.store = self.make_store()
