@@ -1,6 +1,7 @@
 """When a request has ended its session is freed, and does not wait for the garbage collector: what
 it holds would be memory beyond the bound of the store. Where the framework itself leaves its
-request to the garbage collector, the session waits with it, and goes with it."""
+request to the garbage collector, the session waits with it, and goes with it. And however many
+requests there were, nothing is left of them but what is in the store."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import gc
 import inspect
 import logging
 import weakref
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from anyio.lowlevel import checkpoint
 
 from lembro import Session, StoreError
 from tests.support import apps_django
+from tests.support.stores import BlockingBackend
 from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
 from tests.support.worlds import KINDS, SOCKET_KINDS, name_of
 
@@ -24,6 +27,7 @@ pytestmark = pytest.mark.anyio
 
 TIMES: Final = 3
 OTHERS: Final = ("asyncio", "django.request", "sanic.error", "sanic.root")
+OURS: Final = {Counter, logging.LogRecord}  # what counts, and what pytest keeps
 TURNS: Final = 5  # of the event loop, until its tasks and callbacks are done
 
 
@@ -261,3 +265,29 @@ async def test_a_store_that_fails(world: World, act: str) -> None:
     await tab.write(cart=[1])
     world.backend.breaks()
     check(world, act, await sessions_of(tab, FAILURES[act]))
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind[1] is not BlockingBackend], indirect=True, ids=name_of
+)
+async def test_many_requests(world: World) -> None:
+    acts = [act for act in ACTS.values() if "leaving" not in act]
+    if world.app.websockets:
+        acts += [{**act, "websocket": True} for act in SOCKET_ACTS.values()]
+
+    async def left_after(rounds: int) -> Counter[type]:
+        """What there is of each type; a round is about 60 requests."""
+        for _ in range(rounds):
+            tab = world.tab()
+            await tab.write(cart=[1])
+            for act in acts:
+                await sessions_of(tab, act)
+            await tab.logout()
+        world.events.clear()
+        for _ in range(3):  # what ends in one collection may free what goes in the next
+            gc.collect()
+        return Counter(kind for kind in map(type, gc.get_objects()) if kind not in OURS)
+
+    await left_after(1)  # what is made once
+    before = await left_after(1)
+    assert await left_after(4) - before == Counter()
