@@ -181,6 +181,32 @@ def test_a_store_and_options_in_place_of_a_manager() -> None:
     assert Lembro(store=MemoryStore("64K"), idle_timeout=60).sessions.options.idle_timeout == 60
 
 
+def test_the_form_of_the_other_frameworks_installs_it(sessions: SessionManager) -> None:
+    forms: list[dict[str, Any]] = [{"sessions": sessions}, {"store": MemoryStore("64K")}]
+    for given in forms:
+        app: Any = bottle.Bottle()
+        lembro = Lembro(app, **given)
+        assert lembro in app.plugins
+        app.get("/write", callback=lambda: request.session.update(a=1))
+        client_of(app).get("/write")
+        assert lembro.sessions.length() == 1
+        with pytest.raises(ConfigError, match="installed in this application already"):
+            app.install(lembro)
+    assert Lembro(sessions=sessions).sessions is Lembro(None, sessions).sessions is sessions
+
+
+def test_the_arguments_swapped(sessions: SessionManager) -> None:
+    app: Any = bottle.Bottle()
+    wrong: list[Any] = [(sessions, app), ("shop", sessions), (bottle.app, sessions)]
+    store: Any = MemoryStore("64K")
+    message = r"no Bottle application: that comes first, write Lembro\(app, sessions\)$"
+    for first, second in wrong:
+        with pytest.raises(ConfigError, match=message):
+            Lembro(first, second)
+    with pytest.raises(ConfigError, match="is no SessionManager"):
+        Lembro(store)
+
+
 def test_what_cannot_work_is_refused_when_it_is_configured(app: Any) -> None:
     asynchronous: Any = AsyncAdapter(MemoryStore(), NETWORKED)
     with pytest.raises(ConfigError, match="is asynchronous, and Bottle is not"):

@@ -784,6 +784,12 @@ def test_without_settings() -> None:
         ({"lembro.cookie.httponly": "2"}, "give true or false"),
         ({"lembro.max_sessions_per_user": "many"}, "give a whole number, or none"),
         ({"lembro.timeout": "5"}, r"did you mean lembro\.\w*timeout"),
+        (
+            {"lembro_max_size": "4M"},
+            r"no setting 'lembro_max_size'; did you mean lembro.max_size\?",
+        ),
+        ({"lembro_cookie_name": "sid"}, r"did you mean lembro.cookie.name\?"),
+        ({"lembro_sessions": SessionManager(MemoryStore("1M"))}, r"mean lembro.sessions\?"),
         ({"lembro.max_size": "huge"}, "huge"),
         ({"lembro.sessions": "memory"}, "give an object here"),
         ({"lembro.store": MemoryStore("1M"), "lembro.max_size": "4M"}, "beside lembro.store"),

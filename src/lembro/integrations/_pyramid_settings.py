@@ -68,6 +68,7 @@ _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
 }
 _OBJECTS: Final = ("sessions", "store", "cookie")
 _KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
+_NAMES: Final = (*_KNOWN, *_OBJECTS)
 
 
 def manager_from(settings: Mapping[str, Any]) -> SessionManager:
@@ -75,7 +76,7 @@ def manager_from(settings: Mapping[str, Any]) -> SessionManager:
     given = {
         name.removeprefix("lembro."): _read(name, value)
         for name, value in settings.items()
-        if isinstance(name, str) and name.startswith("lembro.")
+        if isinstance(name, str) and name.startswith(("lembro.", "lembro_"))
     }
     sessions = given.pop("sessions", None)
     if sessions is not None and given:
@@ -104,10 +105,10 @@ def _read(name: str, value: Any) -> Any:
             raise ConfigError(f"{name} = {value!r}: give an object here, in Python")
         return value
     if short not in _KNOWN:
-        near = difflib.get_close_matches(short, _KNOWN, 1, 0.4)
+        near = difflib.get_close_matches(short.removeprefix("lembro_"), _NAMES, 1, 0.4)
         raise ConfigError(
             f"no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
-            f"(there are {', '.join(f'lembro.{known}' for known in (*_KNOWN, *_OBJECTS))})"
+            f"(there are {', '.join(f'lembro.{known}' for known in _NAMES)})"
         )
     if not isinstance(value, str):
         return value

@@ -32,7 +32,8 @@ _KEY: Final = "bottle.request.ext.session"  # where Bottle finds request.session
 
 class Lembro:
     """A plugin: ``app.install(Lembro(sessions))``, or ``Lembro(store=MemoryStore("64M"),
-    idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords.
+    idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords. With the
+    application before them, ``Lembro(app, sessions)``, it installs itself.
 
     Install it in the application that is served; those that are mounted share its sessions. Raises
     ConfigError.
@@ -43,17 +44,25 @@ class Lembro:
 
     def __init__(
         self,
+        app: bottle.Bottle | SessionManager | None = None,
         sessions: SessionManager | None = None,
         *,
         store: Store | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
+        served: Any = app
+        if served is not None and sessions is not None:
+            _hooks.check_app(served, bottle.Bottle, "Bottle")
+        elif not isinstance(served, bottle.Bottle):
+            sessions, served = sessions or served, None
         self.sessions: SessionManager = manager_of(sessions, store, options)
         if not hasattr(self.sessions.store, "blocking"):
             raise ConfigError(
                 f"{type(self.sessions.store).__name__} is asynchronous, and Bottle is not: give "
                 f"the plain store of its kind"
             )
+        if served is not None:
+            served.install(self)
 
     def setup(self, app: bottle.Bottle) -> None:
         """Called by Bottle when it is installed."""
