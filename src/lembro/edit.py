@@ -112,6 +112,7 @@ class Turns:
                 await wait()
             except BaseException:
                 self._leave(turn)
+                del who, turn  # the task that is cancelled, which holds what is raised
                 raise
 
     def give(self) -> None:
