@@ -163,7 +163,8 @@ def _with_session(session: Session, message: Message) -> Message:
         return {**message, "headers": with_session(message.get("headers", ()), None)}
     scope, sessions = session._source, session._manager
     client, https = scope.get("client"), _is_https(scope)
-    cookie = sessions.set_cookie(session, client[0] if client else None, https=https)
+    address = client[0] if client else None
+    cookie = sessions.set_cookie(session, address, scope["headers"], https=https)
     headers = with_session(message.get("headers", ()), cookie)
     if session._presented.old:
         headers += [(b"set-cookie", old) for old in sessions.old_cookies(session, https=https)]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from .logs import log
 
 Headers = list[tuple[bytes, bytes]]
+RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
+"""The headers of a request as its server has them: a WSGI environ, a mapping by their names, or the
+pairs of ASGI."""
 
 _VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
+_TRUST: Final = (
+    "tell the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
+    "--forwarded-allow-ips; waitress: trusted_proxy, trusted_proxy_headers; Flask and others over "
+    "WSGI: werkzeug's ProxyFix; Django: SECURE_PROXY_SSL_HEADER; Tornado: xheaders=True), or write "
+    "CookieOptions(secure=True)"
+)
 _said: set[bytes] = set()
 
 
@@ -89,22 +98,54 @@ def _remove(headers: Headers, name: bytes) -> None:
     headers[:] = [header for header in headers if header[0].lower() != name]
 
 
-def warn_of_plain_http(client: str | None) -> None:
-    """Say once that a session went over plain http to somewhere beyond this machine."""
-    if client is None or b"http" in _said:
+def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
+    """Say once that a session went over plain http, where the headers of the request tell of a
+    proxy that has it over https, or to somewhere beyond this machine."""
+    if b"http" in _said:
         return
+    if request is not None and _came_by_https(request):
+        _said.add(b"http")
+        log.warning(
+            "a session cookie was set over plain http for a request whose X-Forwarded-Proto or "
+            "Forwarded says https, so it has no Secure. The likely reason is a proxy that ends "
+            "TLS and whose word the server does not take: %s",
+            _TRUST,
+        )
+    elif client is not None and _is_elsewhere(client):
+        _said.add(b"http")
+        log.warning(
+            "a session cookie was set over plain http for a client that is not on this machine, so "
+            "it has no Secure and anyone on the way can read it. The likely reason is a proxy that "
+            "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
+            _TRUST,
+        )
+
+
+def _is_elsewhere(client: str) -> bool:
     try:
-        if ipaddress.ip_address(client).is_loopback:
-            return
+        return not ipaddress.ip_address(client).is_loopback
     except ValueError:  # a test client, a socket in the file system
-        return
-    _said.add(b"http")
-    log.warning(
-        "a session cookie was set over plain http for a client that is not on this machine, so it "
-        "has no Secure and anyone on the way can read it. The likely reason is a proxy that ends "
-        "TLS and whose X-Forwarded-Proto the server does not trust: tell the server to (uvicorn: "
-        "--proxy-headers --forwarded-allow-ips), or write CookieOptions(secure=True)"
-    )
+        return False
+
+
+def _came_by_https(request: RequestHeaders) -> bool:
+    """Whether it says that it came to a proxy over https. Anybody can say so: this is for the log,
+    and never for the scheme."""
+    said = _value(request, "X-Forwarded-Proto").split(",")
+    for part in _value(request, "Forwarded").replace(",", ";").split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "proto":
+            said.append(value.strip().strip('"'))
+    return any(scheme.strip().lower() in ("https", "wss") for scheme in said)
+
+
+def _value(request: RequestHeaders, name: str) -> str:
+    if isinstance(request, Mapping):
+        named: Mapping[Any, Any] = request
+        value = named.get(name) or named.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value if isinstance(value, str) else ""
+    wanted = name.lower().encode()
+    return ",".join(value.decode("latin-1") for key, value in request if key.lower() == wanted)
 
 
 def warn_of_shared_cookie(name: str) -> None:

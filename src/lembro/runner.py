@@ -14,7 +14,7 @@ from .drivers import arun, performer, run
 from .errors import ConfigError, LembroError, StoreError
 from .events import Event, Events, EventSource
 from .flow import Call, Flow
-from .headers import warn_of_plain_http, warn_of_shared_cookie
+from .headers import RequestHeaders, warn_of_plain_http, warn_of_shared_cookie
 from .lifecycle import Lifecycle
 from .logs import log
 from .moving import MovingLifecycle
@@ -156,14 +156,21 @@ class Runner(EventSource):
         finally:
             session._phase, session._ready = COMMITTED, False
 
-    def set_cookie(self, session: Session, client: str | None, *, https: bool) -> bytes | None:
-        """The Set-Cookie header that the response needs, if it needs one. ``client``: the address
-        that the request came from."""
+    def set_cookie(
+        self,
+        session: Session,
+        client: str | None,
+        request: RequestHeaders | None = None,
+        *,
+        https: bool,
+    ) -> bytes | None:
+        """The Set-Cookie header that the response needs, if it needs one. For a warning only:
+        ``client``, the address that the request came from, and ``request``, its headers."""
         action = session._cookie
         if action is None:
             return None
         if not https and self.options.cookie.secure == "auto":
-            warn_of_plain_http(client)
+            warn_of_plain_http(client, request)
         if isinstance(action, SetCookie):
             return self.cookie.render(
                 action.session_id, action.standing, https=https, max_age=action.max_age

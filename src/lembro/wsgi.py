@@ -158,7 +158,7 @@ class _Response:
         https = _is_https(self.environ)
         client = self.environ.get("REMOTE_ADDR")
         session = self.session
-        cookie = session._manager.set_cookie(session, client, https=https)
+        cookie = session._manager.set_cookie(session, client, self.environ, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw = with_session(raw, cookie)
         if cookie is not None and session._presented.old:

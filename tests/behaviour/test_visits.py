@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lembro import LoginRequired
+from lembro import CookieOptions, LoginRequired
 from tests.support.messages import parse_set_cookie
-from tests.support.visits import BODY, FIRST, LAST, Visit, World, login, look, write
+from tests.support.visits import BODY, COOKIE, FIRST, LAST, Visit, World, login, look, write
 from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio
@@ -117,6 +117,44 @@ async def test_other_cookies_are_nobodys_business(world: World) -> None:
     assert await tab.read() == {"a": 1}
     await tab.logout()
     assert set(tab.jar) == {"theme", "sid", "lembro2"}
+
+
+async def test_a_proxy_that_is_not_trusted_is_said_once(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends TLS on this machine. Its word is for the log, and changes nothing of the cookie."""
+    monkeypatch.setattr("lembro.headers._said", set())
+    tab = world.tab()
+    await tab.write(a=1)
+    assert not said_of_plain_http(caplog)
+
+    for header in ((b"x-forwarded-proto", b"https"), (b"forwarded", b"for=192.0.2.1;proto=https")):
+        monkeypatch.setattr("lembro.headers._said", set())
+        caplog.clear()
+        await tab.visit(look, sent=[header])  # no cookie is set
+        await world.tab(https=True).visit(write(a=1), sent=[header])
+        assert not said_of_plain_http(caplog)
+        for _ in range(2):
+            answer = await world.tab().visit(write(a=1), sent=[header])
+            name, _, attributes = parse_set_cookie(answer.set_cookies[0])
+            assert (name, "secure" in attributes) == (COOKIE, False)
+        (said,) = said_of_plain_http(caplog)
+        assert "ends TLS" in said
+
+
+async def test_a_cookie_that_is_always_secure_needs_no_proxys_word(
+    build: Build, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lembro.headers._said", set())
+    tab = build(cookie=CookieOptions(secure=True)).tab()
+    answer = await tab.visit(write(a=1), sent=[(b"x-forwarded-proto", b"https")])
+    assert "secure" in parse_set_cookie(answer.set_cookies[0])[2]
+    assert not said_of_plain_http(caplog)
+
+
+def said_of_plain_http(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    return [message for message in said if "plain http" in message]
 
 
 async def test_a_recent_login_is_required(world: World) -> None:

@@ -17,6 +17,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.websockets import WebSocketDisconnect
 
 from lembro import (
+    ConfigError,
     LoginRequired,
     MemoryStore,
     Session,
@@ -140,6 +141,21 @@ def test_the_dependency_can_be_overridden(app: FastAPI, client: TestClient) -> N
     testing = elsewhere.create({"a": "test"})
     app.dependency_overrides[current_session] = lambda: elsewhere.load(testing)
     assert stored(client) == {"a": "test"}
+
+
+def test_without_a_middleware_it_names_the_one_of_fastapi() -> None:
+    app = FastAPI()
+
+    @app.get("/dependency")
+    async def by_dependency(session: SessionDep) -> None: ...
+
+    @app.get("/call")
+    async def by_call(request: Request) -> None:
+        get_session(request)
+
+    for path in ("/dependency", "/call"):
+        with pytest.raises(ConfigError, match=r"lembro\.integrations\.fastapi\.SessionMiddleware"):
+            TestClient(app).get(path)
 
 
 def test_a_recent_login_can_be_asked_for(app: FastAPI) -> None:

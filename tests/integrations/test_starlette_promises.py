@@ -317,7 +317,7 @@ def test_request_session_without_a_middleware_says_what_is_missing() -> None:
 
 @pytest.mark.parametrize("scope", [{}, {"session": {}}], ids=["none", "another's"])
 def test_get_session_without_a_middleware_says_what_is_missing(scope: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"add_middleware\(SessionMiddleware, sessions\)"):
+    with pytest.raises(ConfigError, match=r"lembro\.integrations\.starlette\.SessionMiddleware"):
         get_session(HTTPConnection({"type": "http", "headers": [], **scope}))
 
 

@@ -276,13 +276,14 @@ class Tab:
         query: str = "",
         status: int = 200,
         headers: Iterable[tuple[str, str]] = (),
+        sent: Iterable[tuple[bytes, bytes]] = (),
         later: Script | None = None,
         websocket: bool = False,
         meeting: Meeting | None = None,
         sending: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
-        """One request. ``cookies`` are raw Cookie headers in place of the jar's; ``status`` and
-        ``headers`` are the application's answer."""
+        """One request. ``cookies`` are raw Cookie headers in place of the jar's; ``sent``
+        are more headers of the request; ``status`` and ``headers`` are the application's answer."""
         visit = Visit(script, status=status, headers=headers, later=later)
         visit.meeting = meeting
         number = announce(visit)
@@ -291,7 +292,7 @@ class Tab:
             https=self.https,
             path=path,
             query=query,
-            headers=[(HEADER.encode(), number.encode())],
+            headers=[(HEADER.encode(), number.encode()), *sent],
             websocket=websocket,
             sending=sending,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from multidict import CIMultiDict
 
 from lembro import headers
-from lembro.headers import warn_of_plain_http, warn_of_shared_cookie, with_session
+from lembro.headers import RequestHeaders, warn_of_plain_http, warn_of_shared_cookie, with_session
 
 COOKIE = b"lembro=x"
 Headers = list[tuple[bytes, bytes]]
@@ -107,6 +108,79 @@ def test_plain_http_on_this_machine_is_nothing_to_say(
 ) -> None:
     warn_of_plain_http(client)
     assert not caplog.records
+
+
+HTTPS = [
+    ("X-Forwarded-Proto", "https"),
+    ("x-forwarded-proto", " HTTPS "),
+    ("X-Forwarded-Proto", "https, http"),
+    ("X-Forwarded-Proto", "http,https"),
+    ("X-Forwarded-Proto", "wss"),
+    ("Forwarded", "proto=https"),
+    ("Forwarded", 'for="[2001:db8::1]:4711"; Proto="HTTPS" ;by=203.0.113.43'),
+    ("forwarded", "for=192.0.2.60;proto=http, for=198.51.100.17;proto=https"),
+]
+NOT_HTTPS = [
+    ("X-Forwarded-Proto", ""),
+    ("X-Forwarded-Proto", "http"),
+    ("X-Forwarded-Proto", "httpss, xhttps, https:, http s"),
+    ("X-Forwarded-Proto", '"https"'),
+    ("X-Forwarded-Proto", "\xff\x00https"),
+    ("X-Forwarded-Protocol", "https"),
+    ("Forwarded", "https"),
+    ("Forwarded", "for=https;host=https;xproto=https;proto=;proto==https;=https;;,"),
+    ("Forwarded", "\xff=https;proto=\xffhttps"),
+]
+
+
+def _as_sent(name: str, value: str) -> list[RequestHeaders]:
+    """The header as each kind of server has it."""
+    key = f"HTTP_{name.upper().replace('-', '_')}"
+    return [
+        [(b"host", b"a"), (name.lower().encode(), value.encode("latin-1"))],
+        {"wsgi.url_scheme": "http", key: value},
+        CIMultiDict({"Host": "a", name: value}),
+    ]
+
+
+@pytest.mark.parametrize("kind", range(3), ids=["asgi", "wsgi", "by name"])
+@pytest.mark.parametrize(("name", "value"), HTTPS)
+def test_plain_http_behind_a_proxy_that_says_https_is_said_once(
+    name: str, value: str, kind: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = _as_sent(name, value)[kind]
+    for client in ("127.0.0.1", None, "203.0.113.7"):
+        warn_of_plain_http(client, request)
+    assert len(caplog.records) == 1
+    assert "whose X-Forwarded-Proto or Forwarded says https" in caplog.text
+    assert "ProxyFix" in caplog.text
+    assert "SECURE_PROXY_SSL_HEADER" in caplog.text
+
+
+@pytest.mark.parametrize("kind", range(3), ids=["asgi", "wsgi", "by name"])
+@pytest.mark.parametrize(("name", "value"), NOT_HTTPS)
+def test_what_does_not_say_https_is_nothing_to_say(
+    name: str, value: str, kind: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_plain_http("127.0.0.1", _as_sent(name, value)[kind])
+    assert not caplog.records
+
+
+def test_of_several_lines_each_is_looked_at(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_plain_http(
+        "127.0.0.1", [(b"X-Forwarded-Proto", b"http"), (b"X-Forwarded-Proto", b"https")]
+    )
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("headers", [[], {}, {"HTTP_FORWARDED": None, "X-Forwarded-Proto": b"x"}])
+def test_a_client_elsewhere_is_said_without_the_word_of_a_proxy_too(
+    headers: RequestHeaders, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_plain_http("127.0.0.1", headers)
+    assert not caplog.records
+    warn_of_plain_http("203.0.113.7", headers)
+    assert "that is not on this machine" in caplog.text
 
 
 def test_two_middlewares_with_one_cookie_are_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 from .. import codec
 from ..answers import Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
+from ..headers import RequestHeaders
 from ..lifecycle import roll_back
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
@@ -209,10 +210,16 @@ class Extension(Generic[App]):
 
 
 def add_to_headers(
-    session: FlaskSession, headers: Headers, https: bool, client: str | None
+    session: FlaskSession,
+    headers: Headers,
+    https: bool,
+    client: str | None,
+    request: RequestHeaders | None = None,
 ) -> None:
     """Add to the headers of a response what a committed session adds."""
-    lines = _hooks.add_headers(session, headers, headers.getlist, https=https, client=client)
+    lines = _hooks.add_headers(
+        session, headers, headers.getlist, https=https, client=client, request=request
+    )
     for line in lines:
         headers.add("Set-Cookie", line)
 

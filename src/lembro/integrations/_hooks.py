@@ -16,7 +16,7 @@ from typing import Final, Protocol, TypeVar, cast
 from ..answers import FAILURES, HEADERS, Answer, answer_to
 from ..cookie import ABSENT, Presented
 from ..errors import ConfigError
-from ..headers import caching_with_cookie, vary_with_cookie
+from ..headers import RequestHeaders, caching_with_cookie, vary_with_cookie
 from ..manager import SessionManager
 from ..session import Session
 
@@ -107,19 +107,20 @@ def add_headers(
     *,
     https: bool,
     client: str | None,
+    request: RequestHeaders | None = None,
 ) -> Sequence[str]:
     """Add to the headers of a response what a committed session adds: nothing, unless it was looked
     at. Returns the Set-Cookie lines that are to be added as well.
 
     ``lines_of``: all lines that the response has of a header; ``client``: the address that the
-    request came from.
+    request came from; ``request``: its headers.
     """
     if session._untouched():
         return ()
     vary = vary_with_cookie(lines_of("Vary"))
     if vary is not None:
         headers["Vary"] = vary
-    cookie = session._manager.set_cookie(session, client, https=https)
+    cookie = session._manager.set_cookie(session, client, request, https=https)
     if cookie is None:
         return ()
     caching = caching_with_cookie(lines_of("Cache-Control"))

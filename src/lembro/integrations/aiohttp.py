@@ -292,6 +292,7 @@ def _add_headers(request: web.Request, response: web.StreamResponse, session: Se
         lambda name: headers.getall(name, _NONE),
         https=request.secure,
         client=request.remote,
+        request=request.headers,
     )
     for line in lines:
         headers.add(hdrs.SET_COOKIE, line)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from .. import asgi, wsgi
 from ..answers import Answer, answer_to
 from ..errors import ConfigError, StoreError
+from ..headers import RequestHeaders
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..session import Session
@@ -99,7 +100,7 @@ class Lembro:
         if answer is not None:
             _replace(resp, answer)
             return
-        _add_headers(session, resp, req.remote_addr, https=req.env["wsgi.url_scheme"] == "https")
+        _add_headers(session, req, resp, req.env, https=req.env["wsgi.url_scheme"] == "https")
         if resp.stream is not None and not hasattr(resp.stream, "read"):
             resp.stream = _until_the_end(session, resp.stream)
 
@@ -154,7 +155,8 @@ class Lembro:
         if answer is not None:
             _replace(resp, answer)
             return
-        _add_headers(session, resp, req.remote_addr, https=asgi._is_https(req.scope))
+        scope: Any = req.scope
+        _add_headers(session, req, resp, scope["headers"], https=asgi._is_https(scope))
         if resp.sse is not None:
             resp.sse = _auntil_the_end(session, resp.sse)
         elif resp.stream is not None and not hasattr(resp.stream, "read"):
@@ -198,9 +200,19 @@ def get_session(req: falcon.Request) -> Session:
     return session
 
 
-def _add_headers(session: Session, resp: falcon.Response, client: str, *, https: bool) -> None:
+def _add_headers(
+    session: Session,
+    req: falcon.Request,
+    resp: falcon.Response,
+    request: RequestHeaders,
+    *,
+    https: bool,
+) -> None:
     headers = _Headers(resp)
-    for line in _hooks.add_headers(session, headers, headers.lines, https=https, client=client):
+    lines = _hooks.add_headers(
+        session, headers, headers.lines, https=https, client=req.remote_addr, request=request
+    )
+    for line in lines:
         resp.append_header("set-cookie", line)
 
 

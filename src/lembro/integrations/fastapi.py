@@ -25,7 +25,7 @@ try:
     from starlette.requests import HTTPConnection
 
     from . import starlette
-    from .starlette import get_session
+    from .starlette import session_of
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"
@@ -53,6 +53,14 @@ class SessionMiddleware(starlette.SessionMiddleware):
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         _around.set(self)  # whose cookie /openapi.json names
         await super().__call__(scope, receive, send)
+
+
+def get_session(connection: HTTPConnection) -> Session:
+    """The session of a request or WebSocket, typed; as a dependency: ``SessionDep``.
+
+    Raises ConfigError where there is none.
+    """
+    return session_of(connection, __name__)
 
 
 class _CurrentSession(SecurityBase):

@@ -88,7 +88,8 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             if answer is not None:
                 replace(response, answer)
                 return
-        add_to_headers(session, response.headers, session._source[2], session._send)
+        asked = flask.request.environ if session._cookie is not None and flask.request else None
+        add_to_headers(session, response.headers, session._source[2], session._send, asked)
 
     def regenerate(self, session: FlaskSession) -> None:
         """As of Flask-Session: ``session.regenerate_id()``."""

@@ -193,6 +193,7 @@ def _respond(session: Session, request: Request, response: Response) -> None:
         headers.getall,
         https=request.environ.get("wsgi.url_scheme") == "https",
         client=request.environ.get("REMOTE_ADDR"),
+        request=request.environ,
     )
     for line in lines:
         headers.add("Set-Cookie", line)

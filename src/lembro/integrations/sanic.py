@@ -167,6 +167,7 @@ def _with_headers(
         lambda name: headers.getall(name, _NONE),
         https=_is_https(request),
         client=request.client_ip,
+        request=request.headers,
     )
     for line in lines:
         headers.add("set-cookie", line)

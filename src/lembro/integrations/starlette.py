@@ -99,11 +99,16 @@ def get_session(connection: HTTPConnection) -> Session:
 
     Raises ConfigError where there is none.
     """
+    return session_of(connection, __name__)
+
+
+def session_of(connection: HTTPConnection, module: str) -> Session:
+    """As ``get_session``; ``module``: whose middleware to name where there is none."""
     session = connection.scope.get("session")
     if not isinstance(session, Session):
         raise ConfigError(
             "there is no lembro session here: app.add_middleware(SessionMiddleware, sessions) "
-            "with lembro.integrations.starlette.SessionMiddleware"
+            f"with {module}.SessionMiddleware"
         )
     return session
 

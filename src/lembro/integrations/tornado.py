@@ -207,6 +207,7 @@ class SessionMixin(_Handler):
             headers.get_list,
             https=_is_https(self.request),
             client=self.request.remote_ip,
+            request=self.request.headers,
         )
         for line in lines:
             self.add_header("Set-Cookie", line)

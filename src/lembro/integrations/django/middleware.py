@@ -180,6 +180,7 @@ class SessionMiddleware(_Base):
                 partial(_lines_of, headers),
                 https=request.is_secure(),
                 client=request.META.get("REMOTE_ADDR"),
+                request=request.META,
             )
             for line in lines:
                 set_cookie(response, line)
