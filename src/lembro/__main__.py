@@ -49,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="of the store, such as 64M; may be given again (a table from 4M to 1G)",
     )
     fits.add_argument(
+        "--sessions",
+        type=_count,
+        action="append",
+        metavar="N",
+        help="say how large max_size has to be for so many; may be given again",
+    )
+    fits.add_argument(
         "--user",
         type=_user,
         default=sizing.USER,
@@ -86,7 +93,9 @@ def _size(arguments: argparse.Namespace) -> int:
         else:
             with open(arguments.file, "rb") as file:
                 text = file.read()
-        lines = sizing.report(sizing.read(text), arguments.max_size or sizing.SIZES, arguments.user)
+        counts: list[int] = arguments.sessions or []
+        sizes = arguments.max_size or (() if counts else sizing.SIZES)
+        lines = sizing.report(sizing.read(text), sizes, arguments.user, counts)
         print("\n".join(lines))
     except OSError as error:
         return _fail(f"can't read {name} ({(error.strerror or str(error)).lower()})")
@@ -111,6 +120,13 @@ def _max_size(text: str) -> int:
         return check_max_size(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    number = text.replace(",", "").replace("_", "")
+    if not (number.isdecimal() and 1 <= int(number) <= 1_000_000_000):
+        raise argparse.ArgumentTypeError(f"{text}: write how many, 1 to 1,000,000,000")
+    return int(number)
 
 
 def _user(text: str) -> str:

@@ -14,6 +14,7 @@ from .events import Event
 from .ids import key_for
 from .stores.base import Record
 from .stores.memory import MemoryStore
+from .stores.memory.settings import SMALLEST
 
 SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
 FILLED: Final = SIZES[0]
@@ -94,22 +95,52 @@ def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
     return Fit(stats.sessions, stats.used, max_size)
 
 
-def report(data: dict[str, Any], sizes: Sequence[int] = SIZES, user: str = USER) -> Iterator[str]:
-    """The lines that say how large a session is, and how many such fit into stores of these sizes.
-    Raises SampleError for a value that a session cannot carry."""
+def size_for(count: int, payload: bytes, fit: Fit, user: str | None = None) -> str:
+    """The ``max_size`` of a store for so many such sessions, of two digits and on the safe side.
+    ``fit``: of a store in which they are not too large."""
+    needed = count * fit.max_size // fit.sessions
+    needed = max(SMALLEST, needed + needed // 32)  # it may hold some hundredths less
+    while needed < fit.max_size:  # in a small one the tables take a larger part
+        found = fill(payload, needed, user)
+        if found is not None and found.sessions >= count:
+            break
+        needed += needed // 16
+    return _rounded_up(needed)
+
+
+def report(
+    data: dict[str, Any],
+    sizes: Sequence[int] = SIZES,
+    user: str = USER,
+    counts: Sequence[int] = (),
+) -> Iterator[str]:
+    """The lines that say how large a session is, how many such fit into stores of these sizes, and
+    what so many need. Raises SampleError for a value that a session cannot carry."""
     try:
         payload = codec.encode({}, data)
     except CodecError as error:
         raise SampleError(str(error)) from None
     filled: dict[int, tuple[Fit | None, Fit | None]] = {}
-    rows = []
-    for max_size in sizes:
-        # A larger store holds as many in proportion, and would take its time to fill.
-        fill_size = min(max_size, max(FILLED, SHARE * (len(payload) + MOST_AROUND)))
+    # A larger store holds as many in proportion, and would take its time to fill.
+    enough = max(FILLED, SHARE * (len(payload) + MOST_AROUND))
+
+    def fits_in(max_size: int) -> tuple[Fit | None, Fit | None]:
+        fill_size = min(max_size, enough)
         if fill_size not in filled:
             filled[fill_size] = fill(payload, fill_size), fill(payload, fill_size, user)
-        counts = [fit.in_store_of(max_size) if fit else None for fit in filled[fill_size]]
-        rows.append([f"fit into {size.pretty(max_size)}", *map(_about, counts)])
+        return filled[fill_size]
+
+    rows = []
+    for max_size in sizes:
+        fitting = [fit.in_store_of(max_size) if fit else None for fit in fits_in(max_size)]
+        rows.append([f"fit into {size.pretty(max_size)}", *map(_about, fitting)])
+    for count in counts:
+        needed = [
+            size_for(count, payload, fit, name)
+            for fit, name in zip(fits_in(enough), (None, user), strict=True)
+            if fit
+        ]
+        rows.append([f"{count:,} need", *needed])
     fits = filled[max(filled)]
     stored = [f"{fit.each:,} bytes" if fit else TOO_LARGE for fit in fits]
     yield from _table(
@@ -118,7 +149,8 @@ def report(data: dict[str, Any], sizes: Sequence[int] = SIZES, user: str = USER)
         ["stored", *stored],
         *rows,
     )
-    if any(TOO_LARGE in row for row in rows):
+    large = SHARE * len(payload) > SMALLEST and min(counts, default=SHARE) < SHARE
+    if large or any(TOO_LARGE in row for row in rows):
         yield "\nOne session may take a sixteenth of max_size, unless max_session_size is given."
 
 
@@ -128,6 +160,14 @@ def _about(count: int | None) -> str:
         return TOO_LARGE
     step = 10 ** max(0, len(str(count)) - 2)
     return f"{count // step * step:,}"
+
+
+def _rounded_up(number: int) -> str:
+    """Two digits of a size, of which it is no more."""
+    unit = 1024 ** (((number * 1024 // 1000).bit_length() - 1) // 10)
+    tenths = -(-10 * number // unit)
+    step = 10 ** max(0, len(str(tenths)) - 2)
+    return size.pretty(-(-tenths // step) * step * unit // 10)
 
 
 def _table(*rows: list[str]) -> Iterator[str]:

@@ -80,6 +80,50 @@ def test_who_is_logged_in_takes_the_name_more() -> None:
     assert long.each - short.each == pytest.approx(191, abs=25)
 
 
+@pytest.mark.parametrize(
+    ("count", "payload", "filled", "user"),
+    [
+        pytest.param(1, PAYLOAD, 1 << 20, None, id="one"),
+        pytest.param(500, PAYLOAD, 1 << 20, None, id="some"),
+        pytest.param(500, PAYLOAD, 1 << 20, "user-1234", id="some who are logged in"),
+        pytest.param(5, b"x" * 9000, 1 << 20, None, id="large ones"),
+        pytest.param(15_000, PAYLOAD, 4 << 20, None, id="many"),
+    ],
+)
+def test_a_store_of_the_size_that_so_many_need_holds_them(
+    count: int, payload: bytes, filled: int, user: str | None
+) -> None:
+    whole = sizing.fill(payload, filled, user)
+    assert whole is not None
+    needed = size.parse(sizing.size_for(count, payload, whole, user))
+    held = sizing.fill(payload, needed, user)
+    assert held is not None
+    assert held.sessions >= count
+    least = max(1 << 16, 16 * len(payload), count * whole.each)
+    assert needed < 1.35 * least  # two digits, on the safe side
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (65_536, "64K"),
+        (65_537, "65K"),
+        (999 * 1024, "1000K"),
+        (1_023_999, "1000K"),
+        (1_024_001, "1M"),
+        (7_321_180, "7M"),
+        (7_350_000, "7.1M"),
+        (100 << 20, "100M"),
+        ((100 << 20) + 1, "110M"),
+        (1 << 30, "1G"),
+        (370 << 30, "370G"),
+    ],
+)
+def test_a_size_is_rounded_up(number: int, said: str) -> None:
+    assert sizing._rounded_up(number) == said
+    assert size.parse(said) >= number
+
+
 def test_one_that_is_too_large_does_not_fit() -> None:
     assert sizing.fill(b"x" * 5000, 1 << 16) is None
 
@@ -111,6 +155,43 @@ def test_a_large_session_fits_where_it_may() -> None:
     assert table["fit into 4M"] == ["too large", "too large"]
     assert table["fit into 64M"] == ["62", "62"]
     assert "max_session_size" in lines[-1]
+
+
+def test_what_so_many_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "FILLED", 1 << 18)
+    table = rows(list(sizing.report(SAMPLE, [1 << 18], counts=[20_000, 5])))
+    assert list(table) == ["encoded", "stored", "fit into 256K", "20,000 need", "5 need"]
+    assert table["5 need"] == ["64K", "64K"]
+    for user, said in zip((None, sizing.USER), table["20,000 need"], strict=True):
+        whole = sizing.fill(PAYLOAD, 1 << 18, user)
+        assert whole is not None
+        assert said == sizing.size_for(20_000, PAYLOAD, whole, user)
+    assert list(rows(list(sizing.report(SAMPLE, [], counts=[9])))) == [
+        "encoded",
+        "stored",
+        "9 need",
+    ]
+
+
+def test_few_large_ones_need_a_store_in_which_one_may_be_so_large() -> None:
+    lines = list(sizing.report({"text": "x" * 100_000}, [], counts=[3]))
+    for said in rows(lines[:-1])["3 need"]:
+        assert 16 * 100_000 < size.parse(said) < 16 * 110_000
+    assert "max_session_size" in lines[-1]
+
+
+def test_the_command_for_so_many(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "FILLED", 1 << 18)
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(SAMPLE), encoding="utf-8")
+    assert main(["size", "--sessions", "20000", "--sessions", "5,000", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == list(sizing.report(SAMPLE, [], counts=[20_000, 5000]))
+    assert main(["size", "--sessions", "500", "--max-size", "64K", str(file)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
 
 
 def test_the_command(
@@ -178,6 +259,9 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         (["--max-size", "4k"], "at least 65536"),
         (["--max-size", "plenty"], "is not a size"),
+        (["--sessions", "0"], "1 to 1,000,000,000"),
+        (["--sessions", "many"], "1 to 1,000,000,000"),
+        (["--sessions", "1000000001"], "1 to 1,000,000,000"),
         (["--user", ""], "1 to 256 bytes"),
         (["--user", "x" * 257], "1 to 256 bytes"),
     ],
@@ -202,15 +286,21 @@ def test_the_sizes_of_the_table() -> None:
 def test_the_table_of_the_page_is_what_the_command_says() -> None:
     page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
     [sample] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
-    [table] = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
-    documented = rows(table.splitlines())
-    told = rows(list(sizing.report(sizing.read(sample.encode()))))
-    assert documented.keys() == told.keys()
-    assert documented["encoded"] == told["encoded"]
-    for name in told.keys() - {"encoded"}:  # between versions of Python, tables differ a little
-        for one, other in zip(documented[name], told[name], strict=True):
-            assert number(one) == pytest.approx(number(other), rel=0.11), name
+    tables = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    data = sizing.read(sample.encode())
+    asked_for: list[list[str]] = [
+        list(sizing.report(data)),
+        list(sizing.report(data, [], counts=[20_000])),
+    ]
+    for table, lines in zip(tables, asked_for, strict=True):
+        documented, told = rows(table.splitlines()), rows(lines)
+        assert documented.keys() == told.keys()
+        assert documented["encoded"] == told["encoded"]
+        for name in told.keys() - {"encoded"}:  # between versions of Python, tables differ a little
+            for one, other in zip(documented[name], told[name], strict=True):
+                assert number(one) == pytest.approx(number(other), rel=0.11), name
 
 
 def number(cell: str) -> int:
-    return int(cell.removesuffix(" bytes").replace(",", ""))
+    cell = cell.removesuffix(" bytes").replace(",", "")
+    return int(cell) if cell.isdecimal() else size.parse(cell)
