@@ -16,6 +16,7 @@ from uuid import UUID
 
 import flask
 import flask_session.redis
+import itsdangerous
 import pytest
 import redis
 import starsessions
@@ -225,6 +226,15 @@ async def test_a_message_that_flask_has_flashed_is_still_markup() -> None:
         (flash,) = answer.result
         assert (flash, type(flash[1])) == (("info", "<b>saved</b>"), Markup)
     world.backend.close()
+
+
+async def test_what_the_key_of_flask_has_signed_and_is_no_session_is_refused() -> None:
+    """As by another serializer, or for a link in a mail with the same salt."""
+    signer = itsdangerous.URLSafeTimedSerializer(
+        SECRET, salt="cookie-session", signer_kwargs={"key_derivation": "hmac"}
+    )
+    signed = signer.make_signer(signer.salt).sign(b"bm8gSlNPTg").decode()
+    assert "what is signed cannot be read" in await refused(FlaskCookie(SECRET), signed)
 
 
 async def test_a_large_cookie_of_flask_is_compressed() -> None:
