@@ -11,10 +11,11 @@ import logging
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from types import MethodType
 from typing import Any, Final
 
 import pytest
-from anyio import CancelScope
+from anyio import CancelScope, sleep
 from anyio.lowlevel import checkpoint
 
 from lembro import Session, StoreError
@@ -27,7 +28,9 @@ pytestmark = pytest.mark.anyio
 
 TIMES: Final = 3
 OTHERS: Final = ("asyncio", "django.request", "sanic.error", "sanic.root")
-OURS: Final = {Counter, logging.LogRecord}  # what counts, and what pytest keeps
+OURS: Final = {Counter, logging.LogRecord, MethodType}
+"""What counts, what pytest keeps, and what coverage keeps for each thread."""
+PATIENCE: Final = 1000  # milliseconds
 TURNS: Final = 5  # of the event loop, until its tasks and callbacks are done
 
 
@@ -218,14 +221,19 @@ async def visit_and_forget(tab: Tab, script: Script, keywords: dict[str, Any]) -
     apps_django._errors.clear()
 
 
-def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> None:
+async def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> None:
+    """They are freed, and without the garbage collector where nobody makes them wait for it."""
     assert len(seen) == TIMES
     name = world.app.name
-    if act not in WAITS.get(name, ()):
-        assert [reference() for reference in seen] == [None] * TIMES
-    gc.collect()
-    kept = sum(reference() is not None for reference in seen)
-    assert kept <= (name in KEEPS_LAST)
+    waits = act in WAITS.get(name, ())
+    for _ in range(PATIENCE):  # a thread that took part may still be at its last line
+        if waits:
+            gc.collect()
+        kept = sum(reference() is not None for reference in seen)
+        if kept <= (waits and name in KEEPS_LAST):
+            return
+        await sleep(0.001)
+    pytest.fail(f"{kept} of {TIMES} sessions are still there")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +250,7 @@ def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> None:
 async def test_a_request(world: World, act: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
-    check(world, act, await sessions_of(tab, ACTS[act]))
+    await check(world, act, await sessions_of(tab, ACTS[act]))
 
 
 @pytest.mark.parametrize("act", SOCKET_ACTS)
@@ -252,7 +260,7 @@ async def test_a_request(world: World, act: str) -> None:
 async def test_a_websocket(world: World, act: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
-    check(world, act, await sessions_of(tab, {**SOCKET_ACTS[act], "websocket": True}))
+    await check(world, act, await sessions_of(tab, {**SOCKET_ACTS[act], "websocket": True}))
 
 
 @pytest.mark.parametrize("act", FAILURES)
@@ -264,7 +272,7 @@ async def test_a_store_that_fails(world: World, act: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     world.backend.breaks()
-    check(world, act, await sessions_of(tab, FAILURES[act]))
+    await check(world, act, await sessions_of(tab, FAILURES[act]))
 
 
 @pytest.mark.parametrize(
@@ -290,4 +298,10 @@ async def test_many_requests(world: World) -> None:
 
     await left_after(1)  # what is made once
     before = await left_after(1)
-    assert await left_after(4) - before == Counter()
+    for _ in range(5):  # a thread more in a pool is made once; what leaks is there each time
+        after = await left_after(4)
+        growth = after - before
+        if not growth:
+            break
+        before = after
+    assert growth == Counter()
