@@ -54,7 +54,7 @@ def test_the_purger_goes_in_slices(half: Counted, monkeypatch: pytest.MonkeyPatc
     slices = []
 
     def others_come_first(seconds: float) -> None:
-        assert not half.store._lock.locked()  # type: ignore[attr-defined]
+        assert not half.store._lock.locked()
         slices.append(half.taken())
 
     monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others_come_first)

@@ -342,7 +342,7 @@ def test_clear_goes_in_slices_and_others_come_in_between(
     seen: list[int] = []
 
     def others(seconds: float) -> None:
-        assert not store._lock.locked()  # type: ignore[attr-defined]
+        assert not store._lock.locked()
         seen.append(recount(store._core))
         add(store, 10_000 + len(seen), 5000)
 
@@ -428,7 +428,7 @@ def test_purge_releases_the_lock_between_slices(
     seen = []
 
     def rest(seconds: float) -> None:
-        assert not store._lock.locked()  # type: ignore[attr-defined]
+        assert not store._lock.locked()
         seen.append(store.stats().sessions)
 
     monkeypatch.setattr("lembro.stores.memory.store.time.sleep", rest)

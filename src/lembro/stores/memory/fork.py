@@ -6,28 +6,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Protocol
 from weakref import WeakSet
 
-
-class AnyLock(Protocol):
-    """What the store needs of a lock."""
-
-    def __enter__(self) -> Any: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> Any: ...
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
-    def release(self) -> None: ...
+from .lock import Lock
 
 
 class Forkable(Protocol):
-    _lock: AnyLock
+    _lock: Lock | FirstUse
 
     def _after_fork(self) -> None: ...
 
@@ -41,29 +27,36 @@ class FirstUse:
         self._store = store
         self._action = action
         self._mine = threading.Lock()
-        self._real = threading.Lock()
+        self._real = Lock()
         self._done = False
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, blocking: bool = True) -> bool:
         with self._mine:
             if not self._done:
                 self._done = True
                 self._store._lock = self._real
                 self._action()
-        return self._real.acquire(blocking, timeout)
+        return self._real.acquire(blocking)
 
     def release(self) -> None:
         self._real.release()
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    def locked(self) -> bool:
+        return self._real.locked()
+
+    def wait(self) -> None:
+        self._real.wait()
+
+    def __enter__(self) -> None:
+        if not self.acquire(False):
+            self.wait()
 
     def __exit__(self, *exc: object) -> None:
         self.release()
 
 
 _stores: WeakSet[Any] = WeakSet()
-_held: dict[int, list[AnyLock]] = {}  # by the thread that forks
+_held: dict[int, list[Lock]] = {}  # by the thread that forks
 
 
 def watch(store: Forkable) -> None:

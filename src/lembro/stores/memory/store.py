@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -16,6 +15,7 @@ from . import alone, fork, purger, settings
 from .chains import NONE
 from .clock import Clamped, Clock
 from .core import Core
+from .lock import Lock
 from .resident import resident
 from .stats import Stats
 
@@ -71,7 +71,7 @@ class MemoryStore(EventSource):
             epoch=epoch,
             heard=self.events.heard,
         )
-        self._lock: fork.AnyLock = threading.Lock()
+        self._lock: Lock | fork.FirstUse = Lock()
         self._purger: purger.Purger | None = None
         self._awake = False  # whether the purger was started (or is not wanted)
         self._closed = False
@@ -90,7 +90,8 @@ class MemoryStore(EventSource):
 
     def get(self, key: bytes) -> Found | None:
         core, lock = self._core, self._lock
-        lock.acquire()  # half of what ``with`` takes
+        if not lock.acquire(False):
+            lock.wait()
         try:
             return core.get(key, self._now())
         finally:
@@ -110,7 +111,8 @@ class MemoryStore(EventSource):
         core, lock = self._core, self._lock
         if not self._awake:
             self._wake()
-        lock.acquire()
+        if not lock.acquire(False):
+            lock.wait()
         try:
             return core.add(key, record, idle, life, per_user, self._now())
         finally:
@@ -120,7 +122,8 @@ class MemoryStore(EventSource):
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
         core, lock = self._core, self._lock
-        lock.acquire()
+        if not lock.acquire(False):
+            lock.wait()
         try:
             return core.set(key, record, expected, idle, self._now())
         finally:
@@ -158,7 +161,8 @@ class MemoryStore(EventSource):
 
     def touch(self, key: bytes, *, idle: float) -> bool:
         core, lock = self._core, self._lock
-        lock.acquire()
+        if not lock.acquire(False):
+            lock.wait()
         try:
             return core.touch(key, idle, self._now())
         finally:
