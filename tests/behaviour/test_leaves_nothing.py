@@ -225,7 +225,7 @@ async def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> Non
     """They are freed, and without the garbage collector where nobody makes them wait for it."""
     assert len(seen) == TIMES
     name = world.app.name
-    waits = act in WAITS.get(name, ())
+    waits, kept = act in WAITS.get(name, ()), TIMES
     for _ in range(PATIENCE):  # a thread that took part may still be at its last line
         if waits:
             gc.collect()
@@ -297,7 +297,7 @@ async def test_many_requests(world: World) -> None:
         return Counter(kind for kind in map(type, gc.get_objects()) if kind not in OURS)
 
     await left_after(1)  # what is made once
-    before = await left_after(1)
+    before, growth = await left_after(1), Counter[type]()
     for _ in range(5):  # a thread more in a pool is made once; what leaks is there each time
         after = await left_after(4)
         growth = after - before
