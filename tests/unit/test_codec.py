@@ -331,6 +331,9 @@ Point = namedtuple("Point", "x y")
         ((n for n in "ab"), r"generator; store list\(value\)"),
         ({}.keys(), r"dict_keys; store list\(value\)"),
         (type("LazyString", (), {})(), r"LazyString; store str\(value\)"),
+        (type("__proxy__", (), {})(), r"__proxy__; store str\(value\)"),
+        (type("Post", (type("Model", (), {}),), {})(), "Post; store its primary key"),
+        (type("QuerySet", (), {})(), r"QuerySet; store list\(value.values\(\)\)"),
         (type("Row", (type("DeclarativeBase", (), {}),), {})(), "Row; store its primary key"),
         (1j, "complex; store str, int"),
         (print, "builtin_function_or_method; store"),
@@ -463,6 +466,7 @@ def test_a_value_twice_is_no_cycle() -> None:
         (-(2**63), b"\xd3\x80" + bytes(7)),
         (2**64 - 1, b"\xcf" + b"\xff" * 8),
         (2**64, b"\xc7\x09\x0a\x01" + bytes(8)),
+        (Markup("x"), b"\xd5\x0b\xa1x"),
         (-(2**63) - 1, b"\xc7\x09\x0a\xff\x7f" + b"\xff" * 7),
     ],
 )

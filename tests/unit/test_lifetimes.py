@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lembro import CookieOptions, Session, SessionManager
+from lembro import CookieOptions, Session, SessionManager, SessionOptions
+from lembro.lifecycle import Lifecycle
 from lembro.testing._model import NaiveStore
 from tests.support.site import Site
 
@@ -195,3 +196,30 @@ def test_a_tenth_is_a_tenth_for_the_cookie_too(site: Site, after: float, due: bo
     with site.request(cookie) as r:
         r.session["n"] = 2
     assert r.reply.cookie == ("set" if due else "")
+
+
+@pytest.mark.options(idle_timeout=1000)
+def test_what_was_loaded_ahead_and_not_looked_at_is_not_extended(site: Site) -> None:
+    cookie = site.new("alice")
+    site.clock.advance(500)
+    assert "touch" not in site.commit(site.open(cookie)).verbs
+
+
+@pytest.mark.options(idle_timeout=1000, rotation_grace=300, cookie=CookieOptions(max_age=1000))
+def test_who_comes_by_a_replaced_id_gets_no_cookie_for_what_is_extended(site: Site) -> None:
+    old = site.new("alice")
+    site.rotate(old)
+    site.clock.advance(200)
+    with site.request(old) as r:
+        r.session["n"] = 2
+    assert r.reply.verbs[-1] == "set"
+    assert r.reply.cookie == ""
+
+
+def test_other_options_go_by_the_same_standings() -> None:
+    def standing_of(value: bytes) -> bytes:
+        return value[:16]
+
+    core = Lifecycle(SessionOptions(), standing_of=standing_of)
+    other = core.of(SessionOptions(idle_timeout=60))
+    assert other.of(SessionOptions()).writer._standing_of is standing_of

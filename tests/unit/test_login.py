@@ -119,6 +119,18 @@ def test_what_is_written_after_a_logout_is_kept_by_a_login_of_another_user(site:
     assert site.data(r.reply.id) == {"after": 1}
 
 
+def test_when_it_was_elsewhere_that_somebody_logged_in_is_not_known(site: Site) -> None:
+    session = site.open(site.new("alice"))
+    assert session.user == "alice"
+    session._meta["moved"] = b"a nonce"
+    assert session.authenticated_at is None
+    with pytest.raises(LoginRequired, match="taken over from elsewhere"):
+        session.require_recent(3600)
+    session.login("alice")
+    assert session.authenticated_at is not None
+    session.require_recent(1)
+
+
 # -- remember --------------------------------------------------------------------------------------
 
 
@@ -371,6 +383,19 @@ def test_anonymous_sessions_have_no_cap(site: Site) -> None:
     for _ in range(5):
         site.new()
     assert site.count == 5
+
+
+@pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
+def test_where_the_next_user_is_refused_the_former_one_s_sessions_go_on(site: Site) -> None:
+    for _ in range(2):
+        site.new("bob")
+    cookie, other = site.new("alice"), site.new("alice")
+    session = site.open(cookie)
+    session.logout_others()
+    session.login("bob")
+    with pytest.raises(TooManySessions):
+        site.commit(session)
+    assert site.user(other) == "alice"
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")

@@ -277,3 +277,8 @@ def test_who_is_logged_in_has_a_session_though_no_key() -> None:
         second.session.logout()
         assert not second.session
     site.close()
+
+
+def test_one_key_is_enough_to_be_somebody(site: Site) -> None:
+    assert not site.open()
+    assert site.open(site.new(n=1))
