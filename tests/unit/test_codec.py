@@ -470,7 +470,7 @@ def test_a_value_twice_is_no_cycle() -> None:
         (-(2**63) - 1, b"\xc7\x09\x0a\xff\x7f" + b"\xff" * 7),
     ],
 )
-def test_a_number_takes_no_more_than_it_must(value: int, encoding: bytes) -> None:
+def test_a_value_takes_no_more_than_it_must(value: int, encoding: bytes) -> None:
     assert encode_value(value) == encoding
     assert same(there_and_back(value), value)
 
