@@ -331,6 +331,7 @@ Point = namedtuple("Point", "x y")
         ((n for n in "ab"), r"generator; store list\(value\)"),
         ({}.keys(), r"dict_keys; store list\(value\)"),
         (type("LazyString", (), {})(), r"LazyString; store str\(value\)"),
+        (type("Markup", (str,), {})("x"), r"Markup; store str\(value\)"),
         (type("__proxy__", (), {})(), r"__proxy__; store str\(value\)"),
         (type("Post", (type("Model", (), {}),), {})(), "Post; store its primary key"),
         (type("QuerySet", (), {})(), r"QuerySet; store list\(value.values\(\)\)"),
