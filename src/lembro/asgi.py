@@ -72,7 +72,6 @@ class SessionMiddleware:
                     raise
             finally:
                 _let_go(session)
-                session._send = _nowhere
         else:
             if session._arrived is not UNREAD and not session._ahead:
                 if session._phase is OPEN:
