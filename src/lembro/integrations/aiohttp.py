@@ -230,10 +230,8 @@ async def _begin_looked_at(
                 await _commit_stream(request, response, visit, session, made)
             elif visit.headed is not response:
                 _add_headers(request, response, session)
-            visit.done, visit.headed = (
-                True,
-                None,
-            )  # a response holds its request, and that the visit
+            visit.done = True
+            visit.headed = None  # a response holds its request, and that the visit
         visit.begun = True
         visit = visit.outer
 
