@@ -12,7 +12,8 @@ from bench import child
 from bench.data import key
 from bench.report import Progress, table
 from bench.verdicts import Verdict, save, verdict_table
-from lembro import MemoryStore, Record, SessionManager, codec
+from lembro import MemoryStore, Record, SessionManager
+from lembro._core import codec
 from lembro.testing import FakeClock
 
 USERS: Final = 1_000

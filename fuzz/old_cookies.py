@@ -18,7 +18,8 @@ from zlib import compress
 
 from itsdangerous import Signer, TimestampSigner, URLSafeTimedSerializer
 
-from lembro import CodecError, codec
+from lembro import CodecError
+from lembro._core import codec
 from lembro.migrate import (
     Beaker,
     BeakerCookie,
@@ -29,7 +30,7 @@ from lembro.migrate import (
     Reader,
     StarletteCookie,
 )
-from lembro.old import LONGEST, Rejection, Source
+from lembro.migrate.source import LONGEST, Rejection, Source
 from lembro.options import DAY
 
 from .corpus import CORPUS

@@ -1,6 +1,6 @@
 """The Cookie header as RFC 6265 words it, as slowly and plainly as it can be said.
 
-Two readings, to hold ``lembro.cookie`` against; nothing here is taken from it.
+Two readings, to hold ``lembro._http.cookie`` against; nothing here is taken from it.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ import sys
 from typing import Any, Final
 
 INSTRUMENTED: Final = [
-    "lembro.codec",
-    "lembro.cookie",
+    "lembro._core.codec",
+    "lembro._http.cookie",
     "lembro.migrate",
-    "lembro.old",
+    "lembro.migrate.source",
     "lembro.size",
     "fuzz.old_cookies",
     "fuzz.rfc6265",

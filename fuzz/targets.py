@@ -8,8 +8,9 @@ from fractions import Fraction
 from functools import cache
 from typing import Final
 
-from lembro import CodecError, ConfigError, CookieOptions, codec, size
-from lembro.cookie import DUPLICATE, SessionCookie, find
+from lembro import CodecError, ConfigError, CookieOptions, size
+from lembro._core import codec
+from lembro._http.cookie import DUPLICATE, SessionCookie, find
 
 from . import rfc6265
 from .old_cookies import old_cookie

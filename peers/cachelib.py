@@ -11,8 +11,8 @@ def install() -> None:
     import cachelib
     from cachelib.serializers import SimpleSerializer
 
-    from lembro.integrations._cache import Cache
-    from lembro.integrations.cachelib import LembroCache
+    from lembro.caches._cache import Cache
+    from lembro.caches.cachelib import LembroCache
 
     def length(self: Cache) -> int:
         number: int = self.store.length()  # type: ignore[union-attr]

@@ -11,7 +11,7 @@ from peers.peer import Peer
 def install() -> None:
     from django.core.cache.backends import locmem
 
-    from lembro.integrations._cache import Cache
+    from lembro.caches._cache import Cache
     from lembro.integrations.django import LembroCache
 
     class Timeouts:

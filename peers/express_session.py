@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations import _hooks
+from lembro.integrations import _adapter
 from lembro.migrate import ExpressSession
 from peers.fetch import PEERS, NotFetchedError
 from peers.report import Report
@@ -48,11 +48,11 @@ def problems_of(made: dict[str, Any]) -> list[str]:
     """What is wrong with the way in of one cookie."""
     remember = made["cookie"].get("maxAge") is not None
     manager = _manager(made, SECRETS)
-    session = _hooks.begin(manager, made["set"], https=False)
+    session = _adapter.begin(manager, made["set"], https=False)
     if session.user != "7" or dict(session) != made["data"]:
         return [f"it is not let in, or not as it was: {session.user!r}, {dict(session)!r}"]
     problems = []
-    if _hooks.commit(session, 200) is not None:
+    if _adapter.commit(session, 200) is not None:
         problems.append("it is not stored")
     cookie = manager.set_cookie(session, None, https=False) or b""
     if (b"Max-Age" in cookie) != remember:
@@ -61,7 +61,7 @@ def problems_of(made: dict[str, Any]) -> list[str]:
         (made["set"], ["not one of them"]),
         (made["set"].replace("s%3A", "s%3AA"), SECRETS),
     ):
-        if _hooks.begin(_manager(made, secrets), forged, https=False):
+        if _adapter.begin(_manager(made, secrets), forged, https=False):
             problems.append("it is let in without the signature")
     return problems
 

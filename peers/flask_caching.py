@@ -13,7 +13,7 @@ def install() -> None:
     import cachelib.simple
 
     from lembro import MemoryStore
-    from lembro.integrations.cachelib import LembroCache
+    from lembro.caches.cachelib import LembroCache
 
     module: Any = cachelib.simple
     real = module.time

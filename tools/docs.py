@@ -3,7 +3,7 @@
 A page may hold these lines, each alone on its line:
 
     <!-- include: README.md -->                  a Markdown file of the repository, its links moved
-    <!-- table: src/lembro/lifecycle.py -->      the table in the docstring of a module
+    <!-- table: src/lembro/_core/lifecycle.py -->      the table in the docstring of a module
     <!-- adrs -->                                the list of the decisions in the page's folder
 
 After a table may stand a copy of it, up to a line ``<!-- /table -->``, for who reads the page as it

@@ -1,6 +1,6 @@
 """Draw docs/images/merge.svg: two requests of one session, and what is stored in the end.
 
-What is drawn is what ``lembro.merge`` makes of it.
+What is drawn is what ``lembro._core.merge`` makes of it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import html
 from pathlib import Path
 from typing import Any, Final
 
-from lembro.merge import merge
+from lembro._core.merge import merge
 
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "merge.svg"
 

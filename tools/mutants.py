@@ -45,16 +45,16 @@ _SESSION: Final = (
 )
 _STORE: Final = "unit/memory/test_parts.py unit/memory/test_store.py contract/test_memory.py"
 TESTS: Final = {
-    "lifecycle": _SESSION,
-    "arriving": f"{_SESSION} unit/test_hooks.py",
-    "writing": _SESSION,
-    "session": _SESSION,
-    "cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py unit/test_login.py",
-    "codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
+    "_core/lifecycle": _SESSION,
+    "_core/load": f"{_SESSION} unit/test_adapter.py",
+    "_core/commit": _SESSION,
+    "_core/session": _SESSION,
+    "_http/cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py unit/test_login.py",
+    "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
-    "stores/memory/parts": _STORE,
+    "stores/memory/ledger": _STORE,
     "stores/memory/records": _STORE,
-    "stores/memory/room": "unit/memory/test_room.py unit/memory/test_tidying.py "
+    "stores/memory/reclaim": "unit/memory/test_room.py unit/memory/test_tidying.py "
     f"unit/memory/test_too_much.py unit/memory/test_share.py {_STORE}",
     "stores/memory/arena": _STORE,
     "stores/memory/expiry": _STORE,

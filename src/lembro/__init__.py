@@ -3,7 +3,8 @@ being asked."""
 
 from __future__ import annotations
 
-from . import logs, size
+from . import _log, size
+from ._core.session import Session
 from .errors import (
     CodecError,
     ConfigError,
@@ -18,7 +19,6 @@ from .errors import (
 from .events import Event
 from .manager import SessionInfo, SessionManager
 from .options import CookieOptions, SessionOptions
-from .session import Session
 from .stores.base import AsyncStore, Found, Record, Store
 from .stores.memory import MemoryStore
 
@@ -48,4 +48,4 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-logs.set_up()
+_log.set_up()

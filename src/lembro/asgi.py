@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from types import MethodType
 from typing import Any, Unpack
 
-from .answers import FAILURES, HEADERS, answer_to
-from .cookie import Presented
+from ._core.session import Session
+from ._core.state import COMMITTED, OPEN, UNREAD
+from ._http.cookie import Presented
+from ._http.error_response import FAILURES, HEADERS, answer_to
+from ._http.headers import with_session
 from .errors import ConfigError, LembroError, StoreError
-from .headers import with_session
 from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
-from .session import Session
-from .state import COMMITTED, OPEN, UNREAD
 from .stores.base import AsyncStore, Store
 
 Scope = MutableMapping[str, Any]

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
+from ._log import log
 from .errors import ConfigError
-from .logs import log
 
 EVENTS: Final = (
     "created",

@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, Unpack
 
-from . import operations
-from .arriving import load
-from .cookie import Presented
+from ._core import admin
+from ._core.admin import ANYBODY, Anybody
+from ._core.effects import Flow
+from ._core.load import load
+from ._core.session import Session
+from ._http.cookie import Presented
+from ._runtime.runner import Runner
 from .errors import ConfigError
 from .events import Event
-from .flow import Flow
 from .ids import handle_for, is_id, key_for
-from .operations import ANYBODY, Anybody
 from .options import OptionKeywords, SessionOptions, from_keywords
-from .runner import Runner
-from .session import Session
 from .stores.base import AsyncStore, Found, Store
 from .stores.memory import MemoryStore
 
@@ -72,52 +72,52 @@ class SessionManager(Runner):
     def create(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
         """Store a new session and return its id. Raises ConfigError without data and user: a
         session is stored only once it holds something."""
-        return _created(self._by_id(operations.create, None, *_new(data, user)))
+        return _created(self._by_id(admin.create, None, *_new(data, user)))
 
     async def acreate(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
         """As ``create``."""
-        return _created(await self._aby_id(operations.create, None, *_new(data, user)))
+        return _created(await self._aby_id(admin.create, None, *_new(data, user)))
 
     def get(self, session_id: str) -> dict[str, Any] | None:
         """The data of a session, a copy; None if there is no such session."""
-        return self._by_id(operations.get, session_id)
+        return self._by_id(admin.get, session_id)
 
     async def aget(self, session_id: str) -> dict[str, Any] | None:
         """As ``get``."""
-        return await self._aby_id(operations.get, session_id)
+        return await self._aby_id(admin.get, session_id)
 
     def set(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """Replace the data of a session. Never creates: False if there is no such session."""
-        return self._by_id(operations.overwrite, session_id, _mapping("set", data))
+        return self._by_id(admin.overwrite, session_id, _mapping("set", data))
 
     async def aset(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """As ``set``."""
-        return await self._aby_id(operations.overwrite, session_id, _mapping("set", data))
+        return await self._aby_id(admin.overwrite, session_id, _mapping("set", data))
 
     def destroy(self, session_id: str) -> bool:
         """End a session; True for the one caller that ended it."""
-        return self._by_id(operations.destroy, session_id)
+        return self._by_id(admin.destroy, session_id)
 
     async def adestroy(self, session_id: str) -> bool:
         """As ``destroy``."""
-        return await self._aby_id(operations.destroy, session_id)
+        return await self._aby_id(admin.destroy, session_id)
 
     def touch(self, session_id: str) -> bool:
         """Extend the idle timeout of a session; False if there is no such session."""
-        return self._by_id(operations.touch, session_id)
+        return self._by_id(admin.touch, session_id)
 
     async def atouch(self, session_id: str) -> bool:
         """As ``touch``."""
-        return await self._aby_id(operations.touch, session_id)
+        return await self._aby_id(admin.touch, session_id)
 
     def regenerate(self, session_id: str) -> str | None:
         """Give a session a new id and return it; None if there is no such session, or if the id
         was replaced already (the new one went to whoever did it)."""
-        return self._by_id(operations.regenerate, session_id)
+        return self._by_id(admin.regenerate, session_id)
 
     async def aregenerate(self, session_id: str) -> str | None:
         """As ``regenerate``."""
-        return await self._aby_id(operations.regenerate, session_id)
+        return await self._aby_id(admin.regenerate, session_id)
 
     def load(self, session_id: str | None = None) -> Session:
         """The session of an id as an object, to change and ``save()``; a new one if there is no
@@ -137,21 +137,21 @@ class SessionManager(Runner):
 
     def all(self) -> list[SessionInfo]:
         """Every live session."""
-        return self._infos(self._run(operations.listing(self.require("all"))))
+        return self._infos(self._run(admin.listing(self.require("all"))))
 
     async def aall(self) -> list[SessionInfo]:
         """As ``all``."""
-        return self._infos(await self._arun(operations.listing(self.require("all"))))
+        return self._infos(await self._arun(admin.listing(self.require("all"))))
 
     def length(self) -> int:
         """How many live sessions there are."""
         self.require("length")
-        return self._run(operations.length(self.store))
+        return self._run(admin.length(self.store))
 
     async def alength(self) -> int:
         """As ``length``."""
         self.require("length")
-        return await self._arun(operations.length(self.store))
+        return await self._arun(admin.length(self.store))
 
     def clear(self) -> None:
         """End every session."""
@@ -164,12 +164,12 @@ class SessionManager(Runner):
     def of_user(self, user: str) -> list[SessionInfo]:
         """The live sessions of a user, the oldest first."""
         _check_user("of_user", user)
-        return self._infos(self._run(operations.listing(self.require("of_user"), user)))
+        return self._infos(self._run(admin.listing(self.require("of_user"), user)))
 
     async def aof_user(self, user: str) -> list[SessionInfo]:
         """As ``of_user``."""
         _check_user("of_user", user)
-        return self._infos(await self._arun(operations.listing(self.require("of_user"), user)))
+        return self._infos(await self._arun(admin.listing(self.require("of_user"), user)))
 
     def end(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
         """End the session of this handle. With ``user``: False if it is another user's, so that a
@@ -177,13 +177,13 @@ class SessionManager(Runner):
         logged in, and then ends nothing). Without: an operator's, searches all."""
         if user is not ANYBODY and user is not None:
             _check_user("end", user, "user=")
-        return self._told(self._run(operations.end(self, handle, user)))
+        return self._told(self._run(admin.end(self, handle, user)))
 
     async def aend(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
         """As ``end``."""
         if user is not ANYBODY and user is not None:
             _check_user("end", user, "user=")
-        return self._told(await self._arun(operations.end(self, handle, user)))
+        return self._told(await self._arun(admin.end(self, handle, user)))
 
     def destroy_user(self, user: str, keep: Session | str | None = None) -> int:
         """End all sessions of a user, but for ``keep`` (a Session or an id, no handle); how many.

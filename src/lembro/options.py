@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from .old import OldSessions
+    from .migrate.source import OldSessions
 
 Seconds = int | float | timedelta
 SameSite = Literal["lax", "strict", "none"]

@@ -1,65 +1,16 @@
-"""Sizes as people write them: ``"4M"`` and back. K, M, G and T are powers of 1024."""
+"""Sizes in bytes: what a text such as ``"4M"`` means, and how much a value takes in a session."""
 
 from __future__ import annotations
 
-import re
-from fractions import Fraction
-from typing import Any, Final
+from typing import Any
 
-from .errors import ConfigError
+from ._core.codec import encode_value
+from .bytesize import parse, pretty
 
-MAX: Final = 2**63 - 1
-_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_read = re.compile(
-    r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*(?:([KMGT])(?:i?B)?|B)?\s*", re.ASCII | re.IGNORECASE
-)
-
-
-def parse(size: int | str) -> int:
-    """The number of bytes that ``size`` means; an int is one already, a fraction is rounded down.
-
-    >>> parse("4M"), parse("1.5 MiB"), parse("512b")
-    (4194304, 1572864, 512)
-
-    Raises ConfigError for anything that is not a size of 1 byte to 2**63 - 1: a setting that
-    is not understood must never come to mean "no limit".
-    """
-    if isinstance(size, int) and not isinstance(size, bool):
-        number = size
-    elif isinstance(size, str) and (match := _read.fullmatch(size)):
-        number = int(Fraction(match[1]) * _UNITS[(match[2] or "").upper()])
-    else:
-        raise _wrong(size)
-    if not 1 <= number <= MAX:
-        raise _wrong(size)
-    return number
-
-
-def pretty(number: int) -> str:
-    """``number`` of bytes in the largest unit that fits, with at most three decimals.
-
-    >>> pretty(4194304), pretty(3143631), pretty(512)
-    ('4M', '2.998M', '512B')
-    """
-    if abs(number) < 1024:
-        return f"{number}B"
-    unit, factor = "T", _UNITS["T"]
-    for unit, factor in _UNITS.items():  # noqa: B007 - the last one stands if none is larger
-        if round(abs(number) / factor, 3) < 1024:
-            break
-    return f"{number / factor:.3f}".rstrip("0").rstrip(".") + unit
-
-
-def _wrong(size: object) -> ConfigError:
-    return ConfigError(
-        f"{size!r} is not a size: write a whole number of bytes from 1 to 2**63 - 1, or a number "
-        f'with a unit of K, M, G or T (powers of 1024; "B" or "iB" may follow), such as "4M"'
-    )
+__all__ = ["of", "parse", "pretty"]
 
 
 def of(value: Any) -> int:
     """How many bytes ``value`` takes in a session; of a dict, about what a session with this data
     takes in the store, where some 150 bytes come on top. Raises CodecError."""
-    from .codec import encode_value  # noqa: PLC0415 - it stands to the left of this module
-
     return len(encode_value(value, "value"))

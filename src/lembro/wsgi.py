@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Unpack
 
-from .answers import FAILURES, HEADERS, answer_to
-from .cookie import Presented
+from ._core.session import Session
+from ._core.state import COMMITTED, UNREAD
+from ._http.cookie import Presented
+from ._http.error_response import FAILURES, HEADERS, answer_to
+from ._http.headers import with_session
 from .errors import LembroError, StoreError
-from .headers import with_session
 from .integrations.beaker import KEY as BEAKER
 from .integrations.beaker import BeakerSession
 from .manager import SessionManager, application, manager_of
 from .options import OptionKeywords
-from .session import Session
-from .state import COMMITTED, UNREAD
 from .stores.base import Store
 
 if TYPE_CHECKING:

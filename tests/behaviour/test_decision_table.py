@@ -1,4 +1,4 @@
-"""The decision table of ``lembro.lifecycle``, cell by cell, on every integration and store.
+"""The decision table of ``lembro._core.lifecycle``, cell by cell, on every integration and store.
 
 Each cell: how a request arrives, what it does, what becomes of the cookie, and what a visitor with
 the resulting cookie finds.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from lembro import MemoryStore, SessionManager
-from lembro.stores.memory import alone
+from lembro.stores.memory import worker_check
 from tests.support.visits import COOKIE, World, look, write
 
 PATHS = {
@@ -122,6 +122,6 @@ def test_the_lock_lies_in_the_temporary_folder(path: str, monkeypatch: pytest.Mo
     """Whatever the command line and the working folder are."""
     monkeypatch.setattr(sys, "argv", [PATHS[path]])
     monkeypatch.setattr(os, "getcwd", lambda: PATHS[path])
-    name = Path(alone._name())
+    name = Path(worker_check._name())
     assert str(name.parent) == tempfile.gettempdir()
     assert re.fullmatch(r"lembro-[0-9a-f]{32}\.lock", name.name)

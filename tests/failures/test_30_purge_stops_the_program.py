@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from lembro import MemoryStore, SessionManager
-from lembro.stores.memory.room import DRAIN, LOOKS
+from lembro.stores.memory.reclaim import DRAIN, LOOKS
 from lembro.stores.memory.store import BATCH, SLICE
 from lembro.testing import FakeClock
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lembro.cookie import SessionCookie
+from lembro._http.cookie import SessionCookie
 from lembro.options import CookieOptions
 from tests.support.visits import COOKIE, World, look
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 import msgspec
 import pytest
 
-from lembro import codec
+from lembro._core import codec
 from tests.support.visits import World
 
 pytestmark = pytest.mark.anyio

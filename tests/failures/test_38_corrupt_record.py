@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lembro import codec
+from lembro._core import codec
 from tests.support.visits import Tab, World, look
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ import trio
 from anyio import CancelScope, get_cancelled_exc_class
 from anyio.lowlevel import checkpoint
 
-from lembro import codec
+from lembro._core import codec
 from tests.support.apps import INTEGRATIONS
 from tests.support.stores import NETWORKED, AsyncAdapter, Backend
 from tests.support.visits import Integration, Script, Tab, Visit, World, login, look, rotate, write

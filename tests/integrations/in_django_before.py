@@ -17,7 +17,7 @@ from django.http import HttpResponse
 from django.urls import path
 
 from lembro import MemoryStore, Session, SessionManager
-from lembro.integrations import _hooks
+from lembro.integrations import _adapter
 from lembro.migrate import DjangoSession
 from tests.support.messages import parse_set_cookie
 
@@ -48,12 +48,12 @@ class Browser:
     def visit(self, act: Callable[[Session], Any]) -> Any:
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         if self.sync:
-            session = _hooks.begin(self.manager, cookies, https=False)
+            session = _adapter.begin(self.manager, cookies, https=False)
         else:
-            session = asyncio.run(_hooks.abegin(self.manager, cookies, https=False))
+            session = asyncio.run(_adapter.abegin(self.manager, cookies, https=False))
         result = act(session)
-        assert _hooks.commit(session, 200) is None
-        for line in _hooks.add_headers(session, {}, lambda name: [], https=False, client=None):
+        assert _adapter.commit(session, 200) is None
+        for line in _adapter.add_headers(session, {}, lambda name: [], https=False, client=None):
             name, value, _ = parse_set_cookie(line)
             self.jar[name] = value
             if not value:

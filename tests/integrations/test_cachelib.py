@@ -11,7 +11,7 @@ import pytest
 from cachelib import BaseCache
 
 from lembro import CodecError, ConfigError, MemoryStore, SessionManager, SessionTooLarge
-from lembro.integrations.cachelib import LembroCache
+from lembro.caches.cachelib import LembroCache
 from lembro.testing import FakeClock
 
 PAIRS: dict[str, Any] = {

@@ -10,7 +10,7 @@ from flask import Flask
 from flask_caching import Cache
 
 from lembro import MemoryStore
-from lembro.integrations.cachelib import LembroCache
+from lembro.caches.cachelib import LembroCache
 from lembro.testing import FakeClock
 
 
@@ -22,7 +22,7 @@ class Site:
         self.cache = Cache(
             self.app,
             config={
-                "CACHE_TYPE": "lembro.integrations.cachelib.LembroCache",
+                "CACHE_TYPE": "lembro.caches.cachelib.LembroCache",
                 "CACHE_DEFAULT_TIMEOUT": 60,
                 "CACHE_OPTIONS": {"store": self.store},
             },

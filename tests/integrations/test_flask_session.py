@@ -10,7 +10,7 @@ from flask import Flask, flash, get_flashed_messages, session
 from flask_session import Session
 
 from lembro import MemoryStore
-from lembro.integrations.cachelib import LembroCache
+from lembro.caches.cachelib import LembroCache
 from lembro.testing import FakeClock
 
 

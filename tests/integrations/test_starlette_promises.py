@@ -486,7 +486,7 @@ def test_the_session_knows_nothing_of_accessed_and_modified() -> None:
     assert not hasattr(session, "mark_accessed")
 
 
-@pytest.mark.parametrize("value", [object(), {1, object()}, float], ids=repr)
+@pytest.mark.parametrize("value", [object(), {1, object()}, float], ids=["object", "set", "class"])
 def test_a_value_that_cannot_be_stored_is_refused_where_it_is_assigned(value: object) -> None:
     session = lembro.SessionManager(MemoryStore()).load()
     with pytest.raises(lembro.CodecError, match="a session cannot carry a"):
@@ -502,7 +502,7 @@ def test_more_than_a_cookie_holds() -> None:
 def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro.headers._said", set())  # what is said once, is said here
+    monkeypatch.setattr("lembro._http.headers._said", set())  # what is said once, is said here
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", app_with())], middleware=[Middleware(SessionMiddleware)]
     )

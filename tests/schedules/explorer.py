@@ -14,13 +14,13 @@ from typing import Any
 from unittest.mock import patch
 
 from lembro import SessionManager
-from lembro.arriving import load
-from lembro.codec import decode
-from lembro.cookie import Presented
-from lembro.flow import Call
+from lembro._core.codec import decode
+from lembro._core.effects import Call
+from lembro._core.load import load
+from lembro._core.session import Session
+from lembro._core.state import Arrived, SetCookie
+from lembro._http.cookie import Presented
 from lembro.ids import key_for
-from lembro.session import Session
-from lembro.state import Arrived, SetCookie
 from lembro.stores.base import Found
 from lembro.testing._model import NaiveStore
 
@@ -148,9 +148,9 @@ def _play(
         name: count() for name in ("setting", *(request.name for request in requests))
     }
     with (
-        patch("lembro.writing.new_id", fake_id),
-        patch("lembro.writing.new_mark", fake_bytes),
-        patch("lembro.moving.token_bytes", fake_bytes),
+        patch("lembro._core.commit.new_id", fake_id),
+        patch("lembro._core.commit.new_mark", fake_bytes),
+        patch("lembro.migrate.lifecycle.token_bytes", fake_bytes),
     ):
         cookie = setting(manager)
         done = [Done(request) for request in requests]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lembro import SessionManager
-from lembro.session import Session
-from lembro.state import Arrived
+from lembro._core.session import Session
+from lembro._core.state import Arrived
 from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 import pytest
 
 from lembro import SessionManager
-from lembro.arriving import load
-from lembro.drivers import run
+from lembro._core.load import load
+from lembro._core.session import Session
+from lembro._core.state import SetCookie
+from lembro._runtime.drivers import run
 from lembro.migrate import Old, Reader
-from lembro.session import Session
-from lembro.state import SetCookie
 from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World, explore
 from tests.schedules.requests import (

@@ -9,7 +9,7 @@ import sys
 import weakref
 from typing import Any, Final
 
-from lembro.state import SessionState
+from lembro._core.state import SessionState
 
 ENV: Final = "LEMBRO_CENSUS"
 LINE: Final = "census: "

@@ -8,8 +8,8 @@ from lembro.events import Event
 from lembro.stores.base import Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.core import Core
 from lembro.stores.memory.layout import HEADER, LINKS
+from lembro.stores.memory.verbs import Core
 from lembro.testing import FakeClock
 
 SEGMENT = 8192

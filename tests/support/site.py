@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from lembro import Event, Session, SessionManager
-from lembro.cookie import Presented
+from lembro._http.cookie import Presented
 from lembro.events import EVENTS
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lembro import CodecError, Session, SessionCommitted, SessionGone, StoreError
-from lembro.state import MISSING
+from lembro._core.state import MISSING
 from tests.support.site import Site
 
 

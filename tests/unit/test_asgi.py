@@ -318,7 +318,7 @@ def test_mounted_within_itself_it_is_one_session(site: Site) -> None:
 def test_another_manager_within_is_another_session_and_said(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro.headers._said", set())
+    monkeypatch.setattr("lembro._http.headers._said", set())
     other = SessionManager(MemoryStore("64K"))
     call(site, SessionMiddleware(page(change), other))
     assert other.length() == 1

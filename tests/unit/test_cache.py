@@ -22,8 +22,8 @@ from lembro import (
     SessionTooLarge,
     StoreError,
 )
+from lembro.caches._cache import Cache
 from lembro.ids import key_for
-from lembro.integrations._cache import Cache
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
 from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from lembro import ConfigError, Session, SessionManager, StoreError
-from lembro.codec import MAX_DEPTH, decode
-from lembro.cookie import DUPLICATE
+from lembro._core.codec import MAX_DEPTH, decode
+from lembro._core.commit import Writer
+from lembro._core.state import MISSING
+from lembro._http.cookie import DUPLICATE
 from lembro.ids import key_for
-from lembro.state import MISSING
 from lembro.testing._model import NaiveStore
-from lembro.writing import Writer
 from tests.support.site import Site
 
 # -- empty sessions --------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.codec import decode, encode
+from lembro._core.codec import decode, encode
 from lembro.errors import CodecError
 
 # -- what was not written by encode ----------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro import CookieOptions
-from lembro.cookie import ABSENT, DUPLICATE, FORGED, MALFORMED, SessionCookie, find
+from lembro._http.cookie import ABSENT, DUPLICATE, FORGED, MALFORMED, SessionCookie, find
 from lembro.ids import new_id
 
 ID = "a" * 42 + "_"

@@ -1,4 +1,4 @@
-"""The decision table of ``lembro.lifecycle``, cell by cell.
+"""The decision table of ``lembro._core.lifecycle``, cell by cell.
 
 ``TABLE`` reads like the one in the docstring of that module. A cell says which verbs of the store
 are called, what happens to the cookie, and which events there are. Rows that begin with "..."
@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 import pytest
 
-from lembro import Session, lifecycle
-from lembro.cookie import DUPLICATE, Presented
+from lembro import Session
+from lembro._core import lifecycle
+from lembro._http.cookie import DUPLICATE, Presented
 from lembro.ids import new_id
 from tests.support.site import Reply, Site
 from tools.docs import table_of

@@ -125,15 +125,3 @@ def test_the_levels_are_those_of_the_table() -> None:
         assert level_for(age) == level
         assert level_for(age - 0.001) == max(0, level - 1)
     assert (FLOOR, NEWCOMERS_FLOOR) == (1 / 20, 1 / 5)
-
-
-def test_contributing_names_every_module_and_every_folder_of_tests() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    listed = set(re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE))
-    named = {name for cell in listed for name in re.findall(r"`([^`]+)`", cell)}
-    package = ROOT / "src" / "lembro"
-    parts = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
-    folders = {path.parent for path in package.glob("*/__init__.py")}
-    tests = {path.parent for path in (ROOT / "tests").glob("*/*.py")}
-    parts |= {f"{folder.name}/" for folder in folders} | {f"tests/{f.name}/" for f in tests}
-    assert named == parts

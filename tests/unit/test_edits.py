@@ -17,8 +17,8 @@ import trio.testing
 from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
 
 from lembro import LembroError, Session, SessionCommitted, SessionGone, SessionManager
-from lembro.cookie import Presented
-from lembro.edit import Turns
+from lembro._core.edit import Turns
+from lembro._http.cookie import Presented
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -434,7 +434,7 @@ async def test_nor_is_one_by_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
         turns.give()
         return asyncio.Event().wait, None
 
-    monkeypatch.setattr("lembro.edit._signal", signal)
+    monkeypatch.setattr("lembro._core.edit._signal", signal)
     with anyio.fail_after(30):
         await turns.atake()
     turns.give()
@@ -457,7 +457,7 @@ def test_two_threads_that_are_the_first_share_the_turns(monkeypatch: pytest.Monk
 
         def __exit__(self, *exc: object) -> None: ...
 
-    monkeypatch.setattr("lembro.edit._making", Making())
+    monkeypatch.setattr("lembro._core.edit._making", Making())
     with open_.session.edit() as session:
         session["n"] = 5
         assert first._now is not None

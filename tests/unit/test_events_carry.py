@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from lembro import Event, MemoryStore, SessionManager
-from lembro.cookie import DUPLICATE, MALFORMED, Presented
+from lembro._core.session import Session
+from lembro._http.cookie import DUPLICATE, MALFORMED, Presented
 from lembro.events import EVENTS
 from lembro.ids import handle_for, key_for
-from lembro.session import Session
 from lembro.stores.base import Record
 
 

@@ -15,7 +15,7 @@ from lembro import (
     StoreError,
     TooManySessions,
 )
-from lembro.answers import answer_to
+from lembro._http.error_response import answer_to
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder
 from tests.support.site import Site

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lembro import CookieOptions, MemoryStore, SessionManager, asgi, codec
-from lembro.cookie import ABSENT, DUPLICATE, MALFORMED, SessionCookie, find
+from lembro import CookieOptions, MemoryStore, SessionManager, asgi
+from lembro._core import codec
+from lembro._http.cookie import ABSENT, DUPLICATE, MALFORMED, SessionCookie, find
 
 FORM = re.compile(rb"[A-Za-z0-9_-]{43}(?:(?:\.[A-Za-z0-9_-]{22})?\.[A-Za-z0-9_-]{22})?")
 
@@ -77,7 +78,7 @@ def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[byte
 def test_what_a_browser_sends_is_not_taken_apart(
     header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("lembro.cookie.find")
+    monkeypatch.delattr("lembro._http.cookie.find")
     cookie = SessionCookie(CookieOptions(name="aa"))
     assert cookie.read([header % ONE], https=False).value == ONE
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 from multidict import CIMultiDict
 
-from lembro import headers
-from lembro.headers import RequestHeaders, warn_of_plain_http, warn_of_shared_cookie, with_session
+from lembro._http import headers
+from lembro._http.headers import (
+    RequestHeaders,
+    warn_of_plain_http,
+    warn_of_shared_cookie,
+    with_session,
+)
 
 COOKIE = b"lembro=x"
 Headers = list[tuple[bytes, bytes]]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lembro import CookieOptions, MemoryStore, SessionManager
-from lembro.integrations import _hooks
-from lembro.session import Session
+from lembro._core.session import Session
+from lembro.integrations import _adapter
 from lembro.testing import FakeClock
 
 DAY = 86400
@@ -32,7 +32,7 @@ def idle_left(manager: SessionManager) -> float:
 
 def visit(manager: SessionManager, cookie: str | None, **values: int) -> tuple[str | None, str]:
     """The cookie after a visit, and the header that set it."""
-    session: Session = _hooks.begin(manager, cookie, https=False)
+    session: Session = _adapter.begin(manager, cookie, https=False)
     session.update(values)
     manager.commit(session)
     header = (manager.set_cookie(session, None, https=False) or b"").decode()

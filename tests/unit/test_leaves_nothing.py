@@ -23,11 +23,11 @@ from lembro import (
     SessionManager,
     StoreError,
 )
+from lembro._core.session import Session
 from lembro.errors import LembroError
 from lembro.ids import key_for
-from lembro.integrations import _hooks
+from lembro.integrations import _adapter
 from lembro.migrate import FromStore, Refused
-from lembro.session import Session
 from lembro.testing import FakeClock
 from tests.support.visits import drive
 
@@ -39,7 +39,7 @@ clock: Final = FakeClock()
 
 def begin(manager: SessionManager, session_id: str | None) -> Session:
     """The session of a request."""
-    return _hooks.begin(manager, f"lembro={session_id}", https=False)
+    return _adapter.begin(manager, f"lembro={session_id}", https=False)
 
 
 # -- what is done ----------------------------------------------------------------------------------
@@ -97,17 +97,17 @@ def many(manager: SessionManager) -> None:
 def login_and_out_everywhere(manager: SessionManager) -> None:
     session = begin(manager, manager.create({"n": 1}))
     session.login("ada", remember=True)
-    _hooks.commit(session, 200)
+    _adapter.commit(session, 200)
     other = begin(manager, session.issued_id)
     other.logout_everywhere()
-    _hooks.commit(other, 200)
+    _adapter.commit(other, 200)
 
 
 def edits(manager: SessionManager) -> None:
     """Of a stream or a WebSocket."""
     session = begin(manager, manager.create({"said": []}))
     len(session)
-    _hooks.commit(session, 200)
+    _adapter.commit(session, 200)
     for number in range(20):
         with session.edit():
             session["said"] = [number]
@@ -126,7 +126,7 @@ def edits_of_a_session_that_ends(manager: SessionManager) -> None:
     session_id = manager.create({"n": 1})
     session = begin(manager, session_id)
     len(session)
-    _hooks.commit(session, 200)
+    _adapter.commit(session, 200)
     manager.destroy(session_id)
     with suppress(SessionGone), session.edit():
         pass
@@ -147,7 +147,7 @@ def atomic(manager: SessionManager) -> None:
         return int(data["n"])
 
     assert session.atomic(up) == 11
-    _hooks.commit(session, 200)
+    _adapter.commit(session, 200)
 
 
 def conflict(manager: SessionManager) -> None:
@@ -157,13 +157,13 @@ def conflict(manager: SessionManager) -> None:
         session["cart"].append(number)
         session["n"] = number + 5
     for session in (one, other):
-        _hooks.commit(session, 200)
+        _adapter.commit(session, 200)
 
 
 def changed_too_late(manager: SessionManager) -> None:
     session = begin(manager, manager.create({"cart": [1]}))
     cart = session["cart"]
-    _hooks.commit(session, 200)
+    _adapter.commit(session, 200)
     cart.append(2)
     manager.finish(session)
 
@@ -174,7 +174,7 @@ def what_cannot_be_stored(manager: SessionManager) -> None:
         session["a"] = object()
     session["a"] = []
     session["a"].append(object())
-    assert _hooks.commit(session, 200) is not None
+    assert _adapter.commit(session, 200) is not None
 
 
 def what_cannot_be_read(manager: SessionManager) -> None:
@@ -232,10 +232,10 @@ def an_old_session(manager: SessionManager) -> None:
     reader = FromStore(load, cookie="old", lifetime=60, user="user_id", blocking=False)
     moved = SessionManager(manager.store, migrate_from=reader)
     for kind in ("moved", "refused", "down"):
-        session = _hooks.begin(moved, f"old={kind}-{next(_numbers)}", https=False)
+        session = _adapter.begin(moved, f"old={kind}-{next(_numbers)}", https=False)
         with suppress(StoreError):
             session.setdefault("cart", []).append(2)
-        _hooks.commit(session, 200)
+        _adapter.commit(session, 200)
 
 
 OPS: Final[list[Op]] = [
@@ -313,7 +313,7 @@ def test_tasks_that_wait_for_their_turn_leave_nothing(manager: SessionManager) -
     async def work() -> None:
         session = begin(manager, manager.create({"n": 0}))
         len(session)
-        _hooks.commit(session, 200)
+        _adapter.commit(session, 200)
         tasks = [asyncio.ensure_future(edit(session)) for _ in range(6)]
         await asyncio.sleep(0)
         tasks[3].cancel()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lembro import CookieOptions, Session, SessionManager, SessionOptions
-from lembro.lifecycle import Lifecycle
+from lembro._core.lifecycle import Lifecycle
 from lembro.testing._model import NaiveStore
 from tests.support.site import Site
 

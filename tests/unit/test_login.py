@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lembro import LoginRequired, Session, TooManySessions
-from lembro.cookie import Presented
+from lembro._http.cookie import Presented
 from tests.support.site import Site
 
 # -- login -----------------------------------------------------------------------------------------

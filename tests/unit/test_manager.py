@@ -89,7 +89,11 @@ def test_an_empty_session_is_not_created(sessions: Any) -> None:
             sessions.create(nothing)
 
 
-@pytest.mark.parametrize("unknown", [new_id(), "", "nonsense", "x" * 1000, "\ud800", "../x"])
+@pytest.mark.parametrize(
+    "unknown",
+    [new_id(), "", "nonsense", "x" * 1000, "\ud800", "../x"],
+    ids=["unknown", "empty", "nonsense", "long", "surrogate", "path"],
+)
 def test_an_unknown_id(sessions: Any, unknown: str) -> None:
     assert sessions.get(unknown) is None
     assert sessions.set(unknown, {"n": 1}) is False

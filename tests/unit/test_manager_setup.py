@@ -21,8 +21,8 @@ from lembro import (
     MemoryStore,
     SessionManager,
     SessionOptions,
-    started,
 )
+from lembro._runtime import open_stores
 from lembro.manager import manager_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -250,7 +250,7 @@ def test_a_store_that_was_started_is_not_kept_alive() -> None:
     del store
     gc.collect()
     assert gone() is None
-    assert not [known for known in started._started.values() if known[0]() is None]
+    assert not [known for known in open_stores._started.values() if known[0]() is None]
 
 
 def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:

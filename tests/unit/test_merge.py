@@ -1,4 +1,4 @@
-"""The rule of ``lembro.merge``, against what was loaded (base): dicts by key, recursively; lists
+"""The rule of merging, against what was loaded (base): dicts by key, recursively; lists
 that both sides only appended to: theirs, then ours, also if they are the same; anything else:
 ours, and a conflict."""
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.codec import encode_value
-from lembro.merge import merge
+from lembro._core.codec import encode_value
+from lembro._core.merge import merge
 
 Data = dict[str, Any]
 

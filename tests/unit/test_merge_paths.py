@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.codec import encode_value
+from lembro._core.codec import encode_value
+from lembro._core.merge import merge
 from lembro.errors import CodecError
-from lembro.merge import merge
 from tests.support import ROOT
 from tools import merge_picture
 
@@ -91,7 +91,7 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
             return encoding
 
         base, theirs, ours = (nested([n, *range(5000)], depth) for n in range(3))
-        with patch("lembro.merge.encode_value", counted):
+        with patch("lembro._core.merge.encode_value", counted):
             merged, conflicts = merge(base, theirs, ours)
         assert merged == ours
         assert conflicts == ["a." * depth + "leaf"]

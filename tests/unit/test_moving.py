@@ -9,8 +9,8 @@ import pytest
 
 from lembro import Session, StoreError
 from lembro.migrate import Old, Reader
-from lembro.moving import Moving
-from lembro.old import Source
+from lembro.migrate.lifecycle import Moving
+from lembro.migrate.source import Source
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder
 from tests.support.site import Site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lembro.arriving import HOPS
+from lembro._core.load import HOPS
 from tests.support.site import Site
 
 # -- followed or a dead end ------------------------------------------------------------------------

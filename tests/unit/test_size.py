@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro import size
-from lembro.codec import encode
+from lembro._core.codec import encode
 from lembro.errors import ConfigError
 
 

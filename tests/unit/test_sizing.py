@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from lembro import MemoryStore, SessionManager, codec, size, sizing
+from lembro import MemoryStore, SessionManager, size
 from lembro.__main__ import main
+from lembro._core import codec
+from lembro.cli import capacity as sizing
 from tests.support import ROOT
 
 SAMPLE: dict[str, Any] = {

@@ -7,15 +7,22 @@ from typing import Any, Final, Literal, Unpack
 
 from msgspec.structs import replace
 
-from ..answers import FAILURES, answer_to
+from .._core.effects import Call, Flow
+from .._core.session import Session
+from .._core.state import LIVE, UNREAD, SetCookie
+from .._http.error_response import FAILURES, answer_to
 from ..errors import StoreError
-from ..flow import Call, Flow
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords, seconds, take_cookie_keywords
-from ..session import Session
-from ..state import LIVE, UNREAD, SetCookie
 from ..stores.base import AsyncStore, Store
-from .aiohttp import VISIT, Visit, begin, commit, refusal, take_in
+from .aiohttp import (
+    VISIT,
+    Visit,
+    begin,
+    commit,
+    refusal,
+    take_in,
+)
 
 try:
     import aiohttp_session

@@ -10,17 +10,17 @@ from flask.sessions import SessionMixin
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response
 
-from .. import codec
-from ..answers import Answer, answer_to
+from .._core import codec
+from .._core.commit import has_changed
+from .._core.lifecycle import roll_back
+from .._core.session import Session
+from .._http.error_response import Answer, answer_to
+from .._http.headers import RequestHeaders
 from ..errors import ConfigError, LembroError, StoreError
-from ..headers import RequestHeaders
-from ..lifecycle import roll_back
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
 from ..stores.base import AsyncStore, Store
-from ..writing import has_changed
-from . import _hooks
+from . import _adapter as _adapter
 from ._flask_config import checked, manager_from
 
 App = TypeVar("App")
@@ -170,7 +170,7 @@ class Extension(Generic[App]):
         **options: Unpack[OptionKeywords],
     ) -> None:
         if app is not None:
-            _hooks.check_app(app, self._kind, self._kind.__name__)
+            _adapter.check_app(app, self._kind, self._kind.__name__)
         if sessions is not None:
             manager_of(sessions, store, options)  # raises what is to be raised now
         checked(options)
@@ -181,7 +181,7 @@ class Extension(Generic[App]):
 
     def init_app(self, app: App) -> None:
         """Give ``app`` its sessions. Raises ConfigError if it has lembro's already."""
-        _hooks.check_app(app, self._kind, self._kind.__name__)
+        _adapter.check_app(app, self._kind, self._kind.__name__)
         served: Any = app
         if isinstance(served.session_interface, LazyManager):
             raise ConfigError(
@@ -217,7 +217,7 @@ def add_to_headers(
     request: RequestHeaders | None = None,
 ) -> None:
     """Add to the headers of a response what a committed session adds."""
-    lines = _hooks.add_headers(
+    lines = _adapter.add_headers(
         session, headers, headers.getlist, https=https, client=client, request=request
     )
     for line in lines:
@@ -246,4 +246,4 @@ def replace(response: Response, answer: Answer) -> None:
     response.headers.clear()
     response.status = f"{answer.status} {answer.phrase}"
     response.set_data(answer.body)
-    response.headers.update(_hooks.TEXT)
+    response.headers.update(_adapter.TEXT)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from .._log import log
 from ..errors import ConfigError
-from ..logs import log
 from ..manager import SessionManager, manager_of
 from ..options import (
     DAY,

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from ..answers import FAILURES, Answer, answer_to
+from .._core.session import Session
+from .._core.state import COMMITTED, OPEN
+from .._http.error_response import FAILURES, Answer, answer_to
 from ..asgi import _paths
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
-from ..state import COMMITTED, OPEN
 from ..stores.base import AsyncStore, Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     from aiohttp import hdrs, payload, web
@@ -89,7 +89,7 @@ def setup(
     nothing is loaded; of use with a networked store, where loading comes before the handler.
     Returns the manager. Raises ConfigError.
     """
-    _hooks.check_app(app, web.Application, "aiohttp", "setup")
+    _adapter.check_app(app, web.Application, "aiohttp", "setup")
     manager = manager_of(sessions, store, options)
     around = _middleware(manager, _paths(exclude))
     if _MANAGER in app:
@@ -198,7 +198,7 @@ async def _roll_back(visit: Visit) -> bool:
     session = visit.session
     if session is None or session._phase is not OPEN:
         return False
-    await _hooks.acommit(session, 500)
+    await _adapter.acommit(session, 500)
     return True
 
 
@@ -269,12 +269,12 @@ def take_in(made: Any, session: Session) -> None:
 
 def begin(request: web.Request, manager: SessionManager) -> Session:
     cookies = "; ".join(request.headers.getall(hdrs.COOKIE, _NONE))
-    return _hooks.begin(manager, cookies, https=request.secure, asynchronous=True)
+    return _adapter.begin(manager, cookies, https=request.secure, asynchronous=True)
 
 
 async def commit(request: web.Request, response: web.StreamResponse, session: Session) -> None:
     """Commit, and add to the response's headers. Raises an HTTPException to be answered instead."""
-    answer = await _hooks.acommit(session, getattr(response, "status", 500))
+    answer = await _adapter.acommit(session, getattr(response, "status", 500))
     if answer is not None:
         session._cookie = None
         raise refusal(answer)
@@ -284,7 +284,7 @@ async def commit(request: web.Request, response: web.StreamResponse, session: Se
 
 def _add_headers(request: web.Request, response: web.StreamResponse, session: Session) -> None:
     headers = response.headers
-    lines = _hooks.add_headers(
+    lines = _adapter.add_headers(
         session,
         headers,
         lambda name: headers.getall(name, _NONE),
@@ -301,7 +301,7 @@ _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
     500: web.HTTPInternalServerError,
     503: web.HTTPServiceUnavailable,
 }
-_HEADERS: Final = {name: _hooks.TEXT[name] for name in ("Cache-Control", "Vary")}
+_HEADERS: Final = {name: _adapter.TEXT[name] for name in ("Cache-Control", "Vary")}
 
 
 def refusal(answer: Answer) -> web.HTTPException:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Never
 
-from ..session import Session
+from .._core.session import Session
 
 __all__ = ["KEY", "BeakerSession"]
 

@@ -7,13 +7,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import wsgi
-from ..answers import answer_to
+from .._core.session import Session
+from .._http.error_response import answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
 from ..stores.base import Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     import bottle
@@ -52,7 +52,7 @@ class Lembro:
     ) -> None:
         served: Any = app
         if served is not None and sessions is not None:
-            _hooks.check_app(served, bottle.Bottle, "Bottle")
+            _adapter.check_app(served, bottle.Bottle, "Bottle")
         elif not isinstance(served, bottle.Bottle):
             sessions, served = sessions or served, None
         self.sessions: SessionManager = manager_of(sessions, store, options)
@@ -81,7 +81,7 @@ class Lembro:
                 return callback(*args, **keywords)
             except StoreError as error:
                 answer = answer_to(error)
-                return bottle.HTTPResponse(answer.body.decode(), answer.status, _hooks.TEXT)
+                return bottle.HTTPResponse(answer.body.decode(), answer.status, _adapter.TEXT)
 
         return answered
 

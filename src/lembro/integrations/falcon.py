@@ -7,15 +7,15 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import asgi, wsgi
-from ..answers import Answer, answer_to
+from .._core.session import Session
+from .._core.state import OPEN
+from .._http.error_response import Answer, answer_to
+from .._http.headers import RequestHeaders
 from ..errors import ConfigError, StoreError
-from ..headers import RequestHeaders
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
-from ..state import OPEN
 from ..stores.base import AsyncStore, Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     import falcon
@@ -55,7 +55,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        _hooks.check_app(app, falcon.App, "Falcon")
+        _adapter.check_app(app, falcon.App, "Falcon")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
         self._around = asgi.SessionMiddleware(_nothing, self.sessions, exclude=exclude)
@@ -79,7 +79,7 @@ class Lembro:
         env, https = req.env, req.env["wsgi.url_scheme"] == "https"
         session = self._outer(req, env.get(wsgi.KEY), https)
         if session is None:
-            session = _hooks.begin(self.sessions, env.get("HTTP_COOKIE"), https=https)
+            session = _adapter.begin(self.sessions, env.get("HTTP_COOKIE"), https=https)
             setattr(req.context, self._name, session)
         req.context.session = session
 
@@ -94,9 +94,9 @@ class Lembro:
             if resp.media is not None and not session._untouched():
                 resp.render_body()  # which is kept; if it can't be, the answer is a 500
         except BaseException:
-            _hooks.commit(session, 500)
+            _adapter.commit(session, 500)
             raise
-        answer = _hooks.commit(session, resp.status_code)
+        answer = _adapter.commit(session, resp.status_code)
         if answer is not None:
             _replace(resp, answer)
             return
@@ -149,9 +149,9 @@ class Lembro:
             if resp.media is not None and not session._untouched():
                 await resp.render_body()
         except BaseException:
-            await _hooks.acommit(session, 500)
+            await _adapter.acommit(session, 500)
             raise
-        answer = await _hooks.acommit(session, resp.status_code)
+        answer = await _adapter.acommit(session, resp.status_code)
         if answer is not None:
             _replace(resp, answer)
             return
@@ -209,7 +209,7 @@ def _add_headers(
     https: bool,
 ) -> None:
     headers = _Headers(resp)
-    lines = _hooks.add_headers(
+    lines = _adapter.add_headers(
         session, headers, headers.lines, https=https, client=req.remote_addr, request=request
     )
     for line in lines:
@@ -236,7 +236,7 @@ def _replace(resp: falcon.Response, answer: Answer) -> None:
     if isinstance(resp, falcon.asgi.Response):
         resp.sse = None
     resp.data = answer.body
-    resp.set_headers(_hooks.TEXT)
+    resp.set_headers(_adapter.TEXT)
 
 
 def _store_failed(
@@ -265,7 +265,7 @@ async def _send(session: Session, message: Any) -> None:
     """In place of the ``send`` of a WebSocket's server."""
     closes = message["type"] == "websocket.close"
     if closes and session._phase is OPEN and message["code"] in _FAILURES:
-        await _hooks.acommit(session, 500)
+        await _adapter.acommit(session, 500)
     await asgi._send(session, message)
     if closes:
         session._manager.finish(session)

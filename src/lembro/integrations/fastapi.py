@@ -10,11 +10,11 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 import msgspec
 
 from .. import asgi
+from .._core.session import Session
+from .._core.state import MISSING
+from .._log import log
 from ..errors import CodecError, ConfigError, LoginRequired, printable
-from ..logs import log
 from ..options import CookieOptions
-from ..session import Session
-from ..state import MISSING
 
 try:
     from fastapi import Depends, HTTPException

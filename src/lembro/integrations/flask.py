@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from ..answers import answer_to
+from .._core.state import OPEN
+from .._http.error_response import answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager
-from ..state import OPEN
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     import flask
@@ -19,13 +19,7 @@ try:
     from werkzeug.local import LocalProxy
     from werkzeug.wrappers import Response
 
-    from ._flask import (
-        Extension,
-        FlaskSession,
-        LazyManager,
-        add_to_headers,
-        replace,
-    )
+    from ._flask import Extension, FlaskSession, LazyManager, add_to_headers, replace
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.flask needs Flask: pip install 'lembro[flask]'"
@@ -63,9 +57,9 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             and manager.is_within_itself(outer, https=https)
             and outer._phase is OPEN
         ):
-            return _hooks.as_kind(outer, FlaskSession)
+            return _adapter.as_kind(outer, FlaskSession)
         source = (manager, environ.get("HTTP_COOKIE"), https)
-        session = FlaskSession(manager, _hooks.read, source, environ.get("REMOTE_ADDR"))
+        session = FlaskSession(manager, _adapter.read, source, environ.get("REMOTE_ADDR"))
         session._owner = self
         if _KEY in environ:  # else it may be kept, as by Flask-SocketIO for all of a conversation
             environ[_KEY] = environ[wsgi.KEY] = session
@@ -83,7 +77,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         if session._phase is OPEN:  # else an error page takes over from a response that failed
             session._give_up()
             before = session._payload
-            answer = _hooks.commit(session, response.status_code)
+            answer = _adapter.commit(session, response.status_code)
             session._stored = session._payload is not before
             if answer is not None:
                 replace(response, answer)
@@ -161,7 +155,7 @@ def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
 def _fail(session: FlaskSession | None) -> None:
     """No response was made of it: changes are dropped, a logout is honoured."""
     if session is not None and session._phase is OPEN:
-        _hooks.commit(session, 500)
+        _adapter.commit(session, 500)
 
 
 def _current() -> FlaskSession:

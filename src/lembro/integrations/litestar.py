@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from .. import asgi
-from ..answers import FAILURES
+from .._core.session import Session
+from .._core.state import OPEN, UNREAD
+from .._http.error_response import FAILURES
+from .._log import log
 from ..errors import ConfigError, StoreError
 from ..events import Event
-from ..logs import log
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords, seconds, take_cookie_keywords
-from ..session import Session
-from ..state import OPEN, UNREAD
 from ..stores.base import AsyncStore, Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     from litestar.datastructures import MutableScopeHeaders
@@ -31,7 +31,7 @@ try:
     from litestar.plugins import InitPlugin
     from litestar.types import Empty, Scope, Scopes
 
-    from ._litestar_store import LembroStore
+    from ..caches.litestar import LembroStore
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.litestar needs Litestar: pip install 'lembro[litestar]'"
@@ -112,7 +112,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         if session is None:
             cookies = "; ".join(f"{name}={value}" for name, value in connection.cookies.items())
             https = asgi._is_https(connection.scope)
-            session = await _hooks.abegin(self.config.sessions, cookies, https=https)
+            session = await _adapter.abegin(self.config.sessions, cookies, https=https)
             scope[_KEPT] = session
         return session  # type: ignore[no-any-return]
 

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
-from ..answers import Answer, answer_to
+from .._core.commit import has_changed
+from .._core.session import Session
+from .._core.state import COMMITTED, OPEN
+from .._http.error_response import Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
-from ..state import COMMITTED, OPEN
 from ..stores.base import Store
-from ..writing import has_changed
 from ..wsgi import KEY, _is_made_while_it_goes_out
-from . import _hooks, _pyramid_settings
+from . import _adapter as _adapter
+from . import _pyramid_settings
 
 try:
     from pyramid.interfaces import ISession
@@ -132,8 +133,10 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
             and outer._phase is OPEN
         ):
             # Of a middleware or an application around this one, which commits it.
-            return _hooks.as_kind(outer, PyramidSession)
-        session = PyramidSession(manager, _hooks.read, (manager, environ.get("HTTP_COOKIE"), https))
+            return _adapter.as_kind(outer, PyramidSession)
+        session = PyramidSession(
+            manager, _adapter.read, (manager, environ.get("HTTP_COOKIE"), https)
+        )
         environ[KEY] = session
         if _is_finished(request):
             session._phase = COMMITTED
@@ -182,12 +185,12 @@ class LembroAuthenticationHelper:
 
 def _respond(session: Session, request: Request, response: Response) -> None:
     """There is a response, and the tweens are through with it."""
-    answer = _hooks.commit(session, response.status_code)
+    answer = _adapter.commit(session, response.status_code)
     if answer is not None:
         _replace(response, answer)
         return
     headers = response.headers
-    lines = _hooks.add_headers(
+    lines = _adapter.add_headers(
         session,
         headers,
         headers.getall,
@@ -208,7 +211,7 @@ def _finish(session: Session, request: Request) -> None:
     if session._phase is OPEN:  # there was an exception, and no view for it
         if sys.exception() is None and _is_changed(session):  # or the response was there already
             session._manager.tell_lost(session)
-        _hooks.commit(session, 500)
+        _adapter.commit(session, 500)
     elif session._send is not _STREAMS:
         session._manager.finish(session)
 
@@ -281,7 +284,7 @@ def _replace(response: Response, answer: Answer) -> None:
     if hasattr(body, "close"):
         body.close()
     response.status = f"{answer.status} {answer.phrase}"
-    response.headerlist = list(_hooks.TEXT.items())
+    response.headerlist = list(_adapter.TEXT.items())
     response.body = answer.body
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from .. import asgi
-from ..answers import answer_to
+from .._core.session import Session
+from .._core.state import OPEN
+from .._http.error_response import answer_to
 from ..errors import ConfigError, StoreError
-from ..session import Session
-from ..state import OPEN
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     import quart
@@ -21,13 +21,7 @@ try:
     from werkzeug.sansio.response import Response as BaseResponse
     from werkzeug.wrappers import Response as WerkzeugResponse
 
-    from ._flask import (
-        Extension,
-        FlaskSession,
-        LazyManager,
-        add_to_headers,
-        replace,
-    )
+    from ._flask import Extension, FlaskSession, LazyManager, add_to_headers, replace
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.quart needs Quart: pip install 'lembro[quart]'"
@@ -50,10 +44,10 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         manager = self._made or self.sessions
         outer = request.scope.get("session")
         if isinstance(outer, Session) and outer._manager is manager:
-            return _hooks.as_kind(outer, QuartSession)
+            return _adapter.as_kind(outer, QuartSession)
         cookies = "; ".join(request.headers.getlist("Cookie"))
         source = (manager, cookies, request.scheme in ("https", "wss"))
-        session = QuartSession(manager, _hooks.read, source, None, True)
+        session = QuartSession(manager, _adapter.read, source, None, True)
         session._owner = self
         if manager.loads_ahead:
             await manager.aload_for(session)

@@ -9,15 +9,15 @@ from typing import Any, Final, Unpack
 from weakref import ref
 
 from .. import asgi
-from ..answers import Answer, answer_to
-from ..cookie import ABSENT, Presented
+from .._core.session import Session
+from .._core.state import OPEN
+from .._http.cookie import ABSENT, Presented
+from .._http.error_response import Answer, answer_to
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
-from ..state import OPEN
 from ..stores.base import AsyncStore, Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     from sanic import Request, Sanic
@@ -50,7 +50,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        _hooks.check_app(app, Sanic, "Sanic")
+        _adapter.check_app(app, Sanic, "Sanic")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = asgi._paths(exclude)
         if hasattr(app.ctx, "lembro"):
@@ -139,7 +139,7 @@ async def _commit(
     request: Request[Any, Any], session: Session, response: BaseHTTPResponse
 ) -> BaseHTTPResponse:
     stream: Any = request.stream
-    answer = await _hooks.acommit(session, response.status or 200)
+    answer = await _adapter.acommit(session, response.status or 200)
     if answer is not None:
         refusal: BaseHTTPResponse = stream.respond(_Refusal(answer))
         return refusal
@@ -161,7 +161,7 @@ def _with_headers(
         response._cookies = None
         response = stream.respond(response)
     headers: Any = response.headers
-    lines = _hooks.add_headers(
+    lines = _adapter.add_headers(
         session,
         headers,
         lambda name: headers.getall(name, _NONE),
@@ -204,7 +204,7 @@ class _Refusal(HTTPResponse):
     """In place of the application's response, of which nothing more goes out."""
 
     def __init__(self, answer: Answer) -> None:
-        headers = dict(_hooks.TEXT)
+        headers = dict(_adapter.TEXT)
         super().__init__(answer.body, answer.status, headers, headers.pop("Content-Type"))
         self._sent = False
 
@@ -227,7 +227,7 @@ async def _accepted(request: Request[Any, Any], websocket: object) -> None:
     needs_cookie = not session._untouched() and (
         session._key is None or session._login or session._regenerate
     )
-    await _hooks.acommit(session, 500 if needs_cookie else 200)
+    await _adapter.acommit(session, 500 if needs_cookie else 200)
     # Sanic has no signal for the end of one that the client closes.
     task = asyncio.current_task()
     assert task is not None

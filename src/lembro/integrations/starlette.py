@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from .. import asgi
+from .._core.session import Session
+from .._log import log
 from ..errors import ConfigError
-from ..logs import log
 from ..manager import SessionManager, application, manager_of
 from ..options import OptionKeywords, is_weak, take_cookie_keywords
-from ..session import Session
 from ..stores.base import AsyncStore, Store
 
 try:

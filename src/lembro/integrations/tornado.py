@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import asgi
-from ..answers import Answer, answer_to
-from ..cookie import Presented
+from .._core.session import Session
+from .._core.state import OPEN
+from .._http.cookie import Presented
+from .._http.error_response import Answer, answer_to
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
-from ..session import Session
-from ..state import OPEN
 from ..stores.base import AsyncStore, Store
-from . import _hooks
+from . import _adapter as _adapter
 
 try:
     from tornado.web import Application
@@ -55,7 +55,7 @@ class Lembro:
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
-        _hooks.check_app(app, Application, "Tornado")
+        _adapter.check_app(app, Application, "Tornado")
         self.sessions: SessionManager = manager_of(sessions, store, options)
         self._exclude = asgi._paths(exclude)
         if isinstance(app.settings.get(_SETTING), Lembro):
@@ -137,7 +137,7 @@ class SessionMixin(_Handler):
         if session is not None and session._phase is OPEN and not self._headers_written:
             if _has_to_wait(session):
                 return asyncio.ensure_future(self._flush_later(session, include_footers))
-            self._add_headers(session, _hooks.commit(session, self._status_code))
+            self._add_headers(session, _adapter.commit(session, self._status_code))
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
@@ -174,7 +174,7 @@ class SessionMixin(_Handler):
     # -- the commit --------------------------------------------------------------------------------
 
     async def _acommit(self, session: Session, status: int) -> None:
-        self._add_headers(session, await _hooks.acommit(session, status))
+        self._add_headers(session, await _adapter.acommit(session, status))
 
     async def _commit_once(self, session: Session) -> None:
         """However often it is asked for while it is under way."""
@@ -201,7 +201,7 @@ class SessionMixin(_Handler):
             self._refuse(answer)
             return
         headers = self._headers
-        lines = _hooks.add_headers(
+        lines = _adapter.add_headers(
             session,
             headers,
             headers.get_list,
@@ -216,7 +216,7 @@ class SessionMixin(_Handler):
         """In place of the handler's response, of which nothing more goes out."""
         self.clear()
         self.set_status(answer.status, answer.phrase)
-        for name, value in _hooks.TEXT.items():
+        for name, value in _adapter.TEXT.items():
             self.set_header(name, value)
         self.write(answer.body)
         self.set_header("Content-Length", len(answer.body))

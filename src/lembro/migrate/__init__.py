@@ -9,13 +9,13 @@ library that made them, as it did, and nothing is ever unpickled.
 from __future__ import annotations
 
 from ..errors import StoreError
-from ..old import Old, OldSessions, Refused
 from ._beaker import Beaker, BeakerCookie
 from ._django import DjangoSession
 from ._express import ExpressSession
 from ._flask import FlaskCookie, FlaskSession
 from ._reader import FromStore, Reader
 from ._starlette import StarletteCookie, Starsessions
+from .source import Old, OldSessions, Refused
 
 __all__ = [
     "Beaker",

@@ -8,9 +8,16 @@ import time
 from typing import Any, Final
 
 from ..errors import ConfigError
-from ..old import Old, Refused
 from ..options import CookieOptions, Seconds, seconds
-from ._reader import NEVER, FromStore, Load, Reader, User, needs
+from ._reader import (
+    NEVER,
+    FromStore,
+    Load,
+    Reader,
+    User,
+    needs,
+)
+from .source import Old, Refused
 
 _SIGNATURE: Final = 40  # letters in front of what they sign
 

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import Any
 
 from ..errors import ConfigError
-from ..old import Old
 from ..options import DAY, CookieOptions, Seconds
 from ._reader import FromStore, User, needs
+from .source import Old
 
 _SIGNED = "signed_cookies"
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from ..errors import ConfigError
-from ..old import Old, Refused
 from ..options import DAY, CookieOptions, Seconds
 from ._reader import FromStore, Load, User
+from .source import Old, Refused
 
 _PREFIX: Final = "s:"
 

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
-from ..old import Old, Refused
 from ..options import DAY, CookieOptions, Seconds, seconds
 from ._reader import FromStore, Load, Reader, User, needs
+from .source import Old, Refused
 
 Key = str | bytes
 

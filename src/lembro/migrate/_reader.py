@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from ..errors import ConfigError
-from ..old import Old, Refused
 from ..options import DAY, CookieOptions, Seconds, seconds
+from .source import Old, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
 """The key under which the data have who is logged in, or a function of the data."""

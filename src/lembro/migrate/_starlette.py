@@ -7,9 +7,9 @@ from base64 import b64decode
 from typing import Any, Final
 
 from ..errors import ConfigError
-from ..old import Old, Refused
 from ..options import DAY, CookieOptions, Seconds, seconds
 from ._reader import NEVER, FromStore, Reader, User, needs
+from .source import Old, Refused
 
 _YEAR: Final = 360 * DAY  # what starsessions makes of a lifetime of 0
 

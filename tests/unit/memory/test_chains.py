@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory.chains import NONE, fixed
+from lembro.stores.memory.linked_lists import NONE, fixed
 
 LISTS, SLOTS = 4, 12
 steps = st.lists(

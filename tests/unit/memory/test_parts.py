@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory import layout, stretch, tags
+from lembro.stores.memory import layout, reserved_memory, user_index
 from lembro.stores.memory.arena import Arena, segment_size
-from lembro.stores.memory.chains import NONE
 from lembro.stores.memory.eviction import LEVELS, Queues, level_for
 from lembro.stores.memory.expiry import Wheel
 from lembro.stores.memory.index import END, Index
-from lembro.stores.memory.large import Larges, allocated
 from lembro.stores.memory.layout import GRAIN
+from lembro.stores.memory.linked_lists import NONE
+from lembro.stores.memory.overflow import Larges, allocated
+from lembro.stores.memory.reputation import Standings
+from lembro.stores.memory.reserved_memory import PAGE, Stretch, anonymous, release
 from lembro.stores.memory.slots import Slots
-from lembro.stores.memory.standing import Standings
-from lembro.stores.memory.stretch import PAGE, Stretch, anonymous, release
 
 MOST = 8192  # slots
 
@@ -48,13 +48,13 @@ class Table:
     def index(self, unit: int = 256) -> Index:
         return Index(self.slots, self.place, self.memory, MOST, unit)
 
-    def tags(self, unit: int = 256) -> tags.Tags:
+    def tags(self, unit: int = 256) -> user_index.Tags:
         for slot in range(MOST):
             at = 128 * (slot + 1)
             self.place[slot] = at >> 3
             at += layout.HEADER
-            self.memory[at : at + len(tags.LOOSE)] = tags.LOOSE
-        return tags.Tags(self.place, self.memory, MOST, unit)
+            self.memory[at : at + len(user_index.LOOSE)] = user_index.LOOSE
+        return user_index.Tags(self.place, self.memory, MOST, unit)
 
 
 # --- tags
@@ -234,7 +234,7 @@ def test_what_is_released_reads_as_zeros() -> None:
 @pytest.mark.parametrize("platform", [sys.platform, "elsewhere"])
 def test_what_is_cleared_reads_as_zeros(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where pages that are given back may keep what they held."""
-    monkeypatch.setattr(stretch, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(reserved_memory, "sys", SimpleNamespace(platform=platform))
     column = Stretch("I", 4 * PAGE)
     for entry in range(4 * PAGE):
         column.view[entry] = 9

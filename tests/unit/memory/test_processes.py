@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lembro.stores.memory import alone
+from lembro.stores.memory import worker_check
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -142,9 +142,9 @@ assert add(store)
 
 def test_a_planted_link_is_not_followed(folder: Path) -> None:
     script = """
-from lembro.stores.memory import alone
+from lembro.stores.memory import worker_check
 target = os.path.join(os.environ["TMPDIR"], "target")
-os.symlink(target, alone._name())
+os.symlink(target, worker_check._name())
 assert add(MemoryStore())
 assert not os.path.exists(target)
 """
@@ -295,9 +295,9 @@ recount(store._core)
 
 
 def test_the_folder_of_this_process_is_the_system_s() -> None:
-    from lembro.stores.memory import alone  # noqa: PLC0415
+    from lembro.stores.memory import worker_check  # noqa: PLC0415
 
-    assert os.path.dirname(alone._name()) == tempfile.gettempdir()
+    assert os.path.dirname(worker_check._name()) == tempfile.gettempdir()
 
 
 def test_a_child_that_forks_before_it_uses_its_copy(folder: Path) -> None:
@@ -334,9 +334,9 @@ def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """This process, as if it had not claimed anything yet."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
-        monkeypatch.setattr(alone, name, value)
+        monkeypatch.setattr(worker_check, name, value)
     yield tmp_path
-    alone._leave()
+    worker_check._leave()
 
 
 @pytest.fixture
@@ -357,7 +357,7 @@ def fails(*_: object, **__: object) -> None:
 def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_files()
     monkeypatch.setattr(fcntl, "flock", fails)
-    alone.claim()
+    worker_check.claim()
     assert said() == [
         "no lock to tell whether there are other worker processes: "
         f"[Errno {errno.ENOLCK}] No locks available"
@@ -368,9 +368,9 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("alone_in")
 def test_a_folder_that_cannot_be_listed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "scandir", fails)
-    alone.claim()
+    worker_check.claim()
     assert [text.partition(":")[0] for text in said()] == ["the locks of ended processes stay"]
-    assert os.path.exists(alone._path)
+    assert os.path.exists(worker_check._path)
 
 
 def test_a_lock_whose_file_is_swept_away_meanwhile_is_taken_anew(
@@ -383,11 +383,11 @@ def test_a_lock_whose_file_is_swept_away_meanwhile_is_taken_anew(
         if sweeps:
             os.unlink(sweeps.pop())
 
-    sweeps = [alone._name()]
+    sweeps = [worker_check._name()]
     monkeypatch.setattr(fcntl, "flock", sweep_first)
-    alone.claim()
+    worker_check.claim()
     assert said() == []
-    assert [str(path) for path in alone_in.iterdir()] == [alone._path]
+    assert [str(path) for path in alone_in.iterdir()] == [worker_check._path]
     assert open_files() == before + 1
 
 
@@ -396,8 +396,8 @@ def test_one_that_is_swept_away_for_ever_is_done_without(
     said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_files()
-    monkeypatch.setattr(alone, "_is_at", lambda fd, path: False)
-    alone.claim()
+    monkeypatch.setattr(worker_check, "_is_at", lambda fd, path: False)
+    worker_check.claim()
     assert said() == []
     assert open_files() == before
 
@@ -418,5 +418,5 @@ def test_what_is_another_file_by_now_is_not_swept(
 
     new: list[Path] = []
     monkeypatch.setattr(fcntl, "flock", renew_first)
-    alone._remove(str(left))
+    worker_check._remove(str(left))
     assert left.read_text() == "new"

@@ -8,9 +8,9 @@ from math import inf
 import pytest
 
 from lembro.errors import SessionTooLarge
-from lembro.stores.memory.chains import NONE
-from lembro.stores.memory.large import allocated
 from lembro.stores.memory.layout import HEADER
+from lembro.stores.memory.linked_lists import NONE
+from lembro.stores.memory.overflow import allocated
 from tests.support.place import FULL, PLENTY, SEGMENT, Place, key
 
 # --- what a write needs

@@ -12,7 +12,7 @@ import pytest
 from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.parts import SHARES
+from lembro.stores.memory.ledger import SHARES
 from lembro.testing import FakeClock
 
 CAP: PerUser = (100, "oldest")

@@ -21,11 +21,11 @@ from lembro.errors import ConfigError, SessionTooLarge
 from lembro.events import Event
 from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
-from lembro.stores.memory import MemoryStore, layout, parts
+from lembro.stores.memory import MemoryStore, layout, ledger
 from lembro.stores.memory.audit import recount
 from lembro.stores.memory.eviction import LEVELS, PASSED_OVER
 from lembro.stores.memory.records import user_tag
-from lembro.stores.memory.stretch import PAGE
+from lembro.stores.memory.reserved_memory import PAGE
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -1099,7 +1099,7 @@ def test_the_longest_name_in_a_small_store(store: MemoryStore) -> None:
 
 
 def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "WIDEST", 2**16)
+    monkeypatch.setattr(ledger, "WIDEST", 2**16)
     for max_size, bytes_each in ((2**16, 4), (2**16 + 1, 8)):
         store = MemoryStore(max_size)
         assert store._core.place.itemsize == bytes_each
@@ -1108,9 +1108,9 @@ def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyP
 
 
 def test_the_largest_numbers_fit_in_their_fields() -> None:
-    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
-    assert 2**31 - 100 < parts.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
-    assert parts.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
+    assert ledger.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
+    assert 2**31 - 100 < ledger.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
+    assert ledger.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
 
 
 def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:

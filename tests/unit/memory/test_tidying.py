@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from lembro.stores.base import Record
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.chains import NONE
 from lembro.stores.memory.layout import HEADER, LINKS
+from lembro.stores.memory.linked_lists import NONE
 from lembro.stores.memory.records import user_tag
 from tests.support.place import FULL, IDLE, RECORD, SEGMENT, Place, key
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lembro.stores.base import Record
-from lembro.stores.memory.chains import NONE
-from lembro.stores.memory.large import allocated
 from lembro.stores.memory.layout import HEADER, LINKS
+from lembro.stores.memory.linked_lists import NONE
+from lembro.stores.memory.overflow import allocated
 from lembro.stores.memory.records import user_tag
 from tests.support.place import IDLE, RECORD, Place, key
 

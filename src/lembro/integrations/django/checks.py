@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from ...errors import ConfigError
 from ...manager import SessionManager
-from ...stores.memory.alone import INSTEAD
+from ...stores.memory.worker_check import INSTEAD
 from .config import get_manager
 from .engine import SessionStore
 from .middleware import SessionMiddleware

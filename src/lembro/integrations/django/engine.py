@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from ... import codec, midway
-from ...arriving import load
+from ..._core import actions, codec
+from ..._core.commit import has_changed
+from ..._core.effects import Call, Flow
+from ..._core.load import load
+from ..._core.session import Session
+from ..._core.state import LIVE, NEW, UNREAD, Arrived, SetCookie
 from ...errors import CodecError, ConfigError, SessionGone
-from ...flow import Call, Flow
 from ...ids import key_for
-from ...session import Session
-from ...state import LIVE, NEW, UNREAD, Arrived, SetCookie
-from ...writing import has_changed
 from .config import get_manager
 from .lifetimes import EXPIRY
 from .mapping import USUAL_AGE, SessionMapping, read_key
@@ -166,7 +166,7 @@ class SessionStore(SessionMapping):
     async def aclear_expired(cls) -> None:
         await get_manager().apurge()
 
-    # -- within: flows, as those of lembro.lifecycle -----------------------------------------------
+    # -- flows -----------------------------------------------------------------------------------
 
     def _finding(self, session_key: str | None) -> Flow[bool]:
         session_id = read_key((self._base, session_key)).id
@@ -239,7 +239,7 @@ class SessionStore(SessionMapping):
             touched = yield Call("touch", (session._key,), {"idle": core.writer.idle})
             if not touched:
                 try:
-                    yield from midway.look_again(core, session)
+                    yield from actions.look_again(core, session)
                 except SessionGone:
                     raise UpdateError from None
 

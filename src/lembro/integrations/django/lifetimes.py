@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from ..._log import log
 from ...errors import ConfigError
-from ...logs import log
 from ...manager import SessionManager
 from ...options import DAY
 

@@ -10,11 +10,11 @@ from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
-from ...cookie import ABSENT, Presented
+from ..._core.session import Session
+from ..._core.state import UNREAD
+from ..._http.cookie import ABSENT, Presented
 from ...errors import LembroError, StoreError
 from ...manager import SessionManager
-from ...session import Session
-from ...state import UNREAD
 from .config import get_manager
 from .lifetimes import EXPIRY, check_expiry, is_expiry, lasting
 

@@ -10,13 +10,13 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.http import HttpResponse
 
 from ... import wsgi
-from ...answers import Answer, answer_to
+from ..._core.session import Session
+from ..._core.state import COMMITTED, UNREAD
+from ..._http.error_response import Answer, answer_to
+from ..._http.headers import vary_with_cookie
 from ...errors import ConfigError, StoreError
-from ...headers import vary_with_cookie
 from ...manager import SessionManager
-from ...session import Session
-from ...state import COMMITTED, UNREAD
-from .. import _hooks
+from .. import _adapter as _adapter
 from .config import get_manager
 from .cookies import set_cookie
 from .engine import SessionStore
@@ -66,7 +66,7 @@ class SessionMiddleware(_Base):
             response = self.get_response(request)
         except BaseException:  # as only DEBUG_PROPAGATE_EXCEPTIONS lets through
             if self._failed(request):
-                _hooks.commit(request.session._lembro, FAILED)
+                _adapter.commit(request.session._lembro, FAILED)
             raise
         return self.process_response(request, response)
 
@@ -84,14 +84,14 @@ class SessionMiddleware(_Base):
             response = await self.get_response(request)
         except BaseException:  # or one that is cancelled
             if self._failed(request):
-                await _hooks.acommit(request.session._lembro, FAILED)
+                await _adapter.acommit(request.session._lembro, FAILED)
             raise
         store = getattr(request, "session", None)
         if not isinstance(store, SessionStore):
             return super().process_response(request, response)
         if self._is_done(store, response):
             return response
-        answer = await _hooks.acommit(store._lembro, self._before(store, response))
+        answer = await _adapter.acommit(store._lembro, self._before(store, response))
         return self._after(request, response, store, answer)
 
     def process_request(self, request: Any) -> None:
@@ -104,7 +104,7 @@ class SessionMiddleware(_Base):
             if not hasattr(request, "session"):
                 request.session = self.SessionStore(outer, outer)  # who made it will commit it
             return
-        session = _hooks.begin(manager, _cookies(request), https=https)
+        session = _adapter.begin(manager, _cookies(request), https=https)
         request.session = self.SessionStore(session, self)
 
     def process_response(self, request: Any, response: Any) -> Any:
@@ -113,7 +113,7 @@ class SessionMiddleware(_Base):
             return super().process_response(request, response)
         if self._is_done(store, response):
             return response
-        answer = _hooks.commit(store._lembro, self._before(store, response))
+        answer = _adapter.commit(store._lembro, self._before(store, response))
         return self._after(request, response, store, answer)
 
     def process_exception(self, request: Any, exception: Exception) -> Any:
@@ -174,7 +174,7 @@ class SessionMiddleware(_Base):
         if session._cookie is None:
             _vary(response)
         else:
-            lines = _hooks.add_headers(
+            lines = _adapter.add_headers(
                 session,
                 headers,
                 partial(_lines_of, headers),
@@ -231,4 +231,4 @@ def _lines_of(headers: Any, name: str) -> list[str]:
 
 
 def _answered(answer: Answer) -> Any:
-    return HttpResponse(answer.body, status=answer.status, headers=_hooks.TEXT)
+    return HttpResponse(answer.body, status=answer.status, headers=_adapter.TEXT)

@@ -11,9 +11,9 @@ from array import array
 from mmap import mmap
 from typing import Final
 
-from .chains import NONE, fixed
 from .layout import GRAIN
-from .stretch import anonymous, release
+from .linked_lists import NONE, fixed
+from .reserved_memory import anonymous, release
 
 SMALLEST: Final = 2 * 1024  # bytes of a segment
 LARGEST: Final = 128 * 1024  # to evacuate it takes about a quarter of a millisecond

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from .arena import Arena
-from .chains import NONE
-from .core import Core
 from .eviction import FREE_LIST, LEVELS, LOGGED_IN, REPLACED_BIT
 from .layout import (
     BODY,
@@ -21,9 +19,11 @@ from .layout import (
     tail,
     walked,
 )
-from .parts import PAGED_FROM
+from .ledger import PAGED_FROM
+from .linked_lists import NONE
 from .records import user_tag
-from .stretch import PAGE
+from .reserved_memory import PAGE
+from .verbs import Core
 
 
 def recount(core: Core) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from .chains import NONE, Chains
+from .linked_lists import NONE, Chains
 from .slots import Slots
 
 LEVELS: Final = 5

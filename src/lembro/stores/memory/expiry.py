@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from .chains import NONE, fixed
+from .linked_lists import NONE, fixed
 
 _FAR: Final = 1e15  # seconds; what never expires is looked at once a turn
 

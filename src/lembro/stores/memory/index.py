@@ -11,8 +11,8 @@ from mmap import mmap
 from typing import Final
 
 from .layout import KEY
+from .reserved_memory import Stretch
 from .slots import Slots
-from .stretch import Stretch
 
 END: Final = -1
 _FEWEST: Final = 8  # buckets

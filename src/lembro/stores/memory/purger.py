@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 from weakref import ref
 
-from ...logs import log
+from ..._log import log
 
 
 class Purgeable(Protocol):

@@ -12,9 +12,7 @@ from ...events import Event
 from ...ids import handle_for
 from ..base import Record
 from . import layout
-from .chains import NONE
 from .eviction import FREE_LIST, LOGGED_IN
-from .large import allocated
 from .layout import (
     BODY,
     DEADLINE,
@@ -33,8 +31,10 @@ from .layout import (
     tail,
     walked,
 )
-from .parts import Parts
-from .tags import LOOSE
+from .ledger import Parts
+from .linked_lists import NONE
+from .overflow import allocated
+from .user_index import LOOSE
 
 GRAIN: Final = 1.0  # seconds; within them a second use of a session does not move it
 

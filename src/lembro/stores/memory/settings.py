@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from ... import size
+from ... import bytesize
+from ..._log import log
 from ...errors import ConfigError
-from ...logs import log
 from .resident import most
 
 SMALLEST: Final = 64 * 1024  # bytes; with less the tables leave no room for sessions
@@ -16,7 +16,7 @@ LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
 
 
 def check_max_size(value: int | str) -> int:
-    number = size.parse(value)
+    number = bytesize.parse(value)
     if number < SMALLEST:
         raise ConfigError(
             f"max_size={value!r} is {number} bytes, and the tables alone need some of it: "
@@ -33,8 +33,8 @@ def warn_of_too_much(max_size: int) -> None:
         log.warning(
             "max_size=%s is more than the %s of memory that this process can have, so it is no "
             "limit: the system may end the process before a session is evicted; give less",
-            size.pretty(max_size),
-            size.pretty(memory),
+            bytesize.pretty(max_size),
+            bytesize.pretty(memory),
         )
 
 
@@ -56,12 +56,12 @@ def check_interval(value: float | timedelta) -> float:
 def check_max_session_size(value: int | str | None, max_size: int) -> int:
     if value is None:
         return max_size // 16
-    number = size.parse(value)
+    number = bytesize.parse(value)
     if not SMALLEST_SESSION <= number <= max_size // 4:
         raise ConfigError(
             f"max_session_size={value!r} is not possible with a max_size of "
-            f"{size.pretty(max_size)}: give {SMALLEST_SESSION} bytes to a quarter of max_size "
-            f"({size.pretty(max_size // 4)}); the default is a sixteenth"
+            f"{bytesize.pretty(max_size)}: give {SMALLEST_SESSION} bytes to a quarter of max_size "
+            f"({bytesize.pretty(max_size // 4)}); the default is a sixteenth"
         )
     return number
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .chains import Chains
-from .stretch import Stretch, Typecode
+from .linked_lists import Chains
+from .reserved_memory import Stretch, Typecode
 
 FIRST: Final = 32  # slots of an empty store
 MOST: Final = 4096

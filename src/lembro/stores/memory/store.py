@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final
 
-from ... import size
+from ... import bytesize
+from ..._log import log
 from ...events import Event, Events, EventSource
-from ...logs import log
 from ..base import Found, PerUser, Record
-from . import alone, fork, purger, settings
-from .chains import NONE
+from . import fork, purger, settings, worker_check
 from .clock import Clamped, Clock
-from .core import Core
+from .linked_lists import NONE
 from .lock import Lock
 from .resident import resident
 from .stats import Stats
+from .verbs import Core
 
 SLICE: Final = 0.0005  # seconds that purging and reducing hold the lock at a time
 PART: Final = 256  # slots that an iteration looks at while it holds the lock
@@ -78,11 +78,11 @@ class MemoryStore(EventSource):
         self._copied = False  # by a fork, with sessions in it
         self._purge_errors = 0
         fork.watch(self)
-        alone.claim()
+        worker_check.claim()
 
     def __repr__(self) -> str:
         return (
-            f"<MemoryStore {size.pretty(self._core.used)} of {size.pretty(self.max_size)}, "
+            f"<MemoryStore {bytesize.pretty(self._core.used)} of {bytesize.pretty(self.max_size)}, "
             f"{sum(self._core.queues.counts)} sessions>"
         )
 
@@ -218,13 +218,13 @@ class MemoryStore(EventSource):
         """Evict down to ``reduce_to`` of ``max_size`` in slices of a millisecond: expired
         sessions first, then those of passers-by, the logged-in last. How many went."""
         core = self._core
-        log.debug("reduce: start %s", size.pretty(core.used))
+        log.debug("reduce: start %s", bytesize.pretty(core.used))
         self.purge()
         total = 0
         while (count := self._slice(core.step_down, 1)) != NONE:
             total += count
             time.sleep(0)
-        log.debug("reduce: done %s", size.pretty(core.used))
+        log.debug("reduce: done %s", bytesize.pretty(core.used))
         if self.events.heard("reduced"):
             self.events.emit(Event("reduced", reason=f"{total} evicted"))
         return total
@@ -362,9 +362,9 @@ class MemoryStore(EventSource):
         self._lock = fork.FirstUse(self, self._first_use_in_child)
 
     def _first_use_in_child(self) -> None:
-        alone.claim()
+        worker_check.claim()
         if self._copied:
             self._copied = False
-            alone.warn_of_copy()
+            worker_check.warn_of_copy()
             if not self._awake:  # what was copied is to be purged as well
                 self._wake()

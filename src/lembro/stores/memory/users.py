@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..base import Found, PerUser
-from .chains import NONE
 from .layout import REPLACED, UTF8, fields
+from .linked_lists import NONE
+from .reclaim import LOOKED_THROUGH, MANY, Room
 from .records import user_tag
-from .room import LOOKED_THROUGH, MANY, Room
 
 MOST_REPLACED: Final = 64
 """Replaced keys of one user. They count against no cap, so a user who logged in over and over would

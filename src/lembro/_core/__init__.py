@@ -1,0 +1,1 @@
+"""The core: what happens to a session. Pure: no I/O, no clock, no framework."""

@@ -1,0 +1,374 @@
+"""A session's data <-> bytes, such that what comes back equals what went in, type for type.
+
+The payload is a version byte and a msgpack array of two maps: lembro's own, and the user's. No key
+of ours stands among the user's. What msgpack does not know (tuples, sets, dates, UUIDs, ...) is
+tagged with an extension code, because msgspec by itself turns it into lists and strings without a
+word. There is no pickle anywhere: a record can hold nothing but values.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from msgspec.msgpack import Decoder, Encoder, Ext
+
+from ..errors import CodecError
+
+Data = dict[str, Any]
+Meta = dict[str, bool | bytes]
+
+VERSION: Final = b"\x01"
+"""The first byte of a payload that is msgpack and no more."""
+TAGGED: Final = b"\x81"
+"""The first byte of one in which something is tagged, or may be."""
+PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
+"""The types that msgpack knows as they are, and whose values cannot change in themselves."""
+MAX_DEPTH: Final = 100
+"""Containers within containers; what is deeper is refused, long before any recursion limit."""
+
+
+def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
+    """The payload of a session. Raises CodecError with the path to a value it cannot carry.
+
+    ``plain``: the caller knows that nothing needs a tag. To find that out takes longer than the
+    encoding itself, and to tag takes twice as long again.
+    """
+    if plain or _is_plain(data, 1):
+        try:  # to suppress takes as long as to encode
+            return VERSION + _encode((meta, data))
+        except (UnicodeEncodeError, OverflowError):  # it is to be found, or tagged
+            pass
+    tagged = {}
+    for key, value in data.items():
+        _check_top_key(key)
+        tagged[key] = _tag(value, key, 1)
+    try:
+        return (VERSION if _is_plain(tagged, 1) else TAGGED) + _encode((meta, tagged))
+    except UnicodeEncodeError:
+        raise _surrogate(data) from None
+
+
+def unchanged(payload: bytes, meta: Meta, data: Data) -> bool:
+    """Whether ``payload`` is what the data encodes to, nothing having been assigned to a key.
+
+    Tries the plain encoding first, which is several times faster and all that a session needs
+    that holds nothing tagged. Raises CodecError as ``encode`` does.
+    """
+    try:
+        plain = _encode((meta, data))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        plain = b""
+    if len(plain) == len(payload) - 1 and payload.endswith(plain):
+        return True
+    return encode(meta, data) == payload
+
+
+def decode(payload: bytes) -> tuple[Meta, Data]:
+    """Read a payload. Raises CodecError for what is none.
+
+    One that was forged may hold what :func:`encode` refuses: keys of other types, containers nested
+    deeper. To look for that would cost more than the reading; it is refused when it is written.
+    """
+    if not payload.startswith((VERSION, TAGGED)):
+        raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
+    try:
+        return _decode_session(payload[1:])
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise CodecError(f"a record that cannot be read ({type(error).__name__})") from None
+
+
+def check(key: Any, value: Any) -> None:
+    """Raise CodecError, with the path, unless a session can carry ``value`` under ``key``."""
+    _check_top_key(key)
+    kind = type(value)
+    if kind is int or kind is bool or value is None or kind is float or kind is bytes:
+        return
+    encode_value(value, key)
+
+
+def encode_value(value: Any, path: str = "") -> bytes:
+    """The encoding of one value: equal if and only if value and types are (1, 1.0 and True all
+    differ; maps also by the order of their keys)."""
+    tagged = _tag(value, path, 1)
+    try:
+        return _encode(tagged)
+    except UnicodeEncodeError:
+        raise _surrogate(value, path) from None
+
+
+def decode_value(encoding: bytes) -> Any:
+    """What ``encode_value`` made this of."""
+    return _decode_value(encoding)
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+_TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
+_MARKUP: Final = 11
+
+_encode = Encoder().encode
+_AS_IS: Final = PLAIN - {int}
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether msgpack knows everything in this dict or list (integers beyond 64 bits apart)."""
+    if type(value) is dict:
+        if not all(type(key) is str for key in value):
+            return False
+        value = value.values()
+    for item in value:
+        kind = type(item)
+        if kind in PLAIN:
+            continue
+        if (kind is not dict and kind is not list) or depth > MAX_DEPTH:
+            return False
+        if not _is_plain(item, depth + 1):
+            return False
+    return True
+
+
+def _tag(value: Any, path: str, depth: int) -> Any:
+    """``value`` with everything that msgpack does not know wrapped in an Ext."""
+    kind = type(value)
+    if kind in _AS_IS:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else _tag_big_int(value)
+    if depth > MAX_DEPTH:
+        raise CodecError(f"nested deeper than {MAX_DEPTH} levels, or within itself", path=path)
+    if kind is list:
+        return [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    if isinstance(value, dict):  # a subclass too: it comes back as the plain dict it equals
+        return {
+            _check_key(key, path): _tag(item, f"{path}.{key}", depth + 1)
+            for key, item in value.items()
+        }
+    tagger = _TAGGERS.get(kind)
+    if tagger is not None:
+        return tagger(value, path, depth)
+    if kind.__name__ == "Markup" and kind is _markup():
+        return Ext(_MARKUP, _encode_part(str(value), None, path))
+    raise CodecError(_refusal(value), path=path)
+
+
+def _markup() -> Any:
+    """The class of MarkupSafe, whose text a template does not escape (as in a flashed message), if
+    anybody has imported it: lembro does without."""
+    return getattr(sys.modules.get("markupsafe"), "Markup", None)
+
+
+def _tag_big_int(value: int) -> Ext:
+    return Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+
+
+def _tag_tuple(value: tuple[Any, ...], path: str, depth: int) -> Ext:
+    items = [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    return Ext(_TUPLE, _encode_part(items, value, path))
+
+
+def _tag_set(value: set[Any] | frozenset[Any], path: str, depth: int) -> Ext:
+    parts = [_encode_part(_tag(item, f"{path}{{}}", depth + 1), item, path) for item in value]
+    code = _SET if type(value) is set else _FROZENSET
+    # Sorted, so that a set has one encoding; in front the header of an array of 32-bit length.
+    return Ext(code, b"\xdd" + len(parts).to_bytes(4, "big") + b"".join(sorted(parts)))
+
+
+def _tag_datetime(value: datetime, path: str, depth: int) -> Ext:
+    return Ext(_DATETIME, _clock_text(value, path))
+
+
+def _tag_time(value: time, path: str, depth: int) -> Ext:
+    return Ext(_TIME, _clock_text(value, path))
+
+
+def _clock_text(value: datetime | time, path: str) -> bytes:
+    """The fold, the ISO form, and a zone by its name: its offset alone would be another value, of
+    which Python even says that it differs in the hour that the clocks go through twice."""
+    zone = value.tzinfo
+    if zone is None or type(zone) is timezone:
+        return b"%d%s" % (value.fold, value.isoformat().encode())
+    if type(zone) is not ZoneInfo or zone.key is None:
+        raise CodecError(
+            f"a session cannot carry a {type(value).__name__} whose zone is a "
+            f"{type(zone).__module__}.{type(zone).__name__}; give it a datetime.timezone or a "
+            f"ZoneInfo, for example value.astimezone(datetime.UTC)",
+            path=path,
+        )
+    local = value.replace(tzinfo=None).isoformat()
+    return b"%d%s[%s]" % (value.fold, local.encode(), zone.key.encode())
+
+
+def _encode_part(tagged: Any, value: Any, path: str) -> bytes:
+    try:
+        return _encode(tagged)
+    except UnicodeEncodeError:
+        raise _surrogate(value, path) from None
+
+
+_TAGGERS: Final[dict[type, Callable[[Any, str, int], Ext]]] = {
+    tuple: _tag_tuple,
+    set: _tag_set,
+    frozenset: _tag_set,
+    datetime: _tag_datetime,
+    date: lambda value, path, depth: Ext(_DATE, value.isoformat().encode()),
+    time: _tag_time,
+    timedelta: lambda value, path, depth: Ext(
+        _TIMEDELTA, _encode([value.days, value.seconds, value.microseconds])
+    ),
+    UUID: lambda value, path, depth: Ext(_UUID, value.bytes),
+    Decimal: lambda value, path, depth: Ext(_DECIMAL, str(value).encode()),
+}
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _untag(code: int, data: memoryview) -> Any:
+    reader = _UNTAGGERS.get(code)
+    if reader is None:
+        raise ValueError(f"unknown extension {code}")
+    return reader(bytes(data))
+
+
+def _untag_datetime(data: bytes) -> datetime:
+    text, zone = _clock_parts(data)
+    value = datetime.fromisoformat(text).replace(fold=int(data[:1]))
+    return value if zone is None else value.replace(tzinfo=zone)
+
+
+def _untag_time(data: bytes) -> time:
+    text, zone = _clock_parts(data)
+    value = time.fromisoformat(text).replace(fold=int(data[:1]))
+    return value if zone is None else value.replace(tzinfo=zone)
+
+
+def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
+    text, bracket, key = data[1:].decode().partition("[")
+    if not bracket:
+        return text, None
+    try:
+        return text, ZoneInfo(key.removesuffix("]"))
+    except (LookupError, OSError) as error:  # no such zone (any more)
+        raise ValueError(str(error)) from None
+
+
+def _untag_markup(data: bytes) -> str:
+    """Where nobody has MarkupSafe, plain text: what does not know of it escapes everything."""
+    markup: Callable[[str], str] = _markup() or str
+    return markup(_decode_text(data))
+
+
+_decode_session = Decoder(tuple[Meta, Data], ext_hook=_untag).decode
+_decode_value = Decoder(Any, ext_hook=_untag).decode
+_decode_items = Decoder(list[Any], ext_hook=_untag).decode
+_decode_text = Decoder(str).decode
+_decode_ints = Decoder(tuple[int, int, int]).decode
+
+_UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
+    _TUPLE: lambda data: tuple(_decode_items(data)),
+    _SET: lambda data: set(_decode_items(data)),
+    _FROZENSET: lambda data: frozenset(_decode_items(data)),
+    _DATETIME: _untag_datetime,
+    _DATE: lambda data: date.fromisoformat(data.decode()),
+    _TIME: _untag_time,
+    _TIMEDELTA: lambda data: timedelta(*_decode_ints(data)),
+    _UUID: lambda data: UUID(bytes=data),
+    _DECIMAL: lambda data: Decimal(data.decode()),
+    _INT: lambda data: int.from_bytes(data, "big", signed=True),
+    _MARKUP: _untag_markup,
+}
+
+
+# -- saying what is wrong --------------------------------------------------------------------------
+
+_HINTS: Final = {
+    "Enum": "store its .value",
+    "Struct": "store msgspec.to_builtins(value)",
+    "BaseModel": "store value.model_dump()",
+    "str": "store str(value)",
+    "int": "store int(value)",
+    "float": "store float(value)",
+    "tuple": "store tuple(value)",
+    "list": "store list(value)",
+    "bytearray": "store bytes(value)",
+    "memoryview": "store bytes(value)",
+    "PurePath": "store str(value)",
+    "__proxy__": "store str(value)",  # a lazy translation of Django's
+    "LazyString": "store str(value)",  # and of Flask-Babel's
+    # By name, since lembro imports no framework: of Django, Flask-SQLAlchemy and SQLAlchemy.
+    "Model": "store its primary key",
+    "DeclarativeBase": "store its primary key",
+    "QuerySet": "store list(value.values())",
+    **dict.fromkeys(
+        [
+            "deque",
+            "range",
+            "generator",
+            "map",
+            "filter",
+            "zip",
+            "dict_keys",
+            "dict_values",
+            "dict_items",
+        ],
+        "store list(value)",
+    ),
+}
+
+
+def _check_top_key(key: Any) -> None:
+    if type(key) is not str:
+        raise CodecError(
+            f"the keys of a session are str, not {type(key).__name__}; write str(key)",
+            path=repr(key)[:40],
+        )
+    if not key.isascii():
+        encode_value(key, repr(key)[:40])
+
+
+def _check_key(key: Any, path: str) -> Any:
+    if type(key) not in PLAIN or (type(key) is int and not -(2**63) <= key < 2**64):
+        raise CodecError(
+            f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None",
+            path=f"{path}.{repr(key)[:40]}",
+        )
+    return key
+
+
+def _refusal(value: Any) -> str:
+    names = [base.__name__ for base in type(value).__mro__]
+    hint = next((hint for name, hint in _HINTS.items() if name in names), None)
+    if hint is None and is_dataclass(value) and not isinstance(value, type):
+        hint = "store dataclasses.asdict(value)"
+    if hint is None:
+        hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
+        hint += "datetime, date, time, timedelta, UUID or Decimal"
+    name = type(value).__name__
+    article = "an" if name.lower().startswith(("a", "e", "i", "o")) else "a"
+    return f"a session cannot carry {article} {name}; {hint}"
+
+
+def _surrogate(value: Any, path: str = "") -> CodecError:
+    """The error for text that is not Unicode, with the path to it."""
+    if isinstance(value, dict):
+        parts = [
+            (f"{path}.{key}" if path else str(key), (key, item)) for key, item in value.items()
+        ]
+        parts = [(where, part) for where, pair in parts for part in pair]
+    elif isinstance(value, list | tuple | set | frozenset):
+        parts = [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    else:
+        return CodecError("text with a lone surrogate, which UTF-8 cannot carry", path=path)
+    for where, part in parts:
+        try:
+            encode_value(part)
+        except CodecError:
+            return _surrogate(part, where)
+    return _surrogate(None, path)  # pragma: no cover - one of the parts it was

@@ -1,0 +1,1 @@
+"""What HTTP asks of a session: its cookie, its headers, the response when it fails."""

@@ -1,0 +1,162 @@
+"""What a session adds to the headers of a response."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from .._log import log
+
+Headers = list[tuple[bytes, bytes]]
+RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
+"""The headers of a request as its server has them: a WSGI environ, a mapping by their names, or the
+pairs of ASGI."""
+
+_VARY: Final = (b"vary", b"Cookie")
+_PRIVATE: Final = "private, no-store"
+_TRUST: Final = (
+    "tell the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
+    "--forwarded-allow-ips; waitress: trusted_proxy, trusted_proxy_headers; Flask and others over "
+    "WSGI: werkzeug's ProxyFix; Django: SECURE_PROXY_SSL_HEADER; Tornado: xheaders=True), or write "
+    "CookieOptions(secure=True)"
+)
+_said: set[bytes] = set()
+
+
+def with_session(headers: Iterable[tuple[bytes, bytes]], cookie: bytes | None) -> Headers:
+    """The headers of a response that looked at the session, and sets ``cookie`` if there is one.
+
+    ``Vary: Cookie`` keeps caches from serving it to somebody else; one that sets a cookie is not
+    to be kept at all (CVE-2023-30861).
+    """
+    result = list(headers)
+    for header in result:
+        name = header[0]
+        if len(name) == 4 and name.lower() == b"vary":  # the length first: 0.1 us a response
+            _vary(result)
+            break
+    else:
+        result.append(_VARY)
+    if cookie is not None:
+        _forbid_storing(result)
+        result.append((b"set-cookie", cookie))
+    return result
+
+
+def vary_with_cookie(given: list[str]) -> str | None:
+    """``Vary`` with ``Cookie``, for a response that has ``given``; None: it says so already."""
+    if not given:
+        return "Cookie"
+    value = ", ".join(line for line in given if line.strip())
+    if not _tokens(value).isdisjoint(("cookie", "*")):
+        return None
+    return value + ", Cookie" if value else "Cookie"
+
+
+def caching_with_cookie(given: list[str]) -> str | None:
+    """``Cache-Control`` for a response that sets the cookie and has ``given``; None: that forbids
+    already what has to be forbidden. What is replaced is logged, once."""
+    value = ", ".join(given)
+    tokens = _tokens(value)
+    if not tokens.isdisjoint(("private", "no-store")) and "public" not in tokens:
+        return None
+    if given and value.encode("latin-1", "replace") not in _said and len(_said) < 100:
+        _said.add(value.encode("latin-1", "replace"))
+        log.warning(
+            "a response that sets the session cookie said Cache-Control: %s; it was replaced by "
+            "%s, so that no cache hands the cookie to somebody else",
+            value,
+            _PRIVATE,
+        )
+    return _PRIVATE
+
+
+def _tokens(value: str) -> set[str]:
+    return {token.strip().lower() for token in value.split(",")}
+
+
+def _vary(headers: Headers) -> None:
+    value = vary_with_cookie(_values(headers, b"vary"))
+    if value is not None:
+        _remove(headers, b"vary")
+        headers.append((b"vary", value.encode("latin-1")))
+
+
+def _forbid_storing(headers: Headers) -> None:
+    value = caching_with_cookie(_values(headers, b"cache-control"))
+    if value is not None:
+        _remove(headers, b"cache-control")
+        headers.append((b"cache-control", value.encode("latin-1")))
+
+
+def _values(headers: Headers, name: bytes) -> list[str]:
+    return [v.decode("latin-1") for n, v in headers if n.lower() == name]
+
+
+def _remove(headers: Headers, name: bytes) -> None:
+    headers[:] = [header for header in headers if header[0].lower() != name]
+
+
+def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
+    """Say once that a session went over plain http, where the headers of the request tell of a
+    proxy that has it over https, or to somewhere beyond this machine."""
+    if b"http" in _said:
+        return
+    if request is not None and _came_by_https(request):
+        _said.add(b"http")
+        log.warning(
+            "a session cookie was set over plain http for a request whose X-Forwarded-Proto or "
+            "Forwarded says https, so it has no Secure. The likely reason is a proxy that ends "
+            "TLS and whose word the server does not take: %s",
+            _TRUST,
+        )
+    elif client is not None and _is_elsewhere(client):
+        _said.add(b"http")
+        log.warning(
+            "a session cookie was set over plain http for a client that is not on this machine, so "
+            "it has no Secure and anyone on the way can read it. The likely reason is a proxy that "
+            "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
+            _TRUST,
+        )
+
+
+def _is_elsewhere(client: str) -> bool:
+    try:
+        return not ipaddress.ip_address(client).is_loopback
+    except ValueError:  # a test client, a socket in the file system
+        return False
+
+
+def _came_by_https(request: RequestHeaders) -> bool:
+    """Whether it says that it came to a proxy over https. Anybody can say so: this is for the log,
+    and never for the scheme."""
+    said = _value(request, "X-Forwarded-Proto").split(",")
+    for part in _value(request, "Forwarded").replace(",", ";").split(";"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "proto":
+            said.append(value.strip().strip('"'))
+    return any(scheme.strip().lower() in ("https", "wss") for scheme in said)
+
+
+def _value(request: RequestHeaders, name: str) -> str:
+    if isinstance(request, Mapping):
+        named: Mapping[Any, Any] = request
+        value = named.get(name) or named.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value if isinstance(value, str) else ""
+    wanted = name.lower().encode()
+    return ",".join(value.decode("latin-1") for key, value in request if key.lower() == wanted)
+
+
+def warn_of_shared_cookie(name: str) -> None:
+    """Say once that two middlewares, one within the other, set one cookie."""
+    said = b"shared " + name.encode()
+    if said in _said:
+        return
+    _said.add(said)
+    log.warning(
+        "two session middlewares, one within the other, have sessions of their own and both set "
+        "the cookie %r: each will take it from the other. Give both the same SessionManager (then "
+        "they share the session), or one of them a cookie name of its own",
+        name,
+    )

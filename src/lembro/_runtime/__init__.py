@@ -1,0 +1,1 @@
+"""Runs the flows of the core against a store, sync and async."""

@@ -1,0 +1,74 @@
+"""Run a flow of the lifecycle against a store: the only place where sync and async part."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+from .._core.effects import Call, Flow
+from .._threads import in_thread
+from ..errors import SessionTooLarge, StoreError
+
+T = TypeVar("T")
+
+_THROWN = (StoreError, SessionTooLarge)  # what a flow may have something to say to
+
+
+def run(flow: Flow[T], store: Any) -> T:
+    """Perform the calls of a flow on a store whose verbs are plain functions."""
+    try:
+        call = next(flow)
+        while True:
+            try:
+                target = store if call.of is None else call.of
+                result = getattr(target, call.verb)(*call.args, **call.keywords)
+            except _THROWN as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
+    """Await the calls of a flow."""
+    try:
+        call = next(flow)
+        while True:
+            try:
+                waiting = perform(call) if call.of is None else call.of.aread(*call.args)
+                result = await waiting
+            except _THROWN as error:
+                call = flow.throw(error)
+            else:
+                call = flow.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+
+
+def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
+    """How an async driver performs a call on an AsyncStore, or on a Store, which may block."""
+
+    async def awaited(call: Call) -> Any:
+        return await getattr(store, call.verb)(*call.args, **call.keywords)
+
+    async def threaded(call: Call) -> Any:
+        return await in_thread(partial(_listed, store, call))
+
+    async def at_once(call: Call) -> Any:
+        return _perform(store, call)
+
+    if not hasattr(store, "blocking"):
+        return awaited
+    return threaded if store.blocking else at_once
+
+
+def _perform(store: Any, call: Call) -> Any:
+    return getattr(store, call.verb)(*call.args, **call.keywords)
+
+
+def _listed(store: Any, call: Call) -> Any:
+    result = _perform(store, call)
+    # What is listed bit by bit blocks at each bit.
+    return list(result) if isinstance(result, Iterator) else result

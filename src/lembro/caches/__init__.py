@@ -1,0 +1,1 @@
+"""Caches over a lembro store: for cachelib, Django CACHES and Litestar."""

@@ -1,0 +1,318 @@
+"""Values by name in a store of lembro, for integrations that are a cache: bounded and purged as
+sessions are, atomic, and without pickle.
+
+An entry is a record without a user, so where memory is short the least recently used go first. Its
+key is a hash of the name and of the namespace that the cache is; it cannot be the key of a session,
+and the store may hold both: a SessionManager lists and counts its sessions only. The payload is a
+format byte, a mark (no two writes have the same payload, see ``stores/base.py``), the namespace,
+and the value by ``codec``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hashlib import blake2b
+from math import inf
+from typing import Any, Final, TypeAlias, TypeVar
+
+from msgspec.msgpack import encode as pack
+
+from .._core import codec
+from .._core.admin import ENTRY, has_entries
+from .._core.commit import ATTEMPTS, is_written
+from .._core.effects import Call, Flow
+from .._log import log
+from .._runtime.drivers import arun, performer, run
+from .._threads import in_thread
+from ..errors import CodecError, ConfigError, LembroError, SessionTooLarge, StoreError
+from ..ids import new_mark
+from ..stores.base import AsyncStore, Found, Record, Store
+
+__all__ = ["Cache", "Timeout"]
+
+T = TypeVar("T")
+
+Timeout: TypeAlias = float | timedelta | None
+"""Seconds from now. None: never. Nothing, or less: the entry is gone at once."""
+
+_HEAD: Final = len(ENTRY) + len(new_mark())
+_NAME: Final = "value"  # by which an error calls what is stored
+
+
+class Cache:
+    """Values by name. Those are what a session can carry (a ``CodecError`` says what cannot be),
+    and come back with their types. The methods come in pairs: ``get`` where the store is not
+    asynchronous, ``aget`` in an event loop.
+
+    ``store`` is a MemoryStore or another one; ``names`` say which namespace of it is meant.
+    Raises StoreError, and SessionTooLarge for a value that the store does not accept.
+    """
+
+    def __init__(self, store: Store | AsyncStore, *names: str) -> None:
+        verbs = (getattr(store, verb, None) for verb in ("add", "destroy"))  # a manager has no add
+        if isinstance(store, type) or not all(map(callable, verbs)):
+            raise ConfigError(
+                f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
+            )
+        self.store: Store | AsyncStore = store
+        has_entries(store)
+        self._names = names
+        # What is packed ends where it ends: ("a", "bc") and ("ab", "c") are two namespaces.
+        self._path = b"".join(pack(_text(name)) for name in names)
+        self._hash = blake2b(
+            digest_size=32,
+            key=blake2b(self._path, digest_size=32).digest(),
+            person=b"lembro cache",
+        )
+        self._in_process = getattr(store, "blocking", True) is False
+        self._is_async = not hasattr(store, "blocking")
+        self._perform = performer(store)
+
+    def __repr__(self) -> str:
+        return f"<Cache {'/'.join(self._names)!r} in {type(self.store).__name__}>"
+
+    def within(self, name: str) -> Cache:
+        """A namespace within this one: ``clear`` of this one clears it too, nothing else is
+        shared."""
+        return Cache(self.store, *self._names, name)
+
+    def get(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
+        """The value, else ``default``. ``renew``: the timeout from now on, if it has one."""
+        return self._run(self._get(name, default, renew))
+
+    async def aget(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
+        """As ``get``."""
+        return await self._arun(self._get(name, default, renew))
+
+    def set(self, name: str, value: Any, timeout: Timeout = None) -> None:
+        """Store a value, in place of another one."""
+        self._run(self._set(name, value, timeout))
+
+    async def aset(self, name: str, value: Any, timeout: Timeout = None) -> None:
+        """As ``set``."""
+        await self._arun(self._set(name, value, timeout))
+
+    def add(self, name: str, value: Any, timeout: Timeout = None) -> bool:
+        """Store a value unless there is one; True for the one caller that did."""
+        return self._run(self._add(name, value, timeout))
+
+    async def aadd(self, name: str, value: Any, timeout: Timeout = None) -> bool:
+        """As ``add``."""
+        return await self._arun(self._add(name, value, timeout))
+
+    def incr(
+        self, name: str, delta: int = 1, *, initial: int | None = 0, timeout: Timeout = None
+    ) -> int | None:
+        """Add to a number, in one step, and return the sum; its timeout stays. If there is none it
+        begins with ``initial`` and ``timeout``; ``initial=None``: None, and nothing is stored.
+        Raises TypeError if what is stored is no number."""
+        return self._run(self._incr(name, delta, initial, timeout))
+
+    async def aincr(
+        self, name: str, delta: int = 1, *, initial: int | None = 0, timeout: Timeout = None
+    ) -> int | None:
+        """As ``incr``."""
+        return await self._arun(self._incr(name, delta, initial, timeout))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an entry; the value is not read."""
+        return self._run(self._ttl(name)) is not None
+
+    async def ahas(self, name: str) -> bool:
+        """As ``has``."""
+        return await self._arun(self._ttl(name)) is not None
+
+    def ttl(self, name: str) -> float | None:
+        """Seconds until it expires, ``math.inf`` without a timeout; None if there is none."""
+        return self._run(self._ttl(name))
+
+    async def attl(self, name: str) -> float | None:
+        """As ``ttl``."""
+        return await self._arun(self._ttl(name))
+
+    def touch(self, name: str, timeout: Timeout = None) -> bool:
+        """Give an entry another timeout; False if there is none."""
+        return self._run(self._touch(name, timeout))
+
+    async def atouch(self, name: str, timeout: Timeout = None) -> bool:
+        """As ``touch``."""
+        return await self._arun(self._touch(name, timeout))
+
+    def delete(self, name: str) -> bool:
+        """Remove an entry; True for the one caller that did."""
+        return self._run(self._delete(name))
+
+    async def adelete(self, name: str) -> bool:
+        """As ``delete``."""
+        return await self._arun(self._delete(name))
+
+    def clear(self) -> None:
+        """Remove all entries of this namespace and those within it; sessions in the store stay."""
+        self._run(self._clear())
+
+    async def aclear(self) -> None:
+        """As ``clear``."""
+        if self._in_process:  # it goes through everything, while others may go on
+            await in_thread(self.clear)
+        else:
+            await self._arun(self._clear())
+
+    async def aopen(self) -> None:
+        """Call what the store wants called before its first use (its ``open``)."""
+        await self._arun(_verb(self.store, "open"))
+
+    async def aclose(self) -> None:
+        """Call what the store wants called after its last use (its ``close``)."""
+        await self._arun(_verb(self.store, "close"))
+
+    # -- flows -------------------------------------------------------------------------------------
+
+    def _get(self, name: str, default: Any, renew: Timeout) -> Flow[Any]:
+        key = self._key(name)
+        found: Found | None = yield Call("get", (key,))
+        value = self._value(found, default)
+        if renew is not None and found is not None and found.idle_left < inf:
+            yield Call("touch", (key,), {"idle": _seconds(renew)})
+        return value
+
+    def _set(self, name: str, value: Any, timeout: Timeout) -> Flow[None]:
+        key, payload, idle = self._key(name), self._payload(value), _seconds(timeout)
+        if idle <= 0:
+            yield Call("destroy", (key,))
+            return
+        record, keywords = Record(payload), {"idle": idle, "life": inf}
+        for _ in range(ATTEMPTS):
+            found: Found | None = yield Call("get", (key,))
+            if found is None:
+                if (yield Call("add", (key, record), keywords)):
+                    return
+                continue
+            held = yield Call("set", (key, record), {"expected": found.payload, "idle": idle})
+            if is_written(payload, held):
+                return
+        raise _refused()
+
+    def _add(self, name: str, value: Any, timeout: Timeout) -> Flow[bool]:
+        key, record, idle = self._key(name), Record(self._payload(value)), _seconds(timeout)
+        if idle <= 0:
+            return (yield Call("get", (key,))) is None
+        return bool((yield Call("add", (key, record), {"idle": idle, "life": inf})))
+
+    def _incr(
+        self, name: str, delta: int, initial: int | None, timeout: Timeout
+    ) -> Flow[int | None]:
+        key = self._key(name)
+        for _ in range(ATTEMPTS):
+            found: Found | None = yield Call("get", (key,))
+            number = self._value(found, None)
+            if found is None or number is None:
+                if initial is None:
+                    return None
+                number = initial + delta
+                if found is not None:  # nothing that could be read
+                    yield from self._set(name, number, timeout)
+                    return number
+                if (yield from self._add(name, number, timeout)):
+                    return number
+                continue
+            if not isinstance(number, int):
+                raise TypeError(
+                    f"what is stored is no int to add to, but a {type(number).__name__}"
+                )
+            payload = self._payload(number + delta)
+            keywords = {"expected": found.payload, "idle": found.idle_left}
+            held = yield Call("set", (key, Record(payload)), keywords)
+            if is_written(payload, held):
+                return number + delta
+        raise _refused()
+
+    def _ttl(self, name: str) -> Flow[float | None]:
+        found: Found | None = yield Call("get", (self._key(name),))
+        return None if found is None else found.idle_left
+
+    def _touch(self, name: str, timeout: Timeout) -> Flow[bool]:
+        idle = _seconds(timeout)
+        if idle <= 0:
+            return (yield from self._delete(name))
+        return bool((yield Call("touch", (self._key(name),), {"idle": idle})))
+
+    def _delete(self, name: str) -> Flow[bool]:
+        return (yield Call("destroy", (self._key(name),))) is not None
+
+    def _clear(self) -> Flow[None]:
+        records = yield Call("all", ())
+        for key, found in records:
+            payload = found.payload
+            if payload.startswith(ENTRY) and payload.startswith(self._path, _HEAD):
+                yield Call("destroy", (key,))
+
+    # -- within ------------------------------------------------------------------------------------
+
+    def _key(self, name: str) -> bytes:
+        if not isinstance(name, str):
+            raise TypeError(f"the keys of a cache are str, not {type(name).__name__}")
+        named = self._hash.copy()
+        named.update(name.encode("utf-8", "surrogatepass"))
+        return named.digest()
+
+    def _payload(self, value: Any) -> bytes:
+        return ENTRY + new_mark() + self._path + codec.encode({}, {_NAME: value})
+
+    def _value(self, found: Found | None, default: T) -> Any | T:
+        if found is None:
+            return default
+        try:
+            return codec.decode(found.payload[_HEAD + len(self._path) :])[1][_NAME]
+        except (CodecError, KeyError) as error:
+            log.warning("an entry of a cache cannot be read, and passes for none: %s", error)
+            return default
+
+    def _run(self, flow: Flow[T]) -> T:
+        if self._is_async:
+            flow.close()
+            raise LembroError(
+                f"{type(self.store).__name__} is asynchronous: use the methods that begin with "
+                f"an a (aget, aset, ...)"
+            )
+        try:
+            return run(flow, self.store)
+        except (CodecError, SessionTooLarge) as error:
+            raise _of_an_entry(error) from None
+
+    async def _arun(self, flow: Flow[T]) -> T:
+        try:
+            if self._in_process:
+                return run(flow, self.store)
+            return await arun(flow, self._perform)
+        except (CodecError, SessionTooLarge) as error:
+            raise _of_an_entry(error) from None
+
+
+def _verb(store: object, verb: str) -> Flow[None]:
+    if hasattr(store, verb):
+        yield Call(verb, ())
+
+
+def _seconds(timeout: Timeout) -> float:
+    if timeout is None:
+        return inf
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ConfigError(f"{name!r} is no name for a part of a cache: give a str")
+    return name
+
+
+def _of_an_entry(error: CodecError | SessionTooLarge) -> CodecError | SessionTooLarge:
+    """What speaks of a session."""
+    if isinstance(error, SessionTooLarge):
+        return SessionTooLarge(error.size, error.limit, "entry")
+    said = str(error).removeprefix(f"{error.path}: ")
+    said = said.replace("a session cannot carry", "a cache cannot carry", 1)
+    return CodecError(said, path=error.path)
+
+
+def _refused() -> StoreError:
+    return StoreError(f"the store refused {ATTEMPTS} writes of one entry in a row")

@@ -1,0 +1,233 @@
+"""A backend of CACHES that never takes more than it may: ``LembroCache``.
+
+Values are data, as in a session, and never pickled; with them what Django itself caches: a page
+(``HttpResponse``), and a part of a template (``SafeString``).
+"""
+
+from __future__ import annotations
+
+import threading
+from http.cookies import Morsel
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.http import HttpResponse
+from django.utils.safestring import SafeString
+
+from .._log import log
+from ..errors import ConfigError, SessionTooLarge
+from ..options import STORE_NAMES
+from ..stores.memory import MemoryStore
+from ._cache import Cache
+
+_MARK: Final = b"lembro.django"
+"""Begins the tuple that stands for what is no data."""
+
+_lock: Final = threading.Lock()
+_stores: Final[dict[str, tuple[dict[str, Any], MemoryStore]]] = {}
+
+if TYPE_CHECKING:  # Django is not typed
+
+    class _Base:
+        default_timeout: float | None
+
+        def __init__(self, params: dict[str, Any]) -> None: ...
+
+        def make_and_validate_key(self, key: Any, version: int | None = None) -> str: ...
+else:
+    _Base = BaseCache
+
+
+class LembroCache(_Base):
+    """A Django cache in a MemoryStore of its own.
+
+    ``CACHES = {"default": {"BACKEND": "lembro.caches.django.LembroCache", "OPTIONS": {"max_size":
+    "64M"}}}``. Caches with the same LOCATION share one store.
+
+    A value that a session could not carry raises CodecError. A value that is too large is not
+    stored, and the log names its key. Raises ConfigError.
+    """
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+        options = dict(params.get("OPTIONS") or {})
+        unknown = set(options) - set(STORE_NAMES) - {"MAX_ENTRIES", "CULL_FREQUENCY"}
+        if unknown:
+            raise ConfigError(
+                f"CACHES has {', '.join(sorted(unknown))} in OPTIONS: give {', '.join(STORE_NAMES)}"
+            )
+        own = {name: options[name] for name in STORE_NAMES if name in options}
+        store = _store_of(location, own) if own else self._default_store()
+        self._cache = Cache(store, "django", location)
+
+    def _default_store(self) -> Any:
+        """The store of a cache whose OPTIONS name none."""
+        raise ConfigError(
+            'lembro.caches.django.LembroCache needs a size, for example "OPTIONS": {"max_size": '
+            '"64M"}; lembro.integrations.django.LembroCache can share the store of the sessions'
+        )
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        found = self._cache.get(self._key(key, version), _MARK)
+        return default if found is _MARK else _loaded(found)
+
+    async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        found = await self._cache.aget(self._key(key, version), _MARK)
+        return default if found is _MARK else _loaded(found)
+
+    def set(
+        self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        name = self._key(key, version)
+        try:
+            self._cache.set(name, _dumped(value), self._left(timeout))
+        except SessionTooLarge as error:
+            self._cache.delete(name)
+            _too_large(error)
+
+    async def aset(
+        self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        name = self._key(key, version)
+        try:
+            await self._cache.aset(name, _dumped(value), self._left(timeout))
+        except SessionTooLarge as error:
+            await self._cache.adelete(name)
+            _too_large(error)
+
+    def add(
+        self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        try:
+            return self._cache.add(self._key(key, version), _dumped(value), self._left(timeout))
+        except SessionTooLarge as error:
+            return _too_large(error)
+
+    async def aadd(
+        self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        name = self._key(key, version)
+        try:
+            return await self._cache.aadd(name, _dumped(value), self._left(timeout))
+        except SessionTooLarge as error:
+            return _too_large(error)
+
+    def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        return self._cache.touch(self._key(key, version), self._left(timeout))
+
+    async def atouch(
+        self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        return await self._cache.atouch(self._key(key, version), self._left(timeout))
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        return self._cache.delete(self._key(key, version))
+
+    async def adelete(self, key: Any, version: int | None = None) -> bool:
+        return await self._cache.adelete(self._key(key, version))
+
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        return self._cache.has(self._key(key, version))
+
+    async def ahas_key(self, key: Any, version: int | None = None) -> bool:
+        return await self._cache.ahas(self._key(key, version))
+
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """In one step. Raises ValueError if there is no such key."""
+        name = self._key(key, version)
+        number = self._cache.incr(name, delta, initial=None)
+        return _not_added(key, self._cache.has(name)) if number is None else number
+
+    async def aincr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        name = self._key(key, version)
+        number = await self._cache.aincr(name, delta, initial=None)
+        return _not_added(key, await self._cache.ahas(name)) if number is None else number
+
+    async def adecr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        return await self.aincr(key, -delta, version)
+
+    def clear(self) -> None:
+        """All of this LOCATION; sessions stay."""
+        self._cache.clear()
+
+    async def aclear(self) -> None:
+        await self._cache.aclear()
+
+    def _key(self, key: Any, version: int | None) -> str:
+        return self.make_and_validate_key(key, version=version)
+
+    def _left(self, timeout: Any) -> float | None:
+        left: float | None = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        return left
+
+
+def _store_of(location: str, settings: dict[str, Any]) -> MemoryStore:
+    """Each thread has a backend of its own; the store is one."""
+    with _lock:
+        if location not in _stores:
+            _stores[location] = settings, MemoryStore(**settings)
+        known, store = _stores[location]
+        if known != settings:
+            raise ConfigError(
+                f"CACHES has the LOCATION {location!r} twice, with OPTIONS {known} and {settings}: "
+                f"give each cache a LOCATION of its own"
+            )
+        return store
+
+
+def _too_large(error: SessionTooLarge) -> bool:
+    log.warning("a value of %d bytes is not cached: at most %d", error.size, error.limit)
+    return False
+
+
+def _not_added(key: Any, there: bool) -> NoReturn:
+    if there:
+        raise TypeError(f"what is stored as {key!r} is None, and no number to add to")
+    raise ValueError(f"Key '{key}' not found")
+
+
+# -- what is no data -------------------------------------------------------------------------------
+
+
+def _dumped(value: Any) -> Any:
+    if isinstance(value, SafeString):
+        return _MARK, "safe", str.__str__(value)
+    if isinstance(value, HttpResponse):
+        return _MARK, "response", _dump_response(value)
+    if type(value) is tuple and value[:1] == (_MARK,):
+        return _MARK, "tuple", value
+    return value
+
+
+def _loaded(value: Any) -> Any:
+    if type(value) is not tuple or value[:1] != (_MARK,):
+        return value
+    _, kind, content = value
+    if kind == "safe":
+        return SafeString(content)
+    return _load_response(content) if kind == "response" else content
+
+
+def _dump_response(response: Any) -> dict[str, Any]:
+    return {
+        "status": response.status_code,
+        "reason": response.reason_phrase,
+        "headers": list(response.items()),
+        "cookies": [
+            (cookie.key, cookie.value, {name: value for name, value in cookie.items() if value})
+            for cookie in response.cookies.values()
+        ],
+        "content": bytes(response.content),
+    }
+
+
+def _load_response(dumped: dict[str, Any]) -> Any:
+    response = HttpResponse(dumped["content"], status=dumped["status"], reason=dumped["reason"])
+    del response["Content-Type"]
+    for name, value in dumped["headers"]:
+        response[name] = value
+    for name, value, attributes in dumped["cookies"]:
+        response.cookies[name] = value
+        cookie: Morsel[str] = response.cookies[name]
+        cookie.update(attributes)
+    return response

@@ -1,0 +1,146 @@
+"""The command line: ``lembro demo``, ``lembro size``, ``lembro --version``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from .._core.session import MAX_USER
+from ..errors import ConfigError
+from ..stores.memory.settings import check_max_size
+from . import capacity
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; with wrong arguments exit with 2."""
+    parser = argparse.ArgumentParser(
+        prog="lembro", description="Server-side sessions for Python web applications."
+    )
+    parser.add_argument("--version", action="version", version=f"lembro {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo", help="a small page that shows what lembro does", description=_demo.__doc__
+    )
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    demo.add_argument("--port", type=_port, default=8000, help="port, 0 for any (%(default)s)")
+    demo.add_argument(
+        "--idle",
+        type=_seconds,
+        default=120.0,
+        metavar="SECONDS",
+        help="a session ends when it is not used for so long (%(default)g)",
+    )
+    demo.set_defaults(run=_demo)
+
+    fits = commands.add_parser(
+        "size", help="how many sessions fit into how much memory", description=_size.__doc__
+    )
+    fits.add_argument(
+        "file", nargs="?", default="-", help="a sample of a session, as JSON; - for standard input"
+    )
+    fits.add_argument(
+        "--max-size",
+        type=_max_size,
+        action="append",
+        metavar="SIZE",
+        help="of the store, such as 64M; may be given again (a table from 4M to 1G)",
+    )
+    fits.add_argument(
+        "--sessions",
+        type=_count,
+        action="append",
+        metavar="N",
+        help="say how large max_size has to be for so many; may be given again",
+    )
+    fits.add_argument(
+        "--user",
+        type=_user,
+        default=capacity.USER,
+        help="a user's name, as long as yours are (%(default)s)",
+    )
+    fits.set_defaults(run=_size)
+
+    arguments = parser.parse_args(argv)
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    """Serve the demo until Ctrl-C."""
+    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        return _fail(f"the demo needs {' and '.join(missing)}: pip install 'lembro[demo]'")
+
+    from ..demo import server  # noqa: PLC0415 - Starlette and uvicorn are an extra
+
+    try:
+        server.run(arguments.host, arguments.port, idle_timeout=arguments.idle)
+    except server.CannotListenError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _size(arguments: argparse.Namespace) -> int:
+    """Say how many bytes a session takes, and how many such fit into a MemoryStore: by filling
+    one."""
+    name = "standard input" if arguments.file == "-" else arguments.file
+    try:
+        if arguments.file == "-":
+            text = sys.stdin.buffer.read()
+        else:
+            with open(arguments.file, "rb") as file:
+                text = file.read()
+        counts: list[int] = arguments.sessions or []
+        sizes = arguments.max_size or (() if counts else capacity.SIZES)
+        lines = capacity.report(capacity.read(text), sizes, arguments.user, counts)
+        print("\n".join(lines))
+    except OSError as error:
+        return _fail(f"can't read {name} ({(error.strerror or str(error)).lower()})")
+    except capacity.SampleError as error:
+        return _fail(f"{name}: {error}")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"lembro: {message}", file=sys.stderr)
+    return 2
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: write 0 to 65535")
+    return int(text)
+
+
+def _max_size(text: str) -> int:
+    try:
+        return check_max_size(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    number = text.replace(",", "").replace("_", "")
+    if not (number.isdecimal() and 1 <= int(number) <= 1_000_000_000):
+        raise argparse.ArgumentTypeError(f"{text}: write how many, 1 to 1,000,000,000")
+    return int(number)
+
+
+def _user(text: str) -> str:
+    if not 1 <= len(text.encode("utf-8", "replace")) <= MAX_USER:
+        raise argparse.ArgumentTypeError(f"write a name of 1 to {MAX_USER} bytes")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 1 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text}: write 1 to 86400 seconds")
+    return seconds

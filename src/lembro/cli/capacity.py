@@ -1,0 +1,183 @@
+"""``lembro size``: how many sessions fit into a MemoryStore, found out by filling one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from .. import size
+from .._core import codec
+from ..errors import CodecError, SessionTooLarge
+from ..events import Event
+from ..ids import key_for
+from ..stores.base import Record
+from ..stores.memory import MemoryStore
+from ..stores.memory.settings import SMALLEST
+
+SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
+FILLED: Final = SIZES[0]
+USER: Final = "user-1234"
+SHARE: Final = 16  # what one session may take of max_size, by default
+MOST_AROUND: Final = 1024  # bytes that the store puts around a payload, at most
+TOO_LARGE: Final = "too large"
+YEAR: Final = 365 * 86400.0
+
+
+class SampleError(ValueError):
+    """What was given is no session."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a full store has come to."""
+
+    sessions: int
+    used: int
+    """Bytes."""
+    max_size: int
+
+    @property
+    def each(self) -> int:
+        """Bytes that a session takes, with its share of everything."""
+        return round(self.used / self.sessions)
+
+    def in_store_of(self, max_size: int) -> int:
+        """How many sessions a store of another size holds."""
+        return self.sessions * max_size // self.max_size
+
+
+def read(text: bytes) -> dict[str, Any]:
+    """A session as JSON. Raises SampleError."""
+    if not text.strip():
+        raise SampleError("there is nothing in it: give a session as JSON")
+    try:
+        data = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise SampleError(f"this is not JSON: {error}") from None
+    except RecursionError:
+        raise SampleError("this is nested too deep for a session") from None
+    if not isinstance(data, dict):
+        raise SampleError(
+            f'a session is an object, such as {{"cart": []}}, and this is {_kind(data)}'
+        )
+    if not data:
+        raise SampleError("an empty session is not stored: put into it what yours will hold")
+    return data
+
+
+def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
+    """Fill a store with such sessions, and go on until as many again have come; None if it refuses
+    one for being too large. ``user``: each is of a user with a name as long as this."""
+    store = MemoryStore(max_size, clock=lambda: 0.0)
+    store.close()  # nothing expires, so there is nothing to purge
+    evicted: list[Event] = []
+    store.once("evicted", evicted.append)
+    width = None if user is None else len(user.encode())
+    number = 0
+
+    def add() -> None:
+        nonlocal number
+        name = None if width is None else f"{number:0{width}}"[-width:]
+        record = Record(payload, name, None, store.new_standing())
+        store.add(key_for(str(number)), record, idle=YEAR, life=YEAR)
+        number += 1
+
+    try:
+        while not evicted:
+            add()
+    except SessionTooLarge:
+        return None
+    for _ in range(number):  # while sessions come and go it holds some fewer
+        add()
+    stats = store.stats()
+    return Fit(stats.sessions, stats.used, max_size)
+
+
+def size_for(count: int, payload: bytes, fit: Fit, user: str | None = None) -> str:
+    """The ``max_size`` of a store for so many such sessions, of two digits and on the safe side.
+    ``fit``: of a store in which they are not too large."""
+    needed = count * fit.max_size // fit.sessions
+    needed = max(SMALLEST, needed + needed // 32)  # it may hold some hundredths less
+    while needed < fit.max_size:  # in a small one the tables take a larger part
+        found = fill(payload, needed, user)
+        if found is not None and found.sessions >= count:
+            break
+        needed += needed // 16
+    return _rounded_up(needed)
+
+
+def report(
+    data: dict[str, Any],
+    sizes: Sequence[int] = SIZES,
+    user: str = USER,
+    counts: Sequence[int] = (),
+) -> Iterator[str]:
+    """The lines that say how large a session is, how many such fit into stores of these sizes, and
+    what so many need. Raises SampleError for a value that a session cannot carry."""
+    try:
+        payload = codec.encode({}, data)
+    except CodecError as error:
+        raise SampleError(str(error)) from None
+    filled: dict[int, tuple[Fit | None, Fit | None]] = {}
+    # A larger store holds as many in proportion, and would take its time to fill.
+    enough = max(FILLED, SHARE * (len(payload) + MOST_AROUND))
+
+    def fits_in(max_size: int) -> tuple[Fit | None, Fit | None]:
+        fill_size = min(max_size, enough)
+        if fill_size not in filled:
+            filled[fill_size] = fill(payload, fill_size), fill(payload, fill_size, user)
+        return filled[fill_size]
+
+    rows = []
+    for max_size in sizes:
+        fitting = [fit.in_store_of(max_size) if fit else None for fit in fits_in(max_size)]
+        rows.append([f"fit into {size.pretty(max_size)}", *map(_about, fitting)])
+    for count in counts:
+        needed = [
+            size_for(count, payload, fit, name)
+            for fit, name in zip(fits_in(enough), (None, user), strict=True)
+            if fit
+        ]
+        rows.append([f"{count:,} need", *needed])
+    fits = filled[max(filled)]
+    stored = [f"{fit.each:,} bytes" if fit else TOO_LARGE for fit in fits]
+    yield from _table(
+        ["", "anonymous", "logged in"],
+        ["encoded", *[f"{len(payload):,} bytes"] * 2],
+        ["stored", *stored],
+        *rows,
+    )
+    large = SHARE * len(payload) > SMALLEST and min(counts, default=SHARE) < SHARE
+    if large or any(TOO_LARGE in row for row in rows):
+        yield "\nOne session may take a sixteenth of max_size, unless max_session_size is given."
+
+
+def _about(count: int | None) -> str:
+    """Two digits of it: by some hundredths it depends on the keys, and on what was before."""
+    if count is None:
+        return TOO_LARGE
+    step = 10 ** max(0, len(str(count)) - 2)
+    return f"{count // step * step:,}"
+
+
+def _rounded_up(number: int) -> str:
+    """Two digits of a size, of which it is no more."""
+    unit = 1024 ** (((number * 1024 // 1000).bit_length() - 1) // 10)
+    tenths = -(-10 * number // unit)
+    step = 10 ** max(0, len(str(tenths)) - 2)
+    return size.pretty(-(-tenths // step) * step * unit // 10)
+
+
+def _table(*rows: list[str]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        yield "   ".join([first.ljust(widths[0]), *cells])
+
+
+def _kind(value: object) -> str:
+    names = {list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
