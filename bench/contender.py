@@ -189,5 +189,5 @@ class LembroKnown(Lembro):
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
         user = f"{int.from_bytes(at[:3]) + 100_000}"
-        record = Record(value, user, None, self.it.new_standing())
+        record = Record(value, user, None, self.it.new_reputation())
         self.it.add(at, record, idle=idle, life=10 * IDLE)

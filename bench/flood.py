@@ -159,7 +159,7 @@ class LevelsWithoutLogin(AgeLevels):
 TABLE_A: Final = (*FLOODS, REPLAY, COLD, *NONE)
 TABLE_B: Final = (*FLOODS, PATIENT)
 
-STANDING: Final = ("age levels", "age levels, 20 % for new", REAL)
+REPUTATION: Final = ("age levels", "age levels, 20 % for new", REAL)
 """Who looks at standing tokens: for the others a replayed one is a cookie like any."""
 
 Job = tuple[str, Flood, Model]
@@ -236,7 +236,7 @@ def _table(name: str, columns: list[dict[str, Outcome]], floods: Sequence[Flood]
             rows.append(None)
         cells = [policy]
         for flood, column in zip(floods, columns, strict=True):
-            applies = not flood.replay or policy in STANDING
+            applies = not flood.replay or policy in REPUTATION
             outcome = column[policy]
             cells.append((outcome.a() if name == "A" else outcome.b()) if applies else "-")
         rows.append(cells)
@@ -251,7 +251,7 @@ def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
     """Model A, the worst of the floods for each policy, the best policy first: for the figure."""
     rows: list[dict[str, str | float]] = []
     for policy in a[0]:
-        columns = a[: len(FLOODS) + (policy in STANDING)]
+        columns = a[: len(FLOODS) + (policy in REPUTATION)]
         rows.append(
             {
                 "policy": policy,

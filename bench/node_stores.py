@@ -67,9 +67,9 @@ def install() -> None:
         raise OSError(f"npm install failed: {done.stderr.strip()[-300:]}")
 
 
-def measure(name: str, sessions: int, cap: int, say: Any) -> Any:
+def measure(name: str, manager: int, cap: int, say: Any) -> Any:
     memory = ("--expose-gc", "--max-old-space-size=8192")
-    command = ["node", *memory, str(HERE / "stores.js"), name, str(sessions), str(cap)]
+    command = ["node", *memory, str(HERE / "stores.js"), name, str(manager), str(cap)]
     result = None
     said: list[str] = []
     with subprocess.Popen(

@@ -122,15 +122,15 @@ def starsessions() -> dict[str, ASGIApp]:
 
 
 def lembro_asgi() -> dict[str, ASGIApp]:
-    sessions = SessionManager(MemoryStore())
-    return _each(lambda app: asgi.SessionMiddleware(app, sessions))
+    manager = SessionManager(MemoryStore())
+    return _each(lambda app: asgi.SessionMiddleware(app, manager))
 
 
 def lembro_starlette() -> dict[str, ASGIApp]:
     from lembro.integrations.starlette import SessionMiddleware
 
-    sessions = SessionManager(MemoryStore())
-    return _each(lambda app: SessionMiddleware(app, sessions))
+    manager = SessionManager(MemoryStore())
+    return _each(lambda app: SessionMiddleware(app, manager))
 
 
 ASGI: Final[dict[str, Callable[[], dict[str, ASGIApp]]]] = {
@@ -181,9 +181,9 @@ def beaker() -> dict[str, WSGIApp]:
 
 
 def lembro_wsgi() -> dict[str, WSGIApp]:
-    sessions = SessionManager(MemoryStore())
+    manager = SessionManager(MemoryStore())
     return {
-        action: wsgi.SessionMiddleware(_wsgi(wsgi.KEY, action, save=False), sessions)
+        action: wsgi.SessionMiddleware(_wsgi(wsgi.KEY, action, save=False), manager)
         for action in _HANDLERS
     }
 

@@ -312,7 +312,7 @@ class AgeLevels(Policy):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.queues: list[Queue] = [OrderedDict() for _ in range(5)]
-        self.level: dict[int, int] = {}
+        self.tier: dict[int, int] = {}
         self.born: dict[int, float] = {}
         self.bearer: int | None = None  # of the one old cookie
 
@@ -325,7 +325,7 @@ class AgeLevels(Policy):
         return found
 
     def replay(self, visitor: int, now: float) -> None:
-        if self.bearer is not None and self.bearer in self.level:
+        if self.bearer is not None and self.bearer in self.tier:
             self._move(self.bearer, 0)
         self._next += 1
         self.bearer = self._next
@@ -336,16 +336,16 @@ class AgeLevels(Policy):
         return sum(age >= limit for limit in self.ages)
 
     def _use(self, key: int, visitor: int, now: float) -> bool:
-        level = self.level.get(key)
-        if level is None:
+        tier = self.tier.get(key)
+        if tier is None:
             return False
-        self._move(key, 4 if level == 4 else self._age_level(visitor, now))
+        self._move(key, 4 if tier == 4 else self._age_level(visitor, now))
         return True
 
-    def _move(self, key: int, level: int) -> None:
-        del self.queues[self.level[key]][key]
-        self.queues[level][key] = None
-        self.level[key] = level
+    def _move(self, key: int, tier: int) -> None:
+        del self.queues[self.tier[key]][key]
+        self.queues[tier][key] = None
+        self.tier[key] = tier
 
     def _add(self, key: int, visitor: int, now: float) -> None:
         self._enter(key, self._age_level(visitor, now))
@@ -353,12 +353,12 @@ class AgeLevels(Policy):
     def _add_logged_in(self, key: int, visitor: int, now: float) -> None:
         self._enter(key, 4 if self.logins else self._age_level(visitor, now))
 
-    def _enter(self, key: int, level: int) -> None:
-        if len(self.level) >= self.capacity:
+    def _enter(self, key: int, tier: int) -> None:
+        if len(self.tier) >= self.capacity:
             gone, _ = self._lowest().popitem(last=False)
-            del self.level[gone]
-        self.queues[level][key] = None
-        self.level[key] = level
+            del self.tier[gone]
+        self.queues[tier][key] = None
+        self.tier[key] = tier
 
     def _lowest(self) -> Queue:
         for queue, floor in zip(self.queues, self.floors, strict=True):
@@ -367,7 +367,7 @@ class AgeLevels(Policy):
         return next(queue for queue in self.queues if queue)
 
     def _remove(self, key: int) -> None:
-        del self.queues[self.level.pop(key)][key]
+        del self.queues[self.tier.pop(key)][key]
 
 
 class RoomForNewcomers(AgeLevels):

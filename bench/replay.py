@@ -35,9 +35,9 @@ def made_for(sessions: int) -> int:
         store, random = MemoryStore(max_size, clock=Clock()), Random(1)
         store.close()  # no thread
         for number in range(sessions * 3 // 2):
-            record = Record(PAYLOADS[number % 256], standing=store.new_standing())
+            record = Record(PAYLOADS[number % 256], reputation=store.new_reputation())
             store.add(random.randbytes(32), record, idle=IDLE, life=LIFE)
-        max_size = round(max_size * sessions / sum(store.stats().levels))
+        max_size = round(max_size * sessions / sum(store.stats().tiers))
     return max_size
 
 
@@ -61,18 +61,18 @@ class RealStore:
                     return True
                 self._add(visitor, cookie[1], last)
                 return False
-        self._add(visitor, self.store.new_standing(), last)
+        self._add(visitor, self.store.new_reputation(), last)
         return False
 
     def login(self, visitor: int, now: float) -> bool:
         self.clock.now = now
-        key, standing = self.cookies[visitor]
+        key, reputation = self.cookies[visitor]
         found = self.store.get(key)
         if found is None:
-            self._add(visitor, standing, last=False)
+            self._add(visitor, reputation, last=False)
             return False
         new = self._keys.randbytes(32)
-        record = Record(found.payload, f"user{visitor}", None, standing)
+        record = Record(found.payload, f"user{visitor}", None, reputation)
         held = self.store.replace(
             key,
             new,
@@ -84,13 +84,13 @@ class RealStore:
             per_user=(100, "oldest"),
         )
         assert held is not None
-        self.cookies[visitor] = (new, standing)
+        self.cookies[visitor] = (new, reputation)
         return True
 
     def replay(self, visitor: int, now: float) -> None:
         self.clock.now = now
         if not self._old:  # as it would have been issued ten minutes ago
-            self._old = self.store.new_standing()[:8] + struct.pack(">d", now - 600)
+            self._old = self.store.new_reputation()[:8] + struct.pack(">d", now - 600)
         self._add(visitor, self._old, last=True)
 
     def _find(self, key: bytes) -> bool:
@@ -101,9 +101,9 @@ class RealStore:
             self.store.touch(key, idle=IDLE)
         return True
 
-    def _add(self, visitor: int, standing: bytes, last: bool) -> None:
+    def _add(self, visitor: int, reputation: bytes, last: bool) -> None:
         key = self._keys.randbytes(32)
-        record = Record(PAYLOADS[visitor % 256], standing=standing)
+        record = Record(PAYLOADS[visitor % 256], reputation=reputation)
         assert self.store.add(key, record, idle=IDLE, life=LIFE)
         if not last:
-            self.cookies[visitor] = (key, standing)
+            self.cookies[visitor] = (key, reputation)

@@ -137,7 +137,7 @@ class Visitors(Worker):
         found = store.get(at)
         idle = rng.choice((1.0, 3.0, 20.0, 600.0))
         if found is None:
-            record = Record(payload(self.soak.sizes(rng)), None, None, store.new_standing())
+            record = Record(payload(self.soak.sizes(rng)), None, None, store.new_reputation())
             store.add(at, record, idle=idle, life=LIFE)
         elif found.successor is None and (dice := rng.random()) < 0.5:
             if dice < 0.25:
@@ -185,7 +185,7 @@ class Flood(Worker):
             return
         for _ in range(BATCH):
             record = Record(
-                payload(self.soak.sizes(self.rng)), None, None, self.store.new_standing()
+                payload(self.soak.sizes(self.rng)), None, None, self.store.new_reputation()
             )
             self.store.add(self.rng.randbytes(32), record, idle=3600, life=LIFE)
             self.done += 1
@@ -298,7 +298,7 @@ def control() -> None:
 
 def enter_logged_in(store: MemoryStore) -> None:
     for who in range(LOGGED_IN):
-        record = Record(bytes(8), f"user {who}", None, store.new_standing())
+        record = Record(bytes(8), f"user {who}", None, store.new_reputation())
         store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
 
 

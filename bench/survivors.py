@@ -47,16 +47,16 @@ def main(*, quick: bool) -> list[Verdict]:
 def measure(writes: int, say: child.Say) -> dict[str, Any]:
     clock = FakeClock()
     store = MemoryStore("4M", clock=clock)
-    sessions = SessionManager(store)
+    manager = SessionManager(store)
     users = [
-        sessions.create({"name": f"user {number}", "cart": [number]}, user=f"user-{number}")
+        manager.create({"name": f"user {number}", "cart": [number]}, user=f"user-{number}")
         for number in range(USERS)
     ]
     before, most, grown = 0, 0, 0
     for number in range(writes):
         clock.advance(APART)
         payload = codec.encode({}, {"landing": "/welcome?from=somewhere", "visits": number})
-        record = Record(payload, standing=store.new_standing())
+        record = Record(payload, reputation=store.new_reputation())
         store.add(key(number), record, idle=DAY, life=30 * DAY)
         if not number % SOME:
             say(f"{number:,} of {writes:,} writes")
@@ -67,7 +67,7 @@ def measure(writes: int, say: child.Say) -> dict[str, Any]:
                 grown = max(grown, child.resident() - before)
     stats = store.stats()
     alive = sum(
-        sessions.get(session_id) == {"name": f"user {number}", "cart": [number]}
+        manager.get(session_id) == {"name": f"user {number}", "cart": [number]}
         for number, session_id in enumerate(users)
     )
     return {

@@ -15,7 +15,7 @@ from aiohttp import web
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.aiohttp import get_session, setup
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 routes = web.RouteTableDef()
 
 
@@ -68,6 +68,6 @@ async def logout_everywhere(request: web.Request) -> web.Response:
 
 def main(argv: list[str]) -> web.Application:
     app = web.Application()
-    setup(app, sessions)
+    setup(app, manager)
     app.add_routes(routes)
     return app

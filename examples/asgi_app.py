@@ -47,5 +47,5 @@ def respond(method: str, path: str, session: Session) -> tuple[int, object]:
     return 404, "not found"
 
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
-app = SessionMiddleware(application, sessions)
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = SessionMiddleware(application, manager)

@@ -19,9 +19,9 @@ import bottle
 from lembro import MemoryStore, Session, SessionManager
 from lembro.integrations.bottle import Lembro, get_session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app: Any = bottle.Bottle()
-app.install(Lembro(sessions))
+app.install(Lembro(manager))
 
 
 def as_json(value: object) -> str:

@@ -16,9 +16,9 @@ import falcon
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.falcon import Lembro, get_session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = falcon.App()
-Lembro(app, sessions)
+Lembro(app, manager)
 
 
 class Me:

@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.fastapi import SessionDep, SessionMiddleware, UserDep
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = FastAPI()
-app.add_middleware(SessionMiddleware, sessions)
+app.add_middleware(SessionMiddleware, manager)
 
 
 @app.get("/me")

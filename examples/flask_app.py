@@ -16,9 +16,9 @@ from flask.typing import ResponseReturnValue
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.flask import Lembro, session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Flask(__name__)
-Lembro(app, sessions)
+Lembro(app, manager)
 
 
 def logged_in() -> str:

@@ -20,7 +20,7 @@ from litestar.params import FromPath
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.litestar import LembroPlugin, SessionDep, get_session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 
 
 def logged_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -66,6 +66,6 @@ async def logout_everywhere(session: SessionDep) -> str:
 
 app = Litestar(
     [me, add_to_cart, login, my_sessions, logout, logout_everywhere],
-    plugins=[LembroPlugin(sessions)],
+    plugins=[LembroPlugin(manager)],
     logging_config=None,  # the server's log will do
 )

@@ -16,9 +16,9 @@ from quart import Quart, abort
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.quart import Lembro, session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Quart(__name__)
-Lembro(app, sessions)
+Lembro(app, manager)
 
 
 def logged_in() -> str:

@@ -16,9 +16,9 @@ from sanic.response import HTTPResponse, json
 from lembro import MemoryStore, Session, SessionManager
 from lembro.integrations.sanic import Lembro, get_session
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Sanic("shop")
-Lembro(app, sessions)
+Lembro(app, manager)
 
 
 def logged_in(request: Request) -> Session:

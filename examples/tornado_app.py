@@ -67,7 +67,7 @@ class LogoutEverywhere(Page):
         self.answer("bye, everywhere")
 
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Application(
     [
         ("/me", Me),
@@ -78,7 +78,7 @@ app = Application(
         ("/logout-everywhere", LogoutEverywhere),
     ]
 )
-Lembro(app, sessions)
+Lembro(app, manager)
 
 
 async def main(port: int = 8000) -> None:

@@ -15,10 +15,10 @@ from datetime import timedelta
 
 from lembro import Event, LembroError, MemoryStore, SessionManager
 
-sessions = SessionManager(MemoryStore("4M"), idle_timeout=timedelta(minutes=30))
+manager = SessionManager(MemoryStore("4M"), idle_timeout=timedelta(minutes=30))
 
 
-@sessions.on("expired")
+@manager.on("expired")
 def expired(event: Event) -> None:
     print(f"session {event.handle} has expired")
 
@@ -27,9 +27,9 @@ def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
     """What one line does; the id that the connection goes on with, and the answer."""
     command, _, rest = line.partition(" ")
     if command == "resume":
-        found = sessions.get(rest)
+        found = manager.get(rest)
         return (None, "no such session") if found is None else (rest, "welcome back")
-    session = sessions.load(session_id)
+    session = manager.load(session_id)
     match command:
         case "note":
             session.setdefault("notes", []).append(rest)

@@ -54,8 +54,8 @@ def respond(method: str, path: str, session: Session) -> tuple[str, object]:
     return "404 Not Found", "not found"
 
 
-sessions = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
-app = SessionMiddleware(application, sessions)
+manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
+app = SessionMiddleware(application, manager)
 
 if __name__ == "__main__":
     with make_server("127.0.0.1", 8000, app) as server:

@@ -21,14 +21,14 @@ from itsdangerous import Signer, TimestampSigner, URLSafeTimedSerializer
 from lembro import CodecError
 from lembro._core import codec
 from lembro.migrate import (
-    Beaker,
-    BeakerCookie,
-    ExpressSession,
-    FlaskCookie,
-    FlaskSession,
-    Old,
+    BeakerCookieReader,
+    BeakerReader,
+    ExpressSessionReader,
+    FlaskCookieReader,
+    FlaskSessionReader,
+    LegacySession,
     Reader,
-    StarletteCookie,
+    StarletteCookieReader,
 )
 from lembro.migrate.source import LONGEST, Rejection, Source
 from lembro.options import DAY
@@ -65,7 +65,7 @@ HELD: Final = Held()
 @cache
 def readers() -> list[Known]:
     load: Any = HELD.get
-    flask: Any = FlaskCookie(KEY, max_age=_AGES)._serializer
+    flask: Any = FlaskCookieReader(KEY, max_age=_AGES)._serializer
     assert isinstance(flask, URLSafeTimedSerializer)
     signer = Signer(KEY, salt="flask-session", key_derivation="hmac")
     session_id = b"0123456789abcdef" * 2
@@ -75,16 +75,22 @@ def readers() -> list[Known]:
         return Known(Source(reader), sign, stored)
 
     return [
-        known(StarletteCookie(KEY, max_age=None, user="user_id"), TimestampSigner(KEY).sign),
-        known(FlaskCookie(KEY, max_age=_AGES), flask.make_signer(flask.salt).sign),
-        known(FlaskSession(load, blocking=False), None, session_id),
+        known(StarletteCookieReader(KEY, max_age=None, user="user_id"), TimestampSigner(KEY).sign),
+        known(FlaskCookieReader(KEY, max_age=_AGES), flask.make_signer(flask.salt).sign),
+        known(FlaskSessionReader(load, blocking=False), None, session_id),
         known(
-            FlaskSession(load, secret_key=KEY, blocking=False), signer.sign, signer.sign(session_id)
+            FlaskSessionReader(load, secret_key=KEY, blocking=False),
+            signer.sign,
+            signer.sign(session_id),
         ),
-        known(Beaker(load, timeout=_AGES, **plain), None, session_id),
-        known(Beaker(load, secret=KEY, **plain), _by_beaker, _by_beaker(session_id)),
-        known(BeakerCookie(KEY, user="user_id"), _by_beaker),
-        known(ExpressSession(load, ["newer", KEY], **plain), _by_express, _by_express(session_id)),
+        known(BeakerReader(load, timeout=_AGES, **plain), None, session_id),
+        known(BeakerReader(load, secret=KEY, **plain), _by_beaker, _by_beaker(session_id)),
+        known(BeakerCookieReader(KEY, user="user_id"), _by_beaker),
+        known(
+            ExpressSessionReader(load, ["newer", KEY], **plain),
+            _by_express,
+            _by_express(session_id),
+        ),
     ]
 
 
@@ -105,7 +111,7 @@ def issued() -> list[set[str | bytes]]:
         {
             old.identity
             for seed in CORPUS["old_cookie"]
-            if isinstance(old := known.source.read(seed), Old)
+            if isinstance(old := known.source.read(seed), LegacySession)
         }
         for known in readers()
     ]
@@ -129,7 +135,7 @@ def old_cookie(data: bytes) -> None:
                 _read(known.source, known.sign(inner))
 
 
-def _read(source: Source, value: bytes) -> Old | None:
+def _read(source: Source, value: bytes) -> LegacySession | None:
     if not 0 < len(value) <= LONGEST:  # it is not looked at
         return None
     old = source.read(value)

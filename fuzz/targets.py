@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Final
 
-from lembro import CodecError, ConfigError, CookieOptions, size
+from lembro import CodecError, ConfigError, CookieOptions, bytesize, size
 from lembro._core import codec
 from lembro._http.cookie import DUPLICATE, SessionCookie, find
 
@@ -21,7 +21,7 @@ NAME: Final = b"lembro"
 SECRETS: Final = ("0123456789abcdefghijklmnopqrstuv", "a secret that was in use before this one")
 ID: Final = "A" * 42 + "Q"
 BASE64URL: Final = {*string.ascii_letters, *string.digits, "-", "_"}
-STANDING: Final = b"0123456789abcdef"
+REPUTATION: Final = b"0123456789abcdef"
 
 
 # -- the cookie ------------------------------------------------------------------------------------
@@ -59,16 +59,16 @@ def cookie_header(data: bytes) -> None:
             assert set("".join(parts)) <= BASE64URL
             assert any(presented.value in header for header in headers)
             if cookie.signed:
-                assert cookie.standing(presented.value) or presented.value.count(b".") == 1
-        cookie.standing(data)
-        for standing in (None, STANDING):
-            ours = cookie.render(ID, standing, https=https, max_age=None).partition(b"; ")[0]
+                assert cookie.reputation(presented.value) or presented.value.count(b".") == 1
+        cookie.reputation(data)
+        for reputation in (None, REPUTATION):
+            ours = cookie.render(ID, reputation, https=https, max_age=None).partition(b"; ")[0]
             value = ours.partition(b"=")[2]
             if not find(headers, name):
                 alone = cookie.read([*headers, ours], https=https)
                 assert (alone.id, alone.value, alone.problem) == (ID, value, "")
                 assert cookie.read([b"; ".join([*headers, ours])], https=https).id == ID
-                assert cookie.standing(value) == standing
+                assert cookie.reputation(value) == reputation
 
 
 def cookie_scan(data: bytes) -> None:
@@ -159,11 +159,11 @@ def size_text(data: bytes) -> None:
     try:
         number = size.parse(text)
     except ConfigError:
-        assert expected is None or not 1 <= expected <= size.MAX, text
+        assert expected is None or not 1 <= expected <= bytesize.MAX, text
         return
     assert type(number) is int
     assert number == expected, text
-    assert 1 <= number <= size.MAX
+    assert 1 <= number <= bytesize.MAX
     if number < 2**62:  # what is written of more may be rounded up to too much
         assert abs(size.parse(size.pretty(number)) - number) <= number / 2000 + 1, text
 

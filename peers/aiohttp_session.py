@@ -66,7 +66,7 @@ def _make_cookie(
 ) -> None:
     from http.cookies import SimpleCookie
 
-    cookie = SimpleCookie({NAME: _storages[-1].sessions.create(data)})
+    cookie = SimpleCookie({NAME: _storages[-1].manager.create(data)})
     cookie[NAME].update({"path": path or "", "domain": domain or ""})
     client.session.cookie_jar.update_cookies(cookie)
 
@@ -79,7 +79,7 @@ async def _make_bad_cookie(client: Any, backend: Any) -> None:
     from lembro import Record
     from lembro.ids import key_for
 
-    manager = _storages[-1].sessions
+    manager = _storages[-1].manager
     session_id = manager.create({"a": 1})
     key = key_for(session_id)
     found = manager.store.get(key)
@@ -95,13 +95,13 @@ async def _load_cookie(client: Any, backend: Any) -> Any:
 def _stored(value: str) -> dict[str, Any]:
     """What the store has for the value of a cookie, as aiohttp-session has it."""
     session_id = _id_in(value)
-    data = None if session_id is None else _storages[-1].sessions.get(session_id)
+    data = None if session_id is None else _storages[-1].manager.get(session_id)
     return {} if data is None else {"session": data, "created": 0}
 
 
 def _id_in(value: str) -> str | None:
     raw = [f"{NAME}={value}".encode()]
-    session_id: str | None = _storages[-1].sessions.cookie.read(raw, https=False).id
+    session_id: str | None = _storages[-1].manager.cookie.read(raw, https=False).id
     return session_id
 
 
@@ -119,7 +119,7 @@ async def _ttl(key: str) -> float:
 
     session_id = _id_in(key.removeprefix(f"{NAME}_"))
     assert session_id is not None
-    left: float = _storages[-1].sessions.store.get(key_for(session_id)).idle_left
+    left: float = _storages[-1].manager.store.get(key_for(session_id)).idle_left
     return left
 
 

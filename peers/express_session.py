@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lembro import MemoryStore, SessionManager
 from lembro.integrations import _adapter
-from lembro.migrate import ExpressSession
+from lembro.migrate import ExpressSessionReader
 from peers.fetch import PEERS, NotFetchedError
 from peers.report import Report
 
@@ -67,7 +67,7 @@ def problems_of(made: dict[str, Any]) -> list[str]:
 
 
 def _manager(made: dict[str, Any], secrets: Any) -> SessionManager:
-    reader = ExpressSession(made["held"].get, secrets, user="user_id", blocking=False)
+    reader = ExpressSessionReader(made["held"].get, secrets, user="user_id", blocking=False)
     return SessionManager(MemoryStore("1M"), migrate_from=reader)
 
 

@@ -49,7 +49,8 @@ TESTS: Final = {
     "_core/load": f"{_SESSION} unit/test_adapter.py",
     "_core/commit": _SESSION,
     "_core/session": _SESSION,
-    "_http/cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py unit/test_login.py",
+    "_http/cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py "
+    "unit/test_login.py",
     "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
     "stores/memory/ledger": _STORE,

@@ -98,8 +98,8 @@ def _server_side() -> Apps:
 def _lembro() -> Apps:
     from lembro.integrations.litestar import LembroSessionConfig
 
-    sessions = SessionManager(MemoryStore())
-    return _apps(middleware=[LembroSessionConfig(sessions).middleware])
+    manager = SessionManager(MemoryStore())
+    return _apps(middleware=[LembroSessionConfig(manager).middleware])
 
 
 LIBRARIES: Final[dict[str, Callable[[], Apps]]] = {

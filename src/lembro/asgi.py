@@ -7,9 +7,9 @@ from types import MethodType
 from typing import Any, Unpack
 
 from ._core.session import Session
-from ._core.state import COMMITTED, OPEN, UNREAD
+from ._core.state import COMMITTED, NOT_LOADED, OPEN
 from ._http.cookie import Presented
-from ._http.error_response import FAILURES, HEADERS, answer_to
+from ._http.error_response import COMMIT_ERRORS, HEADERS, error_response_for
 from ._http.headers import with_session
 from .errors import ConfigError, LembroError, StoreError
 from .manager import SessionManager, application, manager_of
@@ -38,14 +38,14 @@ class SessionMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
         self.app: ASGIApp = application(app)
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         self._read = self._read_cookie  # bound once
         self._exclude = _paths(exclude)
 
@@ -53,16 +53,16 @@ class SessionMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._lifespan(scope, receive, send)
             return
-        sessions = self.sessions
-        if "session" in scope and sessions.is_within_itself(
+        manager = self.manager
+        if "session" in scope and manager.is_within_itself(
             scope["session"], https=_is_https(scope)
         ):
             await self.app(scope, receive, send)
             return
-        session = Session(sessions, self._read, scope, send, True)
+        session = Session(manager, self._read, scope, send, True)
         scope["session"] = session
-        if sessions.loads_ahead and not scope["path"].startswith(self._exclude):
-            await sessions.aload_for(session)
+        if manager.preloads and not scope["path"].startswith(self._exclude):
+            await manager.apreload(session)
         try:
             # The session is also the state of its response: an object for that takes 0.1 us.
             await self.app(scope, receive, MethodType(_send, session))
@@ -73,27 +73,27 @@ class SessionMiddleware:
             finally:
                 _let_go(session)
         else:
-            if session._arrived is not UNREAD and not session._ahead:
+            if session._loaded is not NOT_LOADED and not session._preloaded:
                 if session._phase is OPEN:
-                    await sessions.acommit(session, failed=True)
-                elif session._lent and session._send is not _nowhere:
-                    sessions.finish(session)
+                    await manager.acommit(session, failed=True)
+                elif session._nested_possible and session._send is not _nowhere:
+                    manager.finish(session)
             _let_go(session)
 
     def _read_cookie(self, scope: Scope) -> Presented:
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
-        return self.sessions.cookie.read(headers, https=_is_https(scope))
+        return self.manager.cookie.read(headers, https=_is_https(scope))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_and_start() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self.sessions.astart()
+                await self.manager.astart()
             return message
 
         async def stop_and_send(message: Message) -> None:
             if message["type"] in _ENDS:
-                await self.sessions.astop()
+                await self.manager.astop()
             await send(message)
 
         await self.app(scope, receive_and_start, stop_and_send)
@@ -127,7 +127,7 @@ def _send(session: Session, message: Message) -> Awaitable[None]:
     if session._phase is OPEN:
         kind = message["type"]
         if kind in _STARTS:
-            if not (session._arrived is UNREAD or session._ahead):
+            if not (session._loaded is NOT_LOADED or session._preloaded):
                 return _start(session, message)
             session._phase = COMMITTED
         elif kind == "websocket.close":
@@ -136,13 +136,13 @@ def _send(session: Session, message: Message) -> Awaitable[None]:
 
 
 def _start(session: Session, message: Message) -> Awaitable[None]:
-    sessions = session._manager
+    manager = session._manager
     failed = message.get("status", 200) >= 500
-    if not sessions.in_process:
+    if not manager.in_process:
         return _start_later(session, message, failed)
     try:
-        sessions.commit(session, failed=failed)
-    except FAILURES as error:
+        manager.commit(session, failed=failed)
+    except COMMIT_ERRORS as error:
         return _answer(session, error)
     return session._send(_with_session(session, message))  # type: ignore[no-any-return]
 
@@ -150,7 +150,7 @@ def _start(session: Session, message: Message) -> Awaitable[None]:
 async def _start_later(session: Session, message: Message, failed: bool) -> None:
     try:
         await session._manager.acommit(session, failed=failed)
-    except FAILURES as error:
+    except COMMIT_ERRORS as error:
         await _answer(session, error)
         return
     if session._send is not _nowhere:  # else the request has ended, and left this task behind
@@ -160,13 +160,15 @@ async def _start_later(session: Session, message: Message, failed: bool) -> None
 def _with_session(session: Session, message: Message) -> Message:
     if session._cookie is None:
         return {**message, "headers": with_session(message.get("headers", ()), None)}
-    scope, sessions = session._source, session._manager
+    scope, manager = session._source, session._manager
     client, https = scope.get("client"), _is_https(scope)
     address = client[0] if client else None
-    cookie = sessions.set_cookie(session, address, scope["headers"], https=https)
+    cookie = manager.set_cookie(session, address, scope["headers"], https=https)
     headers = with_session(message.get("headers", ()), cookie)
-    if session._presented.old:
-        headers += [(b"set-cookie", old) for old in sessions.old_cookies(session, https=https)]
+    if session._presented.legacy:
+        headers += [
+            (b"set-cookie", old) for old in manager.cleared_legacy_cookies(session, https=https)
+        ]
     return {**message, "headers": headers}
 
 
@@ -175,8 +177,8 @@ async def _refuse(session: Session, message: Message) -> None:
     needs_cookie = session._key is None or session._login or session._regenerate
     try:
         await session._manager.acommit(session, failed=bool(needs_cookie))
-    except FAILURES as error:
-        answer_to(error)
+    except COMMIT_ERRORS as error:
+        error_response_for(error)
     await session._send(message)
 
 
@@ -186,8 +188,8 @@ async def _app_failed(session: Session, error: BaseException) -> bool:
         return False
     try:
         await session._manager.acommit(session, failed=True)
-    except FAILURES as second:
-        answer_to(second)
+    except COMMIT_ERRORS as second:
+        error_response_for(second)
     if not isinstance(error, StoreError):
         return False
     await _answer(session, error)
@@ -199,7 +201,7 @@ def _let_go(session: Session) -> None:
     for the garbage collector, data and all. A task that it has left behind may still look."""
     scope = session._source
     session._send = _nowhere
-    if session._arrived is UNREAD:
+    if session._loaded is NOT_LOADED:
         session._source = {"headers": scope["headers"], "scheme": scope.get("scheme")}
     else:
         session._source = None
@@ -208,7 +210,7 @@ def _let_go(session: Session) -> None:
 async def _answer(session: Session, error: LembroError) -> None:
     """Answer in place of the application, whose further messages go nowhere."""
     send, session._send = session._send, _nowhere
-    answer = answer_to(error)
+    answer = error_response_for(error)
     if send is _nowhere:
         return
     if session._source["type"] == "websocket":

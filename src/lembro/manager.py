@@ -294,14 +294,14 @@ class SessionManager(Runner):
 
 
 def manager_of(
-    sessions: SessionManager | None, store: Store | AsyncStore | None, options: Mapping[str, Any]
+    manager: SessionManager | None, store: Store | AsyncStore | None, options: Mapping[str, Any]
 ) -> SessionManager:
     """The manager that an integration was given, or one made of what it was given instead."""
-    if sessions is None:
+    if manager is None:
         return SessionManager(MemoryStore() if store is None else store, from_keywords(options))
-    if not isinstance(sessions, SessionManager):
+    if not isinstance(manager, SessionManager):
         raise ConfigError(
-            f"{sessions!r} is no SessionManager: write SessionManager(store), or store=..."
+            f"{manager!r} is no SessionManager: write SessionManager(store), or store=..."
         )
     if store is not None or options:
         given = ", ".join([*(["store"] if store is not None else []), *options])
@@ -309,7 +309,7 @@ def manager_of(
             f"{given} beside a SessionManager: write SessionManager(store, ...) with what it "
             f"shall have, or leave the SessionManager out"
         )
-    return sessions
+    return manager
 
 
 def application(app: T) -> T:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 from .errors import ConfigError
 
 if TYPE_CHECKING:
-    from .migrate.source import OldSessions
+    from .migrate.source import LegacyReader
 
 Seconds = int | float | timedelta
 SameSite = Literal["lax", "strict", "none"]
@@ -157,7 +157,7 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return secrets
 
 
-def _readers(given: Any, cookie: CookieOptions) -> tuple[OldSessions, ...]:
+def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
     """The readers of old sessions, each of which has a cookie of another name than ours."""
     readers = tuple(given) if isinstance(given, list | tuple) else (given,)
     for reader in readers:
@@ -196,7 +196,7 @@ class SessionOptions:
     """Sessions that one user may have at a time; None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
     """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
-    migrate_from: OldSessions | Sequence[OldSessions] = field(default=(), repr=False)
+    migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
     """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
     in place of lembro's own."""
 
@@ -244,7 +244,7 @@ class OptionKeywords(TypedDict, total=False):
     rotation_grace: Seconds
     max_sessions_per_user: int | None
     at_max_sessions: AtMaxSessions
-    migrate_from: OldSessions | Sequence[OldSessions]
+    migrate_from: LegacyReader | Sequence[LegacyReader]
 
 
 STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ._core.session import Session
-from ._core.state import COMMITTED, UNREAD
+from ._core.state import COMMITTED, NOT_LOADED
 from ._http.cookie import Presented
-from ._http.error_response import FAILURES, HEADERS, answer_to
+from ._http.error_response import COMMIT_ERRORS, HEADERS, error_response_for
 from ._http.headers import with_session
 from .errors import LembroError, StoreError
 from .integrations.beaker import KEY as BEAKER
@@ -37,23 +37,21 @@ class SessionMiddleware:
     def __init__(
         self,
         app: WSGIApplication,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | None = None,
         beaker: bool = False,
         **options: Unpack[OptionKeywords],
     ) -> None:
         self.app: WSGIApplication = application(app)
-        self.sessions: SessionManager = manager_of(sessions, store, options)
-        self.sessions.start_for_good()
+        self.manager: SessionManager = manager_of(manager, store, options)
+        self.manager.start_for_good()
         self._kind = BeakerSession if beaker else Session
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if KEY in environ and self.sessions.is_within_itself(
-            environ[KEY], https=_is_https(environ)
-        ):
+        if KEY in environ and self.manager.is_within_itself(environ[KEY], https=_is_https(environ)):
             return self.app(environ, start_response)
-        session = self._kind(self.sessions, self._read, environ)
+        session = self._kind(self.manager, self._read, environ)
         environ[KEY] = session
         if self._kind is BeakerSession:
             environ[BEAKER] = session
@@ -71,7 +69,7 @@ class SessionMiddleware:
             return [response.page]
         if (
             response.committed
-            and session._arrived is UNREAD
+            and session._loaded is NOT_LOADED
             and not _is_made_while_it_goes_out(body, environ)
         ):
             return body  # as it is: a file wrapper, or a list whose length the server may use
@@ -82,7 +80,7 @@ class SessionMiddleware:
         if not header:
             return Presented()
         raw = [header.encode("latin-1", "replace")]
-        return self.sessions.cookie.read(raw, https=_is_https(environ))
+        return self.manager.cookie.read(raw, https=_is_https(environ))
 
 
 class _Response:
@@ -136,13 +134,13 @@ class _Response:
         (status, headers, exc_info), self._held = self._held, None
         session = self.session
         self._let_go()
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
         else:
             self._looked_at = True
             try:
                 session._manager.commit(session, failed=status.startswith("5"))
-            except FAILURES as error:
+            except COMMIT_ERRORS as error:
                 self._answer(error)
                 return
             headers = self._with_session(headers)
@@ -161,9 +159,10 @@ class _Response:
         cookie = session._manager.set_cookie(session, client, self.environ, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw = with_session(raw, cookie)
-        if cookie is not None and session._presented.old:
+        if cookie is not None and session._presented.legacy:
             raw += [
-                (b"set-cookie", old) for old in session._manager.old_cookies(session, https=https)
+                (b"set-cookie", old)
+                for old in session._manager.cleared_legacy_cookies(session, https=https)
             ]
         return _decoded(raw)
 
@@ -174,8 +173,8 @@ class _Response:
         self.committed = True
         try:
             self.session._manager.commit(self.session, failed=True)
-        except FAILURES as second:
-            answer_to(second)
+        except COMMIT_ERRORS as second:
+            error_response_for(second)
         self._let_go()
         if not isinstance(error, StoreError):
             return False
@@ -186,14 +185,14 @@ class _Response:
         """environ -> session -> environ would wait for the garbage collector, data and all. What
         a first look needs stays."""
         session = self.session
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             kept = ("HTTP_COOKIE", "wsgi.url_scheme")
             session._source = {key: self.environ.get(key) for key in kept}
         else:
             session._source = None
 
     def _answer(self, error: LembroError) -> None:
-        answer = answer_to(error)
+        answer = error_response_for(error)
         self.answer = answer.body
         length = (b"content-length", str(len(answer.body)).encode())
         self._start_response(f"{answer.status} {answer.phrase}", _decoded([*HEADERS, length]))

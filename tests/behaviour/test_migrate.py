@@ -16,7 +16,7 @@ from itsdangerous import TimestampSigner
 
 from lembro import CookieOptions, LoginRequired, StoreError
 from lembro.ids import new_id
-from lembro.migrate import FromStore, Old, Reader, StarletteCookie
+from lembro.migrate import LegacySession, Reader, StarletteCookieReader, StoreReader
 from tests.support.messages import Answer, parse_set_cookie
 from tests.support.visits import Script, Tab, Visit, World, login, logout, look, rotate, write
 from tests.support.worlds import KINDS, SOCKET_KINDS, Build, name_of
@@ -39,9 +39,11 @@ class Before:
         self.broken: Exception | None = None
         self.reader: Reader
         if stored:
-            self.reader = FromStore(self._load, cookie=COOKIE, lifetime=WEEK, user="uid")
+            self.reader = StoreReader(self._load, cookie=COOKIE, lifetime=WEEK, user="uid")
         else:
-            self.reader = StarletteCookie(SECRET, cookie=COOKIE, max_age=int(WEEK), user="uid")
+            self.reader = StarletteCookieReader(
+                SECRET, cookie=COOKIE, max_age=int(WEEK), user="uid"
+            )
         self.stored = stored
 
     def _load(self, session_id: str) -> Any:
@@ -207,7 +209,7 @@ async def test_how_old_the_login_is_is_not_known(world: World, before: Before) -
 
 async def test_a_cookie_that_outlived_the_browser_still_does(build: Build, before: Before) -> None:
     class Lasting(Reader):
-        def read(self, value: str) -> Old:
+        def read(self, value: str) -> LegacySession:
             return self.old(DATA, remember=value == "lasting")
 
     world = build(migrate_from=Lasting(cookie=OLD, lifetime=WEEK))

@@ -69,25 +69,25 @@ def test_a_login_needs_the_session_of_the_form(name: str) -> None:
 
 
 def test_levels_keep_the_established_where_a_queue_by_use_loses_them() -> None:
-    expiry, lru, levels, real = outcomes_a(
+    expiry, lru, tiers, real = outcomes_a(
         EarliestExpiry(100), LRU(100), AgeLevels(100), RealStore(100)
     )
     assert expiry.established.percent < lru.established.percent + 5 < 50
-    assert levels.established.percent > 98
+    assert tiers.established.percent > 98
     assert real.established.percent > 98
 
 
 def test_a_replayed_cookie_serves_one_session_only() -> None:
     replay = Flood("replay", 1000, replay=True)
-    levels, real = outcomes_a(AgeLevels(100), RealStore(100), flood=replay)
-    assert levels.established.percent > 98
+    tiers, real = outcomes_a(AgeLevels(100), RealStore(100), flood=replay)
+    assert tiers.established.percent > 98
     assert real.established.percent > 98
 
 
 def test_the_logged_in_stay_logged_in() -> None:
-    lru, levels, real = simulate_b((LRU(100), AgeLevels(100), RealStore(100)), ONE_BACK, SMALL)
+    lru, tiers, real = simulate_b((LRU(100), AgeLevels(100), RealStore(100)), ONE_BACK, SMALL)
     assert lru.logged_in.percent < 60
-    assert levels.logged_in.percent == 100
+    assert tiers.logged_in.percent == 100
     assert real.logged_in.percent == 100
 
 

@@ -69,7 +69,7 @@ def log_in(page: Page, name: str) -> None:
     expect(page.locator("#who")).to_have_text(f"You are logged in as {name}.")
 
 
-def sessions(page: Page) -> Any:
+def manager(page: Page) -> Any:
     return page.get_by_role("list", name="Your sessions").get_by_role("listitem")
 
 
@@ -96,8 +96,8 @@ def test_log_in_by_keyboard_and_out(context: BrowserContext, open_page: Open) ->
     page.keyboard.press("Enter")
     expect(page.locator("#who")).to_have_text("You are logged in as Dora.")
     says(page, "Welcome, Dora.")
-    expect(sessions(page)).to_have_count(1)
-    expect(sessions(page)).to_contain_text("this one")
+    expect(manager(page)).to_have_count(1)
+    expect(manager(page)).to_contain_text("this one")
     page.reload()
     expect(page.locator("#who")).to_have_text("You are logged in as Dora.")
     press(page, "Log out")
@@ -129,13 +129,13 @@ def test_one_s_sessions(context: BrowserContext, other: BrowserContext, open_pag
     here, there = open_page(context), open_page(other)
     log_in(there, "Elsa")
     log_in(here, "Elsa")
-    expect(sessions(here)).to_have_count(2)
-    expect(sessions(here).first).to_contain_text("Safari on iPhone")
-    expect(sessions(here).last).to_contain_text("this one")
+    expect(manager(here)).to_have_count(2)
+    expect(manager(here).first).to_contain_text("Safari on iPhone")
+    expect(manager(here).last).to_contain_text("this one")
 
-    sessions(here).get_by_role("button", name="End session").click()
+    manager(here).get_by_role("button", name="End session").click()
     says(here, "That session has ended.")
-    expect(sessions(here)).to_have_count(1)
+    expect(manager(here)).to_have_count(1)
     has_logged_out(there)  # by itself
     says(there, "Your session was ended from elsewhere, or has expired.")
 
@@ -229,7 +229,7 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     expect(page.locator("#note")).not_to_contain_text("newcomer")
     for event in events(demo, context):
         used += [sample["used"] for sample in event["samples"]]
-        passing += [sample["levels"][0] for sample in event["samples"]]
+        passing += [sample["tiers"][0] for sample in event["samples"]]
         assert event["you"]["user"] == "Gil"
         shown.append(float(page.locator("#used").inner_text()))
         if event["bots"]["sent"] > 8_000 and not photographed:

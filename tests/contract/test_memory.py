@@ -15,7 +15,7 @@ from lembro.stores.base import (
     SupportsOfUser,
     SupportsPurge,
     SupportsReduce,
-    SupportsStanding,
+    SupportsReputation,
     SupportsStats,
 )
 from lembro.stores.memory import MemoryStore
@@ -31,7 +31,7 @@ class ClockedStore(MemoryStore):
         super().__init__(max_size, interval=10, clock=self.fake)
 
 
-def conforms(store: MemoryStore) -> tuple[Store, SupportsStanding]:
+def conforms(store: MemoryStore) -> tuple[Store, SupportsReputation]:
     """For the type checkers: a MemoryStore is a Store with everything a store may offer."""
     offers: tuple[SupportsAll, SupportsLength, SupportsClear, SupportsPurge]
     more: tuple[SupportsReduce, SupportsOfUser, SupportsDestroyUser, SupportsStats]

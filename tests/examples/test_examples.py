@@ -98,54 +98,54 @@ def at_both(desk: Browser, phone: Browser) -> None:
 
 def test_the_fastapi_example() -> None:
     scenario(lambda: TestClient(fastapi_app.app))
-    assert fastapi_app.sessions.length() == 0
+    assert fastapi_app.manager.length() == 0
 
 
 def test_the_litestar_example() -> None:
     with LitestarClient(litestar_app.app):  # its lifespan cannot be entered twice at a time
         scenario(lambda: nullcontext(LitestarClient(litestar_app.app)))
-    assert litestar_app.sessions.length() == 0
+    assert litestar_app.manager.length() == 0
 
 
 def test_the_asgi_example() -> None:
     scenario(lambda: nullcontext(TestClient(asgi_app.app)))  # it has no lifespan to enter
-    assert asgi_app.sessions.length() == 0
+    assert asgi_app.manager.length() == 0
 
 
 def test_the_wsgi_example() -> None:
     transport = httpx.WSGITransport(wsgi_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
-    assert wsgi_app.sessions.length() == 0
+    assert wsgi_app.manager.length() == 0
 
 
 def test_the_falcon_example() -> None:
     transport = httpx.WSGITransport(falcon_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
-    assert falcon_app.sessions.length() == 0
+    assert falcon_app.manager.length() == 0
 
 
 def test_the_bottle_example() -> None:
     transport = httpx.WSGITransport(bottle_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
-    assert bottle_app.sessions.length() == 0
+    assert bottle_app.manager.length() == 0
 
 
 def test_the_pyramid_example() -> None:
     transport = httpx.WSGITransport(pyramid_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
-    assert pyramid_app.app.registry.settings["lembro.sessions"].length() == 0
+    assert pyramid_app.app.registry.settings["lembro.manager"].length() == 0
 
 
 def test_the_flask_example() -> None:
     transport = httpx.WSGITransport(flask_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
-    assert flask_app.sessions.length() == 0
+    assert flask_app.manager.length() == 0
 
 
 def test_the_quart_example() -> None:
     app: Any = quart_app.app
     scenario(lambda: nullcontext(TestClient(app)))
-    assert quart_app.sessions.length() == 0
+    assert quart_app.manager.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -159,7 +159,7 @@ def test_under_a_server(name: str) -> None:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    without_framework.sessions.clear()
+    without_framework.manager.clear()
     with without_framework.Server(("127.0.0.1", 0), without_framework.Connection) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -207,7 +207,7 @@ def test_the_notebook(port: int) -> None:
         "none",
     ]
     assert talk(port, f"resume {after}") == ["no such session"]
-    assert without_framework.sessions.length() == 0
+    assert without_framework.manager.length() == 0
 
 
 def test_the_notebook_survives_nonsense(port: int) -> None:

@@ -72,7 +72,7 @@ async def test_with_every_error_that_can_be_forced(
         raise RuntimeError(f"a listener that fails at {event}")
 
     for name in ("created", "destroyed", "rejected", "dropped", "conflict", "regenerated"):
-        world.sessions.on(name, raises)
+        world.manager.on(name, raises)
 
     def fails(visit: Visit) -> None:
         look(visit)
@@ -129,14 +129,14 @@ async def test_of_the_manager(build: Build, no_id_in_any_log: list[str]) -> None
     world = build()
     if not world.backend.in_process:
         world.backend.breaks()
-    sessions: SessionManager = world.sessions
+    manager: SessionManager = world.manager
     texts: list[str] = []
     tab = world.tab()
     await tab.login("ada")
     session_id = (tab.cookie or "x" * 43)[:43]
-    for call in (sessions.get, sessions.touch, sessions.regenerate, sessions.destroy):
+    for call in (manager.get, manager.touch, manager.regenerate, manager.destroy):
         try:
-            texts.append(repr(sessions.all()))
+            texts.append(repr(manager.all()))
             call(session_id)
         except (StoreError, Exception) as error:
             texts += traceback.format_exception(error)

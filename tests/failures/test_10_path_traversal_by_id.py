@@ -103,18 +103,18 @@ async def test_as_a_user_and_a_key(world: World) -> None:
 
 
 def test_as_an_id_or_a_handle_of_a_manager() -> None:
-    sessions = SessionManager(MemoryStore())
-    session_id = sessions.create({"a": 1})
+    manager = SessionManager(MemoryStore())
+    session_id = manager.create({"a": 1})
     for path in PATHS.values():
         with no_file_is_touched():
-            assert sessions.get(path) is None
-            assert not sessions.set(path, {"a": 2})
-            assert not sessions.touch(path)
-            assert not sessions.destroy(path)
-            assert sessions.regenerate(path) is None
-            assert not sessions.end(path)
-            assert sessions.load(path).is_new
-    assert sessions.get(session_id) == {"a": 1}
+            assert manager.get(path) is None
+            assert not manager.set(path, {"a": 2})
+            assert not manager.touch(path)
+            assert not manager.destroy(path)
+            assert manager.regenerate(path) is None
+            assert not manager.end(path)
+            assert manager.load(path).is_new
+    assert manager.get(session_id) == {"a": 1}
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -134,20 +134,20 @@ async def test_a_save_within_the_request_is_no_way_around(world: World) -> None:
 
 def test_nor_is_a_save_before_a_renewed_login() -> None:
     """That save finds out that the session has ended. What follows is no first login."""
-    sessions = SessionManager(MemoryStore("64K"))
+    manager = SessionManager(MemoryStore("64K"))
     for act in (Session.regenerate_id, append_to):
-        session_id = sessions.create({"cart": [1]}, user="ada")
-        session = sessions.load(session_id)
-        sessions.destroy_user("ada")
+        session_id = manager.create({"cart": [1]}, user="ada")
+        session = manager.load(session_id)
+        manager.destroy_user("ada")
         act(session)
         session.save()
         session.login("ada")
         session.save()
-        assert sessions.of_user("ada") == []
+        assert manager.of_user("ada") == []
         session.login("bob")
         session.save()
-        assert [info.data for info in sessions.of_user("bob")] == [{}], "nothing of ada's"
-        sessions.destroy_user("bob")
+        assert [info.data for info in manager.of_user("bob")] == [{}], "nothing of ada's"
+        manager.destroy_user("bob")
 
 
 def append_to(session: Session) -> None:
@@ -155,12 +155,12 @@ def append_to(session: Session) -> None:
 
 
 def test_whoever_logs_out_and_in_again_after_such_a_save_is_logged_in() -> None:
-    sessions = SessionManager(MemoryStore("64K"))
-    session = sessions.load(sessions.create({"cart": [1]}, user="ada"))
-    sessions.destroy_user("ada")
+    manager = SessionManager(MemoryStore("64K"))
+    session = manager.load(manager.create({"cart": [1]}, user="ada"))
+    manager.destroy_user("ada")
     session["cart"] = []
     session.save()
     session.logout()
     session.login("ada")
     session.save()
-    assert len(sessions.of_user("ada")) == 1
+    assert len(manager.of_user("ada")) == 1

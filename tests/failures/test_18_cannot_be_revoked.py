@@ -63,22 +63,22 @@ async def test_by_its_handle(world: World) -> None:
     await tab.login("ada")
     handle = (await tab.visit(lambda visit: visit.session.handle)).result
     if world.app.sync:
-        assert not world.sessions.end(handle, user="bob")
-        assert world.sessions.end(handle, user="ada")
+        assert not world.manager.end(handle, user="bob")
+        assert world.manager.end(handle, user="ada")
     else:
-        assert not await world.sessions.aend(handle, user="bob")
-        assert await world.sessions.aend(handle, user="ada")
+        assert not await world.manager.aend(handle, user="bob")
+        assert await world.manager.aend(handle, user="ada")
     assert await tab.user() is None
 
 
 def test_whoever_is_not_logged_in_ends_nobodys_session() -> None:
     """``user=session.user`` is None then, which must not mean "whoever has it"."""
-    sessions = SessionManager(MemoryStore("64K"))
-    session_id = sessions.create({"n": 1}, user="ada")
-    handle = sessions.load(session_id).handle
+    manager = SessionManager(MemoryStore("64K"))
+    session_id = manager.create({"n": 1}, user="ada")
+    handle = manager.load(session_id).handle
     assert handle is not None
-    visitor = sessions.load()
+    visitor = manager.load()
     assert visitor.manager.end(handle, user=visitor.user) is False
     assert asyncio.run(visitor.manager.aend(handle, user=visitor.user)) is False
-    assert sessions.get(session_id) == {"n": 1}
-    assert sessions.end(handle) is True
+    assert manager.get(session_id) == {"n": 1}
+    assert manager.end(handle) is True

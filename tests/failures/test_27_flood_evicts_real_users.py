@@ -16,15 +16,15 @@ from tests.support.worlds import Build
 def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lembro")  # or each of them says that it was created
     clock = FakeClock()
-    sessions = SessionManager(MemoryStore("1M", clock=clock))
-    ids = [sessions.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    manager = SessionManager(MemoryStore("1M", clock=clock))
+    ids = [manager.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
     for number in range(100_000):
         clock.advance(0.001)
-        sessions.create({"bot": number})
-    assert [sessions.get(session_id) for session_id in ids] == [
+        manager.create({"bot": number})
+    assert [manager.get(session_id) for session_id in ids] == [
         {"cart": [number]} for number in range(1000)
     ]
-    stats = sessions.stats()
+    stats = manager.stats()
     assert stats.used <= stats.max_size
     assert stats.evicted > 90_000
 
@@ -62,14 +62,14 @@ def test_large_sessions_of_one_registered_bot() -> None:
     """Forty of the largest that a store takes are far below the cap of sessions, and more than
     there is room for."""
     clock = FakeClock()
-    sessions = SessionManager(MemoryStore("4M", clock=clock))
-    ids = [sessions.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    manager = SessionManager(MemoryStore("4M", clock=clock))
+    ids = [manager.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
     bots = []
     for _ in range(40):
         clock.advance(1)
-        bots.append(sessions.create({"x": "x" * 250_000}, user="bot"))
-    assert all(sessions.get(session_id) for session_id in ids)
-    assert sessions.get(bots[-1]) is not None
+        bots.append(manager.create({"x": "x" * 250_000}, user="bot"))
+    assert all(manager.get(session_id) for session_id in ids)
+    assert manager.get(bots[-1]) is not None
 
 
 @pytest.mark.anyio
@@ -93,19 +93,19 @@ async def test_large_sessions_of_one_registered_bot_over_requests(build: Build) 
 def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
     """Each time leaves a replaced key of a user who is logged in. They fill nobody's place."""
     clock = FakeClock()
-    sessions = SessionManager(MemoryStore("80K", clock=clock))
-    ids = [sessions.create({"n": number}, user=f"user-{number}") for number in range(50)]
-    bot: str | None = sessions.create({"bot": True}, user="bot")
+    manager = SessionManager(MemoryStore("80K", clock=clock))
+    ids = [manager.create({"n": number}, user=f"user-{number}") for number in range(50)]
+    bot: str | None = manager.create({"bot": True}, user="bot")
     first = before = bot
     for _ in range(600):
         clock.advance(0.01)
-        session = sessions.load(bot)
+        session = manager.load(bot)
         session.login("bot") if again == "login" else session.regenerate_id()
         session.save()
         bot, before = session.issued_id, bot
-    assert all(sessions.get(session_id) for session_id in ids)
-    assert sessions.stats().replaced <= 64
+    assert all(manager.get(session_id) for session_id in ids)
+    assert manager.stats().replaced <= 64
     assert before is not None
-    assert sessions.get(before) == {"bot": True}, "the latest is followed still"
+    assert manager.get(before) == {"bot": True}, "the latest is followed still"
     assert first is not None
-    assert sessions.get(first) is None
+    assert manager.get(first) is None

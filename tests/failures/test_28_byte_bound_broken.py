@@ -19,7 +19,7 @@ def test_a_storm_on_the_store(seed: int) -> None:
     chance = random.Random(seed)
     clock = FakeClock()
     store = MemoryStore("96K", clock=clock, interval=3600)
-    sessions = SessionManager(store, idle_timeout=300, absolute_timeout=900)
+    manager = SessionManager(store, idle_timeout=300, absolute_timeout=900)
     ids: list[str] = []
     for step in range(4000):
         known = chance.choice(ids) if ids else ""
@@ -28,16 +28,16 @@ def test_a_storm_on_the_store(seed: int) -> None:
             match chance.randrange(9):
                 case 0 | 1 | 2:
                     user = f"user-{chance.randrange(20)}" if chance.random() < 0.3 else None
-                    ids.append(sessions.create(data, user))
+                    ids.append(manager.create(data, user))
                 case 3 | 4:
-                    sessions.set(known, data)
+                    manager.set(known, data)
                 case 5:
-                    new = sessions.regenerate(known)
+                    new = manager.regenerate(known)
                     ids.append(new or known)
                 case 6:
-                    sessions.touch(known)
+                    manager.touch(known)
                 case 7:
-                    sessions.destroy(known)
+                    manager.destroy(known)
                 case _:
                     clock.advance(chance.expovariate(1 / 5))
         except SessionTooLarge:

@@ -23,11 +23,11 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = FakeClock()
         self.store = MemoryStore("64M", interval=60, clock=self.clock)
-        sessions = SessionManager(self.store, idle_timeout=3600)
+        manager = SessionManager(self.store, idle_timeout=3600)
         soon = SessionManager(self.store, idle_timeout=60)
         for number in range(MANY // 2):
             soon.create({"n": number})
-            sessions.create({"n": number})
+            manager.create({"n": number})
         self.clock.advance(121)
         self.looks = 0
         look, self.seconds = self.store._core.look, 0.0
@@ -65,20 +65,20 @@ def test_the_purger_goes_in_slices(half: Counted, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_write_does_a_little(half: Counted) -> None:
-    sessions = SessionManager(half.store)
+    manager = SessionManager(half.store)
     before, most = half.store.stats().sessions, 0
     for number in range(100):
-        session_id = sessions.create({"n": number})
+        session_id = manager.create({"n": number})
         most = max(most, half.taken())
-        sessions.set(session_id, {"n": "more than before"})
+        manager.set(session_id, {"n": "more than before"})
         most = max(most, half.taken())
     assert 0 < most <= DRAIN + LOOKS
     assert half.store.stats().sessions < before
 
 
 def test_a_read_does_nothing(half: Counted) -> None:
-    sessions = SessionManager(half.store)
+    manager = SessionManager(half.store)
     for info in half.store.all():
         assert half.store.get(info[0]) is not None
-    assert sessions.stats().sessions == MANY
+    assert manager.stats().sessions == MANY
     assert half.taken() == 0

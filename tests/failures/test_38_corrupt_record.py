@@ -111,9 +111,9 @@ async def test_lists_go_on(world: World) -> None:
     other = world.tab()
     await other.login("ada")
     if world.app.sync:
-        infos = world.sessions.of_user("ada")
+        infos = world.manager.of_user("ada")
     else:
-        infos = await world.sessions.aof_user("ada")
+        infos = await world.manager.aof_user("ada")
     assert [info.data for info in infos] == [{}, {}]
 
 

@@ -34,7 +34,7 @@ MAGIC = [
     "max_age",
     "remember",
     "authenticated_at",
-    "standing",
+    "reputation",
     "successor",
     "payload",
     "lembro",

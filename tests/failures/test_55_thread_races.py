@@ -51,8 +51,8 @@ def in_threads(work: Callable[[int], None]) -> None:
 
 def test_every_verb() -> None:
     store = MemoryStore("256K", interval=0.01)
-    sessions = SessionManager(store, idle_timeout=0.05, absolute_timeout=0.2)
-    shared = [sessions.create({"n": number}, user=f"user-{number}") for number in range(8)]
+    manager = SessionManager(store, idle_timeout=0.05, absolute_timeout=0.2)
+    shared = [manager.create({"n": number}, user=f"user-{number}") for number in range(8)]
 
     def work(number: int) -> None:
         chance = random.Random(number)
@@ -61,30 +61,30 @@ def test_every_verb() -> None:
             known = chance.choice(mine + shared)
             match chance.randrange(12):
                 case 0 | 1:
-                    mine.append(sessions.create({"n": number, "x": "x" * chance.randrange(900)}))
+                    mine.append(manager.create({"n": number, "x": "x" * chance.randrange(900)}))
                 case 2:
-                    mine.append(sessions.create({"n": number}, user=f"user-{number % 8}"))
+                    mine.append(manager.create({"n": number}, user=f"user-{number % 8}"))
                 case 3:
-                    sessions.set(known, {"x": "x" * chance.randrange(900)})
+                    manager.set(known, {"x": "x" * chance.randrange(900)})
                 case 4:
-                    sessions.regenerate(known)
+                    manager.regenerate(known)
                 case 5:
-                    sessions.touch(known)
+                    manager.touch(known)
                 case 6:
-                    sessions.destroy(known)
+                    manager.destroy(known)
                 case 7:
                     list(store.all())
                     store.length()
                 case 8:
-                    sessions.of_user(f"user-{number % 8}")
+                    manager.of_user(f"user-{number % 8}")
                 case 9:
-                    sessions.destroy_user(f"user-{chance.randrange(8)}")
+                    manager.destroy_user(f"user-{chance.randrange(8)}")
                 case 10:
                     store.purge()
                     store.stats()
                 case _:
                     store.reduce()
-            sessions.get(known)
+            manager.get(known)
             assert store.stats().used <= store.max_size
 
     in_threads(work)

@@ -64,7 +64,7 @@ def test_the_error_does_not_show_it() -> None:
 def test_starlettes_keyword_is_not_trusted(weak: str, caplog: pytest.LogCaptureFixture) -> None:
     """`secret_key` stands in every Starlette application, so a weak one is left out, and said."""
     middleware = starlette.SessionMiddleware(_asgi, secret_key=weak)
-    assert not middleware.sessions.options.secret
+    assert not middleware.manager.options.secret
     assert "secret_key is weak" in caplog.text
     assert len(weak) < 6 or weak not in caplog.text
 

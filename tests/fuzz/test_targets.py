@@ -25,7 +25,7 @@ from fuzz.values import REFUSED, same
 from lembro import CodecError, CookieOptions
 from lembro._core import codec
 from lembro._http.cookie import SessionCookie, find
-from lembro.migrate import Old
+from lembro.migrate import LegacySession
 
 ROUNDS = 3000
 
@@ -92,7 +92,7 @@ def test_each_reader_of_old_cookies_accepts_one_of_the_corpus() -> None:
     for known in old_cookies.readers():
         if known.stored:
             old = known.source.read(known.stored)
-            assert isinstance(old, Old)
+            assert isinstance(old, LegacySession)
             assert (old.user, {**old.data}) == ("7", {"user_id": 7, "_user_id": "7"})
 
 

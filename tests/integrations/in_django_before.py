@@ -18,7 +18,7 @@ from django.urls import path
 
 from lembro import MemoryStore, Session, SessionManager
 from lembro.integrations import _adapter
-from lembro.migrate import DjangoSession
+from lembro.migrate import DjangoSessionReader
 from tests.support.messages import parse_set_cookie
 
 ENGINE, FOLDER = sys.argv[1:]
@@ -62,7 +62,7 @@ class Browser:
 
 
 def switch(cookie: str, user: str, *, sync: bool) -> None:
-    manager = SessionManager(MemoryStore("1M"), migrate_from=DjangoSession(NAME))
+    manager = SessionManager(MemoryStore("1M"), migrate_from=DjangoSessionReader(NAME))
     browser = Browser(manager, {"sessionid": cookie}, sync=sync)
     assert browser.visit(lambda session: session.user) == user
     data = browser.visit(dict)

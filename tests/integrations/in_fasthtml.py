@@ -121,18 +121,18 @@ def test_a_store_and_options_are_given_with_partial() -> None:
 
 
 def test_a_manager_is_given_as_middleware_with_sess_cls_none() -> None:
-    sessions = SessionManager(MemoryStore("1M"))
+    manager = SessionManager(MemoryStore("1M"))
     client = TestClient(
-        application(sess_cls=None, middleware=[Middleware(SessionMiddleware, sessions)])
+        application(sess_cls=None, middleware=[Middleware(SessionMiddleware, manager)])
     )
     assert "n=1" in client.get("/count").text
     assert "n=2" in client.get("/count").text
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 def test_a_manager_in_sess_cls_is_refused_because_fasthtml_gives_options_of_its_own() -> None:
-    sessions = SessionManager(MemoryStore("1M"))
-    app = application(sess_cls=partial(SessionMiddleware, sessions=sessions))
+    manager = SessionManager(MemoryStore("1M"))
+    app = application(sess_cls=partial(SessionMiddleware, manager=manager))
     with pytest.raises(ConfigError, match="beside a SessionManager: write SessionManager"):
         TestClient(app).get("/count")
 

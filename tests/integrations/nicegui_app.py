@@ -12,9 +12,9 @@ from starlette.responses import RedirectResponse
 from lembro import MemoryStore, SessionGone, SessionManager
 from lembro.integrations.starlette import SessionMiddleware, get_session
 
-sessions = SessionManager(MemoryStore("1M"))
+manager = SessionManager(MemoryStore("1M"))
 app.add_middleware(RequestTrackingMiddleware)
-app.add_middleware(SessionMiddleware, sessions)
+app.add_middleware(SessionMiddleware, manager)
 
 
 async def stay_or_reload() -> None:

@@ -39,7 +39,7 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore("1M", max_session_size="4K"))
 
 
@@ -51,9 +51,9 @@ async def serving(app: web.Application, **handlers: Handler) -> AsyncIterator[Cl
         yield client
 
 
-def application(sessions: SessionManager, **options: Any) -> web.Application:
+def application(manager: SessionManager, **options: Any) -> web.Application:
     app = web.Application()
-    setup(app, sessions, **options)
+    setup(app, manager, **options)
     return app
 
 
@@ -94,8 +94,8 @@ def name_of_cookie(response: ClientResponse) -> str:
 # -- a response ------------------------------------------------------------------------------------
 
 
-async def test_a_visitor(sessions: SessionManager) -> None:
-    app = application(sessions)
+async def test_a_visitor(manager: SessionManager) -> None:
+    app = application(manager)
     async with serving(app, write=write, read=read, untouched=untouched) as client:
         async with client.get("/untouched") as response:
             assert "Vary" not in response.headers
@@ -107,7 +107,7 @@ async def test_a_visitor(sessions: SessionManager) -> None:
         async with client.get("/read") as response:
             assert await response.json() == {"seen": 2}
             assert "Set-Cookie" not in response.headers
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 @pytest.mark.parametrize(
@@ -116,44 +116,44 @@ async def test_a_visitor(sessions: SessionManager) -> None:
     ids=["a redirect", "not found", "a failure"],
 )
 async def test_a_response_that_is_raised(
-    sessions: SessionManager, raised: web.HTTPException, kept: bool
+    manager: SessionManager, raised: web.HTTPException, kept: bool
 ) -> None:
     async def raises(request: web.Request) -> web.Response:
         get_session(request)["a"] = 1
         raise raised
 
-    async with serving(application(sessions), raises=raises, read=read) as client:
+    async with serving(application(manager), raises=raises, read=read) as client:
         async with client.get("/raises", allow_redirects=False) as response:
             assert response.status == raised.status
             assert ("Set-Cookie" in response.headers) == kept
         assert await text_of(client, "/read") == (200, '{"a": 1}' if kept else "{}")
 
 
-async def test_a_handler_without_a_response(sessions: SessionManager) -> None:
+async def test_a_handler_without_a_response(manager: SessionManager) -> None:
     async def forgets(request: web.Request) -> Any:
         get_session(request)["a"] = 1
 
-    async with serving(application(sessions), forgets=forgets) as client:
+    async with serving(application(manager), forgets=forgets) as client:
         assert (await text_of(client, "/forgets"))[0] == 500
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 async def test_a_logout_holds_and_clears_the_cookie_when_the_handler_fails(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     async def fails(request: web.Request) -> web.Response:
         get_session(request).logout()
         raise ZeroDivisionError
 
-    async with serving(application(sessions), write=write, fails=fails) as client:
+    async with serving(application(manager), write=write, fails=fails) as client:
         await client.get("/write")
         async with client.get("/fails") as response:
             assert response.status == 500
             assert "Max-Age=0" in response.headers["Set-Cookie"]
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
-async def test_nothing_is_left_to_the_garbage_collector(sessions: SessionManager) -> None:
+async def test_nothing_is_left_to_the_garbage_collector(manager: SessionManager) -> None:
     alive: list[weakref.ref[Session]] = []
 
     async def stream(request: web.Request) -> web.StreamResponse:
@@ -168,7 +168,7 @@ async def test_nothing_is_left_to_the_garbage_collector(sessions: SessionManager
         alive.append(weakref.ref(get_session(request)))
         return await write(request)
 
-    async with serving(application(sessions), stream=stream, plain=plain) as client:
+    async with serving(application(manager), stream=stream, plain=plain) as client:
         await client.get("/untouched")
         gc.collect()
         gc.disable()
@@ -186,13 +186,13 @@ async def test_nothing_is_left_to_the_garbage_collector(sessions: SessionManager
 # -- streams and sockets ---------------------------------------------------------------------------
 
 
-async def test_a_stream_is_committed_when_it_begins(sessions: SessionManager) -> None:
+async def test_a_stream_is_committed_when_it_begins(manager: SessionManager) -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
         session = get_session(request)
         session["a"] = 1
         response = web.StreamResponse()
         await response.prepare(request)
-        assert sessions.length() == 1
+        assert manager.length() == 1
         with pytest.raises(SessionCommitted):
             session["b"] = 1
         async with session.edit():
@@ -200,30 +200,30 @@ async def test_a_stream_is_committed_when_it_begins(sessions: SessionManager) ->
         await response.write(b"done")
         return response
 
-    async with serving(application(sessions), stream=stream, read=read) as client:
+    async with serving(application(manager), stream=stream, read=read) as client:
         assert await text_of(client, "/stream") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"a": 1, "b": 2}')
 
 
-async def test_what_was_committed_stays_when_a_stream_breaks_off(sessions: SessionManager) -> None:
+async def test_what_was_committed_stays_when_a_stream_breaks_off(manager: SessionManager) -> None:
     async def breaks_off(request: web.Request) -> web.StreamResponse:
         get_session(request)["a"] = 1
         response = web.StreamResponse()
         await response.prepare(request)
         raise ZeroDivisionError
 
-    async with serving(application(sessions), breaks_off=breaks_off, read=read) as client:
+    async with serving(application(manager), breaks_off=breaks_off, read=read) as client:
         with pytest.raises(ClientPayloadError):
             await text_of(client, "/breaks_off")
         assert await text_of(client, "/read") == (200, '{"a": 1}')
 
 
 async def test_a_stream_whose_session_cannot_be_stored(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is answered in full, though the writer was made ready for something else, and the
     connection goes on."""
-    async with serving(application(sessions), big=too_much, write=write) as client:
+    async with serving(application(manager), big=too_much, write=write) as client:
         async with client.get("/big") as response:
             assert response.status == 500
             assert await response.text() == "The session could not be stored.\n"
@@ -236,7 +236,7 @@ async def test_a_stream_whose_session_cannot_be_stored(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
 async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
-    sessions: SessionManager, stream: bool
+    manager: SessionManager, stream: bool
 ) -> None:
     async def page(request: web.Request) -> web.StreamResponse:
         session = get_session(request)
@@ -248,14 +248,14 @@ async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
             await response.prepare(request)
         return response
 
-    app = application(sessions)
+    app = application(manager)
     async with serving(app, page=page) as client, client.get("/page") as response:
         assert response.status == 500
         assert "Set-Cookie" not in response.headers
         assert response.headers.getall("Vary") == ["Cookie"]
 
 
-async def test_a_handler_that_catches_that(sessions: SessionManager) -> None:
+async def test_a_handler_that_catches_that(manager: SessionManager) -> None:
     async def catches(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         get_session(request)["a"] = HUGE
@@ -266,24 +266,24 @@ async def test_a_handler_that_catches_that(sessions: SessionManager) -> None:
                 await response.write(b"nowhere")
         return response
 
-    async with serving(application(sessions), catches=catches) as client:
+    async with serving(application(manager), catches=catches) as client:
         assert (await text_of(client, "/catches"))[0] == 500
 
 
-async def test_a_socket_whose_session_cannot_be_stored(sessions: SessionManager) -> None:
+async def test_a_socket_whose_session_cannot_be_stored(manager: SessionManager) -> None:
     async def socket(request: web.Request) -> web.WebSocketResponse:
         get_session(request)["a"] = HUGE
         response = web.WebSocketResponse()
         await response.prepare(request)
         raise AssertionError("it goes on")
 
-    async with serving(application(sessions), socket=socket) as client:
+    async with serving(application(manager), socket=socket) as client:
         with pytest.raises(WSServerHandshakeError) as raised:
             await client.ws_connect("/socket")
         assert raised.value.status == 500
 
 
-async def test_a_conversation(sessions: SessionManager) -> None:
+async def test_a_conversation(manager: SessionManager) -> None:
     async def socket(request: web.Request) -> web.WebSocketResponse:
         session = get_session(request)
         session["opened"] = True
@@ -295,7 +295,7 @@ async def test_a_conversation(sessions: SessionManager) -> None:
             await response.send_str(str(len(session["said"])))
         return response
 
-    async with serving(application(sessions), socket=socket, read=read) as client:
+    async with serving(application(manager), socket=socket, read=read) as client:
         async with client.ws_connect("/socket") as one:
             await one.send_str("a")
             assert await one.receive_str() == "1"
@@ -304,9 +304,9 @@ async def test_a_conversation(sessions: SessionManager) -> None:
         assert await text_of(client, "/read") == (200, '{"opened": true, "said": ["a", "b"]}')
 
 
-async def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> None:
+async def test_a_body_that_changes_something_too_late(manager: SessionManager) -> None:
     dropped: list[Event] = []
-    sessions.on("dropped", dropped.append)
+    manager.on("dropped", dropped.append)
 
     async def late(request: web.Request) -> web.Response:
         cart = get_session(request).setdefault("cart", [])
@@ -317,7 +317,7 @@ async def test_a_body_that_changes_something_too_late(sessions: SessionManager) 
 
         return web.Response(body=lines())
 
-    async with serving(application(sessions), late=late, read=read) as client:
+    async with serving(application(manager), late=late, read=read) as client:
         assert await text_of(client, "/late") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"cart": []}')
     assert [event.reason for event in dropped] == ["changed too late"]
@@ -326,10 +326,10 @@ async def test_a_body_that_changes_something_too_late(sessions: SessionManager) 
 @pytest.mark.parametrize("before", ["nothing", "look"])
 @pytest.mark.parametrize("body", ["payload", "stream"])
 async def test_a_first_look_at_it_in_the_body_is_enough(
-    sessions: SessionManager, before: str, body: str
+    manager: SessionManager, before: str, body: str
 ) -> None:
     dropped: list[Event] = []
-    sessions.on("dropped", dropped.append)
+    manager.on("dropped", dropped.append)
 
     async def write(request: web.Request) -> web.Response:
         get_session(request)["cart"] = []
@@ -351,7 +351,7 @@ async def test_a_first_look_at_it_in_the_body_is_enough(
             await response.write(line)
         return response
 
-    async with serving(application(sessions), write=write, late=late, read=read) as client:
+    async with serving(application(manager), write=write, late=late, read=read) as client:
         await client.get("/write")
         assert await text_of(client, "/late") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"cart": []}')
@@ -360,7 +360,7 @@ async def test_a_first_look_at_it_in_the_body_is_enough(
 
 @pytest.mark.parametrize("where", ["thread", "callback"])
 async def test_a_first_look_in_no_task_when_the_response_has_begun(
-    sessions: SessionManager, where: str
+    manager: SessionManager, where: str
 ) -> None:
     async def late(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -374,7 +374,7 @@ async def test_a_first_look_in_no_task_when_the_response_has_begun(
         await response.write(str(await seen).encode())
         return response
 
-    async with serving(application(sessions), late=late) as client:
+    async with serving(application(manager), late=late) as client:
         assert await text_of(client, "/late") == (200, "0")
 
 
@@ -394,9 +394,9 @@ async def at_the_proxy(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request.clone(scheme="https"))
 
 
-async def test_one_that_replaces_the_response(sessions: SessionManager) -> None:
+async def test_one_that_replaces_the_response(manager: SessionManager) -> None:
     app = web.Application(middlewares=[replacing])
-    setup(app, sessions)
+    setup(app, manager)
     async with serving(app, write=write) as client, client.get("/write") as response:
         assert await response.text() == "another"
         assert response.headers["Vary"] == "Accept, Cookie"
@@ -404,7 +404,7 @@ async def test_one_that_replaces_the_response(sessions: SessionManager) -> None:
         assert response.headers["Cache-Control"] == "private, no-store"
 
 
-async def test_one_that_looks_when_the_response_is_there(sessions: SessionManager) -> None:
+async def test_one_that_looks_when_the_response_is_there(manager: SessionManager) -> None:
     @web.middleware
     async def looking(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
@@ -414,7 +414,7 @@ async def test_one_that_looks_when_the_response_is_there(sessions: SessionManage
         return response
 
     app = web.Application(middlewares=[looking])
-    setup(app, sessions)
+    setup(app, manager)
 
     async def silent(request: web.Request) -> web.Response:
         return web.Response()
@@ -426,7 +426,7 @@ async def test_one_that_looks_when_the_response_is_there(sessions: SessionManage
                 assert response.headers["Vary"] == "Cookie"
 
 
-async def test_one_that_uses_the_session(sessions: SessionManager) -> None:
+async def test_one_that_uses_the_session(manager: SessionManager) -> None:
     @web.middleware
     async def counting(request: web.Request, handler: Handler) -> web.StreamResponse:
         get_session(request)["before"] = True
@@ -434,16 +434,16 @@ async def test_one_that_uses_the_session(sessions: SessionManager) -> None:
         get_session(request)["after"] = True
         return response
 
-    app = application(sessions)
+    app = application(manager)
     app.middlewares.append(counting)
     async with serving(app, write=write, read=read) as client:
         await client.get("/write")
         assert await text_of(client, "/read") == (200, '{"before": true, "seen": 1, "after": true}')
 
 
-async def test_one_that_finds_out_the_scheme(sessions: SessionManager) -> None:
+async def test_one_that_finds_out_the_scheme(manager: SessionManager) -> None:
     app = web.Application(middlewares=[at_the_proxy])
-    setup(app, sessions)
+    setup(app, manager)
     async with serving(app, write=write) as client, client.get("/write") as response:
         assert name_of_cookie(response) == "__Host-lembro"
         assert len(response.headers.getall("Set-Cookie")) == 1
@@ -460,8 +460,8 @@ async def test_one_that_dresses_errors() -> None:
             return web.Response(text="come back later", status=503)
 
     app = web.Application(middlewares=[dressing])
-    sessions = setup(app, store=backend.store)
-    session_id = await sessions.acreate({"a": 1})
+    manager = setup(app, store=backend.store)
+    session_id = await manager.acreate({"a": 1})
     backend.breaks()
     async with serving(app, write=write, page=untouched) as client:
         client.session.cookie_jar.update_cookies({"lembro": session_id})
@@ -474,7 +474,7 @@ async def test_one_that_dresses_errors() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
-async def test_two_setups_of_one_manager(sessions: SessionManager, stream: bool) -> None:
+async def test_two_setups_of_one_manager(manager: SessionManager, stream: bool) -> None:
     async def page(request: web.Request) -> web.StreamResponse:
         get_session(request)["inner"] = True
         response = web.StreamResponse() if stream else web.Response()
@@ -482,7 +482,7 @@ async def test_two_setups_of_one_manager(sessions: SessionManager, stream: bool)
             await response.prepare(request)
         return response
 
-    app, inner = application(sessions), application(sessions)
+    app, inner = application(manager), application(manager)
     inner.router.add_get("/page", page)
     app.add_subapp("/inner", inner)
     async with serving(app, read=read) as client:
@@ -493,7 +493,7 @@ async def test_two_setups_of_one_manager(sessions: SessionManager, stream: bool)
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
 async def test_two_managers(
-    sessions: SessionManager, stream: bool, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each has a session of its own, in a cookie of its own."""
 
@@ -501,7 +501,7 @@ async def test_two_managers(
     async def outer(request: web.Request, handler: Handler) -> web.StreamResponse:
         get_session(request)["outer"] = True
         response = await handler(request)
-        assert get_session(request).manager.store is sessions.store
+        assert get_session(request).manager.store is manager.store
         return response
 
     async def page(request: web.Request) -> web.StreamResponse:
@@ -512,7 +512,7 @@ async def test_two_managers(
         return response
 
     others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="inner"))
-    app, inner = application(sessions), application(others)
+    app, inner = application(manager), application(others)
     app.middlewares.append(outer)
     inner.router.add_get("/page", page)
     app.add_subapp("/inner", inner)
@@ -522,7 +522,7 @@ async def test_two_managers(
         assert sorted(cookie.partition("=")[0] for cookie in cookies) == ["inner", "lembro"]
         assert await text_of(client, "/read") == (200, '{"outer": true}')
     assert [info.data for info in others.all()] == [{"inner": True}]
-    assert [info.data for info in sessions.all()] == [{"outer": True}]
+    assert [info.data for info in manager.all()] == [{"outer": True}]
     assert "both set the cookie" not in caplog.text
 
 
@@ -575,7 +575,7 @@ async def test_the_store_is_opened_and_closed() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"sessions": "sessions"}, "is no SessionManager"),
+        ({"manager": "manager"}, "is no SessionManager"),
         ({"max_size": "4M"}, r"MemoryStore\(max_size="),
         ({"exclude": "static"}, "begins with '/'"),
         ({"idle_timeout": 0}, "idle_timeout=0"),

@@ -46,21 +46,21 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def sessions(clock: FakeClock) -> SessionManager:
+def manager(clock: FakeClock) -> SessionManager:
     return SessionManager(MemoryStore("1M", max_session_size="4K", clock=clock))
 
 
 @pytest.fixture(params=["alone", "beside setup"])
-def app(request: pytest.FixtureRequest, sessions: SessionManager) -> web.Application:
-    return application(sessions, LembroStorage(sessions), beside=request.param != "alone")
+def app(request: pytest.FixtureRequest, manager: SessionManager) -> web.Application:
+    return application(manager, LembroStorage(manager), beside=request.param != "alone")
 
 
 def application(
-    sessions: SessionManager, storage: LembroStorage, *, beside: bool
+    manager: SessionManager, storage: LembroStorage, *, beside: bool
 ) -> web.Application:
     app = web.Application()
     if beside:
-        integration.setup(app, sessions)
+        integration.setup(app, manager)
     aiohttp_session.setup(app, storage)
     return app
 
@@ -105,7 +105,7 @@ async def untouched(request: web.Request) -> web.Response:
 # -- the promises ----------------------------------------------------------------------------------
 
 
-async def test_a_visitor(app: web.Application, sessions: SessionManager) -> None:
+async def test_a_visitor(app: web.Application, manager: SessionManager) -> None:
     states: list[tuple[bool, bool, bool]] = []
 
     async def state(request: web.Request) -> web.Response:
@@ -121,14 +121,14 @@ async def test_a_visitor(app: web.Application, sessions: SessionManager) -> None
         async with client.get("/state") as response:
             assert response.headers["Vary"] == "Cookie"
             assert "Set-Cookie" not in response.headers
-        assert sessions.length() == 0
+        assert manager.length() == 0
         async with client.get("/write") as response:
             assert cookie_of(response)[0] == "lembro"
             assert response.headers["Cache-Control"] == "private, no-store"
         await client.get("/state")
         assert await json_of(client, "/read") == {"cart": [1]}
     assert states == [(True, True, True), (False, False, False)]
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 async def test_it_is_a_dict(app: web.Application) -> None:
@@ -187,7 +187,7 @@ async def test_a_redirect_that_is_raised_keeps_it(app: web.Application) -> None:
 
 
 async def test_an_answer_that_failed_changes_nothing(
-    app: web.Application, sessions: SessionManager
+    app: web.Application, manager: SessionManager
 ) -> None:
     async def fails(request: web.Request) -> web.Response:
         (await get_session(request))["a"] = 1
@@ -195,10 +195,10 @@ async def test_an_answer_that_failed_changes_nothing(
 
     async with serving(app, fails=fails) as client, client.get("/fails") as response:
         assert "Set-Cookie" not in response.headers
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
-async def test_invalidate_ends_the_session(app: web.Application, sessions: SessionManager) -> None:
+async def test_invalidate_ends_the_session(app: web.Application, manager: SessionManager) -> None:
     async def out_and_in(request: web.Request) -> web.Response:
         session = await get_session(request)
         session.invalidate()
@@ -213,18 +213,18 @@ async def test_invalidate_ends_the_session(app: web.Application, sessions: Sessi
         async with client.get("/invalidate") as response:
             name, value, attributes = cookie_of(response)
         assert (name, value, attributes["max-age"]) == ("lembro", "", "0")
-        assert sessions.length() == 0
-        assert sessions.get(first[:43]) is None
+        assert manager.length() == 0
+        assert manager.get(first[:43]) is None
 
         async with client.get("/write") as response:
             first = cookie_of(response)[1]
         async with client.get("/out_and_in") as response:
             assert cookie_of(response)[1] != first
         assert await json_of(client, "/read") == {"a": 1}
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
-async def test_new_session_ends_the_old_one(app: web.Application, sessions: SessionManager) -> None:
+async def test_new_session_ends_the_old_one(app: web.Application, manager: SessionManager) -> None:
     async def login(request: web.Request) -> web.Response:
         (await get_session(request))["lost"] = True
         session = await new_session(request)
@@ -245,13 +245,13 @@ async def test_new_session_ends_the_old_one(app: web.Application, sessions: Sess
         async with client.get("/login") as response:
             assert cookie_of(response)[1] not in ("", first)
         assert await json_of(client, "/read") == {"user": "ada"}
-        assert sessions.get(first[:43]) is None
-    assert sessions.length() == 1
+        assert manager.get(first[:43]) is None
+    assert manager.length() == 1
 
 
 @pytest.mark.parametrize("act", ["changed", "invalidate"])
 async def test_a_new_session_that_holds_nothing_is_not_stored(
-    app: web.Application, sessions: SessionManager, act: str
+    app: web.Application, manager: SessionManager, act: str
 ) -> None:
     """And the one before it has ended: that is what was asked for."""
 
@@ -269,11 +269,11 @@ async def test_a_new_session_that_holds_nothing_is_not_stored(
         await client.get("/write")
         async with client.get("/anew") as response:
             assert cookie_of(response)[2]["max-age"] == "0"
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 async def test_changed_extends_it(
-    app: web.Application, sessions: SessionManager, clock: FakeClock
+    app: web.Application, manager: SessionManager, clock: FakeClock
 ) -> None:
     async def page(request: web.Request) -> web.Response:
         (await get_session(request)).changed()
@@ -283,7 +283,7 @@ async def test_changed_extends_it(
         await client.get("/write")
         clock.advance(60)
         await client.get("/page")
-    assert [info.idle_for for info in sessions.all()] == [0]
+    assert [info.idle_for for info in manager.all()] == [0]
 
 
 # -- max_age ---------------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ async def test_changed_extends_it(
 async def test_the_max_age_of_the_storage(clock: FakeClock, beside: bool) -> None:
     storage = LembroStorage(store=MemoryStore("1M", clock=clock), max_age=10)
     assert storage.max_age == 10
-    app = application(storage.sessions, storage, beside=beside)
+    app = application(storage.manager, storage, beside=beside)
     async with serving(app, write=write, read=read) as client:
         async with client.get("/write") as response:
             assert cookie_of(response)[2]["max-age"] == "10"
@@ -333,7 +333,7 @@ async def test_the_max_age_of_one_session(app: web.Application, clock: FakeClock
         assert await json_of(client, "/read") == {}
 
 
-async def test_a_session_becomes_as_all_are(app: web.Application, sessions: SessionManager) -> None:
+async def test_a_session_becomes_as_all_are(app: web.Application, manager: SessionManager) -> None:
     async def limit(request: web.Request) -> web.Response:
         session = await get_session(request)
         session["a"] = 1
@@ -355,7 +355,7 @@ async def test_a_session_becomes_as_all_are(app: web.Application, sessions: Sess
         await client.get("/unlimit")
         async with client.get("/invalid") as response:
             assert response.status == 500
-    store: Any = sessions.store
+    store: Any = manager.store
     assert [found.idle_left > 80_000 for _, found in store.all()] == [True]
 
 
@@ -365,7 +365,7 @@ async def test_a_session_becomes_as_all_are(app: web.Application, sessions: Sess
 @pytest.mark.parametrize("max_age", [None, 60])
 @pytest.mark.parametrize("how", [get_session, new_session])
 async def test_a_session_too_large(
-    app: web.Application, sessions: SessionManager, how: Any, max_age: int | None
+    app: web.Application, manager: SessionManager, how: Any, max_age: int | None
 ) -> None:
     async def huge(request: web.Request) -> web.Response:
         session = await how(request)
@@ -378,7 +378,7 @@ async def test_a_session_too_large(
         assert response.status == 500
         assert await response.text() == "The session could not be stored.\n"
         assert "Set-Cookie" not in response.headers
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 async def test_what_a_session_cannot_carry(app: web.Application) -> None:
@@ -394,8 +394,8 @@ async def test_what_a_session_cannot_carry(app: web.Application) -> None:
 async def test_a_store_that_fails(beside: bool) -> None:
     backend = AsyncBackend()
     storage = LembroStorage(store=backend.store)
-    session_id = await storage.sessions.acreate({"a": 1})
-    app = application(storage.sessions, storage, beside=beside)
+    session_id = await storage.manager.acreate({"a": 1})
+    app = application(storage.manager, storage, beside=beside)
     async with serving(app, read=read, write=write, untouched=untouched) as client:
         backend.breaks()
         for path, status in (("/read", 200), ("/write", 503), ("/untouched", 200)):
@@ -414,22 +414,22 @@ async def test_a_store_that_fails(beside: bool) -> None:
 
 
 @pytest.mark.parametrize("how", [get_session, new_session])
-async def test_a_stream_is_saved_beside_setup(sessions: SessionManager, how: Any) -> None:
+async def test_a_stream_is_saved_beside_setup(manager: SessionManager, how: Any) -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
         session = await how(request)
         session["a"] = 1
         response = web.StreamResponse()
         await response.prepare(request)
-        assert sessions.length() == 1
+        assert manager.length() == 1
         return response
 
-    app = application(sessions, LembroStorage(sessions), beside=True)
+    app = application(manager, LembroStorage(manager), beside=True)
     async with serving(app, stream=stream, read=read) as client:
         await client.get("/stream")
         assert await json_of(client, "/read") == {"a": 1}
 
 
-async def test_it_is_the_session_of_setup(sessions: SessionManager) -> None:
+async def test_it_is_the_session_of_setup(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         (await get_session(request))["a"] = 1
         session = integration.get_session(request)
@@ -437,16 +437,16 @@ async def test_it_is_the_session_of_setup(sessions: SessionManager) -> None:
         session.login("ada")
         return web.Response()
 
-    app = application(sessions, LembroStorage(sessions), beside=True)
+    app = application(manager, LembroStorage(manager), beside=True)
     async with serving(app, page=page, read=read) as client:
         async with client.get("/page") as response:
             assert len(response.headers.getall("Set-Cookie")) == 1
         assert await json_of(client, "/read") == {"a": 1}
-    assert [info.user for info in sessions.all()] == ["ada"]
+    assert [info.user for info in manager.all()] == ["ada"]
 
 
 async def test_a_storage_of_another_manager_has_a_session_of_its_own(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     storage = LembroStorage(store=MemoryStore("1M"), cookie_name="theirs")
 
@@ -455,11 +455,11 @@ async def test_a_storage_of_another_manager_has_a_session_of_its_own(
         integration.get_session(request)["ours"] = 1
         return web.Response()
 
-    app = application(sessions, storage, beside=True)
+    app = application(manager, storage, beside=True)
     async with serving(app, page=page) as client, client.get("/page") as response:
         assert len(response.headers.getall("Set-Cookie")) == 2
-    assert [info.data for info in sessions.all()] == [{"ours": 1}]
-    assert [info.data for info in storage.sessions.all()] == [{"theirs": 1}]
+    assert [info.data for info in manager.all()] == [{"ours": 1}]
+    assert [info.data for info in storage.manager.all()] == [{"theirs": 1}]
 
 
 async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
@@ -485,7 +485,7 @@ def test_the_keywords_of_aiohttp_session() -> None:
         httponly=False,
         samesite="Strict",
     )
-    assert storage.sessions.options.cookie == CookieOptions(
+    assert storage.manager.options.cookie == CookieOptions(
         name="sid",
         domain="example.com",
         max_age=60,
@@ -494,7 +494,7 @@ def test_the_keywords_of_aiohttp_session() -> None:
         httponly=False,
         samesite="strict",
     )
-    assert storage.sessions.options.idle_timeout == 60
+    assert storage.manager.options.idle_timeout == 60
     assert (storage.cookie_name, storage.max_age) == ("sid", 60)
     assert storage.cookie_params.get("path") == "/app"
 
@@ -518,14 +518,14 @@ def test_wrong_configuration(given: dict[str, Any], says: str) -> None:
         LembroStorage(**given)
 
 
-async def test_a_session_of_another_storage(sessions: SessionManager) -> None:
+async def test_a_session_of_another_storage(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         session = aiohttp_session.Session(None, data=None, new=True)
         session["a"] = 1
         request["aiohttp_session"] = session
         return web.Response()
 
-    app = application(sessions, LembroStorage(sessions), beside=False)
+    app = application(manager, LembroStorage(manager), beside=False)
     async with serving(app, page=page) as client, client.get("/page") as response:
         assert response.status == 500
 
@@ -574,12 +574,12 @@ async def test_the_identity_policy_of_aiohttp_security(app: web.Application) -> 
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside aiohttp-session"])
-async def test_the_identity_policy_of_lembro(sessions: SessionManager, beside: bool) -> None:
+async def test_the_identity_policy_of_lembro(manager: SessionManager, beside: bool) -> None:
     app = web.Application()
-    integration.setup(app, sessions)
+    integration.setup(app, manager)
     aiohttp_security.setup(app, LembroIdentityPolicy(), Everything())
     if beside:
-        aiohttp_session.setup(app, LembroStorage(sessions))
+        aiohttp_session.setup(app, LembroStorage(manager))
 
     async def permitted(request: web.Request) -> web.Response:
         await aiohttp_security.check_permission(request, "read")
@@ -603,11 +603,11 @@ async def test_the_identity_policy_of_lembro(sessions: SessionManager, beside: b
             assert "max-age" not in cookie_of(response)[2]
         assert await json_of(client, "/who") == "ada"
         assert await json_of(client, "/read") == {"cart": [1]}
-        assert [info.user for info in sessions.of_user("ada")] == ["ada"]
+        assert [info.user for info in manager.of_user("ada")] == ["ada"]
         async with client.get("/permitted") as response:
             assert response.status == 200
         async with client.get("/remember?remember", allow_redirects=False) as response:
             assert cookie_of(response)[2]["max-age"] == str(30 * 86400)
         await client.get("/forget")
         assert await json_of(client, "/who") is None
-    assert sessions.length() == 0
+    assert manager.length() == 0

@@ -63,7 +63,7 @@ class Shop:
     """An application that lets people log in at the provider."""
 
     def __init__(self, provider: Provider) -> None:
-        self.sessions = SessionManager(MemoryStore())
+        self.manager = SessionManager(MemoryStore())
         self.provider = provider
         self.oauth = OAuth()
         self.oauth.register(
@@ -86,7 +86,7 @@ class Shop:
                 Route("/callback", self.callback),
                 Route("/me", self.me),
             ],
-            middleware=[Middleware(SessionMiddleware, self.sessions)],
+            middleware=[Middleware(SessionMiddleware, self.manager)],
         )
 
     def browser(self) -> TestClient:
@@ -148,9 +148,9 @@ def test_the_whole_flow(shop: Shop) -> None:
     assert browser.get("/me").json() == {"cart": ["book"], "user": HEIDI}
     assert browser.cookies["__Host-lembro"] != before
 
-    [session] = shop.sessions.of_user(HEIDI["sub"])
+    [session] = shop.manager.of_user(HEIDI["sub"])
     assert type(session.data["user"]) is dict
-    assert shop.sessions.length() == 1
+    assert shop.manager.length() == 1
 
 
 def test_a_login_that_was_begun_twice_keeps_one_state(shop: Shop) -> None:
@@ -177,4 +177,4 @@ def test_a_callback_in_another_browser_is_refused(shop: Shop) -> None:
     with pytest.raises(MismatchingStateError):
         victim.get(callback)
     assert victim.get("/me").json() == {}
-    assert shop.sessions.of_user(HEIDI["sub"]) == []
+    assert shop.manager.of_user(HEIDI["sub"]) == []

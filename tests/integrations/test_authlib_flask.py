@@ -71,10 +71,10 @@ class Shop:
     """An application that lets people log in at the provider."""
 
     def __init__(self, url: str) -> None:
-        self.sessions = SessionManager(MemoryStore())
+        self.manager = SessionManager(MemoryStore())
         self.app = app = Flask(__name__)
         app.testing = True
-        Lembro(app, self.sessions)
+        Lembro(app, self.manager)
         oauth: Any = OAuth(app)
         oauth.register(
             "heimdall",
@@ -142,9 +142,9 @@ def test_the_whole_flow(shop: Shop, provider_url: str) -> None:
     assert data_of(browser) == {"cart": ["book"], "user": HEIDI}
     assert browser.get_cookie("lembro") != before
 
-    [info] = shop.sessions.of_user(HEIDI["sub"])
+    [info] = shop.manager.of_user(HEIDI["sub"])
     assert type(info.data["user"]) is dict
-    assert shop.sessions.length() == 1
+    assert shop.manager.length() == 1
 
 
 def test_a_callback_works_once_and_in_one_browser(shop: Shop, provider_url: str) -> None:

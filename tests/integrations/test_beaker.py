@@ -157,11 +157,11 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def sessions(clock: FakeClock) -> SessionManager:
+def manager(clock: FakeClock) -> SessionManager:
     return SessionManager(MemoryStore(clock=clock), idle_timeout=1000)
 
 
-def call(sessions: SessionManager, tab: httpx.Client | None, handler: Handler) -> Any:
+def call(manager: SessionManager, tab: httpx.Client | None, handler: Handler) -> Any:
     """One request, whose handler may return anything."""
     results: list[Any] = []
 
@@ -170,7 +170,7 @@ def call(sessions: SessionManager, tab: httpx.Client | None, handler: Handler) -
         start_response("200 OK", [])
         return [b""]
 
-    middleware = SessionMiddleware(app, sessions, beaker=True)
+    middleware = SessionMiddleware(app, manager, beaker=True)
     cookies = None if tab is None else tab.cookies
     with httpx.Client(
         transport=httpx.WSGITransport(middleware), base_url="http://testserver.local"
@@ -193,67 +193,67 @@ def jar() -> Iterator[httpx.Client]:
 
 
 def test_it_is_lembros_session_with_all_its_methods(
-    sessions: SessionManager, jar: httpx.Client
+    manager: SessionManager, jar: httpx.Client
 ) -> None:
     def handler(session: Any) -> None:
         assert isinstance(session, BeakerSession)
         assert isinstance(session, Session)
         session.login("heidi")
 
-    call(sessions, jar, handler)
-    assert call(sessions, jar, lambda session: session.user) == "heidi"
+    call(manager, jar, handler)
+    assert call(manager, jar, lambda session: session.user) == "heidi"
 
 
-def test_without_save_it_is_saved_too(sessions: SessionManager, jar: httpx.Client) -> None:
-    call(sessions, jar, lambda session: session.update(cart=[]))
-    call(sessions, jar, lambda session: session["cart"].append("bread"))
-    assert call(sessions, jar, dict) == {"cart": ["bread"]}
+def test_without_save_it_is_saved_too(manager: SessionManager, jar: httpx.Client) -> None:
+    call(manager, jar, lambda session: session.update(cart=[]))
+    call(manager, jar, lambda session: session["cart"].append("bread"))
+    assert call(manager, jar, dict) == {"cart": ["bread"]}
 
 
-def test_a_visitor_who_only_looks_leaves_nothing(sessions: SessionManager) -> None:
-    call(sessions, None, lambda session: (session.get("user"), session["_accessed_time"]))
-    assert sessions.length() == 0
+def test_a_visitor_who_only_looks_leaves_nothing(manager: SessionManager) -> None:
+    call(manager, None, lambda session: (session.get("user"), session["_accessed_time"]))
+    assert manager.length() == 0
 
 
-def test_the_id_is_a_name_and_no_secret(sessions: SessionManager, jar: httpx.Client) -> None:
-    assert call(sessions, jar, lambda session: session.id) is None
-    call(sessions, jar, login)
-    name = call(sessions, jar, lambda session: session.id)
-    assert name == sessions.all()[0].handle
+def test_the_id_is_a_name_and_no_secret(manager: SessionManager, jar: httpx.Client) -> None:
+    assert call(manager, jar, lambda session: session.id) is None
+    call(manager, jar, login)
+    name = call(manager, jar, lambda session: session.id)
+    assert name == manager.all()[0].handle
     assert name not in jar.cookies["lembro"]
 
 
 def test_the_times_are_the_stores(
-    sessions: SessionManager, jar: httpx.Client, clock: FakeClock
+    manager: SessionManager, jar: httpx.Client, clock: FakeClock
 ) -> None:
     def ago(session: Any) -> tuple[int, int]:
         now = time.time()
         return round(now - session["_creation_time"]), round(now - session["_accessed_time"])
 
-    call(sessions, jar, login)
+    call(manager, jar, login)
     clock.advance(99)  # not yet a tenth of the idle timeout
-    assert call(sessions, jar, ago) == (99, 99)
+    assert call(manager, jar, ago) == (99, 99)
     clock.advance(2)
-    assert call(sessions, jar, ago) == (101, 101)
-    assert call(sessions, jar, ago) == (101, 0)
+    assert call(manager, jar, ago) == (101, 101)
+    assert call(manager, jar, ago) == (101, 0)
 
 
-def test_the_times_are_no_keys(sessions: SessionManager, jar: httpx.Client) -> None:
-    call(sessions, jar, lambda session: session.update(n=1))
-    assert call(sessions, jar, lambda s: (list(s), len(s), bool(s))) == (["n"], 1, True)
-    assert call(sessions, jar, lambda s: (s.has_key("n"), s.has_key("x"))) == (True, False)
+def test_the_times_are_no_keys(manager: SessionManager, jar: httpx.Client) -> None:
+    call(manager, jar, lambda session: session.update(n=1))
+    assert call(manager, jar, lambda s: (list(s), len(s), bool(s))) == (["n"], 1, True)
+    assert call(manager, jar, lambda s: (s.has_key("n"), s.has_key("x"))) == (True, False)
     with pytest.raises(KeyError):
-        call(sessions, jar, lambda session: session["x"])
+        call(manager, jar, lambda session: session["x"])
 
 
 def test_a_key_of_the_applications_own_with_such_a_name(
-    sessions: SessionManager, jar: httpx.Client
+    manager: SessionManager, jar: httpx.Client
 ) -> None:
-    call(sessions, jar, lambda session: session.update(_accessed_time=5))
-    assert call(sessions, jar, lambda session: session["_accessed_time"]) == 5
+    call(manager, jar, lambda session: session.update(_accessed_time=5))
+    assert call(manager, jar, lambda session: session["_accessed_time"]) == 5
 
 
-def test_a_save_that_comes_too_late_is_said(sessions: SessionManager) -> None:
+def test_a_save_that_comes_too_late_is_said(manager: SessionManager) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         session = environ["beaker.session"]
         session["n"] = 1
@@ -264,9 +264,9 @@ def test_a_save_that_comes_too_late_is_said(sessions: SessionManager) -> None:
         with session.edit():
             session["n"] = 2
 
-    with browser(SessionMiddleware(app, sessions, beaker=True)) as tab:
+    with browser(SessionMiddleware(app, manager, beaker=True)) as tab:
         assert tab.get("/").text == "first"
-    assert sessions.all()[0].data == {"n": 2}
+    assert manager.all()[0].data == {"n": 2}
 
 
 @pytest.mark.parametrize(
@@ -279,9 +279,9 @@ def test_a_save_that_comes_too_late_is_said(sessions: SessionManager) -> None:
         ("anything", "has no 'anything'$"),
     ],
 )
-def test_what_there_is_not_says_what_to_use(sessions: SessionManager, name: str, hint: str) -> None:
+def test_what_there_is_not_says_what_to_use(manager: SessionManager, name: str, hint: str) -> None:
     with pytest.raises(AttributeError, match=hint):
-        call(sessions, None, lambda session: getattr(session, name))
+        call(manager, None, lambda session: getattr(session, name))
 
 
 def test_without_the_option_there_is_no_alias() -> None:
@@ -294,9 +294,9 @@ def test_without_the_option_there_is_no_alias() -> None:
         assert tab.get("/").text == "False"
 
 
-def test_one_middleware_within_the_other(sessions: SessionManager) -> None:
-    inner = SessionMiddleware(application(HANDLERS), sessions, beaker=True)
-    with browser(SessionMiddleware(inner, sessions, beaker=True)) as tab:
+def test_one_middleware_within_the_other(manager: SessionManager) -> None:
+    inner = SessionMiddleware(application(HANDLERS), manager, beaker=True)
+    with browser(SessionMiddleware(inner, manager, beaker=True)) as tab:
         tab.get("/login")
         assert tab.get("/look").text == "{'user': 'heidi', 'cart': ['bread']}"
-    assert sessions.length() == 1
+    assert manager.length() == 1

@@ -20,14 +20,14 @@ request: Any = bottle.request
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def app(sessions: SessionManager) -> Any:
+def app(manager: SessionManager) -> Any:
     app: Any = bottle.Bottle()
-    app.install(Lembro(sessions))
+    app.install(Lembro(manager))
 
     @app.get("/write")
     def write() -> None:
@@ -65,7 +65,7 @@ def test_a_visit_and_the_next(client: httpx.Client) -> None:
 
 
 def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
-    app: Any, client: httpx.Client, sessions: SessionManager
+    app: Any, client: httpx.Client, manager: SessionManager
 ) -> None:
     @app.get("/<status:int>")
     def answers(status: int) -> None:
@@ -78,13 +78,13 @@ def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
         raise RuntimeError
 
     assert [client.get(path).status_code for path in ("/503", "/raises")] == [503, 500]
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert client.get("/403").status_code == 403
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 def test_what_bottle_cannot_render_saves_nothing(
-    app: Any, client: httpx.Client, sessions: SessionManager
+    app: Any, client: httpx.Client, manager: SessionManager
 ) -> None:
     @app.get("/bad")
     def bad() -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_what_bottle_cannot_render_saves_nothing(
         return {"an object": object()}
 
     assert client.get("/bad").status_code == 500
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_error_pages_and_hooks_have_the_session(app: Any, client: httpx.Client) -> None:
@@ -178,26 +178,26 @@ def test_a_mounted_application_shares_the_session(app: Any) -> None:
 
 
 def test_a_store_and_options_in_place_of_a_manager() -> None:
-    assert Lembro(store=MemoryStore("64K"), idle_timeout=60).sessions.options.idle_timeout == 60
+    assert Lembro(store=MemoryStore("64K"), idle_timeout=60).manager.options.idle_timeout == 60
 
 
-def test_the_form_of_the_other_frameworks_installs_it(sessions: SessionManager) -> None:
-    forms: list[dict[str, Any]] = [{"sessions": sessions}, {"store": MemoryStore("64K")}]
+def test_the_form_of_the_other_frameworks_installs_it(manager: SessionManager) -> None:
+    forms: list[dict[str, Any]] = [{"manager": manager}, {"store": MemoryStore("64K")}]
     for given in forms:
         app: Any = bottle.Bottle()
         lembro = Lembro(app, **given)
         assert lembro in app.plugins
         app.get("/write", callback=lambda: request.session.update(a=1))
         client_of(app).get("/write")
-        assert lembro.sessions.length() == 1
+        assert lembro.manager.length() == 1
         with pytest.raises(ConfigError, match="installed in this application already"):
             app.install(lembro)
-    assert Lembro(sessions=sessions).sessions is Lembro(None, sessions).sessions is sessions
+    assert Lembro(manager=manager).manager is Lembro(None, manager).manager is manager
 
 
-def test_the_arguments_swapped(sessions: SessionManager) -> None:
+def test_the_arguments_swapped(manager: SessionManager) -> None:
     app: Any = bottle.Bottle()
-    wrong: list[Any] = [(sessions, app), ("shop", sessions), (bottle.app, sessions)]
+    wrong: list[Any] = [(manager, app), ("shop", manager), (bottle.app, manager)]
     store: Any = MemoryStore("64K")
     message = r"no Bottle application: that comes first, write Lembro\(app, sessions\)$"
     for first, second in wrong:

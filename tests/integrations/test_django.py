@@ -37,7 +37,7 @@ from lembro.integrations.django import (
     get_manager,
     get_session,
 )
-from lembro.migrate import FromStore
+from lembro.migrate import StoreReader
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -539,8 +539,8 @@ def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value:
     site.clock.advance(20)
 
     def listed(request: Any) -> list[float]:
-        sessions = get_session(request).manager.of_user("ada")
-        return [info.idle_for for info in sessions]
+        manager = get_session(request).manager.of_user("ada")
+        return [info.idle_for for info in manager]
 
     assert site.visit(client, listed).result == [20, 20]
     assert [info.idle_for for info in get_manager().all()] == [20, 20]
@@ -831,7 +831,7 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site, times: i
 
 def test_a_session_of_before_moves_in_within_django(client: Any) -> None:
     rows: Any = {"a" * 32: {"_auth_user_id": "7", "cart": [1]}}
-    reader = FromStore(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
+    reader = StoreReader(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
     store = MemoryStore("1M")
     settings = {"migrate_from": reader, "store": store}
 

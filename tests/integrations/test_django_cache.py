@@ -15,8 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.cache import cache_page
 
 from lembro import CodecError, ConfigError
+from lembro.caches import django as module
 from lembro.integrations.django import SessionStore
-from lembro.integrations.django import cache as module
 from tests.support.django_site import Site, running
 
 BACKEND = "lembro.integrations.django.LembroCache"

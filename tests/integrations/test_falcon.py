@@ -46,9 +46,9 @@ class AsyncPage(Page):
         self.act(req, resp)
 
 
-def client_of(asgi: bool, sessions: SessionManager, **pages: Any) -> falcon.testing.TestClient:
+def client_of(asgi: bool, manager: SessionManager, **pages: Any) -> falcon.testing.TestClient:
     app: Any = falcon.asgi.App() if asgi else falcon.App()
-    Lembro(app, sessions)
+    Lembro(app, manager)
     for name, act in {"write": write, "read": read, "login": login, **pages}.items():
         app.add_route(f"/{name}", (AsyncPage if asgi else Page)(act))
     return falcon.testing.TestClient(app)
@@ -71,13 +71,13 @@ def login(req: Any, resp: Any) -> None:
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @KINDS
-def test_a_visit_and_the_next(asgi: bool, sessions: SessionManager) -> None:
-    client = client_of(asgi, sessions)
+def test_a_visit_and_the_next(asgi: bool, manager: SessionManager) -> None:
+    client = client_of(asgi, manager)
     answer = get(client, "/write")
     assert answer.headers["vary"] == "Cookie"
     assert answer.headers["cache-control"] == "private, no-store"
@@ -89,20 +89,20 @@ def test_a_visit_and_the_next(asgi: bool, sessions: SessionManager) -> None:
 
 
 @KINDS
-def test_what_falcon_cannot_render_saves_nothing(asgi: bool, sessions: SessionManager) -> None:
+def test_what_falcon_cannot_render_saves_nothing(asgi: bool, manager: SessionManager) -> None:
     def unserializable(req: Any, resp: Any) -> None:
         req.context.session["a"] = 1
         resp.media = {"an object": object()}
 
-    answer = get(client_of(asgi, sessions, bad=unserializable), "/bad")
+    answer = get(client_of(asgi, manager, bad=unserializable), "/bad")
     assert answer.status_code == 500
     assert not answer.cookies
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 @KINDS
 def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
-    asgi: bool, sessions: SessionManager
+    asgi: bool, manager: SessionManager
 ) -> None:
     def refuses(req: Any, resp: Any) -> None:
         req.context.session["a"] = 1
@@ -112,16 +112,16 @@ def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
         req.context.session["a"] = 1
         raise falcon.HTTPBadGateway
 
-    client = client_of(asgi, sessions, refuses=refuses, fails=fails)
+    client = client_of(asgi, manager, refuses=refuses, fails=fails)
     assert get(client, "/fails").status_code == 502
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert get(client, "/refuses").status_code == 403
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 @KINDS
 def test_a_login_that_is_required_can_be_answered_in_one_place(
-    asgi: bool, sessions: SessionManager
+    asgi: bool, manager: SessionManager
 ) -> None:
     def account(req: Any, resp: Any) -> None:
         get_session(req).require_recent(60)
@@ -132,7 +132,7 @@ def test_a_login_that_is_required_can_be_answered_in_one_place(
     async def aask(req: Any, resp: Any, error: Any, params: Any) -> None:
         ask(req, resp, error, params)
 
-    client = client_of(asgi, sessions, account=account)
+    client = client_of(asgi, manager, account=account)
     app: Any = client.app
     app.add_error_handler(LoginRequired, aask if asgi else ask)
     assert get(client, "/account").headers["location"] == "/login"
@@ -161,15 +161,15 @@ def test_a_session_too_large_takes_the_place_of_the_response(asgi: bool) -> None
         req.context.session["a"] = "x" * 5000
         resp.media = {"all": "is well"}
 
-    sessions = SessionManager(MemoryStore("1M", max_session_size="4K"))
-    answer = get(client_of(asgi, sessions, large=large), "/large")
+    manager = SessionManager(MemoryStore("1M", max_session_size="4K"))
+    answer = get(client_of(asgi, manager, large=large), "/large")
     assert (answer.status_code, answer.text) == (500, "The session could not be stored.\n")
     assert answer.headers["content-type"].startswith("text/plain")
 
 
 @KINDS
 def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not(
-    asgi: bool, sessions: SessionManager
+    asgi: bool, manager: SessionManager
 ) -> None:
     seen: list[object] = []
 
@@ -182,7 +182,7 @@ def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not
 
     app: Any = falcon.asgi.App() if asgi else falcon.App()
     app.add_middleware(Looks())
-    Lembro(app, sessions)
+    Lembro(app, manager)
     app.add_middleware(Looks())
     get(falcon.testing.TestClient(app), "/")
     assert seen[0] is None
@@ -190,26 +190,26 @@ def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not
 
 
 @KINDS
-def test_middlewares_that_depend_on_each_other(asgi: bool, sessions: SessionManager) -> None:
+def test_middlewares_that_depend_on_each_other(asgi: bool, manager: SessionManager) -> None:
     app: Any = (falcon.asgi.App if asgi else falcon.App)(independent_middleware=False)
-    Lembro(app, sessions)
+    Lembro(app, manager)
     app.add_route("/write", (AsyncPage if asgi else Page)(write))
     assert get(falcon.testing.TestClient(app), "/write").cookies["lembro"]
 
 
 @KINDS
 def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
-    asgi: bool, sessions: SessionManager
+    asgi: bool, manager: SessionManager
 ) -> None:
-    client = client_of(asgi, sessions)
+    client = client_of(asgi, manager)
     inner: Any = client.app
 
     async def around_asgi(scope: Any, receive: Any, send: Any) -> None:
         if "headers" in scope:  # a list, as servers have it
             scope["headers"] = [*scope["headers"]]
-        await AroundASGI(inner, sessions)(scope, receive, send)
+        await AroundASGI(inner, manager)(scope, receive, send)
 
-    around: Any = around_asgi if asgi else wsgi.SessionMiddleware(inner, sessions)
+    around: Any = around_asgi if asgi else wsgi.SessionMiddleware(inner, manager)
     outer = falcon.testing.TestClient(around)
     answer = get(outer, "/write")
     assert [*answer.cookies] == ["lembro"]
@@ -219,7 +219,7 @@ def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
 
 @KINDS
 def test_two_managers_in_one_application_keep_what_is_theirs(
-    asgi: bool, sessions: SessionManager
+    asgi: bool, manager: SessionManager
 ) -> None:
     class Between:
         def process_request(self, req: Any, resp: Any) -> None:
@@ -229,19 +229,19 @@ def test_two_managers_in_one_application_keep_what_is_theirs(
             self.process_request(req, resp)
 
     app: Any = falcon.asgi.App() if asgi else falcon.App()
-    outer = Lembro(app, store=MemoryStore(), cookie=CookieOptions(name="outer")).sessions
+    outer = Lembro(app, store=MemoryStore(), cookie=CookieOptions(name="outer")).manager
     app.add_middleware(Between())
-    Lembro(app, sessions)
-    Lembro(app, sessions)
+    Lembro(app, manager)
+    Lembro(app, manager)
     app.add_route("/write", (AsyncPage if asgi else Page)(write))
     answer = get(falcon.testing.TestClient(app), "/write")
     assert sorted(answer.cookies) == ["lembro", "outer"]
-    assert [info.data for info in sessions.all()] == [{"a": 1}]
+    assert [info.data for info in manager.all()] == [{"a": 1}]
     assert [info.data for info in outer.all()] == [{"outer": 1}]
 
 
 def test_a_websocket_whose_responder_raised_before_it_was_accepted(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     class Fails:
         async def on_websocket(self, req: Any, ws: Any) -> None:
@@ -249,9 +249,9 @@ def test_a_websocket_whose_responder_raised_before_it_was_accepted(
             raise falcon.HTTPInternalServerError
 
     app: Any = falcon.asgi.App()
-    Lembro(app, sessions)
+    Lembro(app, manager)
     app.add_route("/ws", Fails())
-    session_id = sessions.create({"a": 1})
+    session_id = manager.create({"a": 1})
 
     async def connect() -> None:
         headers = {"cookie": f"lembro={session_id}"}
@@ -261,10 +261,10 @@ def test_a_websocket_whose_responder_raised_before_it_was_accepted(
                     pass
 
     asyncio.run(connect())
-    assert sessions.get(session_id) == {"a": 1}
+    assert manager.get(session_id) == {"a": 1}
 
 
-def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: SessionManager) -> None:
+def test_a_websocket_shares_the_session_of_a_middleware_around(manager: SessionManager) -> None:
     class Writes:
         async def on_websocket(self, req: Any, ws: Any) -> None:
             get_session(req)["a"] = 2
@@ -273,9 +273,9 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: Session
             await ws.receive_text()  # or it would be closed before the simulated client looks
 
     inner: Any = falcon.asgi.App()
-    Lembro(inner, sessions)
+    Lembro(inner, manager)
     inner.add_route("/ws", Writes())
-    session_id = sessions.create({"a": 1})
+    session_id = manager.create({"a": 1})
     messages: list[Any] = []
 
     async def around(scope: Any, receive: Any, send: Any) -> None:
@@ -285,7 +285,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: Session
 
         if "headers" in scope:  # a list, as servers have it
             scope["headers"] = [tuple(pair) for pair in scope["headers"]]
-        await AroundASGI(inner, sessions)(scope, receive, seen)
+        await AroundASGI(inner, manager)(scope, receive, seen)
 
     async def connect() -> None:
         headers = {"cookie": f"lembro={session_id}"}
@@ -298,7 +298,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(sessions: Session
             await ws.send_text("seen")
 
     asyncio.run(connect())
-    assert sessions.get(session_id) == {"a": 2}
+    assert manager.get(session_id) == {"a": 2}
     assert [message["type"] for message in messages].count("websocket.accept") == 1
 
 
@@ -337,7 +337,7 @@ def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_lat
 
 
 def test_a_stream_edits_and_is_closed() -> None:
-    sessions = SessionManager(MemoryStore())
+    manager = SessionManager(MemoryStore())
     closed: list[bool] = []
 
     class Chunks:
@@ -356,7 +356,7 @@ def test_a_stream_edits_and_is_closed() -> None:
         assert req.context.session
         resp.stream = Chunks(req.context.session)
 
-    client = client_of(False, sessions, stream=stream)
+    client = client_of(False, manager, stream=stream)
     cookie = get(client, "/write").cookies["lembro"].value
     assert get(client, "/stream", cookie).text == "done"
     assert closed == [True]
@@ -365,7 +365,7 @@ def test_a_stream_edits_and_is_closed() -> None:
 
 @KINDS
 def test_a_stream_of_a_plain_iterator(
-    asgi: bool, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    asgi: bool, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Which has nothing to close; a change at its end is said all the same."""
 
@@ -399,7 +399,7 @@ def test_a_stream_of_a_plain_iterator(
         assert req.context.session
         resp.stream = Chunks(req.context.session)
 
-    client = client_of(asgi, sessions, cart=cart, stream=stream)
+    client = client_of(asgi, manager, cart=cart, stream=stream)
     cookie = get(client, "/cart").cookies["lembro"].value
     with caplog.at_level(logging.ERROR, "lembro"):
         assert get(client, "/stream", cookie).text == "done"
@@ -407,7 +407,7 @@ def test_a_stream_of_a_plain_iterator(
     assert get(client, "/read", cookie).json == {"cart": []}
 
 
-def test_a_file_is_left_to_the_server(sessions: SessionManager) -> None:
+def test_a_file_is_left_to_the_server(manager: SessionManager) -> None:
     file = io.BytesIO(b"a file")
 
     def download(req: Any, resp: Any) -> None:
@@ -415,13 +415,13 @@ def test_a_file_is_left_to_the_server(sessions: SessionManager) -> None:
         resp.stream = file
         assert resp.stream is file
 
-    answer = get(client_of(False, sessions, download=download), "/download")
+    answer = get(client_of(False, manager, download=download), "/download")
     assert answer.content == b"a file"
     assert file.closed
 
 
 def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
-    sessions = SessionManager(MemoryStore())
+    manager = SessionManager(MemoryStore())
 
     async def emitter(session: Any) -> AsyncIterator[falcon.asgi.SSEvent]:
         async with session.edit():
@@ -435,7 +435,7 @@ def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
     def cart(req: Any, resp: Any) -> None:
         req.context.session["cart"] = []
 
-    client = client_of(True, sessions, events=events, cart=cart)
+    client = client_of(True, manager, events=events, cart=cart)
     cookie = get(client, "/cart").cookies["lembro"].value
     with caplog.at_level(logging.ERROR, "lembro"):
         assert "data: 1" in get(client, "/events", cookie).text
@@ -448,18 +448,18 @@ def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_store_and_options_in_place_of_a_manager() -> None:
     lembro = Lembro(falcon.App(), store=MemoryStore("64K"), idle_timeout=60)
-    assert lembro.sessions.options.idle_timeout == 60
+    assert lembro.manager.options.idle_timeout == 60
 
 
 def test_an_asynchronous_store_in_a_wsgi_application_is_refused() -> None:
-    sessions = SessionManager(AsyncAdapter(MemoryStore(), NETWORKED))
+    manager = SessionManager(AsyncAdapter(MemoryStore(), NETWORKED))
     with pytest.raises(ConfigError, match=r"use a falcon\.asgi\.App"):
-        Lembro(falcon.App(), sessions)
+        Lembro(falcon.App(), manager)
 
 
-def test_what_is_no_beginning_of_a_path_is_refused(sessions: SessionManager) -> None:
+def test_what_is_no_beginning_of_a_path_is_refused(manager: SessionManager) -> None:
     with pytest.raises(ConfigError, match="beginnings of paths"):
-        Lembro(falcon.asgi.App(), sessions, exclude=["static/"])
+        Lembro(falcon.asgi.App(), manager, exclude=["static/"])
 
 
 def test_an_excluded_path_is_not_loaded() -> None:
@@ -505,7 +505,7 @@ def test_the_store_is_opened_and_closed_with_the_application() -> None:
     assert calls == ["open", "close"]
 
 
-def test_after_the_response_an_assignment_raises(sessions: SessionManager) -> None:
+def test_after_the_response_an_assignment_raises(manager: SessionManager) -> None:
     raised: list[type[Exception]] = []
 
     class Late:
@@ -516,7 +516,7 @@ def test_after_the_response_an_assignment_raises(sessions: SessionManager) -> No
                 raised.append(type(error))
 
     app: Any = falcon.App(middleware=[Late()])  # around ours, which was added later
-    Lembro(app, sessions)
+    Lembro(app, manager)
     app.add_route("/write", Page(write))
     get(falcon.testing.TestClient(app), "/write")
     assert raised == [SessionCommitted]

@@ -29,14 +29,14 @@ from lembro.integrations.fastapi import SessionDep, SessionMiddleware, current_s
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def app(sessions: SessionManager) -> FastAPI:
+def app(manager: SessionManager) -> FastAPI:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.post("/set")
     async def set_values(session: SessionDep, values: dict[str, Any]) -> None:
@@ -502,7 +502,7 @@ def test_a_mounted_application_shares_the_session(app: FastAPI, client: TestClie
     assert stored(client) == {"a": 1, "sub": True}
 
 
-def test_http_middleware_around_and_within(sessions: SessionManager) -> None:
+def test_http_middleware_around_and_within(manager: SessionManager) -> None:
     app = FastAPI()
 
     @app.middleware("http")  # within: it was added before ours
@@ -510,7 +510,7 @@ def test_http_middleware_around_and_within(sessions: SessionManager) -> None:
         request.session["seen"] = request.session.get("seen", 0) + 1
         return await call_next(request)
 
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     async def around(request: Request, call_next: Any) -> Any:
         assert "session" not in request.scope
@@ -528,7 +528,7 @@ def test_http_middleware_around_and_within(sessions: SessionManager) -> None:
 
 
 def test_requests_at_the_same_time_keep_each_others_keys(
-    app: FastAPI, sessions: SessionManager
+    app: FastAPI, manager: SessionManager
 ) -> None:
     both_are_in = asyncio.Barrier(2)
 
@@ -549,4 +549,4 @@ def test_requests_at_the_same_time_keep_each_others_keys(
     data = asyncio.run(run())
     assert data.pop("all") in (["a", "b"], ["b", "a"])
     assert data == {"a": True, "b": True}
-    assert sessions.length() == 1
+    assert manager.length() == 1

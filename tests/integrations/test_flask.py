@@ -41,9 +41,9 @@ class Shop:
 
     def __init__(self, **options: Any) -> None:
         self.store = Recorder()
-        self.sessions = SessionManager(self.store, **options)
+        self.manager = SessionManager(self.store, **options)
         self.app = Flask(__name__)
-        self.lembro = Lembro(self.app, self.sessions)
+        self.lembro = Lembro(self.app, self.manager)
         self.browser: FlaskClient = self.app.test_client()
 
     def get(self, view: View, **keywords: Any) -> TestResponse:
@@ -61,7 +61,7 @@ class Shop:
     @property
     def data(self) -> dict[str, Any]:
         """Of the only session there is."""
-        (info,) = self.sessions.all()
+        (info,) = self.manager.all()
         return info.data
 
 
@@ -170,7 +170,7 @@ def test_login_and_logout_by_the_typed_proxy(shop: Shop) -> None:
     }
     shop.get(log_out)
     assert shop.cookie is None
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_to_clear_it_ends_it(shop: Shop) -> None:
@@ -277,7 +277,7 @@ def test_modified_sees_what_the_commit_will_refuse(shop: Shop) -> None:
         return str(flask.session.modified)
 
     assert shop.get(view).status_code == 500
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_modified_tells_it_after_the_commit_too(shop: Shop) -> None:
@@ -300,7 +300,7 @@ def test_modified_set_to_true_extends_the_session() -> None:
     shop.store.clock.advance(5)
     shop.get(touch)
     shop.store.clock.advance(99)
-    assert shop.sessions.length() == 1
+    assert shop.manager.length() == 1
 
 
 def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
@@ -364,7 +364,7 @@ def test_modified_set_to_false_undoes_no_logout(shop: Shop) -> None:
 
     shop.get(view)
     assert shop.cookie is None
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 # -- permanent -------------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def test_a_session_is_made_permanent_and_back(lasting: Shop) -> None:
 def test_permanent_at_every_request_stores_nothing_by_itself(lasting: Shop) -> None:
     lasting.app.before_request(lambda: setattr(flask.session, "permanent", True))
     assert not lasting.get(no_view).headers.getlist("Set-Cookie")
-    assert lasting.sessions.length() == 0
+    assert lasting.manager.length() == 0
     assert age_of(lasting.get(put(a=1))) == "7200"
     assert not lasting.get(no_view).headers.getlist("Set-Cookie")
     assert lasting.store.verbs.count("set") == 0
@@ -467,7 +467,7 @@ def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propag
         response = shop.get(fails)
         assert response.status_code == 500
         assert "Max-Age=0" in response.headers["Set-Cookie"]
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop: Shop) -> None:
@@ -486,7 +486,7 @@ def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop
 
     shop.get(put(a=1))
     assert shop.get(view, query_string="fail=1").status_code == 500
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
@@ -497,7 +497,7 @@ def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
     shop.get(put(a=1))
     with pytest.raises(SystemExit):
         shop.get(view)
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_an_error_page_that_sends_somewhere_else_can_flash(shop: Shop) -> None:
@@ -690,7 +690,7 @@ def test_a_middleware_around_it_with_the_same_sessions(shop: Shop) -> None:
         return shop.app(environ, start_response)
 
     shop.app.add_url_rule("/", "index", lambda: str(session.update(inside=2)))
-    client = Client(wsgi.SessionMiddleware(application, shop.sessions))
+    client = Client(wsgi.SessionMiddleware(application, shop.manager))
     response = client.get("/")
     assert len(response.headers.getlist("Set-Cookie")) == 1
     assert response.headers.getlist("Vary") == ["Cookie"]
@@ -709,7 +709,7 @@ def test_the_session_of_a_middleware_keeps_its_words(shop: Shop) -> None:
         return "ok"
 
     shop.app.add_url_rule("/", "index", view)
-    Client(wsgi.SessionMiddleware(application, shop.sessions, beaker=True)).get("/")
+    Client(wsgi.SessionMiddleware(application, shop.manager, beaker=True)).get("/")
     assert shop.data == {"inside": False}
 
 
@@ -731,10 +731,10 @@ def test_an_application_within_with_the_same_sessions(shop: Shop, framework: str
     inner: Any
     if framework == "flask":
         inner = Flask("inner")
-        Lembro(inner, shop.sessions)
+        Lembro(inner, shop.manager)
         inner.add_url_rule("/<path>", view_func=lambda path: str(session.update(inside=2)))
     else:
-        config = Configurator(session_factory=LembroSessionFactory(shop.sessions))
+        config = Configurator(session_factory=LembroSessionFactory(shop.manager))
         config.add_route("page", "/{path}")
         config.add_view(
             lambda request: request.session.flash("inside") or PyramidResponse(),
@@ -761,13 +761,13 @@ def test_an_application_within_with_other_sessions_leaves_these_alone(shop: Shop
 def test_a_logout_holds_that_comes_before_an_application_within_fails(shop: Shop) -> None:
     inner = Flask("inner")
     inner.config["PROPAGATE_EXCEPTIONS"] = True
-    Lembro(inner, shop.sessions)
+    Lembro(inner, shop.manager)
     inner.add_url_rule("/<path>", view_func=lambda path: fails())
     shop.get(put(a=1))
     shop.app.config["PROPAGATE_EXCEPTIONS"] = True
     with pytest.raises(LookupError):
         shop.get(within(inner))
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_two_with_one_cookie_are_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -790,11 +790,11 @@ def test_one_extension_for_several_applications() -> None:
     lembro.init_app(one)
     lembro.init_app(two)
     with one.app_context():
-        first = lembro.sessions
-        assert lembro.sessions is first
+        first = lembro.manager
+        assert lembro.manager is first
     with two.app_context():
-        assert lembro.sessions is not first
-    assert lembro.sessions is not first  # the last one
+        assert lembro.manager is not first
+    assert lembro.manager is not first  # the last one
     assert one.extensions["lembro"] is lembro
 
 
@@ -807,7 +807,7 @@ def test_an_application_has_its_sessions_once() -> None:
 
 def test_without_an_application() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
-        _ = Lembro().sessions
+        _ = Lembro().manager
     with pytest.raises(ConfigError, match=r"write Lembro\(app, sessions\)"):
         Lembro(SessionManager(MemoryStore()))  # type: ignore[arg-type]
 
@@ -830,7 +830,7 @@ def test_a_store_that_has_to_be_awaited(caplog: pytest.LogCaptureFixture) -> Non
     app = Flask(__name__)
     lembro = Lembro(app, SessionManager(AsyncAdapter(MemoryStore())))
     with pytest.raises(ConfigError, match="AsyncAdapter is asynchronous, and Flask is not"):
-        _ = lembro.sessions
+        _ = lembro.manager
     assert app.test_client().get("/").status_code == 500
     assert "AsyncAdapter is asynchronous" in caplog.text
 
@@ -854,7 +854,7 @@ def test_the_name_of_the_cookie(shop: Shop) -> None:
 def test_a_request_that_is_only_pretended_stores_nothing(shop: Shop) -> None:
     with shop.app.test_request_context():
         flask.session["a"] = 1
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 def test_no_id_is_in_the_log(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ def options_of(given: Any = None, **config: Any) -> SessionOptions:
     keywords: dict[str, Any] = given or {}
     lembro = Lembro(app, **keywords)
     app.config.update(config)
-    return lembro.sessions.options
+    return lembro.manager.options
 
 
 def test_flasks_defaults() -> None:
@@ -126,17 +126,17 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
             "SESSION_COOKIE_SECURE=True, but Lembro.* has secure='auto'",
         ),
         (
-            {"sessions": SessionManager(MemoryStore())},
+            {"manager": SessionManager(MemoryStore())},
             {"SESSION_COOKIE_NAME": "sid"},
             "SESSION_COOKIE_NAME='sid', but the SessionManager has name='lembro'",
         ),
         (
-            {"sessions": SessionManager(MemoryStore(), idle_timeout=60)},
+            {"manager": SessionManager(MemoryStore(), idle_timeout=60)},
             {"PERMANENT_SESSION_LIFETIME": 3600},
             "the SessionManager has idle_timeout=60.0",
         ),
         (
-            {"sessions": SessionManager(MemoryStore())},
+            {"manager": SessionManager(MemoryStore())},
             {"SESSION_USE_SIGNER": True, "SECRET_KEY": SECRET},
             r"SESSION_USE_SIGNER=\.\.\., but the SessionManager has secret=\.\.\.",
         ),
@@ -152,9 +152,9 @@ def test_the_size_of_the_store() -> None:
     app = Flask(__name__)
     lembro = Lembro(app, idle_timeout=60)
     app.config["LEMBRO_MAX_SIZE"] = "1M"
-    store: Any = lembro.sessions.store
+    store: Any = lembro.manager.store
     assert store.max_size == 1 << 20
-    assert lembro.sessions.options.idle_timeout == 60
+    assert lembro.manager.options.idle_timeout == 60
 
 
 @pytest.mark.parametrize("quart", [False, True], ids=["flask", "quart"])
@@ -178,7 +178,7 @@ def test_the_size_of_the_store() -> None:
             "LEMBRO_MAX_SIZE='1M', but Lembro.* was given a store: leave one",
         ),
         (
-            {"sessions": SessionManager(MemoryStore("64K"))},
+            {"manager": SessionManager(MemoryStore("64K"))},
             {"LEMBRO_MAX_SIZE": "1M"},
             "LEMBRO_MAX_SIZE='1M', but Lembro.* was given a store: leave one",
         ),
@@ -191,7 +191,7 @@ def test_what_looks_like_a_setting_of_lembro(
     lembro: Any = (in_quart.Lembro if quart else Lembro)(app, **given)
     app.config.update(config)
     with pytest.raises(ConfigError, match=message):
-        _ = lembro.sessions
+        _ = lembro.manager
 
 
 def test_what_says_the_same_twice() -> None:
@@ -205,7 +205,7 @@ def test_what_says_the_same_twice() -> None:
         "SECRET_KEY": SECRET,
     }
     manager = SessionManager(MemoryStore(), cookie=cookie, idle_timeout=3600, secret=SECRET)
-    assert options_of({"sessions": manager}, **config) is manager.options
+    assert options_of({"manager": manager}, **config) is manager.options
     given = {"cookie": cookie, "idle_timeout": 3600, "secret": [SECRET]}
     assert options_of(given, **config).cookie == cookie
 
@@ -233,7 +233,7 @@ def test_it_is_read_once_when_it_is_first_needed(caplog: pytest.LogCaptureFixtur
     for _ in range(2):
         browser.get("/")
     assert browser.get_cookie("sid") is not None
-    assert lembro.sessions.length() == 1
+    assert lembro.manager.length() == 1
     assert caplog.text.count("SESSION_TYPE") == 1
 
 

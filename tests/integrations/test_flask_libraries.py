@@ -43,7 +43,7 @@ def app() -> Flask:
 
 
 def sessions_of(app: Flask) -> SessionManager:
-    manager: SessionManager = app.extensions["lembro"].sessions
+    manager: SessionManager = app.extensions["lembro"].manager
     return manager
 
 

@@ -54,13 +54,13 @@ AnySocket = WebSocket[Any, Any, Any]
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def plugin(sessions: SessionManager) -> LembroPlugin:
-    return LembroPlugin(sessions)
+def plugin(manager: SessionManager) -> LembroPlugin:
+    return LembroPlugin(manager)
 
 
 def browser(plugin: LembroPlugin, *handlers: Any, **keywords: Any) -> TestClient[Litestar]:
@@ -100,7 +100,7 @@ async def logout(request: AnyRequest) -> None:
 
 
 def test_a_cart_through_a_login_to_the_logout(
-    plugin: LembroPlugin, sessions: SessionManager
+    plugin: LembroPlugin, manager: SessionManager
 ) -> None:
     with browser(plugin, add, me, login, logout) as tab:
         assert "set-cookie" not in tab.get("/me").headers
@@ -114,7 +114,7 @@ def test_a_cart_through_a_login_to_the_logout(
         assert "Max-Age=0" in response.headers["set-cookie"]
         assert response.headers["vary"] == "Cookie"
         assert tab.get("/me").json() == {"user": None, "data": {}}
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_a_handler_may_return_the_session(plugin: LembroPlugin) -> None:
@@ -157,7 +157,7 @@ def test_sync_handlers(plugin: LembroPlugin) -> None:
         assert tab.post("/threaded").json() == 3
 
 
-def test_another_name_for_the_parameter_or_none(sessions: SessionManager) -> None:
+def test_another_name_for_the_parameter_or_none(manager: SessionManager) -> None:
     @get("/visitor")
     async def visitor(who: SessionDep) -> str | None:
         return who.user
@@ -166,11 +166,11 @@ def test_another_name_for_the_parameter_or_none(sessions: SessionManager) -> Non
     async def query(session: FromQuery[str]) -> str:
         return session
 
-    renamed = LembroPlugin(sessions, session_dependency_key="who")
+    renamed = LembroPlugin(manager, session_dependency_key="who")
     with browser(renamed, visitor, query) as tab:
         assert tab.get("/visitor").status_code == 200
         assert tab.get("/query?session=database").text == "database"
-    with browser(LembroPlugin(sessions, session_dependency_key=None), query) as tab:
+    with browser(LembroPlugin(manager, session_dependency_key=None), query) as tab:
         assert tab.get("/query?session=database").text == "database"
 
 
@@ -241,7 +241,7 @@ def test_set_session_keeps_types(plugin: LembroPlugin) -> None:
 
 
 def test_set_session_with_what_is_no_data_is_a_500(
-    plugin: LembroPlugin, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    plugin: LembroPlugin, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     @post("/set")
     async def set_(request: AnyRequest) -> None:
@@ -252,7 +252,7 @@ def test_set_session_with_what_is_no_data_is_a_500(
         assert response.status_code == 500
         assert "set-cookie" not in response.headers
     assert "wrong[0]: a session cannot carry an object" in caplog.text
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_clear_session_and_a_failure(plugin: LembroPlugin) -> None:
@@ -274,7 +274,7 @@ def test_set_session_after_the_response_has_begun_is_said(
     plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     dropped: list[str | None] = []
-    plugin.sessions.on("dropped", lambda event: dropped.append(event.reason))
+    plugin.manager.on("dropped", lambda event: dropped.append(event.reason))
 
     @get("/stream")
     async def stream(request: AnyRequest) -> Stream:
@@ -301,7 +301,7 @@ def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
 ) -> None:
     """There is no session that the event could be of."""
     dropped: list[Event] = []
-    plugin.sessions.on("dropped", dropped.append)
+    plugin.manager.on("dropped", dropped.append)
 
     @get("/stream")
     async def stream(request: AnyRequest) -> Stream:
@@ -428,7 +428,7 @@ def test_a_socket_that_is_refused_keeps_what_was_written(plugin: LembroPlugin) -
         assert tab.get("/me").json()["data"] == {"cart": ["bread"], "refused": 1}
 
 
-def test_a_socket_can_end_the_session(plugin: LembroPlugin, sessions: SessionManager) -> None:
+def test_a_socket_can_end_the_session(plugin: LembroPlugin, manager: SessionManager) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket) -> None:
         socket.clear_session()
@@ -439,7 +439,7 @@ def test_a_socket_can_end_the_session(plugin: LembroPlugin, sessions: SessionMan
         tab.post("/cart/bread")
         with tab.websocket_connect("/ws"):
             pass
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 # -- leaving things out ----------------------------------------------------------------------------
@@ -470,9 +470,7 @@ def test_what_is_excluded_has_no_session(options: Any, has: list[bool]) -> None:
         assert [tab.get(path).json() for path in ("/with", "/without")] == has
 
 
-def test_one_session_where_it_is_added_twice(
-    plugin: LembroPlugin, sessions: SessionManager
-) -> None:
+def test_one_session_where_it_is_added_twice(plugin: LembroPlugin, manager: SessionManager) -> None:
     @post("/both", middleware=[plugin.config.middleware])
     async def both(request: AnyRequest) -> None:
         request.session["n"] = 1
@@ -482,7 +480,7 @@ def test_one_session_where_it_is_added_twice(
         response = tab.post("/both")
         assert len(response.headers.get_list("set-cookie")) == 1
         assert tab.get("/me").json()["data"] == {"n": 2}
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 def test_two_sessions_one_within_the_other(plugin: LembroPlugin) -> None:
@@ -530,8 +528,8 @@ def test_session_auth(plugin: LembroPlugin) -> None:
         assert tab.get("/account").status_code == 401
 
 
-def test_session_auth_without_the_plugin(sessions: SessionManager) -> None:
-    config = LembroSessionConfig(sessions)
+def test_session_auth_without_the_plugin(manager: SessionManager) -> None:
+    config = LembroSessionConfig(manager)
 
     async def user(session: dict[str, Any], connection: object) -> Any:
         return session.get("user_id")
@@ -614,8 +612,8 @@ def test_over_a_networked_store() -> None:
         assert tab.get_session_data() == {"cart": ["jam", "bread"]}
 
 
-def test_the_backend_under_litestars_own_middleware(sessions: SessionManager) -> None:
-    backend = LembroSessionBackend(LembroSessionConfig(sessions))
+def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> None:
+    backend = LembroSessionBackend(LembroSessionConfig(manager))
     middleware = DefineMiddleware(SessionMiddleware, backend=backend)
 
     @get("/data")
@@ -629,10 +627,10 @@ def test_the_backend_under_litestars_own_middleware(sessions: SessionManager) ->
         tab.post("/cart/bread")
         assert tab.post("/cart/butter").json() == ["bread", "butter"]
         assert tab.get("/data").json() == {"cart": ["bread", "butter"]}
-        assert sessions.length() == 1
+        assert manager.length() == 1
         tab.post("/logout")
         assert tab.get("/data").json() == {}
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 # -- set-up ----------------------------------------------------------------------------------------
@@ -650,8 +648,8 @@ def test_the_keywords_of_litestars_own_config() -> None:
         secure=True,
         samesite="strict",
     )
-    assert plugin.sessions.options.cookie == cookie
-    assert plugin.sessions.options.idle_timeout == 3600
+    assert plugin.manager.options.cookie == cookie
+    assert plugin.manager.options.idle_timeout == 3600
     config = plugin.config
     assert (config.key, config.max_age, config.path) == ("sid", 3600, "/shop")
     assert (config.domain, config.secure, config.samesite) == ("example.org", True, "strict")
@@ -697,7 +695,7 @@ def test_the_store_is_opened_and_closed_with_the_application() -> None:
 
 
 def test_a_middleware_that_clears_the_session_and_raises(
-    plugin: LembroPlugin, sessions: SessionManager
+    plugin: LembroPlugin, manager: SessionManager
 ) -> None:
     class Guard:
         def __init__(self, app: Any) -> None:
@@ -710,7 +708,7 @@ def test_a_middleware_that_clears_the_session_and_raises(
     with browser(plugin, me, middleware=[Guard]) as tab:
         tab.set_session_data({"n": 1})
         assert tab.get("/me").status_code == 401
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 @pytest.mark.anyio

@@ -33,16 +33,16 @@ from starlette.testclient import TestClient
 
 from lembro import ConfigError, MemoryStore, SessionManager
 from lembro.migrate import (
-    Beaker,
-    BeakerCookie,
-    DjangoSession,
-    ExpressSession,
-    FlaskCookie,
-    FlaskSession,
-    FromStore,
+    BeakerCookieReader,
+    BeakerReader,
+    DjangoSessionReader,
+    ExpressSessionReader,
+    FlaskCookieReader,
+    FlaskSessionReader,
     Reader,
-    StarletteCookie,
-    Starsessions,
+    StarletteCookieReader,
+    StarsessionsReader,
+    StoreReader,
 )
 from tests.support import ROOT
 from tests.support.apps import PlainASGI, PlainWSGI
@@ -141,35 +141,35 @@ def starlette_cookie(middleware: Middleware) -> str:
 
 async def test_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = starlette_cookie(Middleware(StarletteSessions, secret_key=SECRET))
-    reader = StarletteCookie(SECRET, user="uid")
+    reader = StarletteCookieReader(SECRET, user="uid")
     await switch(reader, cookie, DATA, remember=True)
-    assert "signature" in await refused(StarletteCookie("another", user="uid"), cookie)
+    assert "signature" in await refused(StarletteCookieReader("another", user="uid"), cookie)
     assert "signature" in await refused(reader, "a" + cookie)
     later(monkeypatch, 15 * DAY)
     assert "expired" in await refused(reader, cookie)
-    await switch(StarletteCookie(SECRET, max_age=None, user="uid"), cookie, DATA)
+    await switch(StarletteCookieReader(SECRET, max_age=None, user="uid"), cookie, DATA)
 
 
 async def test_starsessions_in_a_store() -> None:
     store = starsessions.InMemoryStore()
     cookie = starlette_cookie(Middleware(starsessions.SessionMiddleware, store=store))
-    await switch(Starsessions(store, user="uid"), cookie, DATA)
-    assert "no such session" in await refused(Starsessions(store), "a" * 32)
-    assert "form" in await refused(Starsessions(store), "../" + "a" * 29)
+    await switch(StarsessionsReader(store, user="uid"), cookie, DATA)
+    assert "no such session" in await refused(StarsessionsReader(store), "a" * 32)
+    assert "form" in await refused(StarsessionsReader(store), "../" + "a" * 29)
 
 
 async def test_starsessions_in_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
     store = starsessions.CookieStore(SECRET)
     middleware = Middleware(starsessions.SessionMiddleware, store=store, lifetime=DAY)
     cookie = starlette_cookie(middleware)
-    reader = Starsessions(store, lifetime=DAY, user="uid")
+    reader = StarsessionsReader(store, lifetime=DAY, user="uid")
     await switch(reader, cookie, DATA, remember=True)
     later(monkeypatch, 2 * DAY)
     assert "no such session" in await refused(reader, cookie)
 
 
 async def test_what_only_async_code_can_read_says_so_elsewhere() -> None:
-    world = World(PlainWSGI, Backend, migrate_from=Starsessions(starsessions.InMemoryStore()))
+    world = World(PlainWSGI, Backend, migrate_from=StarsessionsReader(starsessions.InMemoryStore()))
     answer = await _browser(world, "session", "a" * 32).visit(lambda visit: visit.session.user)
     assert "can only be read in async code" in str(answer.error)
 
@@ -208,18 +208,18 @@ def flask_cookie(data: dict[str, Any], *, permanent: bool = False, interface: An
 @pytest.mark.parametrize("app", [PlainASGI, PlainWSGI])
 async def test_flask(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = flask_cookie(TYPED, permanent=True)
-    reader = FlaskCookie(SECRET)
+    reader = FlaskCookieReader(SECRET)
     data = {**TYPED, "_permanent": True}
     await switch(reader, cookie, data, app=app, remember=True)
-    await switch(FlaskCookie(["newer", SECRET]), cookie, data, app=app, remember=True)
-    assert "signature" in await refused(FlaskCookie("another"), cookie)
+    await switch(FlaskCookieReader(["newer", SECRET]), cookie, data, app=app, remember=True)
+    assert "signature" in await refused(FlaskCookieReader("another"), cookie)
     later(monkeypatch, 32 * DAY)
     assert "expired" in await refused(reader, cookie)
 
 
 async def test_a_message_that_flask_has_flashed_is_still_markup() -> None:
     cookie = flask_cookie({"_flashes": [("info", Markup("<b>saved</b>"))]})
-    world = World(PlainASGI, Backend, migrate_from=FlaskCookie(SECRET))
+    world = World(PlainASGI, Backend, migrate_from=FlaskCookieReader(SECRET))
     tab = _browser(world, "session", cookie)
     for _ in ("as it moves in", "as it is stored"):
         answer = await tab.visit(lambda visit: visit.session["_flashes"])
@@ -234,14 +234,14 @@ async def test_what_the_key_of_flask_has_signed_and_is_no_session_is_refused() -
         SECRET, salt="cookie-session", signer_kwargs={"key_derivation": "hmac"}
     )
     signed = signer.make_signer(signer.salt).sign(b"bm8gSlNPTg").decode()
-    assert "what is signed cannot be read" in await refused(FlaskCookie(SECRET), signed)
+    assert "what is signed cannot be read" in await refused(FlaskCookieReader(SECRET), signed)
 
 
 async def test_a_large_cookie_of_flask_is_compressed() -> None:
     data = {"_user_id": "ada", "text": "long " * 500}
     cookie = flask_cookie(data)
     assert cookie.startswith(".")
-    await switch(FlaskCookie(SECRET), cookie, {**data, "_permanent": False})
+    await switch(FlaskCookieReader(SECRET), cookie, {**data, "_permanent": False})
 
 
 class Redis(redis.Redis):
@@ -271,8 +271,8 @@ async def test_flask_session(form: str) -> None:
         ),
     )
     data = {**DATA, "_user_id": "ada", "_permanent": True}
-    await switch(FlaskSession(client.get), cookie, data, remember=True)
-    assert "no such session" in await refused(FlaskSession(client.get), "a" * 43)
+    await switch(FlaskSessionReader(client.get), cookie, data, remember=True)
+    assert "no such session" in await refused(FlaskSessionReader(client.get), "a" * 43)
 
 
 @pytest.mark.filterwarnings("ignore:The 'use_signer' option:DeprecationWarning")
@@ -285,9 +285,9 @@ async def test_flask_session_signed() -> None:
         ),
     )
     data = {"_user_id": "ada", "_permanent": False}
-    await switch(FlaskSession(client.get, secret_key=SECRET), cookie, data)
-    assert "signature" in await refused(FlaskSession(client.get, secret_key="x"), cookie)
-    assert "form" in await refused(FlaskSession(client.get), cookie)
+    await switch(FlaskSessionReader(client.get, secret_key=SECRET), cookie, data)
+    assert "signature" in await refused(FlaskSessionReader(client.get, secret_key="x"), cookie)
+    assert "form" in await refused(FlaskSessionReader(client.get), cookie)
 
 
 class Bomb:
@@ -302,17 +302,17 @@ def _explode() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        FlaskSession,
-        lambda load: ExpressSession(load, SECRET),
-        Beaker,
-        lambda load: FromStore(load, cookie="sid", lifetime=DAY),
+        FlaskSessionReader,
+        lambda load: ExpressSessionReader(load, SECRET),
+        BeakerReader,
+        lambda load: StoreReader(load, cookie="sid", lifetime=DAY),
     ],
     ids=["flask-session", "express", "beaker", "from-store"],
 )
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 async def test_nothing_is_unpickled(make: Any, protocol: int) -> None:
     reader = make(lambda key: pickle.dumps({"uid": Bomb()}, protocol))
-    value = signed_by_express("a" * 32) if isinstance(reader, ExpressSession) else "a" * 32
+    value = signed_by_express("a" * 32) if isinstance(reader, ExpressSessionReader) else "a" * 32
     await refused(reader, value)
 
 
@@ -343,16 +343,16 @@ async def test_beaker_in_a_cookie(encrypt_key: str | None, monkeypatch: pytest.M
         pytest.importorskip("cryptography", reason="Beaker encrypts with it")
         options["encrypt_key"] = encrypt_key
     cookie = beaker_cookie({"type": "cookie", **options})
-    reader = BeakerCookie(SECRET, encrypt_key=encrypt_key, timeout=DAY, user="uid")
+    reader = BeakerCookieReader(SECRET, encrypt_key=encrypt_key, timeout=DAY, user="uid")
     await switch(reader, cookie, DATA)
-    assert "not accept" in await refused(BeakerCookie("x", encrypt_key=encrypt_key), cookie)
+    assert "not accept" in await refused(BeakerCookieReader("x", encrypt_key=encrypt_key), cookie)
     later(monkeypatch, 2 * DAY)
     await refused(reader, cookie)
 
 
 async def test_what_beaker_takes_for_no_cookie_at_all() -> None:
     """It would begin a new session."""
-    assert "not accept" in await refused(BeakerCookie(SECRET, user="uid"), "a\\b")
+    assert "not accept" in await refused(BeakerCookieReader(SECRET, user="uid"), "a\\b")
 
 
 @pytest.mark.parametrize("secret", [None, SECRET])
@@ -366,7 +366,7 @@ async def test_beaker_exported(
     session_id = cookie[40:] if secret else cookie
     session = BeakerSession({}, id=session_id, use_cookies=False, **options)
     exported = json.loads(json.dumps({session_id: dict(session)}))
-    reader = Beaker(exported.get, secret=secret, timeout=DAY, user="uid", blocking=False)
+    reader = BeakerReader(exported.get, secret=secret, timeout=DAY, user="uid", blocking=False)
     await switch(reader, cookie, DATA)
     if secret is not None:
         forged = "1" if cookie[0] == "0" else "0"
@@ -405,11 +405,11 @@ async def test_express_session() -> None:
             {"cookie": {"originalMaxAge": None, "expires": None, "path": "/"}, **DATA}
         ),
     }
-    reader = ExpressSession(held.get, ["newer", SECRET], user="uid")
+    reader = ExpressSessionReader(held.get, ["newer", SECRET], user="uid")
     lasting = signed_by_express("qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF")
     await switch(reader, lasting, DATA, remember=True)
     await switch(reader, signed_by_express("untilTheBrowserIsClosed"), DATA)
-    assert "signature" in await refused(ExpressSession(held.get, "x"), lasting)
+    assert "signature" in await refused(ExpressSessionReader(held.get, "x"), lasting)
     assert "not signed" in await refused(reader, "qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF")
     assert "no such session" in await refused(reader, signed_by_express("unknown-id"))
 
@@ -443,7 +443,7 @@ def test_nothing_is_unpickled_for_django_either() -> None:
         override_settings(SESSION_SERIALIZER=pickles),
         pytest.raises(ConfigError, match="what is pickled is not read"),
     ):
-        DjangoSession().read("a" * 32)
+        DjangoSessionReader().read("a" * 32)
 
 
 # -- any store, and what is wrong ------------------------------------------------------------------
@@ -453,12 +453,12 @@ async def test_from_an_async_store() -> None:
     async def load(session_id: str) -> bytes | None:
         return json.dumps(DATA).encode() if session_id == "a" * 32 else None
 
-    reader = FromStore(load, cookie="sid", lifetime=DAY, user=lambda data: data["uid"])
+    reader = StoreReader(load, cookie="sid", lifetime=DAY, user=lambda data: data["uid"])
     await switch(reader, "a" * 32, DATA)
 
 
 async def test_a_number_of_a_user_is_the_str_of_it() -> None:
-    reader = FromStore(lambda _: {"uid": 7}, cookie="sid", lifetime=DAY, user="uid")
+    reader = StoreReader(lambda _: {"uid": 7}, cookie="sid", lifetime=DAY, user="uid")
     world = World(PlainWSGI, Backend, migrate_from=[reader])
     assert await _browser(world, "sid", "a" * 32).user() == "7"
 
@@ -473,10 +473,10 @@ async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
 
 
 async def test_of_several_readers_the_first_that_accepts() -> None:
-    first = StarletteCookie("another", cookie="session")
+    first = StarletteCookieReader("another", cookie="session")
     held = {"a" * 32: DATA}
-    second = FromStore(held.get, cookie="sid", lifetime=DAY, user="uid")
-    third = FromStore(lambda _: {"uid": "eve"}, cookie="other", lifetime=DAY, user="uid")
+    second = StoreReader(held.get, cookie="sid", lifetime=DAY, user="uid")
+    third = StoreReader(lambda _: {"uid": "eve"}, cookie="other", lifetime=DAY, user="uid")
     world = World(PlainASGI, Backend, migrate_from=[first, second, third])
     tab = world.tab()
     tab.jar |= {"session": "forged", "sid": "a" * 32, "other": "b" * 32}
@@ -490,18 +490,18 @@ def nothing(session_id: str) -> None: ...
 WRONG: Final[dict[str, Callable[[], Any]]] = {
     "a name in place of a reader": lambda: SessionManager(MemoryStore("1M"), migrate_from="flask"),  # type: ignore[arg-type]
     "the same cookie": lambda: SessionManager(
-        MemoryStore("1M"), migrate_from=StarletteCookie(SECRET, cookie="lembro")
+        MemoryStore("1M"), migrate_from=StarletteCookieReader(SECRET, cookie="lembro")
     ),
-    "no secret": lambda: StarletteCookie(""),
-    "no secret of flask": lambda: FlaskCookie(None),
-    "no secret of express": lambda: ExpressSession(nothing, []),
-    "no validate_key": lambda: BeakerCookie(""),
-    "no function": lambda: FromStore({}, cookie="sid", lifetime=DAY),  # type: ignore[arg-type]
-    "no cookie": lambda: FromStore(nothing, cookie=None, lifetime=DAY),  # type: ignore[arg-type]
-    "a cookie's name": lambda: FromStore(nothing, cookie="a b", lifetime=DAY),
-    "no lifetime": lambda: FromStore(nothing, cookie="sid", lifetime=0),
-    "a user": lambda: FromStore(nothing, cookie="sid", lifetime=DAY, user=7),  # type: ignore[arg-type]
-    "lembro's own engine": lambda: DjangoSession("lembro.integrations.django"),
+    "no secret": lambda: StarletteCookieReader(""),
+    "no secret of flask": lambda: FlaskCookieReader(None),
+    "no secret of express": lambda: ExpressSessionReader(nothing, []),
+    "no validate_key": lambda: BeakerCookieReader(""),
+    "no function": lambda: StoreReader({}, cookie="sid", lifetime=DAY),  # type: ignore[arg-type]
+    "no cookie": lambda: StoreReader(nothing, cookie=None, lifetime=DAY),  # type: ignore[arg-type]
+    "a cookie's name": lambda: StoreReader(nothing, cookie="a b", lifetime=DAY),
+    "no lifetime": lambda: StoreReader(nothing, cookie="sid", lifetime=0),
+    "a user": lambda: StoreReader(nothing, cookie="sid", lifetime=DAY, user=7),  # type: ignore[arg-type]
+    "lembro's own engine": lambda: DjangoSessionReader("lembro.integrations.django"),
 }
 
 
@@ -512,12 +512,12 @@ def test_what_cannot_work_is_said_when_it_is_configured(wrong: str) -> None:
 
 
 NEEDS: Final[dict[str, tuple[str, Callable[[], Any]]]] = {
-    "flask": ("flask.sessions", lambda: FlaskCookie(SECRET)),
-    "itsdangerous": ("itsdangerous", lambda: FlaskSession(nothing, secret_key=SECRET)),
-    "itsdangerous, Starlette": ("itsdangerous", lambda: StarletteCookie(SECRET)),
-    "starsessions": ("starsessions", lambda: Starsessions(None)),
-    "beaker": ("beaker.session", lambda: BeakerCookie(SECRET)),
-    "django": ("django.conf", lambda: DjangoSession().read("a" * 32)),
+    "flask": ("flask.sessions", lambda: FlaskCookieReader(SECRET)),
+    "itsdangerous": ("itsdangerous", lambda: FlaskSessionReader(nothing, secret_key=SECRET)),
+    "itsdangerous, Starlette": ("itsdangerous", lambda: StarletteCookieReader(SECRET)),
+    "starsessions": ("starsessions", lambda: StarsessionsReader(None)),
+    "beaker": ("beaker.session", lambda: BeakerCookieReader(SECRET)),
+    "django": ("django.conf", lambda: DjangoSessionReader().read("a" * 32)),
 }
 
 
@@ -532,7 +532,7 @@ def test_without_the_library_the_error_says_what_to_install(
 
 
 def test_a_reader_does_not_show_its_secret() -> None:
-    reader = FlaskCookie(SECRET)
-    sessions = SessionManager(MemoryStore("1M"), migrate_from=reader)
-    assert repr(reader) == "<FlaskCookie of the cookie 'session'>"
-    assert SECRET not in repr(sessions.options) + repr(sessions.options.migrate_from)
+    reader = FlaskCookieReader(SECRET)
+    manager = SessionManager(MemoryStore("1M"), migrate_from=reader)
+    assert repr(reader) == "<FlaskCookieReader of the cookie 'session'>"
+    assert SECRET not in repr(manager.options) + repr(manager.options.migrate_from)

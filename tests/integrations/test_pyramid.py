@@ -52,12 +52,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def sessions(clock: FakeClock) -> SessionManager:
+def manager(clock: FakeClock) -> SessionManager:
     return SessionManager(MemoryStore("1M", max_session_size="4K", clock=clock))
 
 
-def application(sessions: SessionManager, configure: Configure | None = None, **views: View) -> Any:
-    with Configurator(settings={"lembro.sessions": sessions}) as config:
+def application(manager: SessionManager, configure: Configure | None = None, **views: View) -> Any:
+    with Configurator(settings={"lembro.manager": manager}) as config:
         config.include("lembro.integrations.pyramid")
         add_views(config, views)
         if configure is not None:
@@ -71,8 +71,8 @@ def add_views(config: Any, views: dict[str, View]) -> None:
         config.add_view(view, route_name=name, renderer="json")
 
 
-def serve(sessions: SessionManager, configure: Configure | None = None, **views: View) -> Any:
-    return TestApp(application(sessions, configure, **views))
+def serve(manager: SessionManager, configure: Configure | None = None, **views: View) -> Any:
+    return TestApp(application(manager, configure, **views))
 
 
 def cookies(answer: Any) -> list[tuple[str, str, dict[str, str]]]:
@@ -98,8 +98,8 @@ def huge(request: Any) -> Any:
 # -- the session -----------------------------------------------------------------------------------
 
 
-def test_a_visitor(sessions: SessionManager) -> None:
-    app = serve(sessions, read=read, write=write, untouched=untouched)
+def test_a_visitor(manager: SessionManager) -> None:
+    app = serve(manager, read=read, write=write, untouched=untouched)
     assert "Vary" not in app.get("/untouched").headers
     answer = app.get("/write")
     assert cookies(answer)[0][0] == "lembro"
@@ -108,10 +108,10 @@ def test_a_visitor(sessions: SessionManager) -> None:
     answer = app.get("/read")
     assert answer.json == {"cart": [1]}
     assert not cookies(answer)
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
-def test_it_is_what_pyramid_says_of_a_session(sessions: SessionManager, clock: FakeClock) -> None:
+def test_it_is_what_pyramid_says_of_a_session(manager: SessionManager, clock: FakeClock) -> None:
     states: list[tuple[bool, float]] = []
 
     def state(request: Any) -> None:
@@ -119,7 +119,7 @@ def test_it_is_what_pyramid_says_of_a_session(sessions: SessionManager, clock: F
         assert isinstance(get_session(request), PyramidSession)
         states.append((request.session.new, time.time() - request.session.created))
 
-    app = serve(sessions, state=state, write=write)
+    app = serve(manager, state=state, write=write)
     app.get("/state")
     app.get("/write")
     clock.advance(3600)
@@ -129,7 +129,7 @@ def test_it_is_what_pyramid_says_of_a_session(sessions: SessionManager, clock: F
 
 
 def test_a_nested_change_is_kept_and_changed_extends(
-    sessions: SessionManager, clock: FakeClock
+    manager: SessionManager, clock: FakeClock
 ) -> None:
     def nested(request: Any) -> None:
         request.session["cart"].append(2)
@@ -137,16 +137,16 @@ def test_a_nested_change_is_kept_and_changed_extends(
     def changed(request: Any) -> None:
         request.session.changed()
 
-    app = serve(sessions, write=write, nested=nested, changed=changed, read=read)
+    app = serve(manager, write=write, nested=nested, changed=changed, read=read)
     app.get("/write")
     app.get("/nested")
     assert app.get("/read").json == {"cart": [1, 2]}
     clock.advance(60)
     app.get("/changed")
-    assert [info.idle_for for info in sessions.all()] == [0]
+    assert [info.idle_for for info in manager.all()] == [0]
 
 
-def test_invalidate(sessions: SessionManager) -> None:
+def test_invalidate(manager: SessionManager) -> None:
     def invalidate(request: Any) -> None:
         request.session.invalidate()
         assert dict(request.session) == {}
@@ -155,17 +155,17 @@ def test_invalidate(sessions: SessionManager) -> None:
         request.session.invalidate()
         request.session["a"] = 1
 
-    app = serve(sessions, write=write, invalidate=invalidate, anew=anew, read=read)
+    app = serve(manager, write=write, invalidate=invalidate, anew=anew, read=read)
     ((_, first, _),) = cookies(app.get("/write"))
     ((_, second, _),) = cookies(app.get("/anew"))
     assert second not in ("", first)
     assert app.get("/read").json == {"a": 1}
     ((_, value, attributes),) = cookies(app.get("/invalidate"))
     assert (value, attributes["max-age"]) == ("", "0")
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
-def test_flash(sessions: SessionManager) -> None:
+def test_flash(manager: SessionManager) -> None:
     def flash(request: Any) -> None:
         request.session.flash("one")
         request.session.flash("one", allow_duplicate=False)
@@ -177,7 +177,7 @@ def test_flash(sessions: SessionManager) -> None:
     def pop(request: Any) -> Any:
         return request.session.pop_flash(), request.session.pop_flash("errors")
 
-    app = serve(sessions, flash=flash, peek=peek, pop=pop)
+    app = serve(manager, flash=flash, peek=peek, pop=pop)
     assert app.get("/peek").json == [[], []]
     app.get("/flash")
     assert app.get("/peek").json == [["one"], ["two"]]
@@ -185,7 +185,7 @@ def test_flash(sessions: SessionManager) -> None:
     assert app.get("/pop").json == [[], []]
 
 
-def test_two_messages_at_once_are_both_kept(sessions: SessionManager) -> None:
+def test_two_messages_at_once_are_both_kept(manager: SessionManager) -> None:
     def flash(request: Any) -> None:
         request.session.flash("outer")
         app.get("/inner")
@@ -196,7 +196,7 @@ def test_two_messages_at_once_are_both_kept(sessions: SessionManager) -> None:
     def pop(request: Any) -> Any:
         return request.session.pop_flash()
 
-    app = serve(sessions, write=write, flash=flash, inner=inner, pop=pop)
+    app = serve(manager, write=write, flash=flash, inner=inner, pop=pop)
     app.get("/write")
     app.get("/flash")
     assert app.get("/pop").json == ["inner", "outer"]
@@ -208,13 +208,13 @@ def test_two_messages_at_once_are_both_kept(sessions: SessionManager) -> None:
 @pytest.mark.parametrize(
     "policy", [csrf.LegacySessionCSRFStoragePolicy, csrf.SessionCSRFStoragePolicy]
 )
-def test_csrf(sessions: SessionManager, policy: Any) -> None:
+def test_csrf(manager: SessionManager, policy: Any) -> None:
     def configure(config: Any) -> None:
         config.set_csrf_storage_policy(policy())
         config.set_default_csrf_options(require_csrf=True)
 
     app = serve(
-        sessions,
+        manager,
         configure,
         form=csrf.get_csrf_token,
         new=csrf.new_csrf_token,
@@ -259,7 +259,7 @@ class Policy:
 @pytest.mark.parametrize(
     "helper", [authentication.SessionAuthenticationHelper, LembroAuthenticationHelper]
 )
-def test_a_login_by_a_helper(sessions: SessionManager, helper: Any) -> None:
+def test_a_login_by_a_helper(manager: SessionManager, helper: Any) -> None:
     def configure(config: Any) -> None:
         config.registry.helper = helper()
         config.set_security_policy(Policy(config.registry.helper))
@@ -267,7 +267,7 @@ def test_a_login_by_a_helper(sessions: SessionManager, helper: Any) -> None:
         config.add_view(lambda request: Response("told"), route_name="secret", permission="read")
 
     views = {"who": who, "login": login, "logout": logout, "write": write, "read": read}
-    app = serve(sessions, configure, **views)
+    app = serve(manager, configure, **views)
     ((_, before, _),) = cookies(app.get("/write"))
     app.get("/secret", status=403)
     rotated = cookies(app.get("/login"))
@@ -276,28 +276,28 @@ def test_a_login_by_a_helper(sessions: SessionManager, helper: Any) -> None:
     assert app.get("/read").json["cart"] == [1]
     if helper is LembroAuthenticationHelper:
         assert rotated[0][1] not in ("", before)  # a new id: no fixation
-        assert [info.user for info in sessions.of_user("ada")] == ["ada"]
+        assert [info.user for info in manager.of_user("ada")] == ["ada"]
     app.get("/logout")
     assert app.get("/who").json is None
 
 
-def test_a_login_that_is_remembered(sessions: SessionManager) -> None:
+def test_a_login_that_is_remembered(manager: SessionManager) -> None:
     def remembered(request: Any) -> None:
         LembroAuthenticationHelper().remember(request, "ada", remember=True)
 
-    ((_, _, attributes),) = cookies(serve(sessions, remembered=remembered).get("/remembered"))
+    ((_, _, attributes),) = cookies(serve(manager, remembered=remembered).get("/remembered"))
     assert attributes["max-age"] == str(30 * 86400)
 
 
 @pytest.mark.filterwarnings("ignore:Authentication and authorization policies:DeprecationWarning")
-def test_the_policy_of_pyramid_1(sessions: SessionManager) -> None:
+def test_the_policy_of_pyramid_1(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         policy = authentication.SessionAuthenticationPolicy()
         config.registry.helper = policy
         config.set_authentication_policy(policy)
         config.set_authorization_policy(ACLAuthorizationPolicy())
 
-    app = serve(sessions, configure, who=who, login=login, logout=logout)
+    app = serve(manager, configure, who=who, login=login, logout=logout)
     app.get("/login")
     assert app.get("/who").json == "ada"
     app.get("/logout")
@@ -318,7 +318,7 @@ def logs_out_and_raises(request: Any) -> Any:
 
 
 @pytest.mark.parametrize("status", [None, 500, 200], ids=["no view", "500", "200"])
-def test_a_view_that_raises(sessions: SessionManager, status: int | None) -> None:
+def test_a_view_that_raises(manager: SessionManager, status: int | None) -> None:
     """It counts what the exception view answers; where there is none, it has failed."""
 
     def configure(config: Any) -> None:
@@ -327,7 +327,7 @@ def test_a_view_that_raises(sessions: SessionManager, status: int | None) -> Non
                 lambda error, request: Response(status=status), context=ZeroDivisionError
             )
 
-    app = serve(sessions, configure, write=write, raises=raises, out=logs_out_and_raises, read=read)
+    app = serve(manager, configure, write=write, raises=raises, out=logs_out_and_raises, read=read)
     app.get("/write")
     for path in ("/raises", "/out"):
         if status is None:
@@ -339,15 +339,15 @@ def test_a_view_that_raises(sessions: SessionManager, status: int | None) -> Non
         if path == "/raises":
             expected = {"cart": [1], "a": 1} if status == 200 else {"cart": [1]}
             assert app.get("/read").json == expected
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
-def test_a_redirect_that_is_raised_keeps_the_session(sessions: SessionManager) -> None:
+def test_a_redirect_that_is_raised_keeps_the_session(manager: SessionManager) -> None:
     def redirect(request: Any) -> Any:
         request.session["a"] = 1
         raise httpexceptions.HTTPFound("/read")
 
-    assert serve(sessions, redirect=redirect, read=read).get("/redirect").follow().json == {"a": 1}
+    assert serve(manager, redirect=redirect, read=read).get("/redirect").follow().json == {"a": 1}
 
 
 def _huge_redirect(request: Any) -> Any:
@@ -356,18 +356,18 @@ def _huge_redirect(request: Any) -> Any:
 
 
 @pytest.mark.parametrize("view", [huge, _huge_redirect], ids=["page", "redirect"])
-def test_a_session_too_large(sessions: SessionManager, view: View) -> None:
-    answer = serve(sessions, page=view).get("/page", status=500)
+def test_a_session_too_large(manager: SessionManager, view: View) -> None:
+    answer = serve(manager, page=view).get("/page", status=500)
     assert answer.text == "The session could not be stored.\n"
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Vary"] == "Cookie"
     assert "Location" not in answer.headers
     assert not cookies(answer)
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_a_stream_in_whose_place_something_else_is_answered_is_closed(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     closed: list[bool] = []
 
@@ -382,22 +382,22 @@ def test_a_stream_in_whose_place_something_else_is_answered_is_closed(
         huge(request)
         return Response(app_iter=Body())
 
-    assert serve(sessions, stream=stream).get("/stream", status=500).text.startswith("The session")
+    assert serve(manager, stream=stream).get("/stream", status=500).text.startswith("The session")
     assert closed == [True]
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["lembro's answer", "the application's own"])
 def test_a_store_that_fails(own: bool) -> None:
     backend = BlockingBackend()
-    sessions = SessionManager(backend.store)
-    session_id = sessions.create({"a": 1})
+    manager = SessionManager(backend.store)
+    session_id = manager.create({"a": 1})
 
     def configure(config: Any) -> None:
         if own:
             view = lambda error, request: Response("later", status=503)  # noqa: E731
             config.add_exception_view(view, context=StoreError)
 
-    app = serve(sessions, configure, read=read, untouched=untouched, write=write)
+    app = serve(manager, configure, read=read, untouched=untouched, write=write)
     backend.breaks()
     assert app.get("/write", status=503).headers["Cache-Control"] == "no-store"
     cookie = {"Cookie": f"lembro={session_id}"}  # WebTest would put it in quotes
@@ -412,9 +412,9 @@ def test_a_store_that_fails(own: bool) -> None:
 # -- bodies ----------------------------------------------------------------------------------------
 
 
-def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> None:
+def test_a_body_that_changes_something_too_late(manager: SessionManager) -> None:
     dropped: list[Event] = []
-    sessions.on("dropped", dropped.append)
+    manager.on("dropped", dropped.append)
 
     def late(request: Any) -> Any:
         cart = request.session.setdefault("cart", [])
@@ -429,7 +429,7 @@ def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> Non
 
         return Response(app_iter=body())
 
-    app = serve(sessions, late=late, read=read)
+    app = serve(manager, late=late, read=read)
     assert app.get("/late").text == "first last"
     assert app.get("/read").json == {"cart": [], "edited": True}
     assert [event.reason for event in dropped] == ["changed too late"]
@@ -437,10 +437,10 @@ def test_a_body_that_changes_something_too_late(sessions: SessionManager) -> Non
 
 @pytest.mark.parametrize("stream", [False, True], ids=["page", "stream"])
 def test_a_subscriber_that_changes_something_too_late(
-    sessions: SessionManager, stream: bool
+    manager: SessionManager, stream: bool
 ) -> None:
     dropped: list[Event] = []
-    sessions.on("dropped", dropped.append)
+    manager.on("dropped", dropped.append)
 
     def configure(config: Any) -> None:
         config.add_subscriber(
@@ -451,24 +451,24 @@ def test_a_subscriber_that_changes_something_too_late(
         write(request)
         return Response(app_iter=iter([b"page"])) if stream else Response(b"page")
 
-    assert serve(sessions, configure, page=page).get("/page").text == "page"
+    assert serve(manager, configure, page=page).get("/page").text == "page"
     assert [event.reason for event in dropped] == ["changed too late"]  # said once
 
 
-def test_a_file(sessions: SessionManager, tmp_path: Path) -> None:
+def test_a_file(manager: SessionManager, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
     def file(request: Any) -> Any:
         assert request.session["cart"]
         return FileResponse(tmp_path / "a.txt", request)
 
-    app = serve(sessions, write=write, file=file)
+    app = serve(manager, write=write, file=file)
     app.get("/write")
     assert app.get("/file").text == "content"
 
 
 def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
-    sessions: SessionManager, tmp_path: Path
+    manager: SessionManager, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
@@ -476,7 +476,7 @@ def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
         assert not request.session
         return FileResponse(tmp_path / "a.txt", request)
 
-    app = serve(sessions, file=file)
+    app = serve(manager, file=file)
     assert app.get("/file").headers["Content-Length"] == "7"
     part = app.get("/file", headers={"Range": "bytes=3-5"}, status=206)
     assert (part.text, part.headers["Content-Length"]) == ("ten", "3")
@@ -485,7 +485,7 @@ def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
 @pytest.mark.parametrize("change", ["assign", "nested", "login", "huge"])
 @pytest.mark.parametrize("where", ["subscriber", "callback"])
 def test_a_first_look_when_the_response_is_there_already(
-    sessions: SessionManager, where: str, change: str, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, where: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def act(request: Any) -> None:
         if change == "assign":
@@ -510,7 +510,7 @@ def test_a_first_look_when_the_response_is_there_already(
             request.add_finished_callback(act)
         return "page"
 
-    app = serve(sessions, configure, page=page, write=write, read=read)
+    app = serve(manager, configure, page=page, write=write, read=read)
     app.get("/write")
     assert app.get("/page?late=1").json == "page"
     assert "changed after the response had begun; the change is lost" in caplog.text
@@ -518,7 +518,7 @@ def test_a_first_look_when_the_response_is_there_already(
 
 
 def test_a_first_look_that_only_reads_then_says_nothing(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     def page(request: Any) -> Any:
         request.add_finished_callback(lambda request: request.session["cart"])
@@ -529,14 +529,14 @@ def test_a_first_look_that_only_reads_then_says_nothing(
         request.add_finished_callback(lambda request: request.session is not None)
         return "page"
 
-    app = serve(sessions, page=page, unread=unread, write=write)
+    app = serve(manager, page=page, unread=unread, write=write)
     app.get("/write")
     app.get("/page")
     app.get("/unread")
     assert "too late" not in caplog.text
 
 
-def test_a_first_look_in_the_body(sessions: SessionManager) -> None:
+def test_a_first_look_in_the_body(manager: SessionManager) -> None:
     raised: list[Exception] = []
 
     def late(request: Any) -> Any:
@@ -551,7 +551,7 @@ def test_a_first_look_in_the_body(sessions: SessionManager) -> None:
 
         return Response(app_iter=body())
 
-    app = serve(sessions, late=late, write=write, read=read)
+    app = serve(manager, late=late, write=write, read=read)
     app.get("/write")
     assert app.get("/late").text == "[1]"
     assert len(raised) == 1
@@ -559,10 +559,10 @@ def test_a_first_look_in_the_body(sessions: SessionManager) -> None:
 
 
 def test_a_nested_change_by_a_first_look_in_the_body(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     dropped: list[Event] = []
-    sessions.on("dropped", dropped.append)
+    manager.on("dropped", dropped.append)
 
     def late(request: Any) -> Any:
         def body() -> Iterator[bytes]:
@@ -572,7 +572,7 @@ def test_a_nested_change_by_a_first_look_in_the_body(
 
         return Response(app_iter=body(), content_length=10)
 
-    app = serve(sessions, late=late, write=write, read=read)
+    app = serve(manager, late=late, write=write, read=read)
     app.get("/write")
     answer = app.get("/late")
     assert (answer.text, answer.headers["Content-Length"]) == ("first last", "10")
@@ -581,7 +581,7 @@ def test_a_nested_change_by_a_first_look_in_the_body(
     assert app.get("/read").json == {"cart": [1]}
 
 
-def test_a_body_in_which_nobody_looks(sessions: SessionManager, tmp_path: Path) -> None:
+def test_a_body_in_which_nobody_looks(manager: SessionManager, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
     def stream(request: Any) -> Any:
@@ -590,7 +590,7 @@ def test_a_body_in_which_nobody_looks(sessions: SessionManager, tmp_path: Path) 
     def file(request: Any) -> Any:
         return FileResponse(tmp_path / "a.txt", request)
 
-    app = serve(sessions, stream=stream, file=file)
+    app = serve(manager, stream=stream, file=file)
     assert app.get("/stream").text == "ab"
     assert app.get("/file").text == "content"
     assert app.get("/file").headers["Content-Length"] == "7"
@@ -599,7 +599,7 @@ def test_a_body_in_which_nobody_looks(sessions: SessionManager, tmp_path: Path) 
 # -- applications around ---------------------------------------------------------------------------
 
 
-def test_a_middleware_around_it_with_the_same_manager(sessions: SessionManager) -> None:
+def test_a_middleware_around_it_with_the_same_manager(manager: SessionManager) -> None:
     """They share the session."""
 
     def around(environ: Any, start_response: Any) -> Any:
@@ -609,17 +609,17 @@ def test_a_middleware_around_it_with_the_same_manager(sessions: SessionManager) 
     def flash(request: Any) -> None:
         request.session.flash("one")
 
-    inner = application(sessions, flash=flash, read=read)
-    app = TestApp(wsgi.SessionMiddleware(around, sessions))
+    inner = application(manager, flash=flash, read=read)
+    app = TestApp(wsgi.SessionMiddleware(around, manager))
     assert len(cookies(app.get("/flash"))) == 1
     assert app.get("/read").json == {"around": True, "_f_": ["one"]}
 
 
 def test_the_session_keeps_its_words_where_another_framework_shares_it(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     inner = Flask("inner")
-    Lembro(inner, sessions)
+    Lembro(inner, manager)
     inner.add_url_rule("/", view_func=lambda: str(flask.session.update(inner=1)))
 
     def page(request: Any) -> Any:
@@ -628,7 +628,7 @@ def test_the_session_keeps_its_words_where_another_framework_shares_it(
         request.session.flash("after")
         return response
 
-    with Configurator(settings={"lembro.sessions": sessions}) as config:
+    with Configurator(settings={"lembro.manager": manager}) as config:
         config.include("lembro.integrations.pyramid")
         config.add_route("page", "/page*subpath")
         config.add_view(page, route_name="page")
@@ -638,16 +638,16 @@ def test_the_session_keeps_its_words_where_another_framework_shares_it(
     assert app.get("/read").json == {"_f_": ["before", "after"], "inner": 1}
 
 
-def test_a_middleware_around_it_with_another_manager(sessions: SessionManager) -> None:
+def test_a_middleware_around_it_with_another_manager(manager: SessionManager) -> None:
     others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="outer"))
-    app = TestApp(wsgi.SessionMiddleware(application(sessions, write=write, read=read), others))
+    app = TestApp(wsgi.SessionMiddleware(application(manager, write=write, read=read), others))
     assert [name for name, _, _ in cookies(app.get("/write"))] == ["lembro"]
     assert app.get("/read").json == {"cart": [1]}
 
 
 @pytest.mark.parametrize("looks", [True, False], ids=["looked at", "not looked at"])
-def test_an_application_within(sessions: SessionManager, looks: bool) -> None:
-    inner = application(sessions, write=write)
+def test_an_application_within(manager: SessionManager, looks: bool) -> None:
+    inner = application(manager, write=write)
 
     def configure(config: Any) -> None:
         config.add_route("inner", "/inner/*subpath")
@@ -657,40 +657,40 @@ def test_an_application_within(sessions: SessionManager, looks: bool) -> None:
                 lambda event: event.request.session.get("a"), "pyramid.events.ContextFound"
             )
 
-    app = serve(sessions, configure, read=read)
+    app = serve(manager, configure, read=read)
     assert len(cookies(app.get("/inner/write"))) == 1
     assert app.get("/read").json == {"cart": [1]}
 
 
 def test_a_session_that_an_application_within_has_saved_is_loaded_again(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
-    inner = application(sessions, within=lambda request: request.session.update(inner=1))
+    inner = application(manager, within=lambda request: request.session.update(inner=1))
 
     def within(request: Any) -> None:
         request.get_response(inner)
         request.session["outer"] = request.session["inner"] + 1
 
-    app = serve(sessions, write=write, within=within, read=read)
+    app = serve(manager, write=write, within=within, read=read)
     app.get("/write")
     app.get("/within")
     assert app.get("/read").json == {"cart": [1], "inner": 1, "outer": 2}
 
 
-def test_a_subrequest_is_a_request_of_its_own(sessions: SessionManager) -> None:
+def test_a_subrequest_is_a_request_of_its_own(manager: SessionManager) -> None:
     def outer(request: Any) -> Any:
         request.session["a"] = 1
         inner = request.blank("/write")
         inner.headers["Cookie"] = request.headers.get("Cookie", "")
         request.invoke_subrequest(inner)
 
-    app = serve(sessions, outer=outer, write=write, read=read)
+    app = serve(manager, outer=outer, write=write, read=read)
     app.get("/write")
     app.get("/outer")
     assert app.get("/read").json == {"cart": [1], "a": 1}
 
 
-def test_the_debug_toolbar(sessions: SessionManager) -> None:
+def test_the_debug_toolbar(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         config.add_settings({"debugtoolbar.hosts": "0.0.0.0/0"})
         config.include("pyramid_debugtoolbar")
@@ -699,7 +699,7 @@ def test_the_debug_toolbar(sessions: SessionManager) -> None:
         request.session["cart"] = [1]
         return Response("<html><body>page</body></html>")
 
-    app = serve(sessions, configure, page=page, read=read)
+    app = serve(manager, configure, page=page, read=read)
     environ = {"REMOTE_ADDR": "127.0.0.1"}
     answer = app.get("/page", extra_environ=environ)
     assert "pDebugToolbar" in answer.text
@@ -746,8 +746,8 @@ def main(global_config: Any, **settings: Any) -> Any:
 
 def test_an_ini_file(tmp_path: Path) -> None:
     (tmp_path / "production.ini").write_text(INI, encoding="utf-8")
-    sessions = get_app(str(tmp_path / "production.ini")).registry.settings["lembro.sessions"]
-    options = sessions.options
+    manager = get_app(str(tmp_path / "production.ini")).registry.settings["lembro.manager"]
+    options = manager.options
     assert options.idle_timeout == 3600
     assert options.absolute_timeout is None
     assert options.rotation_grace == 2.5
@@ -766,12 +766,12 @@ def test_an_ini_file(tmp_path: Path) -> None:
         partitioned=True,
         max_age=600,
     )
-    assert sessions.store.stats().max_size == 8 * 1024 * 1024
+    assert manager.store.stats().max_size == 8 * 1024 * 1024
 
 
 def test_without_settings() -> None:
-    sessions = main({}).registry.settings["lembro.sessions"]
-    assert sessions.options == SessionManager(MemoryStore()).options
+    manager = main({}).registry.settings["lembro.manager"]
+    assert manager.options == SessionManager(MemoryStore()).options
 
 
 @pytest.mark.parametrize(
@@ -789,13 +789,13 @@ def test_without_settings() -> None:
             r"no setting 'lembro_max_size'; did you mean lembro.max_size\?",
         ),
         ({"lembro_cookie_name": "sid"}, r"did you mean lembro.cookie.name\?"),
-        ({"lembro_sessions": SessionManager(MemoryStore("1M"))}, r"mean lembro.sessions\?"),
+        ({"lembro_manager": SessionManager(MemoryStore("1M"))}, r"mean lembro.manager\?"),
         ({"lembro.max_size": "huge"}, "huge"),
-        ({"lembro.sessions": "memory"}, "give an object here"),
+        ({"lembro.manager": "memory"}, "give an object here"),
         ({"lembro.store": MemoryStore("1M"), "lembro.max_size": "4M"}, "beside lembro.store"),
         (
-            {"lembro.sessions": SessionManager(MemoryStore("1M")), "lembro.idle_timeout": "60"},
-            "lembro.idle_timeout beside lembro.sessions",
+            {"lembro.manager": SessionManager(MemoryStore("1M")), "lembro.idle_timeout": "60"},
+            "lembro.idle_timeout beside lembro.manager",
         ),
         ({"lembro.cookie": CookieOptions(), "lembro.cookie.name": "sid"}, "one of the two"),
         ({"lembro.secret": "changeme"}, "can be guessed"),
@@ -808,27 +808,27 @@ def test_wrong_settings(settings: dict[str, Any], says: str) -> None:
 
 def test_objects_as_settings() -> None:
     store = MemoryStore("1M")
-    sessions = main({}, **{"lembro.store": store, "lembro.idle_timeout": 60.0}).registry.settings[
-        "lembro.sessions"
+    manager = main({}, **{"lembro.store": store, "lembro.idle_timeout": 60.0}).registry.settings[
+        "lembro.manager"
     ]
-    assert sessions.store is store
-    assert sessions.options.idle_timeout == 60
+    assert manager.store is store
+    assert manager.options.idle_timeout == 60
 
 
-def test_the_factory_by_itself(sessions: SessionManager) -> None:
-    with Configurator(session_factory=LembroSessionFactory(sessions)) as config:
+def test_the_factory_by_itself(manager: SessionManager) -> None:
+    with Configurator(session_factory=LembroSessionFactory(manager)) as config:
         add_views(config, {"write": write, "read": read})
         app = TestApp(config.make_wsgi_app())
     app.get("/write")
     assert app.get("/read").json == {"cart": [1]}
     with pytest.raises(ConfigError, match="beside a SessionManager"):
-        LembroSessionFactory(sessions, idle_timeout=60)
+        LembroSessionFactory(manager, idle_timeout=60)
 
 
-def test_another_factory(sessions: SessionManager) -> None:
+def test_another_factory(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         config.set_session_factory(SignedCookieSessionFactory("x" * 64))
 
-    app = serve(sessions, configure, page=lambda request: get_session(request) and None)
+    app = serve(manager, configure, page=lambda request: get_session(request) and None)
     with pytest.raises(ConfigError, match=r"config\.include"):
         app.get("/page")

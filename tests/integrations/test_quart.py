@@ -36,10 +36,10 @@ class Shop:
 
     def __init__(self, store: Any = None, **config: Any) -> None:
         self.store = Recorder()
-        self.sessions = SessionManager(self.store if store is None else store)
+        self.manager = SessionManager(self.store if store is None else store)
         self.app = Quart(__name__)
         self.app.config.update(config)
-        self.lembro = Lembro(self.app, self.sessions)
+        self.lembro = Lembro(self.app, self.manager)
         self.browser = self.app.test_client()
         for view in (self.put, self.look, self.untouched, self.permanent, self.fails, self.late):
             self.app.add_url_rule(f"/{view.__name__}", view.__name__, view)
@@ -91,7 +91,7 @@ class Shop:
 
     @property
     def data(self) -> dict[str, Any]:
-        (info,) = self.sessions.all()
+        (info,) = self.manager.all()
         return info.data
 
 
@@ -107,7 +107,7 @@ async def test_it_is_a_session_like_any_of_quarts(shop: Shop) -> None:
         "a": "1",
         "cart": ["bread", "bread"],
     }
-    assert shop.sessions.length() == 1
+    assert shop.manager.length() == 1
 
 
 async def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
@@ -141,7 +141,7 @@ async def test_the_test_clients_session_transaction(shop: Shop) -> None:
     async with shop.browser.session_transaction() as opened:
         assert opened["a"] == 1
         opened.clear()
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 async def test_over_a_networked_store() -> None:
@@ -178,7 +178,7 @@ async def test_a_view_that_fails(shop: Shop, propagate: bool) -> None:
     shop.app.testing = True
     await shop.browser.get("/put")
     assert (await shop.browser.get("/fails")).status_code == 500
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 async def test_a_stream(shop: Shop) -> None:
@@ -193,9 +193,9 @@ async def test_a_websocket(shop: Shop) -> None:
         await socket.send("a")
         assert await socket.receive() == "None: a"
         assert shop.data == {"cart": ["bread"], "opened": True, "said": "a"}
-        shop.sessions.clear()
+        shop.manager.clear()
         await socket.send("b")
-    assert shop.sessions.length() == 0
+    assert shop.manager.length() == 0
 
 
 async def test_a_store_that_fails_under_a_look() -> None:
@@ -255,7 +255,7 @@ async def test_configuration_is_read_when_it_is_needed() -> None:
     app = Quart(__name__)
     lembro = Lembro(app)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME="sid")
-    assert lembro.sessions.options.cookie == CookieOptions(name="sid", samesite="strict")
+    assert lembro.manager.options.cookie == CookieOptions(name="sid", samesite="strict")
     assert isinstance(app.extensions["lembro"], Lembro)
 
 
@@ -273,10 +273,10 @@ async def test_the_typed_proxy(shop: Shop) -> None:
         assert isinstance(session, Session)
         assert shop.app.session_interface.get_cookie_name(shop.app) == "lembro"
         await shop.app.session_interface.regenerate(session)  # type: ignore[attr-defined]
-        assert shop.lembro.sessions is shop.sessions
+        assert shop.lembro.manager is shop.manager
     other = Quart(__name__)
     async with other.test_request_context("/"):
         with pytest.raises(ConfigError, match="call Lembro"):
             session.login("heidi")
     with pytest.raises(ConfigError, match="call init_app"):
-        _ = Lembro().sessions
+        _ = Lembro().manager

@@ -35,18 +35,18 @@ Visitor = Callable[[httpx.AsyncClient], Awaitable[None]]
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def app(sessions: SessionManager) -> Any:
-    return app_with(sessions)
+def app(manager: SessionManager) -> Any:
+    return app_with(manager)
 
 
-def app_with(sessions: SessionManager, **keywords: Any) -> Any:
+def app_with(manager: SessionManager, **keywords: Any) -> Any:
     app = new_app()
-    Lembro(app, sessions, **keywords)
+    Lembro(app, manager, **keywords)
 
     @app.get("/write")
     async def write(request: Request) -> HTTPResponse:
@@ -89,7 +89,7 @@ def test_a_visit_and_the_next(app: Any) -> None:
 
 
 def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
-    app: Any, sessions: SessionManager
+    app: Any, manager: SessionManager
 ) -> None:
     @app.get("/<status:int>")
     async def answers(request: Request, status: int) -> None:
@@ -98,9 +98,9 @@ def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
 
     async def visitor(client: httpx.AsyncClient) -> None:
         assert (await client.get("/502")).status_code == 502
-        assert sessions.length() == 0
+        assert manager.length() == 0
         assert (await client.get("/403")).status_code == 403
-        assert sessions.length() == 1
+        assert manager.length() == 1
 
     visit(app, visitor)
 
@@ -140,7 +140,7 @@ def test_a_page_that_is_not_found_has_the_session(app: Any) -> None:
 
 
 def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
-    app: Any, sessions: SessionManager
+    app: Any, manager: SessionManager
 ) -> None:
     """Sanic then calls the request middlewares once more, and drops what the handler wrote."""
     seen: list[Any] = []
@@ -161,7 +161,7 @@ def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
     visit(app, visitor)
     assert len(seen) == 2
     assert seen[0] is seen[1]
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app: Any) -> None:
@@ -311,21 +311,21 @@ def test_an_excluded_path_is_not_loaded() -> None:
 
 
 def test_within_an_asgi_middleware_of_the_same_manager_the_session_is_shared(
-    app: Any, sessions: SessionManager
+    app: Any, manager: SessionManager
 ) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("/write")
         assert len(answer.headers.get_list("set-cookie")) == 1
         assert (await client.get("/read")).json() == {"a": 1}
 
-    visit(app, visitor, SessionMiddleware(app, sessions))
+    visit(app, visitor, SessionMiddleware(app, manager))
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["by itself", "within a middleware"])
 def test_a_websocket_under_an_asgi_server(
-    app: Any, sessions: SessionManager, shared: bool, caplog: pytest.LogCaptureFixture
+    app: Any, manager: SessionManager, shared: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session_id = sessions.create({"cart": []})
+    session_id = manager.create({"cart": []})
 
     @app.on_request
     async def count(request: Request) -> None:
@@ -338,13 +338,13 @@ def test_a_websocket_under_an_asgi_server(
     async def run() -> None:
         app.asgi = True
         await app._startup()
-        served = SessionMiddleware(app, sessions) if shared else app
+        served = SessionMiddleware(app, manager) if shared else app
         request = AsASGI(cookies=[f"lembro={session_id}".encode()], path="/ws", websocket=True)
         answer = await asyncio.create_task(fetch_asgi(served, request))
         assert (answer.status, answer.error) == (101, None)
 
     asyncio.run(run())
-    assert sessions.get(session_id) == {"cart": [], "visits": 1}
+    assert manager.get(session_id) == {"cart": [], "visits": 1}
     assert caplog.text.count("changed after the response had begun") == 1
 
 
@@ -368,14 +368,14 @@ def test_a_first_look_after_the_request_is_gone_raises() -> None:
 # -- setting up ------------------------------------------------------------------------------------
 
 
-def test_the_applications_request_class_is_extended(sessions: SessionManager) -> None:
+def test_the_applications_request_class_is_extended(manager: SessionManager) -> None:
     class Mine(Request):
         def mine(self) -> str:
             return "mine"
 
     app = new_app()
     app.request_class = Mine
-    Lembro(app, sessions)
+    Lembro(app, manager)
 
     @app.get("/")
     async def index(request: Mine) -> HTTPResponse:
@@ -391,12 +391,12 @@ def test_the_applications_request_class_is_extended(sessions: SessionManager) ->
 
 def test_a_store_and_options_in_place_of_a_manager() -> None:
     lembro = Lembro(new_app(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
-    assert lembro.sessions.options.cookie.name == "sid"
+    assert lembro.manager.options.cookie.name == "sid"
 
 
-def test_twice_is_refused(app: Any, sessions: SessionManager) -> None:
+def test_twice_is_refused(app: Any, manager: SessionManager) -> None:
     with pytest.raises(ConfigError, match="from lembro already"):
-        Lembro(app, sessions)
+        Lembro(app, manager)
 
 
 def test_get_session_says_what_is_missing() -> None:

@@ -58,11 +58,11 @@ KINDS = [(Cart, Item), (DataCart, DataItem), (StructCart, StructItem)]
 
 
 def client_of(
-    kind: type[Any], item: type[Any], sessions: SessionManager, **options: Any
+    kind: type[Any], item: type[Any], manager: SessionManager, **options: Any
 ) -> TestClient:
     """An application with a cart of this kind."""
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
     part = SessionData("cart", kind, **options)
 
     @app.get("/look")
@@ -101,58 +101,56 @@ def client_of(
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture(params=KINDS, ids=["pydantic", "dataclass", "msgspec"])
-def client(request: pytest.FixtureRequest, sessions: SessionManager) -> TestClient:
+def client(request: pytest.FixtureRequest, manager: SessionManager) -> TestClient:
     kind, item = request.param
-    return client_of(kind, item, sessions)
+    return client_of(kind, item, manager)
 
 
-def cart_in(sessions: SessionManager) -> Any:
-    [session] = sessions.all()
+def cart_in(manager: SessionManager) -> Any:
+    [session] = manager.all()
     return session.data["cart"]
 
 
 def test_a_default_that_nobody_changed_is_not_stored(
-    client: TestClient, sessions: SessionManager
+    client: TestClient, manager: SessionManager
 ) -> None:
     response = client.get("/look")
     assert response.status_code == 200
     assert "set-cookie" not in response.headers
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_a_change_is_stored_and_so_is_one_inside_of_it(
-    client: TestClient, sessions: SessionManager
+    client: TestClient, manager: SessionManager
 ) -> None:
     client.get("/add/bread")
     client.get("/add/butter")
     client.get("/add/bread")
-    assert cart_in(sessions) == {
+    assert cart_in(manager) == {
         "items": [{"name": "bread", "count": 2}, {"name": "butter", "count": 1}],
         "coupon": None,
     }
 
 
 def test_a_look_stores_nothing(
-    client: TestClient, sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.get("/add/bread")
-    monkeypatch.setattr(sessions.store, "set", None)  # would fail
+    monkeypatch.setattr(manager.store, "set", None)  # would fail
     assert client.get("/look").status_code == 200
     assert client.get("/add/butter").status_code == 500
 
 
-def test_a_handler_that_raised_changes_nothing(
-    client: TestClient, sessions: SessionManager
-) -> None:
+def test_a_handler_that_raised_changes_nothing(client: TestClient, manager: SessionManager) -> None:
     client.get("/add/bread")
-    before = cart_in(sessions)
+    before = cart_in(manager)
     assert client.get("/raises").status_code == 500
-    assert cart_in(sessions) == before
+    assert cart_in(manager) == before
 
 
 def test_there_is_one_object_a_request(client: TestClient) -> None:
@@ -160,25 +158,25 @@ def test_there_is_one_object_a_request(client: TestClient) -> None:
 
 
 def test_what_was_changed_before_a_logout_goes_with_it(
-    client: TestClient, sessions: SessionManager
+    client: TestClient, manager: SessionManager
 ) -> None:
     client.get("/add/bread")
     client.get("/logout")
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 @pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
-def test_a_default_may_be_made(kind: Any, item: Any, sessions: SessionManager) -> None:
-    client = client_of(kind, item, sessions, default=lambda: kind(items=[item(name="gift")]))
+def test_a_default_may_be_made(kind: Any, item: Any, manager: SessionManager) -> None:
+    client = client_of(kind, item, manager, default=lambda: kind(items=[item(name="gift")]))
     assert "gift" in client.get("/look").json()
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert client.get("/add/bread").json() == 2
-    assert [item["name"] for item in cart_in(sessions)["items"]] == ["gift", "bread"]
+    assert [item["name"] for item in cart_in(manager)["items"]] == ["gift", "bread"]
 
 
-def test_a_kind_that_needs_arguments_needs_a_default(sessions: SessionManager) -> None:
+def test_a_kind_that_needs_arguments_needs_a_default(manager: SessionManager) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/")
     def index(item: Item = SessionData("item", Item)) -> None: ...
@@ -192,33 +190,33 @@ def test_a_kind_that_needs_arguments_needs_a_default(sessions: SessionManager) -
 OLD: Any = {"items": "bread, butter", "coupon": "SECRET"}
 
 
-def holding(client: TestClient, sessions: SessionManager, cart: Any) -> None:
-    client.cookies.set("lembro", sessions.create({"cart": cart}))
+def holding(client: TestClient, manager: SessionManager, cart: Any) -> None:
+    client.cookies.set("lembro", manager.create({"cart": cart}))
 
 
 def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
-    client: TestClient, sessions: SessionManager
+    client: TestClient, manager: SessionManager
 ) -> None:
-    holding(client, sessions, OLD)
+    holding(client, manager, OLD)
     response = client.get("/add/butter")
     assert response.status_code == 409
     assert "another version of this application" in response.json()["detail"]
-    assert cart_in(sessions) == OLD
+    assert cart_in(manager) == OLD
 
 
 def test_the_way_out_of_it_that_the_answer_names(
-    client: TestClient, sessions: SessionManager
+    client: TestClient, manager: SessionManager
 ) -> None:
-    holding(client, sessions, OLD)
+    holding(client, manager, OLD)
     assert "log out, or delete the cookie" in client.get("/look").json()["detail"]
     assert client.get("/leave").status_code == 200
     assert client.get("/add/butter").json() == 1
 
 
 def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_stored(
-    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    client: TestClient, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holding(client, sessions, OLD)
+    holding(client, manager, OLD)
     response = client.get("/look")
     [record] = [record for record in caplog.records if record.name == "lembro"]
     message = record.getMessage()
@@ -231,70 +229,70 @@ def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_st
 
 
 def test_the_log_names_no_field_where_it_is_all_of_it(
-    client: TestClient, sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    client: TestClient, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holding(client, sessions, ["bread"])
+    holding(client, manager, ["bread"])
     client.get("/look")
     assert re.search(r"no longer fits \w+: [A-Z]", caplog.text)
 
 
 def test_a_key_out_of_a_record_does_not_begin_a_line_of_the_log(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/")
     def index(counts: Any = SessionData("cart", dict[str, int])) -> None: ...
 
     client = TestClient(app)
-    holding(client, sessions, {"bread\nERROR all is lost": "many"})
+    holding(client, manager, {"bread\nERROR all is lost": "many"})
     assert client.get("/").status_code == 409
     assert "\n" not in caplog.records[-1].getMessage()
 
 
 @pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
 def test_upgrade_makes_the_new_one_of_the_old(
-    kind: Any, item: Any, sessions: SessionManager
+    kind: Any, item: Any, manager: SessionManager
 ) -> None:
     def split(old: Any) -> Any:
         names: str = old.pop("items")  # what it is given is a copy
         return kind(items=[item(name=name) for name in names.split(", ")])
 
-    client = client_of(kind, item, sessions, upgrade=split)
-    holding(client, sessions, OLD)
+    client = client_of(kind, item, manager, upgrade=split)
+    holding(client, manager, OLD)
     assert "butter" in client.get("/look").json()
-    assert cart_in(sessions) == OLD  # as a default, it is stored once it is changed
+    assert cart_in(manager) == OLD  # as a default, it is stored once it is changed
     assert client.get("/add/butter").json() == 2
-    assert cart_in(sessions)["items"] == [
+    assert cart_in(manager)["items"] == [
         {"name": "bread", "count": 1},
         {"name": "butter", "count": 2},
     ]
 
 
-def test_upgrade_is_not_asked_for_what_fits_or_is_not_there(sessions: SessionManager) -> None:
-    client = client_of(Cart, Item, sessions, upgrade=None)
+def test_upgrade_is_not_asked_for_what_fits_or_is_not_there(manager: SessionManager) -> None:
+    client = client_of(Cart, Item, manager, upgrade=None)
     client.get("/add/bread")
-    never = client_of(Cart, Item, sessions, upgrade=lambda old: pytest.fail("it fits"))
+    never = client_of(Cart, Item, manager, upgrade=lambda old: pytest.fail("it fits"))
     never.cookies = client.cookies
     assert never.get("/add/butter").json() == 2
     never.cookies.clear()
     assert never.get("/add/butter").json() == 1
 
 
-def test_upgrade_may_begin_anew(sessions: SessionManager) -> None:
-    client = client_of(Cart, Item, sessions, upgrade=lambda old: Cart())
-    holding(client, sessions, "what nobody knows any more")
+def test_upgrade_may_begin_anew(manager: SessionManager) -> None:
+    client = client_of(Cart, Item, manager, upgrade=lambda old: Cart())
+    holding(client, manager, "what nobody knows any more")
     assert client.get("/add/bread").json() == 1
-    assert len(cart_in(sessions)["items"]) == 1
+    assert len(cart_in(manager)["items"]) == 1
 
 
-def test_upgrade_may_refuse(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+def test_upgrade_may_refuse(manager: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
     def only_two(old: Any) -> Cart:
         raise ValueError("version 1 is too old")
 
-    client = client_of(Cart, Item, sessions, upgrade=only_two)
-    holding(client, sessions, OLD)
+    client = client_of(Cart, Item, manager, upgrade=only_two)
+    holding(client, manager, OLD)
     assert client.get("/look").status_code == 409
     assert "version 1 is too old" in caplog.text
 
@@ -346,9 +344,9 @@ class EverythingStruct(
 
 
 @pytest.mark.parametrize("kind", [Everything, EverythingStruct], ids=["pydantic", "msgspec"])
-def test_what_is_loaded_equals_what_was_stored(kind: Any, sessions: SessionManager) -> None:
+def test_what_is_loaded_equals_what_was_stored(kind: Any, manager: SessionManager) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/")
     def index(everything: Any = SessionData("everything", kind)) -> int:
@@ -363,9 +361,9 @@ def test_what_is_loaded_equals_what_was_stored(kind: Any, sessions: SessionManag
     assert [client.get("/").json() for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_list_of_models(sessions: SessionManager) -> None:
+def test_a_list_of_models(manager: SessionManager) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/{name}")
     def index(name: str, items: Any = SessionData("items", list[Item])) -> int:
@@ -376,9 +374,9 @@ def test_a_list_of_models(sessions: SessionManager) -> None:
     assert [client.get("/bread").json() for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_list_of_structs(sessions: SessionManager) -> None:
+def test_a_list_of_structs(manager: SessionManager) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/{name}")
     def index(name: str, items: Any = SessionData("items", list[StructItem])) -> list[str]:
@@ -389,9 +387,9 @@ def test_a_list_of_structs(sessions: SessionManager) -> None:
     assert [client.get("/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
 
 
-def test_one_of_two_models(sessions: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_of_two_models(manager: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     either: Any = Cart | Item
 
@@ -401,10 +399,10 @@ def test_one_of_two_models(sessions: SessionManager, caplog: pytest.LogCaptureFi
 
     client = TestClient(app)
     assert client.get("/").json() == "Item"
-    holding(client, sessions, {"items": []})
+    holding(client, manager, {"items": []})
     assert client.get("/").json() == "Cart"
     client.cookies.clear()
-    holding(client, sessions, 5)
+    holding(client, manager, 5)
     assert client.get("/").status_code == 409
     assert "no longer fits" in caplog.text
 
@@ -422,10 +420,10 @@ class Anything(BaseModel):
 
 
 def test_a_field_that_cannot_be_stored_is_an_error_of_the_middleware(
-    sessions: SessionManager, caplog: pytest.LogCaptureFixture
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/")
     def index(it: Anything = SessionData("it", Anything)) -> None:
@@ -437,9 +435,9 @@ def test_a_field_that_cannot_be_stored_is_an_error_of_the_middleware(
     assert "it: " in caplog.text
 
 
-def test_annotated_as_documented(sessions: SessionManager) -> None:
+def test_annotated_as_documented(manager: SessionManager) -> None:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.get("/{name}")
     def index(name: str, cart: CartDep) -> int:

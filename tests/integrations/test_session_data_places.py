@@ -25,14 +25,14 @@ CartDep = Annotated[Cart, SessionData("cart", Cart)]
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def app(sessions: SessionManager) -> FastAPI:
+def app(manager: SessionManager) -> FastAPI:
     app = FastAPI()
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
 
     @app.post("/add/{item}")
     async def add(item: str, cart: CartDep) -> None:
@@ -143,12 +143,12 @@ def test_a_websocket_changes_it_before_it_is_accepted_and_in_an_edit(
 
 
 def test_a_websocket_whose_session_no_longer_fits_is_refused(
-    app: FastAPI, client: TestClient, sessions: SessionManager
+    app: FastAPI, client: TestClient, manager: SessionManager
 ) -> None:
     @app.websocket("/ws")
     async def ws(socket: WebSocket, cart: CartDep) -> None: ...
 
-    client.cookies.set("lembro", sessions.create({"cart": 5}))
+    client.cookies.set("lembro", manager.create({"cart": 5}))
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/ws"):
         pass
     assert refused.value.status_code == 409

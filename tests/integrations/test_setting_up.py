@@ -39,17 +39,17 @@ MIDDLEWARES = [
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore("64K"))
 
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
 def test_the_application_forgotten(
-    set_up: Callable[..., object], framework: str, sessions: SessionManager
+    set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     call = set_up.__name__
     with pytest.raises(ConfigError) as raised:
-        set_up(sessions)
+        set_up(manager)
     assert str(raised.value) == (
         f"<SessionManager over MemoryStore> is no {framework} application: "
         f"that comes first, write {call}(app, sessions)"
@@ -58,28 +58,28 @@ def test_the_application_forgotten(
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
 def test_what_is_no_application(
-    set_up: Callable[..., object], framework: str, sessions: SessionManager
+    set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     for wrong in ("shop", object(), sanic.Blueprint("shop"), flask.Blueprint("shop", __name__)):
         with pytest.raises(ConfigError, match=rf"is no {framework} application: that comes first"):
-            set_up(wrong, sessions)
+            set_up(wrong, manager)
 
 
 @pytest.mark.parametrize("middleware", MIDDLEWARES)
 def test_the_application_forgotten_of_a_middleware(
-    middleware: Callable[..., object], sessions: SessionManager
+    middleware: Callable[..., object], manager: SessionManager
 ) -> None:
     with pytest.raises(
         ConfigError, match=r"is no application: .* SessionMiddleware\(app, sessions"
     ):
-        middleware(sessions)
+        middleware(manager)
 
 
 @pytest.mark.parametrize("middleware", MIDDLEWARES)
 def test_the_arguments_of_a_middleware_swapped(
-    middleware: Callable[..., object], sessions: SessionManager
+    middleware: Callable[..., object], manager: SessionManager
 ) -> None:
-    for first, second in ((sessions, Starlette()), (sessions, flask.Flask("a")), (None, sessions)):
+    for first, second in ((manager, Starlette()), (manager, flask.Flask("a")), (None, manager)):
         with pytest.raises(ConfigError) as raised:
             middleware(first, second)
         assert str(raised.value) == (
@@ -89,17 +89,17 @@ def test_the_arguments_of_a_middleware_swapped(
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
 def test_the_arguments_of_a_set_up_swapped(
-    set_up: Callable[..., object], framework: str, sessions: SessionManager
+    set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     message = f"^<SessionManager .*> is no {framework} application: that comes first, write "
     with pytest.raises(ConfigError, match=message):
-        set_up(sessions, web.Application())
+        set_up(manager, web.Application())
 
 
-def test_what_is_no_application_given_later(sessions: SessionManager) -> None:
-    for lembro in (in_flask.Lembro(None, sessions), in_quart.Lembro(None, sessions)):
+def test_what_is_no_application_given_later(manager: SessionManager) -> None:
+    for lembro in (in_flask.Lembro(None, manager), in_quart.Lembro(None, manager)):
         with pytest.raises(ConfigError, match=r"is no \w+ application"):
-            lembro.init_app(sessions)  # type: ignore[arg-type]
+            lembro.init_app(manager)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -117,32 +117,32 @@ def test_what_is_no_application_given_later(sessions: SessionManager) -> None:
     ],
 )
 def test_twice_is_refused(
-    set_up: Callable[..., object], app: Callable[[], Any], sessions: SessionManager
+    set_up: Callable[..., object], app: Callable[[], Any], manager: SessionManager
 ) -> None:
     """Of two managers one would be the session's, and the other one's cookie would be set as well
     or not at all."""
     served = app()
-    set_up(served, sessions)
-    for again in (sessions, SessionManager(MemoryStore("64K"))):
+    set_up(served, manager)
+    for again in (manager, SessionManager(MemoryStore("64K"))):
         with pytest.raises(ConfigError, match="has its sessions from lembro already"):
             set_up(served, again)
 
 
-def test_two_plugins_are_refused(sessions: SessionManager) -> None:
-    plugins = [litestar.LembroPlugin(sessions), litestar.LembroPlugin(sessions)]
+def test_two_plugins_are_refused(manager: SessionManager) -> None:
+    plugins = [litestar.LembroPlugin(manager), litestar.LembroPlugin(manager)]
     with pytest.raises(ConfigError, match="two LembroPlugins"):
         Litestar(plugins=plugins)
     assert Litestar(plugins=plugins[:1])
 
 
-def test_what_was_refused_has_left_the_application_as_it_was(sessions: SessionManager) -> None:
+def test_what_was_refused_has_left_the_application_as_it_was(manager: SessionManager) -> None:
     app = web.Application()
     with pytest.raises(ConfigError, match="beginnings of paths"):
-        aiohttp.setup(app, sessions, exclude=["static/"])
-    aiohttp.setup(app, sessions)
+        aiohttp.setup(app, manager, exclude=["static/"])
+    aiohttp.setup(app, manager)
     assert len(app.middlewares) == 1
 
 
 @pytest.mark.parametrize("app", [falcon.App, falcon.asgi.App])
-def test_both_kinds_of_falcon_are_applications(app: Any, sessions: SessionManager) -> None:
-    assert in_falcon.Lembro(app(), sessions).sessions is sessions
+def test_both_kinds_of_falcon_are_applications(app: Any, manager: SessionManager) -> None:
+    assert in_falcon.Lembro(app(), manager).manager is manager

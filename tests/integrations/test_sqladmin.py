@@ -45,8 +45,8 @@ class BookAdmin(ModelView, model=Book):
 class AdminAuth(AuthenticationBackend):
     """As in sqladmin's documentation, but for the middleware."""
 
-    def __init__(self, sessions: SessionManager) -> None:
-        self.middlewares = [Middleware(SessionMiddleware, sessions)]
+    def __init__(self, manager: SessionManager) -> None:
+        self.middlewares = [Middleware(SessionMiddleware, manager)]
 
     async def login(self, request: Request) -> bool:
         form = await request.form()
@@ -68,19 +68,19 @@ def whoami(request: Request) -> Response:
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture(params=["in the admin", "in both"])
-def client(request: pytest.FixtureRequest, sessions: SessionManager) -> Iterator[TestClient]:
+def client(request: pytest.FixtureRequest, manager: SessionManager) -> Iterator[TestClient]:
     engine = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
     Base.metadata.create_all(engine)
-    outer = [Middleware(SessionMiddleware, sessions)] if request.param == "in both" else []
+    outer = [Middleware(SessionMiddleware, manager)] if request.param == "in both" else []
     app = Starlette(routes=[Route("/whoami", whoami)] if outer else [], middleware=outer)
-    admin = Admin(app, engine, authentication_backend=AdminAuth(sessions))
+    admin = Admin(app, engine, authentication_backend=AdminAuth(manager))
     admin.add_view(BookAdmin)
     with TestClient(app) as client:
         yield client
@@ -97,26 +97,26 @@ def messages(client: TestClient) -> list[str]:
     return re.findall(r'<div class="toast-body">(.*?)</div>', page)
 
 
-def test_the_admin_is_for_who_is_logged_in(client: TestClient, sessions: SessionManager) -> None:
+def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionManager) -> None:
     assert client.get("/admin/").url.path == "/admin/login"
     assert log_in(client, "guess") == 400
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert log_in(client) == 200
     assert client.get("/admin/book/list").url.path == "/admin/book/list"
-    assert len(sessions.of_user("heidi")) == 1
+    assert len(manager.of_user("heidi")) == 1
 
 
-def test_logout(client: TestClient, sessions: SessionManager) -> None:
+def test_logout(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
     client.get("/admin/logout")
     assert client.get("/admin/").url.path == "/admin/login"
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert "lembro" not in client.cookies
 
 
-def test_a_user_who_is_ended_elsewhere_is_out(client: TestClient, sessions: SessionManager) -> None:
+def test_a_user_who_is_ended_elsewhere_is_out(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
-    sessions.destroy_user("heidi")
+    manager.destroy_user("heidi")
     assert client.get("/admin/").url.path == "/admin/login"
 
 
@@ -143,7 +143,7 @@ def test_the_application_around_it_shares_the_session(client: TestClient) -> Non
 
 
 def test_an_admin_left_as_it_is_keeps_its_own_session_beside_ours(
-    sessions: SessionManager,
+    manager: SessionManager,
 ) -> None:
     class Plain(AuthenticationBackend):
         async def authenticate(self, request: Request) -> Response | bool:
@@ -156,7 +156,7 @@ def test_an_admin_left_as_it_is_keeps_its_own_session_beside_ours(
 
     engine = create_engine("sqlite://")
     app = Starlette(
-        routes=[Route("/ours", ours)], middleware=[Middleware(SessionMiddleware, sessions)]
+        routes=[Route("/ours", ours)], middleware=[Middleware(SessionMiddleware, manager)]
     )
     Admin(app, engine, authentication_backend=Plain("secret"))
     client = TestClient(app)

@@ -48,12 +48,12 @@ class Auth(AuthProvider):
 
 
 @pytest.fixture
-def sessions() -> SessionManager:
+def manager() -> SessionManager:
     return SessionManager(MemoryStore())
 
 
 @pytest.fixture
-def client(sessions: SessionManager) -> Iterator[TestClient]:
+def client(manager: SessionManager) -> Iterator[TestClient]:
     engine = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
@@ -63,7 +63,7 @@ def client(sessions: SessionManager) -> Iterator[TestClient]:
         engine,
         auth_provider=Auth(),
         secret_key="kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4",
-        middlewares=[Middleware(SessionMiddleware, sessions)],
+        middlewares=[Middleware(SessionMiddleware, manager)],
     )
     admin.add_view(ModelView(Book))
     admin.mount_to(app)
@@ -83,13 +83,13 @@ def log_in(client: TestClient, password: str = "open sesame", **more: str) -> in
     return client.post("/admin/login", data=form).status_code
 
 
-def test_the_admin_is_for_who_is_logged_in(client: TestClient, sessions: SessionManager) -> None:
+def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionManager) -> None:
     assert client.get("/admin/").url.path == "/admin/login"
     assert log_in(client, "guess") == 400
-    assert sessions.length() == 0
+    assert manager.length() == 0
     assert log_in(client) == 200
     assert client.get("/admin/").url.path == "/admin/"
-    [session] = sessions.of_user("heidi")
+    [session] = manager.of_user("heidi")
     assert session.data == {}
 
 
@@ -99,11 +99,11 @@ def test_remember_me(client: TestClient) -> None:
     assert cookie.expires is not None
 
 
-def test_logout(client: TestClient, sessions: SessionManager) -> None:
+def test_logout(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
     client.post("/admin/logout", data=csrf(client.get("/admin/").text))
     assert client.get("/admin/").url.path == "/admin/login"
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
 def test_flash_messages_still_come(client: TestClient) -> None:

@@ -104,7 +104,7 @@ def test_a_session_is_kept_from_one_request_to_the_next_and_can_be_cleared(
 @pytest.mark.parametrize("secret", [STRONG, Secret(STRONG)], ids=["str", "Secret"])
 def test_the_secret_may_be_the_second_positional_argument(secret: str | Secret) -> None:
     app = SessionMiddleware(untouched_asgi, secret)
-    assert app.sessions.options.secret == (STRONG,)
+    assert app.manager.options.secret == (STRONG,)
 
 
 async def untouched_asgi(scope: Any, receive: Any, send: Any) -> None:
@@ -263,17 +263,17 @@ def test_a_middleware_within_another_serves_its_own_application() -> None:
 
 
 def test_a_middleware_within_another_of_the_same_manager_leaves_the_session_to_it() -> None:
-    sessions = lembro.SessionManager(MemoryStore())
-    inner = Starlette(routes=ROUTES, middleware=[Middleware(SessionMiddleware, sessions)])
+    manager = lembro.SessionManager(MemoryStore())
+    inner = Starlette(routes=ROUTES, middleware=[Middleware(SessionMiddleware, manager)])
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", inner)],
-        middleware=[Middleware(SessionMiddleware, sessions)],
+        middleware=[Middleware(SessionMiddleware, manager)],
     )
     client = TestClient(app)
     client.post("/update", json={"outer": 1})
     client.post("/inner/update", json={"inner": 1})
     assert client.get("/view").json() == {"outer": 1, "inner": 1}
-    assert sessions.length() == 1
+    assert manager.length() == 1
 
 
 def test_other_middleware_sees_the_session_on_both_sides_of_it() -> None:
@@ -336,7 +336,7 @@ def test_a_weak_secret_is_ignored_with_a_warning(
     weak: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     middleware = SessionMiddleware(untouched_asgi, secret_key=weak)
-    assert not middleware.sessions.options.secret
+    assert not middleware.manager.options.secret
     assert any("secret_key is weak" in message for message in caplog.messages)
     assert not weak or weak not in caplog.text
 
@@ -383,7 +383,7 @@ def test_a_session_in_use_does_not_end_with_its_first_max_age() -> None:
 
 def test_a_max_age_beyond_thirty_days_is_the_absolute_timeout_as_well() -> None:
     year = 365 * 24 * 3600
-    options = SessionMiddleware(untouched_asgi, max_age=year).sessions.options
+    options = SessionMiddleware(untouched_asgi, max_age=year).manager.options
     assert (options.idle_timeout, options.absolute_timeout) == (year, year)
 
 

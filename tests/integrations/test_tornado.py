@@ -65,10 +65,10 @@ class Login(Page):
         self.session.login("heidi")
 
 
-def app_over(sessions: SessionManager, *handlers: Any, **settings: Any) -> Application:
+def app_over(manager: SessionManager, *handlers: Any, **settings: Any) -> Application:
     plain = [("/write", Write), ("/read", Read), ("/login", Login)]
     app = Application([*handlers, *plain], **settings)
-    Lembro(app, sessions)
+    Lembro(app, manager)
     return app
 
 
@@ -90,15 +90,15 @@ def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(networke
             self.session["a"] = 1
             raise HTTPError(int(status))
 
-    sessions, _ = manager_over(networked)
+    manager, _ = manager_over(networked)
 
     async def visitor(client: httpx.AsyncClient) -> None:
         assert (await client.get("/raises/502")).status_code == 502
-        assert await sessions.alength() == 0
+        assert await manager.alength() == 0
         assert (await client.get("/raises/403")).status_code == 403
-        assert await sessions.alength() == 1
+        assert await manager.alength() == 1
 
-    visit(app_over(sessions, ("/raises/(.*)", Raises)), visitor)
+    visit(app_over(manager, ("/raises/(.*)", Raises)), visitor)
 
 
 @KINDS
@@ -173,7 +173,7 @@ def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
         def get(self) -> None:
             self.write("plain")
 
-    sessions, store = manager_over(networked=True)
+    manager, store = manager_over(networked=True)
 
     async def visitor(client: httpx.AsyncClient) -> None:
         await client.get("/write")
@@ -185,11 +185,11 @@ def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
         store.broken = ""
         assert (await client.get("/read")).json() == {"a": 1}
 
-    visit(app_over(sessions, ("/plain", Plain)), visitor)
+    visit(app_over(manager, ("/plain", Plain)), visitor)
 
 
 def test_a_store_that_fails_at_the_commit_is_a_503() -> None:
-    sessions, store = manager_over(networked=True)
+    manager, store = manager_over(networked=True)
 
     class Breaks(Page):
         def get(self) -> None:
@@ -202,11 +202,11 @@ def test_a_store_that_fails_at_the_commit_is_a_503() -> None:
         store.broken = ""
         assert (await client.get("/read")).json() == {"a": 1}
 
-    visit(app_over(sessions, ("/breaks", Breaks)), visitor)
+    visit(app_over(manager, ("/breaks", Breaks)), visitor)
 
 
 def test_an_error_of_ours_at_the_commit_is_a_500_and_not_a_silence() -> None:
-    sessions, store = manager_over(networked=True)
+    manager, store = manager_over(networked=True)
 
     class Breaks(Page):
         def get(self) -> None:
@@ -217,7 +217,7 @@ def test_an_error_of_ours_at_the_commit_is_a_500_and_not_a_silence() -> None:
         await client.get("/write")
         assert (await client.get("/breaks")).status_code == 500
 
-    visit(app_over(sessions, ("/breaks", Breaks)), visitor)
+    visit(app_over(manager, ("/breaks", Breaks)), visitor)
 
 
 def test_authenticated_asks_for_a_login() -> None:
@@ -285,7 +285,7 @@ class Socket(SessionMixin, WebSocketHandler):
 
 @KINDS
 def test_a_websocket_begins_a_session_and_edits_it(networked: bool) -> None:
-    sessions, _ = manager_over(networked)
+    manager, _ = manager_over(networked)
 
     async def visitor(client: httpx.AsyncClient) -> None:
         url = str(client.base_url).replace("http", "ws")
@@ -298,11 +298,11 @@ def test_a_websocket_begins_a_session_and_edits_it(networked: bool) -> None:
         client.cookies.set("lembro", cookie.partition(";")[0].partition("=")[2])
         assert (await client.get("/read")).json() == {"opened": True, "said": "hello"}
 
-    visit(app_over(sessions, ("/ws", Socket)), visitor)
+    visit(app_over(manager, ("/ws", Socket)), visitor)
 
 
 def test_a_websocket_whose_session_cannot_be_stored_is_refused() -> None:
-    sessions, store = manager_over(networked=True)
+    manager, store = manager_over(networked=True)
 
     async def visitor(client: httpx.AsyncClient) -> None:
         store.broken = "it is down"
@@ -312,7 +312,7 @@ def test_a_websocket_whose_session_cannot_be_stored_is_refused() -> None:
                 pass
         assert refused.value.response.status_code == 503
 
-    visit(app_over(sessions, ("/ws", Socket)), visitor)
+    visit(app_over(manager, ("/ws", Socket)), visitor)
 
 
 # -- setting up ------------------------------------------------------------------------------------
@@ -361,9 +361,9 @@ def test_a_method_that_a_handler_has_from_another_class(kind: str) -> None:
 
 
 def test_an_excluded_path_is_not_loaded() -> None:
-    sessions, store = manager_over(networked=True)
+    manager, store = manager_over(networked=True)
     app = Application([("/static/.*", Write), ("/read", Read)])
-    Lembro(app, sessions, exclude=["/static/"])
+    Lembro(app, manager, exclude=["/static/"])
     store.get = None  # would fail
 
     async def visitor(client: httpx.AsyncClient) -> None:
@@ -375,7 +375,7 @@ def test_an_excluded_path_is_not_loaded() -> None:
 
 def test_a_store_and_options_in_place_of_a_manager() -> None:
     lembro = Lembro(Application(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
-    assert lembro.sessions.options.cookie.name == "sid"
+    assert lembro.manager.options.cookie.name == "sid"
 
 
 def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -402,13 +402,13 @@ def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
 
 
 def test_a_blocking_store_goes_to_a_thread() -> None:
-    sessions = SessionManager(BlockingAdapter(MemoryStore(), NETWORKED))
+    manager = SessionManager(BlockingAdapter(MemoryStore(), NETWORKED))
 
     async def visitor(client: httpx.AsyncClient) -> None:
         await client.get("/write")
         assert (await client.get("/read")).json() == {"a": 1}
 
-    visit(app_over(sessions), visitor)
+    visit(app_over(manager), visitor)
 
 
 def test_what_is_no_beginning_of_a_path_is_refused() -> None:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("looked", [True, False])
 def test_an_error_page_around_the_middleware(looked: bool) -> None:
-    sessions = SessionManager(MemoryStore())
+    manager = SessionManager(MemoryStore())
 
     def fails(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if looked:
             assert environ["lembro.session"].user == "heidi"
         raise RuntimeError
 
-    inner = SessionMiddleware(fails, sessions)
+    inner = SessionMiddleware(fails, manager)
 
     def page(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with pytest.raises(RuntimeError):
@@ -35,8 +35,8 @@ def test_an_error_page_around_the_middleware(looked: bool) -> None:
         start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
         return [f"sorry, {session.user}".encode()]
 
-    cookies = {"lembro": sessions.create(user="heidi")}
+    cookies = {"lembro": manager.create(user="heidi")}
     transport = httpx.WSGITransport(page)
     with httpx.Client(transport=transport, base_url="http://test", cookies=cookies) as client:
         assert client.get("/").text == "sorry, heidi"
-    assert sessions.of_user("heidi")[0].data == {}
+    assert manager.of_user("heidi")[0].data == {}

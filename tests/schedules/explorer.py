@@ -18,7 +18,7 @@ from lembro._core.codec import decode
 from lembro._core.effects import Call
 from lembro._core.load import load
 from lembro._core.session import Session
-from lembro._core.state import Arrived, SetCookie
+from lembro._core.state import Loaded, SetCookie
 from lembro._http.cookie import Presented
 from lembro.ids import key_for
 from lembro.stores.base import Found
@@ -50,7 +50,7 @@ class Done:
     issued_live: bool = True
     user: str | None = None
     """Who was logged in when the handler was called."""
-    arrived: Arrived = Arrived.UNREAD
+    arrived: Loaded = Loaded.NOT_LOADED
     raised: bool = False
     """The handler raised, for example because the session had lost a key."""
     order: int = -1
@@ -201,7 +201,7 @@ def _run(
             done.raised = True
     yield from manager.core.commit(session, failed=request.failed or done.raised)
     done.order = next(numbers)
-    done.arrived = session._arrived
+    done.arrived = session._loaded
     done.dropped = any(event.name == "dropped" for event in session._events)
     if isinstance(session._cookie, SetCookie):
         done.issued = session._cookie.session_id

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lembro import SessionManager
 from lembro._core.session import Session
-from lembro._core.state import Arrived
+from lembro._core.state import Loaded
 from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World
 
@@ -94,7 +94,7 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
     before = "ann" if setting == "logged in" else None
     assert {done.user for done in world.done} <= {None, before}, where
     if setting == "anonymous":
-        assert Arrived.FOLLOWED not in {done.arrived for done in world.done}, where
+        assert Loaded.ROTATED not in {done.arrived for done in world.done}, where
     if setting == "logged in":
         assert all(b"old" not in found.payload for found in world.of("bob")), where
         # A login in flight does not bring the old one back either. (With both logins, bob's may

@@ -14,7 +14,7 @@ from lembro._core.load import load
 from lembro._core.session import Session
 from lembro._core.state import SetCookie
 from lembro._runtime.drivers import run
-from lembro.migrate import Old, Reader
+from lembro.migrate import LegacySession, Reader
 from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World, explore
 from tests.schedules.requests import (
@@ -33,7 +33,7 @@ DATA: Final = {"old": 1, "nested": {}}
 
 
 class Before(Reader):
-    def read(self, value: str) -> Old:
+    def read(self, value: str) -> LegacySession:
         return self.old({**DATA, "user": value or None})
 
 

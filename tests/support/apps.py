@@ -64,8 +64,8 @@ class PlainASGI:
     websockets = True
     own_driver = True
 
-    def __init__(self, sessions: SessionManager) -> None:
-        self.app: asgi.ASGIApp = asgi.SessionMiddleware(_plain_asgi, sessions)
+    def __init__(self, manager: SessionManager) -> None:
+        self.app: asgi.ASGIApp = asgi.SessionMiddleware(_plain_asgi, manager)
 
     async def fetch(self, request: Request) -> Answer:
         return await fetch_asgi(self.app, request)
@@ -100,13 +100,13 @@ class InStarlette:
     websockets = True
     own_driver = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app: asgi.ASGIApp = Starlette(
             routes=[
                 Route("/{path:path}", self._page, methods=METHODS),
                 WebSocketRoute("/{path:path}", self._socket),
             ],
-            middleware=[Middleware(StarletteSessions, sessions)],
+            middleware=[Middleware(StarletteSessions, manager)],
         )
 
     async def fetch(self, request: Request) -> Answer:
@@ -141,9 +141,9 @@ class InFastAPI:
     websockets = True
     own_driver = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         app = FastAPI(openapi_url=None)
-        app.add_middleware(FastAPISessions, sessions)
+        app.add_middleware(FastAPISessions, manager)
 
         @app.api_route("/{path:path}", methods=METHODS)
         async def page(request: FastAPIRequest, session: SessionDep) -> Response:
@@ -173,8 +173,8 @@ class PlainWSGI:
     websockets = False
     own_driver = True
 
-    def __init__(self, sessions: SessionManager) -> None:
-        self.app: WSGIApplication = wsgi.SessionMiddleware(_plain_wsgi, sessions)
+    def __init__(self, manager: SessionManager) -> None:
+        self.app: WSGIApplication = wsgi.SessionMiddleware(_plain_wsgi, manager)
 
     async def fetch(self, request: Request) -> Answer:
         return fetch_wsgi(self.app, request)

@@ -36,9 +36,9 @@ class InAiohttp:
     own_driver = False
     trio = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app = web.Application()
-        setup(self.app, sessions)
+        setup(self.app, manager)
         self.app.router.add_route("*", "/{path:.*}", _page)
 
     async def fetch(self, request: Request) -> Answer:

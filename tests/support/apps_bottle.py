@@ -24,10 +24,10 @@ class InBottle:
     websockets = False
     own_driver = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app: Any = bottle.Bottle()
         self.app.config["catchall"] = False  # the tests want to see the exceptions
-        self.app.install(Lembro(sessions))
+        self.app.install(Lembro(manager))
         self.app.route("/<path:path>", ["GET", "POST"], _page)
         self.app.route("/", ["GET", "POST"], _page)
 

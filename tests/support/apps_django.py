@@ -40,12 +40,12 @@ def _remember(request: Any, **_: Any) -> None:
 got_request_exception.connect(_remember)
 
 
-def use(sessions: SessionManager) -> None:
+def use(manager: SessionManager) -> None:
     """The sessions of the settings are these from now on."""
-    if getattr(settings, "LEMBRO", {}).get("sessions") is not sessions:
-        settings.LEMBRO = {"sessions": sessions}
+    if getattr(settings, "LEMBRO", {}).get("sessions") is not manager:
+        settings.LEMBRO = {"sessions": manager}
         forget()
-    assert get_manager() is sessions
+    assert get_manager() is manager
 
 
 def _answered(request: Request, answer: Answer) -> Answer:
@@ -64,13 +64,13 @@ class InDjango:
     own_keys = OWN_KEYS
     middleware = MIDDLEWARE
 
-    def __init__(self, sessions: SessionManager) -> None:
-        self.sessions = sessions
-        use(sessions)
+    def __init__(self, manager: SessionManager) -> None:
+        self.manager = manager
+        use(manager)
         self.app = _handler(WSGIHandler, self.middleware)
 
     async def fetch(self, request: Request) -> Answer:
-        use(self.sessions)
+        use(self.manager)
         return _answered(request, fetch_wsgi(self.app, request))
 
 
@@ -97,13 +97,13 @@ class InDjangoASGI:
     own_keys = OWN_KEYS
     middleware = MIDDLEWARE
 
-    def __init__(self, sessions: SessionManager) -> None:
-        self.sessions = sessions
-        use(sessions)
+    def __init__(self, manager: SessionManager) -> None:
+        self.manager = manager
+        use(manager)
         self.app = _handler(_AsyncHandler, self.middleware)
 
     async def fetch(self, request: Request) -> Answer:
-        use(self.sessions)
+        use(self.manager)
         return _answered(request, await fetch_asgi(self.app, request))
 
 

@@ -28,10 +28,10 @@ class InFalcon:
     websockets = False
     own_driver = True
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app: Any = falcon.App()
         self.errors: Errors = {}
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
         self.app.add_error_handler(Exception, self._failed)
         self.app.add_sink(_page)
 
@@ -52,10 +52,10 @@ class InFalconASGI:
     own_driver = False
     trio = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app: Any = falcon.asgi.App()
         self.errors: Errors = {}
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
         self.app.add_error_handler(Exception, self._failed)
         self.app.add_sink(_apage)
 

@@ -17,10 +17,10 @@ class InFlask:
     websockets = False
     own_driver = True
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app = flask.Flask(__name__)
         self.app.config["PROPAGATE_EXCEPTIONS"] = True  # the tests want to see them
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
         self.app.add_url_rule("/", view_func=_page, defaults={"path": ""})
         self.app.add_url_rule("/<path:path>", view_func=_page)
 

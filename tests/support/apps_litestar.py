@@ -23,11 +23,11 @@ class InLitestar:
     websockets = True
     own_driver = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self._raised: dict[bytes, Exception] = {}
         self.app: Any = Litestar(
             [_page, _socket],
-            plugins=[LembroPlugin(sessions)],
+            plugins=[LembroPlugin(manager)],
             after_exception=[self._hear],
             openapi_config=None,
             logging_config=None,

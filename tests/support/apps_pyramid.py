@@ -23,8 +23,8 @@ class InPyramid:
     websockets = False
     own_driver = False
 
-    def __init__(self, sessions: SessionManager) -> None:
-        with Configurator(settings={"lembro.sessions": sessions}) as config:
+    def __init__(self, manager: SessionManager) -> None:
+        with Configurator(settings={"lembro.manager": manager}) as config:
             config.include("lembro.integrations.pyramid")
             config.add_route("page", "/*path")
             config.add_view(_page, route_name="page")

@@ -23,10 +23,10 @@ class InQuart:
     cancellable = tuple(map(int, version("quart").split(".")[:2])) >= (0, 23)
     """What earlier ones had begun goes on when its connection is cancelled."""
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app = quart.Quart(__name__)
         self.app.config["PROPAGATE_EXCEPTIONS"] = True  # the tests want to see them
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
         for path, defaults in (("/", {"path": ""}), ("/<path:path>", None)):
             self.app.add_url_rule(path, view_func=_page, defaults=defaults)
             self.app.add_websocket(path, view_func=_socket, defaults=defaults)

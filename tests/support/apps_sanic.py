@@ -30,9 +30,9 @@ class InSanic:
     own_driver = False
     trio = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app = new_app()
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
         self.errors: dict[str, Exception] = {}
         self.app.exception(Exception)(self._failed)
         for path in ("/", "/<path:path>"):

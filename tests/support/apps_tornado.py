@@ -26,9 +26,9 @@ class InTornado:
     own_driver = False
     trio = False
 
-    def __init__(self, sessions: SessionManager) -> None:
+    def __init__(self, manager: SessionManager) -> None:
         self.app = Application([("/.*", _Page)], log_function=lambda handler: None)
-        Lembro(self.app, sessions)
+        Lembro(self.app, manager)
 
     async def fetch(self, request: Request) -> Answer:
         return await fetch_tornado(self.app, request)

@@ -74,7 +74,7 @@ class Site:
         presented = cookie if isinstance(cookie, Presented) else Presented(cookie)
         session = Session(self.manager, lambda _: presented, asynchronous=self.driver != "sync")
         if self.driver != "sync" and looks:
-            self.wait(self.manager.aload_for(session))
+            self.wait(self.manager.apreload(session))
         return session
 
     def commit(self, session: Session, *, failed: bool = False) -> Reply:

@@ -176,7 +176,7 @@ class Integration(Protocol):
     own_driver: bool
     """Whether it performs the calls to the store itself, instead of standing on another one."""
 
-    def __init__(self, sessions: SessionManager) -> None: ...
+    def __init__(self, manager: SessionManager) -> None: ...
 
     async def fetch(self, request: Request) -> Answer: ...
 
@@ -203,11 +203,11 @@ class World:
 
     def start(self, **options: Any) -> None:
         """Start the application, with other options than before; what is stored stays."""
-        self.sessions = SessionManager(self.backend.store, **options)
-        self.app: Integration = self._integration(self.sessions)
+        self.manager = SessionManager(self.backend.store, **options)
+        self.app: Integration = self._integration(self.manager)
         for name in EVENTS:
-            self.sessions.off(name, self._hear)
-            self.sessions.on(name, self._hear)
+            self.manager.off(name, self._hear)
+            self.manager.on(name, self._hear)
 
     def _hear(self, event: Event) -> None:
         self.events.append(event)
@@ -225,8 +225,8 @@ class World:
     async def destroy_user(self, user: str) -> int:
         """As an operator would."""
         if self.app.sync:
-            return self.sessions.destroy_user(user)
-        return await self.sessions.adestroy_user(user)
+            return self.manager.destroy_user(user)
+        return await self.manager.adestroy_user(user)
 
     async def together(self, visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
         """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""

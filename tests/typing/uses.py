@@ -30,13 +30,13 @@ from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddlewa
 
 # -- setting up ------------------------------------------------------------------------------------
 
-sessions = SessionManager(
+manager = SessionManager(
     MemoryStore(max_size="64M", interval=timedelta(minutes=6)),
     idle_timeout=timedelta(hours=8),
     cookie=CookieOptions(name="sid", samesite="strict"),
 )
 app = FastAPI()
-app.add_middleware(SessionMiddleware, sessions)
+app.add_middleware(SessionMiddleware, manager)
 
 other_ways = FastAPI()
 other_ways.add_middleware(SessionMiddleware, store=MemoryStore("64K"), idle_timeout=60)
@@ -44,7 +44,7 @@ other_ways.add_middleware(SessionMiddleware, store=MemoryStore("64K"), idle_time
 strict = SessionManager(MemoryStore(), SessionOptions.aal2(), at_max_sessions="refuse")
 
 
-@sessions.on("destroyed")
+@manager.on("destroyed")
 def farewell(event: Event) -> None:
     assert_type(event.handle, str | None)
     left.append(event.user)
@@ -192,16 +192,16 @@ def support(command: str, *arguments: str) -> str:
         match command, arguments:
             case "list", ():
                 return "\n".join(
-                    f"{info.handle} {info.user or '-'} {info.age:.0f}" for info in sessions.all()
+                    f"{info.handle} {info.user or '-'} {info.age:.0f}" for info in manager.all()
                 )
             case "end", (handle,):
-                return "ended" if sessions.end(handle) else "no such session"
+                return "ended" if manager.end(handle) else "no such session"
             case "lock", (user,):
-                return f"{sessions.destroy_user(user)} ended"
+                return f"{manager.destroy_user(user)} ended"
             case "create", (user,):
-                session_id = sessions.create({"by": "support"}, user=user)
+                session_id = manager.create({"by": "support"}, user=user)
                 assert_type(session_id, str)
-                data = sessions.get(session_id)
+                data = manager.get(session_id)
                 assert_type(data, dict[str, Any] | None)
                 return session_id
             case _:
@@ -214,7 +214,7 @@ def support(command: str, *arguments: str) -> str:
 
 async def asupport(user: str) -> int:
     """The same from a coroutine, over any store."""
-    session = await sessions.aload(await sessions.acreate(user=user))
+    session = await manager.aload(await manager.acreate(user=user))
     session["n"] = 1
     await session.asave()
-    return await sessions.adestroy_user(user, keep=session)
+    return await manager.adestroy_user(user, keep=session)

@@ -9,7 +9,7 @@ import pytest
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro._core.session import Session
 from lembro.integrations import _adapter
-from lembro.migrate import FromStore, Old, Reader
+from lembro.migrate import LegacySession, Reader, StoreReader
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter
 
@@ -132,7 +132,7 @@ async def test_each_look_raises_what_the_store_raised() -> None:
 
 
 class Before(Reader):
-    def read(self, value: str) -> Old:
+    def read(self, value: str) -> LegacySession:
         return self.old({"a": value})
 
 
@@ -153,9 +153,9 @@ async def test_one_that_has_to_be_waited_for_is_there_before_the_handler() -> No
     async def load(session_id: str) -> dict[str, str]:
         return {"a": session_id}
 
-    reader = FromStore(load, cookie="before", lifetime=60)
+    reader = StoreReader(load, cookie="before", lifetime=60)
     manager = SessionManager(MemoryStore("1M"), migrate_from=reader)
     session = await _adapter.abegin(manager, "before=12345678", https=False)
     assert session["a"] == "12345678"
     nothing = await _adapter.abegin(manager, None, https=False)
-    assert nothing._untouched()
+    assert nothing._is_unused()

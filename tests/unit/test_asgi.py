@@ -379,8 +379,8 @@ def test_the_store_is_opened_before_and_closed_after() -> None:
 
 def test_an_application_that_fails_to_start_has_ended() -> None:
     store = MemoryStore("64K")
-    sessions = SessionManager(store)
-    sessions.create({"n": 1})
+    manager = SessionManager(store)
+    manager.create({"n": 1})
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -393,7 +393,7 @@ def test_an_application_that_fails_to_start_has_ended() -> None:
     async def send(message: Message) -> None:
         pass
 
-    middleware: Any = SessionMiddleware(app, sessions)
+    middleware: Any = SessionMiddleware(app, manager)
     asyncio.run(middleware({"type": "lifespan"}, receive, send))
     assert store._purger is None
 
@@ -441,14 +441,14 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
 
 
 def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() -> None:
-    sessions = SessionManager(MemoryStore("64K"))
-    cookie = sessions.create({"n": 1}).encode()
+    manager = SessionManager(MemoryStore("64K"))
+    cookie = manager.create({"n": 1}).encode()
     kept: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         kept.append(scope["session"])
 
-    middleware: Any = SessionMiddleware(app, sessions)
+    middleware: Any = SessionMiddleware(app, manager)
     headers = [(b"cookie", b"lembro=" + cookie)]
     scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
     asyncio.run(middleware(scope, None, None))

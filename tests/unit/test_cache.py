@@ -320,8 +320,8 @@ def test_namespaces_do_not_see_each_other(cache: Caller) -> None:
 def test_clear_clears_what_is_within_and_nothing_else(cache: Caller) -> None:
     sibling = Caller.__new__(Caller)
     sibling.__dict__.update(cache.__dict__, cache=Cache(cache.cache.store, "tests2"))
-    sessions = SessionManager(cache.memory)
-    session_id = sessions.create({"n": 1})
+    manager = SessionManager(cache.memory)
+    session_id = manager.create({"n": 1})
     inner = cache.within("inner")
     innermost = inner.within("innermost")
     for each in (cache, inner, innermost, sibling):
@@ -331,7 +331,7 @@ def test_clear_clears_what_is_within_and_nothing_else(cache: Caller) -> None:
     inner.set("key", 1)
     cache.clear()
     assert (cache.has("key"), inner.has("key"), sibling.has("key")) == (False, False, True)
-    assert sessions.get(session_id) == {"n": 1}
+    assert manager.get(session_id) == {"n": 1}
 
 
 def test_two_ways_to_write_a_name_are_two_namespaces() -> None:
@@ -347,12 +347,12 @@ def test_two_ways_to_write_a_name_are_two_namespaces() -> None:
 
 def test_the_key_of_a_session_is_no_key_of_a_cache() -> None:
     store = MemoryStore()
-    sessions = SessionManager(store)
-    session_id = sessions.create({"n": 1})
+    manager = SessionManager(store)
+    session_id = manager.create({"n": 1})
     cache = Cache(store)
     assert cache.get(session_id) is None
     cache.set(session_id, "mine")
-    assert sessions.get(session_id) == {"n": 1}
+    assert manager.get(session_id) == {"n": 1}
     assert store.get(key_for(session_id)) is not None
 
 
@@ -360,22 +360,22 @@ def test_the_key_of_a_session_is_no_key_of_a_cache() -> None:
 def test_what_is_cached_beside_sessions_is_no_session(adapter: Any) -> None:
     memory = MemoryStore()
     store = memory if adapter is None else adapter(memory)
-    sessions = SessionManager(store)
+    manager = SessionManager(store)
 
     async def use() -> None:
         cache = Cache(store, "pages")
-        await sessions.acreate({"n": 1})
+        await manager.acreate({"n": 1})
         await cache.aset("key", "page")
-        assert [info.data for info in await sessions.aall()] == [{"n": 1}]
-        assert await sessions.alength() == 1
+        assert [info.data for info in await manager.aall()] == [{"n": 1}]
+        assert await manager.alength() == 1
         await cache.aclear()
-        assert await sessions.alength() == 1
+        assert await manager.alength() == 1
 
     asyncio.run(use())
     if adapter is not AsyncAdapter:
         Cache(store).set("key", "page")
-        assert [info.data for info in sessions.all()] == [{"n": 1}]
-        assert sessions.length() == 1
+        assert [info.data for info in manager.all()] == [{"n": 1}]
+        assert manager.length() == 1
     assert memory.length() == (1 if adapter is AsyncAdapter else 2)
 
 
@@ -390,9 +390,9 @@ def test_sessions_are_counted_by_the_store_where_no_cache_is() -> None:
 
     store = Counts()
     Cache(MemoryStore())
-    sessions = SessionManager(store)
-    sessions.create({"n": 1})
-    assert sessions.length() == 1
+    manager = SessionManager(store)
+    manager.create({"n": 1})
+    assert manager.length() == 1
 
 
 def test_a_store_that_cannot_be_remembered_counts_all() -> None:
@@ -409,10 +409,10 @@ def test_a_store_that_cannot_be_remembered_counts_all() -> None:
             return getattr(self._memory, name)
 
     store: Any = Unseen()
-    sessions = SessionManager(store)
-    sessions.create({"n": 1})
+    manager = SessionManager(store)
+    manager.create({"n": 1})
     Cache(store).set("key", "page")
-    assert (sessions.length(), len(sessions.all())) == (2, 1)
+    assert (manager.length(), len(manager.all())) == (2, 1)
 
 
 # -- the bound, and what goes wrong ----------------------------------------------------------------

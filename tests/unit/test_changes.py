@@ -551,7 +551,7 @@ def test_a_record_that_cannot_be_read_leaves_nothing_behind(site: Site) -> None:
 
 
 def test_whether_there_is_anything_to_commit(site: Site) -> None:
-    settled = site.manager.core.is_settled
+    settled = site.manager.core.nothing_to_commit
     cookie = site.new(n=1)
     session = site.open(cookie, looks=False)
     assert settled(session) is True
@@ -576,7 +576,7 @@ def test_a_fresh_session_is_settled_at_a_glance(
     site.clock.advance(100)
     session = site.open(cookie)
     session.get("n")
-    assert site.manager.core.is_settled(session) is True
+    assert site.manager.core.nothing_to_commit(session) is True
 
 
 def test_what_was_saved_is_settled(site: Site) -> None:
@@ -586,7 +586,7 @@ def test_what_was_saved_is_settled(site: Site) -> None:
             session["n"] = 2
             intent(session)
             site.save(session)
-            assert site.manager.core.is_settled(session) is True
+            assert site.manager.core.nothing_to_commit(session) is True
 
 
 def test_a_change_alone_is_one_call(site: Site) -> None:

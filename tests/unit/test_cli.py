@@ -13,7 +13,7 @@ import time
 import pytest
 
 import lembro
-from lembro.__main__ import main
+from lembro.cli import main
 from lembro.demo import server as demo_server
 from tests.support import ROOT
 from tests.support.servers import HOST, free_port, serve

@@ -168,8 +168,8 @@ def test_nothing_that_is_read_shows_an_id() -> None:
 # -- signing ---------------------------------------------------------------------------------------
 
 
-def issue(cookie: SessionCookie, standing: bytes | None = None) -> str:
-    header = cookie.render(ID, standing, https=False, max_age=None).decode()
+def issue(cookie: SessionCookie, reputation: bytes | None = None) -> str:
+    header = cookie.render(ID, reputation, https=False, max_age=None).decode()
     return header.partition("=")[2].partition(";")[0]
 
 
@@ -201,42 +201,42 @@ def test_a_secret_can_be_rotated() -> None:
     assert read(after, f"lembro={old}") is FORGED
 
 
-STANDING = bytes(range(16))
+REPUTATION = bytes(range(16))
 
 
 @pytest.mark.parametrize("signing", [(), (SECRET,)])
 def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
     cookie = SessionCookie(CookieOptions(), signing)
-    value = issue(cookie, STANDING)
+    value = issue(cookie, REPUTATION)
     assert read(cookie, f"lembro={value}").id == ID
-    assert cookie.standing(value.encode()) == STANDING
-    id_, standing, mac = value.split(".")
+    assert cookie.reputation(value.encode()) == REPUTATION
+    id_, reputation, mac = value.split(".")
     for forged in (
         id_,
         f"{id_}.{mac}",
         f"{id_}.{'A' * 22}.{mac}",
-        f"{'b' * 43}.{standing}.{mac}",
-        f"{id_}.{standing}.{'A' * 22}",
+        f"{'b' * 43}.{reputation}.{mac}",
+        f"{id_}.{reputation}.{'A' * 22}",
         "nonsense",
     ):
-        assert cookie.standing(forged.encode()) is None
-    assert SessionCookie(CookieOptions()).standing(value.encode()) is None, "of another process"
+        assert cookie.reputation(forged.encode()) is None
+    assert SessionCookie(CookieOptions()).reputation(value.encode()) is None, "of another process"
 
 
 def test_signed_but_without_a_standing() -> None:
     cookie = SessionCookie(CookieOptions(), (SECRET,))
-    assert cookie.standing(issue(cookie).encode()) is None
+    assert cookie.reputation(issue(cookie).encode()) is None
 
 
 def test_a_signature_holds_from_release_to_release() -> None:
     """An update of lembro must log nobody out."""
     cookie = SessionCookie(CookieOptions(), (SECRET,))
     assert issue(cookie) == f"{ID}.Mhz50MTyNJqJiBL37ps1zA"
-    assert issue(cookie, STANDING) == f"{ID}.AAECAwQFBgcICQoLDA0ODw.z2YezVA_clVcoeuKXSMCsg"
+    assert issue(cookie, REPUTATION) == f"{ID}.AAECAwQFBgcICQoLDA0ODw.z2YezVA_clVcoeuKXSMCsg"
 
 
 def test_without_a_secret_a_standing_that_nobody_vouches_for_does_not_harm_the_id() -> None:
-    value = issue(SessionCookie(CookieOptions()), STANDING)
+    value = issue(SessionCookie(CookieOptions()), REPUTATION)
     assert read(SessionCookie(CookieOptions()), f"lembro={value}").id == ID
 
 
@@ -318,16 +318,16 @@ def test_an_age_of_the_login_goes_before_that_of_the_options() -> None:
 
 @given(
     name=st.from_regex(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", fullmatch=True),
-    standing=st.none() | st.binary(min_size=16, max_size=16),
+    reputation=st.none() | st.binary(min_size=16, max_size=16),
     signed=st.booleans(),
 )
 def test_name_and_value_are_never_too_long_and_always_readable(
-    name: str, standing: bytes | None, signed: bool
+    name: str, reputation: bytes | None, signed: bool
 ) -> None:
     if name.lower().startswith(("__host-", "__secure-")):
         name = name[2:]
     cookie = SessionCookie(CookieOptions(name=name), (SECRET,) if signed else ())
-    header = cookie.render(ID, standing, https=True, max_age=1)
+    header = cookie.render(ID, reputation, https=True, max_age=1)
     pair = header.partition(b"; ")[0]
     assert len(pair) <= 4096
     assert cookie.read([b"other=1; " + pair], https=True).id == ID

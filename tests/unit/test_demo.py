@@ -291,7 +291,7 @@ def test_the_stream_tells_of_the_store_and_of_the_session_s_end() -> None:
         times = [sample["at"] for sample in samples]
         assert times == sorted(set(times))  # each once
         assert all(0 < sample["used"] <= sample["max"] == 4 << 20 for sample in samples)
-        assert all(sum(sample["levels"]) == sample["sessions"] for sample in samples)
+        assert all(sum(sample["tiers"]) == sample["sessions"] for sample in samples)
 
     asyncio.run(run())
 

@@ -13,7 +13,7 @@ import lembro
 from lembro import CookieOptions, MemoryStore, Session, SessionInfo, SessionManager, SessionOptions
 from lembro.events import EVENTS
 from lembro.integrations.starlette import SessionMiddleware
-from lembro.stores.memory.eviction import FLOOR, LEVELS, NEWCOMERS_FLOOR, level_for
+from lembro.stores.memory.eviction import FLOOR, NEWCOMERS_FLOOR, TIERS, tier_for
 from lembro.stores.memory.stats import Stats
 from tests.support import ROOT
 
@@ -79,7 +79,7 @@ def test_every_event_is_in_the_table_in_order() -> None:
 def test_every_keyword_of_starlettes_middleware_is_in_the_table() -> None:
     documented = {name for row in tables("starlette.md", "Options") for name in names(row[0])}
     parameters = set(inspect.signature(SessionMiddleware.__init__).parameters)
-    assert documented == parameters - {"self", "app", "sessions", "store", "exclude", "options"}
+    assert documented == parameters - {"self", "app", "manager", "store", "exclude", "options"}
 
 
 def test_every_method_of_the_manager_is_on_its_page() -> None:
@@ -120,8 +120,8 @@ def test_every_number_of_the_store_is_in_the_table() -> None:
 
 def test_the_levels_are_those_of_the_table() -> None:
     text = (ROOT / "docs" / "flood.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| (\d) \|", text, flags=re.MULTILINE) == [str(n) for n in range(LEVELS)]
-    for level, age in enumerate((0, 10, 60, 600)):
-        assert level_for(age) == level
-        assert level_for(age - 0.001) == max(0, level - 1)
+    assert re.findall(r"^\| (\d) \|", text, flags=re.MULTILINE) == [str(n) for n in range(TIERS)]
+    for tier, age in enumerate((0, 10, 60, 600)):
+        assert tier_for(age) == tier
+        assert tier_for(age - 0.001) == max(0, tier - 1)
     assert (FLOOR, NEWCOMERS_FLOOR) == (1 / 20, 1 / 5)

@@ -20,10 +20,10 @@ class Heard:
 
     def __init__(self, **options: Any) -> None:
         self.now = 1000.0
-        self.sessions = SessionManager(MemoryStore("64K", clock=lambda: self.now), **options)
+        self.manager = SessionManager(MemoryStore("64K", clock=lambda: self.now), **options)
         self.events: list[Event] = []
         for name in EVENTS:
-            self.sessions.on(name, self.events.append)
+            self.manager.on(name, self.events.append)
 
     def of(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]
@@ -36,16 +36,16 @@ def handle(session_id: str | None) -> str:
 
 def test_created() -> None:
     heard = Heard()
-    session_id = heard.sessions.create({"a": 1}, user="heidi")
+    session_id = heard.manager.create({"a": 1}, user="heidi")
     assert heard.events == [Event("created", handle(session_id), "heidi")]
 
 
 def test_regenerated() -> None:
     heard = Heard()
-    session = heard.sessions.load(heard.sessions.create({"a": 1}))
+    session = heard.manager.load(heard.manager.create({"a": 1}))
     session.login("heidi")
     session.save()
-    after = heard.sessions.regenerate(session.issued_id or "")
+    after = heard.manager.regenerate(session.issued_id or "")
     assert heard.of("regenerated") == [
         Event("regenerated", handle(session.issued_id), "heidi"),
         Event("regenerated", handle(after), "heidi"),
@@ -82,7 +82,7 @@ def _logout_everywhere(session: Session) -> None:
 )
 def test_destroyed(end: Callable[[Session], object]) -> None:
     heard = Heard()
-    session = heard.sessions.load(heard.sessions.create(user="heidi"))
+    session = heard.manager.load(heard.manager.create(user="heidi"))
     end(session)
     [event] = heard.of("destroyed")
     ended = {event.handle for event in heard.of("created")}
@@ -92,31 +92,31 @@ def test_destroyed(end: Callable[[Session], object]) -> None:
 
 def test_destroyed_by_id() -> None:
     heard = Heard()
-    session_id = heard.sessions.create(user="heidi")
-    heard.sessions.destroy(session_id)
-    heard.sessions.destroy(session_id)
+    session_id = heard.manager.create(user="heidi")
+    heard.manager.destroy(session_id)
+    heard.manager.destroy(session_id)
     assert heard.of("destroyed") == [Event("destroyed", handle(session_id), "heidi")]
 
 
 def test_clear_is_no_event() -> None:
     heard = Heard()
-    heard.sessions.create({"a": 1})
-    heard.sessions.clear()
+    heard.manager.create({"a": 1})
+    heard.manager.clear()
     assert [event.name for event in heard.events] == ["created"]
 
 
 def test_expired() -> None:
     heard = Heard(idle_timeout=60)
-    session_id = heard.sessions.create(user="heidi")
+    session_id = heard.manager.create(user="heidi")
     heard.now += 61
-    heard.sessions.purge()
+    heard.manager.purge()
     assert heard.of("expired") == [Event("expired", handle(session_id), "heidi")]
 
 
 def test_evicted_for_the_cap_of_a_user() -> None:
     heard = Heard(max_sessions_per_user=1)
-    first = heard.sessions.create(user="heidi")
-    heard.sessions.create(user="heidi")
+    first = heard.manager.create(user="heidi")
+    heard.manager.create(user="heidi")
     assert heard.of("evicted") == [
         Event("evicted", handle(first), "heidi", "max_sessions_per_user")
     ]
@@ -124,14 +124,14 @@ def test_evicted_for_the_cap_of_a_user() -> None:
 
 def test_evicted_for_memory() -> None:
     heard = Heard()
-    ids = [heard.sessions.create({"text": "x" * 1000}) for _ in range(100)]
+    ids = [heard.manager.create({"text": "x" * 1000}) for _ in range(100)]
     assert heard.of("evicted")[0] == Event("evicted", handle(ids[0]), None, "memory")
 
 
 @pytest.mark.parametrize("presented", [DUPLICATE, MALFORMED])
 def test_rejected_cookies(presented: Presented) -> None:
     heard = Heard()
-    session = Session(heard.sessions, lambda _: presented)
+    session = Session(heard.manager, lambda _: presented)
     assert dict(session) == {}
     assert heard.events == [Event("rejected", reason=presented.problem)]
 
@@ -139,9 +139,9 @@ def test_rejected_cookies(presented: Presented) -> None:
 def test_rejected_records() -> None:
     heard = Heard()
     key = key_for("A" * 43)
-    store: Any = heard.sessions.store
+    store: Any = heard.manager.store
     store.add(key, Record(b"5", "heidi"), idle=60, life=60)
-    assert heard.sessions.get("A" * 43) is None
+    assert heard.manager.get("A" * 43) is None
     [event] = heard.events
     assert (event.name, event.handle, event.user) == ("rejected", handle_for(key), "heidi")
     assert event.reason == str(event.error)
@@ -149,15 +149,15 @@ def test_rejected_records() -> None:
 
 def test_an_unknown_id_is_no_event() -> None:
     heard = Heard()
-    assert heard.sessions.get("A" * 43) is None
+    assert heard.manager.get("A" * 43) is None
     assert heard.events == []
 
 
 def test_dropped() -> None:
     heard = Heard()
-    session_id = heard.sessions.create({"a": 1}, user="heidi")
-    session = heard.sessions.load(session_id)
-    heard.sessions.destroy(session_id)
+    session_id = heard.manager.create({"a": 1}, user="heidi")
+    session = heard.manager.load(session_id)
+    heard.manager.destroy(session_id)
     session["a"] = 2
     session.save()
     assert heard.of("dropped") == [
@@ -167,8 +167,8 @@ def test_dropped() -> None:
 
 def test_conflict() -> None:
     heard = Heard()
-    session_id = heard.sessions.create({"a": {"b": 1}}, user="heidi")
-    one, other = heard.sessions.load(session_id), heard.sessions.load(session_id)
+    session_id = heard.manager.create({"a": {"b": 1}}, user="heidi")
+    one, other = heard.manager.load(session_id), heard.manager.load(session_id)
     one["a"] = {"b": 2}
     one.save()
     other["a"] = {"b": 3}
@@ -180,13 +180,13 @@ def test_conflict() -> None:
 
 def test_reduced() -> None:
     heard = Heard()
-    heard.sessions.reduce()
+    heard.manager.reduce()
     assert heard.events == [Event("reduced", reason="0 evicted")]
 
 
 def test_error() -> None:
     heard = Heard()
-    store: Any = heard.sessions.store
+    store: Any = heard.manager.store
     error = RuntimeError("the disk is full")
     store._purge_failed(error)
     assert heard.events == [Event("error", error=error)]
@@ -195,7 +195,7 @@ def test_error() -> None:
 def test_the_store_and_the_manager_share_their_events() -> None:
     heard = Heard()
     seen: list[Event] = []
-    store: Any = heard.sessions.store
+    store: Any = heard.manager.store
     store.on("created", seen.append)
-    heard.sessions.create({"a": 1})
+    heard.manager.create({"a": 1})
     assert seen == heard.events

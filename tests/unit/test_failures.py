@@ -15,7 +15,7 @@ from lembro import (
     StoreError,
     TooManySessions,
 )
-from lembro._http.error_response import answer_to
+from lembro._http.error_response import error_response_for
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder
 from tests.support.site import Site
@@ -177,7 +177,7 @@ def test_a_store_that_always_refuses_is_broken(how: str) -> None:
 def test_the_answer(
     error: LembroError, status: int, level: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = answer_to(error)
+    answer = error_response_for(error)
     assert answer.status == status
     assert str(error).encode() not in answer.body, "what went wrong is for the log"
     assert [record.levelname for record in caplog.records] == ([level] if level else [])

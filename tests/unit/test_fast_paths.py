@@ -134,17 +134,17 @@ def app_that(use: Any) -> asgi.ASGIApp:
     return app
 
 
-def logged_in_cookie(sessions: SessionManager, **data: Any) -> str:
+def logged_in_cookie(manager: SessionManager, **data: Any) -> str:
     def use(session: Any) -> None:
         session.update(data)
 
-    response = asyncio.run(served(asgi.SessionMiddleware(app_that(use), sessions)))
+    response = asyncio.run(served(asgi.SessionMiddleware(app_that(use), manager)))
     return str(response["headers"][b"set-cookie"].decode()).partition(";")[0]
 
 
 def test_a_value_that_was_lent_is_watched() -> None:
-    sessions = SessionManager(MemoryStore())
-    cookie = logged_in_cookie(sessions, cart=[1], name="Ada")
+    manager = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(manager, cart=[1], name="Ada")
     ways = [
         lambda s: s["cart"].append(2),
         lambda s: s.get("cart").append(3),
@@ -155,23 +155,23 @@ def test_a_value_that_was_lent_is_watched() -> None:
         lambda s: {**s}["cart"].append(8),
     ]
     for way in ways:
-        asyncio.run(served(asgi.SessionMiddleware(app_that(way), sessions), cookie))
+        asyncio.run(served(asgi.SessionMiddleware(app_that(way), manager), cookie))
     session_id = cookie.partition("=")[2][:43]
-    assert sessions.get(session_id) == {"cart": [1, 2, 3, 4, 5, 6, 7, 8], "name": "Ada"}
+    assert manager.get(session_id) == {"cart": [1, 2, 3, 4, 5, 6, 7, 8], "name": "Ada"}
 
 
 def test_a_tagged_session_whose_text_is_changed_keeps_its_types() -> None:
-    sessions = SessionManager(MemoryStore())
-    cookie = logged_in_cookie(sessions, seen=(1, 2), name="Ada")
+    manager = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(manager, seen=(1, 2), name="Ada")
     change = app_that(lambda s: s.update(name="Grace"))
-    asyncio.run(served(asgi.SessionMiddleware(change, sessions), cookie))
-    assert sessions.get(cookie.partition("=")[2][:43]) == {"seen": (1, 2), "name": "Grace"}
+    asyncio.run(served(asgi.SessionMiddleware(change, manager), cookie))
+    assert manager.get(cookie.partition("=")[2][:43]) == {"seen": (1, 2), "name": "Grace"}
 
 
 def test_a_request_leaves_no_work_for_the_garbage_collector() -> None:
-    sessions = SessionManager(MemoryStore())
-    cookie = logged_in_cookie(sessions, cart=[1])
-    app = asgi.SessionMiddleware(app_that(lambda s: s["cart"]), sessions)
+    manager = SessionManager(MemoryStore())
+    cookie = logged_in_cookie(manager, cart=[1])
+    app = asgi.SessionMiddleware(app_that(lambda s: s["cart"]), manager)
 
     async def many() -> int:
         await served(app, cookie)

@@ -59,9 +59,9 @@ def test_the_standing_is_the_same(manager: SessionManager, clock: FakeClock) -> 
     cookie, _ = visit(manager, None, a=1)
     assert cookie is not None
     value = cookie.partition("=")[2].encode()
-    standing = manager.cookie.standing(value)
-    assert standing is not None
-    assert manager.lasting(300, None).cookie.standing(value) == standing
+    reputation = manager.cookie.reputation(value)
+    assert reputation is not None
+    assert manager.lasting(300, None).cookie.reputation(value) == reputation
 
 
 def test_the_absolute_timeout_holds(manager: SessionManager) -> None:

@@ -27,7 +27,7 @@ from lembro._core.session import Session
 from lembro.errors import LembroError
 from lembro.ids import key_for
 from lembro.integrations import _adapter
-from lembro.migrate import FromStore, Refused
+from lembro.migrate import Refused, StoreReader
 from lembro.testing import FakeClock
 from tests.support.visits import drive
 
@@ -229,7 +229,7 @@ def an_old_session(manager: SessionManager) -> None:
             raise StoreError("down")
         return {"user_id": 7, "cart": [1]}
 
-    reader = FromStore(load, cookie="old", lifetime=60, user="user_id", blocking=False)
+    reader = StoreReader(load, cookie="old", lifetime=60, user="user_id", blocking=False)
     moved = SessionManager(manager.store, migrate_from=reader)
     for kind in ("moved", "refused", "down"):
         session = _adapter.begin(moved, f"old={kind}-{next(_numbers)}", https=False)

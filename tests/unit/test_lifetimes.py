@@ -217,9 +217,9 @@ def test_who_comes_by_a_replaced_id_gets_no_cookie_for_what_is_extended(site: Si
 
 
 def test_other_options_go_by_the_same_standings() -> None:
-    def standing_of(value: bytes) -> bytes:
+    def reputation_of(value: bytes) -> bytes:
         return value[:16]
 
-    core = Lifecycle(SessionOptions(), standing_of=standing_of)
+    core = Lifecycle(SessionOptions(), reputation_of=reputation_of)
     other = core.of(SessionOptions(idle_timeout=60))
-    assert other.of(SessionOptions()).writer._standing_of is standing_of
+    assert other.of(SessionOptions()).writer._reputation_of is reputation_of

@@ -60,7 +60,7 @@ KINDS = ["in-process", "in-process, awaited", "async", "blocking", "blocking, aw
 
 
 @pytest.fixture(params=KINDS)
-def sessions(request: pytest.FixtureRequest) -> Iterator[Any]:
+def manager(request: pytest.FixtureRequest) -> Iterator[Any]:
     mark = request.node.get_closest_marker("options")
     caller = Caller(request.param, **(mark.kwargs if mark else {}))
     yield caller
@@ -70,23 +70,23 @@ def sessions(request: pytest.FixtureRequest) -> Iterator[Any]:
 # -- by session id ---------------------------------------------------------------------------------
 
 
-def test_create_and_get(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    assert sessions.get(cookie) == {"n": 1}
-    assert sessions.get(sessions.create(user="alice")) == {}
+def test_create_and_get(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    assert manager.get(cookie) == {"n": 1}
+    assert manager.get(manager.create(user="alice")) == {}
 
 
-def test_get_gives_a_copy(sessions: Any) -> None:
-    cookie = sessions.create({"cart": [1]})
-    sessions.get(cookie)["cart"].append(2)
-    assert sessions.get(cookie) == {"cart": [1]}
+def test_get_gives_a_copy(manager: Any) -> None:
+    cookie = manager.create({"cart": [1]})
+    manager.get(cookie)["cart"].append(2)
+    assert manager.get(cookie) == {"cart": [1]}
 
 
-def test_an_empty_session_is_not_created(sessions: Any) -> None:
+def test_an_empty_session_is_not_created(manager: Any) -> None:
     empty: dict[str, Any] = {}
     for nothing in (None, empty):
         with pytest.raises(ConfigError, match="needs data or a user"):
-            sessions.create(nothing)
+            manager.create(nothing)
 
 
 @pytest.mark.parametrize(
@@ -94,271 +94,271 @@ def test_an_empty_session_is_not_created(sessions: Any) -> None:
     [new_id(), "", "nonsense", "x" * 1000, "\ud800", "../x"],
     ids=["unknown", "empty", "nonsense", "long", "surrogate", "path"],
 )
-def test_an_unknown_id(sessions: Any, unknown: str) -> None:
-    assert sessions.get(unknown) is None
-    assert sessions.set(unknown, {"n": 1}) is False
-    assert sessions.touch(unknown) is False
-    assert sessions.destroy(unknown) is False
-    assert sessions.regenerate(unknown) is None
-    assert sessions.load(unknown).is_new
-    assert sessions.length() == 0
+def test_an_unknown_id(manager: Any, unknown: str) -> None:
+    assert manager.get(unknown) is None
+    assert manager.set(unknown, {"n": 1}) is False
+    assert manager.touch(unknown) is False
+    assert manager.destroy(unknown) is False
+    assert manager.regenerate(unknown) is None
+    assert manager.load(unknown).is_new
+    assert manager.length() == 0
 
 
-def test_set_replaces_the_data_and_never_creates(sessions: Any) -> None:
-    cookie = sessions.create({"a": 1, "b": 2})
-    assert sessions.set(cookie, {"c": 3}) is True
-    assert sessions.get(cookie) == {"c": 3}
-    assert sessions.set(cookie, {}) is True
-    sessions.clock.advance(31)
-    assert sessions.get(cookie) is None
+def test_set_replaces_the_data_and_never_creates(manager: Any) -> None:
+    cookie = manager.create({"a": 1, "b": 2})
+    assert manager.set(cookie, {"c": 3}) is True
+    assert manager.get(cookie) == {"c": 3}
+    assert manager.set(cookie, {}) is True
+    manager.clock.advance(31)
+    assert manager.get(cookie) is None
 
 
-def test_set_and_create_refuse_what_no_session_can_carry(sessions: Any) -> None:
-    cookie = sessions.create({"a": 1})
+def test_set_and_create_refuse_what_no_session_can_carry(manager: Any) -> None:
+    cookie = manager.create({"a": 1})
     with pytest.raises(CodecError, match=r"^b"):
-        sessions.set(cookie, {"b": object()})
+        manager.set(cookie, {"b": object()})
     with pytest.raises(CodecError, match=r"^b"):
-        sessions.create({"b": object()})
-    assert sessions.get(cookie) == {"a": 1}
+        manager.create({"b": object()})
+    assert manager.get(cookie) == {"a": 1}
 
 
-def test_destroy_tells_the_one_that_did_it(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    assert sessions.destroy(cookie) is True
-    assert sessions.destroy(cookie) is False
-    assert sessions.get(cookie) is None
+def test_destroy_tells_the_one_that_did_it(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    assert manager.destroy(cookie) is True
+    assert manager.destroy(cookie) is False
+    assert manager.get(cookie) is None
 
 
 @pytest.mark.options(idle_timeout=60, absolute_timeout=100)
-def test_touch_extends_the_idle_timeout(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    sessions.clock.advance(50)
-    assert sessions.touch(cookie) is True
-    sessions.clock.advance(49)
-    assert sessions.get(cookie) == {"n": 1}
-    assert sessions.touch(cookie) is True
-    sessions.clock.advance(1)
-    assert sessions.touch(cookie) is False
+def test_touch_extends_the_idle_timeout(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    manager.clock.advance(50)
+    assert manager.touch(cookie) is True
+    manager.clock.advance(49)
+    assert manager.get(cookie) == {"n": 1}
+    assert manager.touch(cookie) is True
+    manager.clock.advance(1)
+    assert manager.touch(cookie) is False
 
 
-def test_regenerate_gives_a_new_id(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1}, user="alice")
-    new = sessions.regenerate(cookie)
+def test_regenerate_gives_a_new_id(manager: Any) -> None:
+    cookie = manager.create({"n": 1}, user="alice")
+    new = manager.regenerate(cookie)
     assert new != cookie
-    assert sessions.get(new) == sessions.get(cookie) == {"n": 1}
-    assert sessions.regenerate(cookie) is None, "the new one went to whoever did it"
-    assert sessions.length() == 1
+    assert manager.get(new) == manager.get(cookie) == {"n": 1}
+    assert manager.regenerate(cookie) is None, "the new one went to whoever did it"
+    assert manager.length() == 1
 
 
-def test_a_session_that_was_loaded_can_be_changed_and_saved(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    session = sessions.load(cookie)
+def test_a_session_that_was_loaded_can_be_changed_and_saved(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    session = manager.load(cookie)
     session["n"] += 1
-    sessions.save(session)
+    manager.save(session)
     assert session.issued_id is None
-    assert sessions.get(cookie) == {"n": 2}
+    assert manager.get(cookie) == {"n": 2}
     session.login("alice")
-    sessions.save(session)
-    assert sessions.get(session.issued_id) == {"n": 2}
+    manager.save(session)
+    assert manager.get(session.issued_id) == {"n": 2}
 
 
-def test_a_new_session_can_be_loaded_and_saved(sessions: Any) -> None:
-    session = sessions.load()
+def test_a_new_session_can_be_loaded_and_saved(manager: Any) -> None:
+    session = manager.load()
     assert session.is_new
     assert session.issued_id is None
     session["n"] = 1
-    sessions.save(session)
-    assert sessions.get(session.issued_id) == {"n": 1}
+    manager.save(session)
+    assert manager.get(session.issued_id) == {"n": 1}
 
 
-def test_a_record_that_cannot_be_read_is_told_at_once(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    sessions.store.corrupt(cookie)
+def test_a_record_that_cannot_be_read_is_told_at_once(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    manager.store.corrupt(cookie)
     heard: list[str] = []
-    sessions.manager.on("rejected", lambda event: heard.append(event.reason))
-    assert sessions.load(cookie).is_new
-    assert sessions.get(cookie) is None
+    manager.manager.on("rejected", lambda event: heard.append(event.reason))
+    assert manager.load(cookie).is_new
+    assert manager.get(cookie) is None
     assert len(heard) == 2
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
-def test_create_at_the_cap(sessions: Any) -> None:
-    sessions.create(user="alice")
+def test_create_at_the_cap(manager: Any) -> None:
+    manager.create(user="alice")
     with pytest.raises(TooManySessions):
-        sessions.create(user="alice")
+        manager.create(user="alice")
 
 
 # -- many ------------------------------------------------------------------------------------------
 
 
-def test_all_length_clear(sessions: Any) -> None:
-    cookies = [sessions.create({"n": n}) for n in range(3)]
-    infos = sessions.all()
+def test_all_length_clear(manager: Any) -> None:
+    cookies = [manager.create({"n": n}) for n in range(3)]
+    infos = manager.all()
     assert sorted(info.data["n"] for info in infos) == [0, 1, 2]
     assert {info.handle for info in infos} == {handle_for(key_for(c)) for c in cookies}
-    assert sessions.length() == 3
-    assert sessions.clear() is None
-    assert sessions.length() == 0
-    assert sessions.all() == []
+    assert manager.length() == 3
+    assert manager.clear() is None
+    assert manager.length() == 0
+    assert manager.all() == []
 
 
-def test_of_user_lists_the_oldest_first(sessions: Any) -> None:
+def test_of_user_lists_the_oldest_first(manager: Any) -> None:
     for n in range(3):
-        sessions.create({"n": n}, user="alice")
-        sessions.clock.advance(10)
-    sessions.create({"n": 9}, user="bob")
-    infos = sessions.of_user("alice")
+        manager.create({"n": n}, user="alice")
+        manager.clock.advance(10)
+    manager.create({"n": 9}, user="bob")
+    infos = manager.of_user("alice")
     assert [info.data["n"] for info in infos] == [0, 1, 2]
     assert [info.age for info in infos] == [30, 20, 10]
     assert [info.idle_for for info in infos] == [30, 20, 10]
     assert {info.user for info in infos} == {"alice"}
-    assert sessions.of_user("nobody") == []
+    assert manager.of_user("nobody") == []
 
 
-def test_an_info_is_plain_data(sessions: Any) -> None:
-    sessions.create({"n": 1}, user="alice")
-    (info,) = sessions.of_user("alice")
+def test_an_info_is_plain_data(manager: Any) -> None:
+    manager.create({"n": 1}, user="alice")
+    (info,) = manager.of_user("alice")
     assert isinstance(info, SessionInfo)
     assert vars(info).keys() == {"handle", "age", "idle_for", "data", "user", "current"}
     assert info.current is False
 
 
-def test_the_current_one_is_marked_for_the_manager_of_a_session(sessions: Any) -> None:
-    mine, other = sessions.create({"n": 1}, user="alice"), sessions.create({"n": 2}, user="alice")
-    session = sessions.load(mine)
+def test_the_current_one_is_marked_for_the_manager_of_a_session(manager: Any) -> None:
+    mine, other = manager.create({"n": 1}, user="alice"), manager.create({"n": 2}, user="alice")
+    session = manager.load(mine)
     seen = session.manager
-    if sessions._runner is None:
+    if manager._runner is None:
         infos = seen.of_user("alice")
     else:
-        infos = sessions._runner.run(seen.aof_user("alice"))
+        infos = manager._runner.run(seen.aof_user("alice"))
     assert [(info.data["n"], info.current) for info in infos] == [(1, True), (2, False)]
-    assert sessions.get(other) == {"n": 2}
+    assert manager.get(other) == {"n": 2}
 
 
-def test_a_record_that_cannot_be_read_is_listed_without_data(sessions: Any) -> None:
-    sessions.store.corrupt(sessions.create({"n": 1}, user="alice"))
-    assert [info.data for info in sessions.of_user("alice")] == [{}]
+def test_a_record_that_cannot_be_read_is_listed_without_data(manager: Any) -> None:
+    manager.store.corrupt(manager.create({"n": 1}, user="alice"))
+    assert [info.data for info in manager.of_user("alice")] == [{}]
 
 
-def test_end_ends_the_session_of_a_handle(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1}, user="alice")
+def test_end_ends_the_session_of_a_handle(manager: Any) -> None:
+    cookie = manager.create({"n": 1}, user="alice")
     handle = handle_for(key_for(cookie))
-    assert sessions.end(handle, user="bob") is False
-    assert sessions.end("nonsense", user="alice") is False
-    assert sessions.end("nonsense") is False
-    assert sessions.get(cookie) == {"n": 1}
-    assert sessions.end(handle, user="alice") is True
-    assert sessions.end(handle, user="alice") is False
-    assert sessions.get(cookie) is None
+    assert manager.end(handle, user="bob") is False
+    assert manager.end("nonsense", user="alice") is False
+    assert manager.end("nonsense") is False
+    assert manager.get(cookie) == {"n": 1}
+    assert manager.end(handle, user="alice") is True
+    assert manager.end(handle, user="alice") is False
+    assert manager.get(cookie) is None
 
 
-def test_an_operator_ends_any_session(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    assert sessions.end(handle_for(key_for(cookie))) is True
-    assert sessions.get(cookie) is None
+def test_an_operator_ends_any_session(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    assert manager.end(handle_for(key_for(cookie))) is True
+    assert manager.get(cookie) is None
 
 
-def test_a_rotation_does_not_save_a_session_from_its_end(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1}, user="alice")
-    elsewhere = SessionManager(sessions.store)
+def test_a_rotation_does_not_save_a_session_from_its_end(manager: Any) -> None:
+    cookie = manager.create({"n": 1}, user="alice")
+    elsewhere = SessionManager(manager.store)
     rotated: list[str | None] = []
-    sessions.store.before["of_user"] = lambda: rotated.append(elsewhere.regenerate(cookie))
-    assert sessions.end(handle_for(key_for(cookie)), user="alice") is True
+    manager.store.before["of_user"] = lambda: rotated.append(elsewhere.regenerate(cookie))
+    assert manager.end(handle_for(key_for(cookie)), user="alice") is True
     assert rotated != [None]
-    assert sessions.length() == 0
+    assert manager.length() == 0
 
 
-def test_destroy_user(sessions: Any) -> None:
-    cookies = [sessions.create({"n": n}, user="alice") for n in range(3)]
-    bobs = sessions.create({"n": 9}, user="bob")
-    assert sessions.destroy_user("alice", keep=cookies[0]) == 2
-    assert sessions.get(cookies[0]) == {"n": 0}
-    assert sessions.destroy_user("alice", keep=sessions.load(cookies[0])) == 0
-    assert sessions.destroy_user("alice", keep=sessions.load()) == 1
-    assert sessions.destroy_user("alice") == 0
-    assert sessions.get(bobs) == {"n": 9}
+def test_destroy_user(manager: Any) -> None:
+    cookies = [manager.create({"n": n}, user="alice") for n in range(3)]
+    bobs = manager.create({"n": 9}, user="bob")
+    assert manager.destroy_user("alice", keep=cookies[0]) == 2
+    assert manager.get(cookies[0]) == {"n": 0}
+    assert manager.destroy_user("alice", keep=manager.load(cookies[0])) == 0
+    assert manager.destroy_user("alice", keep=manager.load()) == 1
+    assert manager.destroy_user("alice") == 0
+    assert manager.get(bobs) == {"n": 9}
 
 
 @pytest.mark.parametrize("user", [7, b"alice", ["alice"]])
-def test_a_user_is_a_str(sessions: Any, user: Any) -> None:
+def test_a_user_is_a_str(manager: Any, user: Any) -> None:
     kind = type(user).__name__
     for method in ("of_user", "destroy_user"):
         message = rf"^{method}\(\) takes the user as str, not {kind}: write {method}\(str\(user.id"
         with pytest.raises(TypeError, match=message):
-            getattr(sessions, method)(user)
+            getattr(manager, method)(user)
     for method, argument in (("end", "handle"), ("create", {})):
         message = rf"^{method}\(\) takes .*, not {kind}: write {method}\(user=str\(user.id\)\)"
         with pytest.raises(TypeError, match=message):
-            getattr(sessions, method)(argument, user=user)
+            getattr(manager, method)(argument, user=user)
 
 
 @pytest.mark.parametrize("method", ["of_user", "destroy_user"])
-def test_nobody_is_no_user(sessions: Any, method: str) -> None:
+def test_nobody_is_no_user(manager: Any, method: str) -> None:
     with pytest.raises(TypeError, match=rf"^{method}\(\) takes the user as str, not NoneType"):
-        getattr(sessions, method)(None)
+        getattr(manager, method)(None)
 
 
 @pytest.mark.parametrize("data", [7, ["n"], "n", None])
-def test_data_is_a_dict(sessions: Any, data: Any) -> None:
-    cookie = sessions.create({"n": 1})
+def test_data_is_a_dict(manager: Any, data: Any) -> None:
+    cookie = manager.create({"n": 1})
     message = r"^set\(\) takes the data as a dict, not .*: write set\(session_id, \{\"key\": value"
     with pytest.raises(TypeError, match=message):
-        sessions.set(cookie, data)
-    assert sessions.get(cookie) == {"n": 1}
+        manager.set(cookie, data)
+    assert manager.get(cookie) == {"n": 1}
     if data is not None:
         with pytest.raises(TypeError, match=r"^create\(\) takes the data as a dict, not"):
-            sessions.create(data)
+            manager.create(data)
 
 
 @pytest.mark.parametrize("method", ["get", "destroy", "touch", "regenerate", "load"])
-def test_an_id_is_a_str(sessions: Any, method: str) -> None:
-    cookie = sessions.create({"n": 1})
-    for wrong in (cookie.encode(), sessions.load(cookie), 7):
+def test_an_id_is_a_str(manager: Any, method: str) -> None:
+    cookie = manager.create({"n": 1})
+    for wrong in (cookie.encode(), manager.load(cookie), 7):
         message = f"a session goes by its id, .* not {type(wrong).__name__}$"
         with pytest.raises(TypeError, match=message):
-            getattr(sessions, method)(wrong)
-    assert sessions.get(cookie) == {"n": 1}
+            getattr(manager, method)(wrong)
+    assert manager.get(cookie) == {"n": 1}
 
 
 @pytest.mark.parametrize("keep", [7, b"id", ["id"]])
-def test_what_is_kept_is_a_session_or_an_id(sessions: Any, keep: Any) -> None:
-    cookie = sessions.create(user="alice")
+def test_what_is_kept_is_a_session_or_an_id(manager: Any, keep: Any) -> None:
+    cookie = manager.create(user="alice")
     with pytest.raises(TypeError, match=r"^destroy_user\(\) keeps .*: write keep=session"):
-        sessions.destroy_user("alice", keep=keep)
-    assert sessions.get(cookie) == {}
+        manager.destroy_user("alice", keep=keep)
+    assert manager.get(cookie) == {}
 
 
-def test_a_handle_is_not_what_is_kept(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1}, user="alice")
-    [info] = sessions.of_user("alice")
+def test_a_handle_is_not_what_is_kept(manager: Any) -> None:
+    cookie = manager.create({"n": 1}, user="alice")
+    [info] = manager.of_user("alice")
     for wrong in (info.handle, f"{cookie}.signature", ""):
         with pytest.raises(ConfigError, match=r"is no id: write keep=session \(a handle is") as e:
-            sessions.destroy_user("alice", keep=wrong)
+            manager.destroy_user("alice", keep=wrong)
         assert cookie not in str(e.value)
-    assert sessions.get(cookie) == {"n": 1}
+    assert manager.get(cookie) == {"n": 1}
 
 
-def test_purge_and_stats_and_reduce(sessions: Any) -> None:
+def test_purge_and_stats_and_reduce(manager: Any) -> None:
     for n in range(3):
-        sessions.create({"n": n})
-    assert sessions.stats().sessions == 3
-    assert sessions.purge() == 0
-    sessions.clock.advance(sessions.manager.core.writer.idle + 1)
-    assert sessions.purge() == 3
-    assert sessions.reduce() == 0
+        manager.create({"n": n})
+    assert manager.stats().sessions == 3
+    assert manager.purge() == 0
+    manager.clock.advance(manager.manager.core.writer.idle + 1)
+    assert manager.purge() == 3
+    assert manager.reduce() == 0
 
 
-def test_events(sessions: Any) -> None:
+def test_events(manager: Any) -> None:
     heard: list[tuple[str, str | None, str | None]] = []
     for name in ("created", "regenerated", "destroyed"):
-        sessions.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user)))
-    cookie = sessions.create({"n": 1}, user="alice")
-    new = sessions.regenerate(cookie)
-    other = sessions.create({"n": 2}, user="alice")
-    sessions.destroy_user("alice", keep=other)
-    sessions.end(handle_for(key_for(other)))
-    last = sessions.create({"n": 1})
-    sessions.destroy(last)
+        manager.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user)))
+    cookie = manager.create({"n": 1}, user="alice")
+    new = manager.regenerate(cookie)
+    other = manager.create({"n": 2}, user="alice")
+    manager.destroy_user("alice", keep=other)
+    manager.end(handle_for(key_for(other)))
+    last = manager.create({"n": 1})
+    manager.destroy(last)
     handles = [handle_for(key_for(each)) for each in (cookie, new, other, new, other, last, last)]
     names = ["created", "regenerated", *["created", "destroyed", "destroyed"]]
     names += ["created", "destroyed"]
@@ -366,9 +366,9 @@ def test_events(sessions: Any) -> None:
     assert heard == list(zip(names, handles, users, strict=True))
 
 
-def test_a_store_that_fails(sessions: Any) -> None:
-    cookie = sessions.create({"n": 1})
-    sessions.store.fail = {"get"}
-    for method in (sessions.get, sessions.load):
+def test_a_store_that_fails(manager: Any) -> None:
+    cookie = manager.create({"n": 1})
+    manager.store.fail = {"get"}
+    for method in (manager.get, manager.load):
         with pytest.raises(StoreError):
             method(cookie)

@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from lembro import Session, StoreError
-from lembro.migrate import Old, Reader
-from lembro.migrate.lifecycle import Moving
+from lembro.migrate import LegacySession, Reader
+from lembro.migrate.lifecycle import Adoption
 from lembro.migrate.source import Source
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder
@@ -20,7 +20,7 @@ OLD: Final = "ada's cookie of old"
 
 
 class Before(Reader):
-    def read(self, value: str) -> Old:
+    def read(self, value: str) -> LegacySession:
         return self.old({"user": "ada", "cart": [1]}, value)
 
 
@@ -99,7 +99,7 @@ def test_what_it_has_become_cannot_be_read(site: Site, later: float) -> None:
 
 def test_a_mark_of_another_make_is_that_of_a_used_cookie(site: Site) -> None:
     old = READER.read(OLD)
-    mark = Moving(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
+    mark = Adoption(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
     site.store.add(mark, Record(b"?"), idle=100, life=100)
     session = arrive(site)
     assert (session.user, dict(session)) == (None, {})

@@ -88,12 +88,12 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     with client.websocket_connect("/ws") as websocket:
         websocket.send_text("first")
         websocket.send_text("last")
-    [session] = module.sessions.all()
+    [session] = module.manager.all()
     assert session.data == {"opened": True, "last": "last"}
 
-    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    client.cookies.set("lembro", module.manager.create(user="heidi"))
     assert client.get("/stream").text == "hello heidi\n"
-    [session] = module.sessions.of_user("heidi")
+    [session] = module.manager.of_user("heidi")
     assert session.data == {"streamed": True}
 
 
@@ -104,11 +104,11 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
-    client.cookies.set("lembro", module.sessions.create(user="heidi"))
+    client.cookies.set("lembro", module.manager.create(user="heidi"))
     with client.websocket_connect("/news") as websocket:
         websocket.send_text("first")
         assert websocket.receive_text() == "heidi: first"
-        module.sessions.destroy_user("heidi")
+        module.manager.destroy_user("heidi")
         websocket.send_text("second")
         assert websocket.receive()["code"] == 4401
 
@@ -131,7 +131,7 @@ def test_the_application_of_the_page_about_fastapi() -> None:
     assert client.get("/slow").status_code == 200
     with client.websocket_connect("/ws") as socket:
         socket.send_text("hello")
-    [session] = module.sessions.all()
+    [session] = module.manager.all()
     assert session.data == {
         "cart": {"items": {"bread": 1}},
         "delivered": True,
@@ -149,13 +149,13 @@ def test_the_application_of_the_page_about_flask() -> None:
     assert client.post("/login/heidi").text == "hello heidi"
     assert client.get("/account").text == "heidi"
     assert client.get("/stream").text == "heidi\n"
-    [session] = module.lembro.sessions.of_user("heidi")
+    [session] = module.lembro.manager.of_user("heidi")
     assert session.data == {"streamed": True}
     assert client.post("/logout").text == "bye"
 
     made = module.create_app()
     with made.app_context():
-        assert made.extensions["lembro"].sessions.options.cookie.samesite == "strict"
+        assert made.extensions["lembro"].manager.options.cookie.samesite == "strict"
 
 
 def test_the_applications_of_getting_started() -> None:

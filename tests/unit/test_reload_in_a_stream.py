@@ -25,8 +25,8 @@ async def nowhere(_: Message) -> None:
     "look", [lambda session: session.reload(), lambda session: session.atomic(len)]
 )
 def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
-    sessions = SessionManager(MemoryStore("1M"))
-    session_id = sessions.create({"a": 1}, user="ana")
+    manager = SessionManager(MemoryStore("1M"))
+    session_id = manager.create({"a": 1}, user="ana")
     seen: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +34,7 @@ def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         look(session)
         seen.append((session.user, session["a"]))
-        sessions.destroy_user("ana")
+        manager.destroy_user("ana")
         with pytest.raises(SessionGone):
             session["a"]
         seen.append("gone")
@@ -46,5 +46,5 @@ def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
         "path": "/",
         "headers": [(b"cookie", b"lembro=" + session_id.encode())],
     }
-    asyncio.run(SessionMiddleware(app, sessions)(scope, no_messages, nowhere))
+    asyncio.run(SessionMiddleware(app, manager)(scope, no_messages, nowhere))
     assert seen == [("ana", 1), "gone"]

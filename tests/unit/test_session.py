@@ -150,7 +150,7 @@ def test_nothing_it_shows_has_the_id(site: Site) -> None:
     issued = session.issued_id
     assert issued is not None
     shown = [repr(session), str(session), session.handle, repr(session.manager), f"{session!r}"]
-    shown += [repr(getattr(session, name, None)) for name in vars(session) if name != "_id"]
+    shown += [repr(getattr(session, name, None)) for name in vars(session) if name != "_issued_id"]
     assert not [text for text in shown if text and (cookie in text or issued in text)]
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from lembro import MemoryStore, SessionManager, size
-from lembro.__main__ import main
 from lembro._core import codec
 from lembro.cli import capacity as sizing
+from lembro.cli import main
 from tests.support import ROOT
 
 SAMPLE: dict[str, Any] = {

@@ -13,7 +13,7 @@ from tests.typing import uses
 
 @pytest.fixture
 def browser() -> Iterator[TestClient]:
-    uses.sessions.clear()
+    uses.manager.clear()
     uses.left.clear()
     with TestClient(uses.app) as client:
         yield client
@@ -65,7 +65,7 @@ def test_logging_out_more_than_this_one(
 def test_the_typed_parts(browser: TestClient) -> None:
     assert browser.post("/cart/tea").json() == ["tea"]
     assert browser.post("/cart/milk").json() == ["tea", "milk"]
-    (info,) = uses.sessions.all()
+    (info,) = uses.manager.all()
     assert info.data == {
         "cart": {"items": ["tea", "milk"]},
         "preferences": {"theme": "dark", "since": None},
@@ -83,16 +83,16 @@ def test_a_websocket(browser: TestClient) -> None:
         for word in ("one", "two"):
             socket.send_text(word)
             assert socket.receive_json() == {"seen": word}
-        (info,) = uses.sessions.all()
+        (info,) = uses.manager.all()
         assert info.data == {"visits": 1, "seen": "two"}
-        uses.sessions.end(info.handle)
+        uses.manager.end(info.handle)
         socket.send_text("three")
         assert socket.receive()["code"] == 4401
 
 
 def test_a_stream(browser: TestClient) -> None:
     assert browser.get("/stream").text == "1\n2\n3\n"
-    assert uses.sessions.all()[0].data == {"streamed": 3}
+    assert uses.manager.all()[0].data == {"streamed": 3}
 
 
 def test_a_store_and_options_in_place_of_a_manager() -> None:
@@ -107,11 +107,11 @@ def test_the_command_line(browser: TestClient) -> None:
     assert (user, age) == ("7", "0")
     assert uses.support("end", handle) == "ended"
     assert uses.support("end", handle) == "no such session"
-    assert uses.sessions.get(uses.support("create", "8")) == {"by": "support"}
+    assert uses.manager.get(uses.support("create", "8")) == {"by": "support"}
     assert uses.support("lock", "8") == "1 ended"
     assert uses.support("help").startswith("list |")
 
 
 def test_from_a_coroutine() -> None:
     assert asyncio.run(uses.asupport("9")) == 0
-    assert [info.data for info in uses.sessions.of_user("9")] == [{"n": 1}]
+    assert [info.data for info in uses.manager.of_user("9")] == [{"n": 1}]

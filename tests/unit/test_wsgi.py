@@ -465,11 +465,11 @@ def test_our_answer_to_head_has_no_body(serve: Wsgi, app: App) -> None:
 
 def test_a_store_that_was_closed_stays_closed() -> None:
     store = MemoryStore("64K")
-    sessions = SessionManager(store)
-    sessions.create({"n": 1})
+    manager = SessionManager(store)
+    manager.create({"n": 1})
     store.close()
-    SessionMiddleware(lambda environ, start_response: [], sessions)
-    sessions.create({"n": 2})
+    SessionMiddleware(lambda environ, start_response: [], manager)
+    manager.create({"n": 2})
     assert store._purger is None
 
 

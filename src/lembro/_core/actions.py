@@ -15,7 +15,7 @@ from .lifecycle import Lifecycle
 from .load import Lost, follow, load, take
 from .merge import merge
 from .session import Session
-from .state import Arrived, Phase, View
+from .state import Loaded, Phase, View
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ _ENDED: Final = "this session has ended: it was logged out, or it has expired"
 
 def save(core: Lifecycle, session: Session) -> Flow[None]:
     """Commit in the middle of a request."""
-    if session._arrived is Arrived.UNREAD:
+    if session._loaded is Loaded.NOT_LOADED:
         yield from load(session)
     if session._phase is Phase.COMMITTED:
         raise SessionCommitted("the session was saved when the response began; use edit()")
@@ -33,14 +33,14 @@ def save(core: Lifecycle, session: Session) -> Flow[None]:
 
 def reload(core: Lifecycle, session: Session) -> Flow[None]:
     """Drop the changes, load afresh."""
-    if session._arrived is Arrived.UNREAD:
+    if session._loaded is Loaded.NOT_LOADED:
         return (yield from load(session))
     session._views.clear()
     session._login, session._revoke = None, None
     session._regenerate = session._destroy = session._touch = False
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
-        if session._old is not None:  # it has not moved in yet
+        if session._legacy is not None:  # it has not moved in yet
             session._meta, session._data = codec.decode(session._payload)
         return None
     key, found = yield from _current(core, session)
@@ -58,11 +58,11 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone(_ENDED)
-    session._arrived = Arrived.FOLLOWED
+    session._loaded = Loaded.ROTATED
     return followed
 
 
-def look_again(core: Lifecycle, session: Session) -> Flow[None]:
+def recheck(core: Lifecycle, session: Session) -> Flow[None]:
     """After the response has begun: raise SessionGone if the session has ended since."""
     if session._key is not None:
         session._key, session._found = yield from _current(core, session)
@@ -70,7 +70,7 @@ def look_again(core: Lifecycle, session: Session) -> Flow[None]:
 
 def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T]) -> Flow[T]:
     """Read, change and write in one step, as often as it takes."""
-    if session._arrived is Arrived.UNREAD:
+    if session._loaded is Loaded.NOT_LOADED:
         yield from load(session)
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
         yield from core.commit(session)
@@ -78,7 +78,7 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
         if session._phase is Phase.COMMITTED:
             raise SessionCommitted("there is no session, and no cookie can be set any more")
         result = function(session._data)
-        session._assigned = session._lent = True
+        session._assigned = session._nested_possible = True
         return result
     for _ in range(ATTEMPTS):
         key, found = yield from _current(core, session)
@@ -99,10 +99,10 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
 def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
     """Open the session for writing after the response has begun."""
     is_open = session._phase is Phase.OPEN  # then it can be written anyway
-    if session._arrived is Arrived.UNREAD:
+    if session._loaded is Loaded.NOT_LOADED:
         yield from load(session)
     elif not is_open and session._key is not None:
-        session._old_views, session._views = session._views, {}
+        session._outer_views, session._views = session._views, {}
         yield from reload(core, session)
     if is_open:
         return
@@ -121,7 +121,7 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
     session._phase = Phase.COMMITTED
     session._ready = False
     ended = session._destroy
-    views, session._old_views = session._old_views, None
+    views, session._outer_views = session._outer_views, None
     try:
         if ended and not failed:  # no cookie can be set for what was written after it
             session._data = {}
@@ -130,7 +130,7 @@ def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
         yield from core.commit(session, failed=failed)
     finally:
         if views is not None:
-            session._views, session._lent = views, True
+            session._views, session._nested_possible = views, True
     if failed:
         return None
     if session._key is None and not ended:
@@ -161,4 +161,4 @@ def _take_in(session: Session, views: dict[str, View], failed: bool) -> None:
             ours = merged[key]
             note_conflicts(session, session._current_user(), conflicts)
         session._data[key] = ours
-        session._assigned = session._lent = True
+        session._assigned = session._nested_possible = True

@@ -45,7 +45,7 @@ def overwrite(session: Session, data: Mapping[str, Any]) -> Flow[bool]:
         return False
     for key, value in data.items():
         codec.check(key, value)
-    session._data, session._assigned, session._lent = dict(data), True, True
+    session._data, session._assigned, session._nested_possible = dict(data), True, True
     yield from core.commit(session)
     return session._key is not None
 

@@ -17,14 +17,14 @@ from .effects import Call, Flow
 from .load import Lost, follow
 from .merge import merge
 from .session import Session
-from .state import LIVE, Arrived, SetCookie
+from .state import LIVE, Loaded, SetCookie
 
 ATTEMPTS: Final = 1000
 """Writes that are tried before a store is said to be broken. Each one that fails means that
 somebody else's succeeded."""
 
 
-class How(enum.Enum):
+class Write(enum.Enum):
     """How a changed session is written."""
 
     SET = "set"
@@ -60,7 +60,7 @@ class Writer:
     def __init__(
         self,
         options: SessionOptions,
-        standing_of: Callable[[bytes], bytes | None] | None,
+        reputation_of: Callable[[bytes], bytes | None] | None,
     ) -> None:
         self.idle: float = seconds("idle_timeout", options.idle_timeout)
         absolute = options.absolute_timeout
@@ -72,14 +72,14 @@ class Writer:
         self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
-        self._standing_of = standing_of
+        self._reputation_of = reputation_of
 
     def add(self, session: Session, user: str | None) -> Flow[None]:
         """Store the session under a new id."""
         payload = _encode(session, session._meta)
         session_id = new_id()
         key = key_for(session_id)
-        record = Record(payload, user, None, (yield from self.standing_for(session)))
+        record = Record(payload, user, None, (yield from self.reputation_for(session)))
         added = yield Call(
             "add",
             (key, record),
@@ -91,17 +91,19 @@ class Writer:
         )
         if not added:
             raise self.too_many()
-        session._arrived = LIVE
+        session._loaded = LIVE
         session._events.append(Event("created", handle_for(key), user))
-        found = Found(payload, user, None, record.standing, 0.0, self.idle, self.life)
+        found = Found(payload, user, None, record.reputation, 0.0, self.idle, self.life)
         self.issue(session, session_id, found)
 
-    def write(self, session: Session, how: How, held: Found | None = UNTRIED) -> Flow[Lost | None]:
+    def write(
+        self, session: Session, how: Write, held: Found | None = UNTRIED
+    ) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
         stored (None) or there is nothing to write to. ``held``: what a first attempt returned."""
         for _ in range(ATTEMPTS):
             if held is UNTRIED:
-                attempt = self._set(session) if how is How.SET else self._replace(session, how)
+                attempt = self._set(session) if how is Write.SET else self._replace(session, how)
                 held = yield from attempt
             if held is STORED:
                 return None
@@ -112,13 +114,13 @@ class Writer:
                 if isinstance(followed, Lost):
                     return followed
                 session._key, held = followed
-                session._arrived = Arrived.FOLLOWED
-                if how is How.ROTATE:  # it was just rotated
-                    how = How.SET
-            elif how is How.LOGIN and held.payload == session._payload:
+                session._loaded = Loaded.ROTATED
+                if how is Write.ROTATE:  # it was just rotated
+                    how = Write.SET
+            elif how is Write.LOGIN and held.payload == session._payload:
                 raise self.too_many()
             self.rebase(session, held)
-            if how is How.SET and not has_changed(session):  # the merge left nothing of ours
+            if how is Write.SET and not has_changed(session):  # the merge left nothing of ours
                 return None
             held = UNTRIED
         raise refused()
@@ -151,15 +153,15 @@ class Writer:
         self.renew_cookie(session, found)
         return True
 
-    def _replace(self, session: Session, how: How) -> Flow[Found | None]:
+    def _replace(self, session: Session, how: Write) -> Flow[Found | None]:
         """One attempt under a new id: STORED, or what the store holds instead."""
         meta = marked(session._meta)
         payload = _encode(session, meta)
         session_id = new_id()
         key = key_for(session_id)
-        login = how is How.LOGIN
-        standing = yield from self.standing_for(session)
-        record = Record(payload, session._current_user(), None, standing)
+        login = how is Write.LOGIN
+        reputation = yield from self.reputation_for(session)
+        record = Record(payload, session._current_user(), None, reputation)
         keywords = {
             "expected": session._payload,
             "idle": self._idle_of(session),
@@ -182,10 +184,10 @@ class Writer:
 
     def issue(self, session: Session, session_id: str, found: Found) -> None:
         """The session is stored under a new id, as ``found``."""
-        session._id, session._found, session._payload = session_id, found, found.payload
-        session._key = session._arrived_key = key_for(session_id)
+        session._issued_id, session._found, session._payload = session_id, found, found.payload
+        session._key = session._presented_key = key_for(session_id)
         session._assigned = False
-        session._cookie = _cookie_for(session, session_id, found.standing, found.life_left)
+        session._cookie = _cookie_for(session, session_id, found.reputation, found.life_left)
 
     def rebase(self, session: Session, theirs: Found) -> None:
         """Somebody else has stored ``theirs`` since this session was loaded: merge."""
@@ -232,29 +234,29 @@ class Writer:
     def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
         """A cookie with a Max-Age of its own is sent again when the session is extended, but only
         by the request that came with it (its id is known to no one else)."""
-        if not (self.renews_cookie or session._resend):
+        if not (self.renews_cookie or session._resend_cookie):
             return
-        if session._arrived is not LIVE or session._cookie or session._presented.id is None:
+        if session._loaded is not LIVE or session._cookie or session._presented.id is None:
             return
-        if asked or session._resend or self.is_due(found):
-            standing = self._known_standing(session)
+        if asked or session._resend_cookie or self.is_due(found):
+            reputation = self._known_reputation(session)
             session_id, life = session._presented.id, found.life_left
-            session._cookie = _cookie_for(session, session_id, standing, life)
+            session._cookie = _cookie_for(session, session_id, reputation, life)
 
-    def _known_standing(self, session: Session) -> bytes | None:
-        if self._standing_of is None:
+    def _known_reputation(self, session: Session) -> bytes | None:
+        if self._reputation_of is None:
             return None
-        known = self._standing_of(session._presented.value)
-        return known or (None if session._found is None else session._found.standing)
+        known = self._reputation_of(session._presented.value)
+        return known or (None if session._found is None else session._found.reputation)
 
-    def standing_for(self, session: Session) -> Flow[bytes | None]:
+    def reputation_for(self, session: Session) -> Flow[bytes | None]:
         """The standing that goes with a new id: the one that is known, or one born now."""
-        if self._standing_of is None:
+        if self._reputation_of is None:
             return None
-        known = self._known_standing(session)
+        known = self._known_reputation(session)
         if known is not None:
             return known
-        born: bytes = yield Call("new_standing", ())
+        born: bytes = yield Call("new_reputation", ())
         return born
 
 
@@ -262,21 +264,23 @@ def has_changed(session: Session) -> bool:
     """Whether the session encodes to something else than what it was loaded from."""
     if session._assigned:
         return _encode(session, session._meta) != session._payload
-    return session._lent and not codec.unchanged(session._payload, session._meta, session._data)
+    return session._nested_possible and not codec.unchanged(
+        session._payload, session._meta, session._data
+    )
 
 
 def _encode(session: Session, meta: codec.Meta) -> bytes:
     """The payload. What came without a tag and had nothing lent can have got none."""
-    plain = not session._lent and session._payload.startswith(codec.VERSION)
+    plain = not session._nested_possible and session._payload.startswith(codec.VERSION)
     return codec.encode(meta, session._data, plain=plain)
 
 
 def _cookie_for(
-    session: Session, session_id: str, standing: bytes | None, life: float
+    session: Session, session_id: str, reputation: bytes | None, life: float
 ) -> SetCookie:
     """The cookie for an id; it outlives the browser if the login is to be remembered."""
     remembered = session._meta.get("remember") is True
-    return SetCookie(session_id, standing, life if remembered else None)
+    return SetCookie(session_id, reputation, life if remembered else None)
 
 
 def _is_empty(session: Session) -> bool:
@@ -297,10 +301,10 @@ def _merge(session: Session, theirs: Found) -> None:
         meta, data = codec.decode(theirs.payload)
     except CodecError:  # ours stands
         return
-    if session._resend:
+    if session._resend_cookie:
         meta["remember"] = session._meta.get("remember", False)
     session._data, conflicts = merge(base, data, session._data)
-    session._lent = True  # some of it may be tagged
+    session._nested_possible = True  # some of it may be tagged
     if session._login is None:
         session._meta = meta
     note_conflicts(session, theirs.user, conflicts)

@@ -36,11 +36,11 @@ from ..ids import handle_for
 from ..options import SessionOptions
 from ..stores.base import Found
 from . import codec
-from .commit import UNTRIED, How, Writer, has_changed
+from .commit import UNTRIED, Write, Writer, has_changed
 from .effects import Call, Flow
 from .load import Lost
 from .session import Session
-from .state import CLEAR, LIVE, UNREAD, Arrived
+from .state import CLEAR, LIVE, NOT_LOADED, Loaded
 
 
 class Lifecycle:
@@ -51,14 +51,14 @@ class Lifecycle:
         self,
         options: SessionOptions,
         *,
-        standing_of: Callable[[bytes], bytes | None] | None = None,
+        reputation_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.writer: Writer = Writer(options, standing_of)
-        self._standing_of = standing_of
+        self.writer: Writer = Writer(options, reputation_of)
+        self._reputation_of = reputation_of
 
     def of(self, options: SessionOptions) -> Lifecycle:
         """The same by other options."""
-        return type(self)(options, standing_of=self._standing_of)
+        return type(self)(options, reputation_of=self._reputation_of)
 
     def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
         """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
@@ -67,7 +67,7 @@ class Lifecycle:
         Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then the changes are not
         stored, and what was stored is as it was.
         """
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             return
         if session._destroy:
             # The others first: whoever is interrupted in between is still logged in to try again.
@@ -87,15 +87,15 @@ class Lifecycle:
                 yield from self._commit_changes(session)
         yield from _revoke(session)
 
-    def arrive_by_old(self, session: Session) -> Flow[None]:
+    def load_legacy(self, session: Session) -> Flow[None]:
         """Nothing: cookies of old are what ``MovingLifecycle`` looks at."""
         yield from ()
 
-    def is_settled(self, session: Session) -> bool:
+    def nothing_to_commit(self, session: Session) -> bool:
         """Whether a commit would find nothing to do, as after most requests."""
-        if session._arrived is UNREAD or session._ahead:
+        if session._loaded is NOT_LOADED or session._preloaded:
             return True
-        if session._assigned or session._lent or session._login is not None:
+        if session._assigned or session._nested_possible or session._login is not None:
             return False
         if session._regenerate or session._destroy or session._touch or session._revoke is not None:
             return False
@@ -105,7 +105,7 @@ class Lifecycle:
     def only_set(self, session: Session) -> tuple[Call, codec.Meta] | None:
         """``Writer.call_to_set``, where that is all that a commit comes to, as after most requests
         that change something."""
-        if session._arrived is not LIVE or session._login is not None or session._views:
+        if session._loaded is not LIVE or session._login is not None or session._views:
             return None
         if session._regenerate or session._destroy or session._revoke is not None:
             return None
@@ -113,7 +113,7 @@ class Lifecycle:
 
     def go_on(self, session: Session, held: Found | None) -> Flow[None]:
         """After a call to set that was not done: ``held`` is what the store holds instead."""
-        yield from self._write_or_drop(session, How.SET, held)
+        yield from self._write_or_drop(session, Write.SET, held)
 
     def _commit_changes(self, session: Session) -> Flow[None]:
         session._flush_views()
@@ -121,10 +121,10 @@ class Lifecycle:
             yield from self._commit_login(session, session._login)
         elif session._key is None:
             yield from self._commit_new(session)
-        elif session._regenerate and session._arrived is not Arrived.FOLLOWED:
-            yield from self._write_or_drop(session, How.ROTATE)
+        elif session._regenerate and session._loaded is not Loaded.ROTATED:
+            yield from self._write_or_drop(session, Write.ROTATE)
         elif has_changed(session):
-            yield from self._write_or_drop(session, How.SET)
+            yield from self._write_or_drop(session, Write.SET)
         else:
             yield from self.writer.touch(session)
         session._regenerate = session._touch = False
@@ -132,8 +132,8 @@ class Lifecycle:
     def _commit_new(self, session: Session) -> Flow[None]:
         if not session._data:
             return
-        if session._arrived is Arrived.DEAD_END:
-            _drop(session, session._presented.problem or Lost.DEAD_END.value)
+        if session._loaded is Loaded.STALE:
+            _drop(session, session._presented.problem or Lost.STALE.value)
         else:
             yield from self.writer.add(session, None)
 
@@ -141,7 +141,7 @@ class Lifecycle:
         lost: Lost | None = Lost.GONE
         had = session._found.user if session._found else session._lost_user
         if session._key is not None:
-            lost = yield from self.writer.write(session, How.LOGIN)
+            lost = yield from self.writer.write(session, Write.LOGIN)
         if lost is Lost.GONE and had == user:
             _drop(session, "the user's sessions were revoked")
             session._login = None
@@ -151,9 +151,9 @@ class Lifecycle:
         session._login = None
 
     def _write_or_drop(
-        self, session: Session, how: How, held: Found | None = UNTRIED
+        self, session: Session, how: Write, held: Found | None = UNTRIED
     ) -> Flow[None]:
-        changed = how is How.SET or has_changed(session)
+        changed = how is Write.SET or has_changed(session)
         lost = yield from self.writer.write(session, how, held)
         if lost is None:
             return
@@ -161,14 +161,14 @@ class Lifecycle:
             _drop(session, lost.value)
         if lost is Lost.GONE and session._found is not None:
             session._lost_user = session._found.user
-        session._key, session._found, session._arrived = None, None, Arrived.DEAD_END
+        session._key, session._found, session._loaded = None, None, Loaded.STALE
 
 
 def roll_back(session: Session) -> None:
     """Take the data as it was loaded, and drop what was asked for."""
     session._views.clear()
     session._login, session._regenerate = None, False
-    session._assigned = session._lent = False
+    session._assigned = session._nested_possible = False
     session._meta, session._data = {}, {}
     if session._key is not None:
         session._meta, session._data = codec.decode(session._payload)
@@ -195,17 +195,17 @@ def _end_others(session: Session, user: str) -> Flow[None]:
 
 def _destroy(session: Session) -> Flow[None]:
     """End the session, and begin with nothing; clears the cookie if it was this that ended it."""
-    for key in dict.fromkeys((session._arrived_key, session._key)):
+    for key in dict.fromkeys((session._presented_key, session._key)):
         if key is not None and session._key is not None:
             ended = yield from destroy_chain(key)
             if ended is not None:
                 session._cookie = CLEAR
                 session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
                 break
-    session._key = session._arrived_key = session._found = session._id = None
+    session._key = session._presented_key = session._found = session._issued_id = None
     session._lost_user = None
     session._payload = b""
-    session._arrived = Arrived.NEW
+    session._loaded = Loaded.NEW
     session._destroy = False  # last: if the store fails, the next commit tries again
 
 

@@ -15,7 +15,7 @@ from ..stores.base import Found
 from . import codec
 from .effects import Call, Flow
 from .session import Session
-from .state import COMMITTED, LIVE, UNREAD, Arrived
+from .state import COMMITTED, LIVE, NOT_LOADED, Loaded
 
 HOPS: Final = 16
 """Replaced ids that are followed in a row."""
@@ -25,7 +25,7 @@ class Lost(enum.Enum):
     """Why there is no record where one was looked for."""
 
     GONE = "the session has ended"
-    DEAD_END = "the session's id was replaced by a login"
+    STALE = "the session's id was replaced by a login"
     USED = "the old cookie has been used"
 
 
@@ -36,9 +36,9 @@ def load(session: Session) -> Flow[None]:
         if key is not None:
             yield from _load_key(session, key)
         else:
-            yield from session._manager.core.arrive_by_old(session)
+            yield from session._manager.core.load_legacy(session)
     except StoreError:  # the next look tries again, instead of finding nothing
-        session._arrived = UNREAD
+        session._loaded = NOT_LOADED
         raise
     session._ready = session._phase is not COMMITTED
 
@@ -48,12 +48,12 @@ def begin(session: Session) -> bytes | None:
     session._begin()
     presented = session._presented
     if presented.id is not None:
-        session._arrived_key = key = key_for(presented.id)
+        session._presented_key = key = key_for(presented.id)
         return key
     if presented.problem:
         session._events.append(Event("rejected", reason=presented.problem))
         if presented is DUPLICATE:
-            session._arrived = Arrived.DEAD_END
+            session._loaded = Loaded.STALE
     return None
 
 
@@ -69,9 +69,9 @@ def arrive_by(session: Session, pointer: Found) -> Flow[None]:
     """Take in what a replaced id leads to."""
     followed = yield from follow(pointer)
     if isinstance(followed, Lost):
-        session._arrived = Arrived.DEAD_END
+        session._loaded = Loaded.STALE
         return
-    session._arrived = Arrived.FOLLOWED
+    session._loaded = Loaded.ROTATED
     take(session, *followed)
 
 
@@ -79,7 +79,7 @@ def arrive(session: Session, key: bytes, found: Found) -> bool:
     """Take in what the store found. False if that is a replaced id, which may be followed."""
     if found.successor is not None:
         return False
-    session._arrived = LIVE
+    session._loaded = LIVE
     take(session, key, found)
     return True
 
@@ -89,16 +89,16 @@ def follow(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
     for _ in range(HOPS):
         key = pointer.successor
         if key is None or pointer.user is None:
-            return Lost.DEAD_END
+            return Lost.STALE
         found: Found | None = yield Call("get", (key,))
         if found is None:  # it was this user's, and has been ended
             return Lost.GONE
         if found.user != pointer.user:
-            return Lost.DEAD_END
+            return Lost.STALE
         if found.successor is None:
             return key, found
         pointer = found
-    return Lost.DEAD_END
+    return Lost.STALE
 
 
 def take(session: Session, key: bytes, found: Found) -> None:
@@ -109,7 +109,7 @@ def take(session: Session, key: bytes, found: Found) -> None:
         handle = handle_for(key)
         session._events.append(Event("rejected", handle, found.user, str(error), error))
         session._meta, session._data = {}, {}
-        session._arrived, session._key, session._found = Arrived.NEW, None, None
+        session._loaded, session._key, session._found = Loaded.NEW, None, None
         return
     session._key, session._found, session._payload = key, found, found.payload
-    session._assigned = session._lent = False
+    session._assigned = session._nested_possible = False

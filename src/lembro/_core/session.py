@@ -19,9 +19,9 @@ from .edit import Edit
 from .state import (
     COMMITTED,
     MISSING,
+    NOT_LOADED,
     OPEN,
-    UNREAD,
-    Arrived,
+    Loaded,
     SessionState,
     View,
 )
@@ -53,7 +53,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         # As long as nothing was lent that can change in itself, nothing has to be encoded to find
         # out whether it did: 0.7 of the 4 us that a look takes.
         if type(value) not in codec.PLAIN:
-            self._lent = True
+            self._nested_possible = True
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -62,7 +62,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._data[key] = value
         self._assigned = True
         if type(value) not in codec.PLAIN:
-            self._lent = True
+            self._nested_possible = True
 
     def __delitem__(self, key: str) -> None:
         self._write()
@@ -116,7 +116,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         return self
 
     def __repr__(self) -> str:
-        if self._arrived is Arrived.UNREAD:
+        if self._loaded is Loaded.NOT_LOADED:
             return "<Session, not looked at>"
         user = f" of {self._current_user()!r}" if self._current_user() else ""
         return f"<Session {self._current_handle() or 'new'}{user}, {len(self._data)} keys>"
@@ -182,7 +182,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     def issued_id(self) -> str | None:
         """The id that has been issued by ``save()``, for an application that hands ids to its
         clients itself instead of by cookie. Secret: whoever has it has the session."""
-        return self._id if self._arrived is not Arrived.UNREAD else None
+        return self._issued_id if self._loaded is not Loaded.NOT_LOADED else None
 
     # -- intents -----------------------------------------------------------------------------------
 
@@ -276,10 +276,10 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     def _look(self) -> None:
         """The first look loads; after the response has begun, every look asks the store."""
-        if self._ahead:
-            self._ahead = False
+        if self._preloaded:
+            self._preloaded = False
             self._ready = self._phase is not COMMITTED
-        elif self._arrived is UNREAD or self._phase is COMMITTED:
+        elif self._loaded is NOT_LOADED or self._phase is COMMITTED:
             self._manager.look(self)
 
     def _write(self, *, cookie: bool = False) -> None:
@@ -318,7 +318,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         view = self._views.get(key)
         if view is None:
             value = load(self._data.get(key, MISSING))
-            self._lent = True
+            self._nested_possible = True
             view = self._views[key] = View(value, dump, codec.encode_value(dump(value), key))
         return view.value  # type: ignore[no-any-return]
 

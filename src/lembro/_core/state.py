@@ -15,18 +15,18 @@ from . import codec
 
 if TYPE_CHECKING:
     from ..manager import SessionManager
-    from ..migrate.lifecycle import Moving
+    from ..migrate.lifecycle import Adoption
     from .edit import Turns
 
 
-class Arrived(enum.Enum):
+class Loaded(enum.Enum):
     """How a request arrived: the rows of the decision table."""
 
-    UNREAD = "not looked at yet"
+    NOT_LOADED = "not looked at yet"
     NEW = "no cookie, or an id the store does not know"
     LIVE = "a live session"
-    FOLLOWED = "a replaced id that is followed"
-    DEAD_END = "a replaced id that leads nowhere, or an ambiguous cookie"
+    ROTATED = "a replaced id that is followed"
+    STALE = "a replaced id that leads nowhere, or an ambiguous cookie"
 
 
 class Phase(enum.Enum):
@@ -36,9 +36,9 @@ class Phase(enum.Enum):
 
 
 # The members that every request meets: to get one from its class is a slow look-up (before 3.14).
-UNREAD: Final = Arrived.UNREAD
-NEW: Final = Arrived.NEW
-LIVE: Final = Arrived.LIVE
+NOT_LOADED: Final = Loaded.NOT_LOADED
+NEW: Final = Loaded.NEW
+LIVE: Final = Loaded.LIVE
 OPEN: Final = Phase.OPEN
 COMMITTED: Final = Phase.COMMITTED
 
@@ -46,11 +46,11 @@ COMMITTED: Final = Phase.COMMITTED
 class SetCookie:
     """The cookie to send: for a new id, or to renew its age."""
 
-    __slots__ = ("max_age", "session_id", "standing")
+    __slots__ = ("max_age", "reputation", "session_id")
 
-    def __init__(self, session_id: str, standing: bytes | None, max_age: float | None) -> None:
+    def __init__(self, session_id: str, reputation: bytes | None, max_age: float | None) -> None:
         self.session_id: str = session_id
-        self.standing: bytes | None = standing
+        self.reputation: bytes | None = reputation
         self.max_age: float | None = max_age
 
 
@@ -84,27 +84,27 @@ class SessionState:
     # What a session has that nobody has looked at, and what stays as it is in most: one is made for
     # every request, and each attribute that need not be set saves 0.02 us.
     _ready = False  # loaded, and the response has not begun
-    _ahead = False  # loaded before the handler was called, and not looked at so far
-    _arrived = UNREAD
+    _preloaded = False  # loaded before the handler was called, and not looked at so far
+    _loaded = NOT_LOADED
     _phase = OPEN
     _cookie: SetCookie | ClearCookie | None = None
     _failure: StoreError | None = None
     _turns: Turns  # made at the first edit
 
     # The record: where it is, and what it was when it was loaded, or stored last.
-    _arrived_key: bytes | None = None  # of the id that came with the request
+    _presented_key: bytes | None = None  # of the id that came with the request
     _key: bytes | None = None
     _found: Found | None = None
     _payload = b""
-    _id: str | None = None  # if one was issued
+    _issued_id: str | None = None  # if one was issued
     _lost_user: str | None = None  # whose data these still are, once save() found it gone
-    _old: Moving | None = None  # it came by a cookie of old (``migrate_from``)
+    _legacy: Adoption | None = None  # it came by a cookie of old (``migrate_from``)
 
     # What the request makes of it; its data are in _data, and lembro's own map in _meta.
     _assigned = False  # a key, since it was loaded
-    _lent = False  # something that can change in itself
+    _nested_possible = False  # something that can change in itself
 
-    _old_views: dict[str, View] | None = None  # set aside while edit() is under way
+    _outer_views: dict[str, View] | None = None  # set aside while edit() is under way
 
     # What was asked for.
     _login: str | None = None  # the user
@@ -112,7 +112,9 @@ class SessionState:
     _destroy = False
     _touch = False
     _revoke: str | None = None  # the user whose other sessions are to end
-    _resend = False  # its cookie is to be sent again: how long the browser keeps it has changed
+    _resend_cookie = (
+        False  # its cookie is to be sent again: how long the browser keeps it has changed
+    )
 
     def __init__(
         self,
@@ -133,15 +135,15 @@ class SessionState:
     def _begin(self) -> None:
         """Fill in what a session has that is looked at; a request that does not look skips it."""
         self._presented = ABSENT if self._read is None else self._read(self._source)
-        self._arrived = NEW
+        self._loaded = NEW
         self._meta: codec.Meta = {}
         self._data: codec.Data = {}
         self._views: dict[str, View] = {}
         self._events: list[Event] = []  # to be told, once the flow has ended
 
-    def _untouched(self) -> bool:
+    def _is_unused(self) -> bool:
         """Whether nobody has looked at it: then it costs nothing and leaves no trace."""
-        return self._ahead or self._arrived is UNREAD
+        return self._preloaded or self._loaded is NOT_LOADED
 
     def _current_user(self) -> str | None:
         if self._login is not None:

@@ -22,7 +22,7 @@ import msgspec
 from ..options import CookieOptions, seconds
 
 if TYPE_CHECKING:
-    from ..migrate.source import Offer
+    from ..migrate.source import LegacyCookie
 
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
 
@@ -43,7 +43,7 @@ class Presented(msgspec.Struct, frozen=True):
     value: bytes = b""
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
-    old: tuple[Offer, ...] = ()
+    legacy: tuple[LegacyCookie, ...] = ()
     """Cookies of what was there before lembro, if they are looked for."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
@@ -130,19 +130,19 @@ class SessionCookie:
             return FORGED
         return Presented(value[:43].decode("ascii"), value)
 
-    def standing(self, value: bytes) -> bytes | None:
+    def reputation(self, value: bytes) -> bytes | None:
         """The standing in a cookie's value, if this process (or a secret) vouches for it."""
         match = _VALUE.fullmatch(value)
         if match is None or match[2] is None or not self._vouched(value, match):
             return None
         return urlsafe_b64decode(match[2] + b"==")
 
-    def value(self, session_id: str, standing: bytes | None) -> bytes:
+    def value(self, session_id: str, reputation: bytes | None) -> bytes:
         """The cookie's value for an id."""
         value = session_id.encode("ascii")
-        if standing is not None:
-            value += b"." + urlsafe_b64encode(standing).rstrip(b"=")
-        if standing is not None or self.signed:
+        if reputation is not None:
+            value += b"." + urlsafe_b64encode(reputation).rstrip(b"=")
+        if reputation is not None or self.signed:
             value += b"." + self._mac(self._keys[0], value)
         return value
 
@@ -153,10 +153,10 @@ class SessionCookie:
         return other
 
     def render(
-        self, session_id: str, standing: bytes | None, *, https: bool, max_age: float | None
+        self, session_id: str, reputation: bytes | None, *, https: bool, max_age: float | None
     ) -> bytes:
         """The Set-Cookie header for an id; ``max_age`` in seconds, None: a session cookie."""
-        value = self.value(session_id, standing)
+        value = self.value(session_id, reputation)
         if max_age is None:
             max_age = self._max_age
         age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))

@@ -8,7 +8,7 @@ from .._log import log
 from ..errors import CodecError, LembroError, SessionTooLarge, StoreError, TooManySessions
 
 
-class Answer(NamedTuple):
+class ErrorResponse(NamedTuple):
     """A response of the middleware's own, without a cookie."""
 
     status: int
@@ -28,11 +28,11 @@ HEADERS: Final = (
     (b"vary", b"Cookie"),
 )
 
-FAILURES: Final = (StoreError, SessionTooLarge, CodecError, TooManySessions)
+COMMIT_ERRORS: Final = (StoreError, SessionTooLarge, CodecError, TooManySessions)
 """What a commit raises for reasons that are not a fault of lembro's."""
 
 
-def answer_to(error: LembroError) -> Answer:
+def error_response_for(error: LembroError) -> ErrorResponse:
     """The response in place of the application's, whose changes could not be stored."""
     if isinstance(error, TooManySessions):
         status = 403
@@ -43,4 +43,4 @@ def answer_to(error: LembroError) -> Answer:
         status = 500
         log.error("the session could not be stored: %s", str(error))
     phrase, body = _TEXT[status]
-    return Answer(status, phrase, body)
+    return ErrorResponse(status, phrase, body)

@@ -12,14 +12,14 @@ from .._core import actions, codec, load
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.session import Session
-from .._core.state import COMMITTED, UNREAD, SetCookie
+from .._core.state import COMMITTED, NOT_LOADED, SetCookie
 from .._http.cookie import ABSENT, SessionCookie
 from .._http.headers import RequestHeaders, warn_of_plain_http, warn_of_shared_cookie
 from .._log import log
 from ..errors import ConfigError, LembroError, StoreError
 from ..events import Event, Events, EventSource
-from ..migrate.lifecycle import MovingLifecycle
-from ..migrate.source import CookieBesideOld, Source
+from ..migrate.lifecycle import MigratingLifecycle
+from ..migrate.source import CookieWithLegacy, Source
 from ..options import OptionKeywords, SessionOptions, from_keywords
 from ..stores.base import AsyncStore, Store
 from . import open_stores
@@ -55,18 +55,18 @@ class Runner(EventSource):
         readers: Any = self.options.migrate_from  # a tuple, once it is checked
         sources = tuple(Source(reader) for reader in readers)
         self.cookie: SessionCookie = (
-            CookieBesideOld(self.options.cookie, signing, sources)
+            CookieWithLegacy(self.options.cookie, signing, sources)
             if sources
             else SessionCookie(self.options.cookie, signing)
         )
         self.in_process: bool = getattr(store, "blocking", True) is False
         # Whether a session has to be loaded before a handler in an event loop is called.
-        self.loads_ahead: bool = not self.in_process or any(source.waits for source in sources)
+        self.preloads: bool = not self.in_process or any(source.waits for source in sources)
         self._store_is_async = not hasattr(store, "blocking")
         self._perform = performer(store)
-        standing_of = self.cookie.standing if hasattr(store, "new_standing") else None
-        lifecycle = MovingLifecycle if sources else Lifecycle
-        self.core: Lifecycle = lifecycle(self.options, standing_of=standing_of)
+        reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
+        lifecycle = MigratingLifecycle if sources else Lifecycle
+        self.core: Lifecycle = lifecycle(self.options, reputation_of=reputation_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
         self._current: bytes | None = None
@@ -116,7 +116,7 @@ class Runner(EventSource):
 
     def look(self, session: Session) -> None:
         """Serve a look at a session that is not loaded, or whose response has begun."""
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             if self.in_process:
                 self._load_directly(session)
                 return
@@ -125,9 +125,9 @@ class Runner(EventSource):
             self._check_sync(session, "its path is excluded, so `await session.areload()` first")
             self._run(load.load(session), session)
         elif self.in_process:
-            self._run(actions.look_again(self.core, session), session)
+            self._run(actions.recheck(self.core, session), session)
 
-    async def aload_for(self, session: Session) -> None:
+    async def apreload(self, session: Session) -> None:
         """Load before the handler is called, as networked stores need, and old sessions elsewhere
         (``loads_ahead``). If the store fails, it is the first look at the session that raises."""
         if self.in_process and not _brings_old(session):
@@ -137,14 +137,14 @@ class Runner(EventSource):
         except StoreError as error:
             session._failure = error.with_traceback(None)
         else:
-            session._ahead, session._ready = True, False
+            session._preloaded, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """The response begins. What a session that nobody has looked at so far is given from here
         on would be kept by nobody, so it is closed as well. Raises StoreError, SessionTooLarge,
         CodecError, TooManySessions."""
         try:
-            if not (self.core.is_settled(session) or self._set_directly(session, failed)):
+            if not (self.core.nothing_to_commit(session) or self._set_directly(session, failed)):
                 self._run(self.core.commit(session, failed=failed), session)
         finally:
             session._phase, session._ready = COMMITTED, False
@@ -152,7 +152,7 @@ class Runner(EventSource):
     async def acommit(self, session: Session, *, failed: bool = False) -> None:
         """As ``commit``."""
         try:
-            if not self.core.is_settled(session):
+            if not self.core.nothing_to_commit(session):
                 await self._arun(self.core.commit(session, failed=failed), session)
         finally:
             session._phase, session._ready = COMMITTED, False
@@ -174,20 +174,22 @@ class Runner(EventSource):
             warn_of_plain_http(client, request)
         if isinstance(action, SetCookie):
             return self.cookie.render(
-                action.session_id, action.standing, https=https, max_age=action.max_age
+                action.session_id, action.reputation, https=https, max_age=action.max_age
             )
         return self.cookie.render_cleared(https=https)
 
-    def old_cookies(self, session: Session, *, https: bool) -> list[bytes]:
+    def cleared_legacy_cookies(self, session: Session, *, https: bool) -> list[bytes]:
         """The Set-Cookie headers that remove cookies of old (``migrate_from``) from the browser, to
         go with one that ``set_cookie`` returned: then the old one is none any more."""
-        cleared = (offer.source.cleared(https=https) for offer in session._presented.old)
+        cleared = (offer.source.cleared(https=https) for offer in session._presented.legacy)
         return list(dict.fromkeys(cleared))
 
     def finish(self, session: Session) -> None:
         """The response has ended: a change that came too late is said, in the log and as an
         event."""
-        if session._arrived is UNREAD or not session._lent:  # an assignment would have raised
+        if (
+            session._loaded is NOT_LOADED or not session._nested_possible
+        ):  # an assignment would have raised
             return
         session._assigned = False
         try:
@@ -200,7 +202,9 @@ class Runner(EventSource):
             changed = True
         if not changed:
             return
-        session._lent = False  # said once, also where an integration has several ends to wait for
+        session._nested_possible = (
+            False  # said once, also where an integration has several ends to wait for
+        )
         self.tell_lost(session)
 
     def tell_lost(self, session: Session) -> None:
@@ -220,7 +224,7 @@ class Runner(EventSource):
 
     async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
         """As ``run_for``."""
-        session._ahead = False
+        session._preloaded = False
         return await self._arun(getattr(actions, name)(self.core, session, *args), session)
 
     def require(self, capability: str) -> str:
@@ -241,13 +245,13 @@ class Runner(EventSource):
                 if found is not None and not load.arrive(session, key, found):
                     run(load.arrive_by(session, found), self.store)
             except StoreError:
-                session._arrived = UNREAD
+                session._loaded = NOT_LOADED
                 raise
-        elif session._presented.old:
+        elif session._presented.legacy:
             try:
-                run(self.core.arrive_by_old(session), self.store)
+                run(self.core.load_legacy(session), self.store)
             except StoreError:
-                session._arrived = UNREAD
+                session._loaded = NOT_LOADED
                 raise
         session._ready = session._phase is not COMMITTED
         if session._events:
@@ -285,14 +289,14 @@ class Runner(EventSource):
 
     async def _arun(self, flow: Flow[T], session: Session | None = None) -> T:
         try:
-            if not self.loads_ahead:
+            if not self.preloads:
                 return run(flow, self.store)
             return await arun(flow, self._perform)
         finally:
             self._report(session)
 
     def _report(self, session: Session | None) -> None:
-        if session is not None and session._arrived is not UNREAD and session._events:
+        if session is not None and session._loaded is not NOT_LOADED and session._events:
             events, session._events = session._events, []
             self._emit(events)
 
@@ -316,7 +320,7 @@ class Runner(EventSource):
 def _brings_old(session: Session) -> bool:
     """Whether the request has a cookie of old, and none of ours."""
     presented = ABSENT if session._read is None else session._read(session._source)
-    return presented.id is None and bool(presented.old)
+    return presented.id is None and bool(presented.legacy)
 
 
 def _anew(failure: StoreError) -> StoreError:

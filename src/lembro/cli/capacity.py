@@ -81,7 +81,7 @@ def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
     def add() -> None:
         nonlocal number
         name = None if width is None else f"{number:0{width}}"[-width:]
-        record = Record(payload, name, None, store.new_standing())
+        record = Record(payload, name, None, store.new_reputation())
         store.add(key_for(str(number)), record, idle=YEAR, life=YEAR)
         number += 1
 

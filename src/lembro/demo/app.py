@@ -224,7 +224,7 @@ def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlett
     """The café over a store of 4 MB, in which sessions end after two minutes without a visit, so
     that one can watch them go. It is to be had as localhost, by an address, and by ``names``."""
     store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
-    sessions = SessionManager(store, idle_timeout=idle_timeout)
+    manager = SessionManager(store, idle_timeout=idle_timeout)
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))
     bots = Bots(store, regulars)
 
@@ -255,7 +255,7 @@ def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlett
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
     )
-    app.add_middleware(SessionMiddleware, sessions)
+    app.add_middleware(SessionMiddleware, manager)
     app.add_middleware(Guard, names=names)
     app.state.bots = bots
     app.state.live = Live(store, bots)

@@ -61,7 +61,7 @@ class Live:
             "used": stats.used,
             "max": stats.max_size,
             "sessions": stats.sessions,
-            "levels": stats.levels,
+            "tiers": stats.tiers,
             "expired": stats.expired,
             "evicted": stats.evicted,
             "rss": stats.rss,

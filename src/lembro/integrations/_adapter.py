@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 from .._core.session import Session
 from .._http.cookie import ABSENT, Presented
-from .._http.error_response import FAILURES, HEADERS, Answer, answer_to
+from .._http.error_response import COMMIT_ERRORS, HEADERS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, caching_with_cookie, vary_with_cookie
 from ..errors import ConfigError
 from ..manager import SessionManager
@@ -52,8 +52,8 @@ def begin(
 async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -> Session:
     """As ``begin``, for handlers in an event loop; over a networked store it is loaded."""
     session = begin(manager, cookies, https=https, asynchronous=True)
-    if manager.loads_ahead:
-        await manager.aload_for(session)
+    if manager.preloads:
+        await manager.apreload(session)
     return session
 
 
@@ -79,24 +79,24 @@ def read(source: tuple[SessionManager, str | None, bool]) -> Presented:
     return manager.cookie.read([cookies.encode("utf-8", "replace")], https=https)
 
 
-def commit(session: Session, status: int) -> Answer | None:
+def commit(session: Session, status: int) -> ErrorResponse | None:
     """The response begins, with this status: an answer in place of it if the session could not be
     stored, None if all is well."""
     try:
         session._manager.commit(session, failed=status >= 500)
-    except FAILURES as error:
-        session._lent = False  # what is lost has been said
-        return answer_to(error)
+    except COMMIT_ERRORS as error:
+        session._nested_possible = False  # what is lost has been said
+        return error_response_for(error)
     return None
 
 
-async def acommit(session: Session, status: int) -> Answer | None:
+async def acommit(session: Session, status: int) -> ErrorResponse | None:
     """As ``commit``."""
     try:
         await session._manager.acommit(session, failed=status >= 500)
-    except FAILURES as error:
-        session._lent = False  # what is lost has been said
-        return answer_to(error)
+    except COMMIT_ERRORS as error:
+        session._nested_possible = False  # what is lost has been said
+        return error_response_for(error)
     return None
 
 
@@ -115,7 +115,7 @@ def add_headers(
     ``lines_of``: all lines that the response has of a header; ``client``: the address that the
     request came from; ``request``: its headers.
     """
-    if session._untouched():
+    if session._is_unused():
         return ()
     vary = vary_with_cookie(lines_of("Vary"))
     if vary is not None:
@@ -126,5 +126,5 @@ def add_headers(
     caching = caching_with_cookie(lines_of("Cache-Control"))
     if caching is not None:
         headers["Cache-Control"] = caching
-    old = session._manager.old_cookies(session, https=https)
+    old = session._manager.cleared_legacy_cookies(session, https=https)
     return [line.decode("ascii") for line in (cookie, *old)]

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from .._core.effects import Call, Flow
 from .._core.session import Session
-from .._core.state import LIVE, UNREAD, SetCookie
-from .._http.error_response import FAILURES, answer_to
+from .._core.state import LIVE, NOT_LOADED, SetCookie
+from .._http.error_response import COMMIT_ERRORS, error_response_for
 from ..errors import StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords, seconds, take_cookie_keywords
@@ -48,7 +48,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
 
     def __init__(
         self,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         cookie_name: str | None = None,
@@ -70,14 +70,14 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             "samesite": samesite.lower() if isinstance(samesite, str) else samesite,
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
-        if sessions is not None:  # raises what is to be raised, in the words that were given
+        if manager is not None:  # raises what is to be raised, in the words that were given
             given = {"cookie_name" if name == "name" else name: cookie[name] for name in cookie}
-            manager_of(sessions, store, {**given, **options})
+            manager_of(manager, store, {**given, **options})
         take_cookie_keywords(options, cookie)
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         Visit.storages = True
-        using = self.sessions.options.cookie
-        age: Any = self.sessions.cookie._max_age
+        using = self.manager.options.cookie
+        age: Any = self.manager.cookie._max_age
         super().__init__(
             cookie_name=using.name_over(https=False),
             domain=using.domain,
@@ -97,11 +97,11 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         """The session that the request came with. Raises HTTPServiceUnavailable."""
         session, _ = await self._session_of(request)
         try:
-            if session._arrived is UNREAD and self.sessions.loads_ahead:
+            if session._loaded is NOT_LOADED and self.manager.preloads:
                 await session.areload()  # its path is excluded, or the store failed
             return _Session(self, session)
         except StoreError as error:
-            raise refusal(answer_to(error)) from error
+            raise refusal(error_response_for(error)) from error
 
     async def save_session(
         self, request: web.Request, response: web.StreamResponse, session: aiohttp_session.Session
@@ -115,8 +115,8 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         try:
             if session._limited and response.status < 500:
                 await self._save_limited(inner, session.max_age)
-        except FAILURES as error:
-            raise refusal(answer_to(error)) from error
+        except COMMIT_ERRORS as error:
+            raise refusal(error_response_for(error)) from error
         if is_own:
             await commit(request, response, inner)
 
@@ -127,34 +127,34 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         if inner._meta.get(_LIMIT, b"") != wanted:
             inner._meta = {**inner._meta, _LIMIT: wanted}
             inner._assigned = True
-        writes = inner._assigned or inner._lent
+        writes = inner._assigned or inner._nested_possible
         await inner.asave()
         if inner._key is None or inner._found is None or limit is None:
             return
-        await self.sessions._arun(_extend(inner._key, limit), inner)
+        await self.manager._arun(_extend(inner._key, limit), inner)
         # The commit that follows is to leave it at that.
-        inner._found = replace(inner._found, idle_left=self.sessions.core.writer.idle)
+        inner._found = replace(inner._found, idle_left=self.manager.core.writer.idle)
         if isinstance(inner._cookie, SetCookie):
             inner._cookie.max_age = limit
-        elif writes and inner._arrived is LIVE and inner._presented.id is not None:
-            standing = self.sessions.core.writer._known_standing(inner)
-            inner._cookie = SetCookie(inner._presented.id, standing, limit)
+        elif writes and inner._loaded is LIVE and inner._presented.id is not None:
+            reputation = self.manager.core.writer._known_reputation(inner)
+            inner._cookie = SetCookie(inner._presented.id, reputation, limit)
 
     async def _session_of(self, request: web.Request) -> tuple[Session, bool]:
         """The session of the request, and whether to commit it is this storage's part."""
         visit = request.get(VISIT)
         while visit is not None:
-            if visit.manager is self.sessions:
+            if visit.manager is self.manager:
                 return visit.session_of(request), False
             visit = visit.outer
         own = request.get(_OWN)
         if own is None:
             outer = request.get(VISIT)
             if outer is not None:  # of another manager: that they share a cookie is said
-                self.sessions.is_within_itself(outer.session_of(request), https=request.secure)
-            own = begin(request, self.sessions)
-            if self.sessions.loads_ahead:
-                await self.sessions.aload_for(own)
+                self.manager.is_within_itself(outer.session_of(request), https=request.secure)
+            own = begin(request, self.manager)
+            if self.manager.preloads:
+                await self.manager.apreload(own)
             request[_OWN] = own
         return own, True
 
@@ -220,7 +220,7 @@ class _Session(aiohttp_session.Session):
 
     def _is_made_anew_for(self, manager: SessionManager) -> bool:
         """Whether it is to be taken in."""
-        return self._inner is None and self._was_changed and self._storage.sessions is manager
+        return self._inner is None and self._was_changed and self._storage.manager is manager
 
     def _take_in(self, inner: Session) -> None:
         """Of ``new_session()``: from here on it is the request's session."""

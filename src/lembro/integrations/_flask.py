@@ -14,13 +14,13 @@ from .._core import codec
 from .._core.commit import has_changed
 from .._core.lifecycle import roll_back
 from .._core.session import Session
-from .._http.error_response import Answer, answer_to
+from .._http.error_response import ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 from ._flask_config import checked, manager_from
 
 App = TypeVar("App")
@@ -43,7 +43,7 @@ class FlaskSession(Session, SessionMixin):
     @property
     def accessed(self) -> bool:
         """Whether the session was looked at; then the response says ``Vary: Cookie``."""
-        return not self._untouched()
+        return not self._is_unused()
 
     @accessed.setter
     def accessed(self, accessed: bool) -> None:
@@ -53,7 +53,7 @@ class FlaskSession(Session, SessionMixin):
     def modified(self) -> bool:
         """Whether anything has changed, nested changes too. ``= True`` extends the session as
         ``touch()`` does; ``= False`` drops what was changed so far, unless more is changed."""
-        if self._untouched() or self._is_given_up():
+        if self._is_unused() or self._is_given_up():
             return False
         if self._stored:
             return True
@@ -87,7 +87,7 @@ class FlaskSession(Session, SessionMixin):
         if self.permanent is not self._permanent:
             self._write(cookie=True)
             self._meta = {**self._meta, "remember": self._permanent}
-            self._assigned = self._resend = True
+            self._assigned = self._resend_cookie = True
 
     def login(self, user: str, *, remember: bool = False) -> None:
         """As of :class:`~lembro.Session`; also remembered if ``permanent`` was set before."""
@@ -123,16 +123,16 @@ class LazyManager:
     def __init__(
         self,
         app: Any,
-        sessions: SessionManager | None,
+        manager: SessionManager | None,
         store: Store | AsyncStore | None,
         options: OptionKeywords,
     ) -> None:
         self._made: SessionManager | None = None
-        self._make = partial(manager_from, app.config, sessions, store, options)
+        self._make = partial(manager_from, app.config, manager, store, options)
         self._lock = Lock()
 
     @property
-    def sessions(self) -> SessionManager:
+    def manager(self) -> SessionManager:
         """Raises ConfigError for what the application configures and lembro cannot do."""
         with self._lock:
             if self._made is None:
@@ -147,7 +147,7 @@ class LazyManager:
     def get_cookie_name(self, app: Any) -> str:
         """The name over the scheme of the current request."""
         https = bool(self._request) and self._request.is_secure
-        return self.sessions.options.cookie.name_over(https=https)
+        return self.manager.options.cookie.name_over(https=https)
 
 
 class Extension(Generic[App]):
@@ -164,17 +164,17 @@ class Extension(Generic[App]):
     def __init__(
         self,
         app: App | None = None,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
         if app is not None:
             _adapter.check_app(app, self._kind, self._kind.__name__)
-        if sessions is not None:
-            manager_of(sessions, store, options)  # raises what is to be raised now
+        if manager is not None:
+            manager_of(manager, store, options)  # raises what is to be raised now
         checked(options)
-        self._given = sessions, store, options
+        self._given = manager, store, options
         self._app = app
         if app is not None:
             self.init_app(app)
@@ -201,12 +201,12 @@ class Extension(Generic[App]):
         raise NotImplementedError
 
     @property
-    def sessions(self) -> SessionManager:
+    def manager(self) -> SessionManager:
         """The manager: of the current application, or else of the last one that was given."""
         interface = getattr(self._current_app() or self._app, "session_interface", None)
         if not isinstance(interface, LazyManager):
             raise ConfigError("there is no application with lembro's sessions: call init_app(app)")
-        return interface.sessions
+        return interface.manager
 
 
 def add_to_headers(
@@ -228,16 +228,16 @@ def answer_store_errors(app: Any) -> None:
     """Answer 503 where the store failed under a look at the session, unless the application has an
     answer of its own."""
     if StoreError not in app.error_handler_spec[None][None]:
-        app.register_error_handler(StoreError, lambda error: _page(answer_to(error)))
+        app.register_error_handler(StoreError, lambda error: _page(error_response_for(error)))
 
 
-def _page(answer: Answer) -> Response:
+def _page(answer: ErrorResponse) -> Response:
     response = Response()
     replace(response, answer)
     return response
 
 
-def replace(response: Response, answer: Answer) -> None:
+def replace(response: Response, answer: ErrorResponse) -> None:
     """Put ``answer`` in place of the response of the application."""
     close = getattr(response.response, "close", None)
     if close is not None:

@@ -60,17 +60,17 @@ _ELSEWHERE: Final = (
 
 def manager_from(
     config: Config,
-    sessions: SessionManager | None,
+    manager: SessionManager | None,
     store: Store | AsyncStore | None,
     given: OptionKeywords,
 ) -> SessionManager:
     """The manager of an application: the one that it was given, or one of its configuration. What
     was given and what is configured must not contradict each other. Raises ConfigError."""
     _tell_what_is_not_used(config)
-    store = _store(config, sessions, store)
+    store = _store(config, manager, store)
     wanted = _wanted(config)
-    if sessions is not None:
-        manager = manager_of(sessions, store, given)
+    if manager is not None:
+        manager = manager_of(manager, store, given)
         _compare(wanted, _plain(manager.options), "the SessionManager")
         return manager
     plain = _plain(checked(given))
@@ -89,7 +89,7 @@ def manager_from(
 
 
 def _store(
-    config: Config, sessions: SessionManager | None, store: Store | AsyncStore | None
+    config: Config, manager: SessionManager | None, store: Store | AsyncStore | None
 ) -> Store | AsyncStore | None:
     """The store that was given, or one of the configured size. Raises ConfigError, also for what
     else in the configuration looks like lembro's."""
@@ -105,7 +105,7 @@ def _store(
     max_size = config.get(MAX_SIZE)
     if max_size is None:
         return store
-    if sessions is not None or store is not None:
+    if manager is not None or store is not None:
         raise ConfigError(
             f"app.config has {MAX_SIZE}={max_size!r}, but Lembro(...) was given a store: leave one "
             f"of them out"

@@ -66,7 +66,7 @@ _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.partitioned": (_boolean, _BOOLEAN),
     "cookie.max_age": (_none_or(_number), f"{_SECONDS}, or none"),
 }
-_OBJECTS: Final = ("sessions", "store", "cookie")
+_OBJECTS: Final = ("manager", "store", "cookie")
 _KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
 _NAMES: Final = (*_KNOWN, *_OBJECTS)
 
@@ -78,11 +78,11 @@ def manager_from(settings: Mapping[str, Any]) -> SessionManager:
         for name, value in settings.items()
         if isinstance(name, str) and name.startswith(("lembro.", "lembro_"))
     }
-    sessions = given.pop("sessions", None)
-    if sessions is not None and given:
+    manager = given.pop("manager", None)
+    if manager is not None and given:
         raise ConfigError(
-            f"{', '.join(f'lembro.{name}' for name in given)} beside lembro.sessions: give these "
-            f"to the SessionManager, or leave lembro.sessions out"
+            f"{', '.join(f'lembro.{name}' for name in given)} beside lembro.manager: give these "
+            f"to the SessionManager, or leave lembro.manager out"
         )
     cookie = {name[7:]: given.pop(name) for name in _COOKIE if name in given}
     if cookie:
@@ -95,7 +95,7 @@ def manager_from(settings: Mapping[str, Any]) -> SessionManager:
         if store is not None:
             raise ConfigError(f"lembro.{next(iter(of_store))} beside lembro.store: give it to that")
         store = MemoryStore(**of_store)
-    return manager_of(sessions, store, given)
+    return manager_of(manager, store, given)
 
 
 def _read(name: str, value: Any) -> Any:

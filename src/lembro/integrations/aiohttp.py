@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .._core.session import Session
 from .._core.state import COMMITTED, OPEN
-from .._http.error_response import FAILURES, Answer, answer_to
+from .._http.error_response import COMMIT_ERRORS, ErrorResponse, error_response_for
 from ..asgi import _paths
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     from aiohttp import hdrs, payload, web
@@ -58,7 +58,7 @@ class Visit:
         return session
 
 
-_MANAGER: Final = web.AppKey("lembro.sessions", SessionManager)
+_MANAGER: Final = web.AppKey("lembro.manager", SessionManager)
 VISIT: Final = web.RequestKey("lembro.visit", Visit)
 
 
@@ -75,7 +75,7 @@ _NOTHING: Final = _Nothing()
 
 def setup(
     app: web.Application,
-    sessions: SessionManager | None = None,
+    manager: SessionManager | None = None,
     *,
     store: Store | AsyncStore | None = None,
     exclude: Iterable[str] = (),
@@ -90,7 +90,7 @@ def setup(
     Returns the manager. Raises ConfigError.
     """
     _adapter.check_app(app, web.Application, "aiohttp", "setup")
-    manager = manager_of(sessions, store, options)
+    manager = manager_of(manager, store, options)
     around = _middleware(manager, _paths(exclude))
     if _MANAGER in app:
         raise ConfigError("this application has its sessions from lembro already")
@@ -125,7 +125,7 @@ def get_session(request: web.Request) -> Session:
 
 def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware:
     @web.middleware
-    async def sessions(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def load_and_commit(request: web.Request, handler: Handler) -> web.StreamResponse:
         # A look for what is not there takes 0.6 us.
         outer = request.get(VISIT) if len(request) else None
         if outer is not None and manager.is_within_itself(
@@ -136,8 +136,8 @@ def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware
         visit.manager = manager
         if outer is not None:
             visit.outer = outer
-        if manager.loads_ahead and not request.path.startswith(exclude):
-            await manager.aload_for(visit.session_of(request))
+        if manager.preloads and not request.path.startswith(exclude):
+            await manager.apreload(visit.session_of(request))
         try:
             response = await handler(request)
             if visit.session is not None:
@@ -148,7 +148,7 @@ def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware
             raise
         except BaseException as error:
             if await _roll_back(visit) and isinstance(error, StoreError):
-                raise refusal(answer_to(error)) from error
+                raise refusal(error_response_for(error)) from error
             raise
         finally:
             visit.begun = True
@@ -156,7 +156,7 @@ def _middleware(manager: SessionManager, exclude: tuple[str, ...]) -> Middleware
                 request[VISIT] = outer
         return response
 
-    return sessions
+    return load_and_commit
 
 
 async def _handled(
@@ -167,7 +167,7 @@ async def _handled(
         visit.begun = True
         # What has no prepare() is answered by aiohttp, with a 500.
         await commit(request, response, session)
-        visit.headed = None if session._untouched() else response
+        visit.headed = None if session._is_unused() else response
         if isinstance(getattr(response, "body", None), payload.Payload):
             # It is written after this, and may change something too late.
             _finish_with_task(session)
@@ -190,7 +190,7 @@ async def _raised(request: web.Request, visit: Visit, raised: web.HTTPException)
     visit.begun = True
     if visit.session is not None and visit.session._phase is OPEN:
         await commit(request, raised, visit.session)
-        visit.headed = None if visit.session._untouched() else raised
+        visit.headed = None if visit.session._is_unused() else raised
 
 
 async def _roll_back(visit: Visit) -> bool:
@@ -263,8 +263,8 @@ def take_in(made: Any, session: Session) -> None:
     """Raises an HTTPException to be answered instead."""
     try:
         made._take_in(session)
-    except FAILURES as error:
-        raise refusal(answer_to(error)) from error
+    except COMMIT_ERRORS as error:
+        raise refusal(error_response_for(error)) from error
 
 
 def begin(request: web.Request, manager: SessionManager) -> Session:
@@ -304,7 +304,7 @@ _REFUSALS: Final[dict[int, type[web.HTTPException]]] = {
 _HEADERS: Final = {name: _adapter.TEXT[name] for name in ("Cache-Control", "Vary")}
 
 
-def refusal(answer: Answer) -> web.HTTPException:
+def refusal(answer: ErrorResponse) -> web.HTTPException:
     """The answer as aiohttp has it, so that an application's error pages can dress it."""
     return _REFUSALS[answer.status](text=answer.body.decode(), headers=_HEADERS)
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import wsgi
 from .._core.session import Session
-from .._http.error_response import answer_to
+from .._http.error_response import error_response_for
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     import bottle
@@ -45,20 +45,20 @@ class Lembro:
     def __init__(
         self,
         app: bottle.Bottle | SessionManager | None = None,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
         served: Any = app
-        if served is not None and sessions is not None:
+        if served is not None and manager is not None:
             _adapter.check_app(served, bottle.Bottle, "Bottle")
         elif not isinstance(served, bottle.Bottle):
-            sessions, served = sessions or served, None
-        self.sessions: SessionManager = manager_of(sessions, store, options)
-        if not hasattr(self.sessions.store, "blocking"):
+            manager, served = manager or served, None
+        self.manager: SessionManager = manager_of(manager, store, options)
+        if not hasattr(self.manager.store, "blocking"):
             raise ConfigError(
-                f"{type(self.sessions.store).__name__} is asynchronous, and Bottle is not: give "
+                f"{type(self.manager.store).__name__} is asynchronous, and Bottle is not: give "
                 f"the plain store of its kind"
             )
         if served is not None:
@@ -70,7 +70,7 @@ class Lembro:
             raise ConfigError("lembro is installed in this application already")
         # Around all of it: what a route returns is made a response, and an error a page, after the
         # plugins.
-        app.wsgi = wsgi.SessionMiddleware(_with_session(app.wsgi), self.sessions)
+        app.wsgi = wsgi.SessionMiddleware(_with_session(app.wsgi), self.manager)
 
     def apply(self, callback: Callable[..., Any], route: bottle.Route) -> Callable[..., Any]:
         """Called by Bottle for each route: a store that fails is a 503, and no 500 of Bottle's."""
@@ -80,7 +80,7 @@ class Lembro:
             try:
                 return callback(*args, **keywords)
             except StoreError as error:
-                answer = answer_to(error)
+                answer = error_response_for(error)
                 return bottle.HTTPResponse(answer.body.decode(), answer.status, _adapter.TEXT)
 
         return answered

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 from .. import asgi, wsgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.error_response import Answer, answer_to
+from .._http.error_response import ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     import falcon
@@ -49,26 +49,26 @@ class Lembro:
     def __init__(
         self,
         app: falcon.App[Any, Any],
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
         _adapter.check_app(app, falcon.App, "Falcon")
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
-        self._around = asgi.SessionMiddleware(_nothing, self.sessions, exclude=exclude)
+        self._around = asgi.SessionMiddleware(_nothing, self.manager, exclude=exclude)
         if isinstance(app, falcon.asgi.App):
             app.add_middleware(self)
             app.add_error_handler(StoreError, _astore_failed)
             return
-        if not hasattr(self.sessions.store, "blocking"):
+        if not hasattr(self.manager.store, "blocking"):
             raise ConfigError(
-                f"{type(self.sessions.store).__name__} is asynchronous, and a falcon.App is not: "
+                f"{type(self.manager.store).__name__} is asynchronous, and a falcon.App is not: "
                 f"give the plain store of its kind, or use a falcon.asgi.App"
             )
-        self.sessions.start_for_good()
+        self.manager.start_for_good()
         app.add_middleware(self)
         app.add_error_handler(StoreError, _store_failed)
 
@@ -79,7 +79,7 @@ class Lembro:
         env, https = req.env, req.env["wsgi.url_scheme"] == "https"
         session = self._outer(req, env.get(wsgi.KEY), https)
         if session is None:
-            session = _adapter.begin(self.sessions, env.get("HTTP_COOKIE"), https=https)
+            session = _adapter.begin(self.manager, env.get("HTTP_COOKIE"), https=https)
             setattr(req.context, self._name, session)
         req.context.session = session
 
@@ -91,7 +91,7 @@ class Lembro:
         if session is None:
             return
         try:
-            if resp.media is not None and not session._untouched():
+            if resp.media is not None and not session._is_unused():
                 resp.render_body()  # which is kept; if it can't be, the answer is a 500
         except BaseException:
             _adapter.commit(session, 500)
@@ -108,11 +108,11 @@ class Lembro:
 
     async def process_startup(self, scope: dict[str, Any], event: AsgiEvent) -> None:
         """Before the first request."""
-        await self.sessions.astart()
+        await self.manager.astart()
 
     async def process_shutdown(self, scope: dict[str, Any], event: AsgiEvent) -> None:
         """After the last one."""
-        await self.sessions.astop()
+        await self.manager.astop()
 
     async def process_request_async(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response
@@ -129,9 +129,9 @@ class Lembro:
         if not isinstance(scope["headers"], list | tuple):  # an iterator, which Falcon has used up
             cookies = (req.get_header("Cookie") or "").encode("latin-1", "replace")
             scope = {**scope, "headers": [(b"cookie", cookies)]}
-        session = Session(self.sessions, self._around._read, scope, send, True)
-        if self.sessions.loads_ahead and not req.path.startswith(self._around._exclude):
-            await self.sessions.aload_for(session)
+        session = Session(self.manager, self._around._read, scope, send, True)
+        if self.manager.preloads and not req.path.startswith(self._around._exclude):
+            await self.manager.apreload(session)
         return session
 
     async def process_response_async(
@@ -146,7 +146,7 @@ class Lembro:
         if session is None:
             return
         try:
-            if resp.media is not None and not session._untouched():
+            if resp.media is not None and not session._is_unused():
                 await resp.render_body()
         except BaseException:
             await _adapter.acommit(session, 500)
@@ -179,7 +179,7 @@ class Lembro:
     def _outer(self, req: falcon.Request, outer: object, https: bool) -> Session | None:
         """The session that the request has already, if it is this manager's."""
         outer = getattr(req.context, "session", outer)
-        if isinstance(outer, Session) and self.sessions.is_within_itself(outer, https=https):
+        if isinstance(outer, Session) and self.manager.is_within_itself(outer, https=https):
             return outer
         return None
 
@@ -230,7 +230,7 @@ class _Headers:
         self._resp.set_header(name, value)
 
 
-def _replace(resp: falcon.Response, answer: Answer) -> None:
+def _replace(resp: falcon.Response, answer: ErrorResponse) -> None:
     resp.status = answer.status
     resp.text = resp.media = resp.stream = None
     if isinstance(resp, falcon.asgi.Response):
@@ -242,7 +242,7 @@ def _replace(resp: falcon.Response, answer: Answer) -> None:
 def _store_failed(
     req: falcon.Request, resp: falcon.Response, error: Any, params: dict[str, Any]
 ) -> None:
-    _replace(resp, answer_to(error))
+    _replace(resp, error_response_for(error))
 
 
 async def _astore_failed(
@@ -253,7 +253,7 @@ async def _astore_failed(
     *,
     ws: falcon.asgi.WebSocket | None = None,
 ) -> None:
-    answer = answer_to(error)
+    answer = error_response_for(error)
     if resp is not None:
         _replace(resp, answer)
         return

@@ -73,7 +73,7 @@ class _CurrentSession(SecurityBase):
     def model(self) -> APIKey:  # type: ignore[override]
         """Made when OpenAPI is, since it is the application's middleware that names the cookie."""
         around = _around.get(None)
-        cookie = CookieOptions() if around is None else around.sessions.options.cookie
+        cookie = CookieOptions() if around is None else around.manager.options.cookie
         name, plain = (cookie.name_over(https=https) for https in (True, False))
         only = "" if name == plain else f" Over plain http its name is {plain}."
         described = f"Set by the server; the browser sends it by itself.{only}"

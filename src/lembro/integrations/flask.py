@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
 from .._core.state import OPEN
-from .._http.error_response import answer_to
+from .._http.error_response import error_response_for
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     import flask
@@ -48,7 +48,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
         """The session of a request; it is loaded at the first look."""
-        manager = self._made or self.sessions
+        manager = self._made or self.manager
         environ = request.environ
         https = environ["wsgi.url_scheme"] == "https"
         outer = environ.get(wsgi.KEY)
@@ -120,7 +120,7 @@ def _around(application: WSGIApplication) -> WSGIApplication:
             if session is not None:
                 if session._phase is OPEN:  # a function that is called after the view has raised
                     _fail(session)
-                elif session._lent and not session._streamed:
+                elif session._nested_possible and not session._streamed:
                     session._manager.finish(session)  # a teardown function may have changed it
             return body
         finally:
@@ -146,7 +146,7 @@ def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
             return process(*args)
         except StoreError as error:
             response: Response = args[-1]
-            replace(response, answer_to(error))
+            replace(response, error_response_for(error))
             return response
 
     return process_response

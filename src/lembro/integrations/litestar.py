@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from .. import asgi
 from .._core.session import Session
-from .._core.state import OPEN, UNREAD
-from .._http.error_response import FAILURES
+from .._core.state import NOT_LOADED, OPEN
+from .._http.error_response import COMMIT_ERRORS
 from .._log import log
 from ..errors import ConfigError, StoreError
 from ..events import Event
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords, seconds, take_cookie_keywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     from litestar.datastructures import MutableScopeHeaders
@@ -112,7 +112,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         if session is None:
             cookies = "; ".join(f"{name}={value}" for name, value in connection.cookies.items())
             https = asgi._is_https(connection.scope)
-            session = await _adapter.abegin(self.config.sessions, cookies, https=https)
+            session = await _adapter.abegin(self.config.manager, cookies, https=https)
             scope[_KEPT] = session
         return session  # type: ignore[no-any-return]
 
@@ -129,7 +129,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
 
     def __init__(
         self,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: str | list[str] | None = None,
@@ -154,18 +154,18 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
             "samesite": samesite,
         }
         cookie = {name: value for name, value in cookie.items() if value is not None}
-        if sessions is not None:  # raises what is to be raised, in the words that were given
+        if manager is not None:  # raises what is to be raised, in the words that were given
             given = {"key" if name == "name" else name: cookie[name] for name in cookie}
-            manager_of(sessions, store, {**given, **options})
+            manager_of(manager, store, {**given, **options})
         take_cookie_keywords(options, cookie)
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         self.exclude: str | list[str] | None = exclude
         self.exclude_opt_key: str = exclude_opt_key
         self.scopes: Scopes = {ScopeType.HTTP, ScopeType.WEBSOCKET} if scopes is None else scopes
         # What others ask a config of Litestar's for.
-        using = self.sessions.options.cookie
+        using = self.manager.options.cookie
         self.key: str = using.name  # over https with its prefix
-        self.max_age: int = int(seconds("idle_timeout", self.sessions.options.idle_timeout))
+        self.max_age: int = int(seconds("idle_timeout", self.manager.options.idle_timeout))
         self.path: str = using.path
         self.domain: str | None = using.domain
         self.secure: bool = using.is_secure(https=True)
@@ -183,7 +183,7 @@ class LembroSessionMiddleware(SessionMiddleware[LembroSessionBackend]):
 
     def __init__(self, app: Any, backend: LembroSessionBackend) -> None:
         super().__init__(app, backend)
-        self._serve: Any = asgi.SessionMiddleware(_Inner(app), backend.config.sessions)
+        self._serve: Any = asgi.SessionMiddleware(_Inner(app), backend.config.manager)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         return self._serve(scope, receive, send)  # a coroutine; Litestar has looked at exclude
@@ -200,21 +200,21 @@ class LembroPlugin(InitPlugin):
 
     def __init__(
         self,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         config: LembroSessionConfig | None = None,
         session_dependency_key: str | None = "session",
         **keywords: Any,
     ) -> None:
-        if config is not None and (sessions is not None or keywords):
-            given = ", ".join([*(["sessions"] if sessions is not None else []), *keywords])
+        if config is not None and (manager is not None or keywords):
+            given = ", ".join([*(["manager"] if manager is not None else []), *keywords])
             raise ConfigError(f"{given} beside config: give these to LembroSessionConfig(...)")
-        self.config: LembroSessionConfig = config or LembroSessionConfig(sessions, **keywords)
+        self.config: LembroSessionConfig = config or LembroSessionConfig(manager, **keywords)
         self.session_dependency_key: str | None = session_dependency_key
 
     @property
-    def sessions(self) -> SessionManager:
-        return self.config.sessions
+    def manager(self) -> SessionManager:
+        return self.config.manager
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
         if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
@@ -222,8 +222,8 @@ class LembroPlugin(InitPlugin):
         app_config.middleware.insert(0, self.config.middleware)  # around all others
         # A handler may return it, as the dict that Litestar's types say it is.
         app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
-        app_config.on_startup.append(self.sessions.astart)
-        app_config.on_shutdown.append(self.sessions.astop)
+        app_config.on_startup.append(self.manager.astart)
+        app_config.on_shutdown.append(self.manager.astop)
         if self.session_dependency_key is not None:
             app_config.dependencies.setdefault(
                 self.session_dependency_key, Provide(_provide_session, sync_to_thread=False)
@@ -267,7 +267,7 @@ async def _begin(session: Session, scope: Any, send: asgi.Send, message: asgi.Me
     """A response that says more than a response does."""
     try:
         _settle(session, scope)
-    except FAILURES as error:
+    except COMMIT_ERRORS as error:
         if not await asgi._app_failed(session, error):
             await asgi._answer(session, error)
         return
@@ -307,6 +307,6 @@ def _say_too_late(session: Session) -> None:
         "set_session() or clear_session() was called after the response had begun; it has no "
         "effect: write inside `async with session.edit():`"
     )
-    if session._arrived is not UNREAD:
+    if session._loaded is not NOT_LOADED:
         handle, user = session._current_handle(), session._current_user()
         session._manager._emit([Event("dropped", handle, user, "changed too late")])

@@ -12,14 +12,13 @@ from typing import Any, Final, Unpack
 from .._core.commit import has_changed
 from .._core.session import Session
 from .._core.state import COMMITTED, OPEN
-from .._http.error_response import Answer, answer_to
+from .._http.error_response import ErrorResponse, error_response_for
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import Store
 from ..wsgi import KEY, _is_made_while_it_goes_out
-from . import _adapter as _adapter
-from . import _pyramid_settings
+from . import _adapter, _pyramid_settings
 
 try:
     from pyramid.interfaces import ISession
@@ -102,17 +101,17 @@ classImplements(PyramidSession, ISession)
 def includeme(config: Any) -> None:
     """``config.include("lembro.integrations.pyramid")``: the session factory, from the settings
     that begin with ``lembro.``, and an answer of 503 for when the store fails. The manager is in
-    the settings too, as ``lembro.sessions``. Raises ConfigError."""
+    the settings too, as ``lembro.manager``. Raises ConfigError."""
     settings = config.get_settings()
     manager = _pyramid_settings.manager_from(settings)
-    settings["lembro.sessions"] = manager
+    settings["lembro.manager"] = manager
     config.set_session_factory(LembroSessionFactory(manager))
     config.add_exception_view(_store_failed, context=StoreError)
     config.add_tween(f"{__name__}.follow_bodies")
 
 
 def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
-    sessions: SessionManager | None = None,
+    manager: SessionManager | None = None,
     *,
     store: Store | None = None,
     **options: Unpack[OptionKeywords],
@@ -120,7 +119,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     """A session factory, for ``Configurator(session_factory=...)`` or
     ``config.set_session_factory``: ``LembroSessionFactory(sessions)``, or with a store and options.
     Raises ConfigError."""
-    manager = manager_of(sessions, store, options)
+    manager = manager_of(manager, store, options)
     manager.start_for_good()
 
     def factory(request: Request) -> PyramidSession:
@@ -223,7 +222,7 @@ def _is_finished(request: Request) -> bool:
 
 
 def _is_changed(session: Session) -> bool:
-    if session._untouched():
+    if session._is_unused():
         return False
     try:
         return session._regenerate or session._login is not None or has_changed(session)
@@ -278,7 +277,7 @@ class _Body:
         self._end()
 
 
-def _replace(response: Response, answer: Answer) -> None:
+def _replace(response: Response, answer: ErrorResponse) -> None:
     """Put ``answer`` in place of the response of the application."""
     body: Any = response.app_iter
     if hasattr(body, "close"):
@@ -291,5 +290,5 @@ def _replace(response: Response, answer: Answer) -> None:
 def _store_failed(error: StoreError, request: Request) -> Response:
     """The view for a store that fails when a session is looked at."""
     response = Response()
-    _replace(response, answer_to(error))
+    _replace(response, error_response_for(error))
     return response

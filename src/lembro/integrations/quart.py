@@ -9,9 +9,9 @@ from typing import Any, TypeAlias, cast
 from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.error_response import answer_to
+from .._http.error_response import error_response_for
 from ..errors import ConfigError, StoreError
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     import quart
@@ -41,7 +41,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
     async def open_session(self, app: quart.Quart, request: BaseRequestWebsocket) -> QuartSession:
         """The session of the middleware, which also commits it. Where there is none around (a test
         client's ``session_transaction``) one by itself."""
-        manager = self._made or self.sessions
+        manager = self._made or self.manager
         outer = request.scope.get("session")
         if isinstance(outer, Session) and outer._manager is manager:
             return _adapter.as_kind(outer, QuartSession)
@@ -49,8 +49,8 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         source = (manager, cookies, request.scheme in ("https", "wss"))
         session = QuartSession(manager, _adapter.read, source, None, True)
         session._owner = self
-        if manager.loads_ahead:
-            await manager.aload_for(session)
+        if manager.preloads:
+            await manager.apreload(session)
         return session
 
     async def save_session(
@@ -63,7 +63,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         if not isinstance(session, QuartSession) or session._phase is not OPEN:
             return
         session._give_up()
-        if session._owner is not self or response is None or session._untouched():
+        if session._owner is not self or response is None or session._is_unused():
             return
         await session._manager.acommit(session, failed=response.status_code >= 500)
         add_to_headers(session, response.headers, session._source[2], None)
@@ -85,10 +85,10 @@ class Lembro(Extension[quart.Quart]):
         app.asgi_http_class, app.asgi_websocket_class = http, websocket
 
         async def start() -> None:
-            await interface.sessions.astart()
+            await interface.manager.astart()
 
         async def stop() -> None:
-            await interface.sessions.astop()
+            await interface.manager.astop()
 
         app.before_serving(start)
         app.after_serving(stop)
@@ -108,7 +108,7 @@ def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
         except StoreError as error:
             # Its second argument, which before Quart 0.23 was the first.
             response: Any = next(arg for arg in args if isinstance(arg, BaseResponse))
-            replace(response, answer_to(error))
+            replace(response, error_response_for(error))
             return response
 
     return process_response
@@ -127,7 +127,7 @@ class _Around:
     ) -> Callable[[asgi.Receive, asgi.Send], Awaitable[None]]:
         if self._middleware is None:
             served = partial(_serve, app, self._inner)
-            self._middleware = asgi.SessionMiddleware(served, self._interface.sessions)
+            self._middleware = asgi.SessionMiddleware(served, self._interface.manager)
         return partial(self._middleware, scope)
 
 

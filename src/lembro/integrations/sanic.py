@@ -12,12 +12,12 @@ from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
 from .._http.cookie import ABSENT, Presented
-from .._http.error_response import Answer, answer_to
+from .._http.error_response import ErrorResponse, error_response_for
 from ..errors import ConfigError, LembroError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     from sanic import Request, Sanic
@@ -44,24 +44,24 @@ class Lembro:
     def __init__(
         self,
         app: Sanic[Any, Any],
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
         _adapter.check_app(app, Sanic, "Sanic")
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         self._exclude = asgi._paths(exclude)
         if hasattr(app.ctx, "lembro"):
             raise ConfigError(f"the application {app.name!r} has its sessions from lembro already")
         app.ctx.lembro = self
 
         async def start(app: Sanic[Any, Any]) -> None:
-            await self.sessions.astart()
+            await self.manager.astart()
 
         async def stop(app: Sanic[Any, Any]) -> None:
-            await self.sessions.astop()
+            await self.manager.astop()
 
         async def begin(request: Request[Any, Any]) -> None:
             await self._begin(request)
@@ -80,13 +80,13 @@ class Lembro:
             return
         scope = getattr(request.transport, "scope", None)  # under an ASGI server
         outer = None if scope is None else scope.get("session")
-        if outer is not None and self.sessions.is_within_itself(outer, https=_is_https(request)):
+        if outer is not None and self.manager.is_within_itself(outer, https=_is_https(request)):
             ctx.session = outer
             return
         # Weakly: what is in a circle waits for the garbage collector.
-        session = Session(self.sessions, _read, ref(request), None, True)
-        if self.sessions.loads_ahead and not request.path.startswith(self._exclude):
-            await self.sessions.aload_for(session)
+        session = Session(self.manager, _read, ref(request), None, True)
+        if self.manager.preloads and not request.path.startswith(self._exclude):
+            await self.manager.apreload(session)
         ctx.session = ctx.lembro = session
 
 
@@ -114,7 +114,7 @@ def _read(source: ref[Request[Any, Any]]) -> Presented:
     if not cookies:
         return ABSENT
     given = [cookie.encode("utf-8", "surrogateescape") for cookie in cookies]
-    manager: SessionManager = request.app.ctx.lembro.sessions
+    manager: SessionManager = request.app.ctx.lembro.manager
     return manager.cookie.read(given, https=_is_https(request))
 
 
@@ -143,7 +143,7 @@ async def _commit(
     if answer is not None:
         refusal: BaseHTTPResponse = stream.respond(_Refusal(answer))
         return refusal
-    if not session._untouched():
+    if not session._is_unused():
         response = _with_headers(request, session, response)
     sent: Any = _Stream(session, stream)
     response.stream = sent
@@ -203,7 +203,7 @@ class _Stream:
 class _Refusal(HTTPResponse):
     """In place of the application's response, of which nothing more goes out."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ErrorResponse) -> None:
         headers = dict(_adapter.TEXT)
         super().__init__(answer.body, answer.status, headers, headers.pop("Content-Type"))
         self._sent = False
@@ -216,7 +216,7 @@ class _Refusal(HTTPResponse):
 
 
 def _store_failed(request: Request[Any, Any], error: StoreError) -> HTTPResponse:
-    return _Refusal(answer_to(error))
+    return _Refusal(error_response_for(error))
 
 
 async def _accepted(request: Request[Any, Any], websocket: object) -> None:
@@ -224,7 +224,7 @@ async def _accepted(request: Request[Any, Any], websocket: object) -> None:
     session: Session | None = getattr(request.ctx, "lembro", None)
     if session is None:  # a middleware around the application has it
         return
-    needs_cookie = not session._untouched() and (
+    needs_cookie = not session._is_unused() and (
         session._key is None or session._login or session._regenerate
     )
     await _adapter.acommit(session, 500 if needs_cookie else 200)

@@ -47,7 +47,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
     def __init__(
         self,
         app: asgi.ASGIApp,
-        sessions: SessionManager | str | Secret | None = None,
+        manager: SessionManager | str | Secret | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: Iterable[str] = (),
@@ -62,8 +62,8 @@ class SessionMiddleware(asgi.SessionMiddleware):
         **options: Unpack[OptionKeywords],
     ) -> None:
         application(app)
-        if isinstance(sessions, str | Secret):  # Starlette's second positional argument
-            sessions, secret_key = None, sessions
+        if isinstance(manager, str | Secret):  # Starlette's second positional argument
+            manager, secret_key = None, manager
         cookie: dict[str, Any] = {
             "name": session_cookie,
             "max_age": max_age,
@@ -74,12 +74,12 @@ class SessionMiddleware(asgi.SessionMiddleware):
             "partitioned": partitioned,
         }
         cookie = {name: value for name, value in cookie.items() if value is not UNSET}
-        if sessions is not None:  # raises what is to be raised, in the words that were given
-            manager_of(sessions, store, {**cookie, **options})
+        if manager is not None:  # raises what is to be raised, in the words that were given
+            manager_of(manager, store, {**cookie, **options})
         take_cookie_keywords(options, cookie)
         if secret_key is not None:
             _use_secret(str(secret_key), options)
-        super().__init__(app, sessions, store=store, exclude=exclude, **options)
+        super().__init__(app, manager, store=store, exclude=exclude, **options)
 
 
 def _use_secret(secret: str, options: OptionKeywords) -> None:

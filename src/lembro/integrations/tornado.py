@@ -11,12 +11,12 @@ from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
 from .._http.cookie import Presented
-from .._http.error_response import Answer, answer_to
+from .._http.error_response import ErrorResponse, error_response_for
 from ..errors import ConfigError, StoreError
 from ..manager import SessionManager, manager_of
 from ..options import OptionKeywords
 from ..stores.base import AsyncStore, Store
-from . import _adapter as _adapter
+from . import _adapter
 
 try:
     from tornado.web import Application
@@ -49,24 +49,24 @@ class Lembro:
     def __init__(
         self,
         app: Application,
-        sessions: SessionManager | None = None,
+        manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
         exclude: Iterable[str] = (),
         **options: Unpack[OptionKeywords],
     ) -> None:
         _adapter.check_app(app, Application, "Tornado")
-        self.sessions: SessionManager = manager_of(sessions, store, options)
+        self.manager: SessionManager = manager_of(manager, store, options)
         self._exclude = asgi._paths(exclude)
         if isinstance(app.settings.get(_SETTING), Lembro):
             raise ConfigError("this application has its sessions from lembro already")
         app.settings[_SETTING] = self
-        if hasattr(self.sessions.store, "blocking"):
-            self.sessions.start_for_good()
+        if hasattr(self.manager.store, "blocking"):
+            self.manager.start_for_good()
 
     def _read(self, request: HTTPServerRequest) -> Presented:
         given = [value.encode("latin-1", "replace") for value in request.headers.get_list("Cookie")]
-        return self.sessions.cookie.read(given, https=_is_https(request))
+        return self.manager.cookie.read(given, https=_is_https(request))
 
 
 class SessionMixin(_Handler):
@@ -99,11 +99,11 @@ class SessionMixin(_Handler):
     async def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> None:
         lembro = self.settings.get(_SETTING)
         if isinstance(lembro, Lembro):
-            manager = lembro.sessions
+            manager = lembro.manager
             self._session = Session(manager, lembro._read, self.request, None, True)
-            if manager.loads_ahead and not self.request.path.startswith(lembro._exclude):
+            if manager.preloads and not self.request.path.startswith(lembro._exclude):
                 try:
-                    await manager.aload_for(self._session)
+                    await manager.apreload(self._session)
                 except BaseException:
                     self._transforms = transforms
                     self.send_error(500)  # or the connection would be left hanging
@@ -166,7 +166,7 @@ class SessionMixin(_Handler):
         """A store that fails is a 503, unless the response has begun."""
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, StoreError) and not self._headers_written:
-            self._refuse(answer_to(error))
+            self._refuse(error_response_for(error))
             self.finish()
             return
         super().send_error(status_code, **kwargs)
@@ -196,7 +196,7 @@ class SessionMixin(_Handler):
         self._ending = None
         await self.finish()
 
-    def _add_headers(self, session: Session, answer: Answer | None) -> None:
+    def _add_headers(self, session: Session, answer: ErrorResponse | None) -> None:
         if answer is not None:
             self._refuse(answer)
             return
@@ -212,7 +212,7 @@ class SessionMixin(_Handler):
         for line in lines:
             self.add_header("Set-Cookie", line)
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: ErrorResponse) -> None:
         """In place of the handler's response, of which nothing more goes out."""
         self.clear()
         self.set_status(answer.status, answer.phrase)
@@ -226,9 +226,9 @@ class SessionMixin(_Handler):
 def _has_to_wait(session: Session) -> bool:
     """Whether the commit has to ask a networked store."""
     manager = session._manager
-    if manager.in_process or session._phase is not OPEN or session._untouched():
+    if manager.in_process or session._phase is not OPEN or session._is_unused():
         return False
-    return not manager.core.is_settled(session)
+    return not manager.core.nothing_to_commit(session)
 
 
 def _is_https(request: HTTPServerRequest) -> bool:

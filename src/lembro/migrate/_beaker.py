@@ -11,20 +11,20 @@ from ..errors import ConfigError
 from ..options import CookieOptions, Seconds, seconds
 from ._reader import (
     NEVER,
-    FromStore,
     Load,
     Reader,
+    StoreReader,
     User,
     needs,
 )
-from .source import Old, Refused
+from .source import LegacySession, Refused
 
 _SIGNATURE: Final = 40  # letters in front of what they sign
 
 _OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
 
 
-class Beaker(FromStore):
+class BeakerReader(StoreReader):
     """Beaker's sessions by id: ``load(id)`` returns their data as a dict, or as JSON.
 
     What Beaker keeps in files, databases and Redis is pickled, and only Beaker itself should read
@@ -62,7 +62,7 @@ class Beaker(FromStore):
             raise Refused("the signature does not match")
         return session_id
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         last = data.get("_accessed_time")
         limit = NEVER if self._timeout is None else self._timeout
         if isinstance(last, int | float) and time.time() - last > limit:
@@ -70,7 +70,7 @@ class Beaker(FromStore):
         return self.old(_without_own(data), session_id)
 
 
-class BeakerCookie(Reader):
+class BeakerCookieReader(Reader):
     """Beaker's ``session.type = cookie``, with ``session.data_serializer = json``. Needs Beaker,
     and for an ``encrypt_key`` what it encrypts with."""
 
@@ -87,9 +87,9 @@ class BeakerCookie(Reader):
         try:
             from beaker.session import CookieSession  # noqa: PLC0415
         except ImportError as missing:
-            raise needs("beaker", "BeakerCookie") from missing
+            raise needs("beaker", "BeakerCookieReader") from missing
         if not validate_key:
-            raise ConfigError("BeakerCookie needs the validate_key that signed the cookies")
+            raise ConfigError("BeakerCookieReader needs the validate_key that signed the cookies")
         super().__init__(cookie=cookie, lifetime=NEVER if timeout is None else timeout, user=user)
         self._open: Any = CookieSession
         self._options = {
@@ -101,7 +101,7 @@ class BeakerCookie(Reader):
             "data_serializer": "json",
         }
 
-    def read(self, value: str) -> Old | None:
+    def read(self, value: str) -> LegacySession | None:
         request = {"cookie": f"{self.cookie.name}={value}"}
         try:
             session = self._open(request, **self._options)

@@ -7,15 +7,15 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds
-from ._reader import FromStore, User, needs
-from .source import Old
+from ._reader import StoreReader, User, needs
+from .source import LegacySession
 
 _SIGNED = "signed_cookies"
 
 
-class DjangoSession(FromStore):
+class DjangoSessionReader(StoreReader):
     """The sessions of one of Django's engines, through that engine:
-    ``DjangoSession("django.contrib.sessions.backends.db")``. It must still be set up.
+    ``DjangoSessionReader("django.contrib.sessions.backends.db")``. It must still be set up.
 
     ``lifetime``: the SESSION_COOKIE_AGE. An engine that keeps sessions in a cache gives it to
     Django's cache, which pickles what it holds; a SESSION_SERIALIZER that pickles is not used.
@@ -45,7 +45,7 @@ class DjangoSession(FromStore):
             blocking=not self._signs,
         )
 
-    async def aread(self, value: str) -> Old | None:
+    async def aread(self, value: str) -> LegacySession | None:
         """As ``read``, in the thread that Django keeps its connections in."""
         from asgiref.sync import sync_to_async  # noqa: PLC0415
 
@@ -56,7 +56,7 @@ class DjangoSession(FromStore):
         try:
             from django.conf import settings  # noqa: PLC0415
         except ImportError as missing:
-            raise needs("django", "DjangoSession") from missing
+            raise needs("django", "DjangoSessionReader") from missing
         if "pickle" in settings.SESSION_SERIALIZER.lower():
             raise ConfigError(
                 f"SESSION_SERIALIZER={settings.SESSION_SERIALIZER!r}: what is pickled is not read"
@@ -65,7 +65,7 @@ class DjangoSession(FromStore):
         data: dict[str, Any] = store.load()
         return data or None
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         from django.conf import settings  # noqa: PLC0415
 
         expiry = data.get("_session_expiry")

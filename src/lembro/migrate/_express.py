@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds
-from ._reader import FromStore, Load, User
-from .source import Old, Refused
+from ._reader import Load, StoreReader, User
+from .source import LegacySession, Refused
 
 _PREFIX: Final = "s:"
 
 
-class ExpressSession(FromStore):
-    """The sessions of express-session: ``ExpressSession(redis.get, secret)``.
+class ExpressSessionReader(StoreReader):
+    """The sessions of express-session: ``ExpressSessionReader(redis.get, secret)``.
 
     ``load(key)`` returns the JSON that is stored under ``"sess:" + id``, as by connect-redis.
     ``secret``: as there, one or several. ``lifetime``: the ``cookie.maxAge``, or what the store
@@ -38,7 +38,7 @@ class ExpressSession(FromStore):
         super().__init__(load, cookie=cookie, lifetime=lifetime, user=user, blocking=blocking)
         secrets = [secret] if isinstance(secret, str) else list(secret)
         if not secrets or not all(isinstance(one, str) and one for one in secrets):
-            raise ConfigError("ExpressSession needs the secret that signed the cookies")
+            raise ConfigError("ExpressSessionReader needs the secret that signed the cookies")
         self._secrets = [one.encode() for one in secrets]
         self._prefix = prefix
 
@@ -59,7 +59,7 @@ class ExpressSession(FromStore):
     def key_of(self, session_id: str) -> str:
         return self._prefix + session_id
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         cookie = data.pop("cookie", None)
         remember = isinstance(cookie, dict) and cookie.get("expires") is not None
         return self.old(data, session_id, remember=remember)

@@ -9,15 +9,16 @@ import msgspec
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds, seconds
-from ._reader import FromStore, Load, Reader, User, needs
-from .source import Old, Refused
+from ._reader import Load, Reader, StoreReader, User, needs
+from .source import LegacySession, Refused
 
 Key = str | bytes
 
 
-class FlaskCookie(Reader):
-    """The cookie of Flask or Quart: ``FlaskCookie(app.secret_key)``; with SECRET_KEY_FALLBACKS all
-    keys, in a list. ``max_age``: the PERMANENT_SESSION_LIFETIME.
+class FlaskCookieReader(Reader):
+    """Reads the cookie of Flask or Quart: ``FlaskCookieReader(app.secret_key)``.
+
+    With SECRET_KEY_FALLBACKS, give all keys in a list. ``max_age`` is PERMANENT_SESSION_LIFETIME.
 
     ``user`` is by default where Flask-Login has it.
     """
@@ -35,11 +36,11 @@ class FlaskCookie(Reader):
             from flask.sessions import SecureCookieSessionInterface as Flasks  # noqa: PLC0415
             from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415
         except ImportError as missing:
-            raise needs("flask", "FlaskCookie") from missing
+            raise needs("flask", "FlaskCookieReader") from missing
         super().__init__(cookie=cookie, lifetime=max_age, user=user)
         self._max_age = int(seconds("max_age", max_age))
         self._serializer = URLSafeTimedSerializer(
-            _keys(secret_key, "FlaskCookie"),
+            _keys(secret_key, "FlaskCookieReader"),
             salt=salt,
             serializer=Flasks.serializer,
             signer_kwargs={
@@ -48,7 +49,7 @@ class FlaskCookie(Reader):
             },
         )
 
-    def read(self, value: str) -> Old | None:
+    def read(self, value: str) -> LegacySession | None:
         from itsdangerous import BadData, BadSignature, SignatureExpired  # noqa: PLC0415
 
         try:
@@ -64,7 +65,7 @@ class FlaskCookie(Reader):
         return self.old(data, signed, remember=_is_permanent(data))
 
 
-class FlaskSession(FromStore):
+class FlaskSessionReader(StoreReader):
     """The sessions of Flask-Session: ``FlaskSession(redis.get)``.
 
     ``load(key)`` returns what is stored under ``"session:" + id``: msgpack, as since 0.7, or JSON.
@@ -116,7 +117,7 @@ class FlaskSession(FromStore):
                 continue
         raise Refused("what is stored is neither msgpack nor JSON")
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         return self.old(data, session_id, remember=_is_permanent(data))
 
 

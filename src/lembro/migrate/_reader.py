@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds, seconds
-from .source import Old, Refused
+from .source import LegacySession, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
 """The key under which the data have who is logged in, or a function of the data."""
@@ -52,11 +52,13 @@ class Reader:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of the cookie {self.cookie.name!r}>"
 
-    def read(self, value: str) -> Old | Awaitable[Old | None] | None:
+    def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
         """The session of this cookie's value."""
         raise NotImplementedError
 
-    def old(self, data: object, identity: str | bytes = "", *, remember: bool = False) -> Old:
+    def old(
+        self, data: object, identity: str | bytes = "", *, remember: bool = False
+    ) -> LegacySession:
         """What ``read`` returns. ``identity``: as of :class:`~lembro.migrate.Old`."""
         if not isinstance(data, Mapping):
             raise Refused(f"it holds a {type(data).__name__}, not a dict")
@@ -66,10 +68,10 @@ class Reader:
             user = str(user)
         if user is not None and not isinstance(user, str):
             raise Refused(f"its user is a {type(user).__name__}, not a str")
-        return Old(data, user or None, identity, remember)
+        return LegacySession(data, user or None, identity, remember)
 
 
-class FromStore(Reader):
+class StoreReader(Reader):
     """Sessions that are kept somewhere under an id, which is the cookie's value.
 
     ``load(id)`` returns a dict, or JSON, or None; it may be ``async def``. ``form``: what an id
@@ -97,7 +99,7 @@ class FromStore(Reader):
         self._is_id = re.compile(form, re.ASCII).fullmatch
         self._remember = remember
 
-    def read(self, value: str) -> Old | Awaitable[Old | None] | None:
+    def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
         session_id = self.id_in(value)
         if not self._is_id(session_id):
             raise Refused("it has no id of the form that was issued")
@@ -118,14 +120,14 @@ class FromStore(Reader):
         """The data in what ``load`` returned."""
         return json.loads(held)
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         """The session, of what is held."""
         return self.old(data, session_id, remember=self._remember)
 
-    async def _later(self, session_id: str, held: Awaitable[Any]) -> Old | None:
+    async def _later(self, session_id: str, held: Awaitable[Any]) -> LegacySession | None:
         return self._found(session_id, await held)
 
-    def _found(self, session_id: str, held: Any) -> Old | None:
+    def _found(self, session_id: str, held: Any) -> LegacySession | None:
         if held is None:
             return None
         if isinstance(held, str):

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds, seconds
-from ._reader import NEVER, FromStore, Reader, User, needs
-from .source import Old, Refused
+from ._reader import NEVER, Reader, StoreReader, User, needs
+from .source import LegacySession, Refused
 
 _YEAR: Final = 360 * DAY  # what starsessions makes of a lifetime of 0
 
 
-class StarletteCookie(Reader):
+class StarletteCookieReader(Reader):
     """The cookie of ``starlette.middleware.sessions.SessionMiddleware``, with the arguments it had.
 
     Needs itsdangerous, as that did.
@@ -31,21 +31,21 @@ class StarletteCookie(Reader):
         try:
             from itsdangerous import TimestampSigner  # noqa: PLC0415
         except ImportError as missing:
-            raise needs("itsdangerous", "StarletteCookie") from missing
+            raise needs("itsdangerous", "StarletteCookieReader") from missing
         if not secret_key:
-            raise ConfigError("StarletteCookie needs the secret_key that signed the cookies")
+            raise ConfigError("StarletteCookieReader needs the secret_key that signed the cookies")
         lifetime = NEVER if max_age is None else max_age
         super().__init__(cookie=cookie, lifetime=lifetime, user=user)
         self._max_age = None if max_age is None else seconds("max_age", max_age)
         self._signer = TimestampSigner(str(secret_key))
 
-    def read(self, value: str) -> Old | None:
+    def read(self, value: str) -> LegacySession | None:
         signed = _signed_part(value)
         data = json.loads(b64decode(_unsigned(self._signer, value, self._max_age)))
         return self.old(data, signed, remember=self._max_age is not None)
 
 
-class Starsessions(FromStore):
+class StarsessionsReader(StoreReader):
     """The sessions of starsessions, through the store that they are in, in async code.
 
     ``lifetime``: as of its middleware, where 0 means until the browser is closed.
@@ -63,7 +63,7 @@ class Starsessions(FromStore):
         try:
             from starsessions import CookieStore, JsonSerializer  # noqa: PLC0415
         except ImportError as missing:
-            raise needs("starsessions", "Starsessions") from missing
+            raise needs("starsessions", "StarsessionsReader") from missing
         whole = int(seconds("lifetime", lifetime)) if lifetime else 0
         self._signed = isinstance(store, CookieStore)
 
@@ -84,7 +84,7 @@ class Starsessions(FromStore):
     def decode(self, held: bytes) -> object:
         return self._serializer.deserialize(held)
 
-    def made_of(self, data: dict[str, Any], session_id: str) -> Old:
+    def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         data.pop("__metadata__", None)
         # A signed cookie can be written in several ways.
         identity = _signed_part(session_id) if self._signed else session_id

@@ -26,21 +26,21 @@ from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.load import Lost, follow, take
 from .._core.session import Session
-from .._core.state import LIVE, UNREAD, Arrived, SetCookie
+from .._core.state import LIVE, NOT_LOADED, Loaded, SetCookie
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
 from ..ids import handle_for, key_for
 from ..stores.base import Found, Record
-from .source import Offer, Old, Rejection, Source
+from .source import LegacyCookie, LegacySession, Rejection, Source
 
 SEED: Final = b"moving"
 """The payload under that key before it is replaced. No session has it."""
 
 
-class Moving:
+class Adoption:
     """An old session on its way in, or one that has come in before."""
 
-    def __init__(self, source: Source, old: Old, identity: bytes) -> None:
+    def __init__(self, source: Source, old: LegacySession, identity: bytes) -> None:
         self.name: str = source.name
         self.life: float = source.life
         self.user: str | None = old.user
@@ -69,116 +69,116 @@ class Moving:
         return urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
-class MovingLifecycle(Lifecycle):
+class MigratingLifecycle(Lifecycle):
     """A lifecycle where cookies of old are accepted."""
 
-    def arrive_by_old(self, session: Session) -> Flow[None]:
+    def load_legacy(self, session: Session) -> Flow[None]:
         """There is no cookie of lembro's, but there may be some of old."""
         if session._presented.problem:
             return
-        for offer in session._presented.old:
+        for offer in session._presented.legacy:
             told = yield from _ask(offer)
             if isinstance(told, Rejection):
                 session._events.append(Event("rejected", reason=told.reason))
             elif told.data or told.user is not None:
                 yield from _arrive_by(
-                    session, Moving(offer.source, told, offer.identity(told)), told
+                    session, Adoption(offer.source, told, offer.identity(told)), told
                 )
                 return
 
-    def is_settled(self, session: Session) -> bool:
-        if session._arrived is UNREAD or session._ahead:
+    def nothing_to_commit(self, session: Session) -> bool:
+        if session._loaded is NOT_LOADED or session._preloaded:
             return True
-        if session._old is not None or _has_come_back(session):
+        if session._legacy is not None or _has_come_back(session):
             return False
-        return super().is_settled(session)
+        return super().nothing_to_commit(session)
 
     def only_set(self, session: Session) -> tuple[Call, codec.Meta] | None:
-        if session._old is not None or _has_come_back(session):
+        if session._legacy is not None or _has_come_back(session):
             return None
         return super().only_set(session)
 
     def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
-        moving = None if session._arrived is UNREAD else session._old
-        if moving is not None and moving.became is None:
+        adoption = None if session._loaded is NOT_LOADED else session._legacy
+        if adoption is not None and adoption.became is None:
             if failed and not session._destroy:
-                _stay_out(session, Arrived.NEW)
+                _stay_out(session, Loaded.NEW)
             else:
-                yield from self._move_in(session, moving)
+                yield from self._move_in(session, adoption)
         elif not failed and _has_come_back(session):  # the nonce has served its time
             session._meta = {**session._meta, "moved": True}
             session._assigned = True
-        told = 0 if moving is None else len(session._events)
+        told = 0 if adoption is None else len(session._events)
         yield from super().commit(session, failed=failed)
-        session._old = None
-        if moving is None:
+        session._legacy = None
+        if adoption is None:
             return
         if isinstance(session._cookie, SetCookie) and (
             session._key is None or any(e.name == "dropped" for e in session._events[told:])
         ):
             session._cookie = None  # it has ended, between the move and what the request changed
-        if moving.became is not None and session._cookie is None:
-            yield from self._set_the_same_cookie(session, moving, *moving.became)
+        if adoption.became is not None and session._cookie is None:
+            yield from self._set_the_same_cookie(session, adoption, *adoption.became)
 
-    def _move_in(self, session: Session, moving: Moving) -> Flow[None]:
+    def _move_in(self, session: Session, adoption: Adoption) -> Flow[None]:
         writer = self.writer
         # What is to be ended need not be stored first.
         data = {} if session._destroy else codec.decode(session._payload)[1]
-        meta = marked(moving.meta)
+        meta = marked(adoption.meta)
         payload = codec.encode(meta, data)
-        session_id = moving.id_from(meta)
+        session_id = adoption.id_from(meta)
         assert session_id is not None
         key = key_for(session_id)
-        standing = yield from writer.standing_for(session)
-        record = Record(payload, moving.user, None, standing)
-        seed = Record(SEED, moving.guard)
+        reputation = yield from writer.reputation_for(session)
+        record = Record(payload, adoption.user, None, reputation)
+        seed = Record(SEED, adoption.guard)
         keywords = {
             "expected": SEED,
             "idle": writer.idle,
             "life": writer.life,
-            "grace": moving.life,
-            "per_user": None if moving.user is None else writer.per_user,
+            "grace": adoption.life,
+            "per_user": None if adoption.user is None else writer.per_user,
         }
         for _ in range(ATTEMPTS):
-            yield Call("add", (moving.key, seed), {"idle": moving.life, "life": moving.life})
+            yield Call("add", (adoption.key, seed), {"idle": adoption.life, "life": adoption.life})
             try:
-                held: Found | None = yield Call("replace", (moving.key, key, record), keywords)
+                held: Found | None = yield Call("replace", (adoption.key, key, record), keywords)
             except SessionTooLarge as error:
-                reason = f"the old cookie {moving.name!r}: {error}"
-                session._events.append(Event("rejected", None, moving.user, reason, error))
-                _stay_out(session, Arrived.DEAD_END)
+                reason = f"the old cookie {adoption.name!r}: {error}"
+                session._events.append(Event("rejected", None, adoption.user, reason, error))
+                _stay_out(session, Loaded.STALE)
                 return
             if held is None:  # the mark has gone again
                 continue
-            if is_written(payload, held) and held.user == moving.user:
+            if is_written(payload, held) and held.user == adoption.user:
                 if session._login is None:
                     session._meta = meta
                 session._regenerate = False  # it has a new id
                 writer.issue(session, session_id, held)
-                session._arrived = LIVE
+                session._loaded = LIVE
                 session._assigned = True  # so that what the request made of it is looked at
-                reason = f"from the old cookie {moving.name!r}"
-                session._events.append(Event("created", handle_for(key), moving.user, reason))
+                reason = f"from the old cookie {adoption.name!r}"
+                session._events.append(Event("created", handle_for(key), adoption.user, reason))
                 return
             if held.successor is None and held.payload == SEED:
                 raise writer.too_many()
-            yield from self._join(session, moving, held)
+            yield from self._join(session, adoption, held)
             return
         raise refused()
 
-    def _join(self, session: Session, moving: Moving, mark: Found) -> Flow[None]:
+    def _join(self, session: Session, adoption: Adoption, mark: Found) -> Flow[None]:
         """Another request was first."""
-        followed = yield from _follow_mark(moving, mark, self.writer.grace)
+        followed = yield from _follow_mark(adoption, mark, self.writer.grace)
         if not isinstance(followed, Lost):
             session._key, found = followed
-            session._arrived_key = session._key
-            session._arrived = Arrived.FOLLOWED
+            session._presented_key = session._key
+            session._loaded = Loaded.ROTATED
             session._regenerate = False
             if session._destroy:  # what it holds now is of the session that begins after this one
                 session._found, session._payload = found, found.payload
             else:
                 self.writer.rebase(session, found)
-            moving.became = followed
+            adoption.became = followed
             return
         if session._destroy:
             session._found, session._payload = None, b""
@@ -186,16 +186,16 @@ class MovingLifecycle(Lifecycle):
         if session._login is None:
             session._flush_views()
             if has_changed(session):
-                session._events.append(Event("dropped", None, moving.user, followed.value))
-        session._lost_user = moving.user
-        _stay_out(session, Arrived.DEAD_END)
+                session._events.append(Event("dropped", None, adoption.user, followed.value))
+        session._lost_user = adoption.user
+        _stay_out(session, Loaded.STALE)
 
     def _set_the_same_cookie(
-        self, session: Session, moving: Moving, key: bytes, found: Found
+        self, session: Session, adoption: Adoption, key: bytes, found: Found
     ) -> Flow[None]:
         """As the response that may not have arrived; unless the session has ended since."""
         meta, _ = codec.decode(found.payload)
-        session_id = moving.id_from(meta)
+        session_id = adoption.id_from(meta)
         if session_id is None or key_for(session_id) != key or session._key != key:
             return
         try:
@@ -204,53 +204,53 @@ class MovingLifecycle(Lifecycle):
             return
         if there:
             life = found.life_left if meta.get("remember") is True else None
-            session._cookie = SetCookie(session_id, found.standing, life)
+            session._cookie = SetCookie(session_id, found.reputation, life)
 
 
-def _ask(offer: Offer) -> Flow[Old | Rejection]:
+def _ask(offer: LegacyCookie) -> Flow[LegacySession | Rejection]:
     if offer.problem is not None:
         return offer.problem
     if not offer.source.waits:
         return offer.source.read(offer.value)
-    told: Old | Rejection = yield Call("read", (offer.value,), {}, offer.source)
+    told: LegacySession | Rejection = yield Call("read", (offer.value,), {}, offer.source)
     return told
 
 
-def _arrive_by(session: Session, moving: Moving, old: Old) -> Flow[None]:
+def _arrive_by(session: Session, adoption: Adoption, old: LegacySession) -> Flow[None]:
     try:
-        payload = codec.encode(moving.meta, dict(old.data))
+        payload = codec.encode(adoption.meta, dict(old.data))
         meta, data = codec.decode(payload)
     except CodecError as error:
-        reason = f"the old cookie {moving.name!r}: {error}"
+        reason = f"the old cookie {adoption.name!r}: {error}"
         session._events.append(Event("rejected", user=old.user, reason=reason, error=error))
         return
-    mark: Found | None = yield Call("get", (moving.key,))
+    mark: Found | None = yield Call("get", (adoption.key,))
     if mark is not None and (mark.successor is not None or mark.payload != SEED):
-        yield from _arrive_again(session, moving, mark)
+        yield from _arrive_again(session, adoption, mark)
         return
-    session._old = moving
+    session._legacy = adoption
     session._meta, session._data, session._payload = meta, data, payload
-    session._found = Found(payload, moving.user, age=inf)
+    session._found = Found(payload, adoption.user, age=inf)
 
 
-def _arrive_again(session: Session, moving: Moving, mark: Found) -> Flow[None]:
+def _arrive_again(session: Session, adoption: Adoption, mark: Found) -> Flow[None]:
     """The old cookie has been used."""
     grace = session._manager.core.writer.grace
-    followed = yield from _follow_mark(moving, mark, grace)
+    followed = yield from _follow_mark(adoption, mark, grace)
     if isinstance(followed, Lost):
-        reason = f"the old cookie {moving.name!r}: {followed.value}"
-        session._events.append(Event("rejected", user=moving.user, reason=reason))
+        reason = f"the old cookie {adoption.name!r}: {followed.value}"
+        session._events.append(Event("rejected", user=adoption.user, reason=reason))
         if mark.age <= grace:  # another tab may have logged in meanwhile
-            session._arrived = Arrived.DEAD_END
+            session._loaded = Loaded.STALE
         return
-    session._arrived = Arrived.FOLLOWED
+    session._loaded = Loaded.ROTATED
     take(session, *followed)
     if session._key is not None:
-        moving.became = followed
-        session._old = moving
+        adoption.became = followed
+        session._legacy = adoption
 
 
-def _follow_mark(moving: Moving, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
+def _follow_mark(adoption: Adoption, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
     """What an old session has become, for those who bring its cookie at the same time, and those
     to whom the new one never came."""
     key = mark.successor
@@ -264,9 +264,9 @@ def _follow_mark(moving: Moving, mark: Found, grace: float) -> Flow[tuple[bytes,
         if isinstance(followed, Lost):
             return followed
         key, found = followed
-    if found.user != moving.user:
-        return Lost.DEAD_END
-    if found.age > grace and moving.id_from(_meta_of(found)) is None:
+    if found.user != adoption.user:
+        return Lost.STALE
+    if found.age > grace and adoption.id_from(_meta_of(found)) is None:
         return Lost.USED
     return key, found
 
@@ -288,11 +288,11 @@ def _has_come_back(session: Session) -> bool:
     )
 
 
-def _stay_out(session: Session, arrived: Arrived) -> None:
+def _stay_out(session: Session, arrived: Loaded) -> None:
     """The old session is not stored, and what the request made of it neither."""
     session._found, session._payload, session._data = None, b"", {}
     if session._login is None:
         session._meta = {}
     session._views.clear()
-    session._assigned = session._lent = False
-    session._arrived = arrived
+    session._assigned = session._nested_possible = False
+    session._loaded = arrived

@@ -28,7 +28,7 @@ _DATA_FAULTS: Final = (
 
 
 @dataclass(frozen=True)
-class Old:
+class LegacySession:
     """A session of old, as a reader found it."""
 
     data: Mapping[str, Any] = field(repr=False)
@@ -41,7 +41,7 @@ class Old:
     """Whether the cookie outlived the browser."""
 
 
-class OldSessions(Protocol):
+class LegacyReader(Protocol):
     """A reader of old sessions. ``lembro.migrate`` has those of other libraries, and ``Reader`` for
     one of your own."""
 
@@ -61,7 +61,7 @@ class OldSessions(Protocol):
         """True: ``read`` waits for something, and is called in a thread in async code."""
         ...
 
-    def read(self, value: str) -> Old | Awaitable[Old | None] | None:
+    def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
         """The session of this cookie's value; ``async def`` where only async code will do. None
         or a ValueError: there is none (:class:`Refused` says why). A StoreError, or anything that
         is no fault of the data: where it is kept could not be asked, which is answered by 503, and
@@ -82,7 +82,7 @@ class Refused(ValueError):  # noqa: N818 - what it says of the cookie
 class Source:
     """A reader, and what is known of its cookie."""
 
-    def __init__(self, reader: OldSessions) -> None:
+    def __init__(self, reader: LegacyReader) -> None:
         self.name: str = reader.cookie.name
         self.names: dict[bool, bytes] = {
             https: reader.cookie.name_over(https=https).encode("ascii") for https in (True, False)
@@ -96,7 +96,7 @@ class Source:
         self._aread: Any = reader.read if self.asynchronous else getattr(reader, "aread", None)
         self.waits: bool = self.asynchronous or reader.blocking
 
-    def identity(self, old: Old, value: bytes) -> bytes:
+    def identity(self, old: LegacySession, value: bytes) -> bytes:
         """What an old session is remembered by."""
         identity = old.identity or value
         if isinstance(identity, str):
@@ -107,7 +107,7 @@ class Source:
         """The Set-Cookie header that removes the old cookie."""
         return self._cookie.render_cleared(https=https)
 
-    def read(self, value: bytes) -> Old | Rejection:
+    def read(self, value: bytes) -> LegacySession | Rejection:
         """What the reader makes of a cookie. Raises StoreError if it could not find out."""
         if self.asynchronous:
             raise LembroError(
@@ -119,7 +119,7 @@ class Source:
         except Exception as error:
             return self._judged(error)
 
-    async def aread(self, value: bytes) -> Old | Rejection:
+    async def aread(self, value: bytes) -> LegacySession | Rejection:
         """As ``read``, in a thread if that would block."""
         if self._aread is None:
             return await in_thread(lambda: self.read(value))
@@ -128,10 +128,10 @@ class Source:
         except Exception as error:
             return self._judged(error)
 
-    def _checked(self, old: object) -> Old | Rejection:
+    def _checked(self, old: object) -> LegacySession | Rejection:
         if old is None:
             return self._rejection("there is no such session")
-        if not isinstance(old, Old) or not isinstance(old.data, Mapping):
+        if not isinstance(old, LegacySession) or not isinstance(old.data, Mapping):
             raise Refused(f"its reader returned a {type(old).__name__}, not an Old")
         if old.user is not None:
             check_user(old.user)
@@ -153,7 +153,7 @@ class Source:
         return Rejection(f"the old cookie {self.name!r}: {reason}")
 
 
-class Offer:
+class LegacyCookie:
     """A cookie of old that came with a request."""
 
     __slots__ = ("source", "value")
@@ -162,7 +162,7 @@ class Offer:
         self.source: Source = source
         self.value: bytes = values[0] if len(values) == 1 else b""
 
-    def identity(self, old: Old) -> bytes:
+    def identity(self, old: LegacySession) -> bytes:
         """What this session of old is remembered by."""
         return self.source.identity(old, self.value)
 
@@ -176,7 +176,7 @@ class Offer:
         return None
 
 
-class CookieBesideOld(SessionCookie):
+class CookieWithLegacy(SessionCookie):
     """lembro's cookie, where cookies of old are looked for as well."""
 
     def __init__(
@@ -190,7 +190,7 @@ class CookieBesideOld(SessionCookie):
         if presented is DUPLICATE:
             return presented
         offers = tuple(
-            Offer(source, values)
+            LegacyCookie(source, values)
             for source in self._sources
             if (values := find(headers, source.names[https]))
         )

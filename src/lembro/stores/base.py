@@ -35,7 +35,7 @@ class Record(msgspec.Struct, frozen=True):
     """Who is logged in. Set when the record is added, never changed."""
     successor: bytes | None = None
     """The key that replaced this one."""
-    standing: bytes | None = None
+    reputation: bytes | None = None
     """16 bytes: 64 random bits, and the birth on the clock of the store that issued them. How long
     this visitor has been known; only a store that evicts looks at it."""
 
@@ -202,7 +202,7 @@ class SupportsStats(Protocol):
         ...
 
 
-class SupportsStanding(Protocol):
-    def new_standing(self) -> bytes:
+class SupportsReputation(Protocol):
+    def new_reputation(self) -> bytes:
         """A standing born now: 8 random bytes, 8 bytes of the time by the store's clock."""
         ...

@@ -38,8 +38,8 @@ def store_machine(
     payloads = st.builds(
         lambda fill, size: bytes([fill]) * size, st.integers(97, 100), st.integers(0, longest)
     )
-    standings = st.one_of(st.none(), st.integers(0, 5).map(lambda n: bytes([n]) * 8 + bytes(8)))
-    records = st.builds(Record, payloads, users, st.none(), standings)
+    reputations = st.one_of(st.none(), st.integers(0, 5).map(lambda n: bytes([n]) * 8 + bytes(8)))
+    records = st.builds(Record, payloads, users, st.none(), reputations)
     idles = st.sampled_from([1.0, 10.0, 100.0, 1000.0, 100000.0])
     lives = st.sampled_from([5.0, 50.0, 500.0, 5000.0, math.inf])
     caps = st.one_of(st.none(), st.tuples(st.integers(1, 4), st.sampled_from(["oldest", "refuse"])))
@@ -77,11 +77,11 @@ def store_machine(
                 assert found is None, found
                 assert expected is None, expected
                 return
-            assert (found.payload, found.user, found.successor, found.standing) == (
+            assert (found.payload, found.user, found.successor, found.reputation) == (
                 expected.payload,
                 expected.user,
                 expected.successor,
-                expected.standing,
+                expected.reputation,
             )
             assert abs(found.age - expected.age) <= tolerance
             assert abs(found.idle_left - expected.idle_left) <= tolerance

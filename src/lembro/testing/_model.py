@@ -50,7 +50,7 @@ class NaiveStore:
             return None
         if entry.record.successor is None and entry.record.payload == expected:
             old = entry.record
-            kept = Record(record.payload, old.user, None, old.standing)
+            kept = Record(record.payload, old.user, None, old.reputation)
             self._put(key, kept, entry.born, idle, entry.life_until)
         return self.get(key)
 
@@ -158,7 +158,7 @@ class NaiveStore:
             record.payload,
             record.user,
             record.successor,
-            record.standing,
+            record.reputation,
             self.now - entry.born,
             entry.idle_until - self.now,
             entry.life_until - self.now if math.isfinite(entry.life_until) else math.inf,

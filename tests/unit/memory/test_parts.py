@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from lembro.stores.memory import layout, reserved_memory, user_index
 from lembro.stores.memory.arena import Arena, segment_size
-from lembro.stores.memory.eviction import LEVELS, Queues, level_for
+from lembro.stores.memory.eviction import TIERS, Queues, tier_for
 from lembro.stores.memory.expiry import Wheel
 from lembro.stores.memory.index import END, Index
 from lembro.stores.memory.layout import GRAIN
 from lembro.stores.memory.linked_lists import NONE
 from lembro.stores.memory.overflow import Larges, allocated
-from lembro.stores.memory.reputation import Standings
+from lembro.stores.memory.reputation import Reputations
 from lembro.stores.memory.reserved_memory import PAGE, Stretch, anonymous, release
 from lembro.stores.memory.slots import Slots
 
@@ -558,7 +558,7 @@ def test_wheel_against_a_dict(steps: list[tuple[str, int, float]]) -> None:
 
 
 def queues(max_size: int = 1000) -> Queues:
-    slots = Slots(32, LEVELS)
+    slots = Slots(32, TIERS)
     new = Queues(max_size, slots)
     slots.grow()
     return new
@@ -568,8 +568,8 @@ def queues(max_size: int = 1000) -> Queues:
     ("age", "level"),
     [(-math.inf, 0), (0, 0), (9.99, 0), (10, 1), (59, 1), (60, 2), (599, 2), (600, 3), (1e9, 3)],
 )
-def test_levels_by_age(age: float, level: int) -> None:
-    assert level_for(age) == level
+def test_levels_by_age(age: float, tier: int) -> None:
+    assert tier_for(age) == tier
 
 
 def test_the_lowest_level_above_its_floor_goes_first() -> None:
@@ -625,14 +625,14 @@ def test_replaced_keys_weigh_and_do_not_count() -> None:
 
 def test_a_standing_survives_a_restart() -> None:
     wall = 1_800_000_000.0
-    before = Standings(epoch=wall - 5000.0)  # a clock that shows 5000 at that time
-    standing = before.new(5000.0)
-    after = Standings(epoch=wall + 60 - 10.0)  # a minute later, with a clock that shows 10
-    assert after.birth(standing, 10.0) == pytest.approx(-50.0)
+    before = Reputations(epoch=wall - 5000.0)  # a clock that shows 5000 at that time
+    reputation = before.new(5000.0)
+    after = Reputations(epoch=wall + 60 - 10.0)  # a minute later, with a clock that shows 10
+    assert after.birth(reputation, 10.0) == pytest.approx(-50.0)
 
 
 def test_births_that_cannot_be() -> None:
-    standings = Standings(epoch=0.0)
-    assert standings.birth(None, 5.0) == 5.0
+    reputations = Reputations(epoch=0.0)
+    assert reputations.birth(None, 5.0) == 5.0
     for birth in (6.0, math.inf, math.nan):
-        assert standings.birth(struct.pack(">Qd", 1, birth), 5.0) == 5.0
+        assert reputations.birth(struct.pack(">Qd", 1, birth), 5.0) == 5.0

@@ -23,7 +23,7 @@ from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore, layout, ledger
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.eviction import LEVELS, PASSED_OVER
+from lembro.stores.memory.eviction import PASSED_OVER, TIERS
 from lembro.stores.memory.records import user_tag
 from lembro.stores.memory.reserved_memory import PAGE
 from lembro.testing import FakeClock
@@ -59,10 +59,10 @@ def add(
     n: int,
     size: int = 500,
     user: str | None = None,
-    standing: bytes | None = None,
+    reputation: bytes | None = None,
     idle: float = 1e6,
 ) -> bool:
-    record = Record(b"x" * size, user, None, standing)
+    record = Record(b"x" * size, user, None, reputation)
     return store.add(key(n), record, idle=idle, life=1e7)
 
 
@@ -144,7 +144,7 @@ def test_a_key_is_32_bytes(store: MemoryStore) -> None:
 
 def test_a_standing_is_16_bytes(store: MemoryStore) -> None:
     with pytest.raises(ConfigError, match="16 bytes"):
-        add(store, 1, standing=b"short")
+        add(store, 1, reputation=b"short")
 
 
 def test_durations_are_numbers(store: MemoryStore) -> None:
@@ -172,7 +172,7 @@ def test_a_storm_never_passes_the_bound(clock: FakeClock) -> None:
             some, new = rng.choice(keys), rng.randbytes(32)
             payload = rng.randbytes(int(rng.expovariate(1 / 700)) % (size // 16 - 400))
             user = rng.choice([None, None, f"user{rng.randrange(50)}"])
-            record = Record(payload, user, None, rng.choice([None, store.new_standing()]))
+            record = Record(payload, user, None, rng.choice([None, store.new_reputation()]))
             found = store.get(some)
             verb = rng.random()
             if verb < 0.6 or found is None:
@@ -523,7 +523,7 @@ def test_a_flood_takes_passers_by_and_leaves_the_rest(store: MemoryStore, clock:
     clock.advance(15)
     for n in range(20, 40):
         store.touch(key(n), idle=1e6)
-    assert store.stats().levels == (0, 20, 0, 0, 20)
+    assert store.stats().tiers == (0, 20, 0, 0, 20)
     fill(store, 1000, 3000)
     assert alive(store, range(40)) == list(range(40))
     assert store.stats().evicted > 2900
@@ -537,17 +537,17 @@ def test_a_thousand_logged_in_survive_a_flood(clock: FakeClock) -> None:
         clock.advance(0.001)
         record = Record(b"bot" * 50, None, None, None)
         store.add((n + 10**6).to_bytes(32), record, idle=1e6, life=1e6)
-    assert store.stats().levels[4] == 1000
+    assert store.stats().tiers[4] == 1000
     assert store.stats().evicted > 45_000
     recounted(store)
 
 
 def test_levels_follow_the_age_at_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
     add(store, 1)
-    for seconds, level in ((5, 0), (5, 1), (50, 2), (540, 3)):
+    for seconds, tier in ((5, 0), (5, 1), (50, 2), (540, 3)):
         clock.advance(seconds)
         store.get(key(1))
-        assert store.stats().levels.index(1) == level
+        assert store.stats().tiers.index(1) == tier
 
 
 def test_a_login_that_was_flooded_still_leaves_room_for_newcomers(
@@ -555,87 +555,87 @@ def test_a_login_that_was_flooded_still_leaves_room_for_newcomers(
 ) -> None:
     for n in range(1000):
         add(store, n, user=f"user{n}")
-    assert store.stats().levels[4] > 50
+    assert store.stats().tiers[4] > 50
     fill(store, 2000, 10)
     # Up to the floor the newcomers keep what they have, and the logged-in make room for them.
     assert alive(store, range(2005, 2010)) == [2005, 2006, 2007, 2008, 2009]
 
 
 def test_a_standing_lifts_a_new_session(store: MemoryStore, clock: FakeClock) -> None:
-    standing = store.new_standing()
+    reputation = store.new_reputation()
     clock.advance(700)
-    add(store, 1, standing=standing)
-    assert store.stats().levels == (0, 0, 0, 1, 0)
+    add(store, 1, reputation=reputation)
+    assert store.stats().tiers == (0, 0, 0, 1, 0)
 
 
 def test_a_record_has_the_standing_it_was_given(store: MemoryStore) -> None:
-    standing = store.new_standing()
-    for n, given, user in ((1, standing, None), (2, standing, "ana"), (3, None, None)):
-        add(store, n, standing=given, user=user)
+    reputation = store.new_reputation()
+    for n, given, user in ((1, reputation, None), (2, reputation, "ana"), (3, None, None)):
+        add(store, n, reputation=given, user=user)
         found = store.get(key(n))
         assert found is not None
-        assert found.standing == given
+        assert found.reputation == given
 
 
 def test_a_standing_from_the_future_is_born_now(store: MemoryStore, clock: FakeClock) -> None:
-    add(store, 1, standing=b"t" * 8 + struct.pack(">d", clock() + 9999))
-    assert store.stats().levels == (1, 0, 0, 0, 0)
+    add(store, 1, reputation=b"t" * 8 + struct.pack(">d", clock() + 9999))
+    assert store.stats().tiers == (1, 0, 0, 0, 0)
     clock.advance(11)
     store.get(key(1))
-    assert store.stats().levels == (0, 1, 0, 0, 0)
+    assert store.stats().tiers == (0, 1, 0, 0, 0)
 
 
 def test_a_token_is_borne_by_one_session(store: MemoryStore, clock: FakeClock) -> None:
-    standing = store.new_standing()
+    reputation = store.new_reputation()
     clock.advance(700)
-    add(store, 1, standing=standing)
-    add(store, 2, standing=standing)
-    assert store.stats().levels == (1, 0, 0, 1, 0)
+    add(store, 1, reputation=reputation)
+    add(store, 2, reputation=reputation)
+    assert store.stats().tiers == (1, 0, 0, 1, 0)
     clock.advance(10000)
     store.get(key(1))  # the one that lost it stays at the bottom for good
     store.get(key(2))
-    assert store.stats().levels == (1, 0, 0, 1, 0)
-    add(store, 3, standing=standing)
-    assert store.stats().levels == (2, 0, 0, 1, 0)
+    assert store.stats().tiers == (1, 0, 0, 1, 0)
+    add(store, 3, reputation=reputation)
+    assert store.stats().tiers == (2, 0, 0, 1, 0)
     found = store.get(key(3))
     assert found is not None
-    assert found.standing == standing
+    assert found.reputation == reputation
 
 
 def test_one_token_replayed_lifts_one_session(clock: FakeClock) -> None:
     store = MemoryStore("256K", clock=clock)
-    standing = store.new_standing()
+    reputation = store.new_reputation()
     clock.advance(700)
     for n in range(100):
-        add(store, n, standing=store.new_standing())
+        add(store, n, reputation=store.new_reputation())
     clock.advance(700)
     for n in range(100):
         store.get(key(n))
     for n in range(1000, 3000):
-        add(store, n, standing=standing)
-    assert store.stats().levels[3] == 101
+        add(store, n, reputation=reputation)
+    assert store.stats().tiers[3] == 101
     assert len(alive(store, range(100))) == 100
 
 
 def test_a_rotation_hands_the_standing_on(store: MemoryStore, clock: FakeClock) -> None:
-    standing = store.new_standing()
+    reputation = store.new_reputation()
     clock.advance(700)
-    add(store, 1, standing=standing)
-    record = Record(b"new", None, None, standing)
+    add(store, 1, reputation=reputation)
+    record = Record(b"new", None, None, reputation)
     store.replace(key(1), key(2), record, expected=b"x" * 500, idle=60, life=None, grace=10)
-    assert store.stats().levels == (0, 0, 0, 1, 0)
+    assert store.stats().tiers == (0, 0, 0, 1, 0)
     assert store.stats().replaced == 1
 
 
 def test_a_login_keeps_its_level_whatever_becomes_of_the_token(
     store: MemoryStore, clock: FakeClock
 ) -> None:
-    standing = store.new_standing()
-    add(store, 1, user="ana", standing=standing)
-    add(store, 2, standing=standing)
+    reputation = store.new_reputation()
+    add(store, 1, user="ana", reputation=reputation)
+    add(store, 2, reputation=reputation)
     clock.advance(100)
     store.get(key(1))
-    assert store.stats().levels == (1, 0, 0, 0, 1)
+    assert store.stats().tiers == (1, 0, 0, 0, 1)
 
 
 def test_the_one_being_written_is_never_evicted_for_itself(
@@ -781,7 +781,7 @@ def test_stats(store: MemoryStore, clock: FakeClock) -> None:
     clock.advance(7)
     add(store, 2, user="ana")
     stats = store.stats()
-    assert (stats.sessions, stats.levels, stats.oldest_passing) == (2, (1, 0, 0, 0, 1), 7)
+    assert (stats.sessions, stats.tiers, stats.oldest_passing) == (2, (1, 0, 0, 0, 1), 7)
     assert (stats.used, stats.max_size) == (store._core.used, 65536)
     assert "2 sessions" in repr(store)
 
@@ -803,7 +803,7 @@ def test_the_oldest_passing_session_is_no_replaced_key(
     assert store.stats().oldest_passing == 1
     rotate(3, 4, "ana")
     clock.advance(1)
-    assert store.stats().levels == (0, 0, 0, 0, 1)
+    assert store.stats().tiers == (0, 0, 0, 0, 1)
     assert store.stats().replaced == 3
     assert store.stats().oldest_passing is None
 
@@ -869,7 +869,7 @@ def test_the_ledger_counts_no_less_than_was_allocated(clock: FakeClock) -> None:
         assert empty - before <= store._core.used
         for n in range(3000):
             user = f"user{n}" if n % 3 else None
-            add(store, n, size=n % 1500, user=user, standing=store.new_standing())
+            add(store, n, size=n % 1500, user=user, reputation=store.new_reputation())
         gc.collect()
         full, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -942,7 +942,7 @@ def test_tables_that_shrink_take_logged_in_sessions_along(clock: FakeClock) -> N
 def test_a_rotation_gives_a_token_up_and_the_table_its_room(clock: FakeClock) -> None:
     store = MemoryStore("256K", interval=10, clock=clock)
     for n in range(200):
-        add(store, n, size=10, standing=store.new_standing())
+        add(store, n, size=10, reputation=store.new_reputation())
     before = store._core.tags.size
     for n in range(200):
         options = {"expected": b"x" * 10, "idle": 10, "life": None, "grace": 5}
@@ -953,12 +953,12 @@ def test_a_rotation_gives_a_token_up_and_the_table_its_room(clock: FakeClock) ->
 
 def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None:
     store = MemoryStore("256K", interval=10, clock=clock)
-    token = store.new_standing()
+    token = store.new_reputation()
     for n in range(200):
-        add(store, n, size=10, standing=store.new_standing())
+        add(store, n, size=10, reputation=store.new_reputation())
     for n in range(200):
         store.destroy(key(n))
-        add(store, 1000 + n, size=10, standing=token)
+        add(store, 1000 + n, size=10, reputation=token)
         recounted(store)
     assert store._core.tags.count == 1
 
@@ -966,10 +966,10 @@ def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None
 def test_a_token_that_looks_like_a_user_takes_nothing_from_them(store: MemoryStore) -> None:
     forged = user_tag(b"ana").to_bytes(8, "big") + bytes(8)
     add(store, 1, user="ana")
-    add(store, 2, standing=forged)
+    add(store, 2, reputation=forged)
     recounted(store)
     assert [k for k, _ in store.of_user("ana")] == [key(1)]
-    assert store.stats().levels[4] == 1
+    assert store.stats().tiers[4] == 1
 
 
 def test_a_user_s_pointer_to_another_s_session_goes_with_the_user(store: MemoryStore) -> None:
@@ -1109,14 +1109,14 @@ def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyP
 
 def test_the_largest_numbers_fit_in_their_fields() -> None:
     assert ledger.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
-    assert 2**31 - 100 < ledger.MOST < 2**31 - 2 * (LEVELS + 1)  # slots, with a node for each list
+    assert 2**31 - 100 < ledger.MOST < 2**31 - 2 * (TIERS + 1)  # slots, with a node for each list
     assert ledger.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
 
 
 def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
     store = MemoryStore("512K", interval=10, clock=clock)
     for n in range(300):
-        add(store, n, size=1, standing=store.new_standing())
+        add(store, n, size=1, reputation=store.new_reputation())
         with store._lock:  # the purger goes by the real time, and may tidy up in between
             assert recount(store._core) == store._core.used
     for n in range(300):

@@ -71,7 +71,7 @@ def test_all_verbs_in_32_threads() -> None:
         for _ in range(300):
             some, other = rng.sample(keys, 2)
             user = rng.choice([None, "ana", "bob", "cleo"])
-            record = Record(rng.randbytes(rng.randrange(3000)), user, None, store.new_standing())
+            record = Record(rng.randbytes(rng.randrange(3000)), user, None, store.new_reputation())
             verb = rng.randrange(12)
             if verb < 4:
                 cap = rng.choice(CAPS)
@@ -256,7 +256,7 @@ def test_nothing_per_session_that_the_collector_walks() -> None:
     gc.collect()
     before = len(gc.get_objects())
     for n in range(5000):
-        record = Record(b"x", f"user{n % 900}", None, store.new_standing())
+        record = Record(b"x", f"user{n % 900}", None, store.new_reputation())
         store.add(n.to_bytes(32), record, idle=100, life=100)
     gc.collect()
     assert len(gc.get_objects()) < before + 200

@@ -56,14 +56,14 @@ def manager_from(settings: Any) -> SessionManager:
     """The manager of these settings; its store is made once."""
     global _store  # noqa: PLW0603
     given = _given(settings)
-    check_names(given, [*STORE_NAMES, "store", "sessions", *option_names()])
-    sessions = given.pop("sessions", None)
-    if sessions is not None:
+    check_names(given, [*STORE_NAMES, "store", "manager", *option_names()])
+    manager = given.pop("manager", None)
+    if manager is not None:
         if given:
             raise ConfigError(
                 f"LEMBRO has {', '.join(given)} beside a SessionManager: give these to the manager"
             )
-        return manager_of(_imported("sessions", sessions), None, {})
+        return manager_of(_imported("manager", manager), None, {})
     options = options_from(settings, given)
     if _store is None:
         _store = store_from(given)

@@ -17,7 +17,7 @@ from ..._core.commit import has_changed
 from ..._core.effects import Call, Flow
 from ..._core.load import load
 from ..._core.session import Session
-from ..._core.state import LIVE, NEW, UNREAD, Arrived, SetCookie
+from ..._core.state import LIVE, NEW, NOT_LOADED, Loaded, SetCookie
 from ...errors import CodecError, ConfigError, SessionGone
 from ...ids import key_for
 from .config import get_manager
@@ -41,7 +41,7 @@ class SessionStore(SessionMapping):
         be assigned to extend it, False to drop the changes."""
         if self._dirty or self._asked is not None:
             return self._dirty or bool(self._asked)
-        return not self._lembro._untouched() and self._is_unsaved()
+        return not self._lembro._is_unused() and self._is_unsaved()
 
     @modified.setter
     def modified(self, value: bool) -> None:
@@ -54,7 +54,7 @@ class SessionStore(SessionMapping):
         if session._key is None:
             return bool(session._data)
         self._last()
-        if session._manager.core.is_settled(session):
+        if session._manager.core.nothing_to_commit(session):
             return False
         if session._regenerate or session._touch:
             return True
@@ -66,7 +66,7 @@ class SessionStore(SessionMapping):
 
     def is_empty(self) -> bool:
         session = self._lembro
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             return self._presented().id is None
         if session._destroy and self._owner is None:
             self._do(session._manager.core.commit(session))
@@ -76,17 +76,17 @@ class SessionStore(SessionMapping):
 
     def _get_session_key(self) -> str | None:
         session = self._lembro
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             presented = self._presented()
             return None if presented.id is None else presented.value.decode("ascii")
         if session._regenerate or session._login is not None:  # a new one has been asked for
             self._do(self._issuing())
         if session._key is None or session._destroy:
             return None
-        if session._id is None:
+        if session._issued_id is None:
             return session._presented.value.decode("ascii") or None  # it came by a cookie of old
-        standing = None if session._found is None else session._found.standing
-        return session._manager.cookie.value(session._id, standing).decode("ascii")
+        reputation = None if session._found is None else session._found.reputation
+        return session._manager.cookie.value(session._issued_id, reputation).decode("ascii")
 
     def _set_session_key(self, value: str | None) -> None:
         self._lembro = Session(self._base, read_key, (self._base, value))
@@ -177,7 +177,7 @@ class SessionStore(SessionMapping):
 
     def _loading(self) -> Flow[dict[str, Any]]:
         session = self._lembro
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             yield from load(session)
             return dict(session._data)
         if session._key is None:
@@ -202,15 +202,15 @@ class SessionStore(SessionMapping):
         session = self._lembro
         if session._key is not None:
             return
-        if session._arrived is Arrived.DEAD_END:
+        if session._loaded is Loaded.STALE:
             if self._owner is not None:  # the browser has another cookie, or will have
                 return
-            session._arrived = NEW
+            session._loaded = NEW
         yield from session._manager.core.writer.add(session, None)
 
     def _creating(self) -> Flow[None]:
         session = self._lembro
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             yield from load(session)
         if session._key is not None:
             session.regenerate_id()
@@ -219,7 +219,7 @@ class SessionStore(SessionMapping):
 
     def _saving(self, must_create: bool) -> Flow[None]:
         session = self._lembro
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             yield from load(session)
         session._write()
         self.before_commit()
@@ -239,23 +239,23 @@ class SessionStore(SessionMapping):
             touched = yield Call("touch", (session._key,), {"idle": core.writer.idle})
             if not touched:
                 try:
-                    yield from actions.look_again(core, session)
+                    yield from actions.recheck(core, session)
                 except SessionGone:
                     raise UpdateError from None
 
     # -- within ------------------------------------------------------------------------------------
 
-    def is_settled(self) -> bool:
+    def nothing_to_commit(self) -> bool:
         """Whether nothing has to be done for it, as after most requests, which only read."""
         session = self._lembro
-        if self._asked is not None or not session._manager.core.is_settled(session):
+        if self._asked is not None or not session._manager.core.nothing_to_commit(session):
             return False
         return EXPIRY not in session._data and type(self).get_session_cookie_age is USUAL_AGE
 
     def before_commit(self, *, extend: bool = False) -> None:
         """Have lembro do what Django's words say; ``extend``: however little time has passed."""
         session = self._lembro
-        if session._untouched():
+        if session._is_unused():
             return
         if self._has_lost_its_user():
             kept = dict(session)
@@ -273,9 +273,9 @@ class SessionStore(SessionMapping):
         if not self._renewed or session._cookie is not None:
             return
         # Of the request that came with the id, which is known to no one else.
-        if session._arrived is LIVE and session._presented.id is not None:
-            standing = session._manager.core.writer._known_standing(session)
-            session._cookie = SetCookie(session._presented.id, standing, None)
+        if session._loaded is LIVE and session._presented.id is not None:
+            reputation = session._manager.core.writer._known_reputation(session)
+            session._cookie = SetCookie(session._presented.id, reputation, None)
 
     def _has_lost_its_user(self) -> bool:
         """Whether somebody removed ``_auth_user_id``: a logout, which lembro can't know of."""
@@ -303,7 +303,7 @@ class SessionStore(SessionMapping):
         return self._base._run(flow, self._lembro)
 
     async def _ado(self, flow: Flow[T]) -> T:
-        self._lembro._ahead = False
+        self._lembro._preloaded = False
         return await self._base._arun(flow, self._lembro)
 
 

@@ -11,7 +11,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
 from ..._core.session import Session
-from ..._core.state import UNREAD
+from ..._core.state import NOT_LOADED
 from ..._http.cookie import ABSENT, Presented
 from ...errors import LembroError, StoreError
 from ...manager import SessionManager
@@ -68,14 +68,14 @@ class SessionMapping(_Base):
 
     async def _aget_session(self, no_load: bool = False) -> Session:
         session = self._lembro
-        if session._arrived is UNREAD and session._manager.loads_ahead:
+        if session._loaded is NOT_LOADED and session._manager.preloads:
             await session.areload()
         return self._get_session()
 
     _session = property(_get_session)
 
     def _look(self, session: Session) -> None:
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             if self._base.in_process:  # what session._look() comes to
                 self._base._load_directly(session)
                 return
@@ -145,7 +145,7 @@ class SessionMapping(_Base):
     @property
     def accessed(self) -> bool:
         """Whether anybody has looked. To assign to it changes nothing."""
-        return not self._lembro._untouched()
+        return not self._lembro._is_unused()
 
     @accessed.setter
     def accessed(self, value: bool) -> None: ...

@@ -11,12 +11,12 @@ from django.http import HttpResponse
 
 from ... import wsgi
 from ..._core.session import Session
-from ..._core.state import COMMITTED, UNREAD
-from ..._http.error_response import Answer, answer_to
+from ..._core.state import COMMITTED, NOT_LOADED
+from ..._http.error_response import ErrorResponse, error_response_for
 from ..._http.headers import vary_with_cookie
 from ...errors import ConfigError, StoreError
 from ...manager import SessionManager
-from .. import _adapter as _adapter
+from .. import _adapter
 from .config import get_manager
 from .cookies import set_cookie
 from .engine import SessionStore
@@ -77,9 +77,9 @@ class SessionMiddleware(_Base):
         if store._base._store_is_async and self._started is not store._base:
             await store._base.astart()  # there is no loop before the first request
             self._started = store._base
-        if store._owner is self and store._base.loads_ahead:
+        if store._owner is self and store._base.preloads:
             store._lembro._async = True
-            await store._base.aload_for(store._lembro)
+            await store._base.apreload(store._lembro)
         try:
             response = await self.get_response(request)
         except BaseException:  # or one that is cancelled
@@ -118,7 +118,9 @@ class SessionMiddleware(_Base):
 
     def process_exception(self, request: Any, exception: Exception) -> Any:
         """A view that could not get at its session."""
-        return _answered(answer_to(exception)) if isinstance(exception, StoreError) else None
+        return (
+            _answered(error_response_for(exception)) if isinstance(exception, StoreError) else None
+        )
 
     def _failed(self, request: Any) -> bool:
         """Whether a session of ours is left by a request that has no response."""
@@ -133,12 +135,12 @@ class SessionMiddleware(_Base):
             return True
         if self._every or store._asked is not None:
             return False
-        if session._arrived is UNREAD:
+        if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
             if response.streaming:  # it may look while it is made
                 _finish_with(response, session)
             return not store._unreadable
-        if not session._ready or session._cookie is not None or not store.is_settled():
+        if not session._ready or session._cookie is not None or not store.nothing_to_commit():
             return False
         session._phase, session._ready = COMMITTED, False
         _vary(response)
@@ -158,16 +160,16 @@ class SessionMiddleware(_Base):
         return status
 
     def _after(
-        self, request: Any, response: Any, store: SessionStore, answer: Answer | None
+        self, request: Any, response: Any, store: SessionStore, answer: ErrorResponse | None
     ) -> Any:
         session = store._lembro
         if answer is None and response.status_code == FAILED and store._unreadable:
-            answer = answer_to(StoreError("it could not be read"))
+            answer = error_response_for(StoreError("it could not be read"))
         if answer is not None:
             answered = _answered(answer)
             answered._resource_closers.extend(response._resource_closers)
             return answered
-        if session._untouched():
+        if session._is_unused():
             return response
         store.after_commit()
         headers = response.headers
@@ -184,7 +186,7 @@ class SessionMiddleware(_Base):
             )
             for line in lines:
                 set_cookie(response, line)
-        if session._lent or response.streaming:
+        if session._nested_possible or response.streaming:
             _finish_with(response, session)
         return response
 
@@ -230,5 +232,5 @@ def _lines_of(headers: Any, name: str) -> list[str]:
     return [headers[name]] if name in headers else []
 
 
-def _answered(answer: Answer) -> Any:
+def _answered(answer: ErrorResponse) -> Any:
     return HttpResponse(answer.body, status=answer.status, headers=_adapter.TEXT)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from .arena import Arena
-from .eviction import FREE_LIST, LEVELS, LOGGED_IN, REPLACED_BIT
+from .eviction import FREE_LIST, LOGGED_IN, REPLACED_BIT, TIERS
 from .layout import (
     BODY,
     DEADLINE,
-    HAS_STANDING,
+    HAS_REPUTATION,
     HAS_USER,
     LARGE,
     REPLACED,
+    REPUTATION,
     SLOT,
-    STANDING,
     TAGGED,
     TOKEN,
     fields,
@@ -90,16 +90,16 @@ def _queues(core: Core, slots: list[int]) -> None:
     queues = core.queues
     seen: list[int] = []
     replaced = 0
-    for level in range(LEVELS):
-        members = list(queues.walk(level))
+    for tier in range(TIERS):
+        members = list(queues.walk(tier))
         pointers = [slot for slot in members if core.flags(slot) & REPLACED]
         replaced += len(pointers)
-        assert queues.counts[level] == len(members) - len(pointers)
-        assert queues.sizes[level] == sum(core.size(slot) for slot in members)
+        assert queues.counts[tier] == len(members) - len(pointers)
+        assert queues.sizes[tier] == sum(core.size(slot) for slot in members)
         for slot in members:
             flags = core.flags(slot)
-            assert queues.level[slot] == level | (REPLACED_BIT if flags & REPLACED else 0)
-            assert (level == LOGGED_IN) == bool(flags & HAS_USER)
+            assert queues.tier[slot] == tier | (REPLACED_BIT if flags & REPLACED else 0)
+            assert (tier == LOGGED_IN) == bool(flags & HAS_USER)
         seen += members
     assert replaced == queues.replaced
     assert sorted(seen) == slots
@@ -110,7 +110,7 @@ def _tags(core: Core, slots: list[int]) -> None:
     count = 0
     for slot in slots:
         at, flags = core.place[slot] << 3, core.flags(slot)
-        assert bool(flags & TAGGED) == bool(flags & (HAS_USER | HAS_STANDING))
+        assert bool(flags & TAGGED) == bool(flags & (HAS_USER | HAS_REPUTATION))
         if not flags & TAGGED:
             continue
         assert not flags & HAS_USER or core.tags.has(slot)
@@ -121,7 +121,7 @@ def _tags(core: Core, slots: list[int]) -> None:
         assert slot in core.tags.slots_of(tag)
         if not flags & HAS_USER:
             assert not flags & REPLACED
-            bearers.append(core.memory[at + TOKEN : at + TOKEN + STANDING // 2])
+            bearers.append(core.memory[at + TOKEN : at + TOKEN + REPUTATION // 2])
         else:
             assert tag == user_tag(core.user(at, flags) or b"")
     assert len(bearers) == len(set(bearers))

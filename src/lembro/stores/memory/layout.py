@@ -16,7 +16,7 @@ from struct import Struct
 from typing import Any, Final
 
 KEY: Final = 32
-STANDING: Final = 16
+REPUTATION: Final = 16
 GRAIN: Final = 8  # bytes; every record begins at a multiple
 
 _HEADER = Struct("<32sdddIIBIHH")
@@ -28,7 +28,7 @@ SLOT: Final = 65
 EXTENT: Final = 69
 
 HAS_USER: Final = 1
-HAS_STANDING: Final = 2
+HAS_REPUTATION: Final = 2
 REPLACED: Final = 4
 TAGGED: Final = 8  # has links: may be in the table of tags
 LARGE: Final = 16  # the payload lies elsewhere
@@ -38,7 +38,7 @@ TOKEN: Final = HEADER + LINKS  # where a standing is; a record that has one alwa
 BODY: Final[tuple[int, ...]] = tuple(
     HEADER
     + (LINKS if flags & TAGGED else 0)
-    + (STANDING if flags & HAS_STANDING else 0)
+    + (REPUTATION if flags & HAS_REPUTATION else 0)
     + (KEY if flags & REPLACED else 0)
     for flags in range(32)
 )

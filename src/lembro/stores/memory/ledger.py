@@ -12,21 +12,21 @@ from typing import Any, Final
 from ...events import Event
 from ..base import Found
 from .arena import Arena
-from .eviction import LEVELS, LOGGED_IN, Queues, level_for
+from .eviction import LOGGED_IN, TIERS, Queues, tier_for
 from .expiry import Wheel
 from .index import Index
 from .layout import (
     BODY,
     DEADLINE,
     FLAGS,
-    HAS_STANDING,
+    HAS_REPUTATION,
     HAS_USER,
     KEY,
     LARGE,
     LONGEST_USER,
     REPLACED,
+    REPUTATION,
     SLOT,
-    STANDING,
     TOKEN,
     UTF8,
     fields,
@@ -36,7 +36,7 @@ from .layout import (
 )
 from .linked_lists import NONE
 from .overflow import Larges, allocated
-from .reputation import Standings
+from .reputation import Reputations
 from .reserved_memory import PAGE
 from .slots import Slots
 from .user_index import Tags
@@ -69,7 +69,7 @@ class Parts:
     records: int
     share: int
     slots: Slots
-    standings: Standings
+    reputations: Reputations
     start: float
     tags: Tags
     target: int
@@ -109,7 +109,7 @@ class Parts:
         self.longest_user = min(LONGEST_USER, (self.arena.segment >> 2) - 128)
         most = min(MOST, max_size // LEAST)
         unit = PAGE if max_size >= PAGED_FROM else 256
-        self.slots = Slots(most, LEVELS)
+        self.slots = Slots(most, TIERS)
         self.queues = Queues(max_size, self.slots)
         self.place = self.slots.column("I" if max_size <= WIDEST else "Q")  # 0: none
         self.index = Index(self.slots, self.place, self.memory, most, unit)
@@ -117,7 +117,7 @@ class Parts:
         self.larges = Larges()
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel = Wheel(self.arena.segments, buckets, interval / 2, now)
-        self.standings = Standings(epoch)
+        self.reputations = Reputations(epoch)
         self._sweeping = NONE  # the segment that is being looked through for what has expired,
         self._sweep_at = 0  # from here on,
         self._soonest = inf  # and the soonest deadline found in it so far
@@ -148,16 +148,16 @@ class Parts:
         _, born, death, deadline, _, length, flags, _, _, named = its
         memory = self.memory
         start = at + BODY[flags]
-        user = standing = successor = None
-        if flags & HAS_STANDING:
-            standing = memory[at + TOKEN : at + TOKEN + STANDING]
+        user = reputation = successor = None
+        if flags & HAS_REPUTATION:
+            reputation = memory[at + TOKEN : at + TOKEN + REPUTATION]
         if flags & REPLACED:
             successor = memory[start - KEY : start]
         if flags & HAS_USER:
             user = str(memory[start : start + named], *UTF8)
             start += named
         payload = self.larges.get(slot) if flags & LARGE else memory[start : start + length]
-        return Found(payload, user, successor, standing, now - born, deadline - now, death - now)
+        return Found(payload, user, successor, reputation, now - born, deadline - now, death - now)
 
     def key(self, slot: int) -> bytes:
         at = self.place[slot] << 3
@@ -207,13 +207,13 @@ class Parts:
         used: int = walked(self.memory, (self.place[slot] << 3) + DEADLINE)[1]
         return self.start + used
 
-    def level_of(self, at: int, flags: int, born: float, now: float) -> int:
+    def tier_of(self, at: int, flags: int, born: float, now: float) -> int:
         """The level that a session which is used now belongs to."""
         if flags & HAS_USER:
             return LOGGED_IN
-        if flags & HAS_STANDING:
+        if flags & HAS_REPUTATION:
             if not self.tags.is_in(at):
                 return 0  # its token is borne by another
-            standing = self.memory[at + TOKEN : at + TOKEN + STANDING]
-            born = min(born, self.standings.birth(standing, now))
-        return level_for(now - born)
+            reputation = self.memory[at + TOKEN : at + TOKEN + REPUTATION]
+            born = min(born, self.reputations.birth(reputation, now))
+        return tier_for(now - born)

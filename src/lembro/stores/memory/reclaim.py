@@ -138,7 +138,7 @@ class Room(Records):
         slot = self.queues.victim(spare)
         if slot == NONE:
             return False
-        if self.heavy and self.queues.level[slot] & ~REPLACED_BIT == LOGGED_IN:
+        if self.heavy and self.queues.tier[slot] & ~REPLACED_BIT == LOGGED_IN:
             too_much = self._of_too_much(spare)
             if too_much != NONE:
                 slot = too_much
@@ -269,7 +269,7 @@ class Room(Records):
                 self.account()
                 break
             slot = slots.edge - 1
-            if slot < slots.fresh and self.queues.level[slot] != FREE_LIST:
+            if slot < slots.fresh and self.queues.tier[slot] != FREE_LIST:
                 self._relocate(slot)
             slots.retire(slot)
         return True

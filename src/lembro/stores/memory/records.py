@@ -17,7 +17,7 @@ from .layout import (
     BODY,
     DEADLINE,
     FLAGS,
-    HAS_STANDING,
+    HAS_REPUTATION,
     HAS_USER,
     HEADER,
     KEY,
@@ -68,7 +68,7 @@ class Records(Parts):
         now: float,
     ) -> int:
         """Enter a new record, for which there is room; its slot."""
-        payload, standing = record.payload, record.standing
+        payload, reputation = record.payload, record.reputation
         slots = self.slots
         if not slots.spare and slots.fresh == slots.edge:
             slots.grow()
@@ -77,10 +77,10 @@ class Records(Parts):
         flags = length = tag = 0
         if user is not None:
             flags, length, tag = HAS_USER | TAGGED, len(user), user_tag(user)
-        if standing is not None:
-            flags |= HAS_STANDING | TAGGED
+        if reputation is not None:
+            flags |= HAS_REPUTATION | TAGGED
             if user is None:
-                tag = self.standings.tag(standing)
+                tag = self.reputations.tag(reputation)
         total = BODY[flags] + length + len(payload)
         outside = 0
         if total > self._small:
@@ -93,7 +93,7 @@ class Records(Parts):
         )
         data = head + payload
         if flags:
-            parts = (head, LOOSE if flags & TAGGED else b"", standing or b"", user or b"")
+            parts = (head, LOOSE if flags & TAGGED else b"", reputation or b"", user or b"")
             data = b"".join(parts if outside else (*parts, payload))
         # What may raise, for a wrong type or want of memory, is done.
         if outside:
@@ -105,15 +105,15 @@ class Records(Parts):
         self.place[slot] = at >> 3
         if self.index.add(key, slot):
             self.account()
-        level = LOGGED_IN
+        tier = LOGGED_IN
         if flags & TAGGED:
             if user is None:
                 self._take_over(tag)
             if self.tags.add(slot, tag):
                 self.account()
         if user is None:
-            level = self.level_of(at, flags, born, now) if flags & TAGGED or born < now else 0
-        self.queues.enter(slot, level, (extent << 3) + outside)
+            tier = self.tier_of(at, flags, born, now) if flags & TAGGED or born < now else 0
+        self.queues.enter(slot, tier, (extent << 3) + outside)
         self.records += 1
         return slot
 
@@ -173,8 +173,8 @@ class Records(Parts):
         length = len(user or b"")
         head = layout.pack(key, born, deadline, deadline, used, 0, now, slot, 0, length)
         self._rewrite(slot, b"".join((head, links, successor, user or b"")), deadline)
-        level = 0 if user is None else LOGGED_IN
-        self.queues.enter(slot, level, self.size(slot), replaced=True)
+        tier = 0 if user is None else LOGGED_IN
+        self.queues.enter(slot, tier, self.size(slot), replaced=True)
 
     def _write(self, slot: int, payload: bytes, deadline: float) -> None:
         """Another payload for a session, for which there is room, in another place."""
@@ -211,7 +211,7 @@ class Records(Parts):
 
     def _use(self, slot: int, at: int, flags: int, born: float, now: float) -> None:
         """A session is used, for the first time in a while."""
-        self.queues.use(slot, self.level_of(at, flags, born, now), self.size(slot))
+        self.queues.use(slot, self.tier_of(at, flags, born, now), self.size(slot))
         layout.write_used(self.memory, at + USED, int(now - self.start))
 
     def _expire(self, slot: int) -> None:
@@ -237,7 +237,7 @@ class Records(Parts):
         self._vacated(at, size)
         self.place[slot] = 0
         self.slots.give(slot)
-        self.queues.level[slot] = FREE_LIST
+        self.queues.tier[slot] = FREE_LIST
         self.records -= 1
 
     def _relocate(self, old: int) -> None:
@@ -254,7 +254,7 @@ class Records(Parts):
         self.queues.rename(old, new)
         self.place[new], self.place[old] = self.place[old], 0
         self.slots.give(old)
-        self.queues.level[old] = FREE_LIST
+        self.queues.tier[old] = FREE_LIST
 
     def _refuse(self, size: int) -> NoReturn:
         self.too_large += 1

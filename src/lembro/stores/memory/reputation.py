@@ -11,7 +11,7 @@ _TOKEN: Final = 8
 _layout = Struct(">Qd")
 
 
-class Standings:
+class Reputations:
     __slots__ = ("_epoch",)
 
     def __init__(self, epoch: float) -> None:
@@ -23,15 +23,15 @@ class Standings:
         (token,) = Struct(">Q").unpack(token_bytes(_TOKEN))
         return _layout.pack(token, now + self._epoch)
 
-    def birth(self, standing: bytes | None, now: float) -> float:
+    def birth(self, reputation: bytes | None, now: float) -> float:
         """The birth by the store's clock; now for none, for one in the future and for NaN."""
-        if standing is None:
+        if reputation is None:
             return now
-        birth: float = _layout.unpack(standing)[1] - self._epoch
+        birth: float = _layout.unpack(reputation)[1] - self._epoch
         return birth if birth <= now else now
 
     @staticmethod
-    def tag(standing: bytes) -> int:
+    def tag(reputation: bytes) -> int:
         """The token, as the tag that its bearer is found by."""
-        tag: int = _layout.unpack(standing)[0]
+        tag: int = _layout.unpack(reputation)[0]
         return tag

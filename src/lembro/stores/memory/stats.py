@@ -15,7 +15,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Stored sessions, with those that are expired and not yet purged."""
     replaced: int
     """Replaced keys within their grace."""
-    levels: tuple[int, int, int, int, int]
+    tiers: tuple[int, int, int, int, int]
     """Sessions by eviction level, from passers-by to the logged-in."""
     expired: int
     evicted: int

@@ -254,7 +254,7 @@ class MemoryStore(EventSource):
                 max_size=self.max_size,
                 sessions=a + b + c + d + e,
                 replaced=core.queues.replaced,
-                levels=(a, b, c, d, e),
+                tiers=(a, b, c, d, e),
                 expired=core.expired,
                 evicted=core.evicted,
                 rejected_too_large=core.too_large,
@@ -263,9 +263,9 @@ class MemoryStore(EventSource):
                 rss=rss,
             )
 
-    def new_standing(self) -> bytes:
+    def new_reputation(self) -> bytes:
         """A standing born now: 8 random bytes, 8 bytes of the time."""
-        return self._core.standings.new(self._now())
+        return self._core.reputations.new(self._now())
 
     # --- the end
 

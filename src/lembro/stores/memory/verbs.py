@@ -18,7 +18,7 @@ from .layout import (
     KEY,
     LARGE,
     REPLACED,
-    STANDING,
+    REPUTATION,
     fields,
     header,
     walked,
@@ -82,7 +82,7 @@ class Core(Users):
             return False
         user, size = None, HEADER + len(record.payload)
         outside = 0
-        if record.user is None and record.standing is None and size <= self._smallest_limit:
+        if record.user is None and record.reputation is None and size <= self._smallest_limit:
             size = (size + 7) & -8
         else:
             user = layout.encode_user(record.user)
@@ -263,13 +263,13 @@ class Core(Users):
 
     def _weigh(self, user: bytes | None, record: Record) -> tuple[int, int]:
         """The bytes that a record will take in a segment, and outside. Raises SessionTooLarge."""
-        standing, head = record.standing, HEADER
-        if standing is not None:
-            if len(standing) != STANDING:
-                raise ConfigError(f"a standing is {STANDING} bytes, not {len(standing)}")
-            head += layout.LINKS + STANDING
+        reputation, head = record.reputation, HEADER
+        if reputation is not None:
+            if len(reputation) != REPUTATION:
+                raise ConfigError(f"a standing is {REPUTATION} bytes, not {len(reputation)}")
+            head += layout.LINKS + REPUTATION
         if user is not None:
-            head += len(user) if standing is not None else layout.LINKS + len(user)
+            head += len(user) if reputation is not None else layout.LINKS + len(user)
             if len(user) > self.longest_user:
                 self._refuse(max(head, self.max_session_size + 1))
         length = len(record.payload)

@@ -57,12 +57,12 @@ class Subject:
         payload: bytes = b"one",
         user: str | None = None,
         *,
-        standing: bytes | None = None,
+        reputation: bytes | None = None,
         idle: float = 100.0,
         life: float = 1000.0,
         per_user: PerUser | None = None,
     ) -> bool:
-        record = Record(payload, user, None, standing)
+        record = Record(payload, user, None, reputation)
         return cast("bool", self.store.add(at, record, idle=idle, life=life, per_user=per_user))
 
     def replace(
@@ -72,14 +72,14 @@ class Subject:
         payload: bytes = b"two",
         user: str | None = None,
         *,
-        standing: bytes | None = None,
+        reputation: bytes | None = None,
         expected: bytes = b"one",
         idle: float = 100.0,
         life: float | None = None,
         grace: float = 30.0,
         per_user: PerUser | None = None,
     ) -> Found | None:
-        record = Record(payload, user, None, standing)
+        record = Record(payload, user, None, reputation)
         return cast(
             "Found | None",
             self.store.replace(

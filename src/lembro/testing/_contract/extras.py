@@ -103,10 +103,10 @@ class Extras(Subject):
         assert destroy_user("ana") == [L]
 
     def test_new_standing(self) -> None:
-        new_standing = self.has("new_standing")
-        first, second = new_standing(), new_standing()
+        new_reputation = self.has("new_reputation")
+        first, second = new_reputation(), new_reputation()
         assert isinstance(first, bytes)
         assert len(first) == 16
         assert first[:8] != second[:8]
         self.later(10)
-        assert new_standing()[8:] > first[8:]
+        assert new_reputation()[8:] > first[8:]

@@ -24,12 +24,12 @@ class Replace(Subject):
         assert self.store.get(L).user == "ana"
 
     def test_replace_bears_the_standing_it_is_given(self) -> None:
-        standing = b"s" * 8 + b"\0" * 8
-        self.add(K, standing=standing)
-        found = self.replace(standing=standing)
+        reputation = b"s" * 8 + b"\0" * 8
+        self.add(K, reputation=reputation)
+        found = self.replace(reputation=reputation)
         assert found is not None
-        assert found.standing == self.store.get(L).standing == standing
-        assert self.store.get(K).standing is None
+        assert found.reputation == self.store.get(L).reputation == reputation
+        assert self.store.get(K).reputation is None
 
     def test_replace_without_life_keeps_age_and_life(self) -> None:
         self.add(life=1000)

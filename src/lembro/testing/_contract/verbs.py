@@ -17,12 +17,12 @@ class Verbs(Subject):
         assert self.store.get(K) is None
 
     def test_get_returns_what_was_added(self) -> None:
-        standing = bytes(range(8)) + b"\0" * 8
-        assert self.add(K, b"one", "ana", standing=standing)
+        reputation = bytes(range(8)) + b"\0" * 8
+        assert self.add(K, b"one", "ana", reputation=reputation)
         found = self.store.get(K)
         assert isinstance(found, Found)
         assert (found.payload, found.user, found.successor) == (b"one", "ana", None)
-        assert found.standing == standing
+        assert found.reputation == reputation
 
     def test_payload_is_opaque(self) -> None:
         for n, payload in enumerate((b"", b"\0", bytes(range(256)) * 4, K)):
@@ -140,12 +140,12 @@ class Verbs(Subject):
         assert self.store.get(K) is None
 
     def test_set_keeps_user_standing_age_and_life(self) -> None:
-        standing = b"s" * 8 + b"\0" * 8
-        self.add(K, b"one", "ana", standing=standing, life=1000)
+        reputation = b"s" * 8 + b"\0" * 8
+        self.add(K, b"one", "ana", reputation=reputation, life=1000)
         self.later(50)
         found = self.store.set(K, Record(b"two", "bob", None, b"t" * 16), expected=b"one", idle=100)
         for seen in (found, self.store.get(K)):
-            assert (seen.payload, seen.user, seen.standing) == (b"two", "ana", standing)
+            assert (seen.payload, seen.user, seen.reputation) == (b"two", "ana", reputation)
             assert self.near(seen.age, 50)
             assert self.near(seen.life_left, 950)
 
