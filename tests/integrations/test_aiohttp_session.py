@@ -506,9 +506,9 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ({"cookie_name": "sid", "cookie": CookieOptions()}, r"name: give these in cookie="),
         ({"max_age": 0}, "max_age=0"),
         ({"samesite": "Loose"}, "samesite='loose'"),
-        ({"sessions": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
+        ({"manager": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
         (
-            {"sessions": SessionManager(MemoryStore("1M")), "cookie_name": "a"},
+            {"manager": SessionManager(MemoryStore("1M")), "cookie_name": "a"},
             "^cookie_name beside",
         ),
     ],

@@ -1033,8 +1033,8 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
         ({"LEMBRO": {"max_size": "64X"}}, "64X"),
         ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
         ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),
-        ({"LEMBRO": {"sessions": "lembro.MemoryStore"}}, "no SessionManager"),
-        ({"LEMBRO": {"sessions": "lembro.SessionManager", "idle_timeout": 1}}, "beside a Session"),
+        ({"LEMBRO": {"manager": "lembro.MemoryStore"}}, "no SessionManager"),
+        ({"LEMBRO": {"manager": "lembro.SessionManager", "idle_timeout": 1}}, "beside a Session"),
         ({"SESSION_COOKIE_SAMESITE": False}, 'write "Lax"'),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "needs secure=True"),
         ({"SESSION_COOKIE_AGE": 0}, "SESSION_COOKIE_AGE=0: give seconds"),
@@ -1066,7 +1066,7 @@ def test_another_engine_is_an_error_when_the_application_starts() -> None:
 
 def test_a_manager_of_ones_own() -> None:
     manager = SessionManager(MemoryStore("1M", clock=FakeClock()), idle_timeout=60)
-    with running(LEMBRO={"sessions": manager}):
+    with running(LEMBRO={"manager": manager}):
         assert get_manager() is manager
 
 

@@ -49,7 +49,7 @@ def test_nothing_to_complain_of() -> None:
         ({"SESSION_ENGINE": "no.such.engine"}, "E002", "is not lembro's"),
         ({"MIDDLEWARE": [OURS, DJANGOS]}, "E003", "several session middlewares"),
         ({"MIDDLEWARE": [DJANGOS]}, "W001", f"write {OURS} in its place"),
-        ({"LEMBRO": {"sessions": NAMED}}, "W002", "write SESSION_COOKIE_NAME = 'sid'"),
+        ({"LEMBRO": {"manager": NAMED}}, "W002", "write SESSION_COOKIE_NAME = 'sid'"),
         ({"SESSION_SERIALIZER": "some.PickleSerializer"}, "W004", "is not used"),
     ],
 )

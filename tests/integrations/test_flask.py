@@ -815,8 +815,8 @@ def test_without_an_application() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sessions": MemoryStore()}, "no SessionManager"),
-        ({"sessions": SessionManager(MemoryStore()), "idle_timeout": 5}, "beside a SessionManager"),
+        ({"manager": MemoryStore()}, "no SessionManager"),
+        ({"manager": SessionManager(MemoryStore()), "idle_timeout": 5}, "beside a SessionManager"),
         ({"idle_time": 5}, "did you mean idle_timeout"),
         ({"idle_timeout": -1}, "idle_timeout=-1"),
     ],

@@ -42,8 +42,8 @@ got_request_exception.connect(_remember)
 
 def use(manager: SessionManager) -> None:
     """The sessions of the settings are these from now on."""
-    if getattr(settings, "LEMBRO", {}).get("sessions") is not manager:
-        settings.LEMBRO = {"sessions": manager}
+    if getattr(settings, "LEMBRO", {}).get("manager") is not manager:
+        settings.LEMBRO = {"manager": manager}
         forget()
     assert get_manager() is manager
 
