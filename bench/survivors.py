@@ -49,7 +49,7 @@ def measure(writes: int, say: child.Say) -> dict[str, Any]:
     store = MemoryStore("4M", clock=clock)
     manager = SessionManager(store)
     users = [
-        manager.create({"name": f"user {number}", "cart": [number]}, user=f"user-{number}")
+        manager.create({"name": f"user {number}", "cart": [number]}, user_id=f"user-{number}")
         for number in range(USERS)
     ]
     before, most, grown = 0, 0, 0

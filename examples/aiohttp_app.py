@@ -29,7 +29,7 @@ def logged_in(request: web.Request) -> str:
 @routes.get("/me")
 async def me(request: web.Request) -> web.Response:
     session = get_session(request)
-    return web.json_response({"user": session.user, "cart": session.get("cart", [])})
+    return web.json_response({"user": session.user_id, "cart": session.get("cart", [])})
 
 
 @routes.post("/cart/{item}")
@@ -48,7 +48,7 @@ async def login(request: web.Request) -> web.Response:
 
 @routes.get("/sessions")
 async def my_sessions(request: web.Request) -> web.Response:
-    mine = get_session(request).manager.of_user(logged_in(request))
+    mine = get_session(request).manager.user_sessions(logged_in(request))
     listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
     return web.json_response(listed)
 

@@ -26,7 +26,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 def respond(method: str, path: str, session: Session) -> tuple[int, object]:
     match method, *path.strip("/").split("/"):
         case "GET", "me":
-            return 200, {"user": session.user, "cart": session.get("cart", [])}
+            return 200, {"user": session.user_id, "cart": session.get("cart", [])}
         case "POST", "cart", item:
             session.setdefault("cart", []).append(item)
             return 200, session["cart"]
@@ -36,10 +36,10 @@ def respond(method: str, path: str, session: Session) -> tuple[int, object]:
         case "POST", "logout":
             session.logout()
             return 200, "bye"
-        case _ if session.user is None:
+        case _ if session.user_id is None:
             return 401, "log in first"
         case "GET", "sessions":
-            mine = session.manager.of_user(session.user)
+            mine = session.manager.user_sessions(session.user_id)
             return 200, [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
         case "POST", "logout-everywhere":
             session.logout_everywhere()

@@ -32,7 +32,7 @@ def as_json(value: object) -> str:
 
 def logged_in() -> Session:
     session = get_session()  # request.session, with its type
-    if session.user is None:
+    if session.user_id is None:
         raise bottle.HTTPError(401, "log in first")
     return session
 
@@ -40,7 +40,7 @@ def logged_in() -> Session:
 @app.get("/me")
 def me() -> dict[str, object]:
     session = get_session()
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @app.post("/cart/<item>")
@@ -59,7 +59,7 @@ def login(user: str) -> str:
 @app.get("/sessions")
 def my_sessions() -> str:
     session = logged_in()
-    mine = session.manager.of_user(session.user or "")
+    mine = session.manager.user_sessions(session.user_id or "")
     return as_json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

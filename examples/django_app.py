@@ -55,9 +55,9 @@ def login(request: Request, user: str) -> JsonResponse:
 
 def my_sessions(request: Request) -> JsonResponse:
     session = get_session(request)
-    if session.user is None:
+    if session.user_id is None:
         return JsonResponse("log in first", safe=False, status=401)
-    mine = session.manager.of_user(session.user)
+    mine = session.manager.user_sessions(session.user_id)
     listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
     return JsonResponse(listed, safe=False)
 
@@ -69,7 +69,7 @@ def logout(request: Request) -> JsonResponse:
 
 def logout_everywhere(request: Request) -> JsonResponse:
     session = get_session(request)
-    if session.user is None:
+    if session.user_id is None:
         return JsonResponse("log in first", safe=False, status=401)
     session.logout_everywhere()
     return JsonResponse("bye, everywhere", safe=False)

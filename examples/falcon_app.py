@@ -24,7 +24,7 @@ Lembro(app, manager)
 class Me:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         session = get_session(req)  # req.context.session, with its type
-        resp.media = {"user": session.user, "cart": session.get("cart", [])}
+        resp.media = {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 class Cart:
@@ -43,9 +43,9 @@ class Login:
 class Sessions:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         session = get_session(req)
-        if session.user is None:
+        if session.user_id is None:
             raise falcon.HTTPUnauthorized(title="log in first")
-        mine = session.manager.of_user(session.user)
+        mine = session.manager.user_sessions(session.user_id)
         resp.media = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -56,7 +56,7 @@ class Logout:
 
     def on_post_everywhere(self, req: falcon.Request, resp: falcon.Response) -> None:
         session = get_session(req)
-        if session.user is None:
+        if session.user_id is None:
             raise falcon.HTTPUnauthorized(title="log in first")
         session.logout_everywhere()
         resp.media = "bye, everywhere"

@@ -22,7 +22,7 @@ app.add_middleware(SessionMiddleware, manager)
 
 @app.get("/me")
 def me(session: SessionDep) -> dict[str, object]:
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @app.post("/cart/{item}")
@@ -40,7 +40,7 @@ def login(user: str, session: SessionDep) -> str:
 
 @app.get("/sessions")
 def my_sessions(user: UserDep, session: SessionDep) -> list[dict[str, object]]:
-    mine = session.manager.of_user(user)
+    mine = session.manager.user_sessions(user)
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

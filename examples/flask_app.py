@@ -22,14 +22,14 @@ Lembro(app, manager)
 
 
 def logged_in() -> str:
-    if session.user is None:
+    if session.user_id is None:
         abort(401)
-    return session.user
+    return session.user_id
 
 
 @app.get("/me")
 def me() -> ResponseReturnValue:
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @app.post("/cart/<item>")
@@ -46,7 +46,7 @@ def login(user: str) -> ResponseReturnValue:
 
 @app.get("/sessions")
 def my_sessions() -> ResponseReturnValue:
-    mine = session.manager.of_user(logged_in())
+    mine = session.manager.user_sessions(logged_in())
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

@@ -30,7 +30,7 @@ def logged_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandle
 
 @get("/me")
 async def me(session: SessionDep) -> dict[str, object]:
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @post("/cart/{item:str}")
@@ -48,7 +48,7 @@ async def login(user: FromPath[str], session: SessionDep) -> str:
 
 @get("/sessions", guards=[logged_in])
 async def my_sessions(session: SessionDep) -> list[dict[str, object]]:
-    mine = session.manager.of_user(session.user or "")
+    mine = session.manager.user_sessions(session.user_id or "")
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

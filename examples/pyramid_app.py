@@ -26,7 +26,7 @@ def logged_in(request: Request) -> str:
 
 def me(request: Request) -> dict[str, object]:
     session = get_session(request)
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 def add_to_cart(request: Any) -> list[str]:
@@ -42,7 +42,7 @@ def login(request: Any) -> str:  # a real one takes a form, and checks a passwor
 
 
 def my_sessions(request: Request) -> list[dict[str, object]]:
-    mine = get_session(request).manager.of_user(logged_in(request))
+    mine = get_session(request).manager.user_sessions(logged_in(request))
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

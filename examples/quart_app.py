@@ -22,14 +22,14 @@ Lembro(app, manager)
 
 
 def logged_in() -> str:
-    if session.user is None:
+    if session.user_id is None:
         abort(401)
-    return session.user
+    return session.user_id
 
 
 @app.get("/me")
 async def me() -> dict[str, Any]:
-    return {"user": session.user, "cart": session.get("cart", [])}
+    return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @app.post("/cart/<item>")
@@ -47,7 +47,7 @@ async def login(user: str) -> str:
 
 @app.get("/sessions")
 async def my_sessions() -> list[dict[str, Any]]:
-    mine = session.manager.of_user(logged_in())
+    mine = session.manager.user_sessions(logged_in())
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

@@ -23,7 +23,7 @@ Lembro(app, manager)
 
 def logged_in(request: Request) -> Session:
     session = get_session(request)  # request.ctx.session, with its type
-    if session.user is None:
+    if session.user_id is None:
         raise Unauthorized("log in first")
     return session
 
@@ -31,7 +31,7 @@ def logged_in(request: Request) -> Session:
 @app.get("/me")
 async def me(request: Request) -> HTTPResponse:
     session = get_session(request)
-    return json({"user": session.user, "cart": session.get("cart", [])})
+    return json({"user": session.user_id, "cart": session.get("cart", [])})
 
 
 @app.post("/cart/<item>")
@@ -50,7 +50,7 @@ async def login(request: Request, user: str) -> HTTPResponse:
 @app.get("/sessions")
 async def my_sessions(request: Request) -> HTTPResponse:
     session = logged_in(request)
-    mine = session.manager.of_user(session.user or "")
+    mine = session.manager.user_sessions(session.user_id or "")
     return json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

@@ -25,14 +25,14 @@ class Page(SessionMixin, RequestHandler):
         self.write(json.dumps(value))
 
     def logged_in(self) -> Session:
-        if self.session.user is None:
+        if self.session.user_id is None:
             raise HTTPError(401, "log in first")
         return self.session
 
 
 class Me(Page):
     def get(self) -> None:
-        self.answer({"user": self.session.user, "cart": self.session.get("cart", [])})
+        self.answer({"user": self.session.user_id, "cart": self.session.get("cart", [])})
 
 
 class Cart(Page):
@@ -51,7 +51,7 @@ class Login(Page):
 class Sessions(Page):
     def get(self) -> None:
         session = self.logged_in()
-        mine = session.manager.of_user(session.user or "")
+        mine = session.manager.user_sessions(session.user_id or "")
         self.answer([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

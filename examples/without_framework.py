@@ -39,8 +39,8 @@ def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
         case "login":
             session.login(rest)
             said = f"hello {rest}"
-        case "sessions" if session.user:
-            said = " ".join(info.handle for info in session.manager.of_user(session.user))
+        case "sessions" if session.user_id:
+            said = " ".join(info.handle for info in session.manager.user_sessions(session.user_id))
         case "logout":
             session.logout()
             session.save()

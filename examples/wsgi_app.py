@@ -32,7 +32,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 def respond(method: str, path: str, session: Session) -> tuple[str, object]:
     match method, *path.strip("/").split("/"):
         case "GET", "me":
-            return "200 OK", {"user": session.user, "cart": session.get("cart", [])}
+            return "200 OK", {"user": session.user_id, "cart": session.get("cart", [])}
         case "POST", "cart", item:
             session.setdefault("cart", []).append(item)
             return "200 OK", session["cart"]
@@ -42,10 +42,10 @@ def respond(method: str, path: str, session: Session) -> tuple[str, object]:
         case "POST", "logout":
             session.logout()
             return "200 OK", "bye"
-        case _ if session.user is None:
+        case _ if session.user_id is None:
             return "401 Unauthorized", "log in first"
         case "GET", "sessions":
-            mine = session.manager.of_user(session.user)
+            mine = session.manager.user_sessions(session.user_id)
             listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
             return "200 OK", listed
         case "POST", "logout-everywhere":

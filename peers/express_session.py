@@ -49,8 +49,8 @@ def problems_of(made: dict[str, Any]) -> list[str]:
     remember = made["cookie"].get("maxAge") is not None
     manager = _manager(made, SECRETS)
     session = _adapter.begin(manager, made["set"], https=False)
-    if session.user != "7" or dict(session) != made["data"]:
-        return [f"it is not let in, or not as it was: {session.user!r}, {dict(session)!r}"]
+    if session.user_id != "7" or dict(session) != made["data"]:
+        return [f"it is not let in, or not as it was: {session.user_id!r}, {dict(session)!r}"]
     problems = []
     if _adapter.commit(session, 200) is not None:
         problems.append("it is not stored")

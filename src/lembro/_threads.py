@@ -1,18 +1,76 @@
-"""Calls a blocking function from an event loop."""
+"""Where a call runs: in an event loop, or in a thread that may block."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+
+def in_event_loop() -> bool:
+    """Whether an event loop runs in this thread, so that nothing may block it."""
+    asyncio: Any = sys.modules.get("asyncio")  # nobody imported it: no loop of it runs
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    trio: Any = sys.modules.get("trio")
+    if trio is None:
+        return False
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def in_thread(function: Callable[[], T]) -> T:
     """Call a blocking function in a worker thread, under asyncio, or trio where anyio is there."""
     try:
-        from anyio import to_thread  # noqa: PLC0415 - an optional dependency
+        from anyio import to_thread  # noqa: PLC0415 - optional
     except ImportError:
+        import asyncio  # noqa: PLC0415 - loaded where it is used
+
         return await asyncio.to_thread(function)
     return await to_thread.run_sync(function)
+
+
+class LoopBridge:
+    """Runs coroutines of an event loop for worker threads that wait for them."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        self._loop: Any = None
+
+    def note_loop(self) -> None:
+        """Remember the asyncio loop that runs in this thread, if one does."""
+        asyncio: Any = sys.modules.get("asyncio")
+        loop = None if asyncio is None else asyncio._get_running_loop()
+        if loop is not None:
+            self._loop = loop
+
+    def run(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Await ``function()`` on the application's loop, and wait for it in this thread.
+
+        Raises:
+            RuntimeError: no event loop is known that could run it.
+        """
+        anyio: Any = sys.modules.get("anyio")
+        if anyio is not None:
+            from anyio import from_thread  # noqa: PLC0415
+
+            try:
+                return from_thread.run(function)  # a thread that anyio started knows its loop
+            except RuntimeError:
+                if self._loop is None:
+                    raise
+        loop = self._loop
+        if loop is None or not loop.is_running():
+            raise RuntimeError("no event loop runs that could await it")
+        import asyncio  # noqa: PLC0415
+
+        async def awaited() -> T:
+            return await function()
+
+        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()

@@ -11,6 +11,10 @@ class ConfigError(LembroError, ValueError):
     """An option, an argument or a set-up that cannot work; says what to write instead."""
 
 
+class UsageError(LembroError):
+    """A call that cannot work where it is made; says what to write instead."""
+
+
 class StoreError(LembroError):
     """The backend of a store failed: it is down, full, locked or read-only."""
 

@@ -1,4 +1,4 @@
-"""Session ids and what is derived from them."""
+"""Session IDs, what is derived from them, and user IDs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from hashlib import sha256
+from typing import Final, TypeAlias
+from uuid import UUID
+
+UserID: TypeAlias = str | int | UUID
+"""What names a user: ``str``, ``int`` or ``UUID``. It is stored as its ``str``."""
+
+MAX_USER_ID: Final = 256  # bytes
 
 _is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base64url, no padding
 
@@ -45,3 +52,28 @@ def key_for(session_id: str) -> bytes:
 def handle_for(key: bytes) -> str:
     """The public name of a session, for lists and logs: 12 characters, worthless as a cookie."""
     return urlsafe_b64encode(key[:9]).decode()
+
+
+def user_id_text(user_id: object, call: str) -> str:
+    """Check a user ID and return it as text. ``call`` names the method, for the error.
+
+    Raises:
+        TypeError: it is not a str, int or UUID.
+        ValueError: it is empty, longer than 256 bytes, or not Unicode.
+    """
+    if isinstance(user_id, UUID) or (isinstance(user_id, int) and not isinstance(user_id, bool)):
+        user_id = str(int(user_id)) if isinstance(user_id, int) else str(user_id)
+    if not isinstance(user_id, str):
+        kind = type(user_id).__name__
+        raise TypeError(
+            f"{call}() takes the user ID as str, int or UUID, got {kind}. Example: {call}(user.id)"
+        )
+    if not user_id:
+        raise ValueError(f"{call}() takes a non-empty user ID, got ''. Example: {call}(user.id)")
+    try:
+        size = len(user_id.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{call}() takes a user ID that UTF-8 can encode") from None
+    if size > MAX_USER_ID:
+        raise ValueError(f"{call}() takes a user ID of at most {MAX_USER_ID} bytes, got {size}")
+    return user_id if type(user_id) is str else str.__str__(user_id)

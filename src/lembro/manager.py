@@ -1,353 +1,414 @@
-"""SessionManager: options, store and codec together.
+"""SessionManager: a store and its options, and what an application calls on them.
 
-What an integration holds, and what an operator, a CLI or a server without any web framework calls.
-The methods that do I/O come in pairs: ``get`` where the store is in-process or the caller is not
-in an event loop, ``aget`` everywhere.
+The methods that ask the store come in pairs. The plain one (``get``) works in any thread, and in an
+event loop over an in-process store. Its twin (``aget``) works in an event loop over every store.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, Unpack
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from ._core import admin
-from ._core.admin import ANYBODY, Anybody
 from ._core.effects import Flow
-from ._core.load import load
 from ._core.session import Session
+from ._core.user_sessions import SessionInfo, count_sessions, list_sessions, revoke
 from ._http.cookie import Presented
+from ._runtime.exchange import session_by_id
 from ._runtime.runner import Runner
-from .errors import ConfigError
-from .events import Event
-from .ids import handle_for, is_id, key_for
+from .errors import ConfigError, UsageError
+from .events import Event, Events, EventSource
+from .ids import UserID, handle_for, is_id, key_for, user_id_text
 from .options import OptionKeywords, SessionOptions, from_keywords
-from .stores.base import AsyncStore, Found, Store
-from .stores.memory import MemoryStore
+from .stores.base import AsyncStore, Store
+from .stores.memory import MemoryStore, Stats
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True)
-class SessionInfo:
-    """A session in a list; durations in seconds."""
-
-    handle: str
-    """Its public name; ``manager.end(handle, user=...)`` ends it."""
-    age: float
-    """Since it began, or since the login."""
-    idle_for: float
-    """Since it was last extended, which happens once a tenth of the idle timeout has passed; its
-    age, if nothing extends it."""
-    data: dict[str, Any]
-    user: str | None
-    current: bool
-    """Whether it is the session through which the manager was reached (``session.manager``)."""
+__all__ = ["SessionInfo", "SessionManager", "check_application", "manager_of", "runner_of"]
 
 
-class SessionManager(Runner):
-    """Sessions in a store, by id.
+class SessionManager(EventSource):
+    """The sessions of one application: a store, options and events.
 
-    ``SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))``: takes
-    :class:`~lembro.SessionOptions`, its fields as keywords, or both. Raises ConfigError.
+    Example: ``SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))``.
+
+    Args:
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options, as an object.
+        keywords: Fields of :class:`~lembro.SessionOptions`; they change those of ``options``.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
-    _idle_of: Callable[[dict[str, Any]], float | None] | None = None
-    """What a session with these data may idle, where each has its own; None: nothing extends it."""
-
-    def __init__(  # so that an error about its arguments names this class
+    def __init__(
         self,
-        store: Store | AsyncStore,
+        store: Store | AsyncStore | None = None,
         options: SessionOptions | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> None:
-        super().__init__(store, options, **keywords)
+        if options is not None and not isinstance(options, SessionOptions):
+            raise ConfigError(
+                f"options must be SessionOptions, got {options!r}. "
+                f"Example: SessionOptions(idle_timeout=3600)"
+            )
+        checked = from_keywords(keywords, options)
+        self._runner = Runner(MemoryStore() if store is None else store, checked)
 
     def __repr__(self) -> str:
         return f"<SessionManager over {type(self.store).__name__}>"
 
-    # -- by session id -----------------------------------------------------------------------------
+    @property
+    def store(self) -> Store | AsyncStore:
+        """The store of the sessions."""
+        return cast("Store | AsyncStore", self._runner.store)
 
-    def create(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
-        """Store a new session and return its id. Raises ConfigError without data and user: a
-        session is stored only once it holds something."""
-        return _created(self._by_id(admin.create, None, *_new(data, user)))
+    @property
+    def options(self) -> SessionOptions:
+        """The options of the sessions."""
+        return self._runner.options
 
-    async def acreate(self, data: Mapping[str, Any] | None = None, user: str | None = None) -> str:
-        """As ``create``."""
-        return _created(await self._aby_id(admin.create, None, *_new(data, user)))
+    @property
+    def events(self) -> Events:  # type: ignore[override]
+        """The events of the manager and its store; see :meth:`on`."""
+        return self._runner.events
+
+    # -- open and close ----------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open the store, before the first session is used. Integrations do this at startup."""
+        self._runner.open()
+
+    async def aopen(self) -> None:
+        """Open the store; see :meth:`open`."""
+        await self._runner.aopen()
+
+    def close(self) -> None:
+        """Close the store, unless another application that has opened it still runs."""
+        self._runner.close()
+
+    async def aclose(self) -> None:
+        """Close the store; see :meth:`close`."""
+        await self._runner.aclose()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await self.aopen()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    # -- one session, by its ID --------------------------------------------------------------------
+
+    def create(self, data: Mapping[str, Any] | None = None, user_id: UserID | None = None) -> str:
+        """Store a new session and return its ID.
+
+        Raises:
+            UsageError: there is neither data nor a user. An empty session is not stored.
+            TypeError, ValueError: the data or the user ID cannot be stored.
+        """
+        return _created(self._by_id("create", admin.create, None, *_new(data, user_id)))
+
+    async def acreate(
+        self, data: Mapping[str, Any] | None = None, user_id: UserID | None = None
+    ) -> str:
+        """Store a new session and return its ID; see :meth:`create`."""
+        return _created(await self._aby_id(admin.create, None, *_new(data, user_id)))
 
     def get(self, session_id: str) -> dict[str, Any] | None:
-        """The data of a session, a copy; None if there is no such session."""
-        return self._by_id(admin.get, session_id)
+        """Return a copy of the data of a session; None if there is no such session."""
+        return self._by_id("get", admin.get, session_id)
 
     async def aget(self, session_id: str) -> dict[str, Any] | None:
-        """As ``get``."""
+        """Return a copy of the data of a session; see :meth:`get`."""
         return await self._aby_id(admin.get, session_id)
 
     def set(self, session_id: str, data: Mapping[str, Any]) -> bool:
-        """Replace the data of a session. Never creates: False if there is no such session."""
-        return self._by_id(admin.overwrite, session_id, _mapping("set", data))
+        """Replace the data of a session. Return False if there is none: it is never created."""
+        return self._by_id("set", admin.overwrite, session_id, _mapping("set", data))
 
     async def aset(self, session_id: str, data: Mapping[str, Any]) -> bool:
-        """As ``set``."""
+        """Replace the data of a session; see :meth:`set`."""
         return await self._aby_id(admin.overwrite, session_id, _mapping("set", data))
 
     def destroy(self, session_id: str) -> bool:
-        """End a session; True for the one caller that ended it."""
-        return self._by_id(admin.destroy, session_id)
+        """End a session. Return True to the one caller that ended it."""
+        return self._by_id("destroy", admin.destroy, session_id)
 
     async def adestroy(self, session_id: str) -> bool:
-        """As ``destroy``."""
+        """End a session; see :meth:`destroy`."""
         return await self._aby_id(admin.destroy, session_id)
 
     def touch(self, session_id: str) -> bool:
-        """Extend the idle timeout of a session; False if there is no such session."""
-        return self._by_id(admin.touch, session_id)
+        """Extend the idle timeout of a session. Return False if there is no such session."""
+        return self._by_id("touch", admin.touch, session_id)
 
     async def atouch(self, session_id: str) -> bool:
-        """As ``touch``."""
+        """Extend the idle timeout of a session; see :meth:`touch`."""
         return await self._aby_id(admin.touch, session_id)
 
     def regenerate(self, session_id: str) -> str | None:
-        """Give a session a new id and return it; None if there is no such session, or if the id
-        was replaced already (the new one went to whoever did it)."""
-        return self._by_id(admin.regenerate, session_id)
+        """Give a session a new ID and return it.
+
+        None if there is no such session, or if its ID was rotated already: then the new ID went to
+        whoever rotated it.
+        """
+        return self._by_id("regenerate", admin.regenerate, session_id)
 
     async def aregenerate(self, session_id: str) -> str | None:
-        """As ``regenerate``."""
+        """Give a session a new ID and return it; see :meth:`regenerate`."""
         return await self._aby_id(admin.regenerate, session_id)
 
     def load(self, session_id: str | None = None) -> Session:
-        """The session of an id as an object, to change and ``save()``; a new one if there is no
-        such session. What ``save()`` issued is in ``session.issued_id``."""
+        """Return the session of an ID as an object, to change and ``save()``.
+
+        A new session if there is none of this ID. ``session.issued_id`` is the ID that ``save()``
+        issued.
+        """
         session = self._session(session_id)
-        self._run(load(session), session)
+        flow = self._runner.lifecycle.load(session)
+        if flow is not None:
+            self._runner.run(flow, "load", session)
         return session
 
     async def aload(self, session_id: str | None = None) -> Session:
-        """As ``load``; save with ``asave()``."""
+        """Return the session of an ID as an object; see :meth:`load`. Save with ``asave()``."""
         session = self._session(session_id)
-        session._async = True
-        await self._arun(load(session), session)
+        flow = self._runner.lifecycle.load(session)
+        if flow is not None:
+            await self._runner.arun(flow, session)
         return session
 
-    # -- many --------------------------------------------------------------------------------------
+    # -- all sessions ------------------------------------------------------------------------------
 
     def all(self) -> list[SessionInfo]:
-        """Every live session."""
-        return self._infos(self._run(admin.listing(self.require("all"))))
+        """List every live session."""
+        return self._runner.run(self._list("all"), "all")
 
     async def aall(self) -> list[SessionInfo]:
-        """As ``all``."""
-        return self._infos(await self._arun(admin.listing(self.require("all"))))
+        """List every live session."""
+        return await self._runner.arun(self._list("all"))
 
     def length(self) -> int:
-        """How many live sessions there are."""
-        self.require("length")
-        return self._run(admin.length(self.store))
+        """Count the live sessions."""
+        return self._runner.run(self._count(), "length")
 
     async def alength(self) -> int:
-        """As ``length``."""
-        self.require("length")
-        return await self._arun(admin.length(self.store))
+        """Count the live sessions."""
+        return await self._runner.arun(self._count())
 
     def clear(self) -> None:
-        """End every session."""
-        self._run(self._verb("clear"))
+        """End every session, of every user."""
+        self._runner.run(self._runner.verb("clear"), "clear")
 
     async def aclear(self) -> None:
-        """As ``clear``."""
-        await self._arun(self._verb("clear"))
-
-    def of_user(self, user: str) -> list[SessionInfo]:
-        """The live sessions of a user, the oldest first."""
-        _check_user("of_user", user)
-        return self._infos(self._run(admin.listing(self.require("of_user"), user)))
-
-    async def aof_user(self, user: str) -> list[SessionInfo]:
-        """As ``of_user``."""
-        _check_user("of_user", user)
-        return self._infos(await self._arun(admin.listing(self.require("of_user"), user)))
-
-    def end(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
-        """End the session of this handle. With ``user``: False if it is another user's, so that a
-        handle from a form needs no further check (``user=session.user`` is None where nobody is
-        logged in, and then ends nothing). Without: an operator's, searches all."""
-        if user is not ANYBODY and user is not None:
-            _check_user("end", user, "user=")
-        return self._told(self._run(admin.end(self, handle, user)))
-
-    async def aend(self, handle: str, *, user: str | Anybody | None = ANYBODY) -> bool:
-        """As ``end``."""
-        if user is not ANYBODY and user is not None:
-            _check_user("end", user, "user=")
-        return self._told(await self._arun(admin.end(self, handle, user)))
-
-    def destroy_user(self, user: str, keep: Session | str | None = None) -> int:
-        """End all sessions of a user, but for ``keep`` (a Session or an id, no handle); how many.
-        Raises ConfigError for a str that is no id, and ends nothing."""
-        self.require("destroy_user")
-        _check_user("destroy_user", user)
-        return self._ended(user, self._run(self._verb("destroy_user", user, _key_of(keep))))
-
-    async def adestroy_user(self, user: str, keep: Session | str | None = None) -> int:
-        """As ``destroy_user``."""
-        self.require("destroy_user")
-        _check_user("destroy_user", user)
-        return self._ended(user, await self._arun(self._verb("destroy_user", user, _key_of(keep))))
+        """End every session, of every user."""
+        await self._runner.arun(self._runner.verb("clear"))
 
     def purge(self) -> int:
-        """Remove what has expired, now instead of by and by; how many."""
-        return int(self._run(self._verb("purge")))
+        """Remove expired sessions now, and return how many. The store also does it by itself."""
+        return int(self._runner.run(self._runner.verb("purge"), "purge"))
 
     async def apurge(self) -> int:
-        """As ``purge``."""
-        return int(await self._arun(self._verb("purge")))
+        """Remove expired sessions now; see :meth:`purge`."""
+        return int(await self._runner.arun(self._runner.verb("purge")))
 
     def reduce(self) -> int:
-        """Evict down to the store's ``reduce_to``; how many were evicted."""
-        return int(self._run(self._verb("reduce")))
+        """Evict sessions down to the store's ``reduce_to``, and return how many."""
+        return int(self._runner.run(self._runner.verb("reduce"), "reduce"))
 
     async def areduce(self) -> int:
-        """As ``reduce``."""
-        return int(await self._arun(self._verb("reduce")))
+        """Evict sessions down to the store's ``reduce_to``; see :meth:`reduce`."""
+        return int(await self._runner.arun(self._runner.verb("reduce")))
 
-    def stats(self) -> Any:
-        """The store's numbers."""
-        return self._run(self._verb("stats"))
+    def stats(self) -> Stats:
+        """Return the store's numbers. (Its fields are provisional in 0.1.)"""
+        return cast("Stats", self._runner.run(self._runner.verb("stats"), "stats"))
 
-    async def astats(self) -> Any:
-        """As ``stats``."""
-        return await self._arun(self._verb("stats"))
+    async def astats(self) -> Stats:
+        """Return the store's numbers; see :meth:`stats`."""
+        return cast("Stats", await self._runner.arun(self._runner.verb("stats")))
 
-    def seen_from(self, key: bytes | None) -> SessionManager:
-        """This manager, for which the session of ``key`` is the current one."""
-        seen = copy.copy(self)
-        seen._current = key
-        return seen
+    # -- the sessions of a user --------------------------------------------------------------------
 
-    def lasting(self, idle: float, max_age: float | None) -> SessionManager:
-        """This manager, for a session that lasts otherwise than its options say, and whose cookie
-        does; in seconds. The absolute timeout holds."""
-        idle = min(idle, self.core.writer.life)
-        if max_age is not None:
-            max_age = min(max_age, idle)
-        cookie = replace(self.options.cookie, max_age=max_age)
-        other = copy.copy(self)
-        other.options = from_keywords({"idle_timeout": idle, "cookie": cookie}, self.options)
-        other.core = self.core.of(other.options)
-        other.cookie = self.cookie.lasting(max_age)
-        return other
+    def user_sessions(self, user_id: UserID) -> list[SessionInfo]:
+        """List the live sessions of a user, the oldest first."""
+        flow = self._list("of_user", user_id_text(user_id, "user_sessions"))
+        return self._runner.run(flow, "user_sessions")
+
+    async def auser_sessions(self, user_id: UserID) -> list[SessionInfo]:
+        """List the live sessions of a user; see :meth:`user_sessions`."""
+        return await self._runner.arun(
+            self._list("of_user", user_id_text(user_id, "user_sessions"))
+        )
+
+    def revoke(self, handle: str) -> bool:
+        """End the session of this handle, whoever's it is. Return whether there was one.
+
+        For operators. For a page of a user's own sessions, call ``session.revoke(handle)``, which
+        ends no session of another user.
+        """
+        return self._emitted(self._runner.run(self._revoke(handle), "revoke"))
+
+    async def arevoke(self, handle: str) -> bool:
+        """End the session of this handle; see :meth:`revoke`."""
+        return self._emitted(await self._runner.arun(self._revoke(handle)))
+
+    def revoke_user(self, user_id: UserID, keep: Session | str | None = None) -> int:
+        """End all sessions of a user, and return how many.
+
+        Args:
+            user_id: The user.
+            keep: A session to keep, as a Session or a session ID.
+
+        Raises:
+            UsageError: ``keep`` is a str but no session ID. No session is ended.
+        """
+        user = user_id_text(user_id, "revoke_user")
+        flow = self._runner.verb("destroy_user", user, _key_of(keep))
+        return self._ended(user, self._runner.run(flow, "revoke_user"))
+
+    async def arevoke_user(self, user_id: UserID, keep: Session | str | None = None) -> int:
+        """End all sessions of a user; see :meth:`revoke_user`."""
+        user = user_id_text(user_id, "revoke_user")
+        flow = self._runner.verb("destroy_user", user, _key_of(keep))
+        return self._ended(user, await self._runner.arun(flow))
 
     # -- within ------------------------------------------------------------------------------------
 
-    def _session(self, session_id: str | None = None) -> Session:
+    def _session(self, session_id: str | None) -> Session:
         if session_id is not None:
             if not isinstance(session_id, str):
-                kind = type(session_id).__name__
                 raise TypeError(
-                    f"a session goes by its id, a str as create() returns it, not {kind}"
+                    f"a session ID is a str, as create() returns it, got "
+                    f"{type(session_id).__name__}"
                 )
             if not is_id(session_id):
-                session_id = None  # not a form that is ever issued
-        return Session(self, Presented, session_id)
+                session_id = None  # lembro never issues an ID of this form
+        return session_by_id(self._runner, Presented(session_id))
 
-    def _by_id(self, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any) -> T:
+    def _by_id(
+        self, name: str, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any
+    ) -> T:
         session = self._session(session_id)
-        return self._run(operation(session, *args), session)
+        flow = operation(self._runner.lifecycle, session, *args)
+        return self._runner.run(flow, name, session)
 
     async def _aby_id(
         self, operation: Callable[..., Flow[T]], session_id: str | None, *args: Any
     ) -> T:
         session = self._session(session_id)
-        return await self._arun(operation(session, *args), session)
+        flow = operation(self._runner.lifecycle, session, *args)
+        return await self._runner.arun(flow, session)
 
-    def _infos(self, records: list[tuple[bytes, Found, dict[str, Any]]]) -> list[SessionInfo]:
-        return [
-            SessionInfo(
-                handle=handle_for(key),
-                age=found.age,
-                idle_for=self._idle_for(found, data),
-                data=data,
-                user=found.user,
-                current=key == self._current,
-            )
-            for key, found, data in records
-        ]
+    def _list(self, verb: str, *args: Any) -> Flow[list[SessionInfo]]:
+        return list_sessions(self._runner.lifecycle, self._runner.require(verb), *args)
 
-    def _idle_for(self, found: Found, data: dict[str, Any]) -> float:
-        idle = self.core.writer.idle if self._idle_of is None else self._idle_of(data)
-        if idle is None:
-            return found.age
-        return max(0.0, min(idle, found.life_left) - found.idle_left)
+    def _count(self) -> Flow[int]:
+        self._runner.require("length")
+        return count_sessions(self.store)
 
-    def _told(self, event: Event | None) -> bool:
+    def _revoke(self, handle: str) -> Flow[Event | None]:
+        self._runner.require("all")
+        return revoke(handle)
+
+    def _emitted(self, event: Event | None) -> bool:
         if event is not None:
-            self._emit([event])
+            self._runner.emit([event])
         return event is not None
 
     def _ended(self, user: str, keys: list[bytes]) -> int:
-        self._emit([Event("destroyed", handle_for(key), user) for key in keys])
+        self._runner.emit([Event("destroyed", handle_for(key), user) for key in keys])
         return len(keys)
 
 
+def runner_of(manager: SessionManager) -> Runner:
+    """Return the runner of a manager, for integrations."""
+    return manager._runner
+
+
 def manager_of(
-    manager: SessionManager | None, store: Store | AsyncStore | None, options: Mapping[str, Any]
+    manager: SessionManager | None,
+    store: Store | AsyncStore | None,
+    options: SessionOptions | None,
+    keywords: Mapping[str, Any],
 ) -> SessionManager:
-    """The manager that an integration was given, or one made of what it was given instead."""
+    """Return the manager that an integration was given, or make one from the other arguments.
+
+    Raises:
+        ConfigError: both were given, or an argument cannot work.
+    """
     if manager is None:
-        return SessionManager(MemoryStore() if store is None else store, from_keywords(options))
+        return SessionManager(store, options, **cast("OptionKeywords", keywords))
     if not isinstance(manager, SessionManager):
         raise ConfigError(
-            f"{manager!r} is no SessionManager: write SessionManager(store), or store=..."
+            f"manager must be a SessionManager, got {manager!r}. Write SessionManager(store), or "
+            f"store=..."
         )
-    if store is not None or options:
-        given = ", ".join([*(["store"] if store is not None else []), *options])
+    given = [
+        *(["store"] if store is not None else []),
+        *(["options"] if options else []),
+        *keywords,
+    ]
+    if given:
         raise ConfigError(
-            f"{given} beside a SessionManager: write SessionManager(store, ...) with what it "
-            f"shall have, or leave the SessionManager out"
+            f"{', '.join(given)} cannot be given together with a SessionManager: write "
+            f"SessionManager(store, ...) with them, or leave the SessionManager out"
         )
     return manager
 
 
-def application(app: T) -> T:
-    """The application that a middleware was given. Raises ConfigError if it was forgotten."""
+def check_application(app: T, example: str) -> T:
+    """Return the application that a middleware was given.
+
+    Raises:
+        ConfigError: it is not callable: it was probably forgotten.
+    """
     if not callable(app):
         raise ConfigError(
-            f"{app!r} is no application: that comes first, write SessionMiddleware(app, sessions)"
+            f"the first argument must be a WSGI or ASGI application, got {app!r}. "
+            f"Example: {example}"
         )
     return app
-
-
-def _check_user(method: str, user: object, before: str = "") -> None:
-    if not isinstance(user, str):
-        raise TypeError(
-            f"{method}() takes the user as str, not {type(user).__name__}: "
-            f"write {method}({before}str(user.id))"
-        )
 
 
 def _mapping(method: str, data: Any) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
         before = "session_id, " if method == "set" else ""
         raise TypeError(
-            f"{method}() takes the data as a dict, not {type(data).__name__}: "
-            f'write {method}({before}{{"key": value}})'
+            f"{method}() takes the data as a dict, got {type(data).__name__}. "
+            f'Example: {method}({before}{{"key": "value"}})'
         )
     return data
 
 
-def _new(data: Any, user: Any) -> tuple[Mapping[str, Any], str | None]:
-    if user is not None:
-        _check_user("create", user, "user=")
+def _new(data: Any, user_id: Any) -> tuple[Mapping[str, Any], str | None]:
+    user = None if user_id is None else user_id_text(user_id, "create")
     return {} if data is None else _mapping("create", data), user
 
 
 def _created(session_id: str | None) -> str:
     if session_id is None:
-        raise ConfigError("create() needs data or a user: an empty session is not stored")
+        raise UsageError("create() needs data or a user ID: an empty session is not stored")
     return session_id
 
 
@@ -356,12 +417,12 @@ def _key_of(keep: Session | str | None) -> bytes | None:
         return keep._key if keep.handle is not None else None
     if keep is not None and not isinstance(keep, str):
         raise TypeError(
-            f"destroy_user() keeps a Session or an id, not {type(keep).__name__}: "
-            f"write keep=session"
+            f"revoke_user() keeps a Session or a session ID, got {type(keep).__name__}. "
+            f"Example: revoke_user(user_id, keep=session)"
         )
-    if keep is not None and not is_id(keep):  # which may be a cookie's value: it is not repeated
-        raise ConfigError(
-            "destroy_user() keeps a Session or an id, and this str is no id: write keep=session "
-            "(a handle is for end(handle), which ends that session alone)"
+    if keep is not None and not is_id(keep):  # it may be a cookie's value, so it is not repeated
+        raise UsageError(
+            "revoke_user() keeps a Session or a session ID, and this str is no session ID. Write "
+            "keep=session (a handle is for revoke(handle), which ends that session alone)"
         )
     return None if keep is None else key_for(keep)

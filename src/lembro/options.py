@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, Protocol, TypedDict, get_args
 
+from ._device import Visitor, describe_device
 from .errors import ConfigError
-
-if TYPE_CHECKING:
-    from .migrate.source import LegacyReader
 
 Seconds = int | float | timedelta
 SameSite = Literal["lax", "strict", "none"]
@@ -132,6 +130,41 @@ class CookieOptions:
         return https if self.secure == "auto" else self.secure
 
 
+class LegacyReader(Protocol):
+    """Reads the legacy sessions of one cookie.
+
+    ``lembro.migrate`` has readers for other libraries, and the base class ``Reader`` for your own.
+    """
+
+    @property
+    def cookie(self) -> CookieOptions:
+        """The legacy cookie: its name, and the path and domain by which it is cleared."""
+        ...
+
+    @property
+    def lifetime(self) -> Seconds:
+        """How long a legacy cookie may still be valid. That it was used is remembered as long."""
+        ...
+
+    @property
+    def blocking(self) -> bool:
+        """Whether ``read`` waits for something; in async code it is then called in a thread."""
+        ...
+
+    def read(self, value: str) -> Any:
+        """Read the session of this cookie's value. May be ``async def``.
+
+        Returns:
+            The session, or None if there is none.
+
+        Raises:
+            ValueError: the cookie is not accepted (:class:`Refused` gives the reason).
+            StoreError: the sessions could not be asked; the response is a 503, and the cookie
+                stays. So does any error that bad data cannot cause.
+        """
+        ...
+
+
 def is_weak(secret: str) -> bool:
     return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
 
@@ -196,6 +229,8 @@ class SessionOptions:
     """Sessions that one user may have at a time; None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
     """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
+    describe: Callable[[Visitor], str] | None = describe_device
+    store_address: bool = False
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
     """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
     in place of lembro's own."""

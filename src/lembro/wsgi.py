@@ -3,254 +3,295 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from ._core.session import Session
 from ._core.state import COMMITTED, NOT_LOADED
-from ._http.cookie import Presented
-from ._http.error_response import COMMIT_ERRORS, HEADERS, error_response_for
-from ._http.headers import with_session
-from .errors import LembroError, StoreError
-from .integrations.beaker import KEY as BEAKER
-from .integrations.beaker import BeakerSession
-from .manager import SessionManager, application, manager_of
-from .options import OptionKeywords
-from .stores.base import Store
+from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
+from ._http.headers import RequestHeaders, path_prefixes, with_session
+from ._runtime.exchange import Exchange
+from ._runtime.runner import Runner
+from .manager import SessionManager, check_application, manager_of, runner_of
+from .options import OptionKeywords, SessionOptions
+from .stores.base import AsyncStore, Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-KEY = "lembro.session"
+KEY: Final = "lembro.session"
 
 _NAMES = {b"vary": "Vary", b"set-cookie": "Set-Cookie", b"cache-control": "Cache-Control"}
 
 
 class SessionMiddleware:
-    """``SessionMiddleware(app, sessions)``, or ``SessionMiddleware(app, store=MemoryStore("64M"),
-    idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords.
+    """Add a session to each request of a WSGI application.
 
-    The session is committed when the application has returned, before the first byte goes out
-    (for an application that is a generator: when it yields). ``beaker``: it is also
-    ``environ["beaker.session"]``, and knows Beaker's words. Raises ConfigError.
+    The session is in ``environ["lembro.session"]``. It is committed when the application has
+    returned, before the first byte of the response (if the application is a generator, when it
+    yields).
+
+    Args:
+        app: The application.
+        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session, for example ``["/static/"]``.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
+
+    session_class: type[Session] = Session
+    """What a session is made of; for integrations."""
 
     def __init__(
         self,
         app: WSGIApplication,
         manager: SessionManager | None = None,
         *,
-        store: Store | None = None,
-        beaker: bool = False,
-        **options: Unpack[OptionKeywords],
+        store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
+        exclude: Iterable[str] = (),
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
-        self.app: WSGIApplication = application(app)
-        self.manager: SessionManager = manager_of(manager, store, options)
-        self.manager.start_for_good()
-        self._kind = BeakerSession if beaker else Session
+        self.app: WSGIApplication = check_application(app, "SessionMiddleware(app)")
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        self._runner = runner_of(self.manager)
+        self._runner.require_sync("a WSGI application")
+        self._runner.open_for_good()
+        self._exclude = path_prefixes(exclude)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if KEY in environ and self.manager.is_within_itself(environ[KEY], https=_is_https(environ)):
+        """Serve one request."""
+        if KEY in environ and self._runner.owns(environ[KEY], https=is_https(environ)):
             return self.app(environ, start_response)
-        session = self._kind(self.manager, self._read, environ)
-        environ[KEY] = session
-        if self._kind is BeakerSession:
-            environ[BEAKER] = session
-        response = _Response(session, environ, start_response)
+        if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
+            return self.app(environ, start_response)
+        exchange = WSGIExchange(self._runner, environ, start_response)
+        session = exchange.session = self.session_class(exchange)
+        self.add_session(environ, session)
         try:
-            body = self.app(environ, response.start)
-            if response.started:
-                response.commit()
+            body = self.app(environ, exchange.start)
+            if exchange.started:
+                exchange.send_start()
         except BaseException as error:
-            if not response.app_failed(error):
+            if not exchange.app_failed(error):
                 raise
-            return [response.page]
-        if response.answer:
+            return exchange.replaced()
+        if exchange.answer:
             _close(body)
-            return [response.page]
-        if (
-            response.committed
-            and session._loaded is NOT_LOADED
-            and not _is_made_while_it_goes_out(body, environ)
-        ):
+            return exchange.replaced()
+        if exchange.committed and session._loaded is NOT_LOADED and not is_lazy_body(body, environ):
+            exchange.close()
             return body  # as it is: a file wrapper, or a list whose length the server may use
-        return _Body(body, response)
+        return _Body(body, exchange)
 
-    def _read(self, environ: WSGIEnvironment) -> Presented:
-        header = environ.get("HTTP_COOKIE")
-        if not header:
-            return Presented()
-        raw = [header.encode("latin-1", "replace")]
-        return self.manager.cookie.read(raw, https=_is_https(environ))
+    def add_session(self, environ: WSGIEnvironment, session: Session) -> None:
+        """Put the session where the application finds it."""
+        environ[KEY] = session
 
 
-class _Response:
-    """The response of one request; what the application starts goes out at the commit."""
+class WSGIExchange(Exchange):
+    """One request of a WSGI server, and its response, which is held back until the commit."""
+
+    __slots__ = (
+        "_accessed",
+        "_environ",
+        "_held",
+        "_https",
+        "_start_response",
+        "_write",
+        "answer",
+        "committed",
+    )
 
     def __init__(
-        self, session: Session, environ: WSGIEnvironment, start_response: StartResponse
+        self, runner: Runner, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
-        self.session = session
-        self.environ = environ
+        self.runner = runner
         self.answer = b""
+        """The body that replaces the application's, if there is one."""
         self.committed = False
-        self._looked_at = False
+        self._environ = environ
         self._start_response = start_response
+        self._accessed = False
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
         self._write: Callable[[bytes], object] | None = None
 
+    # -- the request -------------------------------------------------------------------------------
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        header = self._environ.get("HTTP_COOKIE")
+        return [header.encode("latin-1", "replace")] if header else []
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return is_https(self._environ)
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return self._environ.get("REMOTE_ADDR")
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return self._environ
+
+    # -- the response ------------------------------------------------------------------------------
+
     @property
     def started(self) -> bool:
+        """Whether the application has started a response that is held back."""
         return self._held is not None
 
     @property
     def page(self) -> bytes:
-        """What ``answer`` is in the response: nothing for HEAD, which servers leave to us."""
-        return b"" if self.environ.get("REQUEST_METHOD") == "HEAD" else self.answer
+        """The replacing body; nothing for HEAD, which servers leave to the application."""
+        return b"" if self._environ.get("REQUEST_METHOD") == "HEAD" else self.answer
+
+    def replaced(self) -> list[bytes]:
+        """End the exchange, and return the body that replaces the application's."""
+        page = [self.page]
+        self.close()
+        return page
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
-        """In place of the server's ``start_response``."""
+        """Stand in for the server's ``start_response``."""
         if self.answer:
             return self.write
         if self.committed:  # the server decides whether it is too late (PEP 3333)
-            return self._start_response(status, self._with_session(headers), exc_info)
+            return self._start_response(status, self._with_headers(headers), exc_info)
         if self.started and exc_info is None:
             raise AssertionError("start_response was called twice without exc_info")
         self._held = (status, headers, exc_info)
         return self.write
 
     def write(self, data: bytes) -> None:
-        """The old way of sending a body: commits at the first byte."""
-        self.commit()
+        """Send a part of the body, as ``start_response`` lets applications do."""
+        self.send_start()
         if not self.answer and self._write is not None:
             self._write(data)
 
-    def commit(self) -> None:
-        """Commit the session and pass on what was held back, once."""
+    def send_start(self) -> None:
+        """Commit the session, and begin the response that was held back. Does so once."""
         if self.committed or self._held is None:
             return
         self.committed = True
         (status, headers, exc_info), self._held = self._held, None
         session = self.session
-        self._let_go()
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
+            self._drop_environ()
         else:
-            self._looked_at = True
+            self._accessed = True
             try:
-                session._manager.commit(session, failed=status.startswith("5"))
+                self.runner.commit(session, failed=status.startswith("5"))
             except COMMIT_ERRORS as error:
                 self._answer(error)
+                self._drop_environ()
                 return
-            headers = self._with_session(headers)
+            headers = self._with_headers(headers)
+            self._drop_environ()
         if exc_info is None:
             self._write = self._start_response(status, headers)
         else:
             self._write = self._start_response(status, headers, exc_info)
 
-    def _with_session(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers, with what the session adds if it was looked at before the commit."""
-        if not self._looked_at:
+    def _with_headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Add what the session adds to the headers, if it was accessed before the commit."""
+        if not self._accessed:
             return headers
-        https = _is_https(self.environ)
-        client = self.environ.get("REMOTE_ADDR")
-        session = self.session
-        cookie = session._manager.set_cookie(session, client, self.environ, https=https)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        raw = with_session(raw, cookie)
-        if cookie is not None and session._presented.legacy:
-            raw += [
-                (b"set-cookie", old)
-                for old in session._manager.cleared_legacy_cookies(session, https=https)
-            ]
-        return _decoded(raw)
+        return _decoded(with_session(raw, self.set_cookies()))
 
     def app_failed(self, error: BaseException) -> bool:
-        """The application raised. True if ``page`` is the response."""
+        """Handle an exception of the application. Returns whether ``page`` is the response."""
         if self.committed:
             return False
         self.committed = True
-        try:
-            self.session._manager.commit(self.session, failed=True)
-        except COMMIT_ERRORS as second:
-            error_response_for(second)
-        self._let_go()
-        if not isinstance(error, StoreError):
-            return False
-        self._answer(error)
-        return True
-
-    def _let_go(self) -> None:
-        """environ -> session -> environ would wait for the garbage collector, data and all. What
-        a first look needs stays."""
-        session = self.session
-        if session._loaded is NOT_LOADED:
-            kept = ("HTTP_COOKIE", "wsgi.url_scheme")
-            session._source = {key: self.environ.get(key) for key in kept}
+        self.commit(500)
+        if isinstance(error, ANSWERED_ERRORS):
+            self._answer(error)
+            answered = True
         else:
-            session._source = None
+            answered = False
+        self._drop_environ()
+        return answered
 
-    def _answer(self, error: LembroError) -> None:
-        answer = error_response_for(error)
-        self.answer = answer.body
-        length = (b"content-length", str(len(answer.body)).encode())
-        self._start_response(f"{answer.status} {answer.phrase}", _decoded([*HEADERS, length]))
+    def _drop_environ(self) -> None:
+        """Break the circle environ -> session -> environ, which would wait for the garbage
+        collector. What a first access needs stays."""
+        environ = self._environ
+        kept = ("HTTP_COOKIE", "wsgi.url_scheme", "REQUEST_METHOD", "REMOTE_ADDR")
+        self._environ = {key: environ[key] for key in kept if key in environ}
+
+    def _answer(self, error: BaseException) -> None:
+        response = error_response_for(error)
+        self.answer = response.body
+        headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+        self._start_response(f"{response.status} {response.phrase}", _decoded(headers))
 
 
 class _Body:
-    """The body, and what is to be done before its first byte and after its last."""
+    """The body of a response: commits before its first byte, reports late changes at its end."""
 
-    def __init__(self, body: Iterable[bytes], response: _Response) -> None:
+    def __init__(self, body: Iterable[bytes], exchange: WSGIExchange) -> None:
         self._body = body
-        self._response = response
+        self._exchange = exchange
         self._chunks: Iterator[bytes] | None = None
 
     def __iter__(self) -> _Body:
         return self
 
     def __next__(self) -> bytes:
-        response = self._response
-        if response.answer and self._chunks is None:
+        exchange = self._exchange
+        if exchange.answer and self._chunks is None:
             raise StopIteration
-        if response.committed:
+        if exchange.committed:
             if self._chunks is None:
                 self._chunks = iter(self._body)
             return next(self._chunks)
         return self._first()
 
     def _first(self) -> bytes:
-        """The first chunk of an application that starts its response while it is iterated."""
-        response = self._response
+        """Return the first chunk of an application that starts its response while it is iterated."""
+        exchange = self._exchange
         chunk = None
         try:
             if self._chunks is None:
                 self._chunks = iter(self._body)
             chunk = next(self._chunks, None)
-            response.commit()
+            exchange.send_start()
         except BaseException as error:
-            if not response.app_failed(error):
+            if not exchange.app_failed(error):
                 raise
-        if response.answer:
+        if exchange.answer:
             self._chunks = None
-            return response.page
+            return exchange.page
         if chunk is None:
             raise StopIteration
         return chunk
 
     def close(self) -> None:
-        """Called by the server when the response has ended, whichever way."""
+        """End the response, whichever way it ended. Called by the server."""
         _close(self._body)
-        if self._response.committed and not self._response.answer:
-            self._response.session._manager.finish(self._response.session)
+        exchange = self._exchange
+        if exchange.session is not None:
+            if exchange.committed and not exchange.answer:
+                exchange.report_late_changes()
+            exchange.close()
 
 
-def _is_https(environ: WSGIEnvironment) -> bool:
+def is_https(environ: WSGIEnvironment) -> bool:
+    """Whether a request came over https."""
     return bool(environ["wsgi.url_scheme"] == "https")
 
 
-def _is_made_while_it_goes_out(body: Any, environ: WSGIEnvironment) -> bool:
-    """Whether code of the application may run in it, which may look at the session."""
+def is_lazy_body(body: Any, environ: WSGIEnvironment) -> bool:
+    """Whether the application's code may run while the body is sent, and access the session."""
     if not hasattr(body, "__next__"):
         return False
     wrapper = environ.get("wsgi.file_wrapper")

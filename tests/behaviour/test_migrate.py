@@ -97,7 +97,7 @@ async def test_a_look_is_enough(world: World, before: Before) -> None:
     assert (cleared[2]["path"], cleared[2]["domain"]) == ("/app", "example.com")
     assert (await tab.user(), await tab.read()) == ("ada", DATA)
     assert world.backend.live() == 1
-    assert [event.user for event in world.heard("created")] == ["ada"]
+    assert [event.user_id for event in world.heard("created")] == ["ada"]
 
 
 async def test_not_looked_at_nothing_happens(world: World, before: Before) -> None:
@@ -357,7 +357,7 @@ async def test_twenty_first_requests(world: World, before: Before) -> None:
         async def add(visit: Visit) -> str | None:
             visit.session[f"n{number}"] = number
             await visit.meet()
-            return visit.session.user
+            return visit.session.user_id
 
         return add
 

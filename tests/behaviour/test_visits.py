@@ -174,9 +174,9 @@ async def test_my_sessions(world: World) -> None:
 
     async def mine(visit: Visit) -> list[bool]:
         manager = visit.session.manager
-        user = visit.session.user
+        user = visit.session.user_id
         assert user is not None
-        infos = manager.of_user(user) if visit.sync else await manager.aof_user(user)
+        infos = manager.user_sessions(user) if visit.sync else await manager.auser_sessions(user)
         return [info.current for info in infos]
 
     assert (await laptop.visit(mine)).result == [True, False]

@@ -70,5 +70,5 @@ async def test_over_https_a_plain_cookie_cannot_interfere(world: World) -> None:
     victim = world.tab(https=True)
     await victim.login("ada")
     cookies = [f"{COOKIE}={new_id()}; {SECURE_COOKIE}={victim.cookie}".encode()]
-    answer = await world.tab(https=True).visit(lambda visit: visit.session.user, cookies=cookies)
+    answer = await world.tab(https=True).visit(lambda visit: visit.session.user_id, cookies=cookies)
     assert answer.result == "ada"

@@ -41,13 +41,13 @@ async def test_it_is_not_seen_as_the_cookie(world: World, smuggled: str) -> None
     assert attacker.cookie is not None
     raw = SMUGGLED[smuggled].replace(b"VALUE", attacker.cookie.encode())
     victim = world.tab(https=True)
-    answer = await victim.visit(lambda visit: visit.session.user, cookies=[raw])
+    answer = await victim.visit(lambda visit: visit.session.user_id, cookies=[raw])
     assert answer.result is None
     assert answer.status == 200
     # Nor does it count as a second value beside the right one.
     await victim.login("ada")
     both = [raw + b"; " + NAME + b"=" + str(victim.cookie).encode()]
-    answer = await victim.visit(lambda visit: visit.session.user, cookies=both)
+    answer = await victim.visit(lambda visit: visit.session.user_id, cookies=both)
     assert answer.result == "ada"
 
 

@@ -136,18 +136,18 @@ def test_nor_is_a_save_before_a_renewed_login() -> None:
     """That save finds out that the session has ended. What follows is no first login."""
     manager = SessionManager(MemoryStore("64K"))
     for act in (Session.regenerate_id, append_to):
-        session_id = manager.create({"cart": [1]}, user="ada")
+        session_id = manager.create({"cart": [1]}, user_id="ada")
         session = manager.load(session_id)
-        manager.destroy_user("ada")
+        manager.revoke_user("ada")
         act(session)
         session.save()
         session.login("ada")
         session.save()
-        assert manager.of_user("ada") == []
+        assert manager.user_sessions("ada") == []
         session.login("bob")
         session.save()
-        assert [info.data for info in manager.of_user("bob")] == [{}], "nothing of ada's"
-        manager.destroy_user("bob")
+        assert [info.data for info in manager.user_sessions("bob")] == [{}], "nothing of ada's"
+        manager.revoke_user("bob")
 
 
 def append_to(session: Session) -> None:
@@ -156,11 +156,11 @@ def append_to(session: Session) -> None:
 
 def test_whoever_logs_out_and_in_again_after_such_a_save_is_logged_in() -> None:
     manager = SessionManager(MemoryStore("64K"))
-    session = manager.load(manager.create({"cart": [1]}, user="ada"))
-    manager.destroy_user("ada")
+    session = manager.load(manager.create({"cart": [1]}, user_id="ada"))
+    manager.revoke_user("ada")
     session["cart"] = []
     session.save()
     session.logout()
     session.login("ada")
     session.save()
-    assert len(manager.of_user("ada")) == 1
+    assert len(manager.user_sessions("ada")) == 1

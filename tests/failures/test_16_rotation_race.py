@@ -30,7 +30,7 @@ def meeting(script: Script) -> Script:
         look(visit)
         await visit.meet()
         script(visit)
-        return visit.session.user
+        return visit.session.user_id
 
     return meets
 
@@ -157,7 +157,7 @@ async def test_a_renewed_login_is_followed_too(world: World) -> None:
         look(visit)
         await tab.login("ada")
         visit.session["slow"] = 1
-        return visit.session.user
+        return visit.session.user_id
 
     answer = await old.visit(slow)
     assert answer.result == "ada"

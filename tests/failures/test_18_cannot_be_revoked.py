@@ -49,7 +49,7 @@ async def test_a_logout_while_the_id_is_rotated(world: World) -> None:
     old = world.tab(tab.cookie)
 
     async def slow(visit: Visit) -> None:
-        assert visit.session.user == "ada"
+        assert visit.session.user_id == "ada"
         await tab.visit(lambda inner: inner.session.regenerate_id())
         visit.session.logout()
 
@@ -72,9 +72,9 @@ async def test_by_its_handle(world: World) -> None:
 
 
 def test_whoever_is_not_logged_in_ends_nobodys_session() -> None:
-    """``user=session.user`` is None then, which must not mean "whoever has it"."""
+    """``user=session.user_id`` is None then, which must not mean "whoever has it"."""
     manager = SessionManager(MemoryStore("64K"))
-    session_id = manager.create({"n": 1}, user="ada")
+    session_id = manager.create({"n": 1}, user_id="ada")
     handle = manager.load(session_id).handle
     assert handle is not None
     visitor = manager.load()

@@ -22,7 +22,7 @@ async def test_the_wall_clock(build: Build, monkeypatch: pytest.MonkeyPatch, jum
     tab = world.tab()
     await tab.login("ada")
     await tab.write(a=1)
-    before = world.manager.of_user("ada")[0] if world.app.sync else None
+    before = world.manager.user_sessions("ada")[0] if world.app.sync else None
 
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + jump)

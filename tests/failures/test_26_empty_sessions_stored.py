@@ -31,7 +31,7 @@ NOTHING: dict[str, Script] = {
     "iteration": lambda visit: list(visit.session),
     "get": lambda visit: visit.session.get("a"),
     "pop with a default": lambda visit: visit.session.pop("a", None),
-    "user": lambda visit: visit.session.user,
+    "user": lambda visit: visit.session.user_id,
     "repr": lambda visit: repr(visit.session),
     "touch": lambda visit: visit.session.touch(),
     "regenerate_id": rotate,

@@ -17,7 +17,7 @@ def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO, "lembro")  # or each of them says that it was created
     clock = FakeClock()
     manager = SessionManager(MemoryStore("1M", clock=clock))
-    ids = [manager.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    ids = [manager.create({"cart": [number]}, user_id=f"user-{number}") for number in range(1000)]
     for number in range(100_000):
         clock.advance(0.001)
         manager.create({"bot": number})
@@ -63,11 +63,11 @@ def test_large_sessions_of_one_registered_bot() -> None:
     there is room for."""
     clock = FakeClock()
     manager = SessionManager(MemoryStore("4M", clock=clock))
-    ids = [manager.create({"cart": [number]}, user=f"user-{number}") for number in range(1000)]
+    ids = [manager.create({"cart": [number]}, user_id=f"user-{number}") for number in range(1000)]
     bots = []
     for _ in range(40):
         clock.advance(1)
-        bots.append(manager.create({"x": "x" * 250_000}, user="bot"))
+        bots.append(manager.create({"x": "x" * 250_000}, user_id="bot"))
     assert all(manager.get(session_id) for session_id in ids)
     assert manager.get(bots[-1]) is not None
 
@@ -94,8 +94,8 @@ def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
     """Each time leaves a replaced key of a user who is logged in. They fill nobody's place."""
     clock = FakeClock()
     manager = SessionManager(MemoryStore("80K", clock=clock))
-    ids = [manager.create({"n": number}, user=f"user-{number}") for number in range(50)]
-    bot: str | None = manager.create({"bot": True}, user="bot")
+    ids = [manager.create({"n": number}, user_id=f"user-{number}") for number in range(50)]
+    bot: str | None = manager.create({"bot": True}, user_id="bot")
     first = before = bot
     for _ in range(600):
         clock.advance(0.01)

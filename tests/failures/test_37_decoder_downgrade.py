@@ -46,7 +46,7 @@ async def test_it_is_rejected(world: World, other: str) -> None:
     await tab.login("ada")
     (key,) = world.backend.payloads()
     world.backend.plant(key, OTHERS[other])
-    answer = await tab.visit(lambda visit: (dict(visit.session), visit.session.user))
+    answer = await tab.visit(lambda visit: (dict(visit.session), visit.session.user_id))
     assert answer.status == 200
     assert answer.result == ({}, None)
     (event,) = world.heard("rejected")

@@ -55,7 +55,7 @@ async def session_of(world: World, payload: bytes) -> Tab:
 async def test_a_fresh_session_and_an_event(build: Any, corrupt: str) -> None:
     world: World = build(store={"max_size": "16M"})
     tab = await session_of(world, CORRUPT[corrupt])
-    answer = await tab.visit(lambda visit: (dict(visit.session), visit.session.user))
+    answer = await tab.visit(lambda visit: (dict(visit.session), visit.session.user_id))
     assert (answer.status, answer.error) == (200, None)
     assert answer.result == ({}, None)
     (event,) = world.heard("rejected")
@@ -111,9 +111,9 @@ async def test_lists_go_on(world: World) -> None:
     other = world.tab()
     await other.login("ada")
     if world.app.sync:
-        infos = world.manager.of_user("ada")
+        infos = world.manager.user_sessions("ada")
     else:
-        infos = await world.manager.aof_user("ada")
+        infos = await world.manager.auser_sessions("ada")
     assert [info.data for info in infos] == [{}, {}]
 
 

@@ -21,7 +21,7 @@ LOOKS: dict[str, Script] = {
     "equality": lambda visit: visit.session == {},
     "copy": lambda visit: visit.session.copy(),
     "pop": lambda visit: visit.session.pop("x", None),
-    "user": lambda visit: visit.session.user,
+    "user": lambda visit: visit.session.user_id,
     "is_new": lambda visit: visit.session.is_new,
     "handle": lambda visit: visit.session.handle,
     "manager": lambda visit: visit.session.manager,

@@ -21,7 +21,7 @@ async def test_a_write_in_edit_persists(world: World) -> None:
     await tab.login("ada")
 
     async def socket(visit: Visit) -> None:
-        assert visit.session.user == "ada"
+        assert visit.session.user_id == "ada"
         await visit.accept()
         async with visit.edit() as session:
             session["seen"] = 1
@@ -99,7 +99,7 @@ async def test_ended_elsewhere(world: World, how: str) -> None:
     await tab.login("ada")
 
     async def socket(visit: Visit) -> None:
-        assert visit.session.user == "ada"
+        assert visit.session.user_id == "ada"
         await visit.accept()
         assert look(visit) == {}
         match how:
@@ -113,7 +113,7 @@ async def test_ended_elsewhere(world: World, how: str) -> None:
             with pytest.raises(SessionGone):
                 visit.session.get("a")
             with pytest.raises(SessionGone):
-                assert visit.session.user
+                assert visit.session.user_id
         with pytest.raises(SessionGone):
             async with visit.edit() as session:
                 session["a"] = 1
@@ -162,7 +162,7 @@ async def test_a_socket_over_tls_has_the_cookie_of_https(world: World) -> None:
     await tab.login("ada")
 
     async def socket(visit: Visit) -> str | None:
-        user = visit.session.user
+        user = visit.session.user_id
         await visit.accept()
         return user
 

@@ -52,7 +52,7 @@ def in_threads(work: Callable[[int], None]) -> None:
 def test_every_verb() -> None:
     store = MemoryStore("256K", interval=0.01)
     manager = SessionManager(store, idle_timeout=0.05, absolute_timeout=0.2)
-    shared = [manager.create({"n": number}, user=f"user-{number}") for number in range(8)]
+    shared = [manager.create({"n": number}, user_id=f"user-{number}") for number in range(8)]
 
     def work(number: int) -> None:
         chance = random.Random(number)
@@ -63,7 +63,7 @@ def test_every_verb() -> None:
                 case 0 | 1:
                     mine.append(manager.create({"n": number, "x": "x" * chance.randrange(900)}))
                 case 2:
-                    mine.append(manager.create({"n": number}, user=f"user-{number % 8}"))
+                    mine.append(manager.create({"n": number}, user_id=f"user-{number % 8}"))
                 case 3:
                     manager.set(known, {"x": "x" * chance.randrange(900)})
                 case 4:
@@ -76,9 +76,9 @@ def test_every_verb() -> None:
                     list(store.all())
                     store.length()
                 case 8:
-                    manager.of_user(f"user-{number % 8}")
+                    manager.user_sessions(f"user-{number % 8}")
                 case 9:
-                    manager.destroy_user(f"user-{chance.randrange(8)}")
+                    manager.revoke_user(f"user-{chance.randrange(8)}")
                 case 10:
                     store.purge()
                     store.stats()

@@ -64,14 +64,14 @@ class Browser:
 def switch(cookie: str, user: str, *, sync: bool) -> None:
     manager = SessionManager(MemoryStore("1M"), migrate_from=DjangoSessionReader(NAME))
     browser = Browser(manager, {"sessionid": cookie}, sync=sync)
-    assert browser.visit(lambda session: session.user) == user
+    assert browser.visit(lambda session: session.user_id) == user
     data = browser.visit(dict)
     assert (data["_auth_user_id"], data["cart"]) == (user, [1])
     assert browser.jar.keys() == {"lembro"}
     browser.visit(lambda session: session.logout())
     for dead in (cookie, cookie[:-1], cookie[:-1] + "~", "a" * 32, "../" + cookie):
         browser = Browser(manager, {"sessionid": dead}, sync=sync)
-        assert browser.visit(lambda session: session.user) is None, dead
+        assert browser.visit(lambda session: session.user_id) is None, dead
 
 
 def main() -> None:

@@ -37,12 +37,12 @@ def index(request: Request) -> None:
     kept, cookie = app.storage.user, app.storage.browser
     kept["visits"] = kept.get("visits", 0) + 1
     cookie["seen"] = cookie.get("seen", 0) + 1
-    ui.label(f"{session.user}: {kept['visits']} visits, {cookie['seen']} seen")
+    ui.label(f"{session.user_id}: {kept['visits']} visits, {cookie['seen']} seen")
 
     def count() -> None:
         kept = app.storage.user
         kept["clicks"] = kept.get("clicks", 0) + 1
-        ui.label(f"{kept['clicks']} clicks by {session.user}, {app.storage.browser['seen']} seen")
+        ui.label(f"{kept['clicks']} clicks by {session.user_id}, {app.storage.browser['seen']} seen")
 
     def too_late() -> None:
         try:

@@ -442,7 +442,7 @@ async def test_it_is_the_session_of_setup(manager: SessionManager) -> None:
         async with client.get("/page") as response:
             assert len(response.headers.getall("Set-Cookie")) == 1
         assert await json_of(client, "/read") == {"a": 1}
-    assert [info.user for info in manager.all()] == ["ada"]
+    assert [info.user_id for info in manager.all()] == ["ada"]
 
 
 async def test_a_storage_of_another_manager_has_a_session_of_its_own(
@@ -603,7 +603,7 @@ async def test_the_identity_policy_of_lembro(manager: SessionManager, beside: bo
             assert "max-age" not in cookie_of(response)[2]
         assert await json_of(client, "/who") == "ada"
         assert await json_of(client, "/read") == {"cart": [1]}
-        assert [info.user for info in manager.of_user("ada")] == ["ada"]
+        assert [info.user_id for info in manager.user_sessions("ada")] == ["ada"]
         async with client.get("/permitted") as response:
             assert response.status == 200
         async with client.get("/remember?remember", allow_redirects=False) as response:

@@ -148,7 +148,7 @@ def test_the_whole_flow(shop: Shop) -> None:
     assert browser.get("/me").json() == {"cart": ["book"], "user": HEIDI}
     assert browser.cookies["__Host-lembro"] != before
 
-    [session] = shop.manager.of_user(HEIDI["sub"])
+    [session] = shop.manager.user_sessions(HEIDI["sub"])
     assert type(session.data["user"]) is dict
     assert shop.manager.length() == 1
 
@@ -177,4 +177,4 @@ def test_a_callback_in_another_browser_is_refused(shop: Shop) -> None:
     with pytest.raises(MismatchingStateError):
         victim.get(callback)
     assert victim.get("/me").json() == {}
-    assert shop.manager.of_user(HEIDI["sub"]) == []
+    assert shop.manager.user_sessions(HEIDI["sub"]) == []

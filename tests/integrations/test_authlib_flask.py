@@ -142,7 +142,7 @@ def test_the_whole_flow(shop: Shop, provider_url: str) -> None:
     assert data_of(browser) == {"cart": ["book"], "user": HEIDI}
     assert browser.get_cookie("lembro") != before
 
-    [info] = shop.manager.of_user(HEIDI["sub"])
+    [info] = shop.manager.user_sessions(HEIDI["sub"])
     assert type(info.data["user"]) is dict
     assert shop.manager.length() == 1
 

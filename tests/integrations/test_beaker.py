@@ -201,7 +201,7 @@ def test_it_is_lembros_session_with_all_its_methods(
         session.login("heidi")
 
     call(manager, jar, handler)
-    assert call(manager, jar, lambda session: session.user) == "heidi"
+    assert call(manager, jar, lambda session: session.user_id) == "heidi"
 
 
 def test_without_save_it_is_saved_too(manager: SessionManager, jar: httpx.Client) -> None:

@@ -100,11 +100,11 @@ def test_error_pages_and_hooks_have_the_session(app: Any, client: httpx.Client) 
 
     @app.error(404)
     def lost(error: Any) -> str:
-        return f"{request.session.user} is lost"
+        return f"{request.session.user_id} is lost"
 
     @app.hook("before_request")
     def look() -> None:
-        seen.append(request.session.user)
+        seen.append(request.session.user_id)
 
     client.get("/login")
     assert client.get("/nowhere").text == "heidi is lost"

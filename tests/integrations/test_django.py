@@ -539,7 +539,7 @@ def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value:
     site.clock.advance(20)
 
     def listed(request: Any) -> list[float]:
-        manager = get_session(request).manager.of_user("ada")
+        manager = get_session(request).manager.user_sessions("ada")
         return [info.idle_for for info in manager]
 
     assert site.visit(client, listed).result == [20, 20]

@@ -179,7 +179,7 @@ def test_a_user_that_is_removed_from_the_session_is_logged_out(site: Site, clien
         request.session["theme"] = "dark"
 
     site.visit(client, forget)
-    assert site.manager.of_user(str(ada.pk)) == []
+    assert site.manager.user_sessions(str(ada.pk)) == []
     assert data(client)["theme"] == "dark"
     assert client.cookies["sessionid"].value != stolen
 
@@ -189,11 +189,11 @@ def test_sessions_of_a_user(site: Site) -> None:
     laptop, phone = Client(), Client()
     for client in (laptop, phone):
         site.visit(client, lambda request: login(request, ada))
-    assert len(site.manager.of_user(str(ada.pk))) == 2
+    assert len(site.manager.user_sessions(str(ada.pk))) == 2
     site.visit(laptop, lambda request: get_session(request).logout_others())
     assert site.visit(laptop, lambda request: request.user.is_authenticated).result
     assert not site.visit(phone, lambda request: request.user.is_authenticated).result
-    assert site.manager.destroy_user(str(ada.pk)) == 1
+    assert site.manager.revoke_user(str(ada.pk)) == 1
     assert not site.visit(laptop, lambda request: request.user.is_authenticated).result
 
 
@@ -213,7 +213,7 @@ def test_a_change_of_the_password_ends_the_other_sessions(site: Site) -> None:
     assert laptop.cookies["sessionid"].value != before
     assert site.visit(laptop, lambda request: request.user.is_authenticated).result
     assert not site.visit(phone, lambda request: request.user.is_authenticated).result
-    assert len(site.manager.of_user(str(ada.pk))) == 1
+    assert len(site.manager.user_sessions(str(ada.pk))) == 1
 
 
 # -- Django's test clients -------------------------------------------------------------------------

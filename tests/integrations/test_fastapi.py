@@ -68,9 +68,9 @@ def stored(client: TestClient) -> Any:
 
 
 def the_user(session: SessionDep) -> str:
-    if session.user is None:
+    if session.user_id is None:
         raise HTTPException(401)
-    return session.user
+    return session.user_id
 
 
 async def count_visits(session: SessionDep) -> None:
@@ -270,7 +270,7 @@ def test_the_applications_own_500_page_reads_the_session(app: FastAPI, looked: b
     @app.exception_handler(Exception)
     async def page(request: Request, error: Exception) -> PlainTextResponse:
         session = get_session(request)
-        user = session.user
+        user = session.user_id
         try:
             session["failed"] = True
         except SessionCommitted as refused:
@@ -280,7 +280,7 @@ def test_the_applications_own_500_page_reads_the_session(app: FastAPI, looked: b
     @app.get("/fails")
     def fails(session: SessionDep) -> None:
         if looked:
-            assert session.user == "heidi"
+            assert session.user_id == "heidi"
         raise RuntimeError
 
     client = TestClient(app, raise_server_exceptions=False)
@@ -340,7 +340,7 @@ def test_a_background_task_of_a_session_that_has_ended(app: FastAPI, client: Tes
     raised: list[type[Exception]] = []
 
     async def work(session: Session) -> None:
-        session.manager.destroy_user("heidi")  # somewhere else
+        session.manager.revoke_user("heidi")  # somewhere else
         try:
             async with session.edit():
                 session["done"] = True
@@ -349,7 +349,7 @@ def test_a_background_task_of_a_session_that_has_ended(app: FastAPI, client: Tes
 
     @app.get("/work")
     def start(session: SessionDep, tasks: BackgroundTasks) -> None:
-        assert session.user == "heidi"
+        assert session.user_id == "heidi"
         tasks.add_task(work, session)
 
     client.post("/login/heidi")
@@ -454,7 +454,7 @@ def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: Test
         await websocket.accept()
         try:
             while True:
-                await websocket.send_text(str(session.user))
+                await websocket.send_text(str(session.user_id))
                 await websocket.receive_text()
         except SessionGone:
             await websocket.close(4401)
@@ -472,7 +472,7 @@ def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: Test
 def test_a_websocket_may_be_refused(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
     async def ws(websocket: WebSocket, session: SessionDep) -> None:
-        if session.user is None:
+        if session.user_id is None:
             await websocket.close(4401)
             return
         await websocket.accept()

@@ -164,7 +164,7 @@ def test_login_and_logout_by_the_typed_proxy(shop: Shop) -> None:
     before = shop.cookie
     shop.get(log_in)
     assert shop.cookie != before
-    assert shop.get(lambda: {"user": session.user, **session}).json == {
+    assert shop.get(lambda: {"user": session.user_id, **session}).json == {
         "user": "heidi",
         "cart": ["bread"],
     }

@@ -37,7 +37,7 @@ def app() -> Flask:
 
     @app.get("/session")
     def everything() -> dict[str, Any]:
-        return {"user": session.user, "data": dict(session)}
+        return {"user": session.user_id, "data": dict(session)}
 
     return app
 
@@ -304,7 +304,7 @@ class Notes(BaseView):  # type: ignore[misc]  # it has no types
         return flask.render_template_string(template, form=form)
 
     def is_accessible(self) -> bool:
-        return session.user is not None
+        return session.user_id is not None
 
 
 def test_flask_admin(app: Flask) -> None:

@@ -83,7 +83,7 @@ async def add(item: FromPath[str], request: AnyRequest) -> list[str]:
 
 @get("/me")
 async def me(session: SessionDep) -> dict[str, Any]:
-    return {"user": session.user, "data": dict(session)}
+    return {"user": session.user_id, "data": dict(session)}
 
 
 @post("/login/{user:str}")

@@ -74,7 +74,7 @@ async def switch(
     world = World(app, Backend, migrate_from=reader)
     name = reader.cookie.name
     tab = _browser(world, name, cookie)
-    answer = await tab.visit(lambda visit: (visit.session.user, dict(visit.session)))
+    answer = await tab.visit(lambda visit: (visit.session.user_id, dict(visit.session)))
     assert answer.error is None
     assert answer.result == ("ada", data), [event.reason for event in world.events]
     assert tab.jar.keys() == {"lembro"}
@@ -105,7 +105,7 @@ async def refused(reader: Reader, cookie: str) -> str:
     """The reason why this cookie is not accepted."""
     world = World(PlainASGI, Backend, migrate_from=reader)
     answer = await _browser(world, reader.cookie.name, cookie).visit(
-        lambda visit: (visit.session.user, dict(visit.session))
+        lambda visit: (visit.session.user_id, dict(visit.session))
     )
     assert (answer.status, answer.result, answer.set_cookies) == (200, (None, {}), [])
     (event,) = world.heard("rejected")
@@ -170,7 +170,7 @@ async def test_starsessions_in_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_what_only_async_code_can_read_says_so_elsewhere() -> None:
     world = World(PlainWSGI, Backend, migrate_from=StarsessionsReader(starsessions.InMemoryStore()))
-    answer = await _browser(world, "session", "a" * 32).visit(lambda visit: visit.session.user)
+    answer = await _browser(world, "session", "a" * 32).visit(lambda visit: visit.session.user_id)
     assert "can only be read in async code" in str(answer.error)
 
 

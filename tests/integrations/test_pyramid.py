@@ -276,7 +276,7 @@ def test_a_login_by_a_helper(manager: SessionManager, helper: Any) -> None:
     assert app.get("/read").json["cart"] == [1]
     if helper is LembroAuthenticationHelper:
         assert rotated[0][1] not in ("", before)  # a new id: no fixation
-        assert [info.user for info in manager.of_user("ada")] == ["ada"]
+        assert [info.user_id for info in manager.user_sessions("ada")] == ["ada"]
     app.get("/logout")
     assert app.get("/who").json is None
 

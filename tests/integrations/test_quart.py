@@ -87,7 +87,7 @@ class Shop:
             said = str(await quart.websocket.receive())
             async with session.edit():
                 session["said"] = said
-            await quart.websocket.send(f"{session.user}: {said}")
+            await quart.websocket.send(f"{session.user_id}: {said}")
 
     @property
     def data(self) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionM
     assert manager.length() == 0
     assert log_in(client) == 200
     assert client.get("/admin/book/list").url.path == "/admin/book/list"
-    assert len(manager.of_user("heidi")) == 1
+    assert len(manager.user_sessions("heidi")) == 1
 
 
 def test_logout(client: TestClient, manager: SessionManager) -> None:
@@ -116,7 +116,7 @@ def test_logout(client: TestClient, manager: SessionManager) -> None:
 
 def test_a_user_who_is_ended_elsewhere_is_out(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
-    manager.destroy_user("heidi")
+    manager.revoke_user("heidi")
     assert client.get("/admin/").url.path == "/admin/login"
 
 

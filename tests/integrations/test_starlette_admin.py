@@ -89,7 +89,7 @@ def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionM
     assert manager.length() == 0
     assert log_in(client) == 200
     assert client.get("/admin/").url.path == "/admin/"
-    [session] = manager.of_user("heidi")
+    [session] = manager.user_sessions("heidi")
     assert session.data == {}
 
 

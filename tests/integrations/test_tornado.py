@@ -280,7 +280,7 @@ class Socket(SessionMixin, WebSocketHandler):
     async def on_message(self, message: str | bytes) -> None:
         async with self.session.edit():
             self.session["said"] = message
-        await self.write_message(str(self.session.user))
+        await self.write_message(str(self.session.user_id))
 
 
 @KINDS

@@ -33,10 +33,10 @@ def test_an_error_page_around_the_middleware(looked: bool) -> None:
         with pytest.raises(SessionCommitted):
             session["failed"] = True
         start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
-        return [f"sorry, {session.user}".encode()]
+        return [f"sorry, {session.user_id}".encode()]
 
-    cookies = {"lembro": manager.create(user="heidi")}
+    cookies = {"lembro": manager.create(user_id="heidi")}
     transport = httpx.WSGITransport(page)
     with httpx.Client(transport=transport, base_url="http://test", cookies=cookies) as client:
         assert client.get("/").text == "sorry, heidi"
-    assert manager.of_user("heidi")[0].data == {}
+    assert manager.user_sessions("heidi")[0].data == {}

@@ -193,7 +193,7 @@ def _run(
         return
     session = done.session = arrive(manager, cookie)
     yield from load(session)
-    done.user = session.user
+    done.user = session.user_id
     if request.act is not None:
         try:
             request.act(session)

@@ -88,7 +88,7 @@ def _comes_again(world: World) -> str | None:
     manager = SessionManager(world.store, **OPTIONS)
     session = arrive(manager, world.cookie)
     run(load(session), world.store)
-    return session.user
+    return session.user_id
 
 
 @pytest.mark.parametrize("number", [2, 3])

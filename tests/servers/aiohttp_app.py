@@ -66,7 +66,7 @@ async def up(request: web.Request) -> web.Response:
 @routes.get("/me")
 async def me(request: web.Request) -> web.Response:
     session = get_session(request)
-    return web.json_response({"user": session.user, "data": dict(session)})
+    return web.json_response({"user": session.user_id, "data": dict(session)})
 
 
 async def begun(request: web.Request, kind: str) -> web.StreamResponse:
@@ -96,7 +96,7 @@ async def events(request: web.Request) -> web.StreamResponse:
     for number in range(3):
         async with session.edit():
             session["last event"] = number
-        await response.write(f"id: {number}\ndata: {session.user}\n\n".encode())
+        await response.write(f"id: {number}\ndata: {session.user_id}\n\n".encode())
     return response
 
 
@@ -115,7 +115,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
     async for message in response:
         async with session.edit():
             session["said"] = [*session.get("said", []), message.data]
-        await response.send_str(f"{session.user}: {len(session['said'])}")
+        await response.send_str(f"{session.user_id}: {len(session['said'])}")
     return response
 
 

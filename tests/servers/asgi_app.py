@@ -65,7 +65,7 @@ async def up(session: SessionDep) -> int:
 
 @app.get("/me")
 async def me(session: SessionDep) -> dict[str, Any]:
-    return {"user": session.user, "data": dict(session)}
+    return {"user": session.user_id, "data": dict(session)}
 
 
 @app.get("/stream")
@@ -90,7 +90,7 @@ async def events(session: SessionDep) -> StreamingResponse:
         for number in range(3):
             async with session.edit():
                 session["last event"] = number
-            yield f"id: {number}\ndata: {session.user}\n\n"
+            yield f"id: {number}\ndata: {session.user_id}\n\n"
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
 
@@ -121,4 +121,4 @@ async def socket(socket: WebSocket, session: SessionDep) -> None:
     async for message in socket.iter_text():
         async with session.edit():
             session["said"] = [*session.get("said", []), message]
-        await socket.send_text(f"{session.user}: {len(session['said'])}")
+        await socket.send_text(f"{session.user_id}: {len(session['said'])}")

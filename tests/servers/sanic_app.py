@@ -62,7 +62,7 @@ async def up(request: Request) -> HTTPResponse:
 @app.get("/me")
 async def me(request: Request) -> HTTPResponse:
     session = get_session(request)
-    return json({"user": session.user, "data": dict(session)})
+    return json({"user": session.user_id, "data": dict(session)})
 
 
 @app.get("/stream")
@@ -94,4 +94,4 @@ async def socket(request: Request, ws: Websocket) -> None:
             continue
         async with session.edit():
             session["said"] = [*session.get("said", []), message]
-        await ws.send(f"{session.user}: {len(session['said'])}")
+        await ws.send(f"{session.user_id}: {len(session['said'])}")

@@ -53,7 +53,7 @@ class Count(Page):
 
 class Me(Page):
     def get(self) -> None:
-        self.answer({"user": self.session.user, "data": dict(self.session)})
+        self.answer({"user": self.session.user_id, "data": dict(self.session)})
 
 
 class Stream(Page):
@@ -78,7 +78,7 @@ class Socket(SessionMixin, WebSocketHandler):
         session = self.session
         async with session.edit():
             session["said"] = [*session.get("said", []), message]
-        await self.write_message(f"{session.user}: {len(session['said'])}")
+        await self.write_message(f"{session.user_id}: {len(session['said'])}")
 
 
 def application() -> Application:

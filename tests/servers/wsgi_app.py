@@ -47,7 +47,7 @@ def _application(environ: WSGIEnvironment, start_response: StartResponse) -> Ite
     session: Session = environ[KEY]
     status, body = "200 OK", b"null"
     if page == "me":
-        body = json.dumps({"user": session.user, "data": dict(session)}).encode()
+        body = json.dumps({"user": session.user_id, "data": dict(session)}).encode()
     elif page == "stream":
         len(session)
         start_response(status, [("Content-Type", "text/plain")])

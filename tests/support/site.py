@@ -12,7 +12,9 @@ from typing import Any, Literal, TypeVar
 
 from lembro import Event, Session, SessionManager
 from lembro._http.cookie import Presented
+from lembro._runtime.exchange import NoRequest, session_by_id
 from lembro.events import EVENTS
+from lembro.manager import runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -20,6 +22,18 @@ T = TypeVar("T")
 Driver = Literal["sync", "async", "blocking"]
 DRIVERS: tuple[Driver, ...] = ("sync", "async", "blocking")
 """An in-process store, an AsyncStore under an async driver, and a blocking one under one."""
+
+
+def cookies_of(session: Session, *, https: bool = True) -> list[bytes]:
+    """The Set-Cookie headers of a response with this session."""
+
+    class Response(NoRequest):
+        def https(self) -> bool:
+            return https
+
+    response = Response(session._transport.runner)
+    response.session = session
+    return response.set_cookies()
 
 
 @dataclass
@@ -50,21 +64,22 @@ class Site:
         self.clock = self.store.clock
         kinds = {"sync": lambda s: s, "async": AsyncAdapter, "blocking": BlockingAdapter}
         self.manager = SessionManager(kinds[driver](self.store), **options)
+        self.runner = runner_of(self.manager)
         self.elsewhere = SessionManager(self.store, self.manager.options)
         """Another manager over the same store, for what happens within a step of a request."""
         self.events: list[Event] = []
         for name in EVENTS:
             self.manager.on(name, self.events.append)
-        self._runner = asyncio.Runner() if driver != "sync" else None
+        self._loop = asyncio.Runner() if driver != "sync" else None
 
     def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
+        if self._loop is not None:
+            self._loop.close()
         self.store.close()
 
     def wait(self, awaitable: Coroutine[Any, Any, T]) -> T:
-        assert self._runner is not None
-        return self._runner.run(awaitable)
+        assert self._loop is not None
+        return self._loop.run(awaitable)
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -72,18 +87,18 @@ class Site:
         """A request comes in; in a networked store the session is loaded now, unless its path is
         left out (``looks=False``)."""
         presented = cookie if isinstance(cookie, Presented) else Presented(cookie)
-        session = Session(self.manager, lambda _: presented, asynchronous=self.driver != "sync")
+        session = session_by_id(self.runner, presented)
         if self.driver != "sync" and looks:
-            self.wait(self.manager.apreload(session))
+            self.wait(self.runner.preload(session))
         return session
 
     def commit(self, session: Session, *, failed: bool = False) -> Reply:
         """Its response begins."""
-        if self._runner is None:
-            self.manager.commit(session, failed=failed)
+        if self._loop is None:
+            self.runner.commit(session, failed=failed)
         else:
-            self.wait(self.manager.acommit(session, failed=failed))
-        header = self.manager.set_cookie(session, None, https=True)
+            self.wait(self.runner.acommit(session, failed=failed))
+        header = next(iter(cookies_of(session)), None)
         reply = Reply(self._taken(self.store.verbs), events=self._taken(self.events))
         if header is not None:
             reply.header = header.decode()
@@ -134,7 +149,7 @@ class Site:
 
     def user(self, cookie: str) -> str | None:
         session = self.open(cookie)
-        user = session.user
+        user = session.user_id
         self._taken(self.store.verbs)
         return user
 
@@ -155,7 +170,7 @@ class Site:
 
     @contextmanager
     def edit(self, session: Session) -> Iterator[Session]:
-        if self._runner is None:
+        if self._loop is None:
             with session.edit():
                 yield session
             return
@@ -169,7 +184,7 @@ class Site:
         self.wait(edit.__aexit__(None, None, None))
 
     def _either(self, session: Session, name: str, *args: Any) -> Any:
-        if self._runner is None:
+        if self._loop is None:
             return getattr(session, name)(*args)
         return self.wait(getattr(session, f"a{name}")(*args))
 

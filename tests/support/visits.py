@@ -225,8 +225,8 @@ class World:
     async def destroy_user(self, user: str) -> int:
         """As an operator would."""
         if self.app.sync:
-            return self.manager.destroy_user(user)
-        return await self.manager.adestroy_user(user)
+            return self.manager.revoke_user(user)
+        return await self.manager.arevoke_user(user)
 
     async def together(self, visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
         """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""
@@ -326,7 +326,7 @@ class Tab:
         return data
 
     async def user(self) -> str | None:
-        user: str | None = (await self.visit(lambda visit: visit.session.user)).result
+        user: str | None = (await self.visit(lambda visit: visit.session.user_id)).result
         return user
 
     async def write(self, **values: Any) -> Answer:

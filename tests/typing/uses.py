@@ -47,7 +47,7 @@ strict = SessionManager(MemoryStore(), SessionOptions.aal2(), at_max_sessions="r
 @manager.on("destroyed")
 def farewell(event: Event) -> None:
     assert_type(event.handle, str | None)
-    left.append(event.user)
+    left.append(event.user_id)
 
 
 left: list[str | None] = []
@@ -79,18 +79,18 @@ def logout(session: SessionDep, which: str = "this") -> None:
 @app.get("/me")
 async def me(session: SessionDep) -> dict[str, Any]:
     assert_type(session, Session)
-    assert_type(session.user, str | None)
+    assert_type(session.user_id, str | None)
     assert_type(session.handle, str | None)
     assert_type(session.authenticated_at, datetime | None)
     session.setdefault("visits", 0)
     session["visits"] += 1
-    return {"user": session.user, "visits": session["visits"]}
+    return {"user": session.user_id, "visits": session["visits"]}
 
 
 @app.get("/sessions")
 async def mine(session: SessionDep, user: UserDep) -> list[dict[str, Any]]:
     assert_type(user, str)
-    infos = session.manager.of_user(user)
+    infos = session.manager.user_sessions(user)
     assert_type(infos, list[SessionInfo])
     return [vars(info) for info in infos]
 
@@ -101,7 +101,7 @@ async def end(handle: str, session: SessionDep) -> bool:
         session.require_recent(timedelta(minutes=5))
     except LoginRequired as error:
         raise HTTPException(401, str(error)) from None
-    return await session.manager.aend(handle, user=session.user)
+    return await session.manager.aend(handle, user=session.user_id)
 
 
 # -- typed parts -----------------------------------------------------------------------------------
@@ -192,14 +192,14 @@ def support(command: str, *arguments: str) -> str:
         match command, arguments:
             case "list", ():
                 return "\n".join(
-                    f"{info.handle} {info.user or '-'} {info.age:.0f}" for info in manager.all()
+                    f"{info.handle} {info.user_id or '-'} {info.age:.0f}" for info in manager.all()
                 )
             case "end", (handle,):
                 return "ended" if manager.end(handle) else "no such session"
             case "lock", (user,):
-                return f"{manager.destroy_user(user)} ended"
+                return f"{manager.revoke_user(user)} ended"
             case "create", (user,):
-                session_id = manager.create({"by": "support"}, user=user)
+                session_id = manager.create({"by": "support"}, user_id=user)
                 assert_type(session_id, str)
                 data = manager.get(session_id)
                 assert_type(data, dict[str, Any] | None)
@@ -214,7 +214,7 @@ def support(command: str, *arguments: str) -> str:
 
 async def asupport(user: str) -> int:
     """The same from a coroutine, over any store."""
-    session = await manager.aload(await manager.acreate(user=user))
+    session = await manager.aload(await manager.acreate(user_id=user))
     session["n"] = 1
     await session.asave()
-    return await manager.adestroy_user(user, keep=session)
+    return await manager.arevoke_user(user, keep=session)

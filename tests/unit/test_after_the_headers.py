@@ -206,7 +206,7 @@ def test_a_session_that_ended_is_noticed_at_the_next_access_if_the_store_is_in_p
     site, session, cookie = begun
     site.logout(cookie)
     if site.driver == "sync":
-        for look in (lambda: session["n"], lambda: len(session), lambda: session.user):
+        for look in (lambda: session["n"], lambda: len(session), lambda: session.user_id):
             with pytest.raises(SessionGone):
                 look()
     else:

@@ -513,7 +513,7 @@ def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
         session.login("alice")
         site.commit(session, failed=True)
         assert dict(session) == ({} if begin is None else {"n": 1})
-        assert session.user is None
+        assert session.user_id is None
 
 
 def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:

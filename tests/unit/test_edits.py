@@ -35,7 +35,7 @@ class Open:
     def __init__(self, kind: str = "in-process") -> None:
         self.store = Recorder()
         self.elsewhere = SessionManager(self.store)
-        self.id = self.elsewhere.create({"n": 0}, user="alice")
+        self.id = self.elsewhere.create({"n": 0}, user_id="alice")
         presented = Presented(self.id)
         manager = SessionManager(STORES[kind](self.store))
         self.session = Session(manager, lambda _: presented, asynchronous=True)

@@ -36,7 +36,7 @@ def handle(session_id: str | None) -> str:
 
 def test_created() -> None:
     heard = Heard()
-    session_id = heard.manager.create({"a": 1}, user="heidi")
+    session_id = heard.manager.create({"a": 1}, user_id="heidi")
     assert heard.events == [Event("created", handle(session_id), "heidi")]
 
 
@@ -60,7 +60,7 @@ def _logout(session: Session) -> None:
 
 
 def _logout_others(session: Session) -> None:
-    session.manager.create(user="heidi")
+    session.manager.create(user_id="heidi")
     session.logout_others()
     session.save()
 
@@ -77,12 +77,12 @@ def _logout_everywhere(session: Session) -> None:
         _logout_others,
         _logout_everywhere,
         lambda session: session.manager.end(session.handle, user="heidi"),
-        lambda session: session.manager.destroy_user("heidi"),
+        lambda session: session.manager.revoke_user("heidi"),
     ],
 )
 def test_destroyed(end: Callable[[Session], object]) -> None:
     heard = Heard()
-    session = heard.manager.load(heard.manager.create(user="heidi"))
+    session = heard.manager.load(heard.manager.create(user_id="heidi"))
     end(session)
     [event] = heard.of("destroyed")
     ended = {event.handle for event in heard.of("created")}
@@ -92,7 +92,7 @@ def test_destroyed(end: Callable[[Session], object]) -> None:
 
 def test_destroyed_by_id() -> None:
     heard = Heard()
-    session_id = heard.manager.create(user="heidi")
+    session_id = heard.manager.create(user_id="heidi")
     heard.manager.destroy(session_id)
     heard.manager.destroy(session_id)
     assert heard.of("destroyed") == [Event("destroyed", handle(session_id), "heidi")]
@@ -107,7 +107,7 @@ def test_clear_is_no_event() -> None:
 
 def test_expired() -> None:
     heard = Heard(idle_timeout=60)
-    session_id = heard.manager.create(user="heidi")
+    session_id = heard.manager.create(user_id="heidi")
     heard.now += 61
     heard.manager.purge()
     assert heard.of("expired") == [Event("expired", handle(session_id), "heidi")]
@@ -115,8 +115,8 @@ def test_expired() -> None:
 
 def test_evicted_for_the_cap_of_a_user() -> None:
     heard = Heard(max_sessions_per_user=1)
-    first = heard.manager.create(user="heidi")
-    heard.manager.create(user="heidi")
+    first = heard.manager.create(user_id="heidi")
+    heard.manager.create(user_id="heidi")
     assert heard.of("evicted") == [
         Event("evicted", handle(first), "heidi", "max_sessions_per_user")
     ]
@@ -143,7 +143,7 @@ def test_rejected_records() -> None:
     store.add(key, Record(b"5", "heidi"), idle=60, life=60)
     assert heard.manager.get("A" * 43) is None
     [event] = heard.events
-    assert (event.name, event.handle, event.user) == ("rejected", handle_for(key), "heidi")
+    assert (event.name, event.handle, event.user_id) == ("rejected", handle_for(key), "heidi")
     assert event.reason == str(event.error)
 
 
@@ -155,7 +155,7 @@ def test_an_unknown_id_is_no_event() -> None:
 
 def test_dropped() -> None:
     heard = Heard()
-    session_id = heard.manager.create({"a": 1}, user="heidi")
+    session_id = heard.manager.create({"a": 1}, user_id="heidi")
     session = heard.manager.load(session_id)
     heard.manager.destroy(session_id)
     session["a"] = 2
@@ -167,14 +167,14 @@ def test_dropped() -> None:
 
 def test_conflict() -> None:
     heard = Heard()
-    session_id = heard.manager.create({"a": {"b": 1}}, user="heidi")
+    session_id = heard.manager.create({"a": {"b": 1}}, user_id="heidi")
     one, other = heard.manager.load(session_id), heard.manager.load(session_id)
     one["a"] = {"b": 2}
     one.save()
     other["a"] = {"b": 3}
     other.save()
     [event] = heard.of("conflict")
-    assert (event.handle, event.user) == (handle(session_id), "heidi")
+    assert (event.handle, event.user_id) == (handle(session_id), "heidi")
     assert event.reason.startswith("a.b: ")
 
 

@@ -46,7 +46,7 @@ def begin(manager: SessionManager, session_id: str | None) -> Session:
 
 
 def by_id(manager: SessionManager) -> None:
-    session_id = manager.create({"cart": [1]}, user="ada")
+    session_id = manager.create({"cart": [1]}, user_id="ada")
     assert manager.get(session_id) == {"cart": [1]}
     assert manager.set(session_id, {"cart": [1, 2]})
     assert manager.touch(session_id)
@@ -58,7 +58,7 @@ def by_id(manager: SessionManager) -> None:
 
 def by_id_in_async_code(manager: SessionManager) -> None:
     async def work() -> None:
-        session_id = await manager.acreate({"cart": [1]}, user="ada")
+        session_id = await manager.acreate({"cart": [1]}, user_id="ada")
         assert await manager.aget(session_id) == {"cart": [1]}
         assert await manager.aset(session_id, {"cart": [1, 2]})
         session = await manager.aload(session_id)
@@ -78,18 +78,18 @@ def loaded(manager: SessionManager) -> None:
     session.reload()
     session.login("ada")
     session.save()
-    assert session.manager.of_user("ada")[0].current
+    assert session.manager.user_sessions("ada")[0].current
     session.logout()
     session.save()
 
 
 def many(manager: SessionManager) -> None:
     for _ in range(3):
-        manager.create({"n": 1}, user="eve")
-    info = manager.of_user("eve")[0]
+        manager.create({"n": 1}, user_id="eve")
+    info = manager.user_sessions("eve")[0]
     assert manager.end(info.handle, user="eve")
     assert manager.length() == len(manager.all()) == 2
-    assert manager.destroy_user("eve") == 2
+    assert manager.revoke_user("eve") == 2
     manager.stats()
     manager.clear()
 

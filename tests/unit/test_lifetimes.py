@@ -139,7 +139,7 @@ def test_an_edit_cannot_send_it(site: Site) -> None:
 def test_who_came_with_a_replaced_id_is_sent_none(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
-    assert session.user == "alice"
+    assert session.user_id == "alice"
     site.clock.advance(500)
     site.rotate(cookie)
     session["n"] = 2
@@ -154,7 +154,7 @@ def test_a_remembered_login_is_renewed_for_what_is_left_of_it(site: Site) -> Non
     assert r.reply.id is not None
     site.clock.advance(500)
     with site.request(r.reply.id) as r:
-        assert r.session.user == "alice"
+        assert r.session.user_id == "alice"
     assert "Max-Age=4500;" in r.reply.header
 
 

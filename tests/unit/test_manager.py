@@ -73,7 +73,7 @@ def manager(request: pytest.FixtureRequest) -> Iterator[Any]:
 def test_create_and_get(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     assert manager.get(cookie) == {"n": 1}
-    assert manager.get(manager.create(user="alice")) == {}
+    assert manager.get(manager.create(user_id="alice")) == {}
 
 
 def test_get_gives_a_copy(manager: Any) -> None:
@@ -142,7 +142,7 @@ def test_touch_extends_the_idle_timeout(manager: Any) -> None:
 
 
 def test_regenerate_gives_a_new_id(manager: Any) -> None:
-    cookie = manager.create({"n": 1}, user="alice")
+    cookie = manager.create({"n": 1}, user_id="alice")
     new = manager.regenerate(cookie)
     assert new != cookie
     assert manager.get(new) == manager.get(cookie) == {"n": 1}
@@ -183,9 +183,9 @@ def test_a_record_that_cannot_be_read_is_told_at_once(manager: Any) -> None:
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
 def test_create_at_the_cap(manager: Any) -> None:
-    manager.create(user="alice")
+    manager.create(user_id="alice")
     with pytest.raises(TooManySessions):
-        manager.create(user="alice")
+        manager.create(user_id="alice")
 
 
 # -- many ------------------------------------------------------------------------------------------
@@ -204,44 +204,44 @@ def test_all_length_clear(manager: Any) -> None:
 
 def test_of_user_lists_the_oldest_first(manager: Any) -> None:
     for n in range(3):
-        manager.create({"n": n}, user="alice")
+        manager.create({"n": n}, user_id="alice")
         manager.clock.advance(10)
-    manager.create({"n": 9}, user="bob")
-    infos = manager.of_user("alice")
+    manager.create({"n": 9}, user_id="bob")
+    infos = manager.user_sessions("alice")
     assert [info.data["n"] for info in infos] == [0, 1, 2]
     assert [info.age for info in infos] == [30, 20, 10]
     assert [info.idle_for for info in infos] == [30, 20, 10]
-    assert {info.user for info in infos} == {"alice"}
-    assert manager.of_user("nobody") == []
+    assert {info.user_id for info in infos} == {"alice"}
+    assert manager.user_sessions("nobody") == []
 
 
 def test_an_info_is_plain_data(manager: Any) -> None:
-    manager.create({"n": 1}, user="alice")
-    (info,) = manager.of_user("alice")
+    manager.create({"n": 1}, user_id="alice")
+    (info,) = manager.user_sessions("alice")
     assert isinstance(info, SessionInfo)
     assert vars(info).keys() == {"handle", "age", "idle_for", "data", "user", "current"}
     assert info.current is False
 
 
 def test_the_current_one_is_marked_for_the_manager_of_a_session(manager: Any) -> None:
-    mine, other = manager.create({"n": 1}, user="alice"), manager.create({"n": 2}, user="alice")
+    mine, other = manager.create({"n": 1}, user_id="alice"), manager.create({"n": 2}, user_id="alice")
     session = manager.load(mine)
     seen = session.manager
     if manager._runner is None:
         infos = seen.of_user("alice")
     else:
-        infos = manager._runner.run(seen.aof_user("alice"))
+        infos = manager._runner.run(seen.auser_sessions("alice"))
     assert [(info.data["n"], info.current) for info in infos] == [(1, True), (2, False)]
     assert manager.get(other) == {"n": 2}
 
 
 def test_a_record_that_cannot_be_read_is_listed_without_data(manager: Any) -> None:
-    manager.store.corrupt(manager.create({"n": 1}, user="alice"))
-    assert [info.data for info in manager.of_user("alice")] == [{}]
+    manager.store.corrupt(manager.create({"n": 1}, user_id="alice"))
+    assert [info.data for info in manager.user_sessions("alice")] == [{}]
 
 
 def test_end_ends_the_session_of_a_handle(manager: Any) -> None:
-    cookie = manager.create({"n": 1}, user="alice")
+    cookie = manager.create({"n": 1}, user_id="alice")
     handle = handle_for(key_for(cookie))
     assert manager.end(handle, user="bob") is False
     assert manager.end("nonsense", user="alice") is False
@@ -259,7 +259,7 @@ def test_an_operator_ends_any_session(manager: Any) -> None:
 
 
 def test_a_rotation_does_not_save_a_session_from_its_end(manager: Any) -> None:
-    cookie = manager.create({"n": 1}, user="alice")
+    cookie = manager.create({"n": 1}, user_id="alice")
     elsewhere = SessionManager(manager.store)
     rotated: list[str | None] = []
     manager.store.before["of_user"] = lambda: rotated.append(elsewhere.regenerate(cookie))
@@ -269,13 +269,13 @@ def test_a_rotation_does_not_save_a_session_from_its_end(manager: Any) -> None:
 
 
 def test_destroy_user(manager: Any) -> None:
-    cookies = [manager.create({"n": n}, user="alice") for n in range(3)]
-    bobs = manager.create({"n": 9}, user="bob")
-    assert manager.destroy_user("alice", keep=cookies[0]) == 2
+    cookies = [manager.create({"n": n}, user_id="alice") for n in range(3)]
+    bobs = manager.create({"n": 9}, user_id="bob")
+    assert manager.revoke_user("alice", keep=cookies[0]) == 2
     assert manager.get(cookies[0]) == {"n": 0}
-    assert manager.destroy_user("alice", keep=manager.load(cookies[0])) == 0
-    assert manager.destroy_user("alice", keep=manager.load()) == 1
-    assert manager.destroy_user("alice") == 0
+    assert manager.revoke_user("alice", keep=manager.load(cookies[0])) == 0
+    assert manager.revoke_user("alice", keep=manager.load()) == 1
+    assert manager.revoke_user("alice") == 0
     assert manager.get(bobs) == {"n": 9}
 
 
@@ -322,18 +322,18 @@ def test_an_id_is_a_str(manager: Any, method: str) -> None:
 
 @pytest.mark.parametrize("keep", [7, b"id", ["id"]])
 def test_what_is_kept_is_a_session_or_an_id(manager: Any, keep: Any) -> None:
-    cookie = manager.create(user="alice")
+    cookie = manager.create(user_id="alice")
     with pytest.raises(TypeError, match=r"^destroy_user\(\) keeps .*: write keep=session"):
-        manager.destroy_user("alice", keep=keep)
+        manager.revoke_user("alice", keep=keep)
     assert manager.get(cookie) == {}
 
 
 def test_a_handle_is_not_what_is_kept(manager: Any) -> None:
-    cookie = manager.create({"n": 1}, user="alice")
-    [info] = manager.of_user("alice")
+    cookie = manager.create({"n": 1}, user_id="alice")
+    [info] = manager.user_sessions("alice")
     for wrong in (info.handle, f"{cookie}.signature", ""):
         with pytest.raises(ConfigError, match=r"is no id: write keep=session \(a handle is") as e:
-            manager.destroy_user("alice", keep=wrong)
+            manager.revoke_user("alice", keep=wrong)
         assert cookie not in str(e.value)
     assert manager.get(cookie) == {"n": 1}
 
@@ -352,10 +352,10 @@ def test_events(manager: Any) -> None:
     heard: list[tuple[str, str | None, str | None]] = []
     for name in ("created", "regenerated", "destroyed"):
         manager.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user)))
-    cookie = manager.create({"n": 1}, user="alice")
+    cookie = manager.create({"n": 1}, user_id="alice")
     new = manager.regenerate(cookie)
-    other = manager.create({"n": 2}, user="alice")
-    manager.destroy_user("alice", keep=other)
+    other = manager.create({"n": 2}, user_id="alice")
+    manager.revoke_user("alice", keep=other)
     manager.end(handle_for(key_for(other)))
     last = manager.create({"n": 1})
     manager.destroy(last)

@@ -181,7 +181,7 @@ def test_what_a_store_does_not_offer(capability: str) -> None:
 
 def test_a_session_over_such_a_store() -> None:
     manager = SessionManager(Bare())  # type: ignore[arg-type]
-    session = manager.load(manager.create({"n": 1}, user="alice"))
+    session = manager.load(manager.create({"n": 1}, user_id="alice"))
     with pytest.raises(ConfigError, match=r"no destroy_user\(\)"):
         session.logout_others()
     session["n"] = 2

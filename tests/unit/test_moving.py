@@ -43,7 +43,7 @@ def arrive(site: Site) -> Session:
 def move_in(site: Site) -> str:
     """The id of the session that it has become."""
     session = arrive(site)
-    assert session.user == "ada"
+    assert session.user_id == "ada"
     reply = site.commit(session)
     assert reply.id is not None
     return reply.id
@@ -68,7 +68,7 @@ class Forgetful(Recorder):
 def test_a_store_that_keeps_no_mark_is_said() -> None:
     site = Site(store=Forgetful(), migrate_from=READER)
     session = arrive(site)
-    assert session.user == "ada"
+    assert session.user_id == "ada"
     with pytest.raises(StoreError, match="refused 1000 writes of one session in a row"):
         site.commit(session)
     assert site.count == 0
@@ -92,7 +92,7 @@ def test_what_it_has_become_cannot_be_read(site: Site, later: float) -> None:
     site.store.corrupt(move_in(site))
     site.clock.advance(later)
     session = arrive(site)
-    assert (session.user, dict(session)) == (None, {})
+    assert (session.user_id, dict(session)) == (None, {})
     reply = site.commit(session)
     assert (reply.cookie, reply.happened) == ("", ["rejected"])
 
@@ -102,5 +102,5 @@ def test_a_mark_of_another_make_is_that_of_a_used_cookie(site: Site) -> None:
     mark = Adoption(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
     site.store.add(mark, Record(b"?"), idle=100, life=100)
     session = arrive(site)
-    assert (session.user, dict(session)) == (None, {})
+    assert (session.user_id, dict(session)) == (None, {})
     assert "has been used" in site.commit(session).events[0].reason

@@ -91,9 +91,9 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     [session] = module.manager.all()
     assert session.data == {"opened": True, "last": "last"}
 
-    client.cookies.set("lembro", module.manager.create(user="heidi"))
+    client.cookies.set("lembro", module.manager.create(user_id="heidi"))
     assert client.get("/stream").text == "hello heidi\n"
-    [session] = module.manager.of_user("heidi")
+    [session] = module.manager.user_sessions("heidi")
     assert session.data == {"streamed": True}
 
 
@@ -104,11 +104,11 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
-    client.cookies.set("lembro", module.manager.create(user="heidi"))
+    client.cookies.set("lembro", module.manager.create(user_id="heidi"))
     with client.websocket_connect("/news") as websocket:
         websocket.send_text("first")
         assert websocket.receive_text() == "heidi: first"
-        module.manager.destroy_user("heidi")
+        module.manager.revoke_user("heidi")
         websocket.send_text("second")
         assert websocket.receive()["code"] == 4401
 
@@ -149,7 +149,7 @@ def test_the_application_of_the_page_about_flask() -> None:
     assert client.post("/login/heidi").text == "hello heidi"
     assert client.get("/account").text == "heidi"
     assert client.get("/stream").text == "heidi\n"
-    [session] = module.lembro.manager.of_user("heidi")
+    [session] = module.lembro.manager.user_sessions("heidi")
     assert session.data == {"streamed": True}
     assert client.post("/logout").text == "bye"
 

@@ -26,15 +26,15 @@ async def nowhere(_: Message) -> None:
 )
 def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
     manager = SessionManager(MemoryStore("1M"))
-    session_id = manager.create({"a": 1}, user="ana")
+    session_id = manager.create({"a": 1}, user_id="ana")
     seen: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         session: Session = scope["session"]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         look(session)
-        seen.append((session.user, session["a"]))
-        manager.destroy_user("ana")
+        seen.append((session.user_id, session["a"]))
+        manager.revoke_user("ana")
         with pytest.raises(SessionGone):
             session["a"]
         seen.append("gone")

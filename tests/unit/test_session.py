@@ -123,7 +123,7 @@ def test_an_assignment_checks_what_it_is_given(site: Site) -> None:
 def test_every_key_is_plain_data(site: Site, key: str) -> None:
     with site.request() as r:
         r.session[key] = {"max_age": 0}
-        assert r.session.user is None
+        assert r.session.user_id is None
     assert site.data(r.reply.id) == {key: {"max_age": 0}}
 
 
@@ -137,7 +137,7 @@ def test_repr(site: Site) -> None:
     assert repr(session) == "<Session new, 1 keys>"
     cookie = site.new("alice", a=1, b=2)
     session = site.open(cookie)
-    assert session.user == "alice"
+    assert session.user_id == "alice"
     handle = handle_for(key_for(cookie))
     assert repr(session) == f"<Session {handle} of 'alice', 2 keys>"
 
@@ -176,7 +176,7 @@ def test_the_manager_of_a_session(site: Site) -> None:
     session = site.open(cookie)
     manager = session.manager
     infos = (
-        manager.of_user("alice") if site.driver != "async" else site.wait(manager.aof_user("alice"))
+        manager.user_sessions("alice") if site.driver != "async" else site.wait(manager.auser_sessions("alice"))
     )
     assert [info.current for info in infos] == [True, False]
     assert other
@@ -225,7 +225,7 @@ def test_what_was_loaded_is_looked_at_once(site: Site) -> None:
     session = site.open(site.new(a=1))
     for _ in range(3):
         assert session["a"] == 1
-        assert session.user is None
+        assert session.user_id is None
         assert list(session) == ["a"]
     assert site.store.verbs == ["get"]
 

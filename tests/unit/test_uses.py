@@ -114,4 +114,4 @@ def test_the_command_line(browser: TestClient) -> None:
 
 def test_from_a_coroutine() -> None:
     assert asyncio.run(uses.asupport("9")) == 0
-    assert [info.data for info in uses.manager.of_user("9")] == [{"n": 1}]
+    assert [info.data for info in uses.manager.user_sessions("9")] == [{"n": 1}]

@@ -1,5 +1,7 @@
-"""What can be asked for in the middle of a request, or after its response has begun: save, reload,
-atomic, edit. Flows like those of ``lifecycle.py``, and as pure."""
+"""What an application can ask of a session at any time: save, reload, atomic, edit.
+
+Flows, like those of ``lifecycle.py``, and as pure.
+"""
 
 from __future__ import annotations
 
@@ -10,51 +12,59 @@ from ..errors import CodecError, SessionCommitted, SessionGone
 from ..stores.base import Found, Record
 from . import codec
 from .commit import ATTEMPTS, is_written, marked, note_conflicts, refused
-from .effects import Call, Flow
+from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle
-from .load import Lost, follow, load, take
+from .load import Lost, follow_rotation, use_record
 from .merge import merge
-from .session import Session
-from .state import Loaded, Phase, View
+from .state import Loaded, Phase, SessionState, View, put_view
 
 T = TypeVar("T")
 
 _ENDED: Final = "this session has ended: it was logged out, or it has expired"
 
 
-def save(core: Lifecycle, session: Session) -> Flow[None]:
-    """Commit in the middle of a request."""
+def save(core: Lifecycle, session: SessionState) -> Flow[None]:
+    """Commit while the handler runs."""
     if session._loaded is Loaded.NOT_LOADED:
-        yield from load(session)
+        yield from run_flow(core.load(session))
     if session._phase is Phase.COMMITTED:
-        raise SessionCommitted("the session was saved when the response began; use edit()")
-    yield from core.commit(session)
+        raise SessionCommitted(
+            "the session was saved when the response began; write inside `with session.edit():` "
+            "(in async code `async with`)"
+        )
+    yield from run_flow(core.commit(session))
 
 
-def reload(core: Lifecycle, session: Session) -> Flow[None]:
-    """Drop the changes, load afresh."""
+def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
+    """Drop the changes and load the session again."""
     if session._loaded is Loaded.NOT_LOADED:
-        return (yield from load(session))
+        yield from run_flow(core.load(session))
+        return
     session._views.clear()
     session._login, session._revoke = None, None
     session._regenerate = session._destroy = session._touch = False
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
-        if session._legacy is not None:  # it has not moved in yet
+        if session._adoption is not None:  # a legacy session that is not adopted yet
             session._meta, session._data = codec.decode(session._payload)
-        return None
-    key, found = yield from _current(core, session)
-    take(session, key, found)
-    return None
+        return
+    key, found = yield from _current_record(session)
+    use_record(session, key, found)
 
 
-def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
-    """The record of this session as it is now. Raises SessionGone."""
+def recheck(core: Lifecycle, session: SessionState) -> Flow[None]:
+    """Raise SessionGone if the session has ended since the response began."""
+    if session._key is not None:
+        session._key, session._found = yield from _current_record(session)
+
+
+def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
+    """Find the record of this session as it is now. Raises SessionGone."""
     assert session._key is not None
     found: Found | None = yield Call("get", (session._key,))
     if found is not None and found.successor is None:
         return session._key, found
-    followed = Lost.GONE if found is None else (yield from follow(found))
+    followed = Lost.GONE if found is None else (yield from follow_rotation(found))
     if isinstance(followed, Lost):
         session._ready = False
         raise SessionGone(_ENDED)
@@ -62,26 +72,23 @@ def _current(core: Lifecycle, session: Session) -> Flow[tuple[bytes, Found]]:
     return followed
 
 
-def recheck(core: Lifecycle, session: Session) -> Flow[None]:
-    """After the response has begun: raise SessionGone if the session has ended since."""
-    if session._key is not None:
-        session._key, session._found = yield from _current(core, session)
-
-
-def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T]) -> Flow[T]:
-    """Read, change and write in one step, as often as it takes."""
+def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Data], T]) -> Flow[T]:
+    """Read, change and write in one step; try again whenever another request was first."""
     if session._loaded is Loaded.NOT_LOADED:
-        yield from load(session)
+        yield from run_flow(core.load(session))
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
-        yield from core.commit(session)
+        yield from run_flow(core.commit(session))
     if session._key is None:
         if session._phase is Phase.COMMITTED:
-            raise SessionCommitted("there is no session, and no cookie can be set any more")
+            raise SessionCommitted(
+                "there is no stored session to change, and the response has begun, so no cookie "
+                "can be set; store something before the response begins"
+            )
         result = function(session._data)
         session._assigned = session._nested_possible = True
         return result
     for _ in range(ATTEMPTS):
-        key, found = yield from _current(core, session)
+        key, found = yield from _current_record(session)
         meta, data = codec.decode(found.payload)
         result = function(data)
         payload = codec.encode(marked(meta), data)
@@ -96,11 +103,11 @@ def atomic(core: Lifecycle, session: Session, function: Callable[[codec.Data], T
     raise refused()
 
 
-def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
+def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:
     """Open the session for writing after the response has begun."""
     is_open = session._phase is Phase.OPEN  # then it can be written anyway
     if session._loaded is Loaded.NOT_LOADED:
-        yield from load(session)
+        yield from run_flow(core.load(session))
     elif not is_open and session._key is not None:
         session._outer_views, session._views = session._views, {}
         yield from reload(core, session)
@@ -108,57 +115,64 @@ def begin_edit(core: Lifecycle, session: Session) -> Flow[None]:
         return
     if session._key is None:
         raise SessionCommitted(
-            "there is no session to edit, and the response has begun: no cookie can be set "
-            "any more; store something before the response begins"
+            "there is no stored session to edit, and the response has begun, so no cookie can be "
+            "set; store something before the response begins"
         )
     session._phase, session._ready = Phase.EDITING, True
 
 
-def end_edit(core: Lifecycle, session: Session, failed: bool) -> Flow[None]:
+def end_edit(core: Lifecycle, session: SessionState, failed: bool) -> Flow[None]:
     """Merge and save what was edited; after an exception, drop it."""
     if session._phase is Phase.OPEN:
-        return None if failed else (yield from core.commit(session))
+        if not failed:
+            yield from run_flow(core.commit(session))
+        return
     session._phase = Phase.COMMITTED
     session._ready = False
     ended = session._destroy
     views, session._outer_views = session._outer_views, None
     try:
-        if ended and not failed:  # no cookie can be set for what was written after it
+        if ended and not failed:  # no cookie can be set for what was written after a destroy
             session._data = {}
         elif views:
-            _take_in(session, views, failed)
-        yield from core.commit(session, failed=failed)
+            _merge_views(session, views, failed)
+        yield from run_flow(core.commit(session, failed=failed))
     finally:
         if views is not None:
             session._views, session._nested_possible = views, True
-    if failed:
-        return None
-    if session._key is None and not ended:
+    if not failed and session._key is None and not ended:
         raise SessionGone(_ENDED)
-    return None
 
 
-def _take_in(session: Session, views: dict[str, View], failed: bool) -> None:
-    """What has changed in the typed views from before the edit, which are of what was loaded then:
-    merged with what is stored now, as anything that two have changed."""
+def _merge_views(session: SessionState, views: dict[str | None, View], failed: bool) -> None:
+    """Merge typed parts that the application held from before the edit.
+
+    They hold what was loaded then; what has changed in them is merged with what is stored now, like
+    any two changes. After a failure the changes are dropped.
+    """
     if not failed:
         session._flush_views()
     for key, view in views.items():
         try:
             ours = view.dump(view.value)
-            encoding = codec.encode_value(ours, key)
+            encoding = codec.encode_value(ours, key or "session")
         except CodecError:
             if failed:
                 continue
             raise
         if encoding == view.stored:
             continue
-        base, view.stored = codec.decode_value(view.stored), encoding
-        if failed:  # dropped, as all that the edit has changed
+        stored, view.stored = view.stored, encoding
+        if failed:
             continue
-        if key in session._data:
+        base = codec.decode_value(stored)
+        if key is None:
+            theirs = {name: session._data[name] for name in base if name in session._data}
+            ours, conflicts = merge(base, theirs, ours)
+            note_conflicts(session, session._current_user(), conflicts)
+        elif key in session._data:
             merged, conflicts = merge({key: base}, {key: session._data[key]}, {key: ours})
             ours = merged[key]
             note_conflicts(session, session._current_user(), conflicts)
-        session._data[key] = ours
+        put_view(session, key, ours, stored)
         session._assigned = session._nested_possible = True

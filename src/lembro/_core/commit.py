@@ -1,5 +1,7 @@
-"""How what a request made of its session is stored: added, written over or under a new id, touched,
-merged with whoever was first. What is to be stored is decided in ``lifecycle.py``."""
+"""Write a session to the store: add it, write it over, rotate its ID, extend it, merge it.
+
+``lifecycle.py`` decides which of these happens. Pure, like all of the core.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,13 @@ from ..options import SessionOptions, seconds
 from ..stores.base import Found, PerUser, Record
 from . import codec
 from .effects import Call, Flow
-from .load import Lost, follow
+from .load import Lost, follow_rotation
 from .merge import merge
-from .session import Session
-from .state import LIVE, Loaded, SetCookie
+from .state import LIVE, Loaded, SessionState, SetCookie
 
 ATTEMPTS: Final = 1000
-"""Writes that are tried before a store is said to be broken. Each one that fails means that
-somebody else's succeeded."""
+"""Writes that are tried in a row before the store counts as broken. Each attempt that fails means
+that another request's write succeeded."""
 
 
 class Write(enum.Enum):
@@ -33,29 +34,32 @@ class Write(enum.Enum):
 
 
 STORED: Final = Found(b"stored")
-"""What an attempt to write returns if it succeeded."""
+"""What a successful attempt to write returns."""
 UNTRIED: Final = Found(b"untried")
-"""In place of what an attempt returned: none was made."""
+"""In place of what an attempt returned: no attempt was made."""
 
 
 def marked(meta: codec.Meta) -> codec.Meta:
-    """``meta`` for a write of its own. A store tells whose write succeeded by the payload alone, so
-    two requests that make the same of a session must not write the same bytes."""
+    """Mark the map for one write. A store compares payloads to tell whose write succeeded, so two
+    requests that make the same changes must not write the same bytes."""
     return {**meta, "mark": new_mark()}
 
 
 def is_written(payload: bytes, held: Found | None) -> bool:
-    """Whether what the store holds afterwards says that this write was done."""
+    """Whether what the store holds now shows that this write was done."""
     return held is not None and held.payload == payload and held.successor is None
 
 
 def refused() -> StoreError:
-    """The error after so many attempts."""
+    """Make the error after so many attempts."""
     return StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
 
 class Writer:
-    """The flows that write, with the options that they need. ``standing_of``: as of Lifecycle."""
+    """The flows that write, with the options that they need.
+
+    ``reputation_of``: as for :class:`~lembro._core.lifecycle.Lifecycle`.
+    """
 
     def __init__(
         self,
@@ -67,15 +71,18 @@ class Writer:
         self.life: float = (
             float("inf") if absolute is None else seconds("absolute_timeout", absolute)
         )
-        self.fresh: float = self.idle * 0.9  # who has so much left is not due for a touch
+        self.fresh: float = self.idle * 0.9  # with so much left a session is not due for a touch
         self.grace: float = seconds("rotation_grace", options.rotation_grace)
         self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
+        self.idle_of_data: Callable[[codec.Data], float | None] | None = None
+        """The idle timeout of a session with these data, where each has its own; None from it:
+        nothing extends the session."""
         self._reputation_of = reputation_of
 
-    def add(self, session: Session, user: str | None) -> Flow[None]:
-        """Store the session under a new id."""
+    def add(self, session: SessionState, user: str | None) -> Flow[None]:
+        """Store the session under a new ID."""
         payload = _encode(session, session._meta)
         session_id = new_id()
         key = key_for(session_id)
@@ -97,43 +104,50 @@ class Writer:
         self.issue(session, session_id, found)
 
     def write(
-        self, session: Session, how: Write, held: Found | None = UNTRIED
+        self, session: SessionState, write: Write, held: Found | None = UNTRIED
     ) -> Flow[Lost | None]:
-        """Write the session by ``set`` or ``replace``, merging with whoever was first, until it is
-        stored (None) or there is nothing to write to. ``held``: what a first attempt returned."""
+        """Write the session by ``set`` or ``replace``, and merge with other requests' writes.
+
+        Returns None once it is stored, or why there is no record to write to. ``held`` is what a
+        first attempt returned.
+        """
         for _ in range(ATTEMPTS):
             if held is UNTRIED:
-                attempt = self._set(session) if how is Write.SET else self._replace(session, how)
+                attempt = (
+                    self._set(session) if write is Write.SET else self._replace(session, write)
+                )
                 held = yield from attempt
             if held is STORED:
                 return None
             if held is None:
                 return Lost.GONE
             if held.successor is not None:
-                followed = yield from follow(held)
+                followed = yield from follow_rotation(held)
                 if isinstance(followed, Lost):
                     return followed
                 session._key, held = followed
                 session._loaded = Loaded.ROTATED
-                if how is Write.ROTATE:  # it was just rotated
-                    how = Write.SET
-            elif how is Write.LOGIN and held.payload == session._payload:
+                if write is Write.ROTATE:  # it was just rotated
+                    write = Write.SET
+            elif write is Write.LOGIN and held.payload == session._payload:
                 raise self.too_many()
             self.rebase(session, held)
-            if how is Write.SET and not has_changed(session):  # the merge left nothing of ours
+            if write is Write.SET and not has_changed(session):  # the merge left nothing of ours
                 return None
             held = UNTRIED
         raise refused()
 
-    def _set(self, session: Session) -> Flow[Found | None]:
-        """One attempt: STORED, or what the store holds instead."""
+    def _set(self, session: SessionState) -> Flow[Found | None]:
+        """Try once. Returns STORED, or what the store holds instead."""
         call, meta = self.call_to_set(session)
         held: Found | None = yield call
         return STORED if self.was_set(session, call, meta, held) else held
 
-    def call_to_set(self, session: Session) -> tuple[Call, codec.Meta]:
-        """The call that writes the session over what it was loaded from, and the map of lembro's
-        own that it writes."""
+    def call_to_set(self, session: SessionState) -> tuple[Call, codec.Meta]:
+        """Make the call that writes the session over what it was loaded from.
+
+        Returns the call and lembro's own map that it writes.
+        """
         meta = marked(session._meta)
         payload = _encode(session, meta)
         assert session._found is not None
@@ -141,8 +155,10 @@ class Writer:
         keywords = {"expected": session._payload, "idle": idle}
         return Call("set", (session._key, Record(payload)), keywords), meta
 
-    def was_set(self, session: Session, call: Call, meta: codec.Meta, held: Found | None) -> bool:
-        """Whether ``held`` says that the call was done; then the session is what it wrote."""
+    def was_set(
+        self, session: SessionState, call: Call, meta: codec.Meta, held: Found | None
+    ) -> bool:
+        """Whether ``held`` shows that the call was done; then note what was written."""
         payload: bytes = call.args[1].payload
         if not is_written(payload, held):
             return False
@@ -153,13 +169,13 @@ class Writer:
         self.renew_cookie(session, found)
         return True
 
-    def _replace(self, session: Session, how: Write) -> Flow[Found | None]:
-        """One attempt under a new id: STORED, or what the store holds instead."""
+    def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
+        """Try once under a new ID. Returns STORED, or what the store holds instead."""
         meta = marked(session._meta)
         payload = _encode(session, meta)
         session_id = new_id()
         key = key_for(session_id)
-        login = how is Write.LOGIN
+        login = write is Write.LOGIN
         reputation = yield from self.reputation_for(session)
         record = Record(payload, session._current_user(), None, reputation)
         keywords = {
@@ -178,24 +194,24 @@ class Writer:
         return STORED
 
     def too_many(self) -> TooManySessions:
-        """The error when the cap refuses."""
+        """Make the error for a login above the cap."""
         limit = self.per_user[0] if self.per_user else 0
-        return TooManySessions(f"the user has {limit} sessions, and no more are allowed")
+        return TooManySessions(f"the user has {limit} sessions, the most that one user may have")
 
-    def issue(self, session: Session, session_id: str, found: Found) -> None:
-        """The session is stored under a new id, as ``found``."""
+    def issue(self, session: SessionState, session_id: str, found: Found) -> None:
+        """Note that the session is stored under a new ID, as ``found``."""
         session._issued_id, session._found, session._payload = session_id, found, found.payload
         session._key = session._presented_key = key_for(session_id)
         session._assigned = False
         session._cookie = _cookie_for(session, session_id, found.reputation, found.life_left)
 
-    def rebase(self, session: Session, theirs: Found) -> None:
-        """Somebody else has stored ``theirs`` since this session was loaded: merge."""
+    def rebase(self, session: SessionState, theirs: Found) -> None:
+        """Merge with ``theirs``, which another request has stored since this session was loaded."""
         if not _switches_user(session):
             _merge(session, theirs)
         session._found, session._payload = theirs, theirs.payload
 
-    def touch(self, session: Session) -> Flow[None]:
+    def touch(self, session: SessionState) -> Flow[None]:
         """Extend the idle timeout, if that is due or was asked for."""
         found = session._found
         assert found is not None
@@ -203,37 +219,50 @@ class Writer:
             idle = self._idle_of(session)
             try:
                 touched = yield Call("touch", (session._key,), {"idle": idle})
-            except StoreError as error:  # a page that only reads is not to fail for this
+            except StoreError as error:  # a page that only reads must not fail for this
                 handle = session._current_handle()
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
             if touched:
                 self.renew_cookie(session, found, asked=session._touch)
 
-    # -- how long it lives -------------------------------------------------------------------------
+    def describe_visitor(self, session: SessionState) -> None:
+        """Note the device and the address of a login, for the list of a user's sessions."""
+        device, address = session._transport.describe_visitor()
+        texts = {"device": device, "ip": address}
+        described = {name: text.encode("utf-8", "replace") for name, text in texts.items() if text}
+        if described:
+            session._meta = {**session._meta, **described}
 
-    def _idle_of(self, session: Session) -> float:
-        """An emptied session stays for the grace, so that a writer in flight merges into it."""
+    # -- lifetimes ---------------------------------------------------------------------------------
+
+    def _idle_of(self, session: SessionState) -> float:
+        """An emptied session stays for the grace, so that a write in flight merges into it."""
         return self.grace if _is_empty(session) else self.idle
 
     def is_due(self, found: Found) -> bool:
-        """Whether a tenth of the idle time has passed, and a touch would bring something."""
+        """Whether a tenth of the idle timeout has passed, and a touch would extend the session."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
     def idle_of_write(self, found: Found, *, empty: bool) -> float:
-        """A cookie with a Max-Age is extended together with its session, so a write does not
-        extend the session before that is due; without one it always does."""
+        """Return the idle timeout for a write.
+
+        A cookie with a Max-Age is renewed together with its session, so a write does not extend
+        the session before that is due. Without a Max-Age a write always extends it.
+        """
         if empty:
             return self.grace
         if self.renews_cookie and not self.is_due(found):
-            return min(found.idle_left, self.idle)  # it may have been stored to last longer
+            return min(found.idle_left, self.idle)  # it may have been stored with a longer timeout
         return self.idle
 
-    # -- its cookie --------------------------------------------------------------------------------
+    # -- the cookie --------------------------------------------------------------------------------
 
-    def renew_cookie(self, session: Session, found: Found, *, asked: bool = False) -> None:
-        """A cookie with a Max-Age of its own is sent again when the session is extended, but only
-        by the request that came with it (its id is known to no one else)."""
+    def renew_cookie(self, session: SessionState, found: Found, *, asked: bool = False) -> None:
+        """Send a cookie with a Max-Age again when its session was extended.
+
+        Only the request that came with the ID can do so: nobody else knows it.
+        """
         if not (self.renews_cookie or session._resend_cookie):
             return
         if session._loaded is not LIVE or session._cookie or session._presented.id is None:
@@ -243,14 +272,14 @@ class Writer:
             session_id, life = session._presented.id, found.life_left
             session._cookie = _cookie_for(session, session_id, reputation, life)
 
-    def _known_reputation(self, session: Session) -> bytes | None:
+    def _known_reputation(self, session: SessionState) -> bytes | None:
         if self._reputation_of is None:
             return None
         known = self._reputation_of(session._presented.value)
         return known or (None if session._found is None else session._found.reputation)
 
-    def reputation_for(self, session: Session) -> Flow[bytes | None]:
-        """The standing that goes with a new id: the one that is known, or one born now."""
+    def reputation_for(self, session: SessionState) -> Flow[bytes | None]:
+        """Return the reputation for a new ID: the known one, or one that begins now."""
         if self._reputation_of is None:
             return None
         known = self._known_reputation(session)
@@ -260,8 +289,8 @@ class Writer:
         return born
 
 
-def has_changed(session: Session) -> bool:
-    """Whether the session encodes to something else than what it was loaded from."""
+def has_changed(session: SessionState) -> bool:
+    """Whether the session encodes to other bytes than it was loaded from."""
     if session._assigned:
         return _encode(session, session._meta) != session._payload
     return session._nested_possible and not codec.unchanged(
@@ -269,49 +298,50 @@ def has_changed(session: Session) -> bool:
     )
 
 
-def _encode(session: Session, meta: codec.Meta) -> bytes:
-    """The payload. What came without a tag and had nothing lent can have got none."""
+def _encode(session: SessionState, meta: codec.Meta) -> bytes:
+    """Encode the payload. Data that came without a tag and had no mutable value accessed need no
+    tag."""
     plain = not session._nested_possible and session._payload.startswith(codec.VERSION)
     return codec.encode(meta, session._data, plain=plain)
 
 
 def _cookie_for(
-    session: Session, session_id: str, reputation: bytes | None, life: float
+    session: SessionState, session_id: str, reputation: bytes | None, life: float
 ) -> SetCookie:
-    """The cookie for an id; it outlives the browser if the login is to be remembered."""
+    """Make the cookie for an ID. It outlives the browser if the login is remembered."""
     remembered = session._meta.get("remember") is True
     return SetCookie(session_id, reputation, life if remembered else None)
 
 
-def _is_empty(session: Session) -> bool:
+def _is_empty(session: SessionState) -> bool:
     return not session._data and session._current_user() is None
 
 
-def _switches_user(session: Session) -> bool:
-    """Whether what is stored is another user's, and none of the new one's business."""
+def _switches_user(session: SessionState) -> bool:
+    """Whether the stored data are another user's, which the new user must not see."""
     if session._login is None or session._found is None:
         return False
     return session._found.user not in (None, session._login)
 
 
-def _merge(session: Session, theirs: Found) -> None:
-    """Three ways: what was loaded, what they stored, what is here."""
+def _merge(session: SessionState, theirs: Found) -> None:
+    """Merge what was loaded, what another request stored, and what is here."""
     try:
         _, base = codec.decode(session._payload)
         meta, data = codec.decode(theirs.payload)
-    except CodecError:  # ours stands
+    except CodecError:  # ours wins
         return
     if session._resend_cookie:
         meta["remember"] = session._meta.get("remember", False)
     session._data, conflicts = merge(base, data, session._data)
-    session._nested_possible = True  # some of it may be tagged
+    session._nested_possible = True  # a merged value may need a tag
     if session._login is None:
         session._meta = meta
     note_conflicts(session, theirs.user, conflicts)
 
 
-def note_conflicts(session: Session, user: str | None, paths: list[str]) -> None:
-    """Tell where a merge could keep one change only."""
+def note_conflicts(session: SessionState, user: str | None, paths: list[str]) -> None:
+    """Report where a merge could keep only one of two changes."""
     handle = session._current_handle()
     session._events += [
         Event("conflict", handle, user, f"{printable(path)}: the later write won") for path in paths

@@ -1,24 +1,42 @@
-"""What the core says to a driver: a flow yields calls of the store, and is sent their results."""
+"""What the core says to a driver: a flow yields calls to the store and is sent their results.
+
+A flow is a generator, so the core does no I/O and knows neither threads nor event loops.
+``_runtime/drivers.py`` performs the calls. A function that may have nothing to ask returns None
+instead of a flow.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-if TYPE_CHECKING:
-    from ..migrate.source import Source
+from collections.abc import Awaitable, Generator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
+class LegacySource(Protocol):
+    """Whoever reads legacy cookies (``migrate/source.py``)."""
+
+    def read(self, value: bytes) -> Any:
+        """Read a legacy cookie."""
+        ...
+
+    def aread(self, value: bytes) -> Awaitable[Any]:
+        """Read a legacy cookie, in an event loop."""
+        ...
+
+
 class Call(NamedTuple):
-    """A verb of the store, to be called; or of what is named instead: a cookie of old, which its
-    reader is to look at."""
+    """A verb of the store to call, or of a legacy source (``of``)."""
 
     verb: str
     args: tuple[Any, ...]
     keywords: dict[str, Any] = {}  # noqa: RUF012 - never written to
-    of: Source | None = None
+    of: LegacySource | None = None
 
 
 Flow = Generator[Call, Any, T]
+
+
+def run_flow(flow: Flow[T] | None) -> Flow[T | None]:
+    """Run one flow within another; None is a flow that has nothing to ask."""
+    return None if flow is None else (yield from flow)

@@ -1,29 +1,30 @@
-"""The lifecycle of a session: what a request did -> what happens in the store, and to the cookie.
+"""The lifecycle of a session: what the request did decides what the store and the cookie do.
 
-This table is the specification; its columns are what the request did, its rows how it arrived.
+This table is the specification. Its rows say how the session was loaded, its columns what the
+request did with it.
 
 <!-- table -->
-| arrived with | not looked at | looked at, unchanged | changed | `regenerate_id()` | `login(user)` | destroyed |
+| loaded from | not accessed | read | changed | `regenerate_id()` | `login(user_id)` | destroyed |
 |---|---|---|---|---|---|---|
 | no cookie | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
-| an id the store does not know | nothing | nothing | add under a new id, set cookie | the same | the same | nothing |
-| a live session | nothing | touch, once a tenth of the idle time has passed | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
-| a replaced id that is followed | nothing | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
-| a replaced id that is a dead end | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
+| an ID that the store does not know | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
+| a live session | nothing | touch, once a tenth of the idle timeout has passed | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
+| a rotated ID, within its grace | nothing | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
+| a stale ID | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
 <!-- /table -->
 
-* A replaced id is *followed* if its record had a user and the successor has the same one.
-  Everything else is a dead end: what came before a login leads nowhere.
-* Only the request to which ``destroy`` returned the session clears the cookie: clearing it because
-  an id is unknown would race with a login in another tab.
-* A session is stored only once it holds something: a key or a user. One emptied by deleting its
-  keys stays for the grace, so that a writer in flight merges into it.
-* Several cookies of the name with different values are a dead end.
+* A rotated ID works within its grace only if its record had a user and the successor has the same
+  user. Every other replaced ID is stale at once: an ID from before a login is never accepted.
+* Only the request whose ``destroy`` ended the session clears the cookie. To clear it because an ID
+  is unknown would race with a login in another tab.
+* A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
+  for the grace, so that a write in flight merges into it.
+* Several session cookies with different values count as a stale ID.
 * After a handler that failed, changes are dropped and a destroy is honoured.
 
-Pure: no I/O, no clock, no framework. Flows are generators that yield store calls and are sent their
-results; ``drivers.py`` performs them. ``arriving.py`` finds the row, this module decides by the
-column, and ``writing.py`` carries out what is to be stored.
+Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;
+``_runtime/drivers.py`` performs them. ``load.py`` finds the row, this module decides by the column,
+and ``commit.py`` writes what is to be stored.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -35,17 +36,18 @@ from ..events import Event
 from ..ids import handle_for
 from ..options import SessionOptions
 from ..stores.base import Found
-from . import codec
+from . import codec, load
 from .commit import UNTRIED, Write, Writer, has_changed
 from .effects import Call, Flow
 from .load import Lost
-from .session import Session
-from .state import CLEAR, LIVE, NOT_LOADED, Loaded
+from .state import CLEAR, LIVE, NOT_LOADED, Loaded, SessionState
 
 
 class Lifecycle:
-    """Decides by the column of the table. ``standing_of`` reads the standing from a cookie's value;
-    None: the store does not look at standings."""
+    """Decides what happens to a session, by the options.
+
+    ``reputation_of`` reads the reputation from a cookie's value. None: the store does not use it.
+    """
 
     def __init__(
         self,
@@ -56,21 +58,50 @@ class Lifecycle:
         self.writer: Writer = Writer(options, reputation_of)
         self._reputation_of = reputation_of
 
-    def of(self, options: SessionOptions) -> Lifecycle:
-        """The same by other options."""
+    def with_options(self, options: SessionOptions) -> Lifecycle:
+        """Return a lifecycle that is the same but for its options."""
         return type(self)(options, reputation_of=self._reputation_of)
 
-    def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
-        """Bring the store in line with what the request did; leaves in ``session._cookie`` what is
-        to become of the cookie. ``failed``: the handler did not succeed.
+    def load(self, session: SessionState) -> Flow[None] | None:
+        """Load the session of a request. Return None if that needs no answer from the store."""
+        return load.load(session)
 
-        Raises StoreError, SessionTooLarge, CodecError, TooManySessions; then the changes are not
-        stored, and what was stored is as it was.
+    def commit(self, session: SessionState, *, failed: bool = False) -> Flow[None] | None:
+        """Bring the store in line with what the request did. Return None if nothing is to be done.
+
+        The flow leaves in ``session._cookie`` what the response does to the cookie.
+
+        Args:
+            session: The session of the request.
+            failed: Whether the handler failed: changes are dropped, a destroy is honoured.
+
+        Raises:
+            StoreError, SessionTooLarge, CodecError, TooManySessions: the changes are not stored,
+                and what was stored stays as it was. (Raised while the flow runs.)
         """
-        if session._loaded is NOT_LOADED:
-            return
+        if self.has_nothing_to_commit(session):
+            return None
+        if not failed and self._only_changed(session):  # as most requests that write
+            return self._write_changes(session)
+        return self._commit(session, failed)
+
+    def has_nothing_to_commit(self, session: SessionState) -> bool:
+        """Whether a commit would do nothing, as after most requests."""
+        if session._loaded is NOT_LOADED or session._preloaded:
+            return True
+        if session._assigned or session._nested_possible or session._login is not None:
+            return False
+        if session._regenerate or session._destroy or session._touch or session._revoke is not None:
+            return False
+        found, writer = session._found, self.writer
+        return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
+
+    # -- the columns -------------------------------------------------------------------------------
+
+    def _commit(self, session: SessionState, failed: bool) -> Flow[None]:
         if session._destroy:
-            # The others first: whoever is interrupted in between is still logged in to try again.
+            # The user's other sessions first: whoever is interrupted in between is still logged in
+            # and can try again.
             yield from _revoke(session)
             yield from _destroy(session)
         if failed:
@@ -81,41 +112,12 @@ class Lifecycle:
             except TooManySessions:
                 if session._revoke is None or session._revoke != session._login:
                     raise
-                # The others are to end anyway, which makes room; once more at the end, for who
-                # has logged in meanwhile.
+                # The user's other sessions end anyway, which makes room for this one.
                 yield from _end_others(session, session._revoke)
                 yield from self._commit_changes(session)
         yield from _revoke(session)
 
-    def load_legacy(self, session: Session) -> Flow[None]:
-        """Nothing: cookies of old are what ``MovingLifecycle`` looks at."""
-        yield from ()
-
-    def nothing_to_commit(self, session: Session) -> bool:
-        """Whether a commit would find nothing to do, as after most requests."""
-        if session._loaded is NOT_LOADED or session._preloaded:
-            return True
-        if session._assigned or session._nested_possible or session._login is not None:
-            return False
-        if session._regenerate or session._destroy or session._touch or session._revoke is not None:
-            return False
-        found, writer = session._found, self.writer
-        return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
-
-    def only_set(self, session: Session) -> tuple[Call, codec.Meta] | None:
-        """``Writer.call_to_set``, where that is all that a commit comes to, as after most requests
-        that change something."""
-        if session._loaded is not LIVE or session._login is not None or session._views:
-            return None
-        if session._regenerate or session._destroy or session._revoke is not None:
-            return None
-        return self.writer.call_to_set(session) if has_changed(session) else None
-
-    def go_on(self, session: Session, held: Found | None) -> Flow[None]:
-        """After a call to set that was not done: ``held`` is what the store holds instead."""
-        yield from self._write_or_drop(session, Write.SET, held)
-
-    def _commit_changes(self, session: Session) -> Flow[None]:
+    def _commit_changes(self, session: SessionState) -> Flow[None]:
         session._flush_views()
         if session._login is not None:
             yield from self._commit_login(session, session._login)
@@ -124,12 +126,28 @@ class Lifecycle:
         elif session._regenerate and session._loaded is not Loaded.ROTATED:
             yield from self._write_or_drop(session, Write.ROTATE)
         elif has_changed(session):
-            yield from self._write_or_drop(session, Write.SET)
+            yield from self._write_changes(session)
         else:
             yield from self.writer.touch(session)
         session._regenerate = session._touch = False
 
-    def _commit_new(self, session: Session) -> Flow[None]:
+    def _only_changed(self, session: SessionState) -> bool:
+        """Whether nothing was asked for but to store changed data."""
+        if session._loaded is not LIVE or session._login is not None or session._views:
+            return False
+        if session._regenerate or session._destroy or session._revoke is not None:
+            return False
+        return has_changed(session)
+
+    def _write_changes(self, session: SessionState) -> Flow[None]:
+        """Write changed data over what was loaded; merge if another request was first."""
+        call, meta = self.writer.call_to_set(session)
+        held: Found | None = yield call
+        if not self.writer.was_set(session, call, meta, held):
+            yield from self._write_or_drop(session, Write.SET, held)
+        session._touch = False
+
+    def _commit_new(self, session: SessionState) -> Flow[None]:
         if not session._data:
             return
         if session._loaded is Loaded.STALE:
@@ -137,9 +155,10 @@ class Lifecycle:
         else:
             yield from self.writer.add(session, None)
 
-    def _commit_login(self, session: Session, user: str) -> Flow[None]:
+    def _commit_login(self, session: SessionState, user: str) -> Flow[None]:
         lost: Lost | None = Lost.GONE
         had = session._found.user if session._found else session._lost_user
+        self.writer.describe_visitor(session)
         if session._key is not None:
             lost = yield from self.writer.write(session, Write.LOGIN)
         if lost is Lost.GONE and had == user:
@@ -151,10 +170,10 @@ class Lifecycle:
         session._login = None
 
     def _write_or_drop(
-        self, session: Session, how: Write, held: Found | None = UNTRIED
+        self, session: SessionState, write: Write, held: Found | None = UNTRIED
     ) -> Flow[None]:
-        changed = how is Write.SET or has_changed(session)
-        lost = yield from self.writer.write(session, how, held)
+        changed = write is Write.SET or has_changed(session)
+        lost = yield from self.writer.write(session, write, held)
         if lost is None:
             return
         if changed:
@@ -164,8 +183,8 @@ class Lifecycle:
         session._key, session._found, session._loaded = None, None, Loaded.STALE
 
 
-def roll_back(session: Session) -> None:
-    """Take the data as it was loaded, and drop what was asked for."""
+def roll_back(session: SessionState) -> None:
+    """Restore the data that were loaded, and forget what was asked for."""
     session._views.clear()
     session._login, session._regenerate = None, False
     session._assigned = session._nested_possible = False
@@ -174,27 +193,27 @@ def roll_back(session: Session) -> None:
         session._meta, session._data = codec.decode(session._payload)
 
 
-def _drop(session: Session, reason: str) -> None:
-    """Tell that the changes are not stored."""
+def _drop(session: SessionState, reason: str) -> None:
+    """Report that the changes are not stored."""
     event = Event("dropped", session._current_handle(), session._current_user(), reason)
     session._events.append(event)
 
 
-def _revoke(session: Session) -> Flow[None]:
-    """End the user's sessions, but for this one."""
+def _revoke(session: SessionState) -> Flow[None]:
+    """End the user's other sessions, if that was asked for."""
     if session._revoke is None:
         return
     yield from _end_others(session, session._revoke)
     session._revoke = None
 
 
-def _end_others(session: Session, user: str) -> Flow[None]:
+def _end_others(session: SessionState, user: str) -> Flow[None]:
     ended = yield Call("destroy_user", (user, session._key))
     session._events += [Event("destroyed", handle_for(key), user) for key in ended]
 
 
-def _destroy(session: Session) -> Flow[None]:
-    """End the session, and begin with nothing; clears the cookie if it was this that ended it."""
+def _destroy(session: SessionState) -> Flow[None]:
+    """End the session and begin a new, empty one. Clear the cookie if this request ended it."""
     for key in dict.fromkeys((session._presented_key, session._key)):
         if key is not None and session._key is not None:
             ended = yield from destroy_chain(key)
@@ -210,8 +229,10 @@ def _destroy(session: Session) -> Flow[None]:
 
 
 def destroy_chain(key: bytes) -> Flow[tuple[bytes, str | None] | None]:
-    """Destroy a session, also if its id was replaced meanwhile. Returns its key and user if
-    this call ended it."""
+    """Destroy a session, also if its ID was rotated meanwhile.
+
+    Returns its key and user if this call ended it, else None.
+    """
     while True:  # each turn removes a record
         held: Found | None = yield Call("destroy", (key,))
         if held is None:

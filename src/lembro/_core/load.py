@@ -1,6 +1,7 @@
-"""How a request arrived, a row of the decision table: the cookie it brought, and the record to
-which that leads. Flows like those of ``lifecycle.py``, and as pure. (Cookies of old are looked at
-in ``moving.py``.)"""
+"""Load a session: from the cookie of a request to a record of the store.
+
+The result is a row of the decision table (``lifecycle.py``). Pure, like all of the core.
+"""
 
 from __future__ import annotations
 
@@ -14,84 +15,68 @@ from ..ids import handle_for, key_for
 from ..stores.base import Found
 from . import codec
 from .effects import Call, Flow
-from .session import Session
-from .state import COMMITTED, LIVE, NOT_LOADED, Loaded
+from .state import COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
 
-HOPS: Final = 16
-"""Replaced ids that are followed in a row."""
+MAX_ROTATIONS: Final = 16
+"""Rotated IDs that are followed one after the other."""
 
 
 class Lost(enum.Enum):
-    """Why there is no record where one was looked for."""
+    """Why there is no record to go on with."""
 
     GONE = "the session has ended"
-    STALE = "the session's id was replaced by a login"
-    USED = "the old cookie has been used"
+    STALE = "a login replaced the session's ID"
+    USED = "the legacy cookie was used before"
 
 
-def load(session: Session) -> Flow[None]:
-    """Find out how the request arrived, and what it arrived with."""
-    key = begin(session)
+def load(session: SessionState) -> Flow[None] | None:
+    """Load the session of a request. Return None if that needs no answer from the store."""
+    session._begin()
+    presented = session._presented
+    if presented.id is not None:
+        session._presented_key = key = key_for(presented.id)
+        return _load_record(session, key)
+    if presented.problem:
+        session._events.append(Event("rejected", reason=presented.problem))
+        if presented is DUPLICATE:
+            session._loaded = Loaded.STALE
+    session._ready = session._phase is not COMMITTED
+    return None
+
+
+def _load_record(session: SessionState, key: bytes) -> Flow[None]:
     try:
-        if key is not None:
-            yield from _load_key(session, key)
-        else:
-            yield from session._manager.core.load_legacy(session)
-    except StoreError:  # the next look tries again, instead of finding nothing
+        found: Found | None = yield Call("get", (key,))
+        if found is not None:
+            if found.successor is None:
+                session._loaded = LIVE
+                use_record(session, key, found)
+            else:
+                yield from _load_successor(session, found)
+    except StoreError:  # the next access tries again, instead of finding nothing
         session._loaded = NOT_LOADED
         raise
     session._ready = session._phase is not COMMITTED
 
 
-def begin(session: Session) -> bytes | None:
-    """Read the cookie; the key to look for in the store, if there is one."""
-    session._begin()
-    presented = session._presented
-    if presented.id is not None:
-        session._presented_key = key = key_for(presented.id)
-        return key
-    if presented.problem:
-        session._events.append(Event("rejected", reason=presented.problem))
-        if presented is DUPLICATE:
-            session._loaded = Loaded.STALE
-    return None
-
-
-def _load_key(session: Session, key: bytes) -> Flow[None]:
-    found: Found | None = yield Call("get", (key,))
-    if found is None:
-        return
-    if not arrive(session, key, found):
-        yield from arrive_by(session, found)
-
-
-def arrive_by(session: Session, pointer: Found) -> Flow[None]:
-    """Take in what a replaced id leads to."""
-    followed = yield from follow(pointer)
+def _load_successor(session: SessionState, pointer: Found) -> Flow[None]:
+    """Load the session whose ID was rotated, if the old ID still works."""
+    followed = yield from follow_rotation(pointer)
     if isinstance(followed, Lost):
         session._loaded = Loaded.STALE
         return
     session._loaded = Loaded.ROTATED
-    take(session, *followed)
+    use_record(session, *followed)
 
 
-def arrive(session: Session, key: bytes, found: Found) -> bool:
-    """Take in what the store found. False if that is a replaced id, which may be followed."""
-    if found.successor is not None:
-        return False
-    session._loaded = LIVE
-    take(session, key, found)
-    return True
-
-
-def follow(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
-    """Where a replaced id leads: to a record of the same user, or nowhere."""
-    for _ in range(HOPS):
+def follow_rotation(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
+    """Find the record that a rotated ID points to. Only one of the same user is followed."""
+    for _ in range(MAX_ROTATIONS):
         key = pointer.successor
         if key is None or pointer.user is None:
             return Lost.STALE
         found: Found | None = yield Call("get", (key,))
-        if found is None:  # it was this user's, and has been ended
+        if found is None:  # it was this user's session, and has ended
             return Lost.GONE
         if found.user != pointer.user:
             return Lost.STALE
@@ -101,8 +86,8 @@ def follow(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
     return Lost.STALE
 
 
-def take(session: Session, key: bytes, found: Found) -> None:
-    """Make ``found`` what this session was loaded from; one that can't be read is no record."""
+def use_record(session: SessionState, key: bytes, found: Found) -> None:
+    """Make ``found`` what the session was loaded from. An unreadable record counts as none."""
     try:
         session._meta, session._data = codec.decode(found.payload)
     except CodecError as error:

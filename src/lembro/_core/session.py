@@ -1,8 +1,8 @@
-"""Session: a dict, and what one may want done with it. It does no I/O of its own.
+"""Session: a dict, and what an application can ask of it. It does no I/O itself.
 
-The methods of intent (``login``, ``logout``, ``regenerate_id``, ...) only record; the lifecycle
-acts on them once, when the response begins. What does I/O comes in pairs (``save``, ``asave``) and
-is handed to the manager.
+``login``, ``logout``, ``regenerate_id`` and the like only record what was asked for. The lifecycle
+acts on it once, when the response begins. Methods that ask the store come in pairs (``save``,
+``asave``): the plain one works in any thread, and in an event loop over an in-process store.
 """
 
 from __future__ import annotations
@@ -10,54 +10,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
+from typing import Any, Never, Self, TypeVar
 
 from ..errors import LoginRequired, SessionCommitted
+from ..ids import UserID, user_id_text
 from ..options import Seconds, seconds
-from . import codec
+from . import actions, codec
 from .edit import Edit
-from .state import (
-    COMMITTED,
-    MISSING,
-    NOT_LOADED,
-    OPEN,
-    Loaded,
-    SessionState,
-    View,
-)
-
-if TYPE_CHECKING:
-    from ..manager import SessionManager
+from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, View
+from .typed import typed_part
+from .user_sessions import SessionInfo, revoke_own, user_sessions
 
 T = TypeVar("T")
-
-MAX_USER: Final = 256  # bytes
 
 
 class Session(SessionState, MutableMapping[str, Any]):
     """The session of one request: a ``MutableMapping`` with str keys.
 
     Values are what JSON holds, and bytes, tuple, set, frozenset, datetime, date, time, timedelta,
-    UUID and Decimal. Nested changes are found by themselves: ``session["cart"].append(x)``.
+    UUID and Decimal. Nested changes are noticed too: ``session["cart"].append(x)``.
 
-    Every access may raise :class:`~lembro.StoreError` (the first one loads the session), and after
-    the response has begun :class:`~lembro.SessionGone`.
+    The first access loads the session. Changes are stored once, before the first byte of the
+    response.
+
+    Raises:
+        StoreError: the store failed; on any access.
+        SessionGone: the session ended after the response began; on any access after that.
     """
 
     # -- the mapping -------------------------------------------------------------------------------
 
     def __getitem__(self, key: str) -> Any:
         if not self._ready:
-            self._look()
+            self._load()
         value = self._data[key]
-        # As long as nothing was lent that can change in itself, nothing has to be encoded to find
-        # out whether it did: 0.7 of the 4 us that a look takes.
+        # Unless a value that can change in itself was handed out, the commit need not encode the
+        # session to find out whether one did: 0.7 of the 4 us that an access takes.
         if type(value) not in codec.PLAIN:
             self._nested_possible = True
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._write()
+        self._check_writable()
         codec.check(key, value)
         self._data[key] = value
         self._assigned = True
@@ -65,44 +59,46 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._nested_possible = True
 
     def __delitem__(self, key: str) -> None:
-        self._write()
+        self._check_writable()
         del self._data[key]
         self._assigned = True
 
     def __iter__(self) -> Iterator[str]:
         if not self._ready:
-            self._look()
+            self._load()
         return iter(self._data)
 
     def __len__(self) -> int:
         if not self._ready:
-            self._look()
+            self._load()
         return len(self._data)
 
     def __contains__(self, key: object) -> bool:
         if not self._ready:
-            self._look()
+            self._load()
         return key in self._data
 
     def __bool__(self) -> bool:
-        """Whether it holds something: a key or a user. Applications ask ``if request.session`` in
-        order to know whether somebody is there."""
+        """Whether the session holds something: a key or a user."""
         return len(self) > 0 or self._current_user() is not None
 
     def clear(self) -> None:
-        """End this session, as ``logout``. Keys written afterwards go into a new session under a
-        new id, so that "clear, then set user_id" is no session fixation."""
+        """End this session, as :meth:`logout` does.
+
+        Keys written afterwards go into a new session under a new ID, so that "clear, then set
+        user_id" is no session fixation.
+        """
         self.destroy()
 
     def popitem(self) -> tuple[str, Any]:
-        """Remove the last key, as of a dict (a MutableMapping by itself removes the first)."""
-        self._write()
+        """Remove the last key, as a dict does."""
+        self._check_writable()
         item = self._data.popitem()
         self._assigned = True
         return item
 
     def copy(self) -> dict[str, Any]:
-        """The data as a plain dict; a shallow copy."""
+        """Return the data as a plain dict: a shallow copy."""
         return dict(self)
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,84 +112,98 @@ class Session(SessionState, MutableMapping[str, Any]):
         return self
 
     def __repr__(self) -> str:
-        if self._loaded is Loaded.NOT_LOADED:
-            return "<Session, not looked at>"
+        if self._loaded is NOT_LOADED:
+            return "<Session, not loaded>"
         user = f" of {self._current_user()!r}" if self._current_user() else ""
         return f"<Session {self._current_handle() or 'new'}{user}, {len(self._data)} keys>"
 
     # -- who and when ------------------------------------------------------------------------------
 
     @property
-    def user(self) -> str | None:
-        """Who is logged in."""
+    def user_id(self) -> str | None:
+        """The ID of the user who is logged in; None if nobody is."""
         if not self._ready:
-            self._look()
+            self._load()
         return self._current_user()
 
-    @user.setter
-    def user(self, user: Never) -> None:
-        raise AttributeError("a user is not assigned: call session.login(user), or logout()")
+    @user_id.setter
+    def user_id(self, user_id: Never) -> None:
+        raise AttributeError(
+            "call session.login(user_id) or session.logout(); user_id is read-only"
+        )
 
     @property
     def is_new(self) -> bool:
         """Whether there is no stored session yet."""
         if not self._ready:
-            self._look()
+            self._load()
         return self._key is None
 
     @property
     def handle(self) -> str | None:
-        """The session's public name, for lists and logs; None while it is new. Changes with the
-        id."""
+        """The public name of the session, for lists and logs; None while it is new.
+
+        It changes with the session ID, and is worthless as a cookie.
+        """
         if not self._ready:
-            self._look()
+            self._load()
         return self._current_handle()
 
     @property
-    def manager(self) -> SessionManager:
-        """The manager, as seen from this session (``SessionInfo.current``)."""
-        if not self._ready:
-            self._look()
-        return self._manager.seen_from(self._key)
-
-    @property
     def authenticated_at(self) -> datetime | None:
-        """When the user logged in, in UTC; None without a login, and where that is not known
-        (``migrate_from``). ``require_recent`` is the one to decide by: it does not depend on the
-        wall clock."""
-        age = self._authenticated_for()
+        """When the user logged in, in UTC.
+
+        None without a login, and for an adopted legacy session, whose login time is unknown. To
+        decide, use :meth:`require_recent`, which does not depend on the wall clock.
+        """
+        age = self._login_age()
         if age is None or age == inf:
             return None
         return datetime.now(UTC) - timedelta(seconds=age)
 
     def require_recent(self, within: Seconds) -> None:
-        """Raise :class:`~lembro.LoginRequired` unless the user has logged in within so many
-        seconds. For sensitive actions (OWASP ASVS 5.0, 7.5.1)."""
+        """Require a login within the last seconds, for sensitive actions (OWASP ASVS 5.0, 7.5.1).
+
+        Args:
+            within: Seconds, or a timedelta.
+
+        Raises:
+            LoginRequired: nobody is logged in, or the login is older, or its age is unknown.
+        """
         limit = seconds("within", within, "require_recent(timedelta(minutes=5))")
-        age = self._authenticated_for()
+        age = self._login_age()
         if age is None:
             raise LoginRequired("nobody is logged in")
         if age == inf:
-            raise LoginRequired("the login was taken over from elsewhere, and its age is not known")
+            raise LoginRequired("the login comes from a legacy session, and its age is unknown")
         if age > limit:
             raise LoginRequired(f"the login is {age:.0f} s old, at most {limit:.0f} s are allowed")
 
     @property
     def issued_id(self) -> str | None:
-        """The id that has been issued by ``save()``, for an application that hands ids to its
-        clients itself instead of by cookie. Secret: whoever has it has the session."""
-        return self._issued_id if self._loaded is not Loaded.NOT_LOADED else None
+        """The session ID that ``save()`` has issued, for applications that send it themselves.
 
-    # -- intents -----------------------------------------------------------------------------------
-
-    def login(self, user: str, *, remember: bool = False) -> None:
-        """Log ``user`` in: a new id, a new absolute timeout, and what was known of the visitor is
-        kept, unless another user was logged in. With ``remember`` the cookie outlives the browser.
-
-        ``user`` is a non-empty str of at most 256 bytes. Raises TypeError or ValueError.
+        It is a secret: whoever has it has the session.
         """
-        check_user(user)
-        self._write(cookie=True)
+        return self._issued_id if self._loaded is not NOT_LOADED else None
+
+    # -- what the application asks for -------------------------------------------------------------
+
+    def login(self, user_id: UserID, *, remember: bool = False) -> None:
+        """Log a user in: under a new session ID, with a new absolute timeout.
+
+        What the visitor's session held is kept, unless another user was logged in.
+
+        Args:
+            user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
+            remember: Whether the cookie outlives the browser.
+
+        Raises:
+            TypeError, ValueError: the user ID cannot be stored.
+            SessionCommitted: the response has begun, so no cookie can be set.
+        """
+        user = user_id_text(user_id, "login")
+        self._check_writable(cookie=True)
         if (self._current_user() or self._lost_user) not in (None, user):
             self._data, self._meta = {}, {}
             self._views.clear()
@@ -201,13 +211,15 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._login = user
 
     def logout(self) -> None:
-        """End this session: it is removed from the store and its cookie is cleared. Keys written
-        afterwards begin a new anonymous session."""
+        """End this session: remove it from the store and clear its cookie.
+
+        Keys written afterwards begin a new, anonymous session.
+        """
         self.destroy()
 
     def destroy(self) -> None:
-        """The same as ``logout``."""
-        self._write()
+        """End this session, as :meth:`logout` does."""
+        self._check_writable()
         self._data, self._meta = {}, {}
         self._views.clear()
         self._login = None
@@ -226,63 +238,135 @@ class Session(SessionState, MutableMapping[str, Any]):
         self.destroy()
 
     def regenerate_id(self) -> None:
-        """Give the session a new id and keep its data. ``login`` does this by itself."""
-        self._write(cookie=True)
+        """Give the session a new ID and keep its data. ``login`` does this by itself."""
+        self._check_writable(cookie=True)
         self._regenerate = True
 
     def touch(self) -> None:
         """Extend the idle timeout, even if little of it has passed."""
-        self._write()
+        self._check_writable()
         self._touch = True
 
-    # -- I/O, in pairs -----------------------------------------------------------------------------
+    def typed(
+        self,
+        key: str,
+        kind: type[T],
+        *,
+        default: Callable[[], T] | None = None,
+        upgrade: Callable[[Any], T] | None = None,
+    ) -> T:
+        """Return a typed part of the session: ``cart = session.typed("cart", Cart)``.
+
+        What is stored under ``key`` is checked when it is loaded. The object is stored when the
+        response begins, if it has changed.
+
+        Args:
+            key: The key of the part.
+            kind: A dataclass, a msgspec Struct, or a pydantic model.
+            default: Makes the object if nothing is stored; ``kind()`` by default.
+            upgrade: Makes the object from stored data that do not fit ``kind`` any more.
+
+        Raises:
+            CodecError: the stored data do not fit, and there is no ``upgrade``.
+            ConfigError: ``kind`` cannot be stored, or cannot be made without arguments.
+        """
+        load, dump = typed_part(key, kind, default, upgrade)
+        return self._typed_view(key, load, dump)
+
+    # -- the store: each method has an async twin --------------------------------------------------
 
     def save(self) -> None:
-        """Commit now, and see the exceptions: StoreError, SessionTooLarge, CodecError,
-        TooManySessions. The cookie goes out with the response."""
-        self._manager.run_for(self, "save")
+        """Store the changes now, and see what fails. The cookie goes out with the response.
+
+        Raises:
+            StoreError, SessionTooLarge, CodecError, TooManySessions: nothing was stored.
+            SessionCommitted: the response has begun; write inside :meth:`edit`.
+        """
+        self._transport.runner.run_action(self, actions.save)
 
     async def asave(self) -> None:
-        """As ``save``."""
-        await self._manager.arun_for(self, "save")
+        """Store the changes now; see :meth:`save`."""
+        await self._transport.runner.arun_action(self, actions.save)
 
     def reload(self) -> None:
-        """Drop the changes and load the session again. Raises SessionGone if it is no more."""
-        self._manager.run_for(self, "reload")
+        """Drop the changes and load the session again. Raises SessionGone if it has ended."""
+        self._transport.runner.run_action(self, actions.reload)
 
     async def areload(self) -> None:
-        """As ``reload``."""
-        await self._manager.arun_for(self, "reload")
+        """Drop the changes and load the session again; see :meth:`reload`."""
+        await self._transport.runner.arun_action(self, actions.reload)
 
     def atomic(self, function: Callable[[codec.Data], T]) -> T:
-        """Call ``function(data)`` on the stored data and store what it makes of it, in one step:
-        if somebody else is first, it is called again on what they stored. For counters and stock,
-        which a merge can't know. ``data`` is a plain dict; the function's result is returned.
-        Changes made to the session so far stay as they are. Raises SessionGone."""
-        return self._manager.run_for(self, "atomic", function)  # type: ignore[no-any-return]
+        """Change the stored data in one step, for counters and stock, which merging cannot know.
+
+        ``function(data)`` changes a plain dict of the stored data. If another request stores first,
+        it is called again, with what that request stored. Changes that this session holds so far
+        stay as they are.
+
+        Returns:
+            What ``function`` returned.
+
+        Raises:
+            SessionGone: the session has ended.
+        """
+        return self._transport.runner.run_action(self, actions.atomic, function)  # type: ignore[no-any-return]
 
     async def aatomic(self, function: Callable[[codec.Data], T]) -> T:
-        """As ``atomic``; ``function`` is a plain function."""
-        return await self._manager.arun_for(self, "atomic", function)  # type: ignore[no-any-return]
+        """Change the stored data in one step; see :meth:`atomic`. ``function`` is not async."""
+        return await self._transport.runner.arun_action(self, actions.atomic, function)  # type: ignore[no-any-return]
 
-    def edit(self) -> Edit:
-        """``async with session.edit(): ...`` (or ``with``): write after the response has begun, in
-        a stream, a WebSocket or a background task. Loads the session afresh, and at the end merges
+    def edit(self) -> Edit[Self]:
+        """Write after the response has begun: ``async with session.edit(): ...`` (or ``with``).
+
+        For streams, WebSockets and background tasks. Loads the session again, and at the end merges
         and saves. Edits of one session by several tasks or threads take turns. Raises SessionGone
-        if it is no more."""
+        if the session has ended.
+        """
         return Edit(self)
+
+    def user_sessions(self) -> list[SessionInfo]:
+        """List the sessions of the user who is logged in, the oldest first.
+
+        Raises:
+            LoginRequired: nobody is logged in.
+        """
+        return self._transport.runner.run_action(self, user_sessions)  # type: ignore[no-any-return]
+
+    async def auser_sessions(self) -> list[SessionInfo]:
+        """List the sessions of the user who is logged in; see :meth:`user_sessions`."""
+        return await self._transport.runner.arun_action(self, user_sessions)  # type: ignore[no-any-return]
+
+    def revoke(self, handle: str) -> bool:
+        """End another session of the user who is logged in, by its handle.
+
+        Returns:
+            Whether there was such a session of this user.
+
+        Raises:
+            LoginRequired: nobody is logged in.
+        """
+        return self._transport.runner.run_action(self, revoke_own, handle)  # type: ignore[no-any-return]
+
+    async def arevoke(self, handle: str) -> bool:
+        """End another session of the user who is logged in; see :meth:`revoke`."""
+        return await self._transport.runner.arun_action(self, revoke_own, handle)  # type: ignore[no-any-return]
 
     # -- within ------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """The first look loads; after the response has begun, every look asks the store."""
+    def _load(self) -> None:
+        """Load the session at its first access; after the response has begun, ask the store at each
+        access whether the session still exists."""
         if self._preloaded:
             self._preloaded = False
             self._ready = self._phase is not COMMITTED
-        elif self._loaded is NOT_LOADED or self._phase is COMMITTED:
-            self._manager.look(self)
+        elif self._loaded is NOT_LOADED:
+            self._transport.runner.load(self)
+        elif self._phase is COMMITTED:
+            self._transport.runner.recheck(self)
 
-    def _write(self, *, cookie: bool = False) -> None:
+    def _check_writable(self, *, cookie: bool = False) -> None:
+        """Load the session. Raise SessionCommitted if it cannot be written any more, or (``cookie``)
+        if no cookie can be set any more."""
         if self._phase is not OPEN:
             if self._phase is COMMITTED:
                 raise SessionCommitted(
@@ -290,50 +374,36 @@ class Session(SessionState, MutableMapping[str, Any]):
                     "write inside `with session.edit():` (in async code `async with`)"
                 )
             if cookie:
-                raise SessionCommitted("the response has begun: no cookie can be set for a new id")
+                raise SessionCommitted("the response has begun: no cookie can be set for a new ID")
         if not self._ready:
-            self._look()
+            self._load()
 
-    def _authenticated_for(self) -> float | None:
-        if self.user is None:
+    def _login_age(self) -> float | None:
+        """Seconds since the login: None without one, infinite if unknown."""
+        if self.user_id is None:
             return None
-        if "moved" in self._meta and self._login is None:  # it was logged in somewhere else
+        if "adopted" in self._meta and self._login is None:  # the login was at another library
             return inf
-        # A login makes a new record, and a rotation carries its age on.
+        # A login makes a new record, and a rotation keeps its age.
         return 0.0 if self._login is not None or self._found is None else self._found.age
 
     def _revoke_user(self) -> None:
-        self._write()
+        self._check_writable()
         user = self._current_user()
         if user is None:
-            raise LoginRequired("nobody is logged in, so there is nobody to log out")
-        self._manager.require("destroy_user")
+            raise LoginRequired("nobody is logged in, so there are no sessions to end")
+        self._transport.runner.require("destroy_user")
         self._revoke = user
 
-    def _view(self, key: str, load: Callable[[Any], T], dump: Callable[[T], Any]) -> T:
-        """A typed view of one key: ``load(value or MISSING)`` makes it, once; what ``dump`` makes
-        of it at the commit is stored, if that has changed."""
+    def _typed_view(self, key: str | None, load: Callable[[Any], T], dump: Callable[[T], Any]) -> T:
+        """Return the typed part under ``key``; without a key, the whole session."""
         if not self._ready:
-            self._look()
+            self._load()
         view = self._views.get(key)
         if view is None:
-            value = load(self._data.get(key, MISSING))
+            stored = self._data.get(key, MISSING) if key is not None else dict(self._data)
+            value = load(stored)
             self._nested_possible = True
-            view = self._views[key] = View(value, dump, codec.encode_value(dump(value), key))
+            encoding = codec.encode_value(dump(value), key or "session")
+            view = self._views[key] = View(value, dump, encoding)
         return view.value  # type: ignore[no-any-return]
-
-
-def check_user(user: object) -> None:
-    """Raise TypeError or ValueError unless this can be who is logged in."""
-    if user is None:
-        raise TypeError("login() needs a user; to end the session call logout()")
-    if not isinstance(user, str):
-        raise TypeError(f"login() takes the user as str, not {type(user).__name__}: str(user.id)")
-    if not user:
-        raise ValueError("login() takes a non-empty user")
-    try:
-        size = len(user.encode())
-    except UnicodeEncodeError:
-        raise ValueError("login() takes a user that UTF-8 can carry") from None
-    if size > MAX_USER:
-        raise ValueError(f"login() takes a user of at most {MAX_USER} bytes, not {size}")

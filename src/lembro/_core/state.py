@@ -1,41 +1,42 @@
-"""What a session is in the course of its request; the lifecycle reads and writes it."""
+"""The state of a session while its request runs. The lifecycle reads and writes it."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
-from .._http.cookie import ABSENT, Presented
+from .._http.cookie import Presented
 from ..errors import StoreError
 from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
 from . import codec
+from .effects import Flow
+from .turns import Turns
 
-if TYPE_CHECKING:
-    from ..manager import SessionManager
-    from ..migrate.lifecycle import Adoption
-    from .edit import Turns
+T = TypeVar("T")
 
 
 class Loaded(enum.Enum):
-    """How a request arrived: the rows of the decision table."""
+    """How a session was loaded: the rows of the decision table."""
 
-    NOT_LOADED = "not looked at yet"
-    NEW = "no cookie, or an id the store does not know"
+    NOT_LOADED = "not loaded yet"
+    NEW = "no cookie, or an ID that the store does not know"
     LIVE = "a live session"
-    ROTATED = "a replaced id that is followed"
-    STALE = "a replaced id that leads nowhere, or an ambiguous cookie"
+    ROTATED = "a rotated ID, within its grace"
+    STALE = "an ID that is not accepted any more, or an ambiguous cookie"
 
 
 class Phase(enum.Enum):
+    """Whether the response has begun: what may be written, and where."""
+
     OPEN = "the response has not begun"
     COMMITTED = "the response has begun"
     EDITING = "inside session.edit()"
 
 
-# The members that every request meets: to get one from its class is a slow look-up (before 3.14).
+# The members that every request meets. Before Python 3.14, to get one from its class is slow.
 NOT_LOADED: Final = Loaded.NOT_LOADED
 NEW: Final = Loaded.NEW
 LIVE: Final = Loaded.LIVE
@@ -43,8 +44,46 @@ OPEN: Final = Phase.OPEN
 COMMITTED: Final = Phase.COMMITTED
 
 
+class FlowRunner(Protocol):
+    """What a session asks of the runner that serves it (``_runtime/runner.py``)."""
+
+    def load(self, session: Any) -> None:
+        """Load a session that is accessed for the first time."""
+        ...
+
+    def recheck(self, session: Any) -> None:
+        """Raise SessionGone if a session has ended since the response began."""
+        ...
+
+    def run_action(self, session: Any, action: Callable[..., Flow[T]], *args: Any) -> T:
+        """Run an action of ``actions.py`` for a session."""
+        ...
+
+    async def arun_action(self, session: Any, action: Callable[..., Flow[T]], *args: Any) -> T:
+        """Run an action for a session, in an event loop."""
+        ...
+
+    def require(self, verb: str) -> str:
+        """Raise UsageError unless the store has this verb."""
+        ...
+
+
+class Transport(Protocol):
+    """What a session asks of its request (``_runtime/exchange.py``)."""
+
+    runner: Any  # a FlowRunner
+
+    def read_cookie(self) -> Presented:
+        """Read the session cookie of the request."""
+        ...
+
+    def describe_visitor(self) -> tuple[str, str]:
+        """Describe the device and give the address, as the options ask for; else empty."""
+        ...
+
+
 class SetCookie:
-    """The cookie to send: for a new id, or to renew its age."""
+    """Send the cookie: for a new ID, or to renew its Max-Age."""
 
     __slots__ = ("max_age", "reputation", "session_id")
 
@@ -55,7 +94,7 @@ class SetCookie:
 
 
 class ClearCookie:
-    """The cookie is to be removed."""
+    """Remove the cookie from the browser."""
 
     __slots__ = ()
 
@@ -63,11 +102,11 @@ class ClearCookie:
 CLEAR: Final = ClearCookie()
 
 MISSING: Final = object()
-"""What a typed view is made of where its key is not there."""
+"""What a typed part is made of where its key is missing."""
 
 
 class View:
-    """What a typed view holds, and the encoding of what it was when it was last stored."""
+    """A typed part of a session, and the encoding of what was last stored of it."""
 
     __slots__ = ("dump", "stored", "value")
 
@@ -78,71 +117,58 @@ class View:
 
 
 class SessionState:
-    """What is known of a session, and what was asked for. :class:`~lembro.Session` is the public
-    face of it; the lifecycle reads and writes the attributes themselves."""
+    """What is known of a session, and what the application asked for.
 
-    # What a session has that nobody has looked at, and what stays as it is in most: one is made for
-    # every request, and each attribute that need not be set saves 0.02 us.
+    :class:`~lembro.Session` is its public face; the lifecycle works on these attributes.
+    """
+
+    # The values of a session that nobody has accessed. One is made for every request, and each
+    # attribute that need not be set saves 0.02 us.
     _ready = False  # loaded, and the response has not begun
-    _preloaded = False  # loaded before the handler was called, and not looked at so far
+    _preloaded = False  # loaded before the handler was called, and not accessed so far
     _loaded = NOT_LOADED
     _phase = OPEN
     _cookie: SetCookie | ClearCookie | None = None
-    _failure: StoreError | None = None
+    _failure: StoreError | None = None  # of a preload; the first access raises it
     _turns: Turns  # made at the first edit
 
-    # The record: where it is, and what it was when it was loaded, or stored last.
-    _presented_key: bytes | None = None  # of the id that came with the request
+    # The record: its key, and what it held when it was loaded or last stored.
+    _presented_key: bytes | None = None  # of the ID that came with the request
     _key: bytes | None = None
     _found: Found | None = None
     _payload = b""
     _issued_id: str | None = None  # if one was issued
     _lost_user: str | None = None  # whose data these still are, once save() found it gone
-    _legacy: Adoption | None = None  # it came by a cookie of old (``migrate_from``)
+    _adoption: object | None = None  # the legacy session that it came from (``migrate_from``)
 
-    # What the request makes of it; its data are in _data, and lembro's own map in _meta.
-    _assigned = False  # a key, since it was loaded
-    _nested_possible = False  # something that can change in itself
+    # What the request makes of it. Its data are in _data, lembro's own map in _meta.
+    _assigned = False  # a key was assigned or deleted since it was loaded
+    _nested_possible = False  # a value that can change in itself was handed out
 
-    _outer_views: dict[str, View] | None = None  # set aside while edit() is under way
+    _outer_views: dict[str | None, View] | None = None  # set aside while edit() is under way
 
     # What was asked for.
-    _login: str | None = None  # the user
+    _login: str | None = None  # the user ID
     _regenerate = False
     _destroy = False
     _touch = False
     _revoke: str | None = None  # the user whose other sessions are to end
-    _resend_cookie = (
-        False  # its cookie is to be sent again: how long the browser keeps it has changed
-    )
+    _resend_cookie = False  # how long the browser keeps the cookie has changed
 
-    def __init__(
-        self,
-        manager: SessionManager,
-        read: Callable[[Any], Presented] | None = None,
-        source: Any = None,
-        send: Any = None,
-        asynchronous: bool = False,
-    ) -> None:
-        """Made by an integration: ``read(source)`` finds the cookie, at the first look; ``send`` is
-        what the integration needs when the response begins."""
-        self._manager = manager
-        self._read = read
-        self._source = source
-        self._send = send
-        self._async = asynchronous
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     def _begin(self) -> None:
-        """Fill in what a session has that is looked at; a request that does not look skips it."""
-        self._presented = ABSENT if self._read is None else self._read(self._source)
+        """Read the cookie, and make what an accessed session has; unused sessions skip it."""
+        self._presented = self._transport.read_cookie()
         self._loaded = NEW
         self._meta: codec.Meta = {}
         self._data: codec.Data = {}
-        self._views: dict[str, View] = {}
-        self._events: list[Event] = []  # to be told, once the flow has ended
+        self._views: dict[str | None, View] = {}
+        self._events: list[Event] = []  # emitted once the flow has ended
 
     def _is_unused(self) -> bool:
-        """Whether nobody has looked at it: then it costs nothing and leaves no trace."""
+        """Whether nobody has accessed it. An unused session costs nothing and leaves no trace."""
         return self._preloaded or self._loaded is NOT_LOADED
 
     def _current_user(self) -> str | None:
@@ -154,11 +180,21 @@ class SessionState:
         return None if self._key is None else handle_for(self._key)
 
     def _flush_views(self) -> None:
-        """Put what has changed in the typed views into the data."""
+        """Put typed parts that have changed into the data."""
         for key, view in self._views.items():
             value = view.dump(view.value)
-            encoding = codec.encode_value(value, key)
+            encoding = codec.encode_value(value, key or "session")
             if encoding != view.stored:
+                put_view(self, key, value, view.stored)
                 view.stored = encoding
-                self._data[key] = value
                 self._assigned = True
+
+
+def put_view(session: SessionState, key: str | None, value: Any, stored: bytes) -> None:
+    """Put the value of a typed part under its key; without a key it is the whole session."""
+    if key is not None:
+        session._data[key] = value
+        return
+    for gone in codec.decode_value(stored).keys() - value.keys():
+        session._data.pop(gone, None)
+    session._data.update(value)

@@ -15,14 +15,11 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import msgspec
 
 from ..options import CookieOptions, seconds
-
-if TYPE_CHECKING:
-    from ..migrate.source import LegacyCookie
 
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
 
@@ -36,15 +33,23 @@ _OUTLINES: Final = {b"a" * 43 + rest for rest in (b"", b"." + b"a" * 22, (b"." +
 # What _VALUE matches, once each letter has become an "a": that takes a third of its time.
 
 
+class Clearable(Protocol):
+    """Another library's cookie that came with a request."""
+
+    def cleared(self, *, https: bool) -> bytes:
+        """Render the Set-Cookie header that removes it."""
+        ...
+
+
 class Presented(msgspec.Struct, frozen=True):
-    """What a request brought: an id, or why there is none."""
+    """What a request presented: a session ID, or why there is none."""
 
     id: str | None = None
     value: bytes = b""
     problem: str = ""
     """Empty, or why the cookie was not accepted."""
-    legacy: tuple[LegacyCookie, ...] = ()
-    """Cookies of what was there before lembro, if they are looked for."""
+    legacy: tuple[Clearable, ...] = ()
+    """Other libraries' cookies, if ``migrate_from`` names a reader for them."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
         return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
@@ -146,8 +151,8 @@ class SessionCookie:
             value += b"." + self._mac(self._keys[0], value)
         return value
 
-    def lasting(self, max_age: float | None) -> SessionCookie:
-        """This cookie with another Max-Age."""
+    def with_max_age(self, max_age: float | None) -> SessionCookie:
+        """Return this cookie with another Max-Age."""
         other = copy.copy(self)
         other._max_age = max_age
         return other

@@ -1,46 +1,75 @@
-"""What the middleware answers when the commit fails, and what the log says."""
+"""The response that replaces the application's when its session fails, and what the log says."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 from .._log import log
-from ..errors import CodecError, LembroError, SessionTooLarge, StoreError, TooManySessions
+from ..errors import (
+    CodecError,
+    LoginRequired,
+    SessionTooLarge,
+    StoreError,
+    TooManySessions,
+)
 
 
 class ErrorResponse(NamedTuple):
-    """A response of the middleware's own, without a cookie."""
+    """A plain-text response without a cookie."""
 
     status: int
     phrase: str
     body: bytes
+    close_code: int
+    """The code that closes a WebSocket instead (RFC 6455, 7.4.1)."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers, but for Content-Length."""
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"Cookie"),
+        ]
+        if self.status == 401:  # RFC 9110, 15.5.2: a 401 names a way to authenticate
+            headers.append((b"www-authenticate", b"Cookie"))
+        return headers
+
+    @property
+    def text_headers(self) -> dict[str, str]:
+        """The headers by their names, as most frameworks take them."""
+        return {name.decode().title(): value.decode() for name, value in self.headers}
 
 
-_TEXT: Final = {
-    503: ("Service Unavailable", b"The session could not be stored. Try again in a moment.\n"),
-    500: ("Internal Server Error", b"The session could not be stored.\n"),
-    403: ("Forbidden", b"Too many sessions: log out on another device first.\n"),
-}
-
-HEADERS: Final = (
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"vary", b"Cookie"),
+_UNAVAILABLE: Final = ErrorResponse(
+    503,
+    "Service Unavailable",
+    b"The session could not be stored. Try again in a moment.\n",
+    1013,
 )
+_FAILED: Final = ErrorResponse(
+    500, "Internal Server Error", b"The session could not be stored.\n", 1011
+)
+_TOO_MANY: Final = ErrorResponse(
+    403, "Forbidden", b"Too many sessions: log out on another device first.\n", 1011
+)
+_LOGIN_REQUIRED: Final = ErrorResponse(401, "Unauthorized", b"Log in first.\n", 1008)
 
 COMMIT_ERRORS: Final = (StoreError, SessionTooLarge, CodecError, TooManySessions)
-"""What a commit raises for reasons that are not a fault of lembro's."""
+"""The errors of a commit that the response tells, because they are no fault of the code."""
+
+ANSWERED_ERRORS: Final = (StoreError, LoginRequired)
+"""The errors that an integration answers if a handler raises them: 503 and 401."""
 
 
-def error_response_for(error: LembroError) -> ErrorResponse:
-    """The response in place of the application's, whose changes could not be stored."""
+def error_response_for(error: BaseException) -> ErrorResponse:
+    """Choose the response for an error, and log the error."""
+    if isinstance(error, LoginRequired):
+        return _LOGIN_REQUIRED
     if isinstance(error, TooManySessions):
-        status = 403
-    elif isinstance(error, StoreError):
-        status = 503
-        log.error("the session store failed: %s", str(error))
-    else:
-        status = 500
-        log.error("the session could not be stored: %s", str(error))
-    phrase, body = _TEXT[status]
-    return ErrorResponse(status, phrase, body)
+        return _TOO_MANY
+    if isinstance(error, StoreError):
+        log.error("lembro: the session store failed: %s", str(error))
+        return _UNAVAILABLE
+    log.error("lembro: the session could not be stored: %s", str(error))
+    return _FAILED

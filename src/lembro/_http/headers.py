@@ -1,4 +1,4 @@
-"""What a session adds to the headers of a response."""
+"""What a session reads from request headers and adds to response headers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from .._log import log
+from ..errors import ConfigError
 
 Headers = list[tuple[bytes, bytes]]
 RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
-"""The headers of a request as its server has them: a WSGI environ, a mapping by their names, or the
-pairs of ASGI."""
+"""The headers of a request: a WSGI environ, a mapping by their names, or ASGI's pairs."""
 
 _VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
@@ -24,11 +24,11 @@ _TRUST: Final = (
 _said: set[bytes] = set()
 
 
-def with_session(headers: Iterable[tuple[bytes, bytes]], cookie: bytes | None) -> Headers:
-    """The headers of a response that looked at the session, and sets ``cookie`` if there is one.
+def with_session(headers: Iterable[tuple[bytes, bytes]], cookies: list[bytes]) -> Headers:
+    """Add to the headers of a response what an accessed session adds.
 
-    ``Vary: Cookie`` keeps caches from serving it to somebody else; one that sets a cookie is not
-    to be kept at all (CVE-2023-30861).
+    ``Vary: Cookie`` keeps caches from serving the response to somebody else. A response that sets
+    a cookie must not be cached at all (CVE-2023-30861).
     """
     result = list(headers)
     for header in result:
@@ -38,14 +38,14 @@ def with_session(headers: Iterable[tuple[bytes, bytes]], cookie: bytes | None) -
             break
     else:
         result.append(_VARY)
-    if cookie is not None:
+    if cookies:
         _forbid_storing(result)
-        result.append((b"set-cookie", cookie))
+        result += [(b"set-cookie", cookie) for cookie in cookies]
     return result
 
 
 def vary_with_cookie(given: list[str]) -> str | None:
-    """``Vary`` with ``Cookie``, for a response that has ``given``; None: it says so already."""
+    """Return ``Vary`` with ``Cookie`` added to the given lines; None if they have it already."""
     if not given:
         return "Cookie"
     value = ", ".join(line for line in given if line.strip())
@@ -55,8 +55,10 @@ def vary_with_cookie(given: list[str]) -> str | None:
 
 
 def caching_with_cookie(given: list[str]) -> str | None:
-    """``Cache-Control`` for a response that sets the cookie and has ``given``; None: that forbids
-    already what has to be forbidden. What is replaced is logged, once."""
+    """Return ``Cache-Control`` for a response that sets the cookie; None if the given lines do.
+
+    A replaced value is logged once.
+    """
     value = ", ".join(given)
     tokens = _tokens(value)
     if not tokens.isdisjoint(("private", "no-store")) and "public" not in tokens:
@@ -64,8 +66,8 @@ def caching_with_cookie(given: list[str]) -> str | None:
     if given and value.encode("latin-1", "replace") not in _said and len(_said) < 100:
         _said.add(value.encode("latin-1", "replace"))
         log.warning(
-            "a response that sets the session cookie said Cache-Control: %s; it was replaced by "
-            "%s, so that no cache hands the cookie to somebody else",
+            "lembro: a response that sets the session cookie had Cache-Control: %s; it was replaced "
+            "by %s, so that no cache serves the cookie to somebody else",
             value,
             _PRIVATE,
         )
@@ -99,14 +101,14 @@ def _remove(headers: Headers, name: bytes) -> None:
 
 
 def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
-    """Say once that a session went over plain http, where the headers of the request tell of a
-    proxy that has it over https, or to somewhere beyond this machine."""
+    """Warn once that the cookie went over plain http although a proxy received the request over
+    https, or although the client is on another machine."""
     if b"http" in _said:
         return
     if request is not None and _came_by_https(request):
         _said.add(b"http")
         log.warning(
-            "a session cookie was set over plain http for a request whose X-Forwarded-Proto or "
+            "lembro: a session cookie was set over plain http for a request whose X-Forwarded-Proto or "
             "Forwarded says https, so it has no Secure. The likely reason is a proxy that ends "
             "TLS and whose word the server does not take: %s",
             _TRUST,
@@ -114,7 +116,7 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
     elif client is not None and _is_elsewhere(client):
         _said.add(b"http")
         log.warning(
-            "a session cookie was set over plain http for a client that is not on this machine, so "
+            "lembro: a session cookie was set over plain http for a client on another machine, so "
             "it has no Secure and anyone on the way can read it. The likely reason is a proxy that "
             "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
             _TRUST,
@@ -129,17 +131,18 @@ def _is_elsewhere(client: str) -> bool:
 
 
 def _came_by_https(request: RequestHeaders) -> bool:
-    """Whether it says that it came to a proxy over https. Anybody can say so: this is for the log,
-    and never for the scheme."""
-    said = _value(request, "X-Forwarded-Proto").split(",")
-    for part in _value(request, "Forwarded").replace(",", ";").split(";"):
+    """Whether the headers claim that a proxy received the request over https. Anybody can send
+    them, so they decide about a warning only, never about the scheme."""
+    said = header_of(request, "X-Forwarded-Proto").split(",")
+    for part in header_of(request, "Forwarded").replace(",", ";").split(";"):
         name, _, value = part.partition("=")
         if name.strip().lower() == "proto":
             said.append(value.strip().strip('"'))
     return any(scheme.strip().lower() in ("https", "wss") for scheme in said)
 
 
-def _value(request: RequestHeaders, name: str) -> str:
+def header_of(request: RequestHeaders, name: str) -> str:
+    """Return the value of a request header; of several, all, joined by commas."""
     if isinstance(request, Mapping):
         named: Mapping[Any, Any] = request
         value = named.get(name) or named.get(f"HTTP_{name.upper().replace('-', '_')}")
@@ -149,14 +152,32 @@ def _value(request: RequestHeaders, name: str) -> str:
 
 
 def warn_of_shared_cookie(name: str) -> None:
-    """Say once that two middlewares, one within the other, set one cookie."""
+    """Warn once that two nested middlewares of different managers set the same cookie."""
     said = b"shared " + name.encode()
     if said in _said:
         return
     _said.add(said)
     log.warning(
-        "two session middlewares, one within the other, have sessions of their own and both set "
-        "the cookie %r: each will take it from the other. Give both the same SessionManager (then "
-        "they share the session), or one of them a cookie name of its own",
+        "lembro: two nested session middlewares have different managers and both set the cookie "
+        "%r, so each overwrites the other's. Give both the same SessionManager, and they share "
+        "the session, or give one of them another cookie name",
         name,
     )
+
+
+def path_prefixes(exclude: object) -> tuple[str, ...]:
+    """Check ``exclude=``: path prefixes on which there is no session.
+
+    Raises:
+        ConfigError: a prefix does not begin with "/".
+    """
+    given: tuple[Any, ...] = (exclude,)
+    if isinstance(exclude, Iterable) and not isinstance(exclude, str | bytes):
+        given = tuple(exclude)
+    for path in given:
+        if not isinstance(path, str) or not path.startswith("/"):  # "" would be every path
+            raise ConfigError(
+                f"exclude takes path prefixes that begin with '/', got {exclude!r}. "
+                f'Example: exclude=["/static/"]'
+            )
+    return given

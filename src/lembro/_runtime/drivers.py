@@ -1,8 +1,8 @@
-"""Run a flow of the lifecycle against a store: the only place where sync and async part."""
+"""Perform the store calls of a flow, sync or async: the only place where the two differ."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,11 +12,11 @@ from ..errors import SessionTooLarge, StoreError
 
 T = TypeVar("T")
 
-_THROWN = (StoreError, SessionTooLarge)  # what a flow may have something to say to
+_THROWN = (StoreError, SessionTooLarge)  # errors of a store that a flow may handle
 
 
 def run(flow: Flow[T], store: Any) -> T:
-    """Perform the calls of a flow on a store whose verbs are plain functions."""
+    """Run a flow on a store whose verbs are plain functions."""
     try:
         call = next(flow)
         while True:
@@ -32,7 +32,7 @@ def run(flow: Flow[T], store: Any) -> T:
 
 
 async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
-    """Await the calls of a flow."""
+    """Run a flow whose calls are awaited."""
     try:
         call = next(flow)
         while True:
@@ -48,10 +48,13 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
 
 
 def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
-    """How an async driver performs a call on an AsyncStore, or on a Store, which may block."""
+    """Return the function that performs a call on this store in an event loop."""
 
     async def awaited(call: Call) -> Any:
-        return await getattr(store, call.verb)(*call.args, **call.keywords)
+        result = getattr(store, call.verb)(*call.args, **call.keywords)
+        if isinstance(result, AsyncIterator):
+            return [item async for item in result]
+        return await result
 
     async def threaded(call: Call) -> Any:
         return await in_thread(partial(_listed, store, call))
@@ -70,5 +73,5 @@ def _perform(store: Any, call: Call) -> Any:
 
 def _listed(store: Any, call: Call) -> Any:
     result = _perform(store, call)
-    # What is listed bit by bit blocks at each bit.
+    # An iterator would block at each item, outside of this thread.
     return list(result) if isinstance(result, Iterator) else result

@@ -1,4 +1,4 @@
-"""How many applications have started a store: the end of one must not close it for the others."""
+"""Count the applications that have opened a store: the end of one must not close it for others."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import weakref
 from typing import Any, Final
 
 _lock: Final = threading.Lock()
-_started: Final[dict[int, tuple[weakref.ref[Any], int]]] = {}  # by the store's id
+_open: Final[dict[int, tuple[weakref.ref[Any], int]]] = {}  # by id() of the store
 
 
-def begin(store: Any) -> None:
-    """One more has started it."""
+def add(store: Any) -> None:
+    """Note that one more application has opened the store."""
     key = id(store)
     with _lock:
-        known = _started.get(key)
+        known = _open.get(key)
         if known is not None:
-            _started[key] = known[0], known[1] + 1
+            _open[key] = known[0], known[1] + 1
             return
         try:
-            ref = weakref.ref(store, lambda _: _started.pop(key, None))
-        except TypeError:  # whose it is can't be remembered: each that ends closes it
+            ref = weakref.ref(store, lambda _: _open.pop(key, None))
+        except TypeError:  # it cannot be remembered, so each application that ends closes it
             return
-        _started[key] = ref, 1
+        _open[key] = ref, 1
 
 
-def end(store: Any) -> bool:
-    """One has ended; whether it was the last, or nobody had started it."""
+def remove(store: Any) -> bool:
+    """Note that an application has ended. Returns whether no other one has the store open."""
     with _lock:
-        ref, count = _started.pop(id(store), (None, 1))
+        ref, count = _open.pop(id(store), (None, 1))
         if ref is None or count == 1:
             return True
-        _started[id(store)] = ref, count - 1
+        _open[id(store)] = ref, count - 1
         return False

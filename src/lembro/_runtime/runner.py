@@ -1,26 +1,29 @@
-"""What integrations call for each request: it runs the flows of the lifecycle against the store,
-and reports what happened."""
+"""Run the flows of the lifecycle against one store, sync or async, and report what happened."""
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
-import sys
-from typing import Any, TypeVar, Unpack
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from .._core import actions, codec, load
+from .._core import actions, codec
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.session import Session
-from .._core.state import COMMITTED, NOT_LOADED, SetCookie
-from .._http.cookie import ABSENT, SessionCookie
-from .._http.headers import RequestHeaders, warn_of_plain_http, warn_of_shared_cookie
+from .._core.state import COMMITTED, NOT_LOADED
+from .._device import Visitor
+from .._http.cookie import SessionCookie
+from .._http.headers import warn_of_shared_cookie
 from .._log import log
-from ..errors import ConfigError, LembroError, StoreError
-from ..events import Event, Events, EventSource
+from .._threads import LoopBridge, in_event_loop
+from ..errors import ConfigError, LembroError, StoreError, UsageError
+from ..events import Event, Events
 from ..migrate.lifecycle import MigratingLifecycle
 from ..migrate.source import CookieWithLegacy, Source
-from ..options import OptionKeywords, SessionOptions, from_keywords
+from ..options import SessionOptions, from_keywords
 from ..stores.base import AsyncStore, Store
 from . import open_stores
 from .drivers import arun, performer, run
@@ -36,324 +39,328 @@ _LOG_LEVELS = {
 }
 
 
-class Runner(EventSource):
-    """Options, store and events together; :class:`~lembro.SessionManager` is built on it."""
+class Runner:
+    """Runs flows for one :class:`~lembro.SessionManager`: its store, options and events."""
 
-    def __init__(
-        self,
-        store: Store | AsyncStore,
-        options: SessionOptions | None = None,
-        **keywords: Unpack[OptionKeywords],
-    ) -> None:
+    def __init__(self, store: Store | AsyncStore, options: SessionOptions) -> None:
         _check_store(store)
-        if options is not None and not isinstance(options, SessionOptions):
-            raise ConfigError(f"options={options!r}: write SessionOptions(...), or keywords")
-        self.store: Store | AsyncStore = store
-        self.options: SessionOptions = from_keywords(keywords, options)
-        secret = self.options.secret
+        self.store: Any = store
+        self.options: SessionOptions = options
+        secret = options.secret
         signing = tuple(secret) if secret else ()
-        readers: Any = self.options.migrate_from  # a tuple, once it is checked
+        readers: Any = options.migrate_from  # a tuple, once it is checked
         sources = tuple(Source(reader) for reader in readers)
         self.cookie: SessionCookie = (
-            CookieWithLegacy(self.options.cookie, signing, sources)
+            CookieWithLegacy(options.cookie, signing, sources)
             if sources
-            else SessionCookie(self.options.cookie, signing)
+            else SessionCookie(options.cookie, signing)
         )
         self.in_process: bool = getattr(store, "blocking", True) is False
-        # Whether a session has to be loaded before a handler in an event loop is called.
+        """Whether the store answers at once, so that its verbs may be called in an event loop."""
         self.preloads: bool = not self.in_process or any(source.waits for source in sources)
-        self._store_is_async = not hasattr(store, "blocking")
+        """Whether a session is loaded before a handler in an event loop is called."""
+        self.is_async: bool = not hasattr(store, "blocking")
+        """Whether the store's verbs are ``async def``."""
         self._perform = performer(store)
+        self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
         lifecycle = MigratingLifecycle if sources else Lifecycle
-        self.core: Lifecycle = lifecycle(self.options, reputation_of=reputation_of)
+        self.lifecycle: Lifecycle = lifecycle(options, reputation_of=reputation_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
-        self._current: bytes | None = None
 
-    # -- for integrations --------------------------------------------------------------------------
+    # -- open and close ----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Call what the store wants called before the first request (its ``open``)."""
+    def open(self) -> None:
+        """Open the store (its ``open()``, if it has one), before the first request."""
         if hasattr(self.store, "open"):
-            self._run(self._verb("open"))
-        open_stores.begin(self.store)
+            self.run(self.verb("open"), "open")
+        open_stores.add(self.store)
 
-    async def astart(self) -> None:
-        """As ``start``."""
+    async def aopen(self) -> None:
+        """Open the store, in an event loop."""
         if hasattr(self.store, "open"):
-            await self._arun(self._verb("open"))
-        open_stores.begin(self.store)
+            await self.arun(self.verb("open"))
+        open_stores.add(self.store)
 
-    def stop(self) -> None:
-        """Call what the store wants called after the last request (its ``close``), unless another
-        application that has started it goes on."""
-        if open_stores.end(self.store) and hasattr(self.store, "close"):
-            self._run(self._verb("close"))
+    def close(self) -> None:
+        """Close the store, unless another application that has opened it still runs."""
+        if open_stores.remove(self.store) and hasattr(self.store, "close"):
+            self.run(self.verb("close"), "close")
 
-    async def astop(self) -> None:
-        """As ``stop``."""
-        if open_stores.end(self.store) and hasattr(self.store, "close"):
-            await self._arun(self._verb("close"))
+    async def aclose(self) -> None:
+        """Close the store, in an event loop; see :meth:`close`."""
+        if open_stores.remove(self.store) and hasattr(self.store, "close"):
+            await self.arun(self.verb("close"))
 
-    def start_for_good(self) -> None:
-        """As ``start``, for an application that nobody starts or stops, as in WSGI. A store in this
-        process is ready as it is, and if it was closed, that was on purpose."""
+    def open_for_good(self) -> None:
+        """Open the store for an application that nobody starts or stops, as in WSGI.
+
+        An in-process store is ready as it is, and if it was closed, that was on purpose.
+        """
         if not self.in_process:
-            self.start()
+            self.open()
 
-    def is_within_itself(self, outer: object, *, https: bool) -> bool:
-        """Whether ``outer``, the session that a request has already, is this manager's, because
-        one middleware is mounted within another. Two managers with one cookie are said, once."""
-        if not isinstance(outer, Session):
+    def require_sync(self, what: str) -> None:
+        """Raise ConfigError if the store is asynchronous: ``what`` has no event loop."""
+        if self.is_async:
+            raise ConfigError(
+                f"{type(self.store).__name__} is asynchronous, and {what} has no event loop; give "
+                f"a store with plain verbs"
+            )
+
+    def with_lifetime(self, idle: float, max_age: float | None) -> Runner:
+        """Return a runner for sessions of another idle timeout and cookie Max-Age, in seconds.
+
+        The absolute timeout stays.
+        """
+        idle = min(idle, self.lifecycle.writer.life)
+        if max_age is not None:
+            max_age = min(max_age, idle)
+        cookie = replace(self.options.cookie, max_age=max_age)
+        other = copy.copy(self)
+        other.options = from_keywords({"idle_timeout": idle, "cookie": cookie}, self.options)
+        other.lifecycle = self.lifecycle.with_options(other.options)
+        other.cookie = self.cookie.with_max_age(max_age)
+        return other
+
+    # -- the session of a request ------------------------------------------------------------------
+
+    def owns(self, session: object, *, https: bool) -> bool:
+        """Whether the session that a request has already is this manager's.
+
+        It is if one middleware is mounted within another of the same manager. Warns once if two
+        managers share a cookie name.
+        """
+        if not isinstance(session, Session):
             return False
-        if outer._manager is self:
+        runner = session._transport.runner
+        if runner is self:
             return True
         name = self.options.cookie.name_over(https=https)
-        if name == outer._manager.options.cookie.name_over(https=https):
+        if name == runner.options.cookie.name_over(https=https):
             warn_of_shared_cookie(name)
         return False
 
-    def look(self, session: Session) -> None:
-        """Serve a look at a session that is not loaded, or whose response has begun."""
-        if session._loaded is NOT_LOADED:
-            if self.in_process:
-                self._load_directly(session)
-                return
+    def load(self, session: Session) -> None:
+        """Load a session at its first access."""
+        if not self.in_process:
             if session._failure is not None:
-                raise _anew(session._failure)
-            self._check_sync(session, "its path is excluded, so `await session.areload()` first")
-            self._run(load.load(session), session)
-        elif self.in_process:
-            self._run(actions.recheck(self.core, session), session)
+                raise _copy_of(session._failure)
+            self.check_may_block("`await session.areload()` first: it was not loaded yet")
+        flow = self.lifecycle.load(session)
+        if flow is None:
+            self._report(session)
+        else:
+            self._run(flow, session)
 
-    async def apreload(self, session: Session) -> None:
-        """Load before the handler is called, as networked stores need, and old sessions elsewhere
-        (``loads_ahead``). If the store fails, it is the first look at the session that raises."""
-        if self.in_process and not _brings_old(session):
-            return
+    def recheck(self, session: Session) -> None:
+        """Raise SessionGone if a session has ended since its response began.
+
+        Over a store that blocks, only ``edit()`` and ``reload()`` find out.
+        """
+        if self.in_process:
+            self._run(actions.recheck(self.lifecycle, session), session)
+
+    async def preload(self, session: Session) -> None:
+        """Load a session before its handler is called (``preloads``).
+
+        If the store fails, the first access to the session raises.
+        """
+        if self.in_process:
+            presented = session._transport.read_cookie()
+            if presented.id is not None or not presented.legacy:
+                return
         try:
-            await self._arun(load.load(session), session)
+            flow = self.lifecycle.load(session)
+            if flow is not None:
+                await self.arun(flow, session)
         except StoreError as error:
             session._failure = error.with_traceback(None)
         else:
             session._preloaded, session._ready = True, False
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
-        """The response begins. What a session that nobody has looked at so far is given from here
-        on would be kept by nobody, so it is closed as well. Raises StoreError, SessionTooLarge,
-        CodecError, TooManySessions."""
+        """Store what a request did, before its response begins.
+
+        A session that nobody has accessed is closed for writing too: nobody would store it.
+
+        Raises:
+            StoreError, SessionTooLarge, CodecError, TooManySessions: nothing was stored.
+        """
         try:
-            if not (self.core.nothing_to_commit(session) or self._set_directly(session, failed)):
-                self._run(self.core.commit(session, failed=failed), session)
+            flow = self.lifecycle.commit(session, failed=failed)
+            if flow is not None:
+                self._run(flow, session)
         finally:
             session._phase, session._ready = COMMITTED, False
 
     async def acommit(self, session: Session, *, failed: bool = False) -> None:
-        """As ``commit``."""
+        """Store what a request did, in an event loop; see :meth:`commit`."""
         try:
-            if not self.core.nothing_to_commit(session):
-                await self._arun(self.core.commit(session, failed=failed), session)
+            flow = self.lifecycle.commit(session, failed=failed)
+            if flow is not None:
+                await self.arun(flow, session)
         finally:
             session._phase, session._ready = COMMITTED, False
 
-    def set_cookie(
-        self,
-        session: Session,
-        client: str | None,
-        request: RequestHeaders | None = None,
-        *,
-        https: bool,
-    ) -> bytes | None:
-        """The Set-Cookie header that the response needs, if it needs one. For a warning only:
-        ``client``, the address that the request came from, and ``request``, its headers."""
-        action = session._cookie
-        if action is None:
-            return None
-        if not https and self.options.cookie.secure == "auto":
-            warn_of_plain_http(client, request)
-        if isinstance(action, SetCookie):
-            return self.cookie.render(
-                action.session_id, action.reputation, https=https, max_age=action.max_age
-            )
-        return self.cookie.render_cleared(https=https)
+    def run_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
+        """Run an action that the application asked for, such as ``save``."""
+        self.check_may_block(f"`await session.a{action.__name__}()`")
+        session._preloaded = False
+        return self._run(action(self.lifecycle, session, *args), session)
 
-    def cleared_legacy_cookies(self, session: Session, *, https: bool) -> list[bytes]:
-        """The Set-Cookie headers that remove cookies of old (``migrate_from``) from the browser, to
-        go with one that ``set_cookie`` returned: then the old one is none any more."""
-        cleared = (offer.source.cleared(https=https) for offer in session._presented.legacy)
-        return list(dict.fromkeys(cleared))
+    async def arun_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
+        """Run an action that the application asked for, in an event loop."""
+        session._preloaded = False
+        return await self.arun(action(self.lifecycle, session, *args), session)
 
-    def finish(self, session: Session) -> None:
-        """The response has ended: a change that came too late is said, in the log and as an
-        event."""
-        if (
-            session._loaded is NOT_LOADED or not session._nested_possible
-        ):  # an assignment would have raised
-            return
+    def report_late_changes(self, session: Session) -> None:
+        """Report a change that was made after the response had begun, and is lost.
+
+        Called at the end of a response, by its transport.
+        """
+        if session._loaded is NOT_LOADED or not session._nested_possible:
+            return  # an assignment would have raised
         session._assigned = False
         try:
             session._flush_views()
-            if session._key is None:  # without a session only a view can have changed
+            if session._key is None:  # without a session only a typed part can have changed
                 changed = session._assigned
             else:
                 changed = not codec.unchanged(session._payload, session._meta, session._data)
         except LembroError:
             changed = True
-        if not changed:
-            return
-        session._nested_possible = (
-            False  # said once, also where an integration has several ends to wait for
-        )
-        self.tell_lost(session)
+        if changed:
+            session._nested_possible = False  # reported once
+            self.report_lost_change(session)
 
-    def tell_lost(self, session: Session) -> None:
-        """Say that a change came too late."""
+    def report_lost_change(self, session: Session) -> None:
+        """Report that a change came too late."""
         handle = session._current_handle()
         log.error(
-            "session %s was changed after the response had begun; the change is lost: "
-            "write inside `with session.edit():` (in async code `async with`)",
+            "lembro: session %s was changed after the response had begun; the change is lost. "
+            "Write inside `with session.edit():` (in async code `async with`)",
             handle or "-",
         )
-        self._emit([Event("dropped", handle, session._current_user(), "changed too late")])
+        self.emit([Event("dropped", handle, session._current_user(), "changed too late")])
 
-    def run_for(self, session: Session, name: str, *args: Any) -> Any:
-        """Run a flow of ``midway`` for a session."""
-        self._check_sync(session, f"`await session.a{name}()`")
-        return self._run(getattr(actions, name)(self.core, session, *args), session)
-
-    async def arun_for(self, session: Session, name: str, *args: Any) -> Any:
-        """As ``run_for``."""
-        session._preloaded = False
-        return await self._arun(getattr(actions, name)(self.core, session, *args), session)
-
-    def require(self, capability: str) -> str:
-        """``capability``, if the store has it; else ConfigError."""
-        if not hasattr(self.store, capability):
-            raise ConfigError(f"{type(self.store).__name__} has no {capability}()")
-        return capability
-
-    # -- within ------------------------------------------------------------------------------------
-
-    def _load_directly(self, session: Session) -> None:
-        """What the flow ``load`` comes to over an in-process store, without its generators, which
-        take as long as the rest of a look."""
-        key = load.begin(session)
-        if key is not None:
-            try:
-                found: Any = self.store.get(key)
-                if found is not None and not load.arrive(session, key, found):
-                    run(load.arrive_by(session, found), self.store)
-            except StoreError:
-                session._loaded = NOT_LOADED
-                raise
-        elif session._presented.legacy:
-            try:
-                run(self.core.load_legacy(session), self.store)
-            except StoreError:
-                session._loaded = NOT_LOADED
-                raise
-        session._ready = session._phase is not COMMITTED
-        if session._events:
-            self._report(session)
-
-    def _set_directly(self, session: Session, failed: bool) -> bool:
-        """As ``_load_directly``, for a commit that is a call to set, which saves it five generators
-        one within the other. False: it is more."""
-        if failed or not self.in_process:
-            return False
-        written = self.core.only_set(session)
-        if written is None:
-            return False
-        call, meta = written
-        store: Any = self.store
-        held = store.set(*call.args, **call.keywords)
-        if not self.core.writer.was_set(session, call, meta, held):
-            self._run(self.core.go_on(session, held), session)
-        return True
-
-    def _verb(self, verb: str, *args: Any) -> Flow[Any]:
-        self.require(verb)
-        result = yield Call(verb, args)
-        return result
-
-    def _run(self, flow: Flow[T], session: Session | None = None) -> T:
-        if self._store_is_async:
-            raise LembroError(
-                f"{type(self.store).__name__} is asynchronous: await a{_called()}() instead"
-            )
+    def describe(self, visitor: Visitor) -> str:
+        """Describe a visitor's device by the option ``describe``, cut to 200 characters."""
+        assert self.options.describe is not None
         try:
-            return run(flow, self.store)
-        finally:
-            self._report(session)
+            return str(self.options.describe(visitor))[:200]
+        except Exception:
+            log.exception("lembro: the function describe= failed; the device is not described")
+            return ""
 
-    async def _arun(self, flow: Flow[T], session: Session | None = None) -> T:
+    # -- flows -------------------------------------------------------------------------------------
+
+    def require(self, verb: str) -> str:
+        """Return ``verb`` if the store has it; else raise UsageError."""
+        if not hasattr(self.store, verb):
+            raise UsageError(f"{type(self.store).__name__} has no {verb}()")
+        return verb
+
+    def verb(self, verb: str, *args: Any) -> Flow[Any]:
+        """Make a flow that calls one verb of the store."""
+        self.require(verb)
+        return _call(Call(verb, args))
+
+    def check_may_block(self, instead: str) -> None:
+        """Raise UsageError if a plain call would block the event loop of this thread."""
+        if not self.in_process and in_event_loop():
+            raise UsageError(
+                f"{type(self.store).__name__} would block the event loop; write {instead}"
+            )
+
+    def run(self, flow: Flow[T], name: str, session: Session | None = None) -> T:
+        """Run a flow for the manager's method of this name."""
+        self.check_may_block(f"`await manager.a{name}()`")
+        return self._run(flow, session)
+
+    async def arun(self, flow: Flow[T], session: Session | None = None) -> T:
+        """Run a flow in an event loop."""
         try:
             if not self.preloads:
                 return run(flow, self.store)
+            if self.is_async:
+                self._bridge.note_loop()
             return await arun(flow, self._perform)
         finally:
             self._report(session)
 
-    def _report(self, session: Session | None) -> None:
-        if session is not None and session._loaded is not NOT_LOADED and session._events:
-            events, session._events = session._events, []
-            self._emit(events)
-
-    def _emit(self, events: list[Event]) -> None:
+    def emit(self, events: list[Event]) -> None:
+        """Log events and call their listeners."""
         for event in events:
             log.log(
                 _LOG_LEVELS.get(event.name, logging.DEBUG),
-                "%s: session %s%s",
+                "lembro: %s: session %s%s",
                 event.name,
                 event.handle or "-",
                 f": {event.reason}" if event.reason else "",
             )
             self.events.emit(event)
 
-    def _check_sync(self, session: Session, instead: str) -> None:
-        """Raise LembroError, which says what to write instead, if a plain call would block."""
-        if session._async and not self.in_process:
-            raise LembroError(f"{type(self.store).__name__} would block the event loop: {instead}")
+    def _run(self, flow: Flow[T], session: Session | None) -> T:
+        try:
+            if self.is_async:
+                return self._run_on_loop(flow)
+            return run(flow, self.store)
+        finally:
+            self._report(session)
+
+    def _run_on_loop(self, flow: Flow[T]) -> T:
+        """Run a flow from a worker thread: its store belongs to the application's event loop."""
+
+        async def awaited() -> T:
+            return await arun(flow, self._perform)
+
+        try:
+            return self._bridge.run(awaited)
+        except RuntimeError as error:
+            if inspect.getgeneratorstate(flow) != inspect.GEN_CREATED:  # the flow itself failed
+                raise
+            raise UsageError(
+                f"{type(self.store).__name__} is asynchronous, and no event loop runs that could "
+                f"await it; await the method of this name that begins with an a"
+            ) from error
+
+    def _report(self, session: Session | None) -> None:
+        if session is not None and session._loaded is not NOT_LOADED and session._events:
+            events, session._events = session._events, []
+            self.emit(events)
 
 
-def _brings_old(session: Session) -> bool:
-    """Whether the request has a cookie of old, and none of ours."""
-    presented = ABSENT if session._read is None else session._read(session._source)
-    return presented.id is None and bool(presented.legacy)
+def _call(call: Call) -> Flow[Any]:
+    return (yield call)
 
 
-def _anew(failure: StoreError) -> StoreError:
-    """The same failure, to be raised. What is raised holds the frames that it passes, and with them
-    the session: if the session held it too, both would wait for the garbage collector."""
+def _copy_of(failure: StoreError) -> StoreError:
+    """Copy an error to raise it. A raised error holds the frames that it passes, and with them the
+    session. If the session held it too, both would wait for the garbage collector."""
     kind = type(failure)
-    anew = kind.__new__(kind, *failure.args)
-    anew.__dict__.update(failure.__dict__)
-    anew.__cause__ = failure.__cause__
-    return anew
-
-
-def _called() -> str:
-    """The public method that was called, for a message."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_name.startswith("_"):
-        frame = frame.f_back
-    return frame.f_code.co_name
+    copy = kind.__new__(kind, *failure.args)
+    copy.__dict__.update(failure.__dict__)
+    copy.__cause__ = failure.__cause__
+    return copy
 
 
 def _check_store(store: Any) -> None:
     missing = [verb for verb in _VERBS if not callable(getattr(store, verb, None))]
     if isinstance(store, type) or missing:
+        lacks = (
+            f" It lacks {', '.join(missing)}." if missing and not isinstance(store, type) else ""
+        )
         raise ConfigError(
-            f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
-            + (
-                f" (it lacks {', '.join(missing)})"
-                if missing and not isinstance(store, type)
-                else ""
-            )
+            f"store must be a store, got {store!r}.{lacks} Example: MemoryStore(max_size='64M')"
         )
     asynchronous = [inspect.iscoroutinefunction(getattr(store, verb)) for verb in _VERBS]
     if hasattr(store, "blocking") and any(asynchronous):
-        raise ConfigError(f"{type(store).__name__} has async verbs and `blocking`: leave that out")
+        raise ConfigError(
+            f"{type(store).__name__} has async verbs and `blocking`; remove `blocking`"
+        )
     if not hasattr(store, "blocking") and not all(asynchronous):
-        raise ConfigError(f"{type(store).__name__} has plain verbs: say `blocking`, True or False")
+        raise ConfigError(
+            f"{type(store).__name__} has plain verbs; set its attribute `blocking` to True or False"
+        )

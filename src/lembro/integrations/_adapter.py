@@ -1,130 +1,183 @@
-"""What those integrations share that a framework calls before and after the handler, instead of
-letting them stand around it (Flask, aiohttp, Pyramid, Falcon, ...).
+"""What all integrations share: one exchange a request, and one wording for each error.
 
-Before the handler ``begin``, or ``abegin``, which loads what a networked store holds. Once there is
-a response ``commit``, or ``acommit``; if that returns an answer, it goes out in place of the
-response, else the response gets what ``add_headers`` adds. When the last byte has gone out:
-``session._manager.finish(session)``.
+Every integration has the same parts, in this order:
+
+1. the import guard, which names the extra to install;
+2. the exchange: an :class:`Exchange` that reads the framework's request;
+3. the response: a :class:`Response` that reads and changes the framework's response;
+4. the entry point, which an application calls to add sessions;
+5. the typed accessor (``get_session`` or a typed ``session``).
+
+A request goes through them in one direction. Before the handler, the integration makes an exchange
+with its session; over a store that waits, an async framework awaits ``preload``. Once there is a
+response, ``respond`` (or ``arespond``) commits the session and adds its headers, or replaces the
+response if the session could not be stored. After the last byte, ``finish`` reports changes that
+came too late, and ends the exchange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Final, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from .._core.session import Session
-from .._http.cookie import ABSENT, Presented
-from .._http.error_response import COMMIT_ERRORS, HEADERS, ErrorResponse, error_response_for
-from .._http.headers import RequestHeaders, caching_with_cookie, vary_with_cookie
+from .._http.error_response import ANSWERED_ERRORS, ErrorResponse, error_response_for
+from .._http.headers import RequestHeaders, caching_with_cookie, path_prefixes, vary_with_cookie
+from .._runtime.exchange import Exchange
+from .._runtime.runner import Runner
 from ..errors import ConfigError
-from ..manager import SessionManager
+from ..manager import SessionManager, manager_of, runner_of
 
-TEXT: Final = {name.decode().title(): value.decode() for name, value in HEADERS}
-"""The headers of an answer in place of a response."""
+__all__ = [
+    "ANSWERED_ERRORS",
+    "ErrorResponse",
+    "Exchange",
+    "RequestHeaders",
+    "Response",
+    "Runner",
+    "SessionManager",
+    "add_headers",
+    "already_installed",
+    "arespond",
+    "as_kind",
+    "check_app",
+    "encoded",
+    "error_response_for",
+    "finish",
+    "manager_of",
+    "no_session",
+    "path_prefixes",
+    "preload",
+    "respond",
+    "runner_of",
+]
 
 S = TypeVar("S", bound=Session)
 
 
-class Headers(Protocol):
-    """The headers of a framework's response."""
+class Response(Protocol):
+    """A framework's response."""
 
-    def __setitem__(self, name: str, value: str, /) -> None:
-        """Put this line in place of all of the name."""
+    def status(self) -> int:
+        """Return the status code."""
+        ...
+
+    def lines(self, name: str) -> list[str]:
+        """Return all lines of a header."""
+        ...
+
+    def set(self, name: str, value: str) -> None:
+        """Replace all lines of a header by one."""
+        ...
+
+    def add(self, name: str, value: str) -> None:
+        """Add a line of a header."""
+        ...
+
+    def replace(self, error: ErrorResponse) -> None:
+        """Become this response instead, and close the body that was to be sent."""
+        ...
+
+
+# -- one request -----------------------------------------------------------------------------------
+
+
+async def preload(exchange: Exchange) -> None:
+    """Load the session before an async handler, if the store has to be waited for."""
+    if exchange.runner.preloads:
+        await exchange.runner.preload(exchange.session)
+
+
+def respond(exchange: Exchange, response: Response) -> bool:
+    """Commit the session, and add its headers to the response.
+
+    Returns:
+        False if the session could not be stored: then the response was replaced.
+    """
+    error = exchange.commit(response.status())
+    if error is not None:
+        response.replace(error)
+        return False
+    add_headers(exchange, response)
+    return True
+
+
+async def arespond(exchange: Exchange, response: Response) -> bool:
+    """Commit the session and add its headers, in an event loop; see :func:`respond`."""
+    error = await exchange.acommit(response.status())
+    if error is not None:
+        response.replace(error)
+        return False
+    add_headers(exchange, response)
+    return True
+
+
+def add_headers(exchange: Exchange, response: Response) -> None:
+    """Add to a response what a committed session adds: nothing, if it was not accessed."""
+    if exchange.session._is_unused():
+        return
+    vary = vary_with_cookie(response.lines("Vary"))
+    if vary is not None:
+        response.set("Vary", vary)
+    cookies = exchange.set_cookies()
+    if not cookies:
+        return
+    caching = caching_with_cookie(response.lines("Cache-Control"))
+    if caching is not None:
+        response.set("Cache-Control", caching)
+    for cookie in cookies:
+        response.add("Set-Cookie", cookie.decode("ascii"))
+
+
+def finish(exchange: Exchange) -> None:
+    """Report changes that came after the response had begun, and end the exchange."""
+    if exchange.session is not None:
+        exchange.report_late_changes()
+        exchange.close()
+
+
+def encoded(cookies: str | None) -> list[bytes]:
+    """Return a Cookie header that a framework has decoded, as ``cookie_headers`` needs it."""
+    return [cookies.encode("utf-8", "replace")] if cookies else []
+
+
+# -- one application -------------------------------------------------------------------------------
 
 
 def check_app(app: object, kind: type, framework: str, call: str = "Lembro") -> None:
-    """Raise ConfigError unless ``app`` is an application: it is easily forgotten."""
+    """Raise ConfigError unless the first argument is an application of the framework."""
     if not isinstance(app, kind):
         raise ConfigError(
-            f"{app!r} is no {framework} application: that comes first, write {call}(app, sessions)"
+            f"the first argument must be the {framework} application, got {app!r}. "
+            f"Example: {call}(app)"
         )
 
 
-def begin(
-    manager: SessionManager, cookies: str | None, *, https: bool, asynchronous: bool = False
-) -> Session:
-    """The session of a request with this Cookie header; it is read at the first look.
-    ``asynchronous``: the handler runs in an event loop."""
-    return Session(manager, read, (manager, cookies, https), None, asynchronous)
+def already_installed(what: str = "Lembro") -> ConfigError:
+    """Make the error for an application that has lembro's sessions already."""
+    return ConfigError(f"{what} is already installed in this application; add it only once")
 
 
-async def abegin(manager: SessionManager, cookies: str | None, *, https: bool) -> Session:
-    """As ``begin``, for handlers in an event loop; over a networked store it is loaded."""
-    session = begin(manager, cookies, https=https, asynchronous=True)
-    if manager.preloads:
-        await manager.apreload(session)
-    return session
+def no_session(example: str) -> ConfigError:
+    """Make the error for a request without a lembro session. ``example`` installs it."""
+    return ConfigError(
+        f"this request has no lembro session. Install it for the whole application: {example}. "
+        f"If it is installed, check that exclude= does not name this path, and that what accesses "
+        f"the session runs inside of it"
+    )
 
 
 def as_kind(session: Session, kind: type[S]) -> S:
-    """The session of whoever is around the application, who commits it, made one of this ``kind``
-    too: it keeps the words that it has, and has no state of its own that would be missing."""
-    has = type(session)
-    if not issubclass(has, kind):
-        session.__class__ = kind if issubclass(kind, has) else _both(kind, has)
+    """Give the session of an outer middleware the methods of a framework's kind of session.
+
+    The outer middleware commits it. It keeps its own methods, and has no state of the kind's.
+    """
+    present = type(session)
+    if not issubclass(present, kind):
+        session.__class__ = kind if issubclass(kind, present) else _both(kind, present)
     return cast("S", session)
 
 
 @cache
-def _both(kind: type[Session], has: type[Session]) -> type[Session]:
-    return type(kind.__name__, (kind, has), {})
-
-
-def read(source: tuple[SessionManager, str | None, bool]) -> Presented:
-    """How the session of ``begin`` reads its cookie."""
-    manager, cookies, https = source
-    if not cookies:
-        return ABSENT
-    return manager.cookie.read([cookies.encode("utf-8", "replace")], https=https)
-
-
-def commit(session: Session, status: int) -> ErrorResponse | None:
-    """The response begins, with this status: an answer in place of it if the session could not be
-    stored, None if all is well."""
-    try:
-        session._manager.commit(session, failed=status >= 500)
-    except COMMIT_ERRORS as error:
-        session._nested_possible = False  # what is lost has been said
-        return error_response_for(error)
-    return None
-
-
-async def acommit(session: Session, status: int) -> ErrorResponse | None:
-    """As ``commit``."""
-    try:
-        await session._manager.acommit(session, failed=status >= 500)
-    except COMMIT_ERRORS as error:
-        session._nested_possible = False  # what is lost has been said
-        return error_response_for(error)
-    return None
-
-
-def add_headers(
-    session: Session,
-    headers: Headers,
-    lines_of: Callable[[str], list[str]],
-    *,
-    https: bool,
-    client: str | None,
-    request: RequestHeaders | None = None,
-) -> Sequence[str]:
-    """Add to the headers of a response what a committed session adds: nothing, unless it was looked
-    at. Returns the Set-Cookie lines that are to be added as well.
-
-    ``lines_of``: all lines that the response has of a header; ``client``: the address that the
-    request came from; ``request``: its headers.
-    """
-    if session._is_unused():
-        return ()
-    vary = vary_with_cookie(lines_of("Vary"))
-    if vary is not None:
-        headers["Vary"] = vary
-    cookie = session._manager.set_cookie(session, client, request, https=https)
-    if cookie is None:
-        return ()
-    caching = caching_with_cookie(lines_of("Cache-Control"))
-    if caching is not None:
-        headers["Cache-Control"] = caching
-    old = session._manager.cleared_legacy_cookies(session, https=https)
-    return [line.decode("ascii") for line in (cookie, *old)]
+def _both(kind: type[Session], present: type[Session]) -> type[Session]:
+    return type(kind.__name__, (kind, present), {})

@@ -1,35 +1,39 @@
-"""For those who come from Beaker: ``environ["beaker.session"]``, with what applications call on it.
+"""Beaker compatibility: ``environ["beaker.session"]``, with the methods that applications call.
 
-``lembro.wsgi.SessionMiddleware(app, sessions, beaker=True)`` makes each session one of these. It
-needs no Beaker.
+It needs no Beaker.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never
 
+from .. import wsgi
 from .._core.session import Session
 
-__all__ = ["KEY", "BeakerSession"]
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["KEY", "BeakerSession", "SessionMiddleware"]
 
 KEY: Final = "beaker.session"
 
 _TIMES: Final = {"_creation_time": "created", "_accessed_time": "last_accessed"}
 _INSTEAD: Final = {
-    "get_by_id": "the store has no ids; of_user() and end() of the SessionManager go by handles",
-    "load": "a session is loaded at the first look; session.reload() loads it again",
-    "lock": "nobody has to wait: two requests are merged, and session.atomic(f) is for counters",
-    "unlock": "nobody has to wait: two requests are merged, and session.atomic(f) is for counters",
-    "persist": "the middleware does that; session.save() does it at once",
-    "namespace": "the store is session.manager.store",
+    "get_by_id": "the store does not know session IDs; manager.user_sessions() and "
+    "manager.revoke() go by handles",
+    "load": "a session is loaded at its first access; session.reload() loads it again",
+    "lock": "two requests are merged, so nobody waits; session.atomic(f) is for counters",
+    "unlock": "two requests are merged, so nobody waits; session.atomic(f) is for counters",
+    "persist": "the middleware stores the session; session.save() stores it at once",
+    "namespace": "the store is manager.store",
 }
 
 
 class BeakerSession(Session):
-    """A session that also knows Beaker's words.
+    """A session that also has Beaker's methods.
 
-    What was changed is stored when the response begins, whether ``save()`` was called or not.
+    Changes are stored when the response begins, whether ``save()`` was called or not.
     """
 
     def __getitem__(self, key: str) -> Any:
@@ -44,25 +48,25 @@ class BeakerSession(Session):
         return super().__contains__(key) or key in _TIMES
 
     def has_key(self, key: str) -> bool:
-        """As ``in``."""
+        """Whether the session has this key."""
         return key in self
 
     def delete(self) -> None:
-        """End the session: as ``logout()``."""
+        """End the session, as ``logout()`` does."""
         self.destroy()
 
     def invalidate(self) -> None:
-        """End the session, and begin a new one under a new id with what is written from now on."""
+        """End the session. What is written from now on goes into a new one, under a new ID."""
         self.destroy()
 
     def revert(self) -> None:
-        """Drop the changes: as ``reload()``."""
+        """Drop the changes, as ``reload()`` does."""
         self.reload()
 
     @property
     def id(self) -> str | None:
-        """The session's public name (``handle``), not the cookie's value, which is a secret; None
-        while the session is new."""
+        """The public name of the session (``handle``); None while it is new. The session ID itself
+        is a secret."""
         return self.handle
 
     @property
@@ -78,9 +82,23 @@ class BeakerSession(Session):
         found = None if self.is_new else self._found
         if found is None:
             return None
-        longest = min(self._manager.core.writer.idle, found.life_left)
-        return time.time() - max(0.0, longest - found.idle_left)
+        longest = min(self._transport.runner.lifecycle.writer.idle, found.life_left)
+        return float(time.time() - max(0.0, longest - found.idle_left))
 
     def __getattr__(self, name: str) -> Never:
         instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
-        raise AttributeError(f"a session of lembro has no {name!r}{instead}")
+        raise AttributeError(f"a lembro session has no {name!r}{instead}")
+
+
+class SessionMiddleware(wsgi.SessionMiddleware):
+    """Add sessions that are also ``environ["beaker.session"]``: ``SessionMiddleware(app)``.
+
+    Takes what :class:`lembro.wsgi.SessionMiddleware` takes.
+    """
+
+    session_class = BeakerSession
+
+    def add_session(self, environ: WSGIEnvironment, session: Session) -> None:
+        """Put the session where Beaker's applications find it, too."""
+        super().add_session(environ, session)
+        environ[KEY] = session

@@ -1,17 +1,16 @@
-"""Starlette, and what stands on it (FastAPI, FastHTML, NiceGUI): ``request.session``."""
+"""Starlette, and what is built on it (FastAPI, FastHTML, NiceGUI): ``request.session``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
+from typing import Any, Final, Literal, Unpack
 
 from .. import asgi
 from .._core.session import Session
 from .._log import log
-from ..errors import ConfigError
-from ..manager import SessionManager, application, manager_of
-from ..options import OptionKeywords, is_weak, take_cookie_keywords
+from ..options import OptionKeywords, SessionOptions, is_weak, take_cookie_keywords
 from ..stores.base import AsyncStore, Store
+from ._adapter import SessionManager, manager_of, no_session
 
 try:
     from starlette.datastructures import Secret
@@ -21,10 +20,7 @@ except ImportError as _missing:  # pragma: no cover
         "lembro.integrations.starlette needs Starlette: pip install 'lembro[starlette]'"
     ) from _missing
 
-if TYPE_CHECKING:
-    from .fastapi import SessionData, SessionDep
-
-__all__ = ["SessionData", "SessionDep", "SessionMiddleware", "get_session"]
+__all__ = ["SessionMiddleware", "get_session"]
 
 
 class _Unset:
@@ -36,12 +32,29 @@ UNSET: Final = _Unset()
 
 
 class SessionMiddleware(asgi.SessionMiddleware):
-    """``app.add_middleware(SessionMiddleware, sessions)``, or with a store and options, or with
-    the keywords of Starlette's own ``SessionMiddleware``, in whose place it can stand.
+    """Add sessions to an application: ``app.add_middleware(SessionMiddleware)``.
 
-    ``secret_key`` may be left out: the cookie holds a random id and nothing else. ``max_age``
-    (seconds) is the idle timeout and the cookie's Max-Age. ``https_only=False``, the default,
-    means Secure over https only. Raises ConfigError.
+    It takes what :class:`lembro.asgi.SessionMiddleware` takes, and the keywords of Starlette's own
+    ``SessionMiddleware``, so it can stand in its place.
+
+    Args:
+        app: The application; Starlette gives it.
+        manager: The manager, if you have made one.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session.
+        secret_key: Signs the cookie. Not needed: the cookie holds only a random ID.
+        session_cookie: The cookie's name, used exactly as it is given.
+        max_age: The idle timeout and the cookie's Max-Age, in seconds.
+        path: The cookie's Path.
+        same_site: The cookie's SameSite.
+        https_only: True sets Secure always; False, the default, over https only.
+        domain: The cookie's Domain.
+        partitioned: The cookie's Partitioned.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -50,6 +63,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         manager: SessionManager | str | Secret | None = None,
         *,
         store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         secret_key: str | Secret | None = None,
         session_cookie: str | _Unset = UNSET,
@@ -59,9 +73,8 @@ class SessionMiddleware(asgi.SessionMiddleware):
         https_only: bool | _Unset = UNSET,
         domain: str | _Unset | None = UNSET,
         partitioned: bool | _Unset = UNSET,
-        **options: Unpack[OptionKeywords],
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
-        application(app)
         if isinstance(manager, str | Secret):  # Starlette's second positional argument
             manager, secret_key = None, manager
         cookie: dict[str, Any] = {
@@ -74,48 +87,37 @@ class SessionMiddleware(asgi.SessionMiddleware):
             "partitioned": partitioned,
         }
         cookie = {name: value for name, value in cookie.items() if value is not UNSET}
-        if manager is not None:  # raises what is to be raised, in the words that were given
-            manager_of(manager, store, {**cookie, **options})
-        take_cookie_keywords(options, cookie)
+        if manager is not None:  # report a conflict by the names that were given
+            manager_of(manager, store, options, {**cookie, **keywords})
+        take_cookie_keywords(keywords, cookie)
         if secret_key is not None:
-            _use_secret(str(secret_key), options)
-        super().__init__(app, manager, store=store, exclude=exclude, **options)
+            _use_secret(str(secret_key), keywords)
+        super().__init__(app, manager, store=store, options=options, exclude=exclude, **keywords)
 
 
-def _use_secret(secret: str, options: OptionKeywords) -> None:
-    """Starlette signs with whatever it is given. An id needs no signature, so a weak secret is
-    left out rather than trusted."""
+def _use_secret(secret: str, keywords: OptionKeywords) -> None:
+    """Sign with a secret key, unless it is weak: an ID needs no signature."""
     if is_weak(secret):
         log.warning(
-            "secret_key is weak (less than 32 bytes, or few different ones) and is not used; "
-            "lembro's cookie holds a random id, which needs no signature: leave secret_key out"
+            "lembro: secret_key is weak (less than 32 bytes, or few different characters) and is "
+            "not used. The cookie holds a random ID, which needs no signature: leave secret_key out"
         )
         return
-    options.setdefault("secret", secret)
+    keywords.setdefault("secret", secret)
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """The session of a request or WebSocket, typed; as a FastAPI dependency: ``SessionDep``.
+    """Return the session of a request or WebSocket, typed.
 
-    Raises ConfigError where there is none.
+    Raises:
+        ConfigError: there is none.
     """
-    return session_of(connection, __name__)
+    return session_of(connection, "app.add_middleware(SessionMiddleware)")
 
 
-def session_of(connection: HTTPConnection, module: str) -> Session:
-    """As ``get_session``; ``module``: whose middleware to name where there is none."""
+def session_of(connection: HTTPConnection, example: str) -> Session:
+    """Return the session of a connection. ``example`` installs it, for the error."""
     session = connection.scope.get("session")
     if not isinstance(session, Session):
-        raise ConfigError(
-            "there is no lembro session here: app.add_middleware(SessionMiddleware, sessions) "
-            f"with {module}.SessionMiddleware"
-        )
+        raise no_session(example)
     return session
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("SessionDep", "SessionData"):  # they need FastAPI, which Starlette does without
-        from . import fastapi  # noqa: PLC0415
-
-        return getattr(fastapi, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,9 @@
-"""Readers of what other libraries have left in the browsers, so that nobody is logged out by the
-change: ``SessionManager(store, migrate_from=StarletteCookieReader(secret_key))``.
+"""Readers of other libraries' sessions, so that the change to lembro logs nobody out.
 
-A cookie of old is looked at where a session is looked at and there is no cookie of lembro's. It is
-accepted once; the docs ("Coming from elsewhere") say what that means. Signatures are checked by the
-library that made them, as it did, and nothing is ever unpickled.
+Example: ``SessionManager(store, migrate_from=StarletteCookieReader(secret_key))``.
+
+A legacy cookie is read when a session is accessed and the request has no lembro cookie. It is
+accepted once. Each reader checks signatures with the library that made them, and unpickles nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ._express import ExpressSessionReader
 from ._flask import FlaskCookieReader, FlaskSessionReader
 from ._reader import Reader, StoreReader
 from ._starlette import StarletteCookieReader, StarsessionsReader
-from .source import LegacyReader, LegacySession, Refused
+from ..options import LegacyReader
+from .source import LegacySession, Refused
 
 __all__ = [
     "BeakerCookieReader",

@@ -1,128 +1,143 @@
-"""How a session moves in that comes by a cookie of old (``migrate_from``): what a lifecycle does
-besides, where there may be such.
+"""Adopt legacy sessions (``migrate_from``): the lifecycle where another library's cookie may come.
 
-* It becomes a session under a new id, when the request that brought it is committed, even if that
-  changed nothing; then what the request did is done to it, as to any other.
-* Once: the store holds a mark under a hash of the old cookie, which one request, and no second one,
-  replaces by the session (``add`` what can be replaced, ``replace`` it). The mark then leads to the
-  session, as a replaced id does, and lives for as long as the old cookie might.
-* Requests that bring the cookie at the same time are led by the mark to the session, and all set
-  the same new cookie. That is so for the grace, and until the new cookie has come back: a response
-  that got lost logs nobody out. Then the old cookie is dead, and after a logout at once.
-* After a handler that failed, nothing has moved; a logout is honoured.
+* A legacy session becomes a session under a new ID when the request that brought it is committed,
+  even if the request changed nothing. Then what the request did happens to it, as to any other.
+* It is adopted once. The store holds a mark under a hash of the legacy identity, which one request,
+  and no second one, replaces by the session (``add`` the mark, ``replace`` it). The mark then points
+  to the session, like a rotated key, and lives as long as the legacy cookie may be valid.
+* Requests that bring the cookie at the same time follow the mark to the session, and all set the
+  same new cookie. They can do so within the grace, and until the new cookie has come back: a
+  response that got lost logs nobody out. After that the legacy cookie is stale, and after a logout
+  at once.
+* After a handler that failed, nothing is adopted; a logout is honoured.
 """
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from hashlib import blake2b, sha256
 from math import inf
 from secrets import token_bytes
-from typing import Final
+from typing import Any, Final, cast
 
 from .._core import codec
 from .._core.commit import ATTEMPTS, has_changed, is_written, marked, refused
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
-from .._core.load import Lost, follow, take
-from .._core.session import Session
-from .._core.state import LIVE, NOT_LOADED, Loaded, SetCookie
+from .._core.load import Lost, follow_rotation, use_record
+from .._core.state import COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState, SetCookie
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
 from ..ids import handle_for, key_for
 from ..stores.base import Found, Record
 from .source import LegacyCookie, LegacySession, Rejection, Source
 
-SEED: Final = b"moving"
-"""The payload under that key before it is replaced. No session has it."""
+MARK: Final = b"adopting"
+"""The payload of the mark before it is replaced. No session has it."""
 
 
 class Adoption:
-    """An old session on its way in, or one that has come in before."""
+    """A legacy session that a request brought: to be adopted now, or adopted before."""
 
-    def __init__(self, source: Source, old: LegacySession, identity: bytes) -> None:
+    def __init__(self, source: Source, legacy: LegacySession, identity: bytes) -> None:
         self.name: str = source.name
         self.life: float = source.life
-        self.user: str | None = old.user
-        self.key: bytes = sha256(b"lembro moved " + identity).digest()
+        self.user: str | None = legacy.user
+        self.key: bytes = sha256(b"lembro adopted " + identity).digest()
         self._identity = identity
-        self.meta: codec.Meta = {"moved": token_bytes(32)}
-        if old.remember:
+        self.meta: codec.Meta = {"adopted": token_bytes(32)}
+        if legacy.remember:
             self.meta["remember"] = True
         self.became: tuple[bytes, Found] | None = None
-        """What it has become: another request was first."""
+        """Key and record of the session, if another request has adopted it."""
 
     @property
     def guard(self) -> str | None:
-        """Whom the mark in the store belongs to. A login's is to go last when memory is short, but
-        not with the sessions of its user: that would let the old cookie in again."""
-        return None if self.user is None else f"moved {self.key.hex()}"
+        """The user name of the mark in the store.
+
+        The mark of a login must be evicted last, but must not end with the sessions of its user:
+        that would let the legacy cookie in again.
+        """
+        return None if self.user is None else f"adopted {self.key.hex()}"
 
     def id_from(self, meta: codec.Meta) -> str | None:
-        """The id of the session that it has become: the same for all requests that bring the old
-        cookie, so it does not matter whose response arrives. That takes the nonce, which the
-        session carries until its own cookie has come back, and the old cookie."""
-        nonce = meta.get("moved")
+        """Derive the ID of the session from its nonce and the legacy identity.
+
+        It is the same for all requests that bring the legacy cookie, so it does not matter whose
+        response arrives. The session carries the nonce until its own cookie has come back.
+        """
+        nonce = meta.get("adopted")
         if not isinstance(nonce, bytes):
             return None
-        digest = blake2b(self._identity, key=nonce, digest_size=32, person=b"lembro moved")
+        digest = blake2b(self._identity, key=nonce, digest_size=32, person=b"lembro adopted")
         return urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
 class MigratingLifecycle(Lifecycle):
-    """A lifecycle where cookies of old are accepted."""
+    """A lifecycle that adopts legacy sessions."""
 
-    def load_legacy(self, session: Session) -> Flow[None]:
-        """There is no cookie of lembro's, but there may be some of old."""
-        if session._presented.problem:
-            return
-        for offer in session._presented.legacy:
-            told = yield from _ask(offer)
-            if isinstance(told, Rejection):
-                session._events.append(Event("rejected", reason=told.reason))
-            elif told.data or told.user is not None:
-                yield from _arrive_by(
-                    session, Adoption(offer.source, told, offer.identity(told)), told
-                )
-                return
+    def load(self, session: SessionState) -> Flow[None] | None:
+        """Load the session of a request; without a session cookie, look for a legacy one."""
+        flow = super().load(session)
+        if flow is None and session._presented.legacy and not session._presented.problem:
+            return self._load_legacy(session)
+        return flow
 
-    def nothing_to_commit(self, session: Session) -> bool:
+    def has_nothing_to_commit(self, session: SessionState) -> bool:
+        """Whether a commit would do nothing."""
         if session._loaded is NOT_LOADED or session._preloaded:
             return True
-        if session._legacy is not None or _has_come_back(session):
+        if session._adoption is not None or _cookie_came_back(session):
             return False
-        return super().nothing_to_commit(session)
+        return super().has_nothing_to_commit(session)
 
-    def only_set(self, session: Session) -> tuple[Call, codec.Meta] | None:
-        if session._legacy is not None or _has_come_back(session):
-            return None
-        return super().only_set(session)
+    def _only_changed(self, session: SessionState) -> bool:
+        if session._adoption is not None or _cookie_came_back(session):
+            return False
+        return super()._only_changed(session)
 
-    def commit(self, session: Session, *, failed: bool = False) -> Flow[None]:
-        adoption = None if session._loaded is NOT_LOADED else session._legacy
+    def _load_legacy(self, session: SessionState) -> Flow[None]:
+        try:
+            for cookie in cast("Iterable[LegacyCookie]", session._presented.legacy):
+                legacy = yield from _read(cookie)
+                if isinstance(legacy, Rejection):
+                    session._events.append(Event("rejected", reason=legacy.reason))
+                elif legacy.data or legacy.user is not None:
+                    adoption = Adoption(cookie.source, legacy, cookie.identity(legacy))
+                    yield from _load_adoption(session, adoption, legacy, self.writer.grace)
+                    break
+        except StoreError:  # the next access tries again
+            session._loaded = NOT_LOADED
+            raise
+        session._ready = session._phase is not COMMITTED
+
+    def _commit(self, session: SessionState, failed: bool) -> Flow[None]:
+        adoption = _adoption_of(session)
         if adoption is not None and adoption.became is None:
             if failed and not session._destroy:
-                _stay_out(session, Loaded.NEW)
+                _forget(session, Loaded.NEW)
             else:
-                yield from self._move_in(session, adoption)
-        elif not failed and _has_come_back(session):  # the nonce has served its time
-            session._meta = {**session._meta, "moved": True}
+                yield from self._adopt(session, adoption)
+        elif not failed and _cookie_came_back(session):  # the nonce is not needed any more
+            session._meta = {**session._meta, "adopted": True}
             session._assigned = True
-        told = 0 if adoption is None else len(session._events)
-        yield from super().commit(session, failed=failed)
-        session._legacy = None
+        before = len(session._events)
+        yield from super()._commit(session, failed)
+        session._adoption = None
         if adoption is None:
             return
         if isinstance(session._cookie, SetCookie) and (
-            session._key is None or any(e.name == "dropped" for e in session._events[told:])
+            session._key is None or any(e.name == "dropped" for e in session._events[before:])
         ):
-            session._cookie = None  # it has ended, between the move and what the request changed
+            session._cookie = None  # it ended between the adoption and the request's changes
         if adoption.became is not None and session._cookie is None:
-            yield from self._set_the_same_cookie(session, adoption, *adoption.became)
+            yield from self._send_same_cookie(session, adoption, *adoption.became)
 
-    def _move_in(self, session: Session, adoption: Adoption) -> Flow[None]:
+    def _adopt(self, session: SessionState, adoption: Adoption) -> Flow[None]:
+        """Replace the mark by the session, or join the request that was first."""
         writer = self.writer
-        # What is to be ended need not be stored first.
+        # A session that this request destroys need not be stored first.
         data = {} if session._destroy else codec.decode(session._payload)[1]
         meta = marked(adoption.meta)
         payload = codec.encode(meta, data)
@@ -131,50 +146,51 @@ class MigratingLifecycle(Lifecycle):
         key = key_for(session_id)
         reputation = yield from writer.reputation_for(session)
         record = Record(payload, adoption.user, None, reputation)
-        seed = Record(SEED, adoption.guard)
-        keywords = {
-            "expected": SEED,
+        mark = Record(MARK, adoption.guard)
+        keywords: dict[str, Any] = {
+            "expected": MARK,
             "idle": writer.idle,
             "life": writer.life,
             "grace": adoption.life,
             "per_user": None if adoption.user is None else writer.per_user,
         }
         for _ in range(ATTEMPTS):
-            yield Call("add", (adoption.key, seed), {"idle": adoption.life, "life": adoption.life})
+            lives = {"idle": adoption.life, "life": adoption.life}
+            yield Call("add", (adoption.key, mark), lives)
             try:
                 held: Found | None = yield Call("replace", (adoption.key, key, record), keywords)
             except SessionTooLarge as error:
-                reason = f"the old cookie {adoption.name!r}: {error}"
+                reason = f"the legacy cookie {adoption.name!r}: {error}"
                 session._events.append(Event("rejected", None, adoption.user, reason, error))
-                _stay_out(session, Loaded.STALE)
+                _forget(session, Loaded.STALE)
                 return
-            if held is None:  # the mark has gone again
+            if held is None:  # the mark is gone again
                 continue
             if is_written(payload, held) and held.user == adoption.user:
                 if session._login is None:
                     session._meta = meta
-                session._regenerate = False  # it has a new id
+                session._regenerate = False  # it has a new ID
                 writer.issue(session, session_id, held)
                 session._loaded = LIVE
-                session._assigned = True  # so that what the request made of it is looked at
-                reason = f"from the old cookie {adoption.name!r}"
+                session._assigned = True  # so that the request's changes are looked for
+                reason = f"from the legacy cookie {adoption.name!r}"
                 session._events.append(Event("created", handle_for(key), adoption.user, reason))
                 return
-            if held.successor is None and held.payload == SEED:
+            if held.successor is None and held.payload == MARK:
                 raise writer.too_many()
             yield from self._join(session, adoption, held)
             return
         raise refused()
 
-    def _join(self, session: Session, adoption: Adoption, mark: Found) -> Flow[None]:
-        """Another request was first."""
+    def _join(self, session: SessionState, adoption: Adoption, mark: Found) -> Flow[None]:
+        """Go on with the session that another request has adopted."""
         followed = yield from _follow_mark(adoption, mark, self.writer.grace)
         if not isinstance(followed, Lost):
             session._key, found = followed
             session._presented_key = session._key
             session._loaded = Loaded.ROTATED
             session._regenerate = False
-            if session._destroy:  # what it holds now is of the session that begins after this one
+            if session._destroy:  # its data now belong to the session that begins after this one
                 session._found, session._payload = found, found.payload
             else:
                 self.writer.rebase(session, found)
@@ -188,71 +204,79 @@ class MigratingLifecycle(Lifecycle):
             if has_changed(session):
                 session._events.append(Event("dropped", None, adoption.user, followed.value))
         session._lost_user = adoption.user
-        _stay_out(session, Loaded.STALE)
+        _forget(session, Loaded.STALE)
 
-    def _set_the_same_cookie(
-        self, session: Session, adoption: Adoption, key: bytes, found: Found
+    def _send_same_cookie(
+        self, session: SessionState, adoption: Adoption, key: bytes, found: Found
     ) -> Flow[None]:
-        """As the response that may not have arrived; unless the session has ended since."""
+        """Set the cookie of a response that may not have arrived, unless the session has ended."""
         meta, _ = codec.decode(found.payload)
         session_id = adoption.id_from(meta)
         if session_id is None or key_for(session_id) != key or session._key != key:
             return
         try:
-            there: bool = yield Call("touch", (key,), {"idle": self.writer.idle})
+            lives: bool = yield Call("touch", (key,), {"idle": self.writer.idle})
         except StoreError:
             return
-        if there:
+        if lives:
             life = found.life_left if meta.get("remember") is True else None
             session._cookie = SetCookie(session_id, found.reputation, life)
 
 
-def _ask(offer: LegacyCookie) -> Flow[LegacySession | Rejection]:
-    if offer.problem is not None:
-        return offer.problem
-    if not offer.source.waits:
-        return offer.source.read(offer.value)
-    told: LegacySession | Rejection = yield Call("read", (offer.value,), {}, offer.source)
-    return told
+def _adoption_of(session: SessionState) -> Adoption | None:
+    return cast("Adoption | None", session._adoption)
 
 
-def _arrive_by(session: Session, adoption: Adoption, old: LegacySession) -> Flow[None]:
+def _read(cookie: LegacyCookie) -> Flow[LegacySession | Rejection]:
+    if cookie.problem is not None:
+        return cookie.problem
+    if not cookie.source.waits:
+        return cookie.source.read(cookie.value)
+    read: LegacySession | Rejection = yield Call("read", (cookie.value,), {}, cookie.source)
+    return read
+
+
+def _load_adoption(
+    session: SessionState, adoption: Adoption, legacy: LegacySession, grace: float
+) -> Flow[None]:
+    """Load a legacy session: its own data, or the session that it has become."""
     try:
-        payload = codec.encode(adoption.meta, dict(old.data))
+        payload = codec.encode(adoption.meta, dict(legacy.data))
         meta, data = codec.decode(payload)
     except CodecError as error:
-        reason = f"the old cookie {adoption.name!r}: {error}"
-        session._events.append(Event("rejected", user=old.user, reason=reason, error=error))
+        reason = f"the legacy cookie {adoption.name!r}: {error}"
+        session._events.append(Event("rejected", None, legacy.user, reason, error))
         return
     mark: Found | None = yield Call("get", (adoption.key,))
-    if mark is not None and (mark.successor is not None or mark.payload != SEED):
-        yield from _arrive_again(session, adoption, mark)
+    if mark is not None and (mark.successor is not None or mark.payload != MARK):
+        yield from _load_adopted(session, adoption, mark, grace)
         return
-    session._legacy = adoption
+    session._adoption = adoption
     session._meta, session._data, session._payload = meta, data, payload
     session._found = Found(payload, adoption.user, age=inf)
 
 
-def _arrive_again(session: Session, adoption: Adoption, mark: Found) -> Flow[None]:
-    """The old cookie has been used."""
-    grace = session._manager.core.writer.grace
+def _load_adopted(
+    session: SessionState, adoption: Adoption, mark: Found, grace: float
+) -> Flow[None]:
+    """Load the session of a legacy cookie that was used before."""
     followed = yield from _follow_mark(adoption, mark, grace)
     if isinstance(followed, Lost):
-        reason = f"the old cookie {adoption.name!r}: {followed.value}"
-        session._events.append(Event("rejected", user=adoption.user, reason=reason))
+        reason = f"the legacy cookie {adoption.name!r}: {followed.value}"
+        session._events.append(Event("rejected", None, adoption.user, reason))
         if mark.age <= grace:  # another tab may have logged in meanwhile
             session._loaded = Loaded.STALE
         return
     session._loaded = Loaded.ROTATED
-    take(session, *followed)
+    use_record(session, *followed)
     if session._key is not None:
         adoption.became = followed
-        session._legacy = adoption
+        session._adoption = adoption
 
 
 def _follow_mark(adoption: Adoption, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
-    """What an old session has become, for those who bring its cookie at the same time, and those
-    to whom the new one never came."""
+    """Find the session that the mark points to, for requests that bring the legacy cookie at the
+    same time, and for browsers that never received the new cookie."""
     key = mark.successor
     if key is None:
         return Lost.USED
@@ -260,7 +284,7 @@ def _follow_mark(adoption: Adoption, mark: Found, grace: float) -> Flow[tuple[by
     if found is None:
         return Lost.GONE
     if found.successor is not None:
-        followed = yield from follow(found)
+        followed = yield from follow_rotation(found)
         if isinstance(followed, Lost):
             return followed
         key, found = followed
@@ -278,21 +302,20 @@ def _meta_of(found: Found) -> codec.Meta:
         return {}
 
 
-def _has_come_back(session: Session) -> bool:
-    """Whether the new cookie of a session that has moved in has come with this request, and nothing
-    is known of it so far."""
+def _cookie_came_back(session: SessionState) -> bool:
+    """Whether an adopted session's own cookie has come with this request for the first time."""
     return (
         session._presented.id is not None
         and session._key is not None
-        and isinstance(session._meta.get("moved"), bytes)
+        and isinstance(session._meta.get("adopted"), bytes)
     )
 
 
-def _stay_out(session: Session, arrived: Loaded) -> None:
-    """The old session is not stored, and what the request made of it neither."""
+def _forget(session: SessionState, loaded: Loaded) -> None:
+    """Store neither the legacy session nor what the request changed in it."""
     session._found, session._payload, session._data = None, b"", {}
     if session._login is None:
         session._meta = {}
     session._views.clear()
     session._assigned = session._nested_possible = False
-    session._loaded = arrived
+    session._loaded = loaded

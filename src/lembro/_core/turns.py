@@ -1,0 +1,136 @@
+"""Whose turn it is to edit a session: one task or thread at a time, the others wait in line."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
+
+from ..errors import UsageError
+
+
+class _Turn(NamedTuple):
+    owner: object
+    wake: Callable[[], object] | None = None
+
+
+class Turns:
+    """A first-come, first-served lock for tasks and threads alike.
+
+    It belongs to a task, or to a thread in which no event loop runs. Anybody may release it: a
+    generator that is abandoned may be closed by another task than the one that entered it.
+    """
+
+    __slots__ = ("_current", "_lock", "_waiting")
+
+    def __init__(self) -> None:
+        # Reentrant: a garbage collection while it is held may close such a generator.
+        self._lock = threading.RLock()
+        self._current: _Turn | None = None
+        self._waiting: deque[_Turn] = deque()
+
+    def acquire(self) -> None:
+        """Wait for a turn, in a thread.
+
+        Raises:
+            UsageError: the caller has its turn already, or waiting would block an event loop.
+        """
+        owner = _owner()
+        if self._start(_Turn(owner)):
+            return
+        if not isinstance(owner, int):
+            raise UsageError(
+                "another task or thread edits this session, and waiting for it would block the "
+                "event loop; write `async with session.edit():`"
+            )
+        turn_came = threading.Event()
+        turn = _Turn(owner, turn_came.set)
+        if not self._start(turn):
+            try:
+                turn_came.wait()
+            except BaseException:
+                self._withdraw(turn)
+                raise
+
+    async def aacquire(self) -> None:
+        """Wait for a turn, in a task.
+
+        Raises:
+            UsageError: the task has its turn already.
+        """
+        owner = _owner()
+        if self._start(_Turn(owner)):
+            return
+        wait, wake = _event()
+        turn = _Turn(owner, wake)
+        if not self._start(turn):
+            try:
+                await wait()
+            except BaseException:
+                self._withdraw(turn)
+                del owner, turn  # the cancelled task, which holds the exception
+                raise
+
+    def release(self) -> None:
+        """End the turn; the one that has waited longest is next."""
+        with self._lock:
+            self._current = None
+            while self._waiting and self._current is None:
+                turn = self._waiting.popleft()
+                assert turn.wake is not None
+                with suppress(RuntimeError):  # its event loop is closed: nobody waits there
+                    turn.wake()
+                    self._current = turn
+
+    def _start(self, turn: _Turn) -> bool:
+        """Whether this turn starts at once. If not, a turn that can be woken joins the line."""
+        with self._lock:
+            if self._current is None:
+                self._current = turn
+                return True
+            if self._current.owner in (turn.owner, threading.get_ident()):
+                raise UsageError("this session is being edited already; edits do not nest")
+            if turn.wake is not None:
+                self._waiting.append(turn)
+            return False
+
+    def _withdraw(self, turn: _Turn) -> None:
+        """Stop waiting. If the turn has come meanwhile, the next in line gets it."""
+        with self._lock:
+            if self._current is turn:
+                self.release()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+
+
+def _owner() -> object:
+    """The running task; where there is none, the thread's number."""
+    with suppress(RuntimeError):
+        task = asyncio.current_task()
+        if task is not None:
+            return task
+    if sys.modules.get("trio") is not None:
+        import trio  # noqa: PLC0415 - optional, and slow to import
+
+        with suppress(RuntimeError):
+            return trio.lowlevel.current_task()
+    return threading.get_ident()
+
+
+def _event() -> tuple[Callable[[], Awaitable[object]], Callable[[], object]]:
+    """An event of the running loop: how to wait for it, and how to set it from any thread."""
+    with suppress(RuntimeError):
+        loop = asyncio.get_running_loop()
+        if asyncio.current_task() is not None:
+            event = asyncio.Event()
+            return event.wait, partial(loop.call_soon_threadsafe, event.set)
+    import trio  # noqa: PLC0415
+
+    trio_event = trio.Event()
+    token = trio.lowlevel.current_trio_token()
+    return trio_event.wait, partial(token.run_sync_soon, trio_event.set)

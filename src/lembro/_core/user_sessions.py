@@ -1,0 +1,141 @@
+"""The sessions of one user: list them, end one by its handle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+from ..errors import CodecError, LoginRequired
+from ..events import Event
+from ..ids import handle_for
+from ..stores.base import Found
+from . import codec
+from .effects import Call, Flow, run_flow
+from .lifecycle import Lifecycle, destroy_chain
+from .state import NOT_LOADED, SessionState
+
+CACHE_ENTRY: Final = b"\x02"
+"""The first byte of a cache entry's payload, in a store that may hold sessions too. No session's
+payload begins with it."""
+
+_stores_with_entries: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by id()
+
+
+@dataclass(frozen=True)
+class SessionInfo:
+    """A session in a list. Durations are in seconds."""
+
+    handle: str
+    """The public name of the session; ``manager.revoke(handle)`` ends it."""
+    age: float
+    """Since the session began, or since the login."""
+    idle_for: float
+    """Since the session was last extended, which happens once a tenth of the idle timeout has
+    passed. Its age, if nothing extends it."""
+    data: dict[str, Any]
+    """The session's data, a copy."""
+    user_id: str | None
+    """Who is logged in."""
+    current: bool
+    """Whether it is the session that asked (``session.user_sessions()``)."""
+    device: str = ""
+    """A description of the device, made at the login by the option ``describe``."""
+    address: str = ""
+    """The client's address at the login, with the option ``store_address``."""
+
+
+def list_sessions(
+    core: Lifecycle, verb: str, *args: Any, current: bytes | None = None
+) -> Flow[list[SessionInfo]]:
+    """List what ``all`` or ``of_user`` of the store returns. ``current``: the key that asks."""
+    records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
+    return [
+        _info(core, key, found, current)
+        for key, found in records
+        if not found.payload.startswith(CACHE_ENTRY)
+    ]
+
+
+def user_sessions(core: Lifecycle, session: SessionState) -> Flow[list[SessionInfo]]:
+    """List the sessions of the user who is logged in, the oldest first."""
+    user = yield from _user_of(core, session)
+    return (yield from list_sessions(core, "of_user", user, current=session._key))
+
+
+def revoke_own(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
+    """End the session of this handle if it is the logged-in user's. Returns whether it did."""
+    user = yield from _user_of(core, session)
+    event = yield from revoke(handle, user)
+    if event is not None:
+        session._events.append(event)
+    return event is not None
+
+
+def revoke(handle: str, user: str | None = None) -> Flow[Event | None]:
+    """End the session of this handle, of this user or (None) of anybody.
+
+    Returns the event, or None if there is no such session.
+    """
+    records: Iterable[tuple[bytes, Found]]
+    records = yield Call("all", ()) if user is None else Call("of_user", (user,))
+    for key, _ in records:
+        if handle_for(key) == handle:
+            ended = yield from destroy_chain(key)  # its ID may have been rotated since
+            return None if ended is None else Event("destroyed", handle, ended[1])
+    return None
+
+
+def count_sessions(store: Any) -> Flow[int]:
+    """Count the live sessions. Where a cache shares the store, its entries are left out."""
+    if _stores_with_entries.get(id(store)) is not store or not hasattr(store, "all"):
+        return int((yield Call("length", ())))
+    records: Iterable[tuple[bytes, Found]] = yield Call("all", ())
+    return sum(not found.payload.startswith(CACHE_ENTRY) for _, found in records)
+
+
+def note_cache_entries(store: Any) -> None:
+    """Remember that a cache keeps its entries in this store."""
+    with suppress(TypeError):  # a store that cannot be referenced weakly
+        _stores_with_entries[id(store)] = store
+
+
+def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
+    if session._loaded is NOT_LOADED:
+        yield from run_flow(core.load(session))
+    user = session._current_user()
+    if user is None:
+        raise LoginRequired("nobody is logged in, so there are no sessions of a user")
+    return user
+
+
+def _info(core: Lifecycle, key: bytes, found: Found, current: bytes | None) -> SessionInfo:
+    try:
+        meta, data = codec.decode(found.payload)
+    except CodecError:
+        meta, data = {}, {}
+    return SessionInfo(
+        handle=handle_for(key),
+        age=found.age,
+        idle_for=_idle_for(core, found, data),
+        data=data,
+        user_id=found.user,
+        current=key == current,
+        device=_text(meta, "device"),
+        address=_text(meta, "ip"),
+    )
+
+
+def _text(meta: codec.Meta, name: str) -> str:
+    value = meta.get(name)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+
+
+def _idle_for(core: Lifecycle, found: Found, data: dict[str, Any]) -> float:
+    writer = core.writer
+    idle = writer.idle if writer.idle_of_data is None else writer.idle_of_data(data)
+    if idle is None:
+        return found.age
+    return max(0.0, min(idle, found.life_left) - found.idle_left)

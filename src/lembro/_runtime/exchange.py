@@ -1,0 +1,138 @@
+"""One request and its response, as a session sees them.
+
+A middleware or an integration makes one exchange a request. The exchange knows how to read the
+cookie, commits the session before the response begins, and says what the response gets. The
+session itself knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._core.session import Session
+from .._core.state import SetCookie
+from .._device import Visitor
+from .._http.cookie import ABSENT, Presented
+from .._http.error_response import COMMIT_ERRORS, ErrorResponse, error_response_for
+from .._http.headers import RequestHeaders, header_of, warn_of_plain_http
+from .runner import Runner
+
+
+class Exchange:
+    """One request and its response. A subclass reads the request of its framework."""
+
+    __slots__ = ("__weakref__", "runner", "session")
+
+    runner: Runner
+    session: Any  # a Session, or the framework's subclass of it
+
+    # -- the request: a subclass implements these ---------------------------------------------------
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        raise NotImplementedError
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        raise NotImplementedError
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return None
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return ()
+
+    # -- what the session asks -----------------------------------------------------------------------
+
+    def read_cookie(self) -> Presented:
+        """Read the session cookie. Never raises, whatever the request holds."""
+        headers = self.cookie_headers()
+        return self.runner.cookie.read(headers, https=self.https()) if headers else ABSENT
+
+    def describe_visitor(self) -> tuple[str, str]:
+        """Describe the device and give the address, as the options ask for; else empty."""
+        options = self.runner.options
+        if options.describe is None and not options.store_address:
+            return "", ""
+        address = self.client()
+        device = ""
+        if options.describe is not None:
+            user_agent = header_of(self.headers(), "User-Agent")
+            device = self.runner.describe(Visitor(user_agent, address))
+        return device, (address or "") if options.store_address else ""
+
+    # -- the response ---------------------------------------------------------------------------------
+
+    def commit(self, status: int) -> ErrorResponse | None:
+        """Commit the session before a response with this status begins.
+
+        Returns:
+            None, or the response to send instead if the session could not be stored.
+        """
+        try:
+            self.runner.commit(self.session, failed=status >= 500)
+        except COMMIT_ERRORS as error:
+            self.session._nested_possible = False  # that it is lost has been logged
+            return error_response_for(error)
+        return None
+
+    async def acommit(self, status: int) -> ErrorResponse | None:
+        """Commit the session, in an event loop; see :meth:`commit`."""
+        try:
+            await self.runner.acommit(self.session, failed=status >= 500)
+        except COMMIT_ERRORS as error:
+            self.session._nested_possible = False
+            return error_response_for(error)
+        return None
+
+    def set_cookies(self) -> list[bytes]:
+        """Return the Set-Cookie headers that the response needs after the commit."""
+        action = self.session._cookie
+        if action is None:
+            return []
+        runner, https = self.runner, self.https()
+        if not https and runner.options.cookie.secure == "auto":
+            warn_of_plain_http(self.client(), self.headers())
+        if isinstance(action, SetCookie):
+            cookie = runner.cookie.render(
+                action.session_id, action.reputation, https=https, max_age=action.max_age
+            )
+        else:
+            cookie = runner.cookie.render_cleared(https=https)
+        legacy = self.session._presented.legacy
+        return [cookie, *dict.fromkeys(each.cleared(https=https) for each in legacy)]
+
+    def report_late_changes(self) -> None:
+        """Report a change that was made after the response had begun, and is lost."""
+        self.runner.report_late_changes(self.session)
+
+    def close(self) -> None:
+        """End the exchange. Exchange and session refer to each other, and such a circle would wait
+        for the garbage collector, data and all. The session can still be used."""
+        self.session = None
+
+
+class NoRequest(Exchange):
+    """A session that is loaded by its ID, without a request."""
+
+    __slots__ = ("_presented",)
+
+    def __init__(self, runner: Runner, presented: Presented = ABSENT) -> None:
+        self.runner = runner
+        self.session = None
+        self._presented = presented
+
+    def read_cookie(self) -> Presented:
+        """Return what stands in for a cookie."""
+        return self._presented
+
+    def describe_visitor(self) -> tuple[str, str]:
+        """Return nothing: there is no visitor."""
+        return "", ""
+
+
+def session_by_id(runner: Runner, presented: Presented = ABSENT) -> Session:
+    """Make the session of an ID, without a request."""
+    return Session(NoRequest(runner, presented))
