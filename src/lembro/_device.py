@@ -13,5 +13,5 @@ class Visitor:
     address: str | None
 
 
-def describe_device(user_agent: str) -> str:
-    return user_agent[:60]
+def describe_device(user_agent: Visitor) -> str:
+    return user_agent.user_agent[:60]

@@ -85,7 +85,8 @@ class SessionMiddleware:
             finally:
                 exchange.close()
         else:
-            await exchange.app_returned()
+            if not (session._loaded is NOT_LOADED or session._preloaded):
+                await exchange.app_returned()
             exchange.close()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +109,11 @@ class SessionMiddleware:
 class ASGIExchange(Exchange):
     """One connection of an ASGI server, and its response."""
 
-    __slots__ = ("_scope", "_send")
+    __slots__ = ("_kept", "_scope", "_send")
+
+    _scope: Any  # a Scope, until the exchange ends
+    _kept: tuple[Any, str | None]
+    """The headers and the scheme, for a first access after the exchange has ended."""
 
     def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
         self.runner = runner
@@ -120,23 +125,29 @@ class ASGIExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
-        scope = self._scope
+        scope = self._request()
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
         return self.runner.cookie.read(headers, https=is_https(scope))
 
     def https(self) -> bool:
         """Whether the request came over https."""
-        return is_https(self._scope)
+        return is_https(self._request())
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
-        client = self._scope.get("client")
+        client = None if self._scope is None else self._scope.get("client")
         return client[0] if client else None
 
     def headers(self) -> RequestHeaders:
         """Return the headers of the request."""
-        headers: RequestHeaders = self._scope["headers"]
-        return headers
+        return () if self._scope is None else self._scope["headers"]
+
+    def _request(self) -> Mapping[str, Any]:
+        """Return the scope, or what is left of it after the exchange has ended."""
+        if self._scope is None:
+            return {"headers": self._kept[0], "scheme": self._kept[1]}
+        scope: Scope = self._scope
+        return scope
 
     # -- the response ------------------------------------------------------------------------------
 
@@ -178,8 +189,8 @@ class ASGIExchange(Exchange):
             await self._send(self._with_headers(message))
 
     def _with_headers(self, message: Message) -> Message:
-        headers = with_session(message.get("headers", ()), self.set_cookies())
-        return {**message, "headers": headers}
+        cookies = () if self.session._cookie is None else self.set_cookies()
+        return {**message, "headers": with_session(message.get("headers", ()), cookies)}
 
     async def _refuse(self, message: Message) -> None:
         """Close a WebSocket that was not accepted: no cookie can be set."""
@@ -200,10 +211,8 @@ class ASGIExchange(Exchange):
         return True
 
     async def app_returned(self) -> None:
-        """Handle the end of the application, which may have sent no response."""
+        """Handle the end of an application that accessed the session; it may have sent nothing."""
         session = self.session
-        if session._loaded is NOT_LOADED or session._preloaded:
-            return
         if session._phase is OPEN:
             await self.runner.acommit(session, failed=True)
         elif session._nested_possible and self._send is not _discard:
@@ -211,13 +220,11 @@ class ASGIExchange(Exchange):
 
     def close(self) -> None:
         """End the exchange. A task that the request left behind may still access the session."""
-        scope = self._scope
         self._send = _discard
         if self.session._loaded is NOT_LOADED:
-            self._scope = {"headers": scope["headers"], "scheme": scope.get("scheme")}
-        else:
-            self._scope = {"headers": ()}
-        super().close()
+            scope = self._scope
+            self._kept = scope["headers"], scope.get("scheme")
+        self.session = self._scope = None  # type: ignore[assignment]
 
     async def _answer(self, error: BaseException) -> None:
         """Answer in place of the application. What it sends from now on is discarded."""

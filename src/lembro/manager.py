@@ -185,17 +185,13 @@ class SessionManager(EventSource):
         issued.
         """
         session = self._session(session_id)
-        flow = self._runner.lifecycle.load(session)
-        if flow is not None:
-            self._runner.run(flow, "load", session)
+        self._runner.run(self._runner.lifecycle.load(session), "load", session)
         return session
 
     async def aload(self, session_id: str | None = None) -> Session:
         """Return the session of an ID as an object; see :meth:`load`. Save with ``asave()``."""
         session = self._session(session_id)
-        flow = self._runner.lifecycle.load(session)
-        if flow is not None:
-            await self._runner.arun(flow, session)
+        await self._runner.arun(self._runner.lifecycle.load(session), session)
         return session
 
     # -- all sessions ------------------------------------------------------------------------------

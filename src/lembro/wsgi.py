@@ -79,7 +79,7 @@ class SessionMiddleware:
             if not exchange.app_failed(error):
                 raise
             return exchange.replaced()
-        if exchange.answer:
+        if exchange.answered:
             _close(body)
             return exchange.replaced()
         if exchange.committed and session._loaded is NOT_LOADED and not is_lazy_body(body, environ):
@@ -102,16 +102,18 @@ class WSGIExchange(Exchange):
         "_https",
         "_start_response",
         "_write",
-        "answer",
+        "answered",
         "committed",
+        "page",
     )
 
     def __init__(
         self, runner: Runner, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
         self.runner = runner
-        self.answer = b""
-        """The body that replaces the application's, if there is one."""
+        self.answered = False
+        self.page = b""
+        """The body that replaces the application's, if the exchange has answered."""
         self.committed = False
         self._environ = environ
         self._start_response = start_response
@@ -145,22 +147,16 @@ class WSGIExchange(Exchange):
         """Whether the application has started a response that is held back."""
         return self._held is not None
 
-    @property
-    def page(self) -> bytes:
-        """The replacing body; nothing for HEAD, which servers leave to the application."""
-        return b"" if self._environ.get("REQUEST_METHOD") == "HEAD" else self.answer
-
     def replaced(self) -> list[bytes]:
         """End the exchange, and return the body that replaces the application's."""
-        page = [self.page]
         self.close()
-        return page
+        return [self.page]
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
         """Stand in for the server's ``start_response``."""
-        if self.answer:
+        if self.answered:
             return self.write
         if self.committed:  # the server decides whether it is too late (PEP 3333)
             return self._start_response(status, self._with_headers(headers), exc_info)
@@ -172,7 +168,7 @@ class WSGIExchange(Exchange):
     def write(self, data: bytes) -> None:
         """Send a part of the body, as ``start_response`` lets applications do."""
         self.send_start()
-        if not self.answer and self._write is not None:
+        if not self.answered and self._write is not None:
             self._write(data)
 
     def send_start(self) -> None:
@@ -225,12 +221,18 @@ class WSGIExchange(Exchange):
         """Break the circle environ -> session -> environ, which would wait for the garbage
         collector. What a first access needs stays."""
         environ = self._environ
-        kept = ("HTTP_COOKIE", "wsgi.url_scheme", "REQUEST_METHOD", "REMOTE_ADDR")
-        self._environ = {key: environ[key] for key in kept if key in environ}
+        self._environ = {
+            "HTTP_COOKIE": environ.get("HTTP_COOKIE"),
+            "wsgi.url_scheme": environ["wsgi.url_scheme"],
+        }
 
     def _answer(self, error: BaseException) -> None:
         response = error_response_for(error)
-        self.answer = response.body
+        self.answered = True
+        if (
+            self._environ.get("REQUEST_METHOD") != "HEAD"
+        ):  # whose body servers leave to applications
+            self.page = response.body
         headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
         self._start_response(f"{response.status} {response.phrase}", _decoded(headers))
 
@@ -248,7 +250,7 @@ class _Body:
 
     def __next__(self) -> bytes:
         exchange = self._exchange
-        if exchange.answer and self._chunks is None:
+        if exchange.answered and self._chunks is None:
             raise StopIteration
         if exchange.committed:
             if self._chunks is None:
@@ -268,7 +270,7 @@ class _Body:
         except BaseException as error:
             if not exchange.app_failed(error):
                 raise
-        if exchange.answer:
+        if exchange.answered:
             self._chunks = None
             return exchange.page
         if chunk is None:
@@ -280,7 +282,7 @@ class _Body:
         _close(self._body)
         exchange = self._exchange
         if exchange.session is not None:
-            if exchange.committed and not exchange.answer:
+            if exchange.committed and not exchange.answered:
                 exchange.report_late_changes()
             exchange.close()
 

@@ -26,7 +26,7 @@ _ENDED: Final = "this session has ended: it was logged out, or it has expired"
 def save(core: Lifecycle, session: SessionState) -> Flow[None]:
     """Commit while the handler runs."""
     if session._loaded is Loaded.NOT_LOADED:
-        yield from run_flow(core.load(session))
+        yield from core.load(session)
     if session._phase is Phase.COMMITTED:
         raise SessionCommitted(
             "the session was saved when the response began; write inside `with session.edit():` "
@@ -38,7 +38,7 @@ def save(core: Lifecycle, session: SessionState) -> Flow[None]:
 def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
     """Drop the changes and load the session again."""
     if session._loaded is Loaded.NOT_LOADED:
-        yield from run_flow(core.load(session))
+        yield from core.load(session)
         return
     session._views.clear()
     session._login, session._revoke = None, None
@@ -75,7 +75,7 @@ def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
 def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Data], T]) -> Flow[T]:
     """Read, change and write in one step; try again whenever another request was first."""
     if session._loaded is Loaded.NOT_LOADED:
-        yield from run_flow(core.load(session))
+        yield from core.load(session)
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
         yield from run_flow(core.commit(session))
     if session._key is None:
@@ -91,7 +91,7 @@ def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Dat
         key, found = yield from _current_record(session)
         meta, data = codec.decode(found.payload)
         result = function(data)
-        payload = codec.encode(marked(meta), data)
+        payload = marked(codec.encode(meta, data))
         idle = core.writer.idle_of_write(found, empty=not data and found.user is None)
         keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
@@ -107,7 +107,7 @@ def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:
     """Open the session for writing after the response has begun."""
     is_open = session._phase is Phase.OPEN  # then it can be written anyway
     if session._loaded is Loaded.NOT_LOADED:
-        yield from run_flow(core.load(session))
+        yield from core.load(session)
     elif not is_open and session._key is not None:
         session._outer_views, session._views = session._views, {}
         yield from reload(core, session)

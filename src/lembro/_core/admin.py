@@ -16,7 +16,7 @@ def create(
     core: Lifecycle, session: Session, data: Mapping[str, Any], user_id: str | None
 ) -> Flow[str | None]:
     """Store a new session. Returns its ID, or None if it is empty."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     session.update(data)
     if user_id is not None:
         session.login(user_id)
@@ -26,13 +26,13 @@ def create(
 
 def get(core: Lifecycle, session: Session) -> Flow[dict[str, Any] | None]:
     """Return the data, or None if there is no such session."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     return None if session._key is None else session._data
 
 
 def overwrite(core: Lifecycle, session: Session, data: Mapping[str, Any]) -> Flow[bool]:
     """Replace the data. Returns whether there is such a session."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     if session._key is None:
         return False
     for key, value in data.items():
@@ -44,7 +44,7 @@ def overwrite(core: Lifecycle, session: Session, data: Mapping[str, Any]) -> Flo
 
 def destroy(core: Lifecycle, session: Session) -> Flow[bool]:
     """End the session. Returns whether this call ended it."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     session.destroy()
     yield from run_flow(core.commit(session))
     return session._cookie is CLEAR
@@ -52,7 +52,7 @@ def destroy(core: Lifecycle, session: Session) -> Flow[bool]:
 
 def touch(core: Lifecycle, session: Session) -> Flow[bool]:
     """Extend the idle timeout. Returns whether there is such a session."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     if session._key is None:
         return False
     touched: bool = yield Call("touch", (session._key,), {"idle": core.writer.idle})
@@ -61,7 +61,7 @@ def touch(core: Lifecycle, session: Session) -> Flow[bool]:
 
 def regenerate(core: Lifecycle, session: Session) -> Flow[str | None]:
     """Give the session a new ID. Returns it, or None if there is no such session."""
-    yield from run_flow(core.load(session))
+    yield from core.load(session)
     if session._key is None:
         return None
     session.regenerate_id()

@@ -1,9 +1,9 @@
 """A session's data <-> bytes, such that what comes back equals what went in, type for type.
 
-The payload is a version byte and a msgpack array of two maps: lembro's own, and the user's. No key
-of ours stands among the user's. What msgpack does not know (tuples, sets, dates, UUIDs, ...) is
-tagged with an extension code, because msgspec by itself turns it into lists and strings without a
-word. There is no pickle anywhere: a record can hold nothing but values.
+The payload is a version byte, a msgpack array of two maps (lembro's own and the application's), and
+a mark of six bytes. None of lembro's keys is among the application's. Types that msgpack does not
+know (tuples, sets, dates, UUIDs, ...) are tagged with an extension code, because msgspec by itself
+turns them into lists and strings silently. There is no pickle: a record holds nothing but values.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ TAGGED: Final = b"\x81"
 """The first byte of one in which something is tagged, or may be."""
 PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
 """The types that msgpack knows as they are, and whose values cannot change in themselves."""
+MARK: Final = 6
+"""Bytes at the end of a payload that tell one write from every other."""
+_NO_MARK: Final = bytes(MARK)
 MAX_DEPTH: Final = 100
 """Containers within containers; what is deeper is refused, long before any recursion limit."""
 
@@ -42,7 +45,7 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
     """
     if plain or _is_plain(data, 1):
         try:  # to suppress takes as long as to encode
-            return VERSION + _encode((meta, data))
+            return VERSION + _encode((meta, data)) + _NO_MARK
         except (UnicodeEncodeError, OverflowError):  # it is to be found, or tagged
             pass
     tagged = {}
@@ -50,24 +53,36 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
         _check_top_key(key)
         tagged[key] = _tag(value, key, 1)
     try:
-        return (VERSION if _is_plain(tagged, 1) else TAGGED) + _encode((meta, tagged))
+        version = VERSION if _is_plain(tagged, 1) else TAGGED
+        return version + _encode((meta, tagged)) + _NO_MARK
     except UnicodeEncodeError:
         raise _surrogate(data) from None
 
 
-def unchanged(payload: bytes, meta: Meta, data: Data) -> bool:
-    """Whether ``payload`` is what the data encodes to, nothing having been assigned to a key.
+def with_mark(payload: bytes, mark: bytes) -> bytes:
+    """Return the payload with this mark, which tells one write of the same data from another."""
+    return payload[:-MARK] + mark
 
-    Tries the plain encoding first, which is several times faster and all that a session needs
-    that holds nothing tagged. Raises CodecError as ``encode`` does.
+
+def same_data(payload: bytes, other: bytes) -> bool:
+    """Whether two payloads differ in their marks at most."""
+    return payload[:-MARK] == other[:-MARK]
+
+
+def changed(payload: bytes, meta: Meta, data: Data) -> bytes | None:
+    """Return what the data encode to, or None if that is ``payload``.
+
+    For data in which no key was assigned. Tries the plain encoding first, which is several times
+    faster and all that a session without tagged values needs. Raises CodecError as ``encode`` does.
     """
     try:
         plain = _encode((meta, data))
     except (TypeError, ValueError, OverflowError, RecursionError):
         plain = b""
-    if len(plain) == len(payload) - 1 and payload.endswith(plain):
-        return True
-    return encode(meta, data) == payload
+    if len(plain) == len(payload) - 1 - MARK and payload.startswith(plain, 1):
+        return None
+    encoded = encode(meta, data)
+    return None if same_data(encoded, payload) else encoded
 
 
 def decode(payload: bytes) -> tuple[Meta, Data]:
@@ -79,7 +94,7 @@ def decode(payload: bytes) -> tuple[Meta, Data]:
     if not payload.startswith((VERSION, TAGGED)):
         raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
     try:
-        return _decode_session(payload[1:])
+        return _decode_session(payload[1:-MARK])
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise CodecError(f"a record that cannot be read ({type(error).__name__})") from None
 

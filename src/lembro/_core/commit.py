@@ -39,10 +39,10 @@ UNTRIED: Final = Found(b"untried")
 """In place of what an attempt returned: no attempt was made."""
 
 
-def marked(meta: codec.Meta) -> codec.Meta:
-    """Mark the map for one write. A store compares payloads to tell whose write succeeded, so two
+def marked(payload: bytes) -> bytes:
+    """Mark a payload for one write. A store compares payloads to tell whose write succeeded, so two
     requests that make the same changes must not write the same bytes."""
-    return {**meta, "mark": new_mark()}
+    return codec.with_mark(payload, new_mark())
 
 
 def is_written(payload: bytes, held: Found | None) -> bool:
@@ -83,7 +83,7 @@ class Writer:
 
     def add(self, session: SessionState, user: str | None) -> Flow[None]:
         """Store the session under a new ID."""
-        payload = _encode(session, session._meta)
+        payload = _encode(session)
         session_id = new_id()
         key = key_for(session_id)
         record = Record(payload, user, None, (yield from self.reputation_for(session)))
@@ -139,40 +139,32 @@ class Writer:
 
     def _set(self, session: SessionState) -> Flow[Found | None]:
         """Try once. Returns STORED, or what the store holds instead."""
-        call, meta = self.call_to_set(session)
+        call = self.call_to_set(session, _encode(session))
         held: Found | None = yield call
-        return STORED if self.was_set(session, call, meta, held) else held
+        return STORED if self.was_set(session, call, held) else held
 
-    def call_to_set(self, session: SessionState) -> tuple[Call, codec.Meta]:
-        """Make the call that writes the session over what it was loaded from.
-
-        Returns the call and lembro's own map that it writes.
-        """
-        meta = marked(session._meta)
-        payload = _encode(session, meta)
+    def call_to_set(self, session: SessionState, encoded: bytes) -> Call:
+        """Make the call that writes the encoded session over what it was loaded from."""
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=_is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
-        return Call("set", (session._key, Record(payload)), keywords), meta
+        return Call("set", (session._key, Record(marked(encoded))), keywords)
 
-    def was_set(
-        self, session: SessionState, call: Call, meta: codec.Meta, held: Found | None
-    ) -> bool:
+    def was_set(self, session: SessionState, call: Call, held: Found | None) -> bool:
         """Whether ``held`` shows that the call was done; then note what was written."""
         payload: bytes = call.args[1].payload
         if not is_written(payload, held):
             return False
         found, session._found = session._found, held
         assert found is not None
-        session._meta, session._payload = meta, payload
+        session._payload = payload
         session._assigned = False
         self.renew_cookie(session, found)
         return True
 
     def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
         """Try once under a new ID. Returns STORED, or what the store holds instead."""
-        meta = marked(session._meta)
-        payload = _encode(session, meta)
+        payload = marked(_encode(session))
         session_id = new_id()
         key = key_for(session_id)
         login = write is Write.LOGIN
@@ -188,7 +180,6 @@ class Writer:
         held: Found | None = yield Call("replace", (session._key, key, record), keywords)
         if held is None or not is_written(payload, held) or held.user != record.user:
             return held
-        session._meta = meta
         self.issue(session, session_id, held)
         session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
@@ -289,20 +280,26 @@ class Writer:
         return born
 
 
-def has_changed(session: SessionState) -> bool:
-    """Whether the session encodes to other bytes than it was loaded from."""
+def changed_encoding(session: SessionState) -> bytes | None:
+    """Return the session's encoding if its data are others than were loaded; else None."""
     if session._assigned:
-        return _encode(session, session._meta) != session._payload
-    return session._nested_possible and not codec.unchanged(
-        session._payload, session._meta, session._data
-    )
+        encoded = _encode(session)
+        return None if codec.same_data(encoded, session._payload) else encoded
+    if session._nested_possible:
+        return codec.changed(session._payload, session._meta, session._data)
+    return None
 
 
-def _encode(session: SessionState, meta: codec.Meta) -> bytes:
+def has_changed(session: SessionState) -> bool:
+    """Whether the session's data are others than were loaded."""
+    return changed_encoding(session) is not None
+
+
+def _encode(session: SessionState) -> bytes:
     """Encode the payload. Data that came without a tag and had no mutable value accessed need no
     tag."""
     plain = not session._nested_possible and session._payload.startswith(codec.VERSION)
-    return codec.encode(meta, session._data, plain=plain)
+    return codec.encode(session._meta, session._data, plain=plain)
 
 
 def _cookie_for(

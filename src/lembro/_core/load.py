@@ -9,13 +9,13 @@ import enum
 from typing import Final
 
 from .._http.cookie import DUPLICATE
-from ..errors import CodecError, StoreError
+from ..errors import CodecError
 from ..events import Event
 from ..ids import handle_for, key_for
 from ..stores.base import Found
 from . import codec
 from .effects import Call, Flow
-from .state import COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
+from .state import NEW, Loaded, SessionState
 
 MAX_ROTATIONS: Final = 16
 """Rotated IDs that are followed one after the other."""
@@ -29,37 +29,25 @@ class Lost(enum.Enum):
     USED = "the legacy cookie was used before"
 
 
-def load(session: SessionState) -> Flow[None] | None:
-    """Load the session of a request. Return None if that needs no answer from the store."""
-    session._begin()
-    presented = session._presented
+def begin_load(session: SessionState) -> bytes | None:
+    """Read the cookie of the request. Return the key to get from the store, if there is one."""
+    presented = session._presented = session._transport.read_cookie()
+    session._loaded = NEW
+    session._meta = {}
+    session._data = {}
+    session._views = {}
+    session._events = []
     if presented.id is not None:
         session._presented_key = key = key_for(presented.id)
-        return _load_record(session, key)
+        return key
     if presented.problem:
         session._events.append(Event("rejected", reason=presented.problem))
         if presented is DUPLICATE:
             session._loaded = Loaded.STALE
-    session._ready = session._phase is not COMMITTED
     return None
 
 
-def _load_record(session: SessionState, key: bytes) -> Flow[None]:
-    try:
-        found: Found | None = yield Call("get", (key,))
-        if found is not None:
-            if found.successor is None:
-                session._loaded = LIVE
-                use_record(session, key, found)
-            else:
-                yield from _load_successor(session, found)
-    except StoreError:  # the next access tries again, instead of finding nothing
-        session._loaded = NOT_LOADED
-        raise
-    session._ready = session._phase is not COMMITTED
-
-
-def _load_successor(session: SessionState, pointer: Found) -> Flow[None]:
+def load_successor(session: SessionState, pointer: Found) -> Flow[None]:
     """Load the session whose ID was rotated, if the old ID still works."""
     followed = yield from follow_rotation(pointer)
     if isinstance(followed, Lost):

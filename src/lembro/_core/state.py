@@ -141,7 +141,14 @@ class SessionState:
     _lost_user: str | None = None  # whose data these still are, once save() found it gone
     _adoption: object | None = None  # the legacy session that it came from (``migrate_from``)
 
-    # What the request makes of it. Its data are in _data, lembro's own map in _meta.
+    # What a session has once it is being loaded.
+    _presented: Presented
+    _meta: codec.Meta  # lembro's own map
+    _data: codec.Data
+    _views: dict[str | None, View]
+    _events: list[Event]  # emitted once the flow has ended
+
+    # What the request makes of it.
     _assigned = False  # a key was assigned or deleted since it was loaded
     _nested_possible = False  # a value that can change in itself was handed out
 
@@ -157,15 +164,6 @@ class SessionState:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-
-    def _begin(self) -> None:
-        """Read the cookie, and make what an accessed session has; unused sessions skip it."""
-        self._presented = self._transport.read_cookie()
-        self._loaded = NEW
-        self._meta: codec.Meta = {}
-        self._data: codec.Data = {}
-        self._views: dict[str | None, View] = {}
-        self._events: list[Event] = []  # emitted once the flow has ended
 
     def _is_unused(self) -> bool:
         """Whether nobody has accessed it. An unused session costs nothing and leaves no trace."""

@@ -13,7 +13,7 @@ from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
 from . import codec
-from .effects import Call, Flow, run_flow
+from .effects import Call, Flow
 from .lifecycle import Lifecycle, destroy_chain
 from .state import NOT_LOADED, SessionState
 
@@ -104,7 +104,7 @@ def note_cache_entries(store: Any) -> None:
 
 def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
     if session._loaded is NOT_LOADED:
-        yield from run_flow(core.load(session))
+        yield from core.load(session)
     user = session._current_user()
     if user is None:
         raise LoginRequired("nobody is logged in, so there are no sessions of a user")

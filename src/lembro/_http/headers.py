@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .._log import log
@@ -24,7 +24,7 @@ _TRUST: Final = (
 _said: set[bytes] = set()
 
 
-def with_session(headers: Iterable[tuple[bytes, bytes]], cookies: list[bytes]) -> Headers:
+def with_session(headers: Iterable[tuple[bytes, bytes]], cookies: Sequence[bytes]) -> Headers:
     """Add to the headers of a response what an accessed session adds.
 
     ``Vary: Cookie`` keeps caches from serving the response to somebody else. A response that sets

@@ -21,7 +21,7 @@ from .runner import Runner
 class Exchange:
     """One request and its response. A subclass reads the request of its framework."""
 
-    __slots__ = ("__weakref__", "runner", "session")
+    __slots__ = ("runner", "session")
 
     runner: Runner
     session: Any  # a Session, or the framework's subclass of it

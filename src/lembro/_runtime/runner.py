@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .._core import actions, codec
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
+from .._core.load import begin_load
 from .._core.session import Session
 from .._core.state import COMMITTED, NOT_LOADED
 from .._device import Visitor
@@ -148,11 +149,20 @@ class Runner:
             if session._failure is not None:
                 raise _copy_of(session._failure)
             self.check_may_block("`await session.areload()` first: it was not loaded yet")
-        flow = self.lifecycle.load(session)
-        if flow is None:
+            self._run(self.lifecycle.load(session), session)
+            return
+        key = begin_load(session)
+        try:
+            found = None if key is None else self.store.get(key)
+            rest = self.lifecycle.finish_load(session, key, found)
+            if rest is not None:
+                run(rest, self.store)
+        except StoreError:
+            session._loaded = NOT_LOADED
+            raise
+        session._ready = session._phase is not COMMITTED
+        if session._events:
             self._report(session)
-        else:
-            self._run(flow, session)
 
     def recheck(self, session: Session) -> None:
         """Raise SessionGone if a session has ended since its response began.
@@ -172,9 +182,7 @@ class Runner:
             if presented.id is not None or not presented.legacy:
                 return
         try:
-            flow = self.lifecycle.load(session)
-            if flow is not None:
-                await self.arun(flow, session)
+            await self.arun(self.lifecycle.load(session), session)
         except StoreError as error:
             session._failure = error.with_traceback(None)
         else:
@@ -228,7 +236,8 @@ class Runner:
             if session._key is None:  # without a session only a typed part can have changed
                 changed = session._assigned
             else:
-                changed = not codec.unchanged(session._payload, session._meta, session._data)
+                encoded = codec.changed(session._payload, session._meta, session._data)
+                changed = encoded is not None
         except LembroError:
             changed = True
         if changed:

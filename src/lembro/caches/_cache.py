@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from msgspec.msgpack import encode as pack
 
 from .._core import codec
-from .._core.admin import ENTRY, has_entries
+from .._core.user_sessions import CACHE_ENTRY, note_cache_entries
 from .._core.commit import ATTEMPTS, is_written
 from .._core.effects import Call, Flow
 from .._log import log
@@ -35,7 +35,7 @@ T = TypeVar("T")
 Timeout: TypeAlias = float | timedelta | None
 """Seconds from now. None: never. Nothing, or less: the entry is gone at once."""
 
-_HEAD: Final = len(ENTRY) + len(new_mark())
+_HEAD: Final = len(CACHE_ENTRY) + len(new_mark())
 _NAME: Final = "value"  # by which an error calls what is stored
 
 
@@ -55,7 +55,7 @@ class Cache:
                 f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
             )
         self.store: Store | AsyncStore = store
-        has_entries(store)
+        note_cache_entries(store)
         self._names = names
         # What is packed ends where it ends: ("a", "bc") and ("ab", "c") are two namespaces.
         self._path = b"".join(pack(_text(name)) for name in names)
@@ -243,7 +243,7 @@ class Cache:
         records = yield Call("all", ())
         for key, found in records:
             payload = found.payload
-            if payload.startswith(ENTRY) and payload.startswith(self._path, _HEAD):
+            if payload.startswith(CACHE_ENTRY) and payload.startswith(self._path, _HEAD):
                 yield Call("destroy", (key,))
 
     # -- within ------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Cache:
         return named.digest()
 
     def _payload(self, value: Any) -> bytes:
-        return ENTRY + new_mark() + self._path + codec.encode({}, {_NAME: value})
+        return CACHE_ENTRY + new_mark() + self._path + codec.encode({}, {_NAME: value})
 
     def _value(self, found: Found | None, default: T) -> Any | T:
         if found is None:

@@ -9,13 +9,13 @@ accepted once. Each reader checks signatures with the library that made them, an
 from __future__ import annotations
 
 from ..errors import StoreError
+from ..options import LegacyReader
 from ._beaker import BeakerCookieReader, BeakerReader
 from ._django import DjangoSessionReader
 from ._express import ExpressSessionReader
 from ._flask import FlaskCookieReader, FlaskSessionReader
 from ._reader import Reader, StoreReader
 from ._starlette import StarletteCookieReader, StarsessionsReader
-from ..options import LegacyReader
 from .source import LegacySession, Refused
 
 __all__ = [

@@ -26,7 +26,7 @@ from .._core.commit import ATTEMPTS, has_changed, is_written, marked, refused
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.load import Lost, follow_rotation, use_record
-from .._core.state import COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState, SetCookie
+from .._core.state import LIVE, NOT_LOADED, Loaded, SessionState, SetCookie
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
 from ..ids import handle_for, key_for
@@ -77,12 +77,13 @@ class Adoption:
 class MigratingLifecycle(Lifecycle):
     """A lifecycle that adopts legacy sessions."""
 
-    def load(self, session: SessionState) -> Flow[None] | None:
-        """Load the session of a request; without a session cookie, look for a legacy one."""
-        flow = super().load(session)
-        if flow is None and session._presented.legacy and not session._presented.problem:
+    def finish_load(
+        self, session: SessionState, key: bytes | None, found: Found | None
+    ) -> Flow[None] | None:
+        """Take what the store holds; without a session cookie, look for a legacy one."""
+        if key is None and session._presented.legacy and not session._presented.problem:
             return self._load_legacy(session)
-        return flow
+        return super().finish_load(session, key, found)
 
     def has_nothing_to_commit(self, session: SessionState) -> bool:
         """Whether a commit would do nothing."""
@@ -92,25 +93,20 @@ class MigratingLifecycle(Lifecycle):
             return False
         return super().has_nothing_to_commit(session)
 
-    def _only_changed(self, session: SessionState) -> bool:
+    def _only_writes(self, session: SessionState) -> bool:
         if session._adoption is not None or _cookie_came_back(session):
             return False
-        return super()._only_changed(session)
+        return super()._only_writes(session)
 
     def _load_legacy(self, session: SessionState) -> Flow[None]:
-        try:
-            for cookie in cast("Iterable[LegacyCookie]", session._presented.legacy):
-                legacy = yield from _read(cookie)
-                if isinstance(legacy, Rejection):
-                    session._events.append(Event("rejected", reason=legacy.reason))
-                elif legacy.data or legacy.user is not None:
-                    adoption = Adoption(cookie.source, legacy, cookie.identity(legacy))
-                    yield from _load_adoption(session, adoption, legacy, self.writer.grace)
-                    break
-        except StoreError:  # the next access tries again
-            session._loaded = NOT_LOADED
-            raise
-        session._ready = session._phase is not COMMITTED
+        for cookie in cast("Iterable[LegacyCookie]", session._presented.legacy):
+            legacy = yield from _read(cookie)
+            if isinstance(legacy, Rejection):
+                session._events.append(Event("rejected", reason=legacy.reason))
+            elif legacy.data or legacy.user is not None:
+                adoption = Adoption(cookie.source, legacy, cookie.identity(legacy))
+                yield from _load_adoption(session, adoption, legacy, self.writer.grace)
+                break
 
     def _commit(self, session: SessionState, failed: bool) -> Flow[None]:
         adoption = _adoption_of(session)
@@ -139,8 +135,8 @@ class MigratingLifecycle(Lifecycle):
         writer = self.writer
         # A session that this request destroys need not be stored first.
         data = {} if session._destroy else codec.decode(session._payload)[1]
-        meta = marked(adoption.meta)
-        payload = codec.encode(meta, data)
+        meta = adoption.meta
+        payload = marked(codec.encode(meta, data))
         session_id = adoption.id_from(meta)
         assert session_id is not None
         key = key_for(session_id)

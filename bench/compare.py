@@ -1,0 +1,109 @@
+"""Compare two checkouts of lembro: what a request costs in each, in one run.
+
+    python -m bench.compare ../before [--rounds 200] [--frameworks flask,django]
+
+A process for each checkout serves batches of requests in turns, so that both meet the same machine.
+Prints the medians of the CPU time a request, and the ratio. A ratio above 1.05 is marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.report import table
+
+WORKER: Final = """
+import gc, json, sys, time
+from bench import requests
+contenders = {}
+if "asgi" in sys.argv[1]:
+    for c in requests.asgi_contenders():
+        if "lembro" in c.library or c.library == "bare":
+            contenders["asgi " + c.library + " " + c.action] = c.batch
+if "wsgi" in sys.argv[1]:
+    for c in requests.wsgi_contenders():
+        if "lembro" in c.library or c.library == "bare":
+            contenders["wsgi " + c.library + " " + c.action] = c.batch
+for name in sys.argv[2].split(","):
+    if name:
+        from importlib import import_module
+        module = import_module("bench.frameworks." + name)
+        for c in module.contenders():
+            if "lembro" in c.library or c.library == "bare":
+                contenders[name + " " + c.library + " " + c.action] = c.batch
+print(json.dumps(list(contenders)), flush=True)
+for line in sys.stdin:
+    name, count = line.rsplit(" ", 1)
+    gc.collect()
+    contenders[name](int(count) // 4)  # a collection empties caches: warm them up again
+    began = time.process_time()
+    contenders[name](int(count))
+    print(time.process_time() - began, flush=True)
+"""
+
+
+def worker(root: Path, kinds: str, frameworks: str) -> Any:
+    """Start a process that serves batches with the code of this checkout."""
+    paths = os.pathsep.join([str(root / "src"), str(root)])
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, kinds, frameworks],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def main() -> None:
+    """Run the comparison that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("before", type=Path, help="the other checkout")
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--kinds", default="asgi,wsgi")
+    parser.add_argument("--frameworks", default="")
+    arguments = parser.parse_args()
+    here = Path(__file__).parent.parent
+    roots = {"before": arguments.before.resolve(), "now": here}
+    workers = {
+        name: worker(root, arguments.kinds, arguments.frameworks) for name, root in roots.items()
+    }
+    known = {name: json.loads(each.stdout.readline()) for name, each in workers.items()}
+    names = [name for name in known["now"] if name in known["before"]]
+
+    def serve(which: str, name: str, count: int) -> float:
+        process = workers[which]
+        process.stdin.write(f"{name} {count}\n")
+        process.stdin.flush()
+        return float(process.stdout.readline()) / count * 1e6
+
+    counts = {}
+    for name in names:
+        took = max(serve(which, name, 50) for which in roots)
+        counts[name] = max(20, int(8000 / took))
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for turn in range(arguments.rounds):
+        for name in names:
+            for which in sorted(roots, reverse=bool(turn % 2)):
+                times[which, name].append(serve(which, name, counts[name]))
+    for process in workers.values():
+        process.stdin.close()
+        process.wait(timeout=30)
+    rows = []
+    for name in names:
+        before, now = (median(times[which, name]) for which in ("before", "now"))
+        mark = "  slower" if now / before > 1.05 else ""
+        rows.append([name, f"{before:.2f}", f"{now:.2f}", f"{now / before:.3f}{mark}"])
+    print(table(["CPU us a request", "before", "now", "ratio"], rows))
+
+
+if __name__ == "__main__":
+    main()
