@@ -1,4 +1,4 @@
-"""The events and who hears them."""
+"""Events, and the listeners that applications register."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ EVENTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened. Never carries a session id: ``handle`` is a session's public name."""
+    """Something that happened to a session. It never carries a session ID."""
 
     name: str
+    """One of :data:`EVENTS`."""
     handle: str | None = None
-    user: str | None = None
+    """The public name of the session."""
+    user_id: str | None = None
+    """Who was logged in."""
     reason: str = ""
+    """Why it happened, in plain text."""
     error: BaseException | None = None
+    """The error that caused it, if one did."""
 
 
 Listener = Callable[[Event], Any]
@@ -41,9 +46,10 @@ L = TypeVar("L", bound=Listener)
 
 
 class Events:
-    """``on``, ``once`` and ``off``, each also as a decorator; ``emit`` calls the listeners.
+    """Registers listeners (``on``, ``once``, ``off``) and calls them (``emit``).
 
-    Emit only after locks are released: a listener may call the store. One that raises is logged.
+    Emit only after locks are released: a listener may call the store. An exception of a listener is
+    logged.
     """
 
     def __init__(self) -> None:
@@ -55,8 +61,11 @@ class Events:
     @overload
     def on(self, name: str) -> Callable[[L], L]: ...
     def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every event of this name. Raises ConfigError for a name
-        that is not one of ``EVENTS``."""
+        """Call ``listener(event)`` at every event of this name; also a decorator.
+
+        Raises:
+            ConfigError: the name is not one of ``EVENTS``, or the listener is a coroutine function.
+        """
         return self._register(name, listener, once=False)
 
     @overload
@@ -64,22 +73,22 @@ class Events:
     @overload
     def once(self, name: str) -> Callable[[L], L]: ...
     def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
+        """Call ``listener(event)`` at the next event of this name only; also a decorator."""
         return self._register(name, listener, once=True)
 
     def off(self, name: str, listener: Listener) -> None:
-        """Take a listener back; one that is not registered is ignored."""
+        """Remove a listener; one that is not registered is ignored."""
         self._check(name)
         with self._lock:
             kept = tuple(e for e in self._listeners.get(name, ()) if e[0] != listener)
             self._listeners[name] = kept
 
     def heard(self, name: str) -> bool:
-        """Whether anybody listens, so that a busy place need not build the event."""
+        """Whether a listener is registered, so that a hot path need not make the event."""
         return bool(self._listeners.get(name))
 
     def emit(self, event: Event) -> None:
-        """Call the listeners of the event, in the order of their registration."""
+        """Call the listeners of an event, in the order of their registration."""
         for entry in self._listeners.get(event.name, ()):
             listener, once = entry
             if once and not self._take(event.name, entry):
@@ -87,9 +96,10 @@ class Events:
             try:
                 listener(event)
             except Exception:
-                log.exception("a listener of %r failed", event.name)
+                log.exception("lembro: a listener of the event %r failed", event.name)
 
     def emit_all(self, events: Iterable[Event]) -> None:
+        """Call the listeners of several events."""
         for event in events:
             self.emit(event)
 
@@ -106,11 +116,12 @@ class Events:
 
         def register(function: Listener) -> Listener:
             if not callable(function):
-                raise ConfigError(f"a listener must be callable, not {function!r}")
+                raise ConfigError(f"a listener must be callable, got {function!r}")
             if inspect.iscoroutinefunction(function):
                 raise ConfigError(
-                    f"a listener must be a plain function, not {function!r}, which nobody would "
-                    "await: hand the event over, loop.call_soon_threadsafe(queue.put_nowait, event)"
+                    f"a listener must be a plain function, got the coroutine function {function!r}, "
+                    f"which nobody would await. Example: lambda event: "
+                    f"loop.call_soon_threadsafe(queue.put_nowait, event)"
                 )
             with self._lock:
                 self._listeners[name] = (*self._listeners.get(name, ()), (function, once))
@@ -121,11 +132,11 @@ class Events:
     @staticmethod
     def _check(name: str) -> None:
         if name not in EVENTS:
-            raise ConfigError(f"no event {name!r}; the events are {', '.join(EVENTS)}")
+            raise ConfigError(f"there is no event {name!r}; the events are {', '.join(EVENTS)}")
 
 
 class EventSource:
-    """Whatever has ``events``, with their methods as its own."""
+    """A base class that offers the methods of its ``events``."""
 
     events: Events
 
@@ -134,9 +145,14 @@ class EventSource:
     @overload
     def on(self, name: str) -> Callable[[L], L]: ...
     def on(self, name: str, listener: Any = None) -> Any:
-        """Call ``listener(event)`` at every event of this name; also a decorator. The events:
-        created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict, reduced,
-        error."""
+        """Call ``listener(event)`` at every event of this name; also a decorator.
+
+        The events: created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict,
+        reduced, error. A listener is a plain function.
+
+        Raises:
+            ConfigError: there is no such event, or the listener is a coroutine function.
+        """
         return self.events.on(name) if listener is None else self.events.on(name, listener)
 
     @overload
@@ -144,9 +160,9 @@ class EventSource:
     @overload
     def once(self, name: str) -> Callable[[L], L]: ...
     def once(self, name: str, listener: Any = None) -> Any:
-        """As ``on``, for the next event only."""
+        """Call ``listener(event)`` at the next event of this name only; also a decorator."""
         return self.events.once(name) if listener is None else self.events.once(name, listener)
 
     def off(self, name: str, listener: Listener) -> None:
-        """Take a listener back."""
+        """Remove a listener."""
         self.events.off(name, listener)

@@ -16,11 +16,12 @@ from unittest.mock import patch
 from lembro import SessionManager
 from lembro._core.codec import decode
 from lembro._core.effects import Call
-from lembro._core.load import load
 from lembro._core.session import Session
 from lembro._core.state import Loaded, SetCookie
 from lembro._http.cookie import Presented
+from lembro._runtime.exchange import session_by_id
 from lembro.ids import key_for
+from lembro.manager import runner_of
 from lembro.stores.base import Found
 from lembro.testing._model import NaiveStore
 
@@ -82,7 +83,7 @@ Arrive = Callable[[SessionManager, str], Session]
 
 
 def by_id(manager: SessionManager, cookie: str) -> Session:
-    return Session(manager, Presented, cookie)
+    return session_by_id(runner_of(manager), Presented(cookie))
 
 
 def explore(
@@ -199,7 +200,7 @@ def _run(
             request.act(session)
         except KeyError:
             done.raised = True
-    yield from manager.core.commit(session, failed=request.failed or done.raised)
+    yield from runner_of(manager).lifecycle.commit(session, failed=request.failed or done.raised)
     done.order = next(numbers)
     done.arrived = session._loaded
     done.dropped = any(event.name == "dropped" for event in session._events)

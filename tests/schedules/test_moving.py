@@ -10,10 +10,11 @@ from typing import Any, Final
 import pytest
 
 from lembro import SessionManager
-from lembro._core.load import load
 from lembro._core.session import Session
 from lembro._core.state import SetCookie
 from lembro._runtime.drivers import run
+from lembro._runtime.exchange import session_by_id
+from lembro.manager import runner_of
 from lembro.migrate import LegacySession, Reader
 from lembro.testing._model import NaiveStore
 from tests.schedules.explorer import Request, World, explore
@@ -46,11 +47,9 @@ def ann(manager: SessionManager) -> str:
 
 def arrive(manager: SessionManager, cookie: str) -> Session:
     """A request with a cookie of old."""
-    return Session(
-        manager,
-        lambda value: manager.cookie.read([f"before={value}".encode()], https=False),
-        cookie,
-    )
+    runner = runner_of(manager)
+    presented = runner.cookie.read([f"before={cookie}".encode()], https=False)
+    return session_by_id(runner, presented)
 
 
 CHOSEN = [READ, WRITES[0], WRITES[2], WRITES[3], REGENERATE, LOGOUT, FAILING, FAILING_LOGOUT]
@@ -122,7 +121,7 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
         manager = SessionManager(store, **OPTIONS)
         first = arrive(manager, "ann")
         run(load(first), store)
-        flow = manager.core.commit(first)
+        flow = runner_of(manager).lifecycle.commit(first)
         finished = False
         call = next(flow)
         for _ in range(calls):
@@ -134,7 +133,7 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
         second = arrive(manager, "ann")
         run(load(second), store)
         assert (second.user, second["old"]) == ("ann", 1)
-        run(manager.core.commit(second), store)
+        run(runner_of(manager).lifecycle.commit(second), store)
         assert isinstance(second._cookie, SetCookie)
         assert [found.user for _, found in store.all()] == ["ann"]
         if finished:

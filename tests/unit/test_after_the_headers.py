@@ -95,14 +95,14 @@ def test_a_nested_change_to_what_no_session_can_carry_is_said_too(begun: Begun) 
 
 def test_a_view_that_was_changed_too_late_is_said(begun: Begun) -> None:
     site, session, _ = begun
-    session._view("cart", list, list).append(2)
+    session._typed_view("cart", list, list).append(2)
     site.manager.finish(session)
     assert [event.name for event in site.events] == ["dropped"]
 
 
 def test_a_view_of_a_visitor_without_a_session_is_said_as_well(site: Site) -> None:
     session = site.open()
-    view = session._view("cart", lambda value: [] if value is MISSING else value, list)
+    view = session._typed_view("cart", lambda value: [] if value is MISSING else value, list)
     site.commit(session)
     site.manager.finish(session)
     assert site.events == []
@@ -281,7 +281,7 @@ class Viewed:
 
 def viewed(site: Site, cookie: str, make: Callable[[Any], Any] = list) -> Viewed:
     session = site.open(cookie)
-    cart = session._view("cart", lambda stored: make(() if stored is MISSING else stored), make)
+    cart = session._typed_view("cart", lambda stored: make(() if stored is MISSING else stored), make)
     site.commit(session)
     return Viewed(cookie, session, cart)
 
@@ -377,5 +377,5 @@ def test_a_view_made_after_an_edit_is_of_its_session_alone(site: Site) -> None:
         site.commit(session)
         with site.edit(session):
             session["seen"] = 1
-        seen.append(session._view("cart", list, list))
+        seen.append(session._typed_view("cart", list, list))
     assert seen == [["ann's"], ["bob's"]]

@@ -141,7 +141,7 @@ def cart_of(session: Session) -> Cart:
     def load(value: Any) -> Cart:
         return Cart() if value is MISSING else Cart(**value)
 
-    return session._view("cart", load, asdict)
+    return session._typed_view("cart", load, asdict)
 
 
 def test_a_view_is_made_once_and_stored_when_it_has_changed(site: Site) -> None:
@@ -267,7 +267,7 @@ def test_a_slow_reader_does_not_undo_a_write(site: Site) -> None:
     assert reader["n"] == 1
     with site.request(cookie) as r:
         r.session["n"] = 2
-    site.clock.advance(site.manager.core.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
     site.commit(reader)
     assert site.data(cookie) == {"n": 2}
 
@@ -518,7 +518,7 @@ def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
 
 def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:
     session = site.open(site.new(names=["a"]))
-    view: dict[str, int] = session._view("cart", lambda _: {}, dict)
+    view: dict[str, int] = session._typed_view("cart", lambda _: {}, dict)
     view["apples"] = 1
     site.commit(session, failed=True)
     assert session["names"] == ["a"]  # something is lent, so it will be looked for changes
@@ -551,7 +551,7 @@ def test_a_record_that_cannot_be_read_leaves_nothing_behind(site: Site) -> None:
 
 
 def test_whether_there_is_anything_to_commit(site: Site) -> None:
-    settled = site.manager.core.nothing_to_commit
+    settled = site.runner.lifecycle.has_nothing_to_commit
     cookie = site.new(n=1)
     session = site.open(cookie, looks=False)
     assert settled(session) is True
@@ -561,7 +561,7 @@ def test_whether_there_is_anything_to_commit(site: Site) -> None:
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is True
-    site.clock.advance(site.manager.core.writer.idle / 9)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 9)
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is False
@@ -576,7 +576,7 @@ def test_a_fresh_session_is_settled_at_a_glance(
     site.clock.advance(100)
     session = site.open(cookie)
     session.get("n")
-    assert site.manager.core.nothing_to_commit(session) is True
+    assert site.runner.lifecycle.has_nothing_to_commit(session) is True
 
 
 def test_what_was_saved_is_settled(site: Site) -> None:
@@ -586,7 +586,7 @@ def test_what_was_saved_is_settled(site: Site) -> None:
             session["n"] = 2
             intent(session)
             site.save(session)
-            assert site.manager.core.nothing_to_commit(session) is True
+            assert site.runner.lifecycle.has_nothing_to_commit(session) is True
 
 
 def test_a_change_alone_is_one_call(site: Site) -> None:
@@ -596,11 +596,11 @@ def test_a_change_alone_is_one_call(site: Site) -> None:
         if begin is None:
             site.save(session)
             session["n"] = 3
-        alone = site.manager.core.only_set(session)
+        alone = site.runner.lifecycle.only_set(session)
         assert alone is not None
         assert alone[0].verb == "set"
     session.regenerate_id()
-    assert site.manager.core.only_set(session) is None
+    assert site.runner.lifecycle.only_set(session) is None
 
 
 def test_what_the_store_cannot_do_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,7 +123,7 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     cookie = ARRIVALS[row](site)
     site.data(None)  # forget what has happened so far
     if row == "... a tenth later":
-        site.clock.advance(site.manager.core.writer.idle / 10 + 1)
+        site.clock.advance(site.runner.lifecycle.writer.idle / 10 + 1)
     session = site.open(cookie, looks=column != "not looked at")
     if column != "not looked at":
         session.get("n")
@@ -196,5 +196,5 @@ def test_the_other_dead_ends_are_the_same(site: Site, kind: str, column: str) ->
 def test_what_nobody_looked_at_needs_nothing_of_the_store() -> None:
     site = Site("sync")
     session = site.open(site.new(), looks=False)
-    assert list(site.manager.core.commit(session)) == []
+    assert list(site.runner.lifecycle.commit(session)) == []
     site.close()

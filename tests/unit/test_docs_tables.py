@@ -94,8 +94,8 @@ def test_every_method_of_the_manager_is_on_its_page() -> None:
         *("start", "astart", "stop", "astop"),  # before the first request and after the last
         *("look", "aload_for", "commit", "acommit", "set_cookie", "finish", "require"),
         *("old_cookies", "tell_lost"),
-        *("run_for", "arun_for", "seen_from", "is_within_itself", "start_for_good"),
-        *("run_for", "arun_for", "seen_from", "lasting", "is_within_itself"),
+        *("run_for", "arun_for", "seen_from", "owns", "start_for_good"),
+        *("run_for", "arun_for", "seen_from", "lasting", "owns"),
     }
     assert public(SessionManager) == documented | twins | for_integrations
 

@@ -16,9 +16,11 @@ import trio
 import trio.testing
 from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
 
-from lembro import LembroError, Session, SessionCommitted, SessionGone, SessionManager
+from lembro import LembroError, SessionCommitted, SessionGone, SessionManager
 from lembro._core.edit import Turns
 from lembro._http.cookie import Presented
+from lembro._runtime.exchange import session_by_id
+from lembro.manager import runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -38,8 +40,8 @@ class Open:
         self.id = self.elsewhere.create({"n": 0}, user_id="alice")
         presented = Presented(self.id)
         manager = SessionManager(STORES[kind](self.store))
-        self.session = Session(manager, lambda _: presented, asynchronous=True)
-        anyio.run(manager.acommit, self.session)
+        self.session = session_by_id(runner_of(manager), presented)
+        anyio.run(runner_of(manager).acommit, self.session)
         self.log: list[str] = []
 
     @property

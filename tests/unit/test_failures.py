@@ -100,7 +100,7 @@ def test_a_logout_of_the_others_that_failed_can_be_tried_again(site: Site) -> No
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_touch_that_fails_is_an_event_only(site: Site, asked: bool) -> None:
     cookie = site.new(n=1)
-    site.clock.advance(site.manager.core.writer.idle / 5)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 5)
     site.store.fail = {"touch"}
     with site.request(cookie) as r:
         assert r.session["n"] == 1
@@ -131,7 +131,7 @@ def test_a_nested_value_that_cannot_be_stored_fails_the_commit_with_its_path(sit
 
 def test_a_view_that_cannot_be_stored_fails_the_commit_with_its_path(site: Site) -> None:
     session = site.open(site.new(n=1))
-    view = session._view("cart", lambda _: list[Any](), lambda value: value)
+    view = session._typed_view("cart", lambda _: list[Any](), lambda value: value)
     view.append(Unheard())
     with pytest.raises(CodecError, match=r"^cart\[0\]"):
         site.commit(session)

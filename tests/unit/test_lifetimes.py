@@ -16,7 +16,7 @@ from tests.support.site import Site
 
 def test_a_look_touches_only_after_a_tenth_of_the_idle_time(site: Site) -> None:
     cookie = site.new()
-    tenth = site.manager.core.writer.idle / 10
+    tenth = site.runner.lifecycle.writer.idle / 10
     for after, verbs in ((tenth, ["get"]), (1, ["get", "touch"]), (1, ["get"])):
         site.clock.advance(after)
         with site.request(cookie) as r:
@@ -55,7 +55,7 @@ def test_touch_touches_at_once(site: Site) -> None:
 def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site: Site) -> None:
     cookie = site.new(n=1)
     for _ in range(400):
-        site.clock.advance(site.manager.core.writer.idle - 1)
+        site.clock.advance(site.runner.lifecycle.writer.idle - 1)
         with site.request(cookie) as r:
             assert r.session["n"] == 1
 
@@ -63,7 +63,7 @@ def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site:
 def test_a_touch_does_not_bring_back_what_has_ended(site: Site) -> None:
     cookie = site.new(n=1)
     reader = site.open(cookie)
-    site.clock.advance(site.manager.core.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
     assert reader["n"] == 1
     reader.touch()
     site.logout(cookie)
@@ -172,7 +172,7 @@ def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
 
 def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
     cookie = site.new()
-    site.clock.advance(site.manager.core.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
     with site.request(cookie) as r:
         r.session["n"] = 2
     assert r.reply.cookie == ""

@@ -343,7 +343,7 @@ def test_purge_and_stats_and_reduce(manager: Any) -> None:
         manager.create({"n": n})
     assert manager.stats().sessions == 3
     assert manager.purge() == 0
-    manager.clock.advance(manager.manager.core.writer.idle + 1)
+    manager.clock.advance(manager.runner_of(manager).lifecycle.writer.idle + 1)
     assert manager.purge() == 3
     assert manager.reduce() == 0
 

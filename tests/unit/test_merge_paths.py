@@ -100,7 +100,7 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
     assert encoded(90) < 2 * encoded(1)
 
 
-def test_what_is_within_itself_is_refused() -> None:
+def test_what_owns_is_refused() -> None:
     endless: Data = {}
     endless["a"] = endless
     with pytest.raises(CodecError, match="within itself"):

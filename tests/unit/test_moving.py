@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from lembro import Session, StoreError
+from lembro._runtime.exchange import session_by_id
 from lembro.migrate import LegacySession, Reader
 from lembro.migrate.lifecycle import Adoption
 from lembro.migrate.source import Source
@@ -37,7 +38,7 @@ def site() -> Iterator[Site]:
 def arrive(site: Site) -> Session:
     """A request with the cookie of old."""
     header = f"before={OLD}".encode()
-    return Session(site.manager, lambda _: site.manager.cookie.read([header], https=False))
+    return session_by_id(site.runner, site.runner.cookie.read([header], https=False))
 
 
 def move_in(site: Site) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lembro._core.load import HOPS
+from lembro._core.load import MAX_ROTATIONS
 from tests.support.site import Site
 
 # -- followed or a dead end ------------------------------------------------------------------------
@@ -51,14 +51,14 @@ def test_an_id_leads_to_no_other_user(site: Site) -> None:
 
 def test_a_replaced_id_is_followed_through_several_rotations(site: Site) -> None:
     first = last = site.new("alice", cart=[1])
-    for _ in range(HOPS):
+    for _ in range(MAX_ROTATIONS):
         last = site.rotate(last)
     assert site.data(first) == {"cart": [1]}
 
 
 def test_an_id_that_was_replaced_too_often_is_a_dead_end(site: Site) -> None:
     first = last = site.new("alice", cart=[1])
-    for _ in range(HOPS + 1):
+    for _ in range(MAX_ROTATIONS + 1):
         last = site.rotate(last)
     assert site.data(first) is None
     assert site.data(last) == {"cart": [1]}
@@ -141,7 +141,7 @@ def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
     if kind == "unknown":
         cookie = "x" * 43
     elif kind == "expired":
-        site.clock.advance(site.manager.core.writer.idle)
+        site.clock.advance(site.runner.lifecycle.writer.idle)
     elif kind == "ended":
         site.logout(cookie)
     else:
@@ -168,7 +168,7 @@ def test_a_logout_ends_the_session_however_often_it_was_rotated(site: Site) -> N
     cookie = last = site.new("alice")
     leaving = site.open(cookie)
     assert leaving.user == "alice"
-    for _ in range(2 * HOPS):
+    for _ in range(2 * MAX_ROTATIONS):
         last = site.rotate(last)
     leaving.logout()
     assert site.commit(leaving).cookie == "clear"
@@ -217,7 +217,7 @@ def test_a_logout_is_never_undone_by_a_writer_or_a_reader_in_flight(site: Site) 
     cookie = site.new("alice", n=1)
     writer, reader = site.open(cookie), site.open(cookie)
     writer["n"] = reader["n"] + 1
-    site.clock.advance(site.manager.core.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
     site.logout(cookie)
     for session in (writer, reader):
         assert site.commit(session).cookie == ""

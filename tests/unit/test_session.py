@@ -204,7 +204,7 @@ def test_a_look_is_what_loads(site: Site) -> None:
         lambda s: s.authenticated_at,
         lambda s: s == {},
         lambda s: s.touch(),
-        lambda s: s._view("a", lambda value: value, lambda value: value),
+        lambda s: s._typed_view("a", lambda value: value, lambda value: value),
     ]
     if site.driver != "sync":
         return  # loaded before

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from .._core.session import MAX_USER
 from ..errors import ConfigError
+from ..ids import MAX_USER_ID
 from ..stores.memory.settings import check_max_size
 from . import capacity
 
@@ -131,8 +131,8 @@ def _count(text: str) -> int:
 
 
 def _user(text: str) -> str:
-    if not 1 <= len(text.encode("utf-8", "replace")) <= MAX_USER:
-        raise argparse.ArgumentTypeError(f"write a name of 1 to {MAX_USER} bytes")
+    if not 1 <= len(text.encode("utf-8", "replace")) <= MAX_USER_ID:
+        raise argparse.ArgumentTypeError(f"write a name of 1 to {MAX_USER_ID} bytes")
     return text
 
 
