@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 Seconds = int | float | timedelta
 SameSite = Literal["lax", "strict", "none"]
+Prefix = Literal["auto", "host", "secure"]
 AtMaxSessions = Literal["oldest", "refuse"]
 
 DAY: Final = 24 * 60 * 60
 _LONGEST: Final = 100 * 365 * DAY
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
 _ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
+_PREFIXES: Final = {"host": "__Host-", "secure": "__Secure-"}  # RFC 6265bis, 4.1.3
+_PREFIXED: Final = re.compile("__(host|secure)-", re.IGNORECASE)
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
@@ -44,92 +47,154 @@ def seconds(name: str, value: Seconds, example: str = "") -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class CookieOptions:
-    """The cookie. The defaults are what OWASP asks for.
+    """The attributes of the session cookie. The defaults follow OWASP's recommendations.
 
-    Over https: ``__Host-lembro=...; Path=/; Secure; HttpOnly; SameSite=Lax``. Over plain http,
-    with ``secure="auto"``, the cookie is ``lembro`` and has no Secure, so that development works.
+    Over https the cookie is ``__Host-sid=...; Path=/; Secure; HttpOnly; SameSite=Lax``. Over plain
+    http it is ``sid``, without Secure, so that development works.
 
-    Raises ConfigError for what a browser would refuse, or what would not be safe.
+    Raises:
+        ConfigError: A browser would refuse the cookie, or it would not be safe.
     """
 
-    name: str = "lembro"
-    """Without a prefix: ``__Host-`` (or ``__Secure-``, with a domain or a path) is put in front of
-    the default name whenever the cookie is secure. A name of your own is taken as it is."""
+    name: str = "sid"
+    """The name without its prefix."""
+    prefix: Prefix | None = "auto"
+    """What is put before the name when the cookie is Secure (RFC 6265bis, 4.1.3). "auto":
+    ``__Host-``, or ``__Secure-`` if a domain or another path is set. "host", "secure": always that
+    one, which needs ``secure=True``. None: nothing."""
     path: str = "/"
+    """The path for which the browser sends the cookie."""
     domain: str | None = None
+    """The domain that shares the cookie with its subdomains. None: this host only."""
     secure: bool | Literal["auto"] = "auto"
-    """True: always with Secure (also behind a proxy whose headers are not trusted); "auto": when
-    the request came over https; False: never."""
+    """Whether the cookie has Secure. "auto": if the request came over https. True: always, also
+    behind a proxy whose headers are not trusted. False: never."""
     httponly: bool = True
+    """Whether JavaScript is kept from reading the cookie."""
     samesite: SameSite = "lax"
+    """Which requests of other sites carry the cookie; "none" needs ``secure=True``."""
     partitioned: bool = False
+    """Whether the cookie is partitioned by the top-level site (CHIPS); needs ``secure=True``."""
     max_age: Seconds | None = None
-    """Max-Age of the cookie, in seconds; None: until the browser is closed. With
-    ``login(remember=True)`` it is the absolute timeout instead."""
+    """Max-Age in seconds. None: the cookie lasts until the browser is closed. A session of
+    ``login(remember=True)`` has the absolute timeout instead."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
-            raise ConfigError(
-                f"cookie name {self.name!r}: 1 to 128 letters, digits and !#$%&'*+-.^_`|~, "
-                f'for example name="sid"'
-            )
+        self._check_name()
         if not isinstance(self.path, str) or not (
             self.path.startswith("/") and _ATTRIBUTE.fullmatch(self.path)
         ):
             raise ConfigError(
-                f"cookie path {self.path!r}: give a path that begins with '/', "
-                f"without ';' or control characters"
+                f"cookie path must begin with '/' and have no ';' or control characters, "
+                f'got {self.path!r}. Example: path="/"'
             )
         if self.domain is not None and not (
             isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
         ):
             raise ConfigError(
-                f'cookie domain {self.domain!r}: give a host name, for example "example.com"; '
-                f"without one the cookie is for this host alone, which is safest"
+                f"cookie domain must be a host name or None, got {self.domain!r}. "
+                f'Example: domain="example.com". None, this host only, is the safest'
             )
         if not (isinstance(self.secure, bool) or self.secure == "auto"):
-            raise ConfigError(f'secure={self.secure!r}: write True, False or "auto"')
+            raise ConfigError(
+                f'cookie secure must be True, False or "auto", got {self.secure!r}. '
+                f'Example: secure="auto"'
+            )
         for name in ("httponly", "partitioned"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name}={getattr(self, name)!r}: write True or False")
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ConfigError(
+                    f"cookie {name} must be True or False, got {value!r}. Example: {name}=True"
+                )
         if self.samesite not in get_args(SameSite):
-            raise ConfigError(f'samesite={self.samesite!r}: write "lax", "strict" or "none"')
-        if self.samesite == "none" and self.secure is not True:
             raise ConfigError(
-                'samesite="none" needs secure=True: browsers refuse the cookie otherwise'
+                f'cookie samesite must be "lax", "strict" or "none", got {self.samesite!r}. '
+                f'Example: samesite="lax"'
             )
-        if self.partitioned and self.secure is not True:
-            raise ConfigError(
-                "partitioned=True needs secure=True: browsers refuse the cookie otherwise"
-            )
+        if self.samesite == "none":
+            self._check_secure('samesite="none"')
+        if self.partitioned:
+            self._check_secure("partitioned=True")
         if self.max_age is not None:
             seconds("max_age", self.max_age)
         self._check_prefix()
 
-    def _check_prefix(self) -> None:
-        if not self.name.lower().startswith(("__host-", "__secure-")):
-            return
+    def _check_name(self) -> None:
+        name = self.name
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigError(
+                f"cookie name must be 1 to 128 letters, digits or !#$%&'*+-.^_`|~, got {name!r}. "
+                f'Example: name="sid"'
+            )
+        prefixed = _PREFIXED.match(name)
+        if prefixed:
+            raise ConfigError(
+                f"cookie name must not include the prefix {prefixed[0]}, got {name!r}. "
+                f'Write name="{name[prefixed.end() :] or "sid"}": the prefix follows from the '
+                f'other options, or is fixed by prefix="{prefixed[1].lower()}"'
+            )
+
+    def _check_secure(self, option: str) -> None:
         if self.secure is not True:
             raise ConfigError(
-                f"cookie name {self.name!r}: browsers accept this prefix only with Secure; "
-                f'write secure=True, or name="lembro", which gets its prefix over https'
+                f"cookie {option} needs secure=True, because browsers refuse it without Secure, "
+                f"got secure={self.secure!r}. Write secure=True"
             )
-        if self.name.lower().startswith("__host-") and (self.path != "/" or self.domain):
+
+    def _check_prefix(self) -> None:
+        if self.prefix not in (None, *get_args(Prefix)):
             raise ConfigError(
-                f'cookie name {self.name!r}: __Host- needs path="/" and no domain; '
-                f"leave them out, or write __Secure-"
+                f'cookie prefix must be "auto", "host", "secure" or None, got {self.prefix!r}. '
+                f'Example: prefix="auto"'
             )
+        if self.prefix in _PREFIXES:
+            self._check_secure(f'prefix="{self.prefix}" ({_PREFIXES[self.prefix]})')
+        if self.prefix == "host" and not self._can_be_host:
+            raise ConfigError(
+                f'cookie prefix="host" (__Host-) needs path="/" and no domain, '
+                f"got path={self.path!r} and domain={self.domain!r}. Leave them out, or write "
+                f'prefix="secure"'
+            )
+
+    @property
+    def _can_be_host(self) -> bool:
+        return self.path == "/" and not self.domain
 
     def name_over(self, *, https: bool) -> str:
-        """The name that is set and read over this scheme."""
-        if self.name != CookieOptions.name or not self.is_secure(https=https):
+        """Return the name, with its prefix, that is set and read over this scheme."""
+        prefix = self.prefix
+        if prefix is None or not self.is_secure(https=https):
             return self.name
-        prefix = "__Host-" if self.path == "/" and not self.domain else "__Secure-"
-        return prefix + self.name
+        if prefix == "auto":
+            prefix = "host" if self._can_be_host else "secure"
+        return _PREFIXES[prefix] + self.name
 
     def is_secure(self, *, https: bool) -> bool:
-        """Whether the cookie has Secure over this scheme."""
+        """Return whether the cookie has Secure over this scheme."""
         return https if self.secure == "auto" else self.secure
+
+
+def exact_cookie(fields: Mapping[str, Any]) -> CookieOptions:
+    """Return the options of a cookie that keeps the exact name in ``fields``, if there is one.
+
+    This is for a name from a framework's or another library's configuration: other code reads the
+    cookie by that name. A name that begins with ``__Host-`` or ``__Secure-`` keeps this prefix.
+
+    Raises:
+        ConfigError: As of :class:`CookieOptions`.
+    """
+    name = fields.get("name")
+    if name is None or "prefix" in fields:
+        return CookieOptions(**fields)
+    for prefix, text in _PREFIXES.items():
+        if isinstance(name, str) and name.startswith(text):
+            return CookieOptions(**{**fields, "name": name[len(text) :], "prefix": prefix})
+    return CookieOptions(**fields, prefix=None)
+
+
+def legacy_cookie(cookie: CookieOptions) -> CookieOptions:
+    """Return the options of another library's cookie, which has no prefix but an explicit one."""
+    return replace(cookie, prefix=None) if cookie.prefix == "auto" else cookie
 
 
 def is_weak(secret: str) -> bool:
@@ -167,10 +232,12 @@ def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
                 f"migrate_from={given!r}: give a reader of old sessions, or a list of them, for "
                 f"example lembro.migrate.StarletteCookie(secret_key)"
             )
+        old = legacy_cookie(old)
         if any(old.name_over(https=on) == cookie.name_over(https=on) for on in (True, False)):
             raise ConfigError(
-                f"migrate_from has the cookie {old.name!r}, and so has lembro: while the old one "
-                f'is accepted, lembro\'s needs a name of its own, for example "lembro"'
+                f"the cookies of migrate_from must have other names than lembro's, got "
+                f"{old.name!r} for both. Give lembro's another name for as long as the legacy "
+                f'cookie is accepted. Example: cookie=CookieOptions(name="web_sid")'
             )
     return readers
 
@@ -317,7 +384,7 @@ def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> 
         return
     if "cookie" in options:
         raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
-    options["cookie"] = CookieOptions(**cookie)
+    options["cookie"] = exact_cookie(cookie)
     max_age = cookie.get("max_age")
     if max_age is not None:
         options.setdefault("idle_timeout", max_age)

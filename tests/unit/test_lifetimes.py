@@ -167,7 +167,7 @@ def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
     manager.commit(session)
     header = manager.set_cookie(session, None, https=False)
     assert header is not None
-    assert header.startswith(f"lembro={cookie}; Max-Age=1000;".encode())
+    assert header.startswith(f"sid={cookie}; Max-Age=1000;".encode())
 
 
 def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:

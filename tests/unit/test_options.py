@@ -21,47 +21,66 @@ from lembro import (
     asgi,
     wsgi,
 )
-from lembro.options import DAY, OptionKeywords, from_keywords, seconds, take_cookie_keywords
+from lembro.options import (
+    DAY,
+    OptionKeywords,
+    exact_cookie,
+    from_keywords,
+    legacy_cookie,
+    seconds,
+    take_cookie_keywords,
+)
 
 STRONG = "correct horse battery staple, 1234"
 
 BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
-    ({"name": ""}, "cookie name ''.*for example name=\"sid\""),
-    ({"name": "a b"}, "cookie name 'a b'"),
-    ({"name": "a;b"}, "cookie name 'a;b'"),
-    ({"name": "a=b"}, "cookie name 'a=b'"),
-    ({"name": "a\r\nb"}, re.escape("cookie name 'a\\r\\nb'")),
-    ({"name": "é"}, "cookie name 'é'"),
+    ({"name": ""}, "cookie name must be .*got ''. Example: name=\"sid\""),
+    ({"name": "a b"}, "cookie name .*got 'a b'"),
+    ({"name": "a;b"}, "cookie name .*got 'a;b'"),
+    ({"name": "a=b"}, "cookie name .*got 'a=b'"),
+    ({"name": "a\r\nb"}, "cookie name .*" + re.escape("got 'a\\r\\nb'")),
+    ({"name": "é"}, "cookie name .*got 'é'"),
     ({"name": "x" * 129}, "1 to 128"),
-    ({"name": None}, "cookie name None"),
-    ({"name": b"sid"}, "cookie name b'sid'"),
-    ({"name": "__Host-sid"}, "only with Secure; write secure=True"),
-    ({"name": "__host-sid"}, "only with Secure"),
-    ({"name": "__Secure-sid", "secure": False}, "only with Secure"),
-    ({"name": "__Host-sid", "secure": True, "path": "/a"}, 'needs path="/".*write __Secure-'),
-    ({"name": "__HOST-sid", "secure": True, "domain": "example.com"}, "and no domain"),
-    ({"path": ""}, "cookie path ''.*begins with '/'"),
-    ({"path": "app"}, "cookie path 'app'"),
-    ({"path": "/a;b"}, "cookie path '/a;b'"),
+    ({"name": None}, "cookie name .*got None"),
+    ({"name": b"sid"}, "cookie name .*got b'sid'"),
+    ({"name": "__Host-shop"}, "the prefix __Host-, got '__Host-shop'. Write name=\"shop\""),
+    ({"name": "__Host-shop", "secure": True}, 'or is fixed by prefix="host"$'),
+    ({"name": "__host-sid", "prefix": None}, "must not include the prefix __host-"),
+    ({"name": "__SECURE-"}, 'the prefix __SECURE-.*Write name="sid".*prefix="secure"$'),
+    ({"prefix": "Host"}, '"auto", "host", "secure" or None, got \'Host\''),
+    ({"prefix": "__Host-"}, "got '__Host-'"),
+    ({"prefix": ""}, "cookie prefix must be"),
+    ({"prefix": False}, "got False"),
+    ({"prefix": ["host"]}, r"got \['host'\]"),
+    ({"prefix": "host"}, r'prefix="host" \(__Host-\) needs secure=True.*got secure=\'auto\''),
+    ({"prefix": "secure", "secure": False}, r'prefix="secure" \(__Secure-\) needs secure=True'),
+    (
+        {"prefix": "host", "secure": True, "path": "/a"},
+        'needs path="/" and no domain, got path=\'/a\'.*write prefix="secure"',
+    ),
+    ({"prefix": "host", "secure": True, "domain": "example.com"}, "domain='example.com'. Leave"),
+    ({"path": ""}, "cookie path must begin with '/'.*got ''"),
+    ({"path": "app"}, "cookie path .*got 'app'"),
+    ({"path": "/a;b"}, "cookie path .*got '/a;b'"),
     ({"path": "/a\nb"}, "cookie path"),
     ({"path": "/é"}, "cookie path"),
-    ({"path": None}, "cookie path None"),
-    ({"domain": ""}, "cookie domain ''.*without one the cookie is for this host alone"),
-    ({"domain": "a b"}, "cookie domain 'a b'"),
-    ({"domain": "a;b"}, "cookie domain 'a;b'"),
+    ({"path": None}, "cookie path .*got None"),
+    ({"domain": ""}, "cookie domain .*got ''.*None, this host only, is the safest"),
+    ({"domain": "a b"}, "cookie domain .*got 'a b'"),
+    ({"domain": "a;b"}, "cookie domain .*got 'a;b'"),
     ({"domain": "example.com\r\n"}, "cookie domain"),
-    ({"domain": "http://example.com"}, "give a host name"),
-    ({"domain": 7}, "cookie domain 7"),
-    ({"secure": 1}, 'secure=1: write True, False or "auto"'),
-    ({"secure": 1.0}, "secure=1.0: write True"),
-    ({"secure": "yes"}, "secure='yes'"),
-    ({"secure": None}, "secure=None"),
-    ({"httponly": 1}, "httponly=1: write True or False"),
-    ({"partitioned": "no"}, "partitioned='no'"),
-    ({"samesite": "Lax"}, "samesite='Lax': write \"lax\""),
-    ({"samesite": None}, "samesite=None"),
-    ({"samesite": "none"}, "needs secure=True"),
-    ({"partitioned": True}, "needs secure=True"),
+    ({"domain": "http://example.com"}, "must be a host name"),
+    ({"domain": 7}, "cookie domain .*got 7"),
+    ({"secure": 1}, 'secure must be True, False or "auto", got 1. Example'),
+    ({"secure": 1.0}, "secure must be True.*got 1.0"),
+    ({"secure": "yes"}, "secure .*got 'yes'"),
+    ({"secure": None}, "secure .*got None"),
+    ({"httponly": 1}, "httponly must be True or False, got 1. Example: httponly=True"),
+    ({"partitioned": "no"}, "partitioned .*got 'no'"),
+    ({"samesite": "Lax"}, "samesite must be \"lax\".*got 'Lax'"),
+    ({"samesite": None}, "samesite .*got None"),
+    ({"samesite": "none"}, "samesite=\"none\" needs secure=True.*got secure='auto'"),
+    ({"partitioned": True}, "partitioned=True needs secure=True"),
     ({"max_age": 0}, "max_age=0"),
     ({"max_age": "1h"}, "max_age='1h'.*timedelta"),
 ]
@@ -78,8 +97,10 @@ def test_a_cookie_that_cannot_work(options: dict[str, Any], message: str) -> Non
     [
         {"name": "sid"},
         {"name": "!#$%&'*+.^_`|~-"},
-        {"name": "__Host-sid", "secure": True},
-        {"name": "__Secure-sid", "secure": True, "path": "/a", "domain": "example.com"},
+        {"name": "__HostX"},
+        {"prefix": None},
+        {"prefix": "host", "secure": True},
+        {"prefix": "secure", "secure": True, "path": "/a", "domain": "example.com"},
         {"path": "/a b"},
         {"domain": "example.com"},
         {"domain": ".example.com"},
@@ -307,9 +328,39 @@ def test_keywords_go_over_options() -> None:
 def test_the_cookie_in_the_words_of_other_libraries(max_age: Any, absolute: float | None) -> None:
     options = OptionKeywords()
     take_cookie_keywords(options, {"name": "sid", "max_age": max_age})
-    assert options.get("cookie") == CookieOptions(name="sid", max_age=max_age)
+    assert options.get("cookie") == CookieOptions(name="sid", prefix=None, max_age=max_age)
     assert options.get("idle_timeout") == max_age
     assert options.get("absolute_timeout") == absolute
+
+
+@pytest.mark.parametrize(
+    ("fields", "http", "https"),
+    [
+        ({"name": "shop"}, "shop", "shop"),
+        ({"name": "shop", "secure": True}, "shop", "shop"),
+        ({"name": "__Host-shop", "secure": True}, "__Host-shop", "__Host-shop"),
+        ({"name": "__Secure-shop", "secure": True, "path": "/a"}, *["__Secure-shop"] * 2),
+        ({"name": "shop", "prefix": "auto"}, "shop", "__Host-shop"),
+        ({"path": "/a"}, "sid", "__Secure-sid"),
+        ({}, "sid", "__Host-sid"),
+    ],
+    ids=str,
+)
+def test_a_name_of_another_library_is_kept(fields: dict[str, Any], http: str, https: str) -> None:
+    cookie = exact_cookie(fields)
+    assert (cookie.name_over(https=False), cookie.name_over(https=True)) == (http, https)
+
+
+@pytest.mark.parametrize("name", ["__Host-shop", "__Secure-shop"])
+def test_a_prefixed_name_of_another_library_needs_secure(name: str) -> None:
+    with pytest.raises(ConfigError, match="needs secure=True"):
+        exact_cookie({"name": name})
+
+
+def test_a_legacy_cookie_has_no_prefix_but_an_explicit_one() -> None:
+    assert legacy_cookie(CookieOptions(path="/a")) == CookieOptions(path="/a", prefix=None)
+    fixed = CookieOptions(prefix="host", secure=True)
+    assert legacy_cookie(fixed) is fixed
 
 
 def test_the_cookie_in_the_words_of_other_libraries_and_ours() -> None:

@@ -58,6 +58,7 @@ _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
 }
 _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.name": (str, "a name, for example sid"),
+    "cookie.prefix": (_none_or(str.lower), "auto, host, secure or none"),
     "cookie.path": (str, "a path, for example /"),
     "cookie.domain": (_none_or(str), "a host name"),
     "cookie.secure": (_secure, "auto, true or false"),

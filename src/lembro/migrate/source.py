@@ -12,7 +12,7 @@ from .._core.session import check_user
 from .._http.cookie import DUPLICATE, Presented, SessionCookie, find
 from .._threads import in_thread
 from ..errors import ConfigError, LembroError, StoreError
-from ..options import CookieOptions, Seconds, seconds
+from ..options import CookieOptions, Seconds, legacy_cookie, seconds
 
 LONGEST: Final = 8192
 """Bytes of a cookie of old. Browsers keep 4096, and what is longer need not be unpacked."""
@@ -83,12 +83,13 @@ class Source:
     """A reader, and what is known of its cookie."""
 
     def __init__(self, reader: LegacyReader) -> None:
-        self.name: str = reader.cookie.name
+        cookie = legacy_cookie(reader.cookie)
+        self.name: str = cookie.name
         self.names: dict[bool, bytes] = {
-            https: reader.cookie.name_over(https=https).encode("ascii") for https in (True, False)
+            https: cookie.name_over(https=https).encode("ascii") for https in (True, False)
         }
         self.life: float = seconds("lifetime", reader.lifetime)
-        self._cookie = SessionCookie(reader.cookie)
+        self._cookie = SessionCookie(cookie)
         self._read: Any = reader.read
         self.asynchronous: bool = inspect.iscoroutinefunction(reader.read) or bool(
             getattr(reader, "asynchronous", False)
