@@ -28,18 +28,27 @@ _PREFIXED: Final = re.compile("__(host|secure)-", re.IGNORECASE)
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
-def seconds(name: str, value: Seconds, example: str = "") -> float:
-    """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 and at
-    most 100 years; it says to write ``example``."""
+def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        name: The option, for the error.
+        value: Seconds or a timedelta.
+        example: What the error shows as an example, if it is not an option of that name.
+        zero: Whether 0 is allowed.
+
+    Raises:
+        ConfigError: ``value`` is no duration, not above 0, or longer than 100 years.
+    """
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise ConfigError(
             f"{name}={value!r}: give seconds as int or float, or a timedelta, "
             f"for example {example or f'{name}=timedelta(hours=8)'}"
         )
-    if not 0 < number <= _LONGEST:
+    if not (0 < number <= _LONGEST or (zero and number == 0)):
         raise ConfigError(
-            f"{name}={value!r}: give more than 0 and at most {_LONGEST} seconds (100 years), "
+            f"{name}={value!r}: give {'at least' if zero else 'more than'} 0 and at most {_LONGEST} seconds (100 years), "
             f"for example {example or f'{name}=timedelta(hours=8)'}"
         )
     return float(number)
@@ -258,7 +267,8 @@ class SessionOptions:
     """Signs the cookie, so that a forged id never reaches the store; not needed for safety, since
     an id is 256 random bits. Of several, the first signs and all are accepted."""
     rotation_grace: Seconds = 30
-    """Seconds for which a replaced id still leads to its session, for requests under way."""
+    """How long the old ID keeps working for requests in flight, in seconds, after the session got
+    a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
     """Sessions that one user may have at a time; None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
@@ -277,7 +287,7 @@ class SessionOptions:
                     f"idle_timeout={self.idle_timeout!r}: a session could never be idle for so "
                     f"long; lower idle_timeout, or raise absolute_timeout"
                 )
-        seconds("rotation_grace", self.rotation_grace)
+        seconds("rotation_grace", self.rotation_grace, zero=True)
         if not isinstance(self.cookie, CookieOptions):
             raise ConfigError(f'cookie={self.cookie!r}: write cookie=CookieOptions(name="sid")')
         object.__setattr__(self, "secret", _secrets(self.secret))

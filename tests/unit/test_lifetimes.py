@@ -216,6 +216,33 @@ def test_who_comes_by_a_replaced_id_gets_no_cookie_for_what_is_extended(site: Si
     assert r.reply.cookie == ""
 
 
+@pytest.mark.options(rotation_grace=0)
+def test_without_a_grace_the_old_id_is_stale_at_once(site: Site) -> None:
+    old = site.new("alice")
+    late = site.open(old)
+    late["m"] = 2
+    new = site.rotate(old)
+    assert site.user(old) is None
+    assert site.user(new) == "alice"
+    assert site.commit(late).id is None, "a request in flight loses its changes"
+    assert site.data(new) == {"n": 1}
+    assert site.count == 1
+
+
+@pytest.mark.options(rotation_grace=0, idle_timeout=1000)
+def test_without_a_grace_an_emptied_session_is_still_there_for_a_request_in_flight(
+    site: Site,
+) -> None:
+    cookie = site.new(None, a=1)
+    late = site.open(cookie)
+    late["m"] = 2
+    with site.request(cookie) as r:
+        del r.session["a"]
+    site.clock.advance(29)
+    site.commit(late)
+    assert site.data(cookie) == {"m": 2}
+
+
 def test_other_options_go_by_the_same_standings() -> None:
     def reputation_of(value: bytes) -> bytes:
         return value[:16]

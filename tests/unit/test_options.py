@@ -140,6 +140,9 @@ BAD_DURATIONS = [
 def test_a_duration_that_cannot_work(name: str, value: Any) -> None:
     if name == "absolute_timeout" and value is None:  # no limit
         return
+    if name == "rotation_grace" and value in (0, timedelta(0)):  # no grace
+        assert SessionOptions(rotation_grace=value).rotation_grace == value
+        return
     with pytest.raises(ConfigError, match=rf"{name}=.*for example {name}=timedelta\(hours=8\)"):
         SessionOptions(**{name: value})
 
@@ -156,6 +159,8 @@ def test_a_duration_that_can(value: Any, expected: float | None) -> None:
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"idle_timeout": 10, "absolute_timeout": 9}, "absolute_timeout=9 is shorter than idle_tim"),
     ({"idle_timeout": 40 * DAY}, "raise absolute_timeout"),
+    ({"rotation_grace": -1}, "at least 0"),
+    ({"rotation_grace": False}, "rotation_grace=False"),
     ({"cookie": "sid"}, r"cookie='sid': write cookie=CookieOptions\(name=\"sid\"\)"),
     ({"cookie": None}, "cookie=None"),
     ({"secret": ""}, "0 characters.*at least 32 bytes"),
