@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import _log, size
 from ._core.session import Session
+from ._device import Visitor
 from .errors import (
     CodecError,
     ConfigError,
@@ -43,6 +44,7 @@ __all__ = [
     "Store",
     "StoreError",
     "TooManySessions",
+    "Visitor",
     "size",
 ]
 

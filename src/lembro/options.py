@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
+from ._device import Visitor, describe_visitor
 from .errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False)
         )
     if not (0 < number <= _LONGEST or (zero and number == 0)):
         raise ConfigError(
-            f"{name}={value!r}: give {'at least' if zero else 'more than'} 0 and at most {_LONGEST} seconds (100 years), "
+            f"{name}={value!r}: give {'at least' if zero else 'more than'} 0 and at most "
+            f"{_LONGEST} seconds (100 years), "
             f"for example {example or f'{name}=timedelta(hours=8)'}"
         )
     return float(number)
@@ -273,6 +276,13 @@ class SessionOptions:
     """Sessions that one user may have at a time; None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
     """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
+    describe: Callable[[Visitor], str] | None = describe_visitor
+    """Makes the description of the device that ``SessionInfo`` shows, from a
+    :class:`~lembro.Visitor`, at a login. By default it comes from the User-Agent, such as "Firefox
+    on Windows". None: no description."""
+    store_address: bool = False
+    """Whether ``SessionInfo`` gets the client's address, which is stored at a login. An address is
+    personal data: in many countries you must say why you keep it."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
     """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
     in place of lembro's own."""
@@ -298,6 +308,18 @@ class SessionOptions:
             raise ConfigError(f"max_sessions_per_user={limit!r}: write 1 to 1,000,000, or None")
         if self.at_max_sessions not in get_args(AtMaxSessions):
             raise ConfigError(f'at_max_sessions={self.at_max_sessions!r}: "oldest" or "refuse"')
+        if self.describe is not None and (
+            not callable(self.describe) or inspect.iscoroutinefunction(self.describe)
+        ):
+            raise ConfigError(
+                f"describe must be a plain function of a Visitor, or None, got {self.describe!r}. "
+                f"Example: describe=lambda visitor: visitor.user_agent[:60]"
+            )
+        if not isinstance(self.store_address, bool):
+            raise ConfigError(
+                f"store_address must be True or False, got {self.store_address!r}. "
+                f"Example: store_address=True"
+            )
         object.__setattr__(self, "migrate_from", _readers(self.migrate_from, self.cookie))
 
     @classmethod
@@ -321,6 +343,8 @@ class OptionKeywords(TypedDict, total=False):
     rotation_grace: Seconds
     max_sessions_per_user: int | None
     at_max_sessions: AtMaxSessions
+    describe: Callable[[Visitor], str] | None
+    store_address: bool
     migrate_from: LegacyReader | Sequence[LegacyReader]
 
 

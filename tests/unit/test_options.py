@@ -18,6 +18,7 @@ from lembro import (
     MemoryStore,
     SessionManager,
     SessionOptions,
+    Visitor,
     asgi,
     wsgi,
 )
@@ -30,6 +31,11 @@ from lembro.options import (
     seconds,
     take_cookie_keywords,
 )
+
+
+async def _describe_later(visitor: Visitor) -> str:
+    return visitor.user_agent
+
 
 STRONG = "correct horse battery staple, 1234"
 
@@ -179,6 +185,10 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"max_sessions_per_user": 2.0}, "max_sessions_per_user=2.0"),
     ({"max_sessions_per_user": "2"}, "max_sessions_per_user='2'"),
     ({"at_max_sessions": "newest"}, 'at_max_sessions=\'newest\'.*"oldest" or "refuse"'),
+    ({"describe": "Firefox"}, "plain function of a Visitor, or None, got 'Firefox'. Example"),
+    ({"describe": _describe_later}, "plain function of a Visitor"),
+    ({"store_address": 1}, "store_address must be True or False, got 1. Example"),
+    ({"store_address": None}, "store_address must be True or False, got None"),
     ({"at_max_sessions": None}, "at_max_sessions=None"),
 ]
 
@@ -216,6 +226,17 @@ def test_the_defaults() -> None:
     assert (options.idle_timeout, options.absolute_timeout) == (DAY, 30 * DAY)
     assert (options.max_sessions_per_user, options.at_max_sessions) == (100, "oldest")
     assert (options.cookie.samesite, options.cookie.httponly) == ("lax", True)
+    assert (options.cookie.name, options.cookie.prefix) == ("sid", "auto")
+    assert options.store_address is False
+    assert options.describe is not None
+    assert options.describe(Visitor("curl/8.5.0", None)) == "curl"
+
+
+def test_no_device_is_described() -> None:
+    assert SessionOptions(describe=None).describe is None
+    assert from_keywords({}, SessionOptions(describe=None, store_address=True)) == SessionOptions(
+        describe=None, store_address=True
+    )
 
 
 def test_the_presets() -> None:

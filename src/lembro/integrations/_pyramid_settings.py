@@ -55,6 +55,7 @@ _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "rotation_grace": (_number, _SECONDS),
     "max_sessions_per_user": (_none_or(int), "a whole number, or none"),
     "at_max_sessions": (str, "oldest or refuse"),
+    "store_address": (_boolean, _BOOLEAN),
 }
 _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.name": (str, "a name, for example sid"),
@@ -67,7 +68,7 @@ _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.partitioned": (_boolean, _BOOLEAN),
     "cookie.max_age": (_none_or(_number), f"{_SECONDS}, or none"),
 }
-_OBJECTS: Final = ("manager", "store", "cookie")
+_OBJECTS: Final = ("manager", "store", "cookie", "describe")
 _KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
 _NAMES: Final = (*_KNOWN, *_OBJECTS)
 
