@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from copy import deepcopy
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
-
-import msgspec
+from typing import Annotated, Any, Final, TypeVar
 
 from .. import asgi
+from .._core import typed
 from .._core.session import Session
-from .._core.state import MISSING
 from .._log import log
-from ..errors import CodecError, ConfigError, LoginRequired, printable
+from ..errors import LoginRequired
 from ..options import CookieOptions
 
 try:
     from fastapi import Depends, HTTPException
     from fastapi.openapi.models import APIKey
     from fastapi.security.base import SecurityBase
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic.errors import PydanticSchemaGenerationError
     from starlette.requests import HTTPConnection
 
     from . import starlette
@@ -119,102 +114,35 @@ def SessionData(  # noqa: N802 - named as what it stands for in a signature
 ) -> Any:
     """A typed part of the session: ``CartDep = Annotated[Cart, SessionData("cart", Cart)]``.
 
-    ``kind`` is a pydantic model, a dataclass or a msgspec Struct. What is stored under ``key`` is
-    checked when it is loaded; the object is stored when the response begins, if it has changed.
-    Without a stored one it is ``default()``, else ``kind()``.
+    ``kind`` is a pydantic model, a dataclass, a msgspec Struct, a TypedDict, or a list of such.
+    What is stored under ``key`` is checked when it is loaded; the object is stored when the
+    response begins, if it has changed. Without a stored one it is ``default()``, else ``kind()``.
 
     If what is stored no longer fits (an older version of the application has stored it), the object
     is ``upgrade(what_is_stored)``; ``upgrade=lambda old: Cart()`` begins anew. Without ``upgrade``,
     or if it raises ValueError, the answer is 409, the log says what does not fit, and what is
     stored stays. Raises ConfigError.
     """
-    load, dump = _converters(key, kind)
-    make: Callable[[], T] = kind if default is None else default
+    load, dump = typed.converters(key, kind)
+    loaded = typed.loader(key, kind, default, upgrade, load=load)
 
-    def loaded(value: Any) -> T:
-        if value is MISSING:
-            return _default(key, make)
+    def answered(value: Any) -> T:
         try:
-            return load(value)
-        except ValueError as error:
-            if upgrade is None:
-                raise _misfit(key, kind, error) from None
-        try:
-            return upgrade(deepcopy(value))  # what is stored may not change before it is checked
-        except ValueError as error:
-            raise _misfit(key, kind, error) from None
+            return loaded(value)
+        except typed.Misfit as misfit:
+            raise _conflict(key, misfit) from None
 
     async def part(session: SessionDep) -> T:
-        return session._view(key, loaded, dump)
+        return session._view(key, answered, dump)
 
     return Depends(part)
 
 
-def _misfit(key: str, kind: object, error: ValueError) -> HTTPException:
-    """The answer to the client, and what the developer reads: what does not fit, without what is
-    stored."""
-    reason = str(error)
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        said = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
-        reason = "; ".join(
-            text.removeprefix(": ") for text in said
-        )  # of no field, but of all of it
-    log.warning(
-        "the session's %r no longer fits %s: %s; the answer is 409. SessionData(%r, ..., "
-        "upgrade=f) makes the object by f(what_is_stored) instead",
-        key,
-        getattr(kind, "__name__", kind),
-        printable(reason),
-        key,
-    )
+def _conflict(key: str, misfit: typed.Misfit) -> HTTPException:
+    """Log for the developer what does not fit, and return the answer to the client, a 409."""
+    log.warning("%s; the answer is 409", misfit)
     return HTTPException(
         409,
         f"This session holds a {key!r} from another version of this application, which it cannot "
         f"use. A new session begins once this one is ended: log out, or delete the cookie.",
     )
-
-
-def _converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
-    """How an object is made of what is stored, and the reverse."""
-    if any(
-        isinstance(part, type) and issubclass(part, msgspec.Struct)
-        for part in (kind, get_origin(kind), *get_args(kind))
-    ):
-        return (lambda value: msgspec.convert(value, kind)), _dumper(key, msgspec.to_builtins)
-    try:
-        adapter: TypeAdapter[T] = TypeAdapter(kind)
-    except PydanticSchemaGenerationError:
-        raise ConfigError(
-            f"SessionData({key!r}, {kind!r}): give a pydantic model, a dataclass or a msgspec "
-            f"Struct, or a list of such"
-        ) from None
-
-    def load(value: Any) -> T:
-        # By the fields' own names, and not strictly: a stored date is text, in a strict model too.
-        return adapter.validate_python(value, strict=False, by_alias=False, by_name=True)
-
-    def dump(value: T) -> Any:
-        return adapter.dump_python(value, mode="json", by_alias=False, round_trip=True)
-
-    return load, _dumper(key, dump)
-
-
-def _dumper(key: str, dump: Callable[[T], Any]) -> Callable[[T], Any]:
-    def dumped(value: T) -> Any:
-        try:
-            return dump(value)
-        except (TypeError, ValueError) as error:
-            raise CodecError(str(error), path=key) from None
-
-    return dumped
-
-
-def _default(key: str, make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"SessionData({key!r}): {make!r} cannot be called without arguments ({error}); give "
-            f"default=lambda: ..."
-        ) from None
