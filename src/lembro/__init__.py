@@ -16,6 +16,7 @@ from .errors import (
     SessionTooLarge,
     StoreError,
     TooManySessions,
+    UsageError,
 )
 from .events import Event
 from .manager import SessionInfo, SessionManager
@@ -44,6 +45,7 @@ __all__ = [
     "Store",
     "StoreError",
     "TooManySessions",
+    "UsageError",
     "Visitor",
     "size",
 ]

@@ -1,215 +1,47 @@
-"""What can be set, checked when it is built. Durations are seconds or a timedelta."""
+"""The options of sessions, which are checked when they are made. Durations are seconds or a
+timedelta."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from datetime import timedelta
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, get_args
 
+from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
+from ._durations import DAY, Seconds, seconds
 from .errors import ConfigError
 
 if TYPE_CHECKING:
     from .migrate.source import LegacyReader
 
-Seconds = int | float | timedelta
-SameSite = Literal["lax", "strict", "none"]
-Prefix = Literal["auto", "host", "secure"]
+__all__ = [
+    "DAY",
+    "STORE_NAMES",
+    "AtMaxSessions",
+    "CookieOptions",
+    "OptionKeywords",
+    "Prefix",
+    "SameSite",
+    "Seconds",
+    "SessionOptions",
+    "check_names",
+    "exact_cookie",
+    "from_keywords",
+    "is_weak",
+    "legacy_cookie",
+    "option_names",
+    "seconds",
+    "take_cookie_keywords",
+]
+
 AtMaxSessions = Literal["oldest", "refuse"]
-
-DAY: Final = 24 * 60 * 60
-_LONGEST: Final = 100 * 365 * DAY
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
-_ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
-_PREFIXES: Final = {"host": "__Host-", "secure": "__Secure-"}  # RFC 6265bis, 4.1.3
-_PREFIXED: Final = re.compile("__(host|secure)-", re.IGNORECASE)
-_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-
-
-def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False) -> float:
-    """Return a duration in seconds.
-
-    Args:
-        name: The option, for the error.
-        value: Seconds or a timedelta.
-        example: What the error shows as an example, if it is not an option of that name.
-        zero: Whether 0 is allowed.
-
-    Raises:
-        ConfigError: ``value`` is no duration, not above 0, or longer than 100 years.
-    """
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ConfigError(
-            f"{name}={value!r}: give seconds as int or float, or a timedelta, "
-            f"for example {example or f'{name}=timedelta(hours=8)'}"
-        )
-    if not (0 < number <= _LONGEST or (zero and number == 0)):
-        raise ConfigError(
-            f"{name}={value!r}: give {'at least' if zero else 'more than'} 0 and at most "
-            f"{_LONGEST} seconds (100 years), "
-            f"for example {example or f'{name}=timedelta(hours=8)'}"
-        )
-    return float(number)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CookieOptions:
-    """The attributes of the session cookie. The defaults follow OWASP's recommendations.
-
-    Over https the cookie is ``__Host-sid=...; Path=/; Secure; HttpOnly; SameSite=Lax``. Over plain
-    http it is ``sid``, without Secure, so that development works.
-
-    Raises:
-        ConfigError: A browser would refuse the cookie, or it would not be safe.
-    """
-
-    name: str = "sid"
-    """The name without its prefix."""
-    prefix: Prefix | None = "auto"
-    """What is put before the name when the cookie is Secure (RFC 6265bis, 4.1.3). "auto":
-    ``__Host-``, or ``__Secure-`` if a domain or another path is set. "host", "secure": always that
-    one, which needs ``secure=True``. None: nothing."""
-    path: str = "/"
-    """The path for which the browser sends the cookie."""
-    domain: str | None = None
-    """The domain that shares the cookie with its subdomains. None: this host only."""
-    secure: bool | Literal["auto"] = "auto"
-    """Whether the cookie has Secure. "auto": if the request came over https. True: always, also
-    behind a proxy whose headers are not trusted. False: never."""
-    httponly: bool = True
-    """Whether JavaScript is kept from reading the cookie."""
-    samesite: SameSite = "lax"
-    """Which requests of other sites carry the cookie; "none" needs ``secure=True``."""
-    partitioned: bool = False
-    """Whether the cookie is partitioned by the top-level site (CHIPS); needs ``secure=True``."""
-    max_age: Seconds | None = None
-    """Max-Age in seconds. None: the cookie lasts until the browser is closed. A session of
-    ``login(remember=True)`` has the absolute timeout instead."""
-
-    def __post_init__(self) -> None:
-        self._check_name()
-        if not isinstance(self.path, str) or not (
-            self.path.startswith("/") and _ATTRIBUTE.fullmatch(self.path)
-        ):
-            raise ConfigError(
-                f"cookie path must begin with '/' and have no ';' or control characters, "
-                f'got {self.path!r}. Example: path="/"'
-            )
-        if self.domain is not None and not (
-            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
-        ):
-            raise ConfigError(
-                f"cookie domain must be a host name or None, got {self.domain!r}. "
-                f'Example: domain="example.com". None, this host only, is the safest'
-            )
-        if not (isinstance(self.secure, bool) or self.secure == "auto"):
-            raise ConfigError(
-                f'cookie secure must be True, False or "auto", got {self.secure!r}. '
-                f'Example: secure="auto"'
-            )
-        for name in ("httponly", "partitioned"):
-            value = getattr(self, name)
-            if not isinstance(value, bool):
-                raise ConfigError(
-                    f"cookie {name} must be True or False, got {value!r}. Example: {name}=True"
-                )
-        if self.samesite not in get_args(SameSite):
-            raise ConfigError(
-                f'cookie samesite must be "lax", "strict" or "none", got {self.samesite!r}. '
-                f'Example: samesite="lax"'
-            )
-        if self.samesite == "none":
-            self._check_secure('samesite="none"')
-        if self.partitioned:
-            self._check_secure("partitioned=True")
-        if self.max_age is not None:
-            seconds("max_age", self.max_age)
-        self._check_prefix()
-
-    def _check_name(self) -> None:
-        name = self.name
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise ConfigError(
-                f"cookie name must be 1 to 128 letters, digits or !#$%&'*+-.^_`|~, got {name!r}. "
-                f'Example: name="sid"'
-            )
-        prefixed = _PREFIXED.match(name)
-        if prefixed:
-            raise ConfigError(
-                f"cookie name must not include the prefix {prefixed[0]}, got {name!r}. "
-                f'Write name="{name[prefixed.end() :] or "sid"}": the prefix follows from the '
-                f'other options, or is fixed by prefix="{prefixed[1].lower()}"'
-            )
-
-    def _check_secure(self, option: str) -> None:
-        if self.secure is not True:
-            raise ConfigError(
-                f"cookie {option} needs secure=True, because browsers refuse it without Secure, "
-                f"got secure={self.secure!r}. Write secure=True"
-            )
-
-    def _check_prefix(self) -> None:
-        if self.prefix not in (None, *get_args(Prefix)):
-            raise ConfigError(
-                f'cookie prefix must be "auto", "host", "secure" or None, got {self.prefix!r}. '
-                f'Example: prefix="auto"'
-            )
-        if self.prefix in _PREFIXES:
-            self._check_secure(f'prefix="{self.prefix}" ({_PREFIXES[self.prefix]})')
-        if self.prefix == "host" and not self._can_be_host:
-            raise ConfigError(
-                f'cookie prefix="host" (__Host-) needs path="/" and no domain, '
-                f"got path={self.path!r} and domain={self.domain!r}. Leave them out, or write "
-                f'prefix="secure"'
-            )
-
-    @property
-    def _can_be_host(self) -> bool:
-        return self.path == "/" and not self.domain
-
-    def name_over(self, *, https: bool) -> str:
-        """Return the name, with its prefix, that is set and read over this scheme."""
-        prefix = self.prefix
-        if prefix is None or not self.is_secure(https=https):
-            return self.name
-        if prefix == "auto":
-            prefix = "host" if self._can_be_host else "secure"
-        return _PREFIXES[prefix] + self.name
-
-    def is_secure(self, *, https: bool) -> bool:
-        """Return whether the cookie has Secure over this scheme."""
-        return https if self.secure == "auto" else self.secure
-
-
-def exact_cookie(fields: Mapping[str, Any]) -> CookieOptions:
-    """Return the options of a cookie that keeps the exact name in ``fields``, if there is one.
-
-    This is for a name from a framework's or another library's configuration: other code reads the
-    cookie by that name. A name that begins with ``__Host-`` or ``__Secure-`` keeps this prefix.
-
-    Raises:
-        ConfigError: As of :class:`CookieOptions`.
-    """
-    name = fields.get("name")
-    if name is None or "prefix" in fields:
-        return CookieOptions(**fields)
-    for prefix, text in _PREFIXES.items():
-        if isinstance(name, str) and name.startswith(text):
-            return CookieOptions(**{**fields, "name": name[len(text) :], "prefix": prefix})
-    return CookieOptions(**fields, prefix=None)
-
-
-def legacy_cookie(cookie: CookieOptions) -> CookieOptions:
-    """Return the options of another library's cookie, which has no prefix but an explicit one."""
-    return replace(cookie, prefix=None) if cookie.prefix == "auto" else cookie
 
 
 def is_weak(secret: str) -> bool:
+    """Return whether a secret has less than 32 bytes, or less than 8 different characters."""
     return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
 
 
@@ -220,29 +52,31 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
         secrets: tuple[Any, ...] = (given,)
     else:
         secrets = tuple(given)
-    example = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+    example = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
     if not secrets:
-        raise ConfigError(f"secret=[]: give at least one secret, or None; {example}")
+        raise ConfigError(f"secret must be None or at least one str, got {given!r}. {example}")
     for secret in secrets:
         if not isinstance(secret, str):
-            raise ConfigError(f"secret: give str, not {type(secret).__name__}; {example}")
+            raise ConfigError(
+                f"secret must be a str or a list of str, got {type(secret).__name__}. {example}"
+            )
         if is_weak(secret):
             raise ConfigError(
-                f"a secret of {len(secret)} characters, {len(set(secret))} different ones, "
-                f"can be guessed: give at least 32 bytes of chance; {example}"
+                f"secret must have at least 32 random bytes, got {len(secret)} characters, "
+                f"{len(set(secret))} different ones, which can be guessed. {example}"
             )
     return secrets
 
 
 def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
-    """The readers of old sessions, each of which has a cookie of another name than ours."""
+    """Return the readers of legacy sessions. Raises ConfigError if one reads lembro's cookie."""
     readers = tuple(given) if isinstance(given, list | tuple) else (given,)
     for reader in readers:
         old = getattr(reader, "cookie", None)
         if not isinstance(old, CookieOptions) or not callable(getattr(reader, "read", None)):
             raise ConfigError(
-                f"migrate_from={given!r}: give a reader of old sessions, or a list of them, for "
-                f"example lembro.migrate.StarletteCookie(secret_key)"
+                f"migrate_from must be a reader of legacy sessions or a list of them, got "
+                f"{given!r}. Example: migrate_from=StarletteCookieReader(secret_key)"
             )
         old = legacy_cookie(old)
         if any(old.name_over(https=on) == cookie.name_over(https=on) for on in (True, False)):
@@ -256,26 +90,30 @@ def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How long sessions live, who may have how many, and their cookie.
+    """How long sessions live, how many a user may have, and what their cookie is.
 
-    Raises ConfigError when built with what cannot work.
+    Raises:
+        ConfigError: An option cannot work. The error says what to write instead.
     """
 
     idle_timeout: Seconds = DAY
-    """Seconds a session lives without being used."""
+    """How long a session lives without being used, in seconds."""
     absolute_timeout: Seconds | None = 30 * DAY
-    """Seconds a session lives however much it is used, counted anew at a login. None: no limit."""
+    """How long a session lives at most, even if it is used, in seconds. A login starts it again.
+    None: no limit."""
     cookie: CookieOptions = field(default_factory=CookieOptions)
+    """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
-    """Signs the cookie, so that a forged id never reaches the store; not needed for safety, since
-    an id is 256 random bits. Of several, the first signs and all are accepted."""
+    """Signs the cookie, so that a forged ID never reaches the store. Safety does not depend on it,
+    because an ID has 256 random bits. Of several secrets the first signs, and all are accepted."""
     rotation_grace: Seconds = 30
     """How long the old ID keeps working for requests in flight, in seconds, after the session got
     a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
-    """Sessions that one user may have at a time; None: any number."""
+    """How many sessions a user may have at a time. None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
-    """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
+    """What happens at a login beyond that limit. "oldest": the user's oldest session ends.
+    "refuse": the login raises TooManySessions."""
     describe: Callable[[Visitor], str] | None = describe_visitor
     """Makes the description of the device that ``SessionInfo`` shows, from a
     :class:`~lembro.Visitor`, at a login. By default it comes from the User-Agent, such as "Firefox
@@ -284,8 +122,8 @@ class SessionOptions:
     """Whether ``SessionInfo`` gets the client's address, which is stored at a login. An address is
     personal data: in many countries you must say why you keep it."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
-    """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
-    in place of lembro's own."""
+    """Readers of legacy sessions, from :mod:`lembro.migrate`. Each of their cookies is accepted
+    once, and the session goes on under a cookie of lembro's."""
 
     def __post_init__(self) -> None:
         idle = seconds("idle_timeout", self.idle_timeout)
@@ -293,21 +131,29 @@ class SessionOptions:
             absolute = seconds("absolute_timeout", self.absolute_timeout)
             if absolute < idle:
                 raise ConfigError(
-                    f"absolute_timeout={self.absolute_timeout!r} is shorter than "
-                    f"idle_timeout={self.idle_timeout!r}: a session could never be idle for so "
-                    f"long; lower idle_timeout, or raise absolute_timeout"
+                    f"absolute_timeout must be at least idle_timeout ({self.idle_timeout!r}), got "
+                    f"{self.absolute_timeout!r}. Lower idle_timeout, or raise absolute_timeout"
                 )
         seconds("rotation_grace", self.rotation_grace, zero=True)
         if not isinstance(self.cookie, CookieOptions):
-            raise ConfigError(f'cookie={self.cookie!r}: write cookie=CookieOptions(name="sid")')
+            raise ConfigError(
+                f"cookie must be CookieOptions, got {self.cookie!r}. "
+                f'Example: cookie=CookieOptions(name="sid")'
+            )
         object.__setattr__(self, "secret", _secrets(self.secret))
         limit = self.max_sessions_per_user
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-            raise ConfigError(f"max_sessions_per_user={limit!r}: write a whole number, or None")
-        if limit is not None and not 1 <= limit <= 1_000_000:
-            raise ConfigError(f"max_sessions_per_user={limit!r}: write 1 to 1,000,000, or None")
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000
+        ):
+            raise ConfigError(
+                f"max_sessions_per_user must be a whole number from 1 to 1,000,000, or None, got "
+                f"{limit!r}. Example: max_sessions_per_user=5"
+            )
         if self.at_max_sessions not in get_args(AtMaxSessions):
-            raise ConfigError(f'at_max_sessions={self.at_max_sessions!r}: "oldest" or "refuse"')
+            raise ConfigError(
+                f'at_max_sessions must be "oldest" or "refuse", got {self.at_max_sessions!r}. '
+                f'Example: at_max_sessions="oldest"'
+            )
         if self.describe is not None and (
             not callable(self.describe) or inspect.iscoroutinefunction(self.describe)
         ):
@@ -324,17 +170,25 @@ class SessionOptions:
 
     @classmethod
     def aal2(cls, **changes: Any) -> SessionOptions:
-        """NIST SP 800-63B-4, AAL2: 1 hour idle, 24 hours in all."""
+        """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in all.
+
+        Args:
+            changes: Other options, or another value for one of these.
+        """
         return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
 
     @classmethod
     def aal3(cls, **changes: Any) -> SessionOptions:
-        """NIST SP 800-63B-4, AAL3: 15 minutes idle, 12 hours in all."""
+        """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in all.
+
+        Args:
+            changes: Other options, or another value for one of these.
+        """
         return from_keywords({"idle_timeout": 15 * 60, "absolute_timeout": DAY / 2, **changes})
 
 
 class OptionKeywords(TypedDict, total=False):
-    """The fields of :class:`SessionOptions`, as keywords of whatever takes them."""
+    """The fields of :class:`SessionOptions`, as keywords."""
 
     idle_timeout: Seconds
     absolute_timeout: Seconds | None
@@ -349,7 +203,9 @@ class OptionKeywords(TypedDict, total=False):
 
 
 STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
-_ELSEWHERE: Final = {  # without underscores: what other libraries say, and what it is here
+"""The options of ``MemoryStore``."""
+
+_ELSEWHERE: Final = {  # a name in other libraries, without underscores: the option of lembro
     "httpsonly": "secure",
     "sessioncookie": "name",
     "sid": "name",
@@ -361,9 +217,9 @@ _ELSEWHERE: Final = {  # without underscores: what other libraries say, and what
 
 
 def _meant(name: str, known: Sequence[str]) -> str:
-    """What to write instead of a name that is not among those ``known``."""
-    if name == "manager":
-        return "; the keyword is sessions"
+    """Return what to write instead of a name that is not among those ``known``."""
+    if name in ("session", "sessions"):
+        return "; the keyword for a SessionManager is manager"
     ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
     plain = {each.replace("_", ""): each for each in ours}
     word = name.lower().replace("-", "").replace("_", "")
@@ -387,11 +243,12 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def option_names() -> list[str]:
+    """Return the names of the fields of :class:`SessionOptions`."""
     return [f.name for f in fields(SessionOptions)]
 
 
 def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
-    """Raise ConfigError for one that is not known; it names the nearest."""
+    """Raise ConfigError for a name that is not ``known``; the error suggests the nearest one."""
     for name in keywords:
         if name not in known:
             raise ConfigError(
@@ -402,7 +259,15 @@ def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
 def from_keywords(
     keywords: Mapping[str, Any], base: SessionOptions | None = None
 ) -> SessionOptions:
-    """Options from keywords; an unknown one is a ConfigError that names the nearest."""
+    """Return options made from keywords.
+
+    Args:
+        keywords: Fields of :class:`SessionOptions`.
+        base: The options that have all other values, instead of the defaults.
+
+    Raises:
+        ConfigError: A keyword is unknown, or cannot work.
+    """
     known = option_names()
     check_names(keywords, known)
     values = {name: getattr(base, name) for name in known} if base else {}
@@ -412,12 +277,21 @@ def from_keywords(
 
 
 def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
-    """Put fields of the cookie, which other libraries have beside all else, into ``options``;
-    ``max_age`` is the idle timeout too, as it is there. Raises ConfigError."""
+    """Put fields of the cookie, which other libraries take as keywords, into ``options``.
+
+    ``max_age`` also is the idle timeout, as in those libraries. A name is kept exactly.
+
+    Raises:
+        ConfigError: ``options`` has a cookie already, or a field cannot work.
+    """
     if not cookie:
         return
     if "cookie" in options:
-        raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
+        given = ", ".join(f"{name}=..." for name in cookie)
+        raise ConfigError(
+            f"keywords of the cookie cannot be given beside cookie=, got {', '.join(cookie)}. "
+            f"Write cookie=CookieOptions({given})"
+        )
     options["cookie"] = exact_cookie(cookie)
     max_age = cookie.get("max_age")
     if max_age is not None:

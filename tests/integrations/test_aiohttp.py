@@ -578,7 +578,7 @@ async def test_the_store_is_opened_and_closed() -> None:
         ({"manager": "manager"}, "is no SessionManager"),
         ({"max_size": "4M"}, r"MemoryStore\(max_size="),
         ({"exclude": "static"}, "begins with '/'"),
-        ({"idle_timeout": 0}, "idle_timeout=0"),
+        ({"idle_timeout": 0}, "idle_timeout must be more than 0 .*got 0"),
     ],
 )
 def test_wrong_configuration(given: dict[str, Any], says: str) -> None:

@@ -1031,7 +1031,10 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
         ),
         ({"LEMBRO": {"maxsize": "64M"}}, r"no option 'maxsize'; write max_size=\.\.\. \("),
         ({"LEMBRO": {"stor": 1}}, r"no option 'stor'; did you mean store\?"),
-        ({"LEMBRO": {"session": 1}}, r"no option 'session'; did you mean sessions\?"),
+        (
+            {"LEMBRO": {"session": 1}},
+            r"no option 'session'; the keyword for a SessionManager is manager",
+        ),
         ({"LEMBRO": {"max_size": "64X"}}, "64X"),
         ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
         ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),

@@ -818,7 +818,7 @@ def test_without_an_application() -> None:
         ({"manager": MemoryStore()}, "no SessionManager"),
         ({"manager": SessionManager(MemoryStore()), "idle_timeout": 5}, "beside a SessionManager"),
         ({"idle_time": 5}, "did you mean idle_timeout"),
-        ({"idle_timeout": -1}, "idle_timeout=-1"),
+        ({"idle_timeout": -1}, "idle_timeout must be more than 0 .*got -1"),
     ],
 )
 def test_what_is_wrong_is_said_when_it_is_set_up(arguments: Any, message: str) -> None:

@@ -663,14 +663,17 @@ def test_the_keywords_of_litestars_own_config() -> None:
     ("make", "message"),
     [
         (lambda: LembroPlugin(key="a b"), "cookie name .*got 'a b'"),
-        (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
+        (
+            lambda: LembroPlugin(key="sid", cookie=CookieOptions()),
+            "beside cookie=, got name. Write cookie=",
+        ),
         (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
         (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
         (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
         (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),
-            "sessions beside config",
+            "manager beside config",
         ),
         (lambda: LembroPlugin(config=LembroSessionConfig(), key="sid"), "key beside config"),
     ],

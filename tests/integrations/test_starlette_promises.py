@@ -395,7 +395,7 @@ def test_what_browsers_refuse_without_secure_needs_https_only(keywords: dict[str
 
 
 def test_a_cookie_is_given_in_one_way_or_the_other() -> None:
-    with pytest.raises(ConfigError, match="path: give these in cookie="):
+    with pytest.raises(ConfigError, match=r"beside cookie=, got path\. Write cookie="):
         SessionMiddleware(untouched_asgi, path="/a", cookie=lembro.CookieOptions())
 
 

@@ -181,8 +181,8 @@ def _reason(error: ValueError) -> str:
     if isinstance(error, msgspec.ValidationError):
         quoted = _QUOTED.fullmatch(str(error))
         return str(error) if quoted is None else quoted[1] + (quoted[2] or "")
-    errors = getattr(error, "errors", None)
-    if callable(errors):  # pydantic's ValidationError
+    errors: Any = getattr(error, "errors", None)
+    if errors is not None:  # pydantic's ValidationError
         return "; ".join(_fields(errors(include_url=False, include_context=False)))
     return str(error)
 
