@@ -11,39 +11,36 @@ _MAC: Final = b"B" * 22
 
 _COOKIES: Final = [
     b"",
-    b"lembro=" + _ID,
-    b"__Host-lembro=" + _ID,
-    b"__Secure-lembro=" + _ID + b"." + _MAC,
+    b"sid=" + _ID,
+    b"__Host-sid=" + _ID,
+    b"__Secure-sid=" + _ID + b"." + _MAC,
     b"$!#sid=" + _ID + b"." + _STANDING + b"." + _MAC,
-    b"a=1; lembro=" + _ID + b"; b=2",
-    b"lembro=" + _ID + b"; lembro=" + _ID,
-    b"lembro=" + _ID + b"; lembro=other",
-    b"lembro=" + _ID + b"\nlembro=other",  # two headers, as over HTTP/2
-    b"lembro = " + _ID + b" ;\tlembro\t=\t" + _ID + b"\t",
-    b'lembro="' + _ID + b'"',
-    b'a="; lembro=' + _ID + b'; b="',
-    b"lembro=" + _ID[:-1],
-    b"lembro=" + _ID + b"A",
-    b"lembro=" + _ID + b".",
-    b"lembro=" + _ID + b"..",
-    b"lembro=" + _ID + b"." + _MAC + b"." + _MAC + b"." + _MAC,
-    b"lembro=",
-    b"lembro",
-    b"=lembro",
-    b"==lembro=" + _ID,
+    b"a=1; sid=" + _ID + b"; b=2",
+    b"sid=" + _ID + b"; sid=" + _ID,
+    b"sid=" + _ID + b"; sid=other",
+    b"sid=" + _ID + b"\nsid=other",  # two headers, as over HTTP/2
+    b"sid = " + _ID + b" ;\tsid\t=\t" + _ID + b"\t",
+    b'sid="' + _ID + b'"',
+    b'a="; sid=' + _ID + b'; b="',
+    b"sid=" + _ID[:-1],
+    b"sid=" + _ID + b"A",
+    b"sid=" + _ID + b".",
+    b"sid=" + _ID + b"..",
+    b"sid=" + _ID + b"." + _MAC + b"." + _MAC + b"." + _MAC,
+    b"sid=",
+    b"sid",
+    b"=sid",
+    b"==sid=" + _ID,
     b"LEMBRO=" + _ID,
-    b"xlembro=" + _ID + b"; lembrox=" + _ID,
-    b"\xe2\x80\x80__Host-lembro=" + _ID,  # a blank of Unicode in front of the name
-    b"\x0blembro="
-    + _ID
-    + b"; \x0clembro="
-    + _ID,  # what Python strips besides, and RFC 6265 does not
-    b"$Version=1; lembro=" + _ID + b"; $Path=/",
-    b"$Version=1, lembro=" + _ID,
-    b"a=1,lembro=" + _ID,
-    b"lembro=" + _ID + b"\x00; lembro=" + _ID + b"\r",
-    b"lembro=%41" + _ID[1:],
-    b"lembro=\xff\xfe\xfd",
+    b"xsid=" + _ID + b"; sidx=" + _ID,
+    b"\xe2\x80\x80__Host-sid=" + _ID,  # a blank of Unicode in front of the name
+    b"\x0bsid=" + _ID + b"; \x0csid=" + _ID,  # what Python strips besides, and RFC 6265 does not
+    b"$Version=1; sid=" + _ID + b"; $Path=/",
+    b"$Version=1, sid=" + _ID,
+    b"a=1,sid=" + _ID,
+    b"sid=" + _ID + b"\x00; sid=" + _ID + b"\r",
+    b"sid=%41" + _ID[1:],
+    b"sid=\xff\xfe\xfd",
     b";;;; ;;=;;=;",
     b"\\" * 64 + b'";\\073',
 ]

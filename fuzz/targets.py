@@ -17,7 +17,7 @@ from .old_cookies import old_cookie
 from .source import Source
 from .values import Builder, same
 
-NAME: Final = b"lembro"
+NAME: Final = b"sid"
 SECRETS: Final = ("0123456789abcdefghijklmnopqrstuv", "a secret that was in use before this one")
 ID: Final = "A" * 42 + "Q"
 BASE64URL: Final = {*string.ascii_letters, *string.digits, "-", "_"}
@@ -32,9 +32,9 @@ def _readers() -> tuple[tuple[SessionCookie, bool, bytes], ...]:
     """Cookies of several makes, the scheme, and the name that is read over it."""
     own = CookieOptions(name="$!#sid")
     return (
-        (SessionCookie(CookieOptions()), False, b"lembro"),
-        (SessionCookie(CookieOptions()), True, b"__Host-lembro"),
-        (SessionCookie(CookieOptions(path="/app"), SECRETS), True, b"__Secure-lembro"),
+        (SessionCookie(CookieOptions()), False, b"sid"),
+        (SessionCookie(CookieOptions()), True, b"__Host-sid"),
+        (SessionCookie(CookieOptions(path="/app"), SECRETS), True, b"__Secure-sid"),
         (SessionCookie(own, SECRETS), False, b"$!#sid"),
     )
 

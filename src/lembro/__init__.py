@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from . import _log, size
 from ._core.session import Session
+from ._device import Visitor
 from .errors import (
     CodecError,
     ConfigError,
@@ -15,6 +16,7 @@ from .errors import (
     SessionTooLarge,
     StoreError,
     TooManySessions,
+    UsageError,
 )
 from .events import Event
 from .manager import SessionInfo, SessionManager
@@ -43,6 +45,8 @@ __all__ = [
     "Store",
     "StoreError",
     "TooManySessions",
+    "UsageError",
+    "Visitor",
     "size",
 ]
 

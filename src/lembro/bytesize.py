@@ -1,4 +1,4 @@
-"""Sizes as people write them: ``"4M"`` and back. K, M, G and T are powers of 1024."""
+"""Sizes in bytes as text, such as ``"4M"``. K, M, G and T are powers of 1024."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _read = re.compile(
 
 
 def parse(size: int | str) -> int:
-    """The number of bytes that ``size`` means; an int is one already, a fraction is rounded down.
+    """Return the number of bytes that ``size`` means. A fraction is rounded down.
 
     >>> parse("4M"), parse("1.5 MiB"), parse("512b")
     (4194304, 1572864, 512)
 
-    Raises ConfigError for anything that is not a size of 1 byte to 2**63 - 1: a setting that
-    is not understood must never come to mean "no limit".
+    Raises:
+        ConfigError: ``size`` is not a size from 1 byte to 2**63 - 1. A setting that is not
+            understood must never mean "no limit".
     """
     if isinstance(size, int) and not isinstance(size, bool):
         number = size
@@ -36,7 +37,7 @@ def parse(size: int | str) -> int:
 
 
 def pretty(number: int) -> str:
-    """``number`` of bytes in the largest unit that fits, with at most three decimals.
+    """Return a number of bytes in the largest unit that fits, with at most three decimals.
 
     >>> pretty(4194304), pretty(3143631), pretty(512)
     ('4M', '2.998M', '512B')
@@ -52,6 +53,6 @@ def pretty(number: int) -> str:
 
 def _wrong(size: object) -> ConfigError:
     return ConfigError(
-        f"{size!r} is not a size: write a whole number of bytes from 1 to 2**63 - 1, or a number "
-        f'with a unit of K, M, G or T (powers of 1024; "B" or "iB" may follow), such as "4M"'
+        f"a size must be a whole number of bytes from 1 to 2**63 - 1, or a number with a unit of "
+        f'K, M, G or T (powers of 1024; "B" or "iB" may follow), got {size!r}. Example: "4M"'
     )

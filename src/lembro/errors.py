@@ -1,14 +1,14 @@
-"""What can go wrong, by name. All that lembro raises on purpose is a :class:`LembroError`."""
+"""The errors of lembro. All that lembro raises on purpose is a :class:`LembroError`."""
 
 from __future__ import annotations
 
 
 class LembroError(Exception):
-    """The base of all errors of lembro."""
+    """The base class of all errors of lembro."""
 
 
 class ConfigError(LembroError, ValueError):
-    """An option, an argument or a set-up that cannot work; says what to write instead."""
+    """An option, an argument or a setup that cannot work; says what to write instead."""
 
 
 class UsageError(LembroError):
@@ -20,14 +20,15 @@ class StoreError(LembroError):
 
 
 def printable(path: str) -> str:
-    """A path of keys as it may go into logs: keys may come from a user."""
+    """Return a path of keys as text that is safe in logs, because keys may come from a user."""
     return path if path.isprintable() else repr(path)[1:-1]
 
 
 class CodecError(LembroError, ValueError):
-    """A value that a session cannot carry, or a stored record that cannot be read.
+    """A value that a session cannot store, or a stored record that cannot be read.
 
-    ``path`` leads to the offending value: ``cart[2].price``.
+    Attributes:
+        path: Where the value is in the session, such as ``cart[2].price``; empty if not known.
     """
 
     def __init__(self, message: str, *, path: str = "") -> None:
@@ -36,10 +37,12 @@ class CodecError(LembroError, ValueError):
         self.path = path
 
 
-class SessionTooLarge(LembroError):  # noqa: N818 - a name of the field, not only an error
-    """The session is larger than the store accepts (``size`` and ``limit`` in bytes).
+class SessionTooLarge(LembroError):  # noqa: N818 - named after the state, as in other libraries
+    """The session is larger than the store accepts. The stored session stays as it was.
 
-    What was stored before stays as it was.
+    Attributes:
+        size: What the session would take, in bytes.
+        limit: What the store accepts, in bytes.
     """
 
     def __init__(self, size: int, limit: int, what: str = "session") -> None:
@@ -52,15 +55,15 @@ class SessionTooLarge(LembroError):  # noqa: N818 - a name of the field, not onl
 
 
 class SessionCommitted(LembroError):  # noqa: N818
-    """The response has begun: the session is read-only, write inside ``session.edit()``."""
+    """The response has begun, so the session is read-only. Write inside ``session.edit()``."""
 
 
 class SessionGone(LembroError):  # noqa: N818
-    """The session was destroyed elsewhere or has expired while this connection was open."""
+    """The session expired, or was ended elsewhere, while this connection was open."""
 
 
 class TooManySessions(LembroError):  # noqa: N818
-    """The user has reached the number of sessions allowed, and new ones are refused."""
+    """The user has as many sessions as allowed, and ``at_max_sessions="refuse"`` is set."""
 
 
 class LoginRequired(LembroError):  # noqa: N818

@@ -1,133 +1,42 @@
-"""What can be set, checked when it is built. Durations are seconds or a timedelta."""
+"""The options of sessions, which are checked when they are made. Durations are seconds or a
+timedelta."""
 
 from __future__ import annotations
 
 import difflib
-import re
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
 from typing import Any, Final, Literal, Protocol, TypedDict, get_args
 
-from ._device import Visitor, describe_device
+from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
+from ._device import Visitor, describe_visitor
+from ._durations import DAY, Seconds, seconds
 from .errors import ConfigError
 
-Seconds = int | float | timedelta
-SameSite = Literal["lax", "strict", "none"]
+__all__ = [
+    "DAY",
+    "STORE_NAMES",
+    "AtMaxSessions",
+    "CookieOptions",
+    "LegacyReader",
+    "OptionKeywords",
+    "Prefix",
+    "SameSite",
+    "Seconds",
+    "SessionOptions",
+    "check_names",
+    "exact_cookie",
+    "from_keywords",
+    "is_weak",
+    "legacy_cookie",
+    "meant_option",
+    "option_names",
+    "seconds",
+    "take_cookie_keywords",
+]
+
 AtMaxSessions = Literal["oldest", "refuse"]
-
-DAY: Final = 24 * 60 * 60
-_LONGEST: Final = 100 * 365 * DAY
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
-_ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
-_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-
-
-def seconds(name: str, value: Seconds, example: str = "") -> float:
-    """``value`` in seconds. Raises ConfigError unless it is a number or timedelta above 0 and at
-    most 100 years; it says to write ``example``."""
-    number = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ConfigError(
-            f"{name}={value!r}: give seconds as int or float, or a timedelta, "
-            f"for example {example or f'{name}=timedelta(hours=8)'}"
-        )
-    if not 0 < number <= _LONGEST:
-        raise ConfigError(
-            f"{name}={value!r}: give more than 0 and at most {_LONGEST} seconds (100 years), "
-            f"for example {example or f'{name}=timedelta(hours=8)'}"
-        )
-    return float(number)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CookieOptions:
-    """The cookie. The defaults are what OWASP asks for.
-
-    Over https: ``__Host-lembro=...; Path=/; Secure; HttpOnly; SameSite=Lax``. Over plain http,
-    with ``secure="auto"``, the cookie is ``lembro`` and has no Secure, so that development works.
-
-    Raises ConfigError for what a browser would refuse, or what would not be safe.
-    """
-
-    name: str = "lembro"
-    """Without a prefix: ``__Host-`` (or ``__Secure-``, with a domain or a path) is put in front of
-    the default name whenever the cookie is secure. A name of your own is taken as it is."""
-    path: str = "/"
-    domain: str | None = None
-    secure: bool | Literal["auto"] = "auto"
-    """True: always with Secure (also behind a proxy whose headers are not trusted); "auto": when
-    the request came over https; False: never."""
-    httponly: bool = True
-    samesite: SameSite = "lax"
-    partitioned: bool = False
-    max_age: Seconds | None = None
-    """Max-Age of the cookie, in seconds; None: until the browser is closed. With
-    ``login(remember=True)`` it is the absolute timeout instead."""
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _TOKEN.fullmatch(self.name):
-            raise ConfigError(
-                f"cookie name {self.name!r}: 1 to 128 letters, digits and !#$%&'*+-.^_`|~, "
-                f'for example name="sid"'
-            )
-        if not isinstance(self.path, str) or not (
-            self.path.startswith("/") and _ATTRIBUTE.fullmatch(self.path)
-        ):
-            raise ConfigError(
-                f"cookie path {self.path!r}: give a path that begins with '/', "
-                f"without ';' or control characters"
-            )
-        if self.domain is not None and not (
-            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
-        ):
-            raise ConfigError(
-                f'cookie domain {self.domain!r}: give a host name, for example "example.com"; '
-                f"without one the cookie is for this host alone, which is safest"
-            )
-        if not (isinstance(self.secure, bool) or self.secure == "auto"):
-            raise ConfigError(f'secure={self.secure!r}: write True, False or "auto"')
-        for name in ("httponly", "partitioned"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name}={getattr(self, name)!r}: write True or False")
-        if self.samesite not in get_args(SameSite):
-            raise ConfigError(f'samesite={self.samesite!r}: write "lax", "strict" or "none"')
-        if self.samesite == "none" and self.secure is not True:
-            raise ConfigError(
-                'samesite="none" needs secure=True: browsers refuse the cookie otherwise'
-            )
-        if self.partitioned and self.secure is not True:
-            raise ConfigError(
-                "partitioned=True needs secure=True: browsers refuse the cookie otherwise"
-            )
-        if self.max_age is not None:
-            seconds("max_age", self.max_age)
-        self._check_prefix()
-
-    def _check_prefix(self) -> None:
-        if not self.name.lower().startswith(("__host-", "__secure-")):
-            return
-        if self.secure is not True:
-            raise ConfigError(
-                f"cookie name {self.name!r}: browsers accept this prefix only with Secure; "
-                f'write secure=True, or name="lembro", which gets its prefix over https'
-            )
-        if self.name.lower().startswith("__host-") and (self.path != "/" or self.domain):
-            raise ConfigError(
-                f'cookie name {self.name!r}: __Host- needs path="/" and no domain; '
-                f"leave them out, or write __Secure-"
-            )
-
-    def name_over(self, *, https: bool) -> str:
-        """The name that is set and read over this scheme."""
-        if self.name != CookieOptions.name or not self.is_secure(https=https):
-            return self.name
-        prefix = "__Host-" if self.path == "/" and not self.domain else "__Secure-"
-        return prefix + self.name
-
-    def is_secure(self, *, https: bool) -> bool:
-        """Whether the cookie has Secure over this scheme."""
-        return https if self.secure == "auto" else self.secure
 
 
 class LegacyReader(Protocol):
@@ -166,6 +75,7 @@ class LegacyReader(Protocol):
 
 
 def is_weak(secret: str) -> bool:
+    """Return whether a secret has less than 32 bytes, or less than 8 different characters."""
     return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
 
 
@@ -176,64 +86,78 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
         secrets: tuple[Any, ...] = (given,)
     else:
         secrets = tuple(given)
-    example = "python -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+    example = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
     if not secrets:
-        raise ConfigError(f"secret=[]: give at least one secret, or None; {example}")
+        raise ConfigError(f"secret must be None or at least one str, got {given!r}. {example}")
     for secret in secrets:
         if not isinstance(secret, str):
-            raise ConfigError(f"secret: give str, not {type(secret).__name__}; {example}")
+            raise ConfigError(
+                f"secret must be a str or a list of str, got {type(secret).__name__}. {example}"
+            )
         if is_weak(secret):
             raise ConfigError(
-                f"a secret of {len(secret)} characters, {len(set(secret))} different ones, "
-                f"can be guessed: give at least 32 bytes of chance; {example}"
+                f"secret must have at least 32 random bytes, got {len(secret)} characters, "
+                f"{len(set(secret))} different ones, which can be guessed. {example}"
             )
     return secrets
 
 
 def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
-    """The readers of old sessions, each of which has a cookie of another name than ours."""
+    """Return the readers of legacy sessions. Raises ConfigError if one reads lembro's cookie."""
     readers = tuple(given) if isinstance(given, list | tuple) else (given,)
     for reader in readers:
         old = getattr(reader, "cookie", None)
         if not isinstance(old, CookieOptions) or not callable(getattr(reader, "read", None)):
             raise ConfigError(
-                f"migrate_from={given!r}: give a reader of old sessions, or a list of them, for "
-                f"example lembro.migrate.StarletteCookie(secret_key)"
+                f"migrate_from must be a reader of legacy sessions or a list of them, got "
+                f"{given!r}. Example: migrate_from=StarletteCookieReader(secret_key)"
             )
+        old = legacy_cookie(old)
         if any(old.name_over(https=on) == cookie.name_over(https=on) for on in (True, False)):
             raise ConfigError(
-                f"migrate_from has the cookie {old.name!r}, and so has lembro: while the old one "
-                f'is accepted, lembro\'s needs a name of its own, for example "lembro"'
+                f"the cookies of migrate_from must have other names than lembro's, got "
+                f"{old.name!r} for both. Give lembro's another name for as long as the legacy "
+                f'cookie is accepted. Example: cookie=CookieOptions(name="web_sid")'
             )
     return readers
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How long sessions live, who may have how many, and their cookie.
+    """How long sessions live, how many a user may have, and what their cookie is.
 
-    Raises ConfigError when built with what cannot work.
+    Raises:
+        ConfigError: An option cannot work. The error says what to write instead.
     """
 
     idle_timeout: Seconds = DAY
-    """Seconds a session lives without being used."""
+    """How long a session lives without being used, in seconds."""
     absolute_timeout: Seconds | None = 30 * DAY
-    """Seconds a session lives however much it is used, counted anew at a login. None: no limit."""
+    """How long a session lives at most, even if it is used, in seconds. A login starts it again.
+    None: no limit."""
     cookie: CookieOptions = field(default_factory=CookieOptions)
+    """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
-    """Signs the cookie, so that a forged id never reaches the store; not needed for safety, since
-    an id is 256 random bits. Of several, the first signs and all are accepted."""
+    """Signs the cookie, so that a forged ID never reaches the store. Safety does not depend on it,
+    because an ID has 256 random bits. Of several secrets the first signs, and all are accepted."""
     rotation_grace: Seconds = 30
-    """Seconds for which a replaced id still leads to its session, for requests under way."""
+    """How long the old ID keeps working for requests in flight, in seconds, after the session got
+    a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
-    """Sessions that one user may have at a time; None: any number."""
+    """How many sessions a user may have at a time. None: any number."""
     at_max_sessions: AtMaxSessions = "oldest"
-    """Which gives way: the user's "oldest" session, or the new one ("refuse")."""
-    describe: Callable[[Visitor], str] | None = describe_device
+    """What happens at a login beyond that limit. "oldest": the user's oldest session ends.
+    "refuse": the login raises TooManySessions."""
+    describe: Callable[[Visitor], str] | None = describe_visitor
+    """Makes the description of the device that ``SessionInfo`` shows, from a
+    :class:`~lembro.Visitor`, at a login. By default it comes from the User-Agent, such as "Firefox
+    on Windows". None: no description."""
     store_address: bool = False
+    """Whether ``SessionInfo`` gets the client's address, which is stored at a login. An address is
+    personal data: in many countries you must say why you keep it."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
-    """What was there before: readers from :mod:`lembro.migrate`, whose cookies are accepted once
-    in place of lembro's own."""
+    """Readers of legacy sessions, from :mod:`lembro.migrate`. Each of their cookies is accepted
+    once, and the session goes on under a cookie of lembro's."""
 
     def __post_init__(self) -> None:
         idle = seconds("idle_timeout", self.idle_timeout)
@@ -241,36 +165,64 @@ class SessionOptions:
             absolute = seconds("absolute_timeout", self.absolute_timeout)
             if absolute < idle:
                 raise ConfigError(
-                    f"absolute_timeout={self.absolute_timeout!r} is shorter than "
-                    f"idle_timeout={self.idle_timeout!r}: a session could never be idle for so "
-                    f"long; lower idle_timeout, or raise absolute_timeout"
+                    f"absolute_timeout must be at least idle_timeout ({self.idle_timeout!r}), got "
+                    f"{self.absolute_timeout!r}. Lower idle_timeout, or raise absolute_timeout"
                 )
-        seconds("rotation_grace", self.rotation_grace)
+        seconds("rotation_grace", self.rotation_grace, zero=True)
         if not isinstance(self.cookie, CookieOptions):
-            raise ConfigError(f'cookie={self.cookie!r}: write cookie=CookieOptions(name="sid")')
+            raise ConfigError(
+                f"cookie must be CookieOptions, got {self.cookie!r}. "
+                f'Example: cookie=CookieOptions(name="sid")'
+            )
         object.__setattr__(self, "secret", _secrets(self.secret))
         limit = self.max_sessions_per_user
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-            raise ConfigError(f"max_sessions_per_user={limit!r}: write a whole number, or None")
-        if limit is not None and not 1 <= limit <= 1_000_000:
-            raise ConfigError(f"max_sessions_per_user={limit!r}: write 1 to 1,000,000, or None")
+        if limit is not None and (
+            isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= 1_000_000
+        ):
+            raise ConfigError(
+                f"max_sessions_per_user must be a whole number from 1 to 1,000,000, or None, got "
+                f"{limit!r}. Example: max_sessions_per_user=5"
+            )
         if self.at_max_sessions not in get_args(AtMaxSessions):
-            raise ConfigError(f'at_max_sessions={self.at_max_sessions!r}: "oldest" or "refuse"')
+            raise ConfigError(
+                f'at_max_sessions must be "oldest" or "refuse", got {self.at_max_sessions!r}. '
+                f'Example: at_max_sessions="oldest"'
+            )
+        if self.describe is not None and (
+            not callable(self.describe) or inspect.iscoroutinefunction(self.describe)
+        ):
+            raise ConfigError(
+                f"describe must be a plain function of a Visitor, or None, got {self.describe!r}. "
+                f"Example: describe=lambda visitor: visitor.user_agent[:60]"
+            )
+        if not isinstance(self.store_address, bool):
+            raise ConfigError(
+                f"store_address must be True or False, got {self.store_address!r}. "
+                f"Example: store_address=True"
+            )
         object.__setattr__(self, "migrate_from", _readers(self.migrate_from, self.cookie))
 
     @classmethod
     def aal2(cls, **changes: Any) -> SessionOptions:
-        """NIST SP 800-63B-4, AAL2: 1 hour idle, 24 hours in all."""
+        """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in all.
+
+        Args:
+            changes: Other options, or another value for one of these.
+        """
         return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
 
     @classmethod
     def aal3(cls, **changes: Any) -> SessionOptions:
-        """NIST SP 800-63B-4, AAL3: 15 minutes idle, 12 hours in all."""
+        """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in all.
+
+        Args:
+            changes: Other options, or another value for one of these.
+        """
         return from_keywords({"idle_timeout": 15 * 60, "absolute_timeout": DAY / 2, **changes})
 
 
 class OptionKeywords(TypedDict, total=False):
-    """The fields of :class:`SessionOptions`, as keywords of whatever takes them."""
+    """The fields of :class:`SessionOptions`, as keywords."""
 
     idle_timeout: Seconds
     absolute_timeout: Seconds | None
@@ -279,11 +231,15 @@ class OptionKeywords(TypedDict, total=False):
     rotation_grace: Seconds
     max_sessions_per_user: int | None
     at_max_sessions: AtMaxSessions
+    describe: Callable[[Visitor], str] | None
+    store_address: bool
     migrate_from: LegacyReader | Sequence[LegacyReader]
 
 
 STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
-_ELSEWHERE: Final = {  # without underscores: what other libraries say, and what it is here
+"""The options of ``MemoryStore``."""
+
+_ELSEWHERE: Final = {  # a name in other libraries, without underscores: the option of lembro
     "httpsonly": "secure",
     "sessioncookie": "name",
     "sid": "name",
@@ -294,10 +250,10 @@ _ELSEWHERE: Final = {  # without underscores: what other libraries say, and what
 }
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
-    """What to write instead of a name that is not among those ``known``."""
-    if name == "manager":
-        return "; the keyword is sessions"
+def meant_option(name: str, known: Sequence[str]) -> str:
+    """Return what to write instead of a name that is not among those ``known``."""
+    if name in ("session", "sessions"):
+        return "; the keyword for a SessionManager is manager"
     ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
     plain = {each.replace("_", ""): each for each in ours}
     word = name.lower().replace("-", "").replace("_", "")
@@ -321,22 +277,31 @@ def _meant(name: str, known: Sequence[str]) -> str:
 
 
 def option_names() -> list[str]:
+    """Return the names of the fields of :class:`SessionOptions`."""
     return [f.name for f in fields(SessionOptions)]
 
 
 def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
-    """Raise ConfigError for one that is not known; it names the nearest."""
+    """Raise ConfigError for a name that is not ``known``; the error suggests the nearest one."""
     for name in keywords:
         if name not in known:
             raise ConfigError(
-                f"no option {name!r}{_meant(name, known)} (there are {', '.join(known)})"
+                f"no option {name!r}{meant_option(name, known)} (there are {', '.join(known)})"
             )
 
 
 def from_keywords(
     keywords: Mapping[str, Any], base: SessionOptions | None = None
 ) -> SessionOptions:
-    """Options from keywords; an unknown one is a ConfigError that names the nearest."""
+    """Return options made from keywords.
+
+    Args:
+        keywords: Fields of :class:`SessionOptions`.
+        base: The options that have all other values, instead of the defaults.
+
+    Raises:
+        ConfigError: A keyword is unknown, or cannot work.
+    """
     known = option_names()
     check_names(keywords, known)
     values = {name: getattr(base, name) for name in known} if base else {}
@@ -346,13 +311,22 @@ def from_keywords(
 
 
 def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
-    """Put fields of the cookie, which other libraries have beside all else, into ``options``;
-    ``max_age`` is the idle timeout too, as it is there. Raises ConfigError."""
+    """Put fields of the cookie, which other libraries take as keywords, into ``options``.
+
+    ``max_age`` also is the idle timeout, as in those libraries. A name is kept exactly.
+
+    Raises:
+        ConfigError: ``options`` has a cookie already, or a field cannot work.
+    """
     if not cookie:
         return
     if "cookie" in options:
-        raise ConfigError(f"{', '.join(cookie)}: give these in cookie=CookieOptions(...)")
-    options["cookie"] = CookieOptions(**cookie)
+        given = ", ".join(f"{name}=..." for name in cookie)
+        raise ConfigError(
+            f"keywords of the cookie cannot be given beside cookie=, got {', '.join(cookie)}. "
+            f"Write cookie=CookieOptions({given})"
+        )
+    options["cookie"] = exact_cookie(cookie)
     max_age = cookie.get("max_age")
     if max_age is not None:
         options.setdefault("idle_timeout", max_age)

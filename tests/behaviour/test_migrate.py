@@ -81,7 +81,7 @@ def changes(answer: Answer) -> dict[str, bool]:
     return {name: bool(value) for name, value, _ in map(parse_set_cookie, answer.set_cookies)}
 
 
-MOVES: Final = {"lembro": True, OLD: False}
+MOVES: Final = {"sid": True, OLD: False}
 
 
 # -- moving in -------------------------------------------------------------------------------------
@@ -125,20 +125,20 @@ async def test_a_cookie_of_lembros_goes_first(world: World, before: Before) -> N
     await tab.write(a=1)
     tab.jar[OLD] = before.cookie()
     assert await tab.read() == {"a": 1}
-    assert changes(await tab.logout()) == {"lembro": False, OLD: False}  # or it would move in now
+    assert changes(await tab.logout()) == {"sid": False, OLD: False}  # or it would move in now
     assert await tab.user() is None
 
 
 @pytest.mark.parametrize("value", ["not-one-of-lembros", new_id()], ids=["malformed", "unknown"])
 async def test_so_does_one_that_leads_nowhere(world: World, before: Before, value: str) -> None:
     tab = browser(world, before.cookie())
-    tab.jar["lembro"] = value
+    tab.jar["sid"] = value
     assert (await tab.user(), await tab.read()) == (None, {})
     assert world.backend.records() == 0
 
 
 async def test_and_several_that_differ(world: World, before: Before) -> None:
-    pairs = f"lembro={new_id()}; lembro={new_id()}; {OLD}={before.cookie()}"
+    pairs = f"sid={new_id()}; sid={new_id()}; {OLD}={before.cookie()}"
     answer = await world.tab().visit(look, cookies=[pairs.encode()])
     assert (answer.result, answer.set_cookies) == ({}, [])
     assert world.backend.records() == 0
@@ -147,7 +147,7 @@ async def test_and_several_that_differ(world: World, before: Before) -> None:
 async def test_an_anonymous_one_moves_in_too(world: World, before: Before) -> None:
     tab = browser(world, before.cookie({"cart": [1]}))
     assert await tab.read() == {"cart": [1]}
-    assert tab.jar.keys() == {"lembro"}
+    assert tab.jar.keys() == {"sid"}
     assert (await tab.user(), await tab.read()) == (None, {"cart": [1]})
 
 
@@ -254,7 +254,7 @@ async def test_after_a_logout_the_old_cookie_is_dead(world: World, before: Befor
 async def test_a_logout_in_the_first_request(world: World, before: Before) -> None:
     old = before.cookie()
     tab = browser(world, old)
-    assert changes(await tab.logout()) == {"lembro": False, OLD: False}
+    assert changes(await tab.logout()) == {"sid": False, OLD: False}
     assert await browser(world, old).user() is None
     assert world.backend.live() == 0
 

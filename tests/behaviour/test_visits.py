@@ -112,11 +112,11 @@ async def test_other_headers_are_left_as_they_are(world: World) -> None:
 
 async def test_other_cookies_are_nobodys_business(world: World) -> None:
     tab = world.tab()
-    tab.jar.update(theme="dark", sid="x" * 43, lembro2="y")
+    tab.jar.update(theme="dark", id="x" * 43, sid2="y")
     await tab.write(a=1)
     assert await tab.read() == {"a": 1}
     await tab.logout()
-    assert set(tab.jar) == {"theme", "sid", "lembro2"}
+    assert set(tab.jar) == {"theme", "id", "sid2"}
 
 
 async def test_a_proxy_that_is_not_trusted_is_said_once(

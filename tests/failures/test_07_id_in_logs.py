@@ -108,7 +108,7 @@ async def test_with_every_error_that_can_be_forced(
     assert tab.cookie is not None
     forged = world.tab(tab.cookie[:-1] + "AQ"[tab.cookie.endswith("A")])
     seen.answer(await forged.visit(seen.reprs))
-    double = f"lembro={tab.cookie}; lembro={forged.cookie}".encode()
+    double = f"sid={tab.cookie}; sid={forged.cookie}".encode()
     seen.answer(await tab.visit(write(a=1), cookies=[double]))
     (key,) = world.backend.payloads()
     world.backend.plant(key, b"\x07garbage")

@@ -66,7 +66,7 @@ async def test_the_same_value_twice_is_one(world: World) -> None:
 
 
 async def test_over_https_a_plain_cookie_cannot_interfere(world: World) -> None:
-    """A sibling domain, or http, can set `lembro`, but never `__Host-lembro`."""
+    """A sibling domain, or http, can set `sid`, but never `__Host-sid`."""
     victim = world.tab(https=True)
     await victim.login("ada")
     cookies = [f"{COOKIE}={new_id()}; {SECURE_COOKIE}={victim.cookie}".encode()]

@@ -26,7 +26,7 @@ BAD = [
     "\u2028",
     "é",
 ]
-STARTS = {"name": "sid", "path": "/a", "domain": "example.com", "samesite": "lax"}
+STARTS = {"name": "sid", "prefix": "auto", "path": "/a", "domain": "example.com", "samesite": "lax"}
 
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)

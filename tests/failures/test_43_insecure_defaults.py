@@ -4,6 +4,8 @@ round."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lembro import CookieOptions
@@ -20,7 +22,7 @@ async def test_over_https(world: World) -> None:
     (header,) = answer.set_cookies
     value = parse_set_cookie(header)[1]
     pair, *attributes = header.split("; ")
-    assert pair == f"__Host-lembro={value}"
+    assert pair == f"__Host-sid={value}"
     assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax", "Secure"]
     assert await tab.user() == "ada"
 
@@ -30,7 +32,7 @@ async def test_over_plain_http_without_secure(world: World) -> None:
     (header,) = answer.set_cookies
     value = parse_set_cookie(header)[1]
     pair, *attributes = header.split("; ")
-    assert pair == f"lembro={value}"
+    assert pair == f"sid={value}"
     assert sorted(attributes) == ["HttpOnly", "Path=/", "SameSite=Lax"]
 
 
@@ -50,23 +52,26 @@ async def test_always_secure(build: Build) -> None:
     for https in (True, False):
         answer = await world.tab(https=https).login("ada")
         (header,) = answer.set_cookies
-        assert header.startswith("__Host-lembro=")
+        assert header.startswith("__Host-sid=")
         assert "; Secure" in header
 
 
 @pytest.mark.parametrize(
     ("options", "name", "expected"),
     [
-        ({"path": "/shop"}, "__Secure-lembro", {"path": "/shop", "secure": ""}),
-        ({"domain": "example.com"}, "__Secure-lembro", {"domain": "example.com", "secure": ""}),
-        ({"name": "sid"}, "sid", {"path": "/", "secure": ""}),
-        ({"samesite": "strict"}, "__Host-lembro", {"samesite": "Strict"}),
+        ({"path": "/shop"}, "__Secure-sid", {"path": "/shop", "secure": ""}),
+        ({"domain": "example.com"}, "__Secure-sid", {"domain": "example.com", "secure": ""}),
+        ({"name": "shop"}, "__Host-shop", {"path": "/", "secure": ""}),
+        ({"name": "shop", "path": "/a"}, "__Secure-shop", {"path": "/a", "secure": ""}),
+        ({"prefix": None}, "sid", {"path": "/", "secure": ""}),
+        ({"prefix": "secure", "secure": True}, "__Secure-sid", {"path": "/", "secure": ""}),
+        ({"samesite": "strict"}, "__Host-sid", {"samesite": "Strict"}),
     ],
 )
 async def test_with_options(
-    build: Build, options: dict[str, str], name: str, expected: dict[str, str]
+    build: Build, options: dict[str, Any], name: str, expected: dict[str, str]
 ) -> None:
-    world: World = build(cookie=CookieOptions(**options))  # type: ignore[arg-type]
+    world: World = build(cookie=CookieOptions(**options))
     answer = await world.tab(https=True).login("ada")
     given, _, attributes = parse_set_cookie(answer.set_cookies[0])
     assert given == name

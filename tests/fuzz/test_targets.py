@@ -186,14 +186,12 @@ def lines_of(run: Callable[[], object]) -> int:
     return count
 
 
-@pytest.mark.parametrize(
-    "part", [b"lembro=x; ", b"\\", b";", b"a=b; ", b'"=; ', b"lembro", b"=;lembro;"]
-)
+@pytest.mark.parametrize("part", [b"sid=x; ", b"\\", b";", b"a=b; ", b'"=; ', b"sid", b"=;sid;"])
 def test_four_times_the_header_is_four_times_the_work(part: bytes) -> None:
     cookie = SessionCookie(CookieOptions())
 
     def work(repeats: int) -> int:
         header = part * repeats
-        return lines_of(lambda: (find([header], b"lembro"), cookie.read([header], https=False)))
+        return lines_of(lambda: (find([header], b"sid"), cookie.read([header], https=False)))
 
     assert work(40_000 // len(part)) <= 4 * work(10_000 // len(part)) + 100

@@ -445,7 +445,7 @@ async def test_one_that_finds_out_the_scheme(manager: SessionManager) -> None:
     app = web.Application(middlewares=[at_the_proxy])
     setup(app, manager)
     async with serving(app, write=write) as client, client.get("/write") as response:
-        assert name_of_cookie(response) == "__Host-lembro"
+        assert name_of_cookie(response) == "__Host-sid"
         assert len(response.headers.getall("Set-Cookie")) == 1
 
 
@@ -464,7 +464,7 @@ async def test_one_that_dresses_errors() -> None:
     session_id = await manager.acreate({"a": 1})
     backend.breaks()
     async with serving(app, write=write, page=untouched) as client:
-        client.session.cookie_jar.update_cookies({"lembro": session_id})
+        client.session.cookie_jar.update_cookies({"sid": session_id})
         assert await text_of(client, "/write") == (503, "come back later")
         assert await text_of(client, "/page") == (200, "")
     backend.close()
@@ -519,7 +519,7 @@ async def test_two_managers(
     async with serving(app, read=read) as client:
         async with client.get("/inner/page") as response:
             cookies = response.headers.getall("Set-Cookie")
-        assert sorted(cookie.partition("=")[0] for cookie in cookies) == ["inner", "lembro"]
+        assert sorted(cookie.partition("=")[0] for cookie in cookies) == ["inner", "sid"]
         assert await text_of(client, "/read") == (200, '{"outer": true}')
     assert [info.data for info in others.all()] == [{"inner": True}]
     assert [info.data for info in manager.all()] == [{"outer": True}]
@@ -545,7 +545,7 @@ async def test_a_networked_store_is_asked_before_the_handler_but_for_excluded_pa
 
     app.router.add_get("/untouched/look", looks)
     async with serving(app) as client:
-        client.session.cookie_jar.update_cookies({"lembro": "x" * 43})
+        client.session.cookie_jar.update_cookies({"sid": "x" * 43})
         assert (await text_of(client, "/untouched/look"))[0] == 200
     assert "await session.areload()" in errors[0]
     backend.close()
@@ -578,7 +578,7 @@ async def test_the_store_is_opened_and_closed() -> None:
         ({"manager": "manager"}, "is no SessionManager"),
         ({"max_size": "4M"}, r"MemoryStore\(max_size="),
         ({"exclude": "static"}, "begins with '/'"),
-        ({"idle_timeout": 0}, "idle_timeout=0"),
+        ({"idle_timeout": 0}, "idle_timeout must be more than 0 .*got 0"),
     ],
 )
 def test_wrong_configuration(given: dict[str, Any], says: str) -> None:

@@ -123,7 +123,7 @@ async def test_a_visitor(app: web.Application, manager: SessionManager) -> None:
             assert "Set-Cookie" not in response.headers
         assert manager.length() == 0
         async with client.get("/write") as response:
-            assert cookie_of(response)[0] == "lembro"
+            assert cookie_of(response)[0] == "sid"
             assert response.headers["Cache-Control"] == "private, no-store"
         await client.get("/state")
         assert await json_of(client, "/read") == {"cart": [1]}
@@ -212,7 +212,7 @@ async def test_invalidate_ends_the_session(app: web.Application, manager: Sessio
             first = cookie_of(response)[1]
         async with client.get("/invalidate") as response:
             name, value, attributes = cookie_of(response)
-        assert (name, value, attributes["max-age"]) == ("lembro", "", "0")
+        assert (name, value, attributes["max-age"]) == ("sid", "", "0")
         assert manager.length() == 0
         assert manager.get(first[:43]) is None
 
@@ -401,7 +401,7 @@ async def test_a_store_that_fails(beside: bool) -> None:
         for path, status in (("/read", 200), ("/write", 503), ("/untouched", 200)):
             async with client.get(path) as response:
                 assert response.status == status
-        client.session.cookie_jar.update_cookies({"lembro": session_id})
+        client.session.cookie_jar.update_cookies({"sid": session_id})
         for path, status in (("/read", 503), ("/untouched", 200)):
             async with client.get(path) as response:
                 assert response.status == status
@@ -487,6 +487,7 @@ def test_the_keywords_of_aiohttp_session() -> None:
     )
     assert storage.manager.options.cookie == CookieOptions(
         name="sid",
+        prefix=None,
         domain="example.com",
         max_age=60,
         path="/app",
@@ -503,9 +504,12 @@ def test_the_keywords_of_aiohttp_session() -> None:
     ("given", "says"),
     [
         ({"encoder": repr}, "no option 'encoder'"),
-        ({"cookie_name": "sid", "cookie": CookieOptions()}, r"name: give these in cookie="),
-        ({"max_age": 0}, "max_age=0"),
-        ({"samesite": "Loose"}, "samesite='loose'"),
+        (
+            {"cookie_name": "sid", "cookie": CookieOptions()},
+            r"beside cookie=, got name\. Write cookie=",
+        ),
+        ({"max_age": 0}, "max_age must be more than 0 .*got 0"),
+        ({"samesite": "Loose"}, "samesite must be .*got 'loose'"),
         ({"manager": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
         (
             {"manager": SessionManager(MemoryStore("1M")), "cookie_name": "a"},

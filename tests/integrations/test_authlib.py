@@ -138,7 +138,7 @@ def states_in(data: dict[str, Any]) -> list[str]:
 def test_the_whole_flow(shop: Shop) -> None:
     browser = shop.browser()
     browser.get("/cart")
-    before = browser.cookies["__Host-lembro"]
+    before = browser.cookies["__Host-sid"]
 
     callback = to_the_provider_and_back(shop, browser)
     assert len(states_in(browser.get("/me").json())) == 1
@@ -146,7 +146,7 @@ def test_the_whole_flow(shop: Shop) -> None:
     response = browser.get(callback)
     assert response.headers["location"] == "/me"
     assert browser.get("/me").json() == {"cart": ["book"], "user": HEIDI}
-    assert browser.cookies["__Host-lembro"] != before
+    assert browser.cookies["__Host-sid"] != before
 
     [session] = shop.manager.user_sessions(HEIDI["sub"])
     assert type(session.data["user"]) is dict

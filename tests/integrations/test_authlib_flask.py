@@ -133,14 +133,14 @@ def states_in(data: dict[str, Any]) -> list[str]:
 def test_the_whole_flow(shop: Shop, provider_url: str) -> None:
     browser = shop.app.test_client()
     browser.get("/cart")
-    before = browser.get_cookie("lembro")
+    before = browser.get_cookie("sid")
 
     callback = to_the_provider_and_back(browser, provider_url)
     assert len(states_in(data_of(browser))) == 1
 
     assert browser.get(callback).headers["Location"] == "/me"
     assert data_of(browser) == {"cart": ["book"], "user": HEIDI}
-    assert browser.get_cookie("lembro") != before
+    assert browser.get_cookie("sid") != before
 
     [info] = shop.manager.user_sessions(HEIDI["sub"])
     assert type(info.data["user"]) is dict

@@ -220,7 +220,7 @@ def test_the_id_is_a_name_and_no_secret(manager: SessionManager, jar: httpx.Clie
     call(manager, jar, login)
     name = call(manager, jar, lambda session: session.id)
     assert name == manager.all()[0].handle
-    assert name not in jar.cookies["lembro"]
+    assert name not in jar.cookies["sid"]
 
 
 def test_the_times_are_the_stores(

@@ -38,7 +38,11 @@ def test_nothing_to_complain_of() -> None:
             "cannot be made without arguments",
         ),
         ({"LEMBRO": {1: "64M"}}, "E001", "write a dict"),
-        ({"LEMBRO": {"idle_timeout": "8h"}}, "E001", "idle_timeout='8h': give seconds"),
+        (
+            {"LEMBRO": {"idle_timeout": "8h"}},
+            "E001",
+            "idle_timeout must be seconds (int or float) or a timedelta, got '8h'",
+        ),
         ({"SESSION_COOKIE_AGE": "8h"}, "E001", "SESSION_COOKIE_AGE='8h': give seconds"),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "E001", "needs secure=True"),
         (

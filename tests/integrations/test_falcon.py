@@ -55,7 +55,7 @@ def client_of(asgi: bool, manager: SessionManager, **pages: Any) -> falcon.testi
 
 
 def get(client: falcon.testing.TestClient, path: str, cookie: str | None = None) -> Any:
-    return client.simulate_get(path, cookies={"lembro": cookie} if cookie else None)
+    return client.simulate_get(path, cookies={"sid": cookie} if cookie else None)
 
 
 def write(req: Any, resp: Any) -> None:
@@ -81,11 +81,11 @@ def test_a_visit_and_the_next(asgi: bool, manager: SessionManager) -> None:
     answer = get(client, "/write")
     assert answer.headers["vary"] == "Cookie"
     assert answer.headers["cache-control"] == "private, no-store"
-    cookie = answer.cookies["lembro"]
+    cookie = answer.cookies["sid"]
     assert cookie.http_only
     answer = get(client, "/read", cookie.value)
     assert answer.json == {"a": 1}
-    assert "lembro" not in answer.cookies
+    assert "sid" not in answer.cookies
 
 
 @KINDS
@@ -136,7 +136,7 @@ def test_a_login_that_is_required_can_be_answered_in_one_place(
     app: Any = client.app
     app.add_error_handler(LoginRequired, aask if asgi else ask)
     assert get(client, "/account").headers["location"] == "/login"
-    cookie = get(client, "/login").cookies["lembro"].value
+    cookie = get(client, "/login").cookies["sid"].value
     assert get(client, "/account", cookie).status_code == 200
 
 
@@ -145,7 +145,7 @@ def test_a_login_that_is_required_can_be_answered_in_one_place(
 def test_a_store_that_fails_is_a_503(asgi: bool, asks: bool) -> None:
     store: Any = (AsyncAdapter if asgi else BlockingAdapter)(MemoryStore(), NETWORKED)
     client = client_of(asgi, SessionManager(store), plain=lambda req, resp: None)
-    cookie = get(client, "/write").cookies["lembro"].value
+    cookie = get(client, "/write").cookies["sid"].value
     store.broken = "it is down"
     answer = get(client, "/read" if asks else "/plain", cookie)
     assert answer.status_code == (503 if asks else 200)
@@ -194,7 +194,7 @@ def test_middlewares_that_depend_on_each_other(asgi: bool, manager: SessionManag
     app: Any = (falcon.asgi.App if asgi else falcon.App)(independent_middleware=False)
     Lembro(app, manager)
     app.add_route("/write", (AsyncPage if asgi else Page)(write))
-    assert get(falcon.testing.TestClient(app), "/write").cookies["lembro"]
+    assert get(falcon.testing.TestClient(app), "/write").cookies["sid"]
 
 
 @KINDS
@@ -212,9 +212,9 @@ def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
     around: Any = around_asgi if asgi else wsgi.SessionMiddleware(inner, manager)
     outer = falcon.testing.TestClient(around)
     answer = get(outer, "/write")
-    assert [*answer.cookies] == ["lembro"]
+    assert [*answer.cookies] == ["sid"]
     assert answer.headers["vary"] == "Cookie"
-    assert get(outer, "/read", answer.cookies["lembro"].value).json == {"a": 1}
+    assert get(outer, "/read", answer.cookies["sid"].value).json == {"a": 1}
 
 
 @KINDS
@@ -235,7 +235,7 @@ def test_two_managers_in_one_application_keep_what_is_theirs(
     Lembro(app, manager)
     app.add_route("/write", (AsyncPage if asgi else Page)(write))
     answer = get(falcon.testing.TestClient(app), "/write")
-    assert sorted(answer.cookies) == ["lembro", "outer"]
+    assert sorted(answer.cookies) == ["outer", "sid"]
     assert [info.data for info in manager.all()] == [{"a": 1}]
     assert [info.data for info in outer.all()] == [{"outer": 1}]
 
@@ -254,7 +254,7 @@ def test_a_websocket_whose_responder_raised_before_it_was_accepted(
     session_id = manager.create({"a": 1})
 
     async def connect() -> None:
-        headers = {"cookie": f"lembro={session_id}"}
+        headers = {"cookie": f"sid={session_id}"}
         async with falcon.testing.ASGIConductor(app) as conductor:
             with pytest.raises(falcon.WebSocketDisconnected):
                 async with conductor.simulate_ws("/ws", headers=headers):
@@ -288,7 +288,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(manager: SessionM
         await AroundASGI(inner, manager)(scope, receive, seen)
 
     async def connect() -> None:
-        headers = {"cookie": f"lembro={session_id}"}
+        headers = {"cookie": f"sid={session_id}"}
         app: Any = around
         async with (
             falcon.testing.ASGIConductor(app) as conductor,
@@ -321,7 +321,7 @@ def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_lat
     store.broken = "connection refused"
 
     async def connect() -> None:
-        headers = {"cookie": f"lembro={'A' * 43}"}
+        headers = {"cookie": f"sid={'A' * 43}"}
         async with (
             falcon.testing.ASGIConductor(app) as conductor,
             conductor.simulate_ws("/ws", headers=headers) as ws,
@@ -357,7 +357,7 @@ def test_a_stream_edits_and_is_closed() -> None:
         resp.stream = Chunks(req.context.session)
 
     client = client_of(False, manager, stream=stream)
-    cookie = get(client, "/write").cookies["lembro"].value
+    cookie = get(client, "/write").cookies["sid"].value
     assert get(client, "/stream", cookie).text == "done"
     assert closed == [True]
     assert get(client, "/read", cookie).json == {"a": 1, "streamed": True}
@@ -400,7 +400,7 @@ def test_a_stream_of_a_plain_iterator(
         resp.stream = Chunks(req.context.session)
 
     client = client_of(asgi, manager, cart=cart, stream=stream)
-    cookie = get(client, "/cart").cookies["lembro"].value
+    cookie = get(client, "/cart").cookies["sid"].value
     with caplog.at_level(logging.ERROR, "lembro"):
         assert get(client, "/stream", cookie).text == "done"
     assert "changed after the response had begun" in caplog.text
@@ -436,7 +436,7 @@ def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
         req.context.session["cart"] = []
 
     client = client_of(True, manager, events=events, cart=cart)
-    cookie = get(client, "/cart").cookies["lembro"].value
+    cookie = get(client, "/cart").cookies["sid"].value
     with caplog.at_level(logging.ERROR, "lembro"):
         assert "data: 1" in get(client, "/events", cookie).text
     assert "changed after the response had begun" in caplog.text

@@ -445,7 +445,7 @@ def test_a_websocket_sets_the_cookie_when_it_is_accepted(app: FastAPI, client: T
 
     with client.websocket_connect("/ws") as websocket:
         headers: dict[bytes, bytes] = dict(websocket.extra_headers or [])
-        assert headers[b"set-cookie"].startswith(b"lembro=")
+        assert headers[b"set-cookie"].startswith(b"sid=")
 
 
 def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: TestClient) -> None:

@@ -67,17 +67,17 @@ def test_openapi_says_which_operations_have_a_session() -> None:
 
 def test_openapi_names_the_cookie_of_https() -> None:
     scheme = scheme_in(openapi(app_with()))
-    assert scheme.pop("description").endswith("Over plain http its name is lembro.")
-    assert scheme == {"type": "apiKey", "in": "cookie", "name": "__Host-lembro"}
+    assert scheme.pop("description").endswith("Over plain http its name is sid.")
+    assert scheme == {"type": "apiKey", "in": "cookie", "name": "__Host-sid"}
 
 
 @pytest.mark.parametrize(
     ("cookie", "name"),
     [
-        ({"name": "sid"}, "sid"),
-        ({"secure": False}, "lembro"),
-        ({"secure": True}, "__Host-lembro"),
-        ({"secure": True, "path": "/app"}, "__Secure-lembro"),
+        ({"name": "shop", "prefix": None}, "shop"),
+        ({"secure": False}, "sid"),
+        ({"secure": True}, "__Host-sid"),
+        ({"secure": True, "path": "/app"}, "__Secure-sid"),
     ],
 )
 def test_openapi_names_the_cookie_that_was_configured(cookie: dict[str, Any], name: str) -> None:
@@ -93,13 +93,13 @@ def test_each_application_names_its_own_and_a_mounted_one_that_around_it() -> No
     @within.get("/visits")
     def visits(session: SessionDep) -> None: ...
 
-    assert scheme_in(openapi(two))["name"] == "two"
-    assert scheme_in(openapi(one))["name"] == "one"
-    assert scheme_in(openapi(one, "/within/openapi.json"))["name"] == "one"
+    assert scheme_in(openapi(two))["name"] == "__Host-two"
+    assert scheme_in(openapi(one))["name"] == "__Host-one"
+    assert scheme_in(openapi(one, "/within/openapi.json"))["name"] == "__Host-one"
 
 
 def test_without_a_request_it_is_the_name_by_default() -> None:
-    assert scheme_in(app_with(name="sid").openapi())["name"] == "__Host-lembro"
+    assert scheme_in(app_with(name="shop").openapi())["name"] == "__Host-sid"
 
 
 # -- a user is needed ------------------------------------------------------------------------------

@@ -38,7 +38,11 @@ def test_flasks_defaults() -> None:
 @pytest.mark.parametrize(
     ("config", "cookie"),
     [
-        ({"SESSION_COOKIE_NAME": "sid"}, {"name": "sid"}),
+        ({"SESSION_COOKIE_NAME": "shop"}, {"name": "shop", "prefix": None}),
+        (
+            {"SESSION_COOKIE_NAME": "__Host-shop", "SESSION_COOKIE_SECURE": True},
+            {"name": "shop", "prefix": "host", "secure": True},
+        ),
         ({"SESSION_COOKIE_NAME": "session"}, {}),
         ({"SESSION_COOKIE_DOMAIN": "example.org"}, {"domain": "example.org"}),
         ({"SESSION_COOKIE_DOMAIN": False}, {}),
@@ -100,12 +104,20 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
             {"SESSION_COOKIE_SAMESITE": "None"},
             r'samesite="none" needs secure=True.* \(app.config has SESSION_COOKIE_SAMESITE\)',
         ),
-        ({}, {"SESSION_COOKIE_SAMESITE": "lox"}, "samesite='lox'"),
+        ({}, {"SESSION_COOKIE_SAMESITE": "lox"}, "samesite must be .*got 'lox'"),
         ({}, {"SESSION_COOKIE_PARTITIONED": True}, "partitioned=True needs secure=True"),
-        ({}, {"SESSION_COOKIE_NAME": "a b"}, "cookie name 'a b'.*SESSION_COOKIE_NAME"),
-        ({}, {"SESSION_COOKIE_DOMAIN": "a;b"}, "cookie domain 'a;b'"),
-        ({}, {"PERMANENT_SESSION_LIFETIME": 0}, "PERMANENT_SESSION_LIFETIME=0: give more than 0"),
-        ({}, {"PERMANENT_SESSION_LIFETIME": "1h"}, "PERMANENT_SESSION_LIFETIME='1h': give seconds"),
+        ({}, {"SESSION_COOKIE_NAME": "a b"}, "cookie name .*got 'a b'.*SESSION_COOKIE_NAME"),
+        ({}, {"SESSION_COOKIE_DOMAIN": "a;b"}, "cookie domain .*got 'a;b'"),
+        (
+            {},
+            {"PERMANENT_SESSION_LIFETIME": 0},
+            "PERMANENT_SESSION_LIFETIME must be more than 0 .*got 0",
+        ),
+        (
+            {},
+            {"PERMANENT_SESSION_LIFETIME": "1h"},
+            "PERMANENT_SESSION_LIFETIME must be seconds .*got '1h'",
+        ),
         ({}, {"SESSION_USE_SIGNER": True}, "signs the cookie with SECRET_KEY, and there is none"),
         ({}, {"SESSION_USE_SIGNER": True, "SECRET_KEY": "dev"}, "can be guessed"),
         ({}, {"SESSION_USE_SIGNER": "false"}, "SESSION_USE_SIGNER='false': write True or False"),
@@ -113,7 +125,7 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
         (
             {"absolute_timeout": 60},
             {"PERMANENT_SESSION_LIFETIME": 3600},
-            "shorter than.*PERMANENT_SESSION_LIFETIME",
+            "at least idle_timeout.*PERMANENT_SESSION_LIFETIME",
         ),
         (
             {"idle_timeout": 60},
@@ -126,9 +138,14 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
             "SESSION_COOKIE_SECURE=True, but Lembro.* has secure='auto'",
         ),
         (
+            {"cookie": CookieOptions(name="shop")},
+            {"SESSION_COOKIE_NAME": "__Secure-shop", "SESSION_COOKIE_SECURE": True},
+            "SESSION_COOKIE_NAME='__Secure-shop', but Lembro.* has name='shop'",
+        ),
+        (
             {"manager": SessionManager(MemoryStore())},
-            {"SESSION_COOKIE_NAME": "sid"},
-            "SESSION_COOKIE_NAME='sid', but the SessionManager has name='lembro'",
+            {"SESSION_COOKIE_NAME": "shop"},
+            "SESSION_COOKIE_NAME='shop', but the SessionManager has name='sid'",
         ),
         (
             {"manager": SessionManager(MemoryStore(), idle_timeout=60)},

@@ -48,7 +48,7 @@ def sessions_of(app: Flask) -> SessionManager:
 
 
 def cookie_of(browser: FlaskClient) -> str | None:
-    cookie = browser.get_cookie("lembro")
+    cookie = browser.get_cookie("sid")
     return None if cookie is None else cookie.value
 
 
@@ -106,7 +106,7 @@ def test_flask_login(app: Flask) -> None:
 def test_flask_logins_own_cookie_brings_a_login_back(app: Flask) -> None:
     browser = with_logins(app)
     browser.post("/login/heidi?remember")
-    browser.delete_cookie("lembro")
+    browser.delete_cookie("sid")
     assert browser.get("/me").json == {"name": "heidi", "fresh": False}
     browser.post("/logout")
     assert browser.get_cookie("remember_token") is None
@@ -160,7 +160,7 @@ def test_following_a_login_by_flask_logins_own_cookie(app: Flask) -> None:
     follow_flask_login(app)
     browser = with_logins(app)
     browser.post("/login/heidi?remember")
-    browser.delete_cookie("lembro")
+    browser.delete_cookie("sid")
     assert browser.get("/me").json == {"name": "heidi", "fresh": False}
     assert len(sessions_of(app).of_user("heidi")) == 2
     browser.post("/logout")

@@ -106,9 +106,9 @@ def test_a_cart_through_a_login_to_the_logout(
         assert "set-cookie" not in tab.get("/me").headers
         assert tab.post("/cart/bread").json() == ["bread"]
         assert tab.post("/cart/butter").json() == ["bread", "butter"]
-        before = tab.cookies["lembro"]
+        before = tab.cookies["sid"]
         tab.post("/login/heidi")
-        assert tab.cookies["lembro"] != before
+        assert tab.cookies["sid"] != before
         assert tab.get("/me").json() == {"user": "heidi", "data": {"cart": ["bread", "butter"]}}
         response = tab.post("/logout")
         assert "Max-Age=0" in response.headers["set-cookie"]
@@ -367,7 +367,7 @@ def test_a_store_that_fails_is_a_503(by: str) -> None:
     with create_test_client(
         [plain, own, look, clear], openapi_config=None, logging_config=None, **given
     ) as tab:
-        tab.cookies.set("lembro", "x" * 43)
+        tab.cookies.set("sid", "x" * 43)
         adapter.broken = "connection refused"
         assert tab.get("/plain").text == "hello"
         for path in ("/look", "/clear"):
@@ -549,7 +549,7 @@ def test_session_auth_without_the_plugin(manager: SessionManager) -> None:
     app = Litestar([enter, account], on_app_init=[auth.on_app_init], logging_config=None)
     assert app.openapi_schema.components.security_schemes
     [scheme] = app.openapi_schema.components.security_schemes.values()
-    assert vars(scheme)["name"] == config.key == "lembro"
+    assert vars(scheme)["name"] == config.key == "sid"
     with TestClient(app) as tab:
         assert tab.get("/account").status_code == 401
         tab.post("/enter")
@@ -589,9 +589,9 @@ def test_the_test_clients_session_data(plugin: LembroPlugin) -> None:
         tab.set_session_data({"cart": ["jam"]})
         assert tab.post("/cart/bread").json() == ["jam", "bread"]
         assert tab.get_session_data() == {"cart": ["jam", "bread"]}
-        before = tab.cookies["lembro"]
+        before = tab.cookies["sid"]
         tab.set_session_data({"n": 1})
-        assert tab.cookies["lembro"] == before
+        assert tab.cookies["sid"] == before
         assert tab.get("/me").json()["data"] == {"n": 1}
 
 
@@ -642,6 +642,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
     )
     cookie = CookieOptions(
         name="sid",
+        prefix=None,
         max_age=3600,
         path="/shop",
         domain="example.org",
@@ -661,15 +662,18 @@ def test_the_keywords_of_litestars_own_config() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LembroPlugin(key="a b"), "cookie name 'a b'"),
-        (lambda: LembroPlugin(key="sid", cookie=CookieOptions()), "name: give these in cookie="),
+        (lambda: LembroPlugin(key="a b"), "cookie name .*got 'a b'"),
+        (
+            lambda: LembroPlugin(key="sid", cookie=CookieOptions()),
+            "beside cookie=, got name. Write cookie=",
+        ),
         (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
         (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
         (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
         (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),
-            "sessions beside config",
+            "manager beside config",
         ),
         (lambda: LembroPlugin(config=LembroSessionConfig(), key="sid"), "key beside config"),
     ],

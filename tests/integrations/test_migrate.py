@@ -31,7 +31,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from lembro import ConfigError, MemoryStore, SessionManager
+from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager
 from lembro.migrate import (
     BeakerCookieReader,
     BeakerReader,
@@ -77,7 +77,7 @@ async def switch(
     answer = await tab.visit(lambda visit: (visit.session.user_id, dict(visit.session)))
     assert answer.error is None
     assert answer.result == ("ada", data), [event.reason for event in world.events]
-    assert tab.jar.keys() == {"lembro"}
+    assert tab.jar.keys() == {"sid"}
     assert ("max-age" in parse_set_cookie(answer.set_cookies[0])[2]) == remember
     assert (await tab.user(), await tab.read()) == ("ada", data)
     await tab.logout()
@@ -305,7 +305,7 @@ def _explode() -> None:
         FlaskSessionReader,
         lambda load: ExpressSessionReader(load, SECRET),
         BeakerReader,
-        lambda load: StoreReader(load, cookie="sid", lifetime=DAY),
+        lambda load: StoreReader(load, cookie="old", lifetime=DAY),
     ],
     ids=["flask-session", "express", "beaker", "from-store"],
 )
@@ -453,14 +453,14 @@ async def test_from_an_async_store() -> None:
     async def load(session_id: str) -> bytes | None:
         return json.dumps(DATA).encode() if session_id == "a" * 32 else None
 
-    reader = StoreReader(load, cookie="sid", lifetime=DAY, user=lambda data: data["uid"])
+    reader = StoreReader(load, cookie="old", lifetime=DAY, user=lambda data: data["uid"])
     await switch(reader, "a" * 32, DATA)
 
 
 async def test_a_number_of_a_user_is_the_str_of_it() -> None:
-    reader = StoreReader(lambda _: {"uid": 7}, cookie="sid", lifetime=DAY, user="uid")
+    reader = StoreReader(lambda _: {"uid": 7}, cookie="old", lifetime=DAY, user="uid")
     world = World(PlainWSGI, Backend, migrate_from=[reader])
-    assert await _browser(world, "sid", "a" * 32).user() == "7"
+    assert await _browser(world, "old", "a" * 32).user() == "7"
 
 
 async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
@@ -468,20 +468,41 @@ async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
         def read(self, value: str) -> Any:
             return {"uid": value}
 
-    reason = await refused(Careless(cookie="sid", lifetime=DAY), "ada")
+    reason = await refused(Careless(cookie="old", lifetime=DAY), "ada")
     assert "its reader returned a dict, not an Old" in reason
 
 
 async def test_of_several_readers_the_first_that_accepts() -> None:
     first = StarletteCookieReader("another", cookie="session")
     held = {"a" * 32: DATA}
-    second = StoreReader(held.get, cookie="sid", lifetime=DAY, user="uid")
+    second = StoreReader(held.get, cookie="old", lifetime=DAY, user="uid")
     third = StoreReader(lambda _: {"uid": "eve"}, cookie="other", lifetime=DAY, user="uid")
     world = World(PlainASGI, Backend, migrate_from=[first, second, third])
     tab = world.tab()
-    tab.jar |= {"session": "forged", "sid": "a" * 32, "other": "b" * 32}
+    tab.jar |= {"session": "forged", "old": "a" * 32, "other": "b" * 32}
     assert await tab.user() == "ada"
-    assert tab.jar.keys() == {"lembro"}
+    assert tab.jar.keys() == {"sid"}
+
+
+@pytest.mark.parametrize(
+    ("cookie", "name"),
+    [
+        ("old", "old"),
+        (CookieOptions(name="old", path="/shop"), "old"),
+        ("__Host-old", "__Host-old"),
+        (CookieOptions(name="old", prefix="secure", secure=True), "__Secure-old"),
+    ],
+    ids=str,
+)
+async def test_a_legacy_cookie_keeps_its_name_over_https(
+    cookie: str | CookieOptions, name: str
+) -> None:
+    reader = StoreReader({"a" * 32: DATA}.get, cookie=cookie, lifetime=DAY, user="uid")
+    world = World(PlainASGI, Backend, migrate_from=reader)
+    tab = world.tab(https=True)
+    tab.jar[name] = "a" * 32
+    assert await tab.user() == "ada"
+    assert tab.jar.keys() == {"__Host-sid"}
 
 
 def nothing(session_id: str) -> None: ...
@@ -490,13 +511,13 @@ def nothing(session_id: str) -> None: ...
 WRONG: Final[dict[str, Callable[[], Any]]] = {
     "a name in place of a reader": lambda: SessionManager(MemoryStore("1M"), migrate_from="flask"),  # type: ignore[arg-type]
     "the same cookie": lambda: SessionManager(
-        MemoryStore("1M"), migrate_from=StarletteCookieReader(SECRET, cookie="lembro")
+        MemoryStore("1M"), migrate_from=StarletteCookieReader(SECRET, cookie="sid")
     ),
     "no secret": lambda: StarletteCookieReader(""),
     "no secret of flask": lambda: FlaskCookieReader(None),
     "no secret of express": lambda: ExpressSessionReader(nothing, []),
     "no validate_key": lambda: BeakerCookieReader(""),
-    "no function": lambda: StoreReader({}, cookie="sid", lifetime=DAY),  # type: ignore[arg-type]
+    "no function": lambda: StoreReader({}, cookie="old", lifetime=DAY),  # type: ignore[arg-type]
     "no cookie": lambda: StoreReader(nothing, cookie=None, lifetime=DAY),  # type: ignore[arg-type]
     "a cookie's name": lambda: StoreReader(nothing, cookie="a b", lifetime=DAY),
     "no lifetime": lambda: StoreReader(nothing, cookie="sid", lifetime=0),

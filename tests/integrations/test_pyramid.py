@@ -102,7 +102,7 @@ def test_a_visitor(manager: SessionManager) -> None:
     app = serve(manager, read=read, write=write, untouched=untouched)
     assert "Vary" not in app.get("/untouched").headers
     answer = app.get("/write")
-    assert cookies(answer)[0][0] == "lembro"
+    assert cookies(answer)[0][0] == "sid"
     assert answer.headers["Vary"] == "Cookie"
     assert answer.headers["Cache-Control"] == "private, no-store"
     answer = app.get("/read")
@@ -400,7 +400,7 @@ def test_a_store_that_fails(own: bool) -> None:
     app = serve(manager, configure, read=read, untouched=untouched, write=write)
     backend.breaks()
     assert app.get("/write", status=503).headers["Cache-Control"] == "no-store"
-    cookie = {"Cookie": f"lembro={session_id}"}  # WebTest would put it in quotes
+    cookie = {"Cookie": f"sid={session_id}"}  # WebTest would put it in quotes
     text = app.get("/read", headers=cookie, status=503).text
     assert text == ("later" if own else "The session could not be stored. Try again in a moment.\n")
     app.get("/untouched", headers=cookie, status=200)
@@ -641,7 +641,7 @@ def test_the_session_keeps_its_words_where_another_framework_shares_it(
 def test_a_middleware_around_it_with_another_manager(manager: SessionManager) -> None:
     others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="outer"))
     app = TestApp(wsgi.SessionMiddleware(application(manager, write=write, read=read), others))
-    assert [name for name, _, _ in cookies(app.get("/write"))] == ["lembro"]
+    assert [name for name, _, _ in cookies(app.get("/write"))] == ["sid"]
     assert app.get("/read").json == {"cart": [1]}
 
 
@@ -726,7 +726,8 @@ lembro.secret =
     another secret of at least 32 bytes, the old
 lembro.max_sessions_per_user = 5
 lembro.at_max_sessions = refuse
-lembro.cookie.name = sid
+lembro.cookie.name = shop
+lembro.cookie.prefix = Secure
 lembro.cookie.path = /app
 lembro.cookie.domain = example.com
 lembro.cookie.secure = true
@@ -757,7 +758,8 @@ def test_an_ini_file(tmp_path: Path) -> None:
     )
     assert (options.max_sessions_per_user, options.at_max_sessions) == (5, "refuse")
     assert options.cookie == CookieOptions(
-        name="sid",
+        name="shop",
+        prefix="secure",
         path="/app",
         domain="example.com",
         secure=True,
@@ -767,6 +769,11 @@ def test_an_ini_file(tmp_path: Path) -> None:
         max_age=600,
     )
     assert manager.store.stats().max_size == 8 * 1024 * 1024
+
+
+def test_no_prefix_in_an_ini_file() -> None:
+    manager = main({}, **{"lembro.cookie.prefix": "none"}).registry.settings["lembro.manager"]
+    assert manager.options.cookie == CookieOptions(prefix=None)
 
 
 def test_without_settings() -> None:
@@ -781,6 +788,7 @@ def test_without_settings() -> None:
         ({"lembro.idle_timeout": "none"}, "give seconds"),
         ({"lembro.idle_timeout": "-1"}, "more than 0"),
         ({"lembro.cookie.secure": "maybe"}, "give auto, true or false"),
+        ({"lembro.cookie.prefix": "__Host-"}, '"host", "secure" or None, got \'__host-\''),
         ({"lembro.cookie.httponly": "2"}, "give true or false"),
         ({"lembro.max_sessions_per_user": "many"}, "give a whole number, or none"),
         ({"lembro.timeout": "5"}, r"did you mean lembro\.\w*timeout"),

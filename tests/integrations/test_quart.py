@@ -255,7 +255,9 @@ async def test_configuration_is_read_when_it_is_needed() -> None:
     app = Quart(__name__)
     lembro = Lembro(app)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME="sid")
-    assert lembro.manager.options.cookie == CookieOptions(name="sid", samesite="strict")
+    assert lembro.manager.options.cookie == CookieOptions(
+        name="sid", prefix=None, samesite="strict"
+    )
     assert isinstance(app.extensions["lembro"], Lembro)
 
 
@@ -271,7 +273,7 @@ async def test_the_typed_proxy(shop: Shop) -> None:
     async with shop.app.test_request_context("/"):
         assert isinstance(session, QuartSession)
         assert isinstance(session, Session)
-        assert shop.app.session_interface.get_cookie_name(shop.app) == "lembro"
+        assert shop.app.session_interface.get_cookie_name(shop.app) == "sid"
         await shop.app.session_interface.regenerate(session)  # type: ignore[attr-defined]
         assert shop.lembro.manager is shop.manager
     other = Quart(__name__)

@@ -173,7 +173,7 @@ def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("/write")
         assert answer.text == "instead"
-        assert "lembro" in client.cookies
+        assert "sid" in client.cookies
 
     visit(app, visitor)
 
@@ -191,7 +191,7 @@ def test_a_response_that_is_sent_to_several_visitors_has_nobodys_cookie(app: Any
         for _ in range(3):
             answer = await client.get("/welcome")
             assert len(answer.headers.get_list("set-cookie")) == 1
-            cookies.add(answer.cookies["lembro"])
+            cookies.add(answer.cookies["sid"])
             client.cookies.clear()
         assert len(cookies) == 3
         assert "set-cookie" not in shared.headers
@@ -211,7 +211,7 @@ def test_other_cookies_stay(app: Any) -> None:
 
     async def visitor(client: httpx.AsyncClient) -> None:
         await client.get("/theme")
-        assert {*client.cookies} == {"theme", "size", "lembro"}
+        assert {*client.cookies} == {"theme", "size", "sid"}
 
     visit(app, visitor)
 
@@ -303,7 +303,7 @@ def test_an_excluded_path_is_not_loaded() -> None:
     app = app_with(SessionManager(store), exclude=["/wri"])
 
     async def visitor(client: httpx.AsyncClient) -> None:
-        client.cookies.set("lembro", "A" * 43)
+        client.cookies.set("sid", "A" * 43)
         assert (await client.get("/write")).status_code == 500  # nothing that could be written to
         assert (await client.get("/read")).status_code == 200
 
@@ -339,7 +339,7 @@ def test_a_websocket_under_an_asgi_server(
         app.asgi = True
         await app._startup()
         served = SessionMiddleware(app, manager) if shared else app
-        request = AsASGI(cookies=[f"lembro={session_id}".encode()], path="/ws", websocket=True)
+        request = AsASGI(cookies=[f"sid={session_id}".encode()], path="/ws", websocket=True)
         answer = await asyncio.create_task(fetch_asgi(served, request))
         assert (answer.status, answer.error) == (101, None)
 
@@ -351,7 +351,7 @@ def test_a_websocket_under_an_asgi_server(
 def test_over_https_under_an_asgi_server(app: Any) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("https://test/write")
-        assert answer.headers["set-cookie"].startswith("__Host-lembro=")
+        assert answer.headers["set-cookie"].startswith("__Host-sid=")
 
     visit(app, visitor)
 
@@ -384,7 +384,7 @@ def test_the_applications_request_class_is_extended(manager: SessionManager) -> 
 
     async def visitor(client: httpx.AsyncClient) -> None:
         assert (await client.get("/")).text == "mine"
-        assert "lembro" in client.cookies
+        assert "sid" in client.cookies
 
     visit(app, visitor)
 

@@ -191,7 +191,7 @@ OLD: Any = {"items": "bread, butter", "coupon": "SECRET"}
 
 
 def holding(client: TestClient, manager: SessionManager, cart: Any) -> None:
-    client.cookies.set("lembro", manager.create({"cart": cart}))
+    client.cookies.set("sid", manager.create({"cart": cart}))
 
 
 def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(

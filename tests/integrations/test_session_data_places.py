@@ -148,7 +148,7 @@ def test_a_websocket_whose_session_no_longer_fits_is_refused(
     @app.websocket("/ws")
     async def ws(socket: WebSocket, cart: CartDep) -> None: ...
 
-    client.cookies.set("lembro", manager.create({"cart": 5}))
+    client.cookies.set("sid", manager.create({"cart": 5}))
     with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/ws"):
         pass
     assert refused.value.status_code == 409

@@ -111,7 +111,7 @@ def test_logout(client: TestClient, manager: SessionManager) -> None:
     client.get("/admin/logout")
     assert client.get("/admin/").url.path == "/admin/login"
     assert manager.length() == 0
-    assert "lembro" not in client.cookies
+    assert "sid" not in client.cookies
 
 
 def test_a_user_who_is_ended_elsewhere_is_out(client: TestClient, manager: SessionManager) -> None:
@@ -161,5 +161,5 @@ def test_an_admin_left_as_it_is_keeps_its_own_session_beside_ours(
     Admin(app, engine, authentication_backend=Plain("secret"))
     client = TestClient(app)
     assert client.get("/admin/").json() == {"ours": 1}
-    assert sorted(client.cookies) == ["lembro", "session"]
+    assert sorted(client.cookies) == ["session", "sid"]
     engine.dispose()

@@ -95,7 +95,7 @@ def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionM
 
 def test_remember_me(client: TestClient) -> None:
     log_in(client, remember_me="on")
-    [cookie] = [cookie for cookie in client.cookies.jar if cookie.name == "lembro"]
+    [cookie] = [cookie for cookie in client.cookies.jar if cookie.name == "sid"]
     assert cookie.expires is not None
 
 

@@ -344,10 +344,10 @@ def test_a_weak_secret_is_ignored_with_a_warning(
 def test_the_cookie_is_called_lembro_and_over_https_has_the_host_prefix() -> None:
     client = client_of()
     client.post("/update", json={"some": "data"})
-    assert list(client.cookies) == ["lembro"]
+    assert list(client.cookies) == ["sid"]
     client = client_of(base_url="https://testserver")
     response = client.post("/update", json={"some": "data"})
-    assert list(client.cookies) == ["__Host-lembro"]
+    assert list(client.cookies) == ["__Host-sid"]
     assert "Secure" in attributes(response)
 
 
@@ -395,7 +395,7 @@ def test_what_browsers_refuse_without_secure_needs_https_only(keywords: dict[str
 
 
 def test_a_cookie_is_given_in_one_way_or_the_other() -> None:
-    with pytest.raises(ConfigError, match="path: give these in cookie="):
+    with pytest.raises(ConfigError, match=r"beside cookie=, got path\. Write cookie="):
         SessionMiddleware(untouched_asgi, path="/a", cookie=lembro.CookieOptions())
 
 
@@ -424,7 +424,7 @@ def test_a_cleared_session_cannot_be_replayed() -> None:
     client.post("/update", json={"some": "data"})
     [cookie] = client.cookies.values()
     client.post("/clear")
-    assert client.get("/view", headers={"cookie": f"lembro={cookie}"}).json() == {}
+    assert client.get("/view", headers={"cookie": f"sid={cookie}"}).json() == {}
 
 
 def test_what_is_written_after_clear_goes_into_a_new_session() -> None:
@@ -516,7 +516,7 @@ def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     client.get("/inner/view")
     client.get("/inner/view")
     [warning] = said()
-    assert "the cookie 'lembro'" in warning
+    assert "the cookie 'sid'" in warning
 
 
 def test_what_needs_fastapi_is_found_when_it_is_asked_for() -> None:

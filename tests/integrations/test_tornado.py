@@ -292,10 +292,10 @@ def test_a_websocket_begins_a_session_and_edits_it(networked: bool) -> None:
         async with websockets.connect(f"{url}/ws") as socket:
             assert socket.response is not None
             cookie = socket.response.headers["set-cookie"]
-            assert cookie.startswith("lembro=")
+            assert cookie.startswith("sid=")
             await socket.send("hello")
             assert await socket.recv() == "None"
-        client.cookies.set("lembro", cookie.partition(";")[0].partition("=")[2])
+        client.cookies.set("sid", cookie.partition(";")[0].partition("=")[2])
         assert (await client.get("/read")).json() == {"opened": True, "said": "hello"}
 
     visit(app_over(manager, ("/ws", Socket)), visitor)
@@ -367,7 +367,7 @@ def test_an_excluded_path_is_not_loaded() -> None:
     store.get = None  # would fail
 
     async def visitor(client: httpx.AsyncClient) -> None:
-        client.cookies.set("lembro", "A" * 43)
+        client.cookies.set("sid", "A" * 43)
         assert (await client.get("/read")).status_code == 500  # and no connection that hangs
 
     visit(app, visitor)

@@ -35,7 +35,7 @@ def test_an_error_page_around_the_middleware(looked: bool) -> None:
         start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
         return [f"sorry, {session.user_id}".encode()]
 
-    cookies = {"lembro": manager.create(user_id="heidi")}
+    cookies = {"sid": manager.create(user_id="heidi")}
     transport = httpx.WSGITransport(page)
     with httpx.Client(transport=transport, base_url="http://test", cookies=cookies) as client:
         assert client.get("/").text == "sorry, heidi"

@@ -24,7 +24,7 @@ settings.configure(
     MIDDLEWARE=["lembro.integrations.django.SessionMiddleware"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="only-for-tests" * 4,
-    SESSION_COOKIE_NAME="lembro",
+    SESSION_COOKIE_NAME="sid",
     SESSION_ENGINE="lembro.integrations.django",
     SESSION_EXPIRE_AT_BROWSER_CLOSE=True,
 )

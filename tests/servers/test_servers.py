@@ -63,18 +63,18 @@ def test_log_in_and_out(server: Server) -> None:
         assert me(client) == {"user": None, "data": {}}
         assert not client.cookies
         client.post("/cart/1").raise_for_status()
-        before = client.cookies["lembro"]
+        before = client.cookies["sid"]
         answer = client.post("/login/ada").raise_for_status()
-        assert client.cookies["lembro"] != before
+        assert client.cookies["sid"] != before
         assert answer.headers["vary"] == "Cookie"
         assert answer.headers["cache-control"] == "private, no-store"
         assert me(client) == {"user": "ada", "data": {"cart": [1], "item-1": 1}}
-        stolen = client.cookies["lembro"]
+        stolen = client.cookies["sid"]
         client.post("/logout").raise_for_status()
         assert not client.cookies
     with browser(server) as thief:
         for cookie in (before, stolen):
-            thief.cookies.set("lembro", cookie)
+            thief.cookies.set("sid", cookie)
             assert me(thief)["user"] is None
             thief.cookies.clear()
 
@@ -116,7 +116,7 @@ def test_logout_everywhere(server: Server) -> None:
     for client in clients:
         client.post("/login/everywhere").raise_for_status()
     answer = clients[0].post("/logout-everywhere").raise_for_status()
-    assert "lembro=;" in answer.headers["set-cookie"]
+    assert "sid=;" in answer.headers["set-cookie"]
     assert [me(client)["user"] for client in clients] == [None] * 4
     for client in clients:
         client.close()
@@ -178,7 +178,7 @@ def test_a_late_change_over_a_websocket_is_in_the_log_of_sanic() -> None:
     with running(OWN_SERVERS["sanic"], DEBUG="lembro") as server, browser(server) as client:
         client.post("/login/late").raise_for_status()
         url = server.url.replace("http", "ws") + "/ws"
-        cookie = {"Cookie": f"lembro={client.cookies['lembro']}"}
+        cookie = {"Cookie": f"sid={client.cookies['sid']}"}
         with connect(url, additional_headers=cookie) as socket:
             for message, answer in (("a", "late: 1"), ("late", "it will be said")):
                 socket.send(message)
@@ -191,7 +191,7 @@ def talk(server: Server) -> None:
     with browser(server) as client:
         client.post("/login/talker").raise_for_status()
         url = server.url.replace("http", "ws") + "/ws"
-        cookie = {"Cookie": f"lembro={client.cookies['lembro']}"}
+        cookie = {"Cookie": f"sid={client.cookies['sid']}"}
         with (
             connect(url, additional_headers=cookie) as one,
             connect(url, additional_headers=cookie) as two,
@@ -223,7 +223,7 @@ def test_behind_a_proxy_that_ends_tls() -> None:
             f"{server.url}/login/ada", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT
         )
         (cookie,) = answer.headers.get_list("set-cookie")
-        assert cookie.startswith("__Host-lembro=")
+        assert cookie.startswith("__Host-sid=")
         assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
         # What a browser says that came by http, with the cookie of https, is somebody else's.
         value = cookie.partition(";")[0]
@@ -242,7 +242,7 @@ def test_a_late_change_is_in_the_servers_log() -> None:
         client.post("/cart/1").raise_for_status()
         assert client.get("/late").text == "first\nlast\n"
         assert me(client)["data"]["cart"] == [1]
-        session_id = client.cookies["lembro"][:43]
+        session_id = client.cookies["sid"][:43]
     # It is said after the last byte, when the client may have gone on already.
     assert "changed after the response had begun; the change is lost" in server.log
     assert session_id not in server.log

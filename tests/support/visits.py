@@ -40,8 +40,8 @@ Script = Callable[["Visit"], Any]
 """Sync or async; what it returns is the answer's ``result``."""
 
 HEADER: Final = "x-visit"
-COOKIE: Final = "lembro"
-SECURE_COOKIE: Final = "__Host-lembro"
+COOKIE: Final = "sid"
+SECURE_COOKIE: Final = "__Host-sid"
 BODY: Final = b"ok"
 FIRST: Final = b"first "
 LAST: Final = b"last"

@@ -35,7 +35,7 @@ def _cookie_of(headers: dict[str, str]) -> str:
 
 
 def test_what_nobody_looks_at_leaves_no_trace(manager: SessionManager) -> None:
-    session = _adapter.begin(manager, "lembro=" + "a" * 43, https=False)
+    session = _adapter.begin(manager, "sid=" + "a" * 43, https=False)
     assert _adapter.commit(session, 200) is None
     assert _added_by(session) == {}
 
@@ -76,18 +76,18 @@ async def test_in_an_event_loop(manager: SessionManager) -> None:
     session = await _adapter.abegin(manager, "", https=True)
     session["a"] = 1
     assert await _adapter.acommit(session, 200) is None
-    assert _cookie_of(_added_by(session, https=True)).startswith("__Host-lembro=")
+    assert _cookie_of(_added_by(session, https=True)).startswith("__Host-sid=")
 
 
 def test_lone_surrogates_in_a_header(manager: SessionManager) -> None:
-    session = _adapter.begin(manager, "lembro=\ud800", https=False)
+    session = _adapter.begin(manager, "sid=\ud800", https=False)
     assert dict(session) == {}
     assert not isinstance(session._failure, StoreError)
 
 
 @pytest.mark.anyio
 async def test_in_an_event_loop_nobody_looks(manager: SessionManager) -> None:
-    session = await _adapter.abegin(manager, "lembro=" + "a" * 43, https=False)
+    session = await _adapter.abegin(manager, "sid=" + "a" * 43, https=False)
     assert await _adapter.acommit(session, 200) is None
     assert _added_by(session) == {}
 
@@ -97,7 +97,7 @@ async def test_over_a_networked_store() -> None:
     store = Recorder()
     manager = SessionManager(AsyncAdapter(store))
     cookie = await manager.acreate({"a": 1})
-    session = await _adapter.abegin(manager, f"lembro={cookie}", https=False)
+    session = await _adapter.abegin(manager, f"sid={cookie}", https=False)
     assert store.verbs == ["add", "get"]
     assert session["a"] == 1
     session["a"] = 2
@@ -123,7 +123,7 @@ async def test_each_look_raises_what_the_store_raised() -> None:
             raise Down("db", 5432) from OSError("refused")
 
     manager = SessionManager(Store(MemoryStore("1M")))
-    session = await _adapter.abegin(manager, "lembro=" + "a" * 43, https=False)
+    session = await _adapter.abegin(manager, "sid=" + "a" * 43, https=False)
     for _ in range(2):
         with pytest.raises(Down, match=r"^db:5432 is down$") as raised:
             len(session)

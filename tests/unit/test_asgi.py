@@ -43,7 +43,7 @@ def call(
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    headers = [(b"host", b"x")] + ([(b"cookie", b"lembro=" + cookie.encode())] if cookie else [])
+    headers = [(b"host", b"x")] + ([(b"cookie", b"sid=" + cookie.encode())] if cookie else [])
     whole = {"type": "http", "scheme": "http", "path": "/", "headers": headers, **scope}
     middleware = SessionMiddleware(app, site.manager, exclude=exclude)
     asyncio.run(middleware(whole, receive, send))  # type: ignore[arg-type]
@@ -93,9 +93,9 @@ def test_a_look_says_vary(site: Site) -> None:
 def test_a_change_sets_the_cookie_before_the_first_byte(site: Site) -> None:
     sent = call(site, page(change))
     headers = headers_of(sent)
-    assert headers[b"set-cookie"].startswith(b"lembro=")
+    assert headers[b"set-cookie"].startswith(b"sid=")
     assert headers[b"cache-control"] == b"private, no-store"
-    cookie = headers[b"set-cookie"][7:50].decode()
+    cookie = headers[b"set-cookie"][4:47].decode()
     assert site.data(cookie) == {"n": 1}
     assert b"set-cookie" not in headers_of(call(site, page(change), cookie))
     assert site.data(cookie) == {"n": 2}
@@ -104,7 +104,7 @@ def test_a_change_sets_the_cookie_before_the_first_byte(site: Site) -> None:
 @pytest.mark.parametrize("scheme", ["https", "wss"])
 def test_over_tls_the_cookie_is_secure(site: Site, scheme: str) -> None:
     sent = call(site, page(change), scheme=scheme)
-    assert headers_of(sent)[b"set-cookie"].startswith(b"__Host-lembro=")
+    assert headers_of(sent)[b"set-cookie"].startswith(b"__Host-sid=")
 
 
 def test_a_page_that_failed_changes_nothing(site: Site) -> None:
@@ -250,7 +250,7 @@ ACCEPT, CLOSE = {"type": "websocket.accept"}, {"type": "websocket.close", "code"
 
 def test_a_socket_that_is_accepted_commits(site: Site) -> None:
     sent = call(site, socket(ACCEPT, CLOSE), type="websocket", scheme="ws")
-    assert headers_of(sent)[b"set-cookie"].startswith(b"lembro=")
+    assert headers_of(sent)[b"set-cookie"].startswith(b"sid=")
     assert sent[1] == CLOSE
     assert site.count == 1
 
@@ -322,7 +322,7 @@ def test_another_manager_within_is_another_session_and_said(
     other = SessionManager(MemoryStore("64K"))
     call(site, SessionMiddleware(page(change), other))
     assert other.length() == 1
-    assert "both set the cookie 'lembro'" in caplog.text
+    assert "both set the cookie 'sid'" in caplog.text
 
 
 @pytest.mark.parametrize("session", [{}, None])
@@ -449,7 +449,7 @@ def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() 
         kept.append(scope["session"])
 
     middleware: Any = SessionMiddleware(app, manager)
-    headers = [(b"cookie", b"lembro=" + cookie)]
+    headers = [(b"cookie", b"sid=" + cookie)]
     scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
     asyncio.run(middleware(scope, None, None))
     assert kept[0]["n"] == 1

@@ -125,11 +125,11 @@ def test_what_is_read() -> None:
     cookie = SessionCookie(CookieOptions())
     assert read(cookie, "") is ABSENT
     assert (ABSENT.id, ABSENT.value, ABSENT.problem) == (None, b"", "")
-    assert read(cookie, f"lembro={ID}").id == ID
-    assert read(cookie, f"lembro={ID}; lembro={ID}").id == ID
+    assert read(cookie, f"sid={ID}").id == ID
+    assert read(cookie, f"sid={ID}; sid={ID}").id == ID
     other = new_id()
-    assert read(cookie, f"lembro={ID}; lembro={other}") is DUPLICATE
-    assert read(cookie, f"lembro={other}; lembro={ID}") is DUPLICATE
+    assert read(cookie, f"sid={ID}; sid={other}") is DUPLICATE
+    assert read(cookie, f"sid={other}; sid={ID}") is DUPLICATE
     assert "rename one" in DUPLICATE.problem
 
 
@@ -151,18 +151,18 @@ def test_what_is_read() -> None:
     ],
 )
 def test_what_lembro_does_not_issue_is_malformed(value: str) -> None:
-    assert read(SessionCookie(CookieOptions()), f"lembro={value}") is MALFORMED
+    assert read(SessionCookie(CookieOptions()), f"sid={value}") is MALFORMED
 
 
 def test_only_the_name_for_the_scheme_is_read() -> None:
     cookie = SessionCookie(CookieOptions())
-    assert read(cookie, f"lembro={ID}", https=True) is ABSENT
-    assert read(cookie, f"__Host-lembro={ID}", https=True).id == ID
-    assert read(cookie, f"__Host-lembro={ID}", https=False) is ABSENT
+    assert read(cookie, f"sid={ID}", https=True) is ABSENT
+    assert read(cookie, f"__Host-sid={ID}", https=True).id == ID
+    assert read(cookie, f"__Host-sid={ID}", https=False) is ABSENT
 
 
 def test_nothing_that_is_read_shows_an_id() -> None:
-    assert ID not in repr(read(SessionCookie(CookieOptions()), f"lembro={ID}"))
+    assert ID not in repr(read(SessionCookie(CookieOptions()), f"sid={ID}"))
 
 
 # -- signing ---------------------------------------------------------------------------------------
@@ -176,17 +176,17 @@ def issue(cookie: SessionCookie, reputation: bytes | None = None) -> str:
 def test_without_a_secret_an_id_needs_no_signature() -> None:
     cookie = SessionCookie(CookieOptions())
     assert issue(cookie) == ID
-    assert read(cookie, f"lembro={ID}.{'m' * 22}").id == ID
+    assert read(cookie, f"sid={ID}.{'m' * 22}").id == ID
 
 
 def test_with_a_secret_a_forged_or_cut_one_is_refused() -> None:
     cookie = SessionCookie(CookieOptions(), (SECRET,))
     value = issue(cookie)
     assert re.fullmatch(rf"{ID}\.[\w-]{{22}}", value)
-    assert read(cookie, f"lembro={value}").id == ID
+    assert read(cookie, f"sid={value}").id == ID
     for forged in (ID, "b" + value[1:], value[:-2] + "AA", issue(SessionCookie(CookieOptions()))):
-        assert read(cookie, f"lembro={forged}") is FORGED
-    assert read(cookie, f"lembro={value[:-1]}") is MALFORMED
+        assert read(cookie, f"sid={forged}") is FORGED
+    assert read(cookie, f"sid={value[:-1]}") is MALFORMED
 
 
 def test_a_secret_can_be_rotated() -> None:
@@ -194,11 +194,11 @@ def test_a_secret_can_be_rotated() -> None:
     during = SessionCookie(CookieOptions(), (SECRET, OLDER))
     after = SessionCookie(CookieOptions(), (SECRET,))
     old, new = issue(before), issue(during)
-    assert read(during, f"lembro={old}").id == ID
-    assert read(during, f"lembro={new}").id == ID
+    assert read(during, f"sid={old}").id == ID
+    assert read(during, f"sid={new}").id == ID
     assert new == issue(after)
-    assert read(after, f"lembro={new}").id == ID
-    assert read(after, f"lembro={old}") is FORGED
+    assert read(after, f"sid={new}").id == ID
+    assert read(after, f"sid={old}") is FORGED
 
 
 REPUTATION = bytes(range(16))
@@ -208,7 +208,7 @@ REPUTATION = bytes(range(16))
 def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
     cookie = SessionCookie(CookieOptions(), signing)
     value = issue(cookie, REPUTATION)
-    assert read(cookie, f"lembro={value}").id == ID
+    assert read(cookie, f"sid={value}").id == ID
     assert cookie.reputation(value.encode()) == REPUTATION
     id_, reputation, mac = value.split(".")
     for forged in (
@@ -237,47 +237,63 @@ def test_a_signature_holds_from_release_to_release() -> None:
 
 def test_without_a_secret_a_standing_that_nobody_vouches_for_does_not_harm_the_id() -> None:
     value = issue(SessionCookie(CookieOptions()), REPUTATION)
-    assert read(SessionCookie(CookieOptions()), f"lembro={value}").id == ID
+    assert read(SessionCookie(CookieOptions()), f"sid={value}").id == ID
 
 
 # -- rendering -------------------------------------------------------------------------------------
 
 RENDERED: list[tuple[CookieOptions, bool, str]] = [
-    (CookieOptions(), True, "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=Lax"),
-    (CookieOptions(), False, "lembro={}; Path=/; HttpOnly; SameSite=Lax"),
+    (CookieOptions(), True, "__Host-sid={}; Path=/; Secure; HttpOnly; SameSite=Lax"),
+    (CookieOptions(), False, "sid={}; Path=/; HttpOnly; SameSite=Lax"),
     (
         CookieOptions(secure=True),
         False,
-        "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+        "__Host-sid={}; Path=/; Secure; HttpOnly; SameSite=Lax",
     ),
-    (CookieOptions(secure=False), True, "lembro={}; Path=/; HttpOnly; SameSite=Lax"),
+    (CookieOptions(secure=False), True, "sid={}; Path=/; HttpOnly; SameSite=Lax"),
     (
         CookieOptions(path="/app"),
         True,
-        "__Secure-lembro={}; Path=/app; Secure; HttpOnly; SameSite=Lax",
+        "__Secure-sid={}; Path=/app; Secure; HttpOnly; SameSite=Lax",
     ),
     (
         CookieOptions(domain="example.com", samesite="strict"),
         True,
-        "__Secure-lembro={}; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=Strict",
+        "__Secure-sid={}; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=Strict",
     ),
     (
-        CookieOptions(name="sid", httponly=False),
+        CookieOptions(prefix=None, httponly=False),
         True,
         "sid={}; Path=/; Secure; SameSite=Lax",
     ),
     (
-        CookieOptions(secure=True, samesite="none", partitioned=True),
+        CookieOptions(name="shop"),
         True,
-        "__Host-lembro={}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
+        "__Host-shop={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+    ),
+    (CookieOptions(name="shop"), False, "shop={}; Path=/; HttpOnly; SameSite=Lax"),
+    (
+        CookieOptions(secure=True, prefix=None),
+        False,
+        "sid={}; Path=/; Secure; HttpOnly; SameSite=Lax",
     ),
     (
-        CookieOptions(name="__Host-sid", secure=True),
+        CookieOptions(prefix="secure", secure=True),
+        False,
+        "__Secure-sid={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+    ),
+    (
+        CookieOptions(secure=True, samesite="none", partitioned=True),
         True,
+        "__Host-sid={}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned",
+    ),
+    (
+        CookieOptions(prefix="host", secure=True),
+        False,
         "__Host-sid={}; Path=/; Secure; HttpOnly; SameSite=Lax",
     ),
     (
-        CookieOptions(name="__Secure-sid", secure=True, path="/a b", max_age=60),
+        CookieOptions(prefix="secure", secure=True, path="/a b", max_age=60),
         True,
         "__Secure-sid={}; Max-Age=60; Path=/a b; Secure; HttpOnly; SameSite=Lax",
     ),

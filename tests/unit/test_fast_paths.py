@@ -90,7 +90,7 @@ PART = st.builds(lambda letters, n: (letters * 44)[:n], st.sampled_from([b"aZ09_
 @given(st.lists(PART, min_size=1, max_size=4), st.sampled_from([b"", b"\n", b".", b"!", b"\xff"]))
 def test_a_value_is_accepted_as_the_expression_has_it(parts: list[bytes], end: bytes) -> None:
     value = b".".join(parts) + end
-    presented = SessionCookie(CookieOptions()).read([b"lembro=" + value], https=False)
+    presented = SessionCookie(CookieOptions()).read([b"sid=" + value], https=False)
     assert (presented is not MALFORMED) == (FORM.fullmatch(value) is not None)
     assert presented.value == (value if FORM.fullmatch(value) else b"")
 

@@ -13,7 +13,7 @@ from lembro._http.headers import (
     with_session,
 )
 
-COOKIE = b"lembro=x"
+COOKIE = b"sid=x"
 Headers = list[tuple[bytes, bytes]]
 
 

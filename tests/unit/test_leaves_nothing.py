@@ -39,7 +39,7 @@ clock: Final = FakeClock()
 
 def begin(manager: SessionManager, session_id: str | None) -> Session:
     """The session of a request."""
-    return _adapter.begin(manager, f"lembro={session_id}", https=False)
+    return _adapter.begin(manager, f"sid={session_id}", https=False)
 
 
 # -- what is done ----------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
     manager.commit(session)
     header = manager.set_cookie(session, None, https=False)
     assert header is not None
-    assert header.startswith(f"lembro={cookie}; Max-Age=1000;".encode())
+    assert header.startswith(f"sid={cookie}; Max-Age=1000;".encode())
 
 
 def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
@@ -214,6 +214,33 @@ def test_who_comes_by_a_replaced_id_gets_no_cookie_for_what_is_extended(site: Si
         r.session["n"] = 2
     assert r.reply.verbs[-1] == "set"
     assert r.reply.cookie == ""
+
+
+@pytest.mark.options(rotation_grace=0)
+def test_without_a_grace_the_old_id_is_stale_at_once(site: Site) -> None:
+    old = site.new("alice")
+    late = site.open(old)
+    late["m"] = 2
+    new = site.rotate(old)
+    assert site.user(old) is None
+    assert site.user(new) == "alice"
+    assert site.commit(late).id is None, "a request in flight loses its changes"
+    assert site.data(new) == {"n": 1}
+    assert site.count == 1
+
+
+@pytest.mark.options(rotation_grace=0, idle_timeout=1000)
+def test_without_a_grace_an_emptied_session_is_still_there_for_a_request_in_flight(
+    site: Site,
+) -> None:
+    cookie = site.new(None, a=1)
+    late = site.open(cookie)
+    late["m"] = 2
+    with site.request(cookie) as r:
+        del r.session["a"]
+    site.clock.advance(29)
+    site.commit(late)
+    assert site.data(cookie) == {"m": 2}
 
 
 def test_other_options_go_by_the_same_standings() -> None:

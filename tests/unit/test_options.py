@@ -18,52 +18,77 @@ from lembro import (
     MemoryStore,
     SessionManager,
     SessionOptions,
+    Visitor,
     asgi,
     wsgi,
 )
-from lembro.options import DAY, OptionKeywords, from_keywords, seconds, take_cookie_keywords
+from lembro.options import (
+    DAY,
+    OptionKeywords,
+    exact_cookie,
+    from_keywords,
+    legacy_cookie,
+    seconds,
+    take_cookie_keywords,
+)
+
+
+async def _describe_later(visitor: Visitor) -> str:
+    return visitor.user_agent
+
 
 STRONG = "correct horse battery staple, 1234"
 
 BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
-    ({"name": ""}, "cookie name ''.*for example name=\"sid\""),
-    ({"name": "a b"}, "cookie name 'a b'"),
-    ({"name": "a;b"}, "cookie name 'a;b'"),
-    ({"name": "a=b"}, "cookie name 'a=b'"),
-    ({"name": "a\r\nb"}, re.escape("cookie name 'a\\r\\nb'")),
-    ({"name": "é"}, "cookie name 'é'"),
+    ({"name": ""}, "cookie name must be .*got ''. Example: name=\"sid\""),
+    ({"name": "a b"}, "cookie name .*got 'a b'"),
+    ({"name": "a;b"}, "cookie name .*got 'a;b'"),
+    ({"name": "a=b"}, "cookie name .*got 'a=b'"),
+    ({"name": "a\r\nb"}, "cookie name .*" + re.escape("got 'a\\r\\nb'")),
+    ({"name": "é"}, "cookie name .*got 'é'"),
     ({"name": "x" * 129}, "1 to 128"),
-    ({"name": None}, "cookie name None"),
-    ({"name": b"sid"}, "cookie name b'sid'"),
-    ({"name": "__Host-sid"}, "only with Secure; write secure=True"),
-    ({"name": "__host-sid"}, "only with Secure"),
-    ({"name": "__Secure-sid", "secure": False}, "only with Secure"),
-    ({"name": "__Host-sid", "secure": True, "path": "/a"}, 'needs path="/".*write __Secure-'),
-    ({"name": "__HOST-sid", "secure": True, "domain": "example.com"}, "and no domain"),
-    ({"path": ""}, "cookie path ''.*begins with '/'"),
-    ({"path": "app"}, "cookie path 'app'"),
-    ({"path": "/a;b"}, "cookie path '/a;b'"),
+    ({"name": None}, "cookie name .*got None"),
+    ({"name": b"sid"}, "cookie name .*got b'sid'"),
+    ({"name": "__Host-shop"}, "the prefix __Host-, got '__Host-shop'. Write name=\"shop\""),
+    ({"name": "__Host-shop", "secure": True}, 'or is fixed by prefix="host"$'),
+    ({"name": "__host-sid", "prefix": None}, "must not include the prefix __host-"),
+    ({"name": "__SECURE-"}, 'the prefix __SECURE-.*Write name="sid".*prefix="secure"$'),
+    ({"prefix": "Host"}, '"auto", "host", "secure" or None, got \'Host\''),
+    ({"prefix": "__Host-"}, "got '__Host-'"),
+    ({"prefix": ""}, "cookie prefix must be"),
+    ({"prefix": False}, "got False"),
+    ({"prefix": ["host"]}, r"got \['host'\]"),
+    ({"prefix": "host"}, r'prefix="host" \(__Host-\) needs secure=True.*got secure=\'auto\''),
+    ({"prefix": "secure", "secure": False}, r'prefix="secure" \(__Secure-\) needs secure=True'),
+    (
+        {"prefix": "host", "secure": True, "path": "/a"},
+        'needs path="/" and no domain, got path=\'/a\'.*write prefix="secure"',
+    ),
+    ({"prefix": "host", "secure": True, "domain": "example.com"}, "domain='example.com'. Leave"),
+    ({"path": ""}, "cookie path must begin with '/'.*got ''"),
+    ({"path": "app"}, "cookie path .*got 'app'"),
+    ({"path": "/a;b"}, "cookie path .*got '/a;b'"),
     ({"path": "/a\nb"}, "cookie path"),
     ({"path": "/é"}, "cookie path"),
-    ({"path": None}, "cookie path None"),
-    ({"domain": ""}, "cookie domain ''.*without one the cookie is for this host alone"),
-    ({"domain": "a b"}, "cookie domain 'a b'"),
-    ({"domain": "a;b"}, "cookie domain 'a;b'"),
+    ({"path": None}, "cookie path .*got None"),
+    ({"domain": ""}, "cookie domain .*got ''.*None, this host only, is the safest"),
+    ({"domain": "a b"}, "cookie domain .*got 'a b'"),
+    ({"domain": "a;b"}, "cookie domain .*got 'a;b'"),
     ({"domain": "example.com\r\n"}, "cookie domain"),
-    ({"domain": "http://example.com"}, "give a host name"),
-    ({"domain": 7}, "cookie domain 7"),
-    ({"secure": 1}, 'secure=1: write True, False or "auto"'),
-    ({"secure": 1.0}, "secure=1.0: write True"),
-    ({"secure": "yes"}, "secure='yes'"),
-    ({"secure": None}, "secure=None"),
-    ({"httponly": 1}, "httponly=1: write True or False"),
-    ({"partitioned": "no"}, "partitioned='no'"),
-    ({"samesite": "Lax"}, "samesite='Lax': write \"lax\""),
-    ({"samesite": None}, "samesite=None"),
-    ({"samesite": "none"}, "needs secure=True"),
-    ({"partitioned": True}, "needs secure=True"),
-    ({"max_age": 0}, "max_age=0"),
-    ({"max_age": "1h"}, "max_age='1h'.*timedelta"),
+    ({"domain": "http://example.com"}, "must be a host name"),
+    ({"domain": 7}, "cookie domain .*got 7"),
+    ({"secure": 1}, 'secure must be True, False or "auto", got 1. Example'),
+    ({"secure": 1.0}, "secure must be True.*got 1.0"),
+    ({"secure": "yes"}, "secure .*got 'yes'"),
+    ({"secure": None}, "secure .*got None"),
+    ({"httponly": 1}, "httponly must be True or False, got 1. Example: httponly=True"),
+    ({"partitioned": "no"}, "partitioned .*got 'no'"),
+    ({"samesite": "Lax"}, "samesite must be \"lax\".*got 'Lax'"),
+    ({"samesite": None}, "samesite .*got None"),
+    ({"samesite": "none"}, "samesite=\"none\" needs secure=True.*got secure='auto'"),
+    ({"partitioned": True}, "partitioned=True needs secure=True"),
+    ({"max_age": 0}, "max_age must be more than 0 .*got 0. Example"),
+    ({"max_age": "1h"}, "max_age must be seconds .*got '1h'.*timedelta"),
 ]
 
 
@@ -78,8 +103,10 @@ def test_a_cookie_that_cannot_work(options: dict[str, Any], message: str) -> Non
     [
         {"name": "sid"},
         {"name": "!#$%&'*+.^_`|~-"},
-        {"name": "__Host-sid", "secure": True},
-        {"name": "__Secure-sid", "secure": True, "path": "/a", "domain": "example.com"},
+        {"name": "__HostX"},
+        {"prefix": None},
+        {"prefix": "host", "secure": True},
+        {"prefix": "secure", "secure": True, "path": "/a", "domain": "example.com"},
         {"path": "/a b"},
         {"domain": "example.com"},
         {"domain": ".example.com"},
@@ -119,7 +146,12 @@ BAD_DURATIONS = [
 def test_a_duration_that_cannot_work(name: str, value: Any) -> None:
     if name == "absolute_timeout" and value is None:  # no limit
         return
-    with pytest.raises(ConfigError, match=rf"{name}=.*for example {name}=timedelta\(hours=8\)"):
+    if name == "rotation_grace" and value in (0, timedelta(0)):  # no grace
+        assert SessionOptions(rotation_grace=value).rotation_grace == value
+        return
+    with pytest.raises(
+        ConfigError, match=rf"{name} must be .*Example: {name}=timedelta\(hours=8\)$"
+    ):
         SessionOptions(**{name: value})
 
 
@@ -133,27 +165,36 @@ def test_a_duration_that_can(value: Any, expected: float | None) -> None:
 
 
 BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"idle_timeout": 10, "absolute_timeout": 9}, "absolute_timeout=9 is shorter than idle_tim"),
+    (
+        {"idle_timeout": 10, "absolute_timeout": 9},
+        r"at least idle_timeout \(10\), got 9. Lower idle_",
+    ),
     ({"idle_timeout": 40 * DAY}, "raise absolute_timeout"),
-    ({"cookie": "sid"}, r"cookie='sid': write cookie=CookieOptions\(name=\"sid\"\)"),
-    ({"cookie": None}, "cookie=None"),
-    ({"secret": ""}, "0 characters.*at least 32 bytes"),
-    ({"secret": "changeme"}, "8 characters"),
+    ({"rotation_grace": -1}, "at least 0"),
+    ({"rotation_grace": False}, "rotation_grace must be seconds .*got False"),
+    ({"cookie": "sid"}, r"got 'sid'. Example: cookie=CookieOptions\(name=\"sid\"\)"),
+    ({"cookie": None}, "cookie must be CookieOptions, got None"),
+    ({"secret": ""}, "at least 32 random bytes, got 0 characters"),
+    ({"secret": "changeme"}, "got 8 characters.*can be guessed. Make one: python -c"),
     ({"secret": "x" * 40}, "40 characters, 1 different ones"),
     ({"secret": "abcdefg" * 10}, "7 different"),
-    ({"secret": []}, r"at least one secret, or None; python -c"),
+    ({"secret": []}, r"None or at least one str, got \[\]. Make one: python -c"),
     ({"secret": [STRONG, "old"]}, "3 characters"),
-    ({"secret": [None]}, "give str, not NoneType"),
-    ({"secret": STRONG.encode()}, "give str, not bytes"),
-    ({"secret": 12345}, "give str, not int"),
-    ({"max_sessions_per_user": 0}, "max_sessions_per_user=0: write 1 to"),
-    ({"max_sessions_per_user": -1}, "max_sessions_per_user=-1"),
-    ({"max_sessions_per_user": 10**7}, "1 to 1,000,000"),
-    ({"max_sessions_per_user": True}, "max_sessions_per_user=True: write a whole number"),
-    ({"max_sessions_per_user": 2.0}, "max_sessions_per_user=2.0"),
-    ({"max_sessions_per_user": "2"}, "max_sessions_per_user='2'"),
-    ({"at_max_sessions": "newest"}, 'at_max_sessions=\'newest\'.*"oldest" or "refuse"'),
-    ({"at_max_sessions": None}, "at_max_sessions=None"),
+    ({"secret": [None]}, "a str or a list of str, got NoneType"),
+    ({"secret": STRONG.encode()}, "a str or a list of str, got bytes"),
+    ({"secret": 12345}, "a str or a list of str, got int"),
+    ({"max_sessions_per_user": 0}, "a whole number from 1 to 1,000,000, or None, got 0. Example"),
+    ({"max_sessions_per_user": -1}, "max_sessions_per_user must be .*got -1"),
+    ({"max_sessions_per_user": 10**7}, "max_sessions_per_user must be .*got 10000000"),
+    ({"max_sessions_per_user": True}, "max_sessions_per_user must be a whole number .*got True"),
+    ({"max_sessions_per_user": 2.0}, "max_sessions_per_user must be .*got 2.0"),
+    ({"max_sessions_per_user": "2"}, "max_sessions_per_user must be .*got '2'"),
+    ({"at_max_sessions": "newest"}, 'must be "oldest" or "refuse", got \'newest\'. Example'),
+    ({"describe": "Firefox"}, "plain function of a Visitor, or None, got 'Firefox'. Example"),
+    ({"describe": _describe_later}, "plain function of a Visitor"),
+    ({"store_address": 1}, "store_address must be True or False, got 1. Example"),
+    ({"store_address": None}, "store_address must be True or False, got None"),
+    ({"at_max_sessions": None}, "at_max_sessions must be .*got None"),
 ]
 
 
@@ -190,6 +231,17 @@ def test_the_defaults() -> None:
     assert (options.idle_timeout, options.absolute_timeout) == (DAY, 30 * DAY)
     assert (options.max_sessions_per_user, options.at_max_sessions) == (100, "oldest")
     assert (options.cookie.samesite, options.cookie.httponly) == ("lax", True)
+    assert (options.cookie.name, options.cookie.prefix) == ("sid", "auto")
+    assert options.store_address is False
+    assert options.describe is not None
+    assert options.describe(Visitor("curl/8.5.0", None)) == "curl"
+
+
+def test_no_device_is_described() -> None:
+    assert SessionOptions(describe=None).describe is None
+    assert from_keywords({}, SessionOptions(describe=None, store_address=True)) == SessionOptions(
+        describe=None, store_address=True
+    )
 
 
 def test_the_presets() -> None:
@@ -279,9 +331,11 @@ def test_a_keyword_of_the_store(name: str) -> None:
         from_keywords({name: 1})
 
 
-def test_a_manager_is_given_as_sessions() -> None:
-    with pytest.raises(ConfigError, match="no option 'manager'; the keyword is sessions"):
-        from_keywords({"manager": 1})
+@pytest.mark.parametrize("name", ["session", "sessions"])
+def test_a_manager_is_given_as_manager(name: str) -> None:
+    message = f"no option '{name}'; the keyword for a SessionManager is manager"
+    with pytest.raises(ConfigError, match=message):
+        from_keywords({name: 1})
 
 
 def test_a_keyword_that_is_none() -> None:
@@ -295,7 +349,7 @@ def test_keywords_go_over_options() -> None:
     assert (both.idle_timeout, both.absolute_timeout, both.secret) == (60, 600, (STRONG,))
     assert from_keywords({}, SessionOptions()) == SessionOptions()
     assert from_keywords({"secret": None}, base).secret == ()
-    with pytest.raises(ConfigError, match="shorter"):
+    with pytest.raises(ConfigError, match="at least idle_timeout"):
         from_keywords({"absolute_timeout": 30}, base)
 
 
@@ -307,14 +361,46 @@ def test_keywords_go_over_options() -> None:
 def test_the_cookie_in_the_words_of_other_libraries(max_age: Any, absolute: float | None) -> None:
     options = OptionKeywords()
     take_cookie_keywords(options, {"name": "sid", "max_age": max_age})
-    assert options.get("cookie") == CookieOptions(name="sid", max_age=max_age)
+    assert options.get("cookie") == CookieOptions(name="sid", prefix=None, max_age=max_age)
     assert options.get("idle_timeout") == max_age
     assert options.get("absolute_timeout") == absolute
+
+
+@pytest.mark.parametrize(
+    ("fields", "http", "https"),
+    [
+        ({"name": "shop"}, "shop", "shop"),
+        ({"name": "shop", "secure": True}, "shop", "shop"),
+        ({"name": "__Host-shop", "secure": True}, "__Host-shop", "__Host-shop"),
+        ({"name": "__Secure-shop", "secure": True, "path": "/a"}, *["__Secure-shop"] * 2),
+        ({"name": "shop", "prefix": "auto"}, "shop", "__Host-shop"),
+        ({"path": "/a"}, "sid", "__Secure-sid"),
+        ({}, "sid", "__Host-sid"),
+    ],
+    ids=str,
+)
+def test_a_name_of_another_library_is_kept(fields: dict[str, Any], http: str, https: str) -> None:
+    cookie = exact_cookie(fields)
+    assert (cookie.name_over(https=False), cookie.name_over(https=True)) == (http, https)
+
+
+@pytest.mark.parametrize("name", ["__Host-shop", "__Secure-shop"])
+def test_a_prefixed_name_of_another_library_needs_secure(name: str) -> None:
+    with pytest.raises(ConfigError, match="needs secure=True"):
+        exact_cookie({"name": name})
+
+
+def test_a_legacy_cookie_has_no_prefix_but_an_explicit_one() -> None:
+    assert legacy_cookie(CookieOptions(path="/a")) == CookieOptions(path="/a", prefix=None)
+    fixed = CookieOptions(prefix="host", secure=True)
+    assert legacy_cookie(fixed) is fixed
 
 
 def test_the_cookie_in_the_words_of_other_libraries_and_ours() -> None:
     options = OptionKeywords(cookie=CookieOptions(), idle_timeout=60)
     take_cookie_keywords(options, {})
     assert options == {"cookie": CookieOptions(), "idle_timeout": 60}
-    with pytest.raises(ConfigError, match=r"name, path: give these in cookie=CookieOptions"):
+    with pytest.raises(
+        ConfigError, match=r"got name, path. Write cookie=CookieOptions\(name=\.\.\., path"
+    ):
         take_cookie_keywords(options, {"name": "sid", "path": "/"})

@@ -91,7 +91,7 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     [session] = module.manager.all()
     assert session.data == {"opened": True, "last": "last"}
 
-    client.cookies.set("lembro", module.manager.create(user_id="heidi"))
+    client.cookies.set("sid", module.manager.create(user_id="heidi"))
     assert client.get("/stream").text == "hello heidi\n"
     [session] = module.manager.user_sessions("heidi")
     assert session.data == {"streamed": True}
@@ -104,7 +104,7 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
-    client.cookies.set("lembro", module.manager.create(user_id="heidi"))
+    client.cookies.set("sid", module.manager.create(user_id="heidi"))
     with client.websocket_connect("/news") as websocket:
         websocket.send_text("first")
         assert websocket.receive_text() == "heidi: first"

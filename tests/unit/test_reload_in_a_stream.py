@@ -44,7 +44,7 @@ def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
         "type": "http",
         "scheme": "http",
         "path": "/",
-        "headers": [(b"cookie", b"lembro=" + session_id.encode())],
+        "headers": [(b"cookie", b"sid=" + session_id.encode())],
     }
     asyncio.run(SessionMiddleware(app, manager)(scope, no_messages, nowhere))
     assert seen == [("ana", 1), "gone"]

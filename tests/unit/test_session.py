@@ -187,8 +187,8 @@ def test_require_recent_wants_a_duration(site: Site, within: Any) -> None:
     with pytest.raises(ConfigError) as raised:
         site.open(site.new("alice")).require_recent(within)
     message = str(raised.value)
-    assert message.startswith(f"within={within!r}: give ")
-    assert message.endswith(", for example require_recent(timedelta(minutes=5))")
+    assert message.startswith("within must be ")
+    assert message.endswith(f"got {within!r}. Example: require_recent(timedelta(minutes=5))")
 
 
 def test_a_look_is_what_loads(site: Site) -> None:

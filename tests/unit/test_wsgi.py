@@ -33,7 +33,7 @@ class Wsgi:
     def __call__(self, app: Any, cookie: str | None = None, **environ: Any) -> Got:
         whole: dict[str, Any] = {**environ}
         if cookie:
-            whole["HTTP_COOKIE"] = f"lembro={cookie}"
+            whole["HTTP_COOKIE"] = f"sid={cookie}"
         setup_testing_defaults(whole)
         whole.setdefault("QUERY_STRING", "")
         got = Got()
@@ -139,7 +139,7 @@ def test_a_change_sets_the_cookie_before_the_first_byte(serve: Wsgi, make: Any) 
     assert (got.status, got.body) == ("200 OK", b"hello")
     assert got.headers["Vary"] == "Cookie"
     assert got.headers["Cache-Control"] == "private, no-store"
-    cookie = got.headers["Set-Cookie"][7:50]
+    cookie = got.headers["Set-Cookie"][4:47]
     assert serve.data(cookie) == {"n": 1}
     assert "Set-Cookie" not in serve(make(change), cookie).headers
     assert serve.data(cookie) == {"n": 2}
@@ -152,7 +152,7 @@ def test_a_generator_may_change_until_its_first_chunk(serve: Wsgi) -> None:
 
 def test_over_tls_the_cookie_is_secure(serve: Wsgi) -> None:
     got = serve(page(change), **{"wsgi.url_scheme": "https"})
-    assert got.headers["Set-Cookie"].startswith("__Host-lembro=")
+    assert got.headers["Set-Cookie"].startswith("__Host-sid=")
 
 
 def test_a_page_that_failed_changes_nothing(serve: Wsgi) -> None:
@@ -350,7 +350,7 @@ def test_mounted_within_itself_it_is_one_session(serve: Wsgi) -> None:
 
 
 def test_a_cookie_header_of_any_bytes(serve: Wsgi) -> None:
-    for header in ("\xff\x00", "\u2028lembro=x", 'lembro="' + "\\" * 1000, ""):
+    for header in ("\xff\x00", "\u2028sid=x", 'sid="' + "\\" * 1000, ""):
         assert serve(page(len), HTTP_COOKIE=header).status == "200 OK"
 
 

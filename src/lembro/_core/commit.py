@@ -72,7 +72,9 @@ class Writer:
             float("inf") if absolute is None else seconds("absolute_timeout", absolute)
         )
         self.fresh: float = self.idle * 0.9  # with so much left a session is not due for a touch
-        self.grace: float = seconds("rotation_grace", options.rotation_grace)
+        self.grace: float = seconds("rotation_grace", options.rotation_grace, zero=True)
+        self.emptied_idle: float = self.grace or 30.0
+        """How long an emptied session stays, in seconds: the grace, or its default if it is 0."""
         self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
@@ -229,7 +231,7 @@ class Writer:
 
     def _idle_of(self, session: SessionState) -> float:
         """An emptied session stays for the grace, so that a write in flight merges into it."""
-        return self.grace if _is_empty(session) else self.idle
+        return self.emptied_idle if _is_empty(session) else self.idle
 
     def is_due(self, found: Found) -> bool:
         """Whether a tenth of the idle timeout has passed, and a touch would extend the session."""
@@ -242,7 +244,7 @@ class Writer:
         the session before that is due. Without a Max-Age a write always extends it.
         """
         if empty:
-            return self.grace
+            return self.emptied_idle
         if self.renews_cookie and not self.is_due(found):
             return min(found.idle_left, self.idle)  # it may have been stored with a longer timeout
         return self.idle

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from math import inf
-from typing import Any, Never, Self, TypeVar
+from typing import Any, Never, Self, TypeVar, cast
 
 from ..errors import LoginRequired, SessionCommitted
 from ..ids import UserID, user_id_text
@@ -18,7 +18,7 @@ from ..options import Seconds, seconds
 from . import actions, codec
 from .edit import Edit
 from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, View
-from .typed import typed_part
+from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke_own, user_sessions
 
 T = TypeVar("T")
@@ -270,8 +270,9 @@ class Session(SessionState, MutableMapping[str, Any]):
             CodecError: the stored data do not fit, and there is no ``upgrade``.
             ConfigError: ``kind`` cannot be stored, or cannot be made without arguments.
         """
-        load, dump = typed_part(key, kind, default, upgrade)
-        return self._typed_view(key, load, dump)
+        load, dump = cached_converters(key, kind)
+        load = loader(key, kind, default, upgrade, load=load)
+        return cast("T", self._typed_view(key, load, dump))
 
     # -- the store: each method has an async twin --------------------------------------------------
 
@@ -401,7 +402,10 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._load()
         view = self._views.get(key)
         if view is None:
-            stored = self._data.get(key, MISSING) if key is not None else dict(self._data)
+            if key is not None:
+                stored = self._data.get(key, MISSING)
+            else:
+                stored = dict(self._data) or MISSING
             value = load(stored)
             self._nested_possible = True
             encoding = codec.encode_value(dump(value), key or "session")

@@ -18,9 +18,9 @@ from typing import Any, Final, TypeAlias, TypeVar
 from msgspec.msgpack import encode as pack
 
 from .._core import codec
-from .._core.user_sessions import CACHE_ENTRY, note_cache_entries
 from .._core.commit import ATTEMPTS, is_written
 from .._core.effects import Call, Flow
+from .._core.user_sessions import CACHE_ENTRY, note_cache_entries
 from .._log import log
 from .._runtime.drivers import arun, performer, run
 from .._threads import in_thread

@@ -14,8 +14,9 @@ from ..options import (
     CookieOptions,
     OptionKeywords,
     SessionOptions,
-    _meant,
+    exact_cookie,
     from_keywords,
+    meant_option,
     option_names,
     seconds,
 )
@@ -81,7 +82,7 @@ def manager_from(
     _choose_lifetimes(options)
     try:
         if cookie and "cookie" not in given:
-            options["cookie"] = CookieOptions(**cookie)
+            options["cookie"] = exact_cookie(cookie)
         return manager_of(None, store, options)
     except ConfigError as error:
         keys = ", ".join(key for key, _ in wanted.values())
@@ -95,7 +96,7 @@ def _store(
     else in the configuration looks like lembro's."""
     for key in config:
         if key.startswith("LEMBRO_") and key != MAX_SIZE:
-            meant = _meant(key.removeprefix("LEMBRO_").lower(), option_names())
+            meant = meant_option(key.removeprefix("LEMBRO_").lower(), option_names())
             if meant.endswith("(max_size=...)"):
                 meant = f"; did you mean {MAX_SIZE}?"
             raise ConfigError(
@@ -129,7 +130,7 @@ def checked(given: OptionKeywords) -> SessionOptions:
 def _names(given: OptionKeywords) -> set[str]:
     """What these options set, of those that can be configured too."""
     names = {"idle_timeout", "secret"} & given.keys()
-    return names | {*COOKIE, "max_age"} if "cookie" in given else names
+    return names | {*COOKIE, "names", "max_age"} if "cookie" in given else names
 
 
 def _wanted(config: Config) -> dict[str, tuple[str, Any]]:
@@ -190,6 +191,8 @@ def _choose_lifetimes(options: dict[str, Any]) -> None:
 
 def _compare(wanted: Mapping[str, tuple[str, Any]], chosen: Mapping[str, Any], who: str) -> None:
     for option, (key, value) in wanted.items():
+        if option == "name" and value in chosen.get("names", ()):
+            continue
         if option in chosen and chosen[option] != value:
             shown = "..." if option == "secret" else f"{chosen[option]!r}"
             raise ConfigError(
@@ -209,7 +212,12 @@ def _plain(options: SessionOptions) -> dict[str, Any]:
 def _plain_cookie(cookie: CookieOptions) -> dict[str, Any]:
     age = cookie.max_age
     plain = {option: getattr(cookie, option) for option in COOKIE}
-    return {**plain, "max_age": None if age is None else seconds("max_age", age)}
+    names = (cookie.name, cookie.name_over(https=False), cookie.name_over(https=True))
+    return {
+        **plain,
+        "names": names,
+        "max_age": None if age is None else seconds("max_age", age),
+    }
 
 
 def _tell_what_is_not_used(config: Config) -> None:

@@ -55,9 +55,11 @@ _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "rotation_grace": (_number, _SECONDS),
     "max_sessions_per_user": (_none_or(int), "a whole number, or none"),
     "at_max_sessions": (str, "oldest or refuse"),
+    "store_address": (_boolean, _BOOLEAN),
 }
 _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.name": (str, "a name, for example sid"),
+    "cookie.prefix": (_none_or(str.lower), "auto, host, secure or none"),
     "cookie.path": (str, "a path, for example /"),
     "cookie.domain": (_none_or(str), "a host name"),
     "cookie.secure": (_secure, "auto, true or false"),
@@ -66,7 +68,7 @@ _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.partitioned": (_boolean, _BOOLEAN),
     "cookie.max_age": (_none_or(_number), f"{_SECONDS}, or none"),
 }
-_OBJECTS: Final = ("manager", "store", "cookie")
+_OBJECTS: Final = ("manager", "store", "cookie", "describe")
 _KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
 _NAMES: Final = (*_KNOWN, *_OBJECTS)
 

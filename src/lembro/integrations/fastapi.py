@@ -4,28 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from copy import deepcopy
-from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
-
-import msgspec
+from typing import Annotated, Any, Final, TypeVar, overload
 
 from .. import asgi
+from .._core import typed
 from .._core.session import Session
-from .._core.state import MISSING
 from .._log import log
-from ..errors import CodecError, ConfigError, LoginRequired, printable
+from ..errors import LoginRequired
 from ..options import CookieOptions
 
 try:
     from fastapi import Depends, HTTPException
     from fastapi.openapi.models import APIKey
     from fastapi.security.base import SecurityBase
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic.errors import PydanticSchemaGenerationError
     from starlette.requests import HTTPConnection
 
     from . import starlette
-    from .starlette import session_of
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.fastapi needs FastAPI: pip install 'lembro[fastapi]'"
@@ -33,9 +27,9 @@ except ImportError as _missing:  # pragma: no cover
 
 __all__ = [
     "SessionData",
-    "SessionDep",
     "SessionMiddleware",
     "UserDep",
+    "WebSessionDep",
     "current_session",
     "current_user",
     "get_session",
@@ -43,178 +37,143 @@ __all__ = [
 
 T = TypeVar("T")
 
-_around: Final[ContextVar[starlette.SessionMiddleware]] = ContextVar("lembro_around")
+_serving: Final[ContextVar[starlette.SessionMiddleware]] = ContextVar("lembro_serving")
 
 
 class SessionMiddleware(starlette.SessionMiddleware):
-    """``app.add_middleware(SessionMiddleware, sessions)``: takes what that of
-    ``lembro.integrations.starlette`` takes."""
+    """Add sessions to an application: ``app.add_middleware(SessionMiddleware)``.
+
+    Takes what :class:`lembro.integrations.starlette.SessionMiddleware` takes.
+    """
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
-        _around.set(self)  # whose cookie /openapi.json names
+        """Serve one connection of the ASGI server."""
+        _serving.set(self)  # whose cookie /openapi.json names
         await super().__call__(scope, receive, send)
 
 
 def get_session(connection: HTTPConnection) -> Session:
-    """The session of a request or WebSocket, typed; as a dependency: ``SessionDep``.
+    """Return the session of a request or WebSocket, typed. As a dependency: ``WebSessionDep``.
 
-    Raises ConfigError where there is none.
+    Raises:
+        ConfigError: there is none.
     """
-    return session_of(connection, __name__)
+    return starlette.session_of(connection, "app.add_middleware(SessionMiddleware)")
 
 
 class _CurrentSession(SecurityBase):
-    """The session, as a security scheme: OpenAPI says by which cookie a client has it."""
+    """The session as a security scheme, so that OpenAPI names the cookie."""
 
     scheme_name = "session"
-    __globals__: dict[str, Any] = globals()  # where older FastAPIs look up what is annotated below
+    __globals__: dict[str, Any] = globals()  # where older FastAPIs look up the annotations below
 
     @property
     def model(self) -> APIKey:  # type: ignore[override]
-        """Made when OpenAPI is, since it is the application's middleware that names the cookie."""
-        around = _around.get(None)
-        cookie = CookieOptions() if around is None else around.manager.options.cookie
+        """The cookie of the application's middleware, when OpenAPI asks for it."""
+        serving = _serving.get(None)
+        cookie = CookieOptions() if serving is None else serving.manager.options.cookie
         name, plain = (cookie.name_over(https=https) for https in (True, False))
         only = "" if name == plain else f" Over plain http its name is {plain}."
-        described = f"Set by the server; the browser sends it by itself.{only}"
-        return APIKey.model_validate({"in": "cookie", "name": name, "description": described})
+        description = f"Set by the server; the browser sends it by itself.{only}"
+        return APIKey.model_validate({"in": "cookie", "name": name, "description": description})
 
     async def __call__(self, connection: HTTPConnection) -> Session:
         return get_session(connection)
 
 
 current_session: Final = _CurrentSession()
-"""What ``SessionDep`` depends on; for ``app.dependency_overrides``. A coroutine function: FastAPI
-calls a plain one in a thread, which takes ten times as long as all that a session does."""
+"""What ``WebSessionDep`` depends on; for ``app.dependency_overrides``. It is a coroutine function:
+FastAPI calls a plain one in a thread, which takes ten times as long as a session does."""
 
-SessionDep = Annotated[Session, Depends(current_session)]
-"""``def page(session: SessionDep)``, for HTTP and WebSocket endpoints alike."""
+WebSessionDep = Annotated[Session, Depends(current_session)]
+"""The session, for HTTP and WebSocket endpoints: ``def page(session: WebSessionDep)``."""
 
 
 class _NotLoggedIn(LoginRequired, HTTPException):
-    """A 401, unless the application answers ``LoginRequired`` itself."""
+    """A 401, unless the application handles ``LoginRequired`` itself."""
 
     def __init__(self) -> None:
         HTTPException.__init__(self, 401, "Not logged in", {"WWW-Authenticate": "Cookie"})
 
 
-async def current_user(session: SessionDep) -> str:
-    """What ``UserDep`` depends on."""
-    if session.user is None:
+async def current_user(session: WebSessionDep) -> str:
+    """Return the ID of the user who is logged in; ``UserDep`` depends on it."""
+    if session.user_id is None:
         raise _NotLoggedIn
-    return session.user
+    return session.user_id
 
 
 UserDep = Annotated[str, Depends(current_user)]
-"""``def page(user: UserDep)``: who is logged in. Nobody is: the answer is 401, or what the handler
-for ``LoginRequired`` makes of it (``@app.exception_handler(LoginRequired)``)."""
+"""The ID of the user who is logged in: ``def page(user_id: UserDep)``.
+
+If nobody is logged in, the response is a 401, or what the application's handler for
+``LoginRequired`` returns (``@app.exception_handler(LoginRequired)``)."""
 
 
-def SessionData(  # noqa: N802 - named as what it stands for in a signature
+@overload
+def SessionData(  # noqa: N802 - named like the annotation that it makes
     key: str,
     kind: type[T],
     *,
     default: Callable[[], T] | None = None,
     upgrade: Callable[[Any], T] | None = None,
+) -> Any: ...
+@overload
+def SessionData(  # noqa: N802
+    key: type[T],
+    *,
+    default: Callable[[], T] | None = None,
+    upgrade: Callable[[Any], T] | None = None,
+) -> Any: ...
+def SessionData(  # noqa: N802
+    key: Any,
+    kind: Any = None,
+    *,
+    default: Callable[[], Any] | None = None,
+    upgrade: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A typed part of the session: ``CartDep = Annotated[Cart, SessionData("cart", Cart)]``.
 
-    ``kind`` is a pydantic model, a dataclass or a msgspec Struct. What is stored under ``key`` is
-    checked when it is loaded; the object is stored when the response begins, if it has changed.
-    Without a stored one it is ``default()``, else ``kind()``.
+    Without a key it is the whole session: ``Annotated[Shop, SessionData(Shop)]``. What is stored is
+    checked when it is loaded. The object is stored when the response begins, if it has changed.
 
-    If what is stored no longer fits (an older version of the application has stored it), the object
-    is ``upgrade(what_is_stored)``; ``upgrade=lambda old: Cart()`` begins anew. Without ``upgrade``,
-    or if it raises ValueError, the answer is 409, the log says what does not fit, and what is
-    stored stays. Raises ConfigError.
+    If what is stored does not fit ``kind`` any more, because an older version of the application
+    has stored it, the object is ``upgrade(stored)``. Without ``upgrade``, or if it raises
+    ValueError, the response is a 409, the log says what does not fit, and what is stored stays.
+
+    Args:
+        key: The key of the part, or the kind of the whole session.
+        kind: A pydantic model, a dataclass, a msgspec Struct, a TypedDict, or a list of such.
+        default: Makes the object if nothing is stored; ``kind()`` by default.
+        upgrade: Makes the object from stored data that do not fit.
+
+    Raises:
+        ConfigError: ``kind`` cannot be stored.
     """
-    load, dump = _converters(key, kind)
-    make: Callable[[], T] = kind if default is None else default
+    name: str | None = key
+    if kind is None:
+        name, kind = None, key
+    shown = "session" if name is None else name
+    load, dump = typed.converters(shown, kind)
+    load = typed.loader(shown, kind, default, upgrade, load=load)
 
-    def loaded(value: Any) -> T:
-        if value is MISSING:
-            return _default(key, make)
+    def load_or_conflict(value: Any) -> Any:
         try:
             return load(value)
-        except ValueError as error:
-            if upgrade is None:
-                raise _misfit(key, kind, error) from None
-        try:
-            return upgrade(deepcopy(value))  # what is stored may not change before it is checked
-        except ValueError as error:
-            raise _misfit(key, kind, error) from None
+        except typed.Misfit as misfit:
+            raise _conflict(shown, misfit) from None
 
-    async def part(session: SessionDep) -> T:
-        return session._view(key, loaded, dump)
+    async def part(session: WebSessionDep) -> Any:
+        return session._typed_view(name, load_or_conflict, dump)
 
     return Depends(part)
 
 
-def _misfit(key: str, kind: object, error: ValueError) -> HTTPException:
-    """The answer to the client, and what the developer reads: what does not fit, without what is
-    stored."""
-    reason = str(error)
-    if isinstance(error, ValidationError):
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        said = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found)
-        reason = "; ".join(
-            text.removeprefix(": ") for text in said
-        )  # of no field, but of all of it
-    log.warning(
-        "the session's %r no longer fits %s: %s; the answer is 409. SessionData(%r, ..., "
-        "upgrade=f) makes the object by f(what_is_stored) instead",
-        key,
-        getattr(kind, "__name__", kind),
-        printable(reason),
-        key,
-    )
+def _conflict(key: str, misfit: typed.Misfit) -> HTTPException:
+    """Log what does not fit, for the developer, and return the response for the client."""
+    log.warning("lembro: %s; the response is a 409", misfit)
     return HTTPException(
         409,
         f"This session holds a {key!r} from another version of this application, which it cannot "
         f"use. A new session begins once this one is ended: log out, or delete the cookie.",
     )
-
-
-def _converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
-    """How an object is made of what is stored, and the reverse."""
-    if any(
-        isinstance(part, type) and issubclass(part, msgspec.Struct)
-        for part in (kind, get_origin(kind), *get_args(kind))
-    ):
-        return (lambda value: msgspec.convert(value, kind)), _dumper(key, msgspec.to_builtins)
-    try:
-        adapter: TypeAdapter[T] = TypeAdapter(kind)
-    except PydanticSchemaGenerationError:
-        raise ConfigError(
-            f"SessionData({key!r}, {kind!r}): give a pydantic model, a dataclass or a msgspec "
-            f"Struct, or a list of such"
-        ) from None
-
-    def load(value: Any) -> T:
-        # By the fields' own names, and not strictly: a stored date is text, in a strict model too.
-        return adapter.validate_python(value, strict=False, by_alias=False, by_name=True)
-
-    def dump(value: T) -> Any:
-        return adapter.dump_python(value, mode="json", by_alias=False, round_trip=True)
-
-    return load, _dumper(key, dump)
-
-
-def _dumper(key: str, dump: Callable[[T], Any]) -> Callable[[T], Any]:
-    def dumped(value: T) -> Any:
-        try:
-            return dump(value)
-        except (TypeError, ValueError) as error:
-            raise CodecError(str(error), path=key) from None
-
-    return dumped
-
-
-def _default(key: str, make: Callable[[], T]) -> T:
-    try:
-        return make()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"SessionData({key!r}): {make!r} cannot be called without arguments ({error}); give "
-            f"default=lambda: ..."
-        ) from None

@@ -164,7 +164,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         self.scopes: Scopes = {ScopeType.HTTP, ScopeType.WEBSOCKET} if scopes is None else scopes
         # What others ask a config of Litestar's for.
         using = self.manager.options.cookie
-        self.key: str = using.name  # over https with its prefix
+        self.key: str = using.name_over(https=False)
         self.max_age: int = int(seconds("idle_timeout", self.manager.options.idle_timeout))
         self.path: str = using.path
         self.domain: str | None = using.domain

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from ..errors import ConfigError
-from ..options import DAY, CookieOptions, Seconds, seconds
+from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
 from .source import LegacySession, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
@@ -28,8 +28,9 @@ class Reader:
     """What a reader has, for one of your own: write ``read(value)``, which returns
     ``self.old(data, ...)``, or None, or raises :class:`~lembro.migrate.Refused`.
 
-    ``cookie``: the name, or CookieOptions if it was set with another path or domain than the
-    default ones. ``lifetime``: how long an old cookie may be good for yet. ``user``: where the data
+    ``cookie``: the name, or CookieOptions if the cookie was set with another path or domain than
+    the default ones. ``prefix="auto"`` adds no prefix here, because the legacy cookie has its name
+    already. ``lifetime``: how long an old cookie may be good for yet. ``user``: where the data
     have who is logged in, for ``session.user``.
     """
 
@@ -39,7 +40,8 @@ class Reader:
         self, *, cookie: str | CookieOptions, lifetime: Seconds, user: User = None
     ) -> None:
         if isinstance(cookie, str):
-            cookie = CookieOptions(name=cookie)
+            prefixed = cookie.startswith(("__Host-", "__Secure-"))  # which a browser ties to Secure
+            cookie = exact_cookie({"name": cookie, "secure": True if prefixed else "auto"})
         if not isinstance(cookie, CookieOptions):
             raise ConfigError(f'cookie={cookie!r}: give its name, or CookieOptions(name="...")')
         if not (user is None or isinstance(user, str) or callable(user)):

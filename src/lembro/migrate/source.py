@@ -14,7 +14,7 @@ from .._http.cookie import DUPLICATE, Presented, SessionCookie, find
 from .._threads import in_thread
 from ..errors import ConfigError, StoreError, UsageError
 from ..ids import user_id_text
-from ..options import CookieOptions, LegacyReader, seconds
+from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
 
 LONGEST: Final = 8192
 """Bytes of a legacy cookie. Browsers keep 4096; a longer one is not unpacked."""
@@ -57,12 +57,13 @@ class Source:
     """A reader and its cookie."""
 
     def __init__(self, reader: LegacyReader) -> None:
-        self.name: str = reader.cookie.name
+        cookie = legacy_cookie(reader.cookie)
+        self.name: str = cookie.name
         self.names: dict[bool, bytes] = {
-            https: reader.cookie.name_over(https=https).encode("ascii") for https in (True, False)
+            https: cookie.name_over(https=https).encode("ascii") for https in (True, False)
         }
         self.life: float = seconds("lifetime", reader.lifetime)
-        self._cookie = SessionCookie(reader.cookie)
+        self._cookie = SessionCookie(cookie)
         self._read: Any = reader.read
         self.asynchronous: bool = inspect.iscoroutinefunction(reader.read) or bool(
             getattr(reader, "asynchronous", False)

@@ -99,8 +99,8 @@ class Store(Protocol):
         ``grace`` seconds at most. Returns what there is afterwards: the new record (done), another
         one (what ``old`` holds, or its pointer: somebody was first, or ``per_user`` refused;
         nothing was changed), or None (``old`` is gone, or ``new`` exists). ``life=None`` keeps the
-        old record's age and what remains of its life. ``old`` itself never counts against the cap
-        of its successor."""
+        old record's age and what remains of its life. With ``grace=0`` there is no pointer: ``old``
+        is absent at once. ``old`` itself never counts against the cap of its successor."""
         ...
 
     def touch(self, key: bytes, *, idle: float) -> bool:

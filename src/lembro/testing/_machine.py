@@ -138,7 +138,7 @@ def store_machine(
             expected=guess,
             idle=idles,
             life=st.one_of(st.none(), lives),
-            grace=idles,
+            grace=st.one_of(st.just(0.0), idles),
             cap=caps,
         )
         def replace(  # noqa: PLR0917 - as the rule draws them

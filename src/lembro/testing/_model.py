@@ -79,8 +79,11 @@ class NaiveStore:
             self._put(new, record, entry.born, idle, entry.life_until)
         else:
             self._put(new, record, self.now, idle, self.now + life)
-        end = min(self.now + grace, entry.idle_until, entry.life_until)
-        self.entries[old] = Entry(Record(b"", entry.record.user, new), entry.born, end, end)
+        if grace:
+            end = min(self.now + grace, entry.idle_until, entry.life_until)
+            self.entries[old] = Entry(Record(b"", entry.record.user, new), entry.born, end, end)
+        else:
+            del self.entries[old]
         return self.get(new)
 
     def touch(self, key: bytes, *, idle: float) -> bool:

@@ -85,7 +85,7 @@ def _check_middleware() -> list[CheckMessage]:
 
 
 def _check_cookie(manager: SessionManager) -> list[CheckMessage]:
-    name = manager.options.cookie.name
+    name = manager.options.cookie.name_over(https=False)  # as the test client requests it
     if name == settings.SESSION_COOKIE_NAME:
         return []
     return [

@@ -19,6 +19,7 @@ from ...options import (
     STORE_NAMES,
     CookieOptions,
     check_names,
+    exact_cookie,
     from_keywords,
     option_names,
     seconds,
@@ -129,15 +130,17 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
             f'SESSION_COOKIE_SAMESITE={samesite!r}: write "Lax", "Strict" or "None"; without the '
             f"attribute browsers differ"
         )
-    return CookieOptions(
-        name=settings.SESSION_COOKIE_NAME,
-        path=settings.SESSION_COOKIE_PATH,
-        domain=settings.SESSION_COOKIE_DOMAIN,
-        # Django's default is False, "not only over https"; it is set over https all the same.
-        secure=_boolean(settings, "SESSION_COOKIE_SECURE") or "auto",
-        httponly=_boolean(settings, "SESSION_COOKIE_HTTPONLY"),
-        samesite=samesite.lower(),  # type: ignore[arg-type]  # checked there
-        max_age=None if _boolean(settings, "SESSION_EXPIRE_AT_BROWSER_CLOSE") else age,
+    return exact_cookie(  # Django's test client and other code read the cookie by this name
+        {
+            "name": settings.SESSION_COOKIE_NAME,
+            "path": settings.SESSION_COOKIE_PATH,
+            "domain": settings.SESSION_COOKIE_DOMAIN,
+            # Django's default is False, "not only over https"; it is set over https all the same.
+            "secure": _boolean(settings, "SESSION_COOKIE_SECURE") or "auto",
+            "httponly": _boolean(settings, "SESSION_COOKIE_HTTPONLY"),
+            "samesite": samesite.lower(),
+            "max_age": None if _boolean(settings, "SESSION_EXPIRE_AT_BROWSER_CLOSE") else age,
+        }
     )
 
 

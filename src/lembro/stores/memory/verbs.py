@@ -190,13 +190,17 @@ class Core(Users):
             self._note(user, size + outside)
         at = self.place[slot] << 3
         self._use(slot, at, flags, was_born, now)
-        old_user = self.user(at, flags)
-        if old_user is not None:
-            self._limit_replaced(old_user)
-        pointer = HEADER + layout.LINKS + KEY + len(old_user or b"") + layout.GRAIN
+        old_user, pointer = self.user(at, flags), 0
+        if grace:
+            if old_user is not None:
+                self._limit_replaced(old_user)
+            pointer = HEADER + layout.LINKS + KEY + len(old_user or b"") + layout.GRAIN
         # Both may need another segment each, if the second does not fit into the first's.
         self._make_room(size + pointer, outside, now, spare=slot)
-        self._point(slot, new, pointer_deadline)
+        if grace:
+            self._point(slot, new, pointer_deadline)
+        else:
+            self._drop(slot)
         slot = self._insert(new, user, record, born, death, deadline, now)
         self._settle(now)
         return self.found(slot, now)

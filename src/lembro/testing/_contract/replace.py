@@ -60,6 +60,41 @@ class Replace(Subject):
         assert self.store.get(K) is None
         assert self.payload(L) == b"two"
 
+    def test_without_a_grace_the_old_key_is_absent_at_once(self) -> None:
+        reputation = b"s" * 8 + b"\0" * 8
+        self.add(K, b"one", "ana", reputation=reputation)
+        found = self.replace(K, L, b"two", "ana", grace=0.0)
+        assert found is not None
+        assert (found.payload, found.successor) == (b"two", None)
+        assert self.store.get(K) is None
+        assert self.store.touch(K, idle=100.0) is False
+        assert self.set(K, b"x", b"") is None
+        assert self.replace(K, M, expected=b"") is None
+        assert self.store.destroy(K) is None
+        assert self.store.get(M) is None
+        assert self.payload(L) == b"two"
+
+    def test_without_a_grace_the_old_key_can_be_added_again(self) -> None:
+        self.add(K, user="ana")
+        self.replace(K, L, user="ana", grace=0.0)
+        assert self.add(K, b"three") is True
+        assert (self.payload(K), self.payload(L)) == (b"three", b"two")
+
+    def test_without_a_grace_what_changes_nothing_keeps_the_old_key(self) -> None:
+        self.add(key(1), user="ana")
+        self.add(K)
+        self.add(M, b"there")
+        self.replace(expected=b"other", grace=0.0)
+        self.replace(K, M, grace=0.0)
+        self.replace(user="ana", life=1000, grace=0.0, per_user=(1, "refuse"))
+        assert self.payload(K) == b"one"
+        assert self.store.get(L) is None
+
+    def test_without_a_grace_a_user_has_the_new_session_alone(self) -> None:
+        self.add(K, user="ana")
+        self.replace(user="ana", grace=0.0, per_user=(1, "refuse"))
+        assert self.keys_of("ana") == [L]
+
     def test_replaced_key_lives_no_longer_than_the_old_record_had_left(self) -> None:
         self.add(idle=10)
         self.replace(grace=30)

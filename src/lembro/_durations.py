@@ -1,0 +1,42 @@
+"""Durations as options take them: seconds, or a timedelta."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from .errors import ConfigError
+
+Seconds = int | float | timedelta
+
+DAY: Final = 24 * 60 * 60
+LONGEST: Final = 100 * 365 * DAY
+"""The longest duration that is accepted, in seconds: 100 years."""
+
+
+def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False) -> float:
+    """Return a duration in seconds.
+
+    Args:
+        name: The option, for the error.
+        value: Seconds or a timedelta.
+        example: What the error shows as an example, if that is not a value of the option.
+        zero: Whether 0 is allowed.
+
+    Raises:
+        ConfigError: ``value`` is not a duration, not above 0, or longer than 100 years.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    example = example or f"{name}=timedelta(hours=8)"
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise ConfigError(
+            f"{name} must be seconds (int or float) or a timedelta, got {value!r}. "
+            f"Example: {example}"
+        )
+    if not (0 < number <= LONGEST or (zero and number == 0)):
+        least = "at least 0" if zero else "more than 0"
+        raise ConfigError(
+            f"{name} must be {least} and at most {LONGEST} seconds (100 years), got {value!r}. "
+            f"Example: {example}"
+        )
+    return float(number)
