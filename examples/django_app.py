@@ -1,11 +1,11 @@
-"""A cart, a login and a list of one's sessions, with Django, in one file.
+"""A cart, a login and a list of the user's sessions, with Django, in one file.
 
     pip install 'lembro[django]' gunicorn
     gunicorn --threads 8 examples.django_app:app
 
-Then http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py. A real project has its
-settings in a module, django.contrib.auth for its users (its login() is lembro's login as well), and
-CsrfViewMiddleware.
+Then open http://127.0.0.1:8000/me; tests/examples/test_examples.py shows the other pages. A real
+project has its settings in a module, django.contrib.auth for its users (its login() is lembro's
+login, too), and CsrfViewMiddleware.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ settings.configure(
     SECRET_KEY=secrets.token_urlsafe(),  # sessions do not depend on it
     SESSION_ENGINE="lembro.integrations.django",
     SESSION_EXPIRE_AT_BROWSER_CLOSE=True,
-    LEMBRO={"max_size": "64M", "idle_timeout": timedelta(hours=8)},
+    LEMBRO={"MAX_SIZE": "64M", "IDLE_TIMEOUT": timedelta(hours=8)},
 )
 
 from lembro.integrations.django import get_session  # noqa: E402 - the settings come first
@@ -37,27 +37,24 @@ Request: TypeAlias = Any  # an HttpRequest: Django is not typed
 
 
 def me(request: Request) -> JsonResponse:
-    user = get_session(request).user
+    user = get_session(request).user_id
     return JsonResponse({"user": user, "cart": request.session.get("cart", [])})
 
 
 def add_to_cart(request: Request, item: str) -> JsonResponse:
     cart: list[str] = request.session.setdefault("cart", [])
-    cart.append(item)  # nested changes are found
+    cart.append(item)  # nested changes are stored, too
     return JsonResponse(cart, safe=False)
 
 
 def login(request: Request, user: str) -> JsonResponse:
-    """A real one takes a form, and checks a password."""
+    """Log in. A real view takes a form, and checks a password."""
     get_session(request).login(user)
     return JsonResponse(f"hello {user}", safe=False)
 
 
 def my_sessions(request: Request) -> JsonResponse:
-    session = get_session(request)
-    if session.user_id is None:
-        return JsonResponse("log in first", safe=False, status=401)
-    mine = session.manager.user_sessions(session.user_id)
+    mine = get_session(request).user_sessions()  # LoginRequired, a 401, if nobody is logged in
     listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
     return JsonResponse(listed, safe=False)
 
@@ -68,10 +65,7 @@ def logout(request: Request) -> JsonResponse:
 
 
 def logout_everywhere(request: Request) -> JsonResponse:
-    session = get_session(request)
-    if session.user_id is None:
-        return JsonResponse("log in first", safe=False, status=401)
-    session.logout_everywhere()
+    get_session(request).logout_everywhere()
     return JsonResponse("bye, everywhere", safe=False)
 
 

@@ -79,7 +79,7 @@ def _set_up() -> None:
             ALLOWED_HOSTS=["*"],
             ROOT_URLCONF=URLS,
             SECRET_KEY=secrets.token_urlsafe(40),
-            LEMBRO={"max_size": "4M"},
+            LEMBRO={"MAX_SIZE": "4M"},
         )
         django.setup()
 

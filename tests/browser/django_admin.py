@@ -23,7 +23,7 @@ settings.configure(
         "django.contrib.staticfiles",
         "lembro.integrations.django",
     ],
-    LEMBRO={"max_size": "4M"},
+    LEMBRO={"MAX_SIZE": "4M"},
     MESSAGE_STORAGE="django.contrib.messages.storage.session.SessionStorage",
     PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],  # fast
     MIDDLEWARE=[

@@ -17,7 +17,7 @@ from django.http import HttpResponse
 from django.urls import path
 
 from lembro import MemoryStore, Session, SessionManager
-from lembro.integrations import _adapter
+from lembro.integrations._adapter import Exchange, preload, runner_of
 from lembro.migrate import DjangoSessionReader
 from tests.support.messages import parse_set_cookie
 
@@ -37,6 +37,23 @@ def page(request: Any) -> HttpResponse:
 urlpatterns = [path("", page)]
 
 
+class BrowserExchange(Exchange):
+    """A request that has only cookies."""
+
+    __slots__ = ("_cookies",)
+
+    def __init__(self, manager: SessionManager, cookies: str) -> None:
+        self.runner = runner_of(manager)
+        self._cookies = cookies
+        self.session: Session = Session(self)
+
+    def cookie_headers(self) -> list[bytes]:
+        return [self._cookies.encode()]
+
+    def https(self) -> bool:
+        return False
+
+
 class Browser:
     """Visits an application in which lembro has taken the place of Django's sessions."""
 
@@ -47,14 +64,13 @@ class Browser:
 
     def visit(self, act: Callable[[Session], Any]) -> Any:
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
-        if self.sync:
-            session = _adapter.begin(self.manager, cookies, https=False)
-        else:
-            session = asyncio.run(_adapter.abegin(self.manager, cookies, https=False))
-        result = act(session)
-        assert _adapter.commit(session, 200) is None
-        for line in _adapter.add_headers(session, {}, lambda name: [], https=False, client=None):
-            name, value, _ = parse_set_cookie(line)
+        exchange = BrowserExchange(self.manager, cookies)
+        if not self.sync:
+            asyncio.run(preload(exchange))
+        result = act(exchange.session)
+        assert exchange.commit(200) is None
+        for line in exchange.set_cookies():
+            name, value, _ = parse_set_cookie(line.decode())
             self.jar[name] = value
             if not value:
                 del self.jar[name]

@@ -42,7 +42,9 @@ def index(request: Request) -> None:
     def count() -> None:
         kept = app.storage.user
         kept["clicks"] = kept.get("clicks", 0) + 1
-        ui.label(f"{kept['clicks']} clicks by {session.user_id}, {app.storage.browser['seen']} seen")
+        ui.label(
+            f"{kept['clicks']} clicks by {session.user_id}, {app.storage.browser['seen']} seen"
+        )
 
     def too_late() -> None:
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +18,7 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError
 from django.core.management import call_command
 from django.db.models import TextChoices
 from django.http import HttpResponse, StreamingHttpResponse
-from django.test import AsyncClient, AsyncRequestFactory, Client
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from django.test.utils import override_settings
 from django.utils import timezone
 from django.utils.safestring import mark_safe
@@ -25,11 +28,13 @@ from lembro import (
     CodecError,
     ConfigError,
     CookieOptions,
-    LembroError,
+    LoginRequired,
     MemoryStore,
     SessionCommitted,
     SessionManager,
+    SessionOptions,
 )
+from lembro.errors import UsageError
 from lembro.integrations.django import (
     SessionMiddleware,
     SessionStore,
@@ -37,6 +42,7 @@ from lembro.integrations.django import (
     get_manager,
     get_session,
 )
+from lembro.manager import runner_of
 from lembro.migrate import StoreReader
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
@@ -500,7 +506,7 @@ def test_set_expiry_beyond_the_absolute_timeout(
     answer = site.visit(client, expire(365 * DAY))
     assert cookie(answer)["max-age"] == str(30 * DAY)
     assert site.only().idle_left == 30 * DAY
-    assert "raise absolute_timeout, or set it to None" in caplog.text
+    assert 'Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None' in caplog.text
 
 
 def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Any) -> None:
@@ -539,8 +545,7 @@ def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value:
     site.clock.advance(20)
 
     def listed(request: Any) -> list[float]:
-        manager = get_session(request).manager.user_sessions("ada")
-        return [info.idle_for for info in manager]
+        return [info.idle_for for info in get_session(request).user_sessions()]
 
     assert site.visit(client, listed).result == [20, 20]
     assert [info.idle_for for info in get_manager().all()] == [20, 20]
@@ -594,12 +599,13 @@ def test_an_engine_with_an_age_of_its_own(site: Site) -> None:
     assert site.only().idle_left == 60
 
 
-def test_many_moments_keep_no_more_managers_than_some(site: Site) -> None:
+def test_many_lifetimes_keep_a_limited_number_of_runners(site: Site) -> None:
     from lembro.integrations.django import lifetimes  # noqa: PLC0415
 
+    runner = runner_of(site.manager)
     for age in range(1, 3 * lifetimes.MOST):
-        lifetimes.lasting(site.manager, age, browser=False)
-    assert len(lifetimes._others[site.manager]) <= lifetimes.MOST
+        lifetimes.runner_lasting(runner, age, browser=False)
+    assert len(lifetimes._others[runner]) <= lifetimes.MOST
 
 
 def test_clearsessions(site: Site) -> None:
@@ -621,6 +627,38 @@ def test_a_page_that_does_not_look_is_left_as_it_is(site: Site, client: Any) -> 
     assert not answer.has_header("Vary")
     assert not answer.cookies
     assert site.visit(client, items)["Vary"] == "Cookie"
+
+
+def test_vary_of_the_view_is_kept(site: Site, client: Any) -> None:
+    def act(request: Any) -> Any:
+        request.session.get("a")
+        return HttpResponse(headers={"Vary": "Accept"})
+
+    assert site.visit(client, act)["Vary"] == "Accept, Cookie"
+
+
+class ByToken(SessionMiddleware):
+    """A project's own middleware: API clients send the key in a header."""
+
+    def process_request(self, request: Any) -> None:
+        super().process_request(request)
+        if "X-Session" in request.headers:
+            request.session = self.SessionStore(request.headers["X-Session"])
+
+    def process_response(self, request: Any, response: Any) -> Any:
+        response = super().process_response(request, response)
+        response["X-Session"] = "sent"
+        return response
+
+
+def test_a_middleware_may_be_derived_from(client: Any) -> None:
+    with running(MIDDLEWARE=[f"{__name__}.ByToken"]) as site:
+        session = SessionStore()
+        session["a"] = 1
+        session.save()
+        answer = site.visit(client, items, headers={"X-Session": session.session_key})
+        assert (answer.result, answer["X-Session"]) == ({"a": 1}, "sent")
+        assert site.visit(Client(), items).result == {}
 
 
 def test_the_cookie_by_the_settings() -> None:
@@ -653,7 +691,7 @@ def test_a_partitioned_cookie() -> None:
     options = CookieOptions(
         name="sessionid", prefix=None, secure=True, samesite="none", partitioned=True
     )
-    with running(LEMBRO={"cookie": options}) as site:
+    with running(LEMBRO={"COOKIE": options}) as site:
         assert str(cookie(site.visit(Client(), put(a=1)))).endswith("Secure") is True
         assert "; Partitioned;" in str(cookie(site.visit(Client(), put(a=1))))
 
@@ -735,7 +773,7 @@ def test_a_view_without_a_session(site: Site, client: Any) -> None:
         del request.session
 
     assert site.visit(client, act).status_code == 200
-    with pytest.raises(ConfigError, match="there is no lembro session here"):
+    with pytest.raises(ConfigError, match="this request has no lembro session"):
         get_session(HttpResponse())
 
 
@@ -779,7 +817,7 @@ class Looks:
 def test_a_store_that_fails_under_another_middleware() -> None:
     store = BlockingAdapter(MemoryStore("1M"))
     middleware = [OURS, f"{__name__}.Looks"]
-    with running(LEMBRO={"store": store}, MIDDLEWARE=middleware) as site:
+    with running(LEMBRO={"STORE": store}, MIDDLEWARE=middleware) as site:
         client: Any = Client(raise_request_exception=False)
         site.visit(client, put(a=1))
         store.broken = "connection refused"
@@ -828,6 +866,241 @@ async def test_a_logout_holds_when_the_request_is_cancelled(site: Site, times: i
     assert site.records() == []
 
 
+# -- errors of a view ------------------------------------------------------------------------------
+
+
+def needs_login(request: Any) -> None:
+    request.session["a"] = 1
+    get_session(request).require_recent(60)
+
+
+def check_unauthorized(answer: Any) -> None:
+    assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Cookie")
+    assert answer["Cache-Control"] == "no-store"
+    assert not answer.cookies
+
+
+def test_a_view_that_needs_a_login_is_answered_401(site: Site, client: Any) -> None:
+    check_unauthorized(site.visit(client, needs_login))
+    assert site.records() == [], "what the view changed is dropped, as after any error"
+
+
+@pytest.mark.anyio
+async def test_an_async_view_that_needs_a_login_is_answered_401(site: Site) -> None:
+    async def act(request: Any) -> None:
+        needs_login(request)
+
+    check_unauthorized(await site.avisit(AsyncClient(), act))
+    assert site.records() == []
+
+
+def test_a_logout_holds_before_a_401(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        get_session(request).logout()
+        raise LoginRequired("for this page")
+
+    site.visit(client, put(a=1))
+    answer = site.visit(client, act)
+    assert (answer.status_code, cookie(answer)["max-age"]) == (401, "0")
+    assert site.records() == []
+
+
+def test_a_view_without_a_session_that_needs_a_login_is_answered_401(site: Site) -> None:
+    def act(request: Any) -> None:
+        del request.session
+        raise LoginRequired("for this page")
+
+    check_unauthorized(site.visit(Client(), act))
+
+
+class Redirects:
+    """A middleware that answers a view which needs a login itself."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        return self.get_response(request)
+
+    def process_exception(self, request: Any, exception: Exception) -> Any:
+        return HttpResponse(status=302) if isinstance(exception, LoginRequired) else None
+
+
+def test_an_application_may_answer_a_required_login_itself() -> None:
+    with running(MIDDLEWARE=[OURS, f"{__name__}.Redirects"]) as site:
+        assert site.visit(Client(), needs_login).status_code == 302
+        assert len(site.records()) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter])
+async def test_a_store_that_fails_is_answered_503_in_an_event_loop(adapter: Any) -> None:
+    store = adapter(MemoryStore("1M"))
+
+    async def act(request: Any) -> Any:
+        return request.session["a"]
+
+    with running(LEMBRO={"STORE": store}, MIDDLEWARE=[OURS]) as site:
+        client = AsyncClient()
+        await site.avisit(client, lambda request: request.session.aset("a", 1))
+        assert (await site.avisit(client, act)).result == 1
+        store.broken = "connection refused"
+        answer = await site.avisit(client, act)
+        assert (answer.status_code, answer["Cache-Control"]) == (503, "no-store")
+
+
+@pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter])
+def test_a_plain_view_under_asgi_works_over_every_store(adapter: Any) -> None:
+    """Django runs it in a worker thread."""
+    from tests.support.django_site import _acting  # noqa: PLC0415
+
+    def act(request: Any) -> None:
+        request.session["a"] = request.session.get("a", 0) + 1
+        request.session.save()
+
+    async def visits(site: Site) -> list[Any]:
+        client = AsyncClient()
+        with _acting(act):
+            for _ in range(2):
+                await client.get("/do")
+        return [await site.avisit(client, lambda request: request.session.aget("a"))]
+
+    with running(LEMBRO={"STORE": adapter(MemoryStore("1M"))}, MIDDLEWARE=[OURS]) as site:
+        assert [answer.result for answer in asyncio.run(visits(site))] == [2]
+
+
+# -- excluded paths --------------------------------------------------------------------------------
+
+AUTH = [
+    OURS,
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+
+@pytest.fixture(params=[[OURS], [OURS, OURS], AUTH], ids=["alone", "twice", "with auth"])
+def excluding(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """A site without sessions on the paths that begin with /do."""
+    store = MemoryStore("1M")
+    with running(LEMBRO={"STORE": store, "EXCLUDE": ["/do"]}, MIDDLEWARE=request.param) as site:
+        site.store = store
+        yield site
+    store.close()
+
+
+def test_an_excluded_path_has_no_session(excluding: Site, client: Any) -> None:
+    def act(request: Any) -> str:
+        with pytest.raises(ConfigError, match="this request has no lembro session"):
+            request.session["a"] = 1
+        with pytest.raises(ConfigError, match="exclude= does not name this path"):
+            get_session(request)
+        return repr(request.session)
+
+    answer = excluding.visit(client, act)
+    assert answer.result == "<NoSession>"
+    assert (answer.status_code, len(answer.cookies), "Vary" in answer.headers) == (200, 0, False)
+    assert excluding.records() == []
+
+
+def test_a_view_on_an_excluded_path_that_fails(excluding: Site) -> None:
+    def act(request: Any) -> None:
+        raise LoginRequired("for this page")
+
+    check_unauthorized(excluding.visit(Client(), act))
+    with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(ZeroDivisionError):
+        excluding.visit(Client(), lambda request: 1 / 0)
+
+
+@pytest.mark.anyio
+async def test_other_paths_have_a_session(excluding: Site) -> None:
+    await excluding.avisit(AsyncClient(), lambda request: request.session.aset("a", 1))
+    assert len(excluding.records()) == 1
+
+
+@pytest.mark.anyio
+async def test_an_excluded_path_in_an_event_loop() -> None:
+    async def act(request: Any) -> str:
+        return repr(request.session)
+
+    settings = {"STORE": AsyncAdapter(MemoryStore("1M")), "EXCLUDE": ["/ado"]}
+    with running(LEMBRO=settings, MIDDLEWARE=[OURS]) as site:
+        assert (await site.avisit(AsyncClient(), act)).result == "<NoSession>"
+
+
+def test_exclude_beside_a_manager(client: Any) -> None:
+    manager = SessionManager(MemoryStore("1M"))
+    with running(LEMBRO={"MANAGER": manager, "EXCLUDE": ["/do"]}, MIDDLEWARE=[OURS]) as site:
+        assert get_manager() is manager
+        assert site.visit(client, lambda request: repr(request.session)).result == "<NoSession>"
+
+
+# -- what a request leaves behind ------------------------------------------------------------------
+
+
+def replaced_by_another(request: Any) -> None:
+    request.session = SessionStore()
+    request.session["a"] = 1
+
+
+def of_another_key(request: Any) -> None:
+    request.session._session_key = None
+    request.session["a"] = 1
+
+
+def removed(request: Any) -> None:
+    request.session["a"] = 1
+    del request.session
+
+
+@pytest.mark.parametrize("act", [replaced_by_another, of_another_key, removed])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_session_that_was_replaced_does_not_wait_for_the_garbage_collector(
+    site: Site, act: Any, fails: bool
+) -> None:
+    sessions: list[weakref.ref[Any]] = []
+
+    def view(request: Any) -> Any:
+        sessions.append(weakref.ref(get_session(request)))
+        act(request)
+        if hasattr(request, "session"):
+            sessions.append(weakref.ref(get_session(request)))
+        if fails:
+            raise KeyboardInterrupt
+        return HttpResponse()
+
+    def visit() -> None:
+        with suppress(KeyboardInterrupt):
+            SessionMiddleware(view)(RequestFactory().get("/"))
+
+    gc.collect()
+    gc.disable()
+    try:
+        visit()
+        assert sessions
+        assert [ref() for ref in sessions] == [None] * len(sessions)
+    finally:
+        gc.enable()
+
+
+def test_a_session_in_place_of_the_requests_knows_the_request(site: Site, client: Any) -> None:
+    def act(request: Any) -> None:
+        request.session = SessionStore()
+        get_session(request).login("ada")
+
+    answer = site.visit(client, act, secure=True, headers={"User-Agent": "Mosaic/1.0"})
+    assert cookie(answer)["secure"] is True
+    (info,) = get_manager().user_sessions("ada")
+    assert info.device.startswith("Mosaic")
+
+
+def test_a_session_alone_has_no_device(site: Site) -> None:
+    session = SessionStore()
+    session["_auth_user_id"] = "ada"
+    session.save()
+    (info,) = get_manager().user_sessions("ada")
+    assert info.device == ""
+
+
 # -- moving ----------------------------------------------------------------------------------------
 
 
@@ -835,12 +1108,12 @@ def test_a_session_of_before_moves_in_within_django(client: Any) -> None:
     rows: Any = {"a" * 32: {"_auth_user_id": "7", "cart": [1]}}
     reader = StoreReader(rows.get, cookie="sessionid", lifetime=DAY, user="_auth_user_id")
     store = MemoryStore("1M")
-    settings = {"migrate_from": reader, "store": store}
+    settings = {"MIGRATE_FROM": reader, "STORE": store}
 
     def act(request: Any) -> Any:
         if not request.session.session_key:
             request.session.create()
-        assert (request.session["cart"], get_session(request).user) == ([1], "7")
+        assert (request.session["cart"], get_session(request).user_id) == ([1], "7")
         return request.session.session_key
 
     other_tab = Client()
@@ -896,7 +1169,7 @@ EXPECTED = [
 @pytest.mark.parametrize("adapter", [None, AsyncAdapter, BlockingAdapter])
 async def test_async_methods(adapter: Any) -> None:
     store: Any = MemoryStore("1M")
-    with running(LEMBRO={"store": adapter(store) if adapter else store}, MIDDLEWARE=[OURS]) as site:
+    with running(LEMBRO={"STORE": adapter(store) if adapter else store}, MIDDLEWARE=[OURS]) as site:
         client = AsyncClient()
         assert (await site.avisit(client, everything)).result == EXPECTED
         assert store.length() == 0
@@ -906,7 +1179,7 @@ async def test_async_methods(adapter: Any) -> None:
 async def test_async_methods_alone_over_a_store_that_blocks() -> None:
     """It is loaded by the first of them that looks."""
     store = MemoryStore("1M")
-    with running(LEMBRO={"store": BlockingAdapter(store)}):
+    with running(LEMBRO={"STORE": BlockingAdapter(store)}):
         session = SessionStore()
         await session.aset("a", 1)
         await session.asave()
@@ -945,14 +1218,14 @@ async def test_cookies_in_several_headers(site: Site) -> None:
 async def test_a_plain_method_that_would_block_the_loop_says_what_to_write() -> None:
     async def act(request: Any) -> Any:
         request.session["a"] = 1
-        with pytest.raises(LembroError, match="begins with an a"):
+        with pytest.raises(UsageError, match="begins with an a"):
             request.session.save()
-        with pytest.raises(LembroError, match="begins with an a"):
+        with pytest.raises(UsageError, match="begins with an a"):
             SessionStore("a" * 43)["a"]
         return True
 
     store = BlockingAdapter(MemoryStore("1M"))
-    with running(LEMBRO={"store": store}, MIDDLEWARE=[OURS]) as site:
+    with running(LEMBRO={"STORE": store}, MIDDLEWARE=[OURS]) as site:
         assert (await site.avisit(AsyncClient(), act)).result
 
 
@@ -1024,32 +1297,41 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"LEMBRO": "64M"}, "write a dict"),
+        ({"LEMBRO": "64M"}, "must be a dict"),
         (
-            {"LEMBRO": {"max_sise": "64M"}},
-            r"no option 'max_sise'; did you mean max_size\? \(there are max_size, .*secret",
+            {"LEMBRO": {"MAX_SISE": "64M"}},
+            r"no key 'MAX_SISE'; write 'MAX_SIZE'\. Its keys are MAX_SIZE, .*SECRET",
         ),
-        ({"LEMBRO": {"maxsize": "64M"}}, r"no option 'maxsize'; write max_size=\.\.\. \("),
-        ({"LEMBRO": {"stor": 1}}, r"no option 'stor'; did you mean store\?"),
+        ({"LEMBRO": {"max_size": "64M"}}, "no key 'max_size'; write 'MAX_SIZE'"),
+        ({"LEMBRO": {"maxsize": "64M"}}, "no key 'maxsize'; write 'MAX_SIZE'"),
+        ({"LEMBRO": {"qqqq": 1}}, r"no key 'qqqq'\. Its keys are"),
+        ({"LEMBRO": {"STOR": 1}}, "no key 'STOR'; write 'STORE'"),
+        ({"LEMBRO": {"manage": 1}}, "no key 'manage'; write 'MANAGER'"),
+        ({"LEMBRO": {"sessions": 1}}, "no key 'sessions'"),
+        ({"LEMBRO": {"samesite": "lax"}}, r"write 'COOKIE': CookieOptions\(samesite=\.\.\.\)"),
+        ({"LEMBRO": {"OPTIONS": {"idle_timeout": 60}}}, "must be SessionOptions"),
+        ({"LEMBRO": {"EXCLUDE": ["static/"]}}, r"LEMBRO\['EXCLUDE'\].*begin with '/'"),
+        ({"LEMBRO": {"MAX_SIZE": "64X"}}, "64X"),
+        ({"LEMBRO": {"STORE": "no.such.store"}}, "cannot be imported"),
         (
-            {"LEMBRO": {"session": 1}},
-            r"no option 'session'; the keyword for a SessionManager is manager",
+            {"LEMBRO": {"STORE": "lembro.MemoryStore", "MAX_SIZE": "64M"}},
+            r"MAX_SIZE cannot be given together with LEMBRO\['STORE'\]",
         ),
-        ({"LEMBRO": {"max_size": "64X"}}, "64X"),
-        ({"LEMBRO": {"store": "no.such.store"}}, "cannot be imported"),
-        ({"LEMBRO": {"store": "lembro.MemoryStore", "max_size": "64M"}}, "beside a store"),
-        ({"LEMBRO": {"manager": "lembro.MemoryStore"}}, "no SessionManager"),
-        ({"LEMBRO": {"manager": "lembro.SessionManager", "idle_timeout": 1}}, "beside a Session"),
-        ({"SESSION_COOKIE_SAMESITE": False}, 'write "Lax"'),
+        ({"LEMBRO": {"MANAGER": "lembro.MemoryStore"}}, "must be a SessionManager"),
+        (
+            {"LEMBRO": {"MANAGER": "lembro.SessionManager", "IDLE_TIMEOUT": 1}},
+            "IDLE_TIMEOUT cannot be given",
+        ),
+        ({"SESSION_COOKIE_SAMESITE": False}, 'must be "Lax"'),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "needs secure=True"),
-        ({"SESSION_COOKIE_AGE": 0}, "SESSION_COOKIE_AGE=0: give seconds"),
-        ({"SESSION_COOKIE_SECURE": "False"}, "SESSION_COOKIE_SECURE='False': write True or False"),
-        ({"SESSION_COOKIE_HTTPONLY": "0"}, "SESSION_COOKIE_HTTPONLY='0'"),
-        ({"SESSION_EXPIRE_AT_BROWSER_CLOSE": "no"}, "SESSION_EXPIRE_AT_BROWSER_CLOSE='no'"),
-        ({"SESSION_COOKIE_NAME": "Path"}, "cookie name 'Path': that is an attribute"),
+        ({"SESSION_COOKIE_AGE": 0}, "SESSION_COOKIE_AGE must be seconds"),
+        ({"SESSION_COOKIE_SECURE": "False"}, "SESSION_COOKIE_SECURE must be True or False"),
+        ({"SESSION_COOKIE_HTTPONLY": "0"}, "SESSION_COOKIE_HTTPONLY must be"),
+        ({"SESSION_EXPIRE_AT_BROWSER_CLOSE": "no"}, "SESSION_EXPIRE_AT_BROWSER_CLOSE must be"),
+        ({"SESSION_COOKIE_NAME": "Path"}, "name of a cookie attribute, got 'Path'"),
         (
-            {"LEMBRO": {"cookie": CookieOptions(name="version")}},
-            "cookie name 'version': that is an attribute",
+            {"LEMBRO": {"COOKIE": CookieOptions(name="version")}},
+            "name of a cookie attribute, got 'version'",
         ),
     ],
 )
@@ -1071,7 +1353,7 @@ def test_another_engine_is_an_error_when_the_application_starts() -> None:
 
 def test_a_manager_of_ones_own() -> None:
     manager = SessionManager(MemoryStore("1M", clock=FakeClock()), idle_timeout=60)
-    with running(LEMBRO={"manager": manager}):
+    with running(LEMBRO={"MANAGER": manager}):
         assert get_manager() is manager
 
 
@@ -1116,12 +1398,12 @@ def test_two_first_requests_at_the_same_time_have_one_manager(
 
 
 def test_a_store_by_its_path() -> None:
-    with running(LEMBRO={"store": "lembro.MemoryStore"}):
+    with running(LEMBRO={"STORE": "lembro.MemoryStore"}):
         assert isinstance(get_manager().store, MemoryStore)
 
 
 def test_lembros_options_beside_djangos() -> None:
-    with running(LEMBRO={"max_size": "2M", "idle_timeout": timedelta(hours=8)}):
+    with running(LEMBRO={"MAX_SIZE": "2M", "IDLE_TIMEOUT": timedelta(hours=8)}):
         manager = get_manager()
         assert manager.options.idle_timeout == timedelta(hours=8)
         assert manager.options.cookie.max_age == timedelta(hours=8)
@@ -1135,3 +1417,42 @@ def test_a_change_of_the_settings_keeps_the_sessions(site: Site, client: Any) ->
     with override_settings(SESSION_COOKIE_AGE=60):
         assert get_manager().options.idle_timeout == 60
         assert site.visit(client, items).result == {"a": 1}
+
+
+def test_options_in_one_line() -> None:
+    with running(LEMBRO={"OPTIONS": SessionOptions.aal2()}):
+        options = get_manager().options
+        assert (options.idle_timeout, options.absolute_timeout) == (3600, DAY)
+        assert (options.cookie.name, options.cookie.max_age) == ("sessionid", 3600)
+
+
+def test_keys_change_single_options() -> None:
+    settings = {"OPTIONS": SessionOptions.aal3(), "IDLE_TIMEOUT": 60}
+    with running(LEMBRO=settings, SESSION_EXPIRE_AT_BROWSER_CLOSE=True):
+        options = get_manager().options
+        assert (options.idle_timeout, options.absolute_timeout) == (60, DAY / 2)
+        assert options.cookie.max_age is None
+
+
+def test_the_cookie_of_the_options() -> None:
+    cookie = CookieOptions(name="sid", path="/do")
+    with running(LEMBRO={"OPTIONS": SessionOptions(cookie=cookie)}):
+        assert get_manager().options.cookie == cookie
+
+
+def test_a_store_that_blocks_is_opened_while_a_server_imports_the_application() -> None:
+    """uvicorn does so in its event loop."""
+
+    class Opened(BlockingAdapter):
+        opened = 0
+
+        def open(self) -> None:
+            self.opened += 1
+
+    async def application() -> None:
+        SessionMiddleware(lambda request: HttpResponse())
+
+    store = Opened(MemoryStore("1M"))
+    with running(LEMBRO={"STORE": store}):
+        asyncio.run(application())
+    assert store.opened == 1

@@ -244,7 +244,7 @@ def test_the_test_clients_session(site: Site, client: Any) -> None:
 def test_the_test_client_with_and_without_a_secret(secret: str | None) -> None:
     ada = user("ada")
     client: Any = Client()
-    with running(LEMBRO={"secret": secret}) as site:
+    with running(LEMBRO={"SECRET": secret}) as site:
         client.force_login(ada)
         assert site.visit(client, lambda request: request.user).result == ada
         assert client.session.session_key == client.cookies["sessionid"].value

@@ -128,7 +128,16 @@ def test_a_store_of_its_own(site: Site) -> None:
 def test_options_that_do_not_exist() -> None:
     with (
         running(CACHES={"default": {"BACKEND": BACKEND, "OPTIONS": {"max_sise": "1M"}}}),
-        pytest.raises(ConfigError, match="max_sise in OPTIONS"),
+        pytest.raises(ConfigError, match="unknown OPTIONS: max_sise"),
+    ):
+        caches["default"].get("a")
+
+
+def test_a_cache_without_sessions_needs_a_size() -> None:
+    backend = "lembro.caches.django.LembroCache"
+    with (
+        running(CACHES={"default": {"BACKEND": backend}}),
+        pytest.raises(ConfigError, match=r"needs a size.*\"max_size\": \"64M\""),
     ):
         caches["default"].get("a")
 

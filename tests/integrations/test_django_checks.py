@@ -31,29 +31,29 @@ def test_nothing_to_complain_of() -> None:
 @pytest.mark.parametrize(
     ("settings", "number", "text"),
     [
-        ({"LEMBRO": {"max_sise": "64M"}}, "E001", "no option 'max_sise'"),
+        ({"LEMBRO": {"MAX_SISE": "64M"}}, "E001", "no key 'MAX_SISE'"),
         (
-            {"LEMBRO": {"store": "lembro.SessionManager"}},
+            {"LEMBRO": {"STORE": "tests.support.stores.BlockingAdapter"}},
             "E001",
-            "cannot be made without arguments",
+            "a class that needs no arguments",
         ),
-        ({"LEMBRO": {1: "64M"}}, "E001", "write a dict"),
+        ({"LEMBRO": {1: "64M"}}, "E001", "must be a dict"),
         (
-            {"LEMBRO": {"idle_timeout": "8h"}},
+            {"LEMBRO": {"IDLE_TIMEOUT": "8h"}},
             "E001",
             "idle_timeout must be seconds (int or float) or a timedelta, got '8h'",
         ),
-        ({"SESSION_COOKIE_AGE": "8h"}, "E001", "SESSION_COOKIE_AGE='8h': give seconds"),
+        ({"SESSION_COOKIE_AGE": "8h"}, "E001", "SESSION_COOKIE_AGE must be seconds"),
         ({"SESSION_COOKIE_SAMESITE": "None"}, "E001", "needs secure=True"),
         (
             {"SESSION_ENGINE": "django.contrib.sessions.backends.db"},
             "E002",
-            'write SESSION_ENGINE = "lembro.integrations.django"',
+            'Write SESSION_ENGINE = "lembro.integrations.django"',
         ),
-        ({"SESSION_ENGINE": "no.such.engine"}, "E002", "is not lembro's"),
+        ({"SESSION_ENGINE": "no.such.engine"}, "E002", "must be lembro's"),
         ({"MIDDLEWARE": [OURS, DJANGOS]}, "E003", "several session middlewares"),
-        ({"MIDDLEWARE": [DJANGOS]}, "W001", f"write {OURS} in its place"),
-        ({"LEMBRO": {"manager": NAMED}}, "W002", "write SESSION_COOKIE_NAME = 'sid'"),
+        ({"MIDDLEWARE": [DJANGOS]}, "W001", f"Write {OURS} in its place"),
+        ({"LEMBRO": {"MANAGER": NAMED}}, "W002", "Write SESSION_COOKIE_NAME = 'sid'"),
         ({"SESSION_SERIALIZER": "some.PickleSerializer"}, "W004", "is not used"),
     ],
 )
@@ -84,7 +84,7 @@ def test_several_workers(
     assert list(said) == (["lembro.W003"] if several else [])
     if several:
         assert "use one worker process" in said["lembro.W003"]
-    assert found(LEMBRO={"store": BlockingAdapter(MemoryStore("1M"))}) == {}, "processes share it"
+    assert found(LEMBRO={"STORE": BlockingAdapter(MemoryStore("1M"))}) == {}, "processes share it"
 
 
 def test_djangos_own_checks_accept_it() -> None:
@@ -94,5 +94,5 @@ def test_djangos_own_checks_accept_it() -> None:
 
 
 def test_an_error_ends_the_command() -> None:
-    with running(LEMBRO={"max_size": "1"}), pytest.raises(SystemCheckError, match=r"lembro\.E001"):
+    with running(LEMBRO={"MAX_SIZE": "1"}), pytest.raises(SystemCheckError, match=r"lembro\.E001"):
         call_command("check", verbosity=0)

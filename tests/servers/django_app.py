@@ -20,7 +20,7 @@ ASYNC: Final = "LEMBRO_ASYNC" in os.environ
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     INSTALLED_APPS=["lembro.integrations.django"],
-    LEMBRO={"max_size": "4M"},
+    LEMBRO={"MAX_SIZE": "4M"},
     MIDDLEWARE=["lembro.integrations.django.SessionMiddleware"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="only-for-tests" * 4,
@@ -43,7 +43,7 @@ def _fails(request: Any, _: str) -> None:
 _PAGES: dict[str, Callable[[Any, str], Any]] = {
     "": lambda request, _: None,
     "me": lambda request, _: {
-        "user": get_session(request).user,
+        "user": get_session(request).user_id,
         "data": dict(request.session.items()),
     },
     "login": lambda request, user: get_session(request).login(user),

@@ -41,9 +41,9 @@ got_request_exception.connect(_remember)
 
 
 def use(manager: SessionManager) -> None:
-    """The sessions of the settings are these from now on."""
-    if getattr(settings, "LEMBRO", {}).get("manager") is not manager:
-        settings.LEMBRO = {"manager": manager}
+    """Make this the manager of the settings."""
+    if getattr(settings, "LEMBRO", {}).get("MANAGER") is not manager:
+        settings.LEMBRO = {"MANAGER": manager}
         forget()
     assert get_manager() is manager
 

@@ -36,7 +36,7 @@ if not settings.configured:
         ROOT_URLCONF="tests.support.django_urls",
         SECRET_KEY="only-for-tests" * 4,
         SESSION_ENGINE="lembro.integrations.django",
-        LEMBRO={"max_size": "1M"},
+        LEMBRO={"MAX_SIZE": "1M"},
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",

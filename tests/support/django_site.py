@@ -100,7 +100,7 @@ def database() -> None:
 def running(**settings: Any) -> Iterator[Site]:
     """A site with these settings."""
     site = Site()
-    settings.setdefault("LEMBRO", {"store": site.store})
+    settings.setdefault("LEMBRO", {"STORE": site.store})
     with override_settings(ROOT_URLCONF=__name__, **settings):
         yield site
     site.store.close()

@@ -281,7 +281,9 @@ class Viewed:
 
 def viewed(site: Site, cookie: str, make: Callable[[Any], Any] = list) -> Viewed:
     session = site.open(cookie)
-    cart = session._typed_view("cart", lambda stored: make(() if stored is MISSING else stored), make)
+    cart = session._typed_view(
+        "cart", lambda stored: make(() if stored is MISSING else stored), make
+    )
     site.commit(session)
     return Viewed(cookie, session, cart)
 

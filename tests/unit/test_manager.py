@@ -224,7 +224,10 @@ def test_an_info_is_plain_data(manager: Any) -> None:
 
 
 def test_the_current_one_is_marked_for_the_manager_of_a_session(manager: Any) -> None:
-    mine, other = manager.create({"n": 1}, user_id="alice"), manager.create({"n": 2}, user_id="alice")
+    mine, other = (
+        manager.create({"n": 1}, user_id="alice"),
+        manager.create({"n": 2}, user_id="alice"),
+    )
     session = manager.load(mine)
     seen = session.manager
     if manager._runner is None:

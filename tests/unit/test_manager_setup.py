@@ -145,7 +145,10 @@ def test_an_integration_without_its_framework_says_what_to_install(module: str) 
 
 def test_options_and_keywords_together() -> None:
     manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
-    assert (runner_of(manager).lifecycle.writer.idle, runner_of(manager).lifecycle.writer.grace) == (60, 5)
+    assert (
+        runner_of(manager).lifecycle.writer.idle,
+        runner_of(manager).lifecycle.writer.grace,
+    ) == (60, 5)
 
 
 def test_an_integration_takes_a_manager_or_makes_one() -> None:

@@ -176,7 +176,9 @@ def test_the_manager_of_a_session(site: Site) -> None:
     session = site.open(cookie)
     manager = session.manager
     infos = (
-        manager.user_sessions("alice") if site.driver != "async" else site.wait(manager.auser_sessions("alice"))
+        manager.user_sessions("alice")
+        if site.driver != "async"
+        else site.wait(manager.auser_sessions("alice"))
     )
     assert [info.current for info in infos] == [True, False]
     assert other

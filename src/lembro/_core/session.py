@@ -270,7 +270,7 @@ class Session(SessionState, MutableMapping[str, Any]):
             CodecError: the stored data do not fit, and there is no ``upgrade``.
             ConfigError: ``kind`` cannot be stored, or cannot be made without arguments.
         """
-        load, dump = cached_converters(key, kind)
+        load, dump = cached_converters(key, cast("Any", kind))
         load = loader(key, kind, default, upgrade, load=load)
         return cast("T", self._typed_view(key, load, dump))
 

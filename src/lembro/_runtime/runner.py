@@ -97,10 +97,13 @@ class Runner:
     def open_for_good(self) -> None:
         """Open the store for an application that nobody starts or stops, as in WSGI.
 
-        An in-process store is ready as it is, and if it was closed, that was on purpose.
+        An in-process store is ready as it is, and if it was closed, that was on purpose. This may
+        block an event loop, because ASGI servers import the application while theirs runs.
         """
         if not self.in_process:
-            self.open()
+            if hasattr(self.store, "open"):
+                self._run(self.verb("open"), None)
+            open_stores.add(self.store)
 
     def require_sync(self, what: str) -> None:
         """Raise ConfigError if the store is asynchronous: ``what`` has no event loop."""

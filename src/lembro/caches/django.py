@@ -1,7 +1,7 @@
-"""A backend of CACHES that never takes more than it may: ``LembroCache``.
+"""A Django cache of a bounded size: ``LembroCache``, a backend of CACHES.
 
-Values are data, as in a session, and never pickled; with them what Django itself caches: a page
-(``HttpResponse``), and a part of a template (``SafeString``).
+Values are never pickled. A value is what a session can hold, or what Django itself caches: a page
+(``HttpResponse``) or a part of a template (``SafeString``).
 """
 
 from __future__ import annotations
@@ -10,18 +10,25 @@ import threading
 from http.cookies import Morsel
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
-from django.http import HttpResponse
-from django.utils.safestring import SafeString
-
 from .._log import log
 from ..errors import ConfigError, SessionTooLarge
 from ..options import STORE_NAMES
 from ..stores.memory import MemoryStore
 from ._cache import Cache
 
+try:
+    from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+    from django.http import HttpResponse
+    from django.utils.safestring import SafeString
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError("lembro.caches.django needs Django: pip install 'lembro[django]'") from (
+        _missing
+    )
+
+__all__ = ["LembroCache"]
+
 _MARK: Final = b"lembro.django"
-"""Begins the tuple that stands for what is no data."""
+"""The first item of the tuple that stands for a value which a session cannot hold."""
 
 _lock: Final = threading.Lock()
 _stores: Final[dict[str, tuple[dict[str, Any], MemoryStore]]] = {}
@@ -39,13 +46,19 @@ else:
 
 
 class LembroCache(_Base):
-    """A Django cache in a MemoryStore of its own.
+    """A Django cache in its own MemoryStore.
 
-    ``CACHES = {"default": {"BACKEND": "lembro.caches.django.LembroCache", "OPTIONS": {"max_size":
-    "64M"}}}``. Caches with the same LOCATION share one store.
+    Example: ``CACHES = {"default": {"BACKEND": "lembro.caches.django.LembroCache", "OPTIONS":
+    {"max_size": "64M"}}}``. Caches with the same LOCATION share one store. A value that is too
+    large is not stored, and logged.
 
-    A value that a session could not carry raises CodecError. A value that is too large is not
-    stored, and the log names its key. Raises ConfigError.
+    Args:
+        location: The LOCATION in CACHES.
+        params: The other settings of this cache.
+
+    Raises:
+        ConfigError: OPTIONS cannot work.
+        CodecError: A value cannot be stored (raised by the methods that store).
     """
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
@@ -54,30 +67,35 @@ class LembroCache(_Base):
         unknown = set(options) - set(STORE_NAMES) - {"MAX_ENTRIES", "CULL_FREQUENCY"}
         if unknown:
             raise ConfigError(
-                f"CACHES has {', '.join(sorted(unknown))} in OPTIONS: give {', '.join(STORE_NAMES)}"
+                f"CACHES has unknown OPTIONS: {', '.join(sorted(unknown))}. The known ones are "
+                f"{', '.join(STORE_NAMES)}"
             )
         own = {name: options[name] for name in STORE_NAMES if name in options}
         store = _store_of(location, own) if own else self._default_store()
         self._cache = Cache(store, "django", location)
 
     def _default_store(self) -> Any:
-        """The store of a cache whose OPTIONS name none."""
+        """Return the store of a cache without OPTIONS."""
         raise ConfigError(
-            'lembro.caches.django.LembroCache needs a size, for example "OPTIONS": {"max_size": '
-            '"64M"}; lembro.integrations.django.LembroCache can share the store of the sessions'
+            'lembro.caches.django.LembroCache needs a size. Example: "OPTIONS": {"max_size": "64M"}'
+            ". Or use lembro.integrations.django.LembroCache, which shares the store of the "
+            "sessions"
         )
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the value of a key, or the default."""
         found = self._cache.get(self._key(key, version), _MARK)
         return default if found is _MARK else _loaded(found)
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        """Return the value of a key; see :meth:`get`."""
         found = await self._cache.aget(self._key(key, version), _MARK)
         return default if found is _MARK else _loaded(found)
 
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
+        """Store a value. ``timeout`` is in seconds; None: it never expires."""
         name = self._key(key, version)
         try:
             self._cache.set(name, _dumped(value), self._left(timeout))
@@ -88,6 +106,7 @@ class LembroCache(_Base):
     async def aset(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
+        """Store a value; see :meth:`set`."""
         name = self._key(key, version)
         try:
             await self._cache.aset(name, _dumped(value), self._left(timeout))
@@ -98,6 +117,7 @@ class LembroCache(_Base):
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
+        """Store a value unless the key has one. Return whether it was stored."""
         try:
             return self._cache.add(self._key(key, version), _dumped(value), self._left(timeout))
         except SessionTooLarge as error:
@@ -106,6 +126,7 @@ class LembroCache(_Base):
     async def aadd(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
+        """Store a value unless the key has one; see :meth:`add`."""
         name = self._key(key, version)
         try:
             return await self._cache.aadd(name, _dumped(value), self._left(timeout))
@@ -113,44 +134,58 @@ class LembroCache(_Base):
             return _too_large(error)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
+        """Give a key a new timeout. Return whether there is such a key."""
         return self._cache.touch(self._key(key, version), self._left(timeout))
 
     async def atouch(
         self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
+        """Give a key a new timeout; see :meth:`touch`."""
         return await self._cache.atouch(self._key(key, version), self._left(timeout))
 
     def delete(self, key: Any, version: int | None = None) -> bool:
+        """Remove a key. Return whether there was one."""
         return self._cache.delete(self._key(key, version))
 
     async def adelete(self, key: Any, version: int | None = None) -> bool:
+        """Remove a key; see :meth:`delete`."""
         return await self._cache.adelete(self._key(key, version))
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
+        """Whether there is such a key."""
         return self._cache.has(self._key(key, version))
 
     async def ahas_key(self, key: Any, version: int | None = None) -> bool:
+        """Whether there is such a key."""
         return await self._cache.ahas(self._key(key, version))
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        """In one step. Raises ValueError if there is no such key."""
+        """Add to a number in one step, and return the sum.
+
+        Raises:
+            ValueError: There is no such key.
+            TypeError: The value is no number.
+        """
         name = self._key(key, version)
         number = self._cache.incr(name, delta, initial=None)
         return _not_added(key, self._cache.has(name)) if number is None else number
 
     async def aincr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Add to a number; see :meth:`incr`."""
         name = self._key(key, version)
         number = await self._cache.aincr(name, delta, initial=None)
         return _not_added(key, await self._cache.ahas(name)) if number is None else number
 
     async def adecr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Subtract from a number; see :meth:`incr`."""
         return await self.aincr(key, -delta, version)
 
     def clear(self) -> None:
-        """All of this LOCATION; sessions stay."""
+        """Remove all keys of this LOCATION. Sessions stay."""
         self._cache.clear()
 
     async def aclear(self) -> None:
+        """Remove all keys; see :meth:`clear`."""
         await self._cache.aclear()
 
     def _key(self, key: Any, version: int | None) -> str:
@@ -162,31 +197,35 @@ class LembroCache(_Base):
 
 
 def _store_of(location: str, settings: dict[str, Any]) -> MemoryStore:
-    """Each thread has a backend of its own; the store is one."""
+    """Return the store of a LOCATION. Each thread has its own backend, but there is one store."""
     with _lock:
         if location not in _stores:
             _stores[location] = settings, MemoryStore(**settings)
         known, store = _stores[location]
         if known != settings:
             raise ConfigError(
-                f"CACHES has the LOCATION {location!r} twice, with OPTIONS {known} and {settings}: "
-                f"give each cache a LOCATION of its own"
+                f"CACHES has the LOCATION {location!r} twice, with OPTIONS {known} and {settings}. "
+                f"Give each cache its own LOCATION"
             )
         return store
 
 
 def _too_large(error: SessionTooLarge) -> bool:
-    log.warning("a value of %d bytes is not cached: at most %d", error.size, error.limit)
+    log.warning(
+        "lembro: a value of %d bytes is not cached, because the limit is %d bytes",
+        error.size,
+        error.limit,
+    )
     return False
 
 
 def _not_added(key: Any, there: bool) -> NoReturn:
     if there:
-        raise TypeError(f"what is stored as {key!r} is None, and no number to add to")
+        raise TypeError(f"the value of key {key!r} is None, which is no number")
     raise ValueError(f"Key '{key}' not found")
 
 
-# -- what is no data -------------------------------------------------------------------------------
+# -- values that a session cannot hold -------------------------------------------------------------
 
 
 def _dumped(value: Any) -> Any:

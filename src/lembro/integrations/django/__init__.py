@@ -1,8 +1,8 @@
-"""Django: ``request.session``, by a session engine and a middleware that stands in for Django's.
+"""Django: ``request.session``, by a session engine and a middleware in place of Django's own.
 
     SESSION_ENGINE = "lembro.integrations.django"
     MIDDLEWARE = [..., "lembro.integrations.django.SessionMiddleware", ...]
-    LEMBRO = {"max_size": "64M"}
+    LEMBRO = {"MAX_SIZE": "64M"}
 
 ``"lembro.integrations.django"`` in INSTALLED_APPS adds the system checks.
 """

@@ -1,4 +1,4 @@
-"""``"lembro.integrations.django"`` in INSTALLED_APPS: the system checks."""
+"""The application ``"lembro.integrations.django"`` in INSTALLED_APPS: the system checks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ else:
 
 
 class LembroConfig(_Base):
-    """Found by Django."""
+    """The configuration that Django finds."""
 
     name: str = "lembro.integrations.django"
     label: str = "lembro"
 
     def ready(self) -> None:
+        """Register the system checks."""
         checks.register(check_settings)

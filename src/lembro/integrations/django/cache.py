@@ -9,11 +9,12 @@ from .config import get_manager
 
 
 class LembroCache(caches.LembroCache):
-    """``CACHES = {"default": {"BACKEND": "lembro.integrations.django.LembroCache"}}``.
+    """A Django cache: ``{"BACKEND": "lembro.integrations.django.LembroCache"}`` in CACHES.
 
     Without OPTIONS the cache shares the store of the sessions. With ``"OPTIONS": {"max_size":
-    "64M"}`` it has a store of its own, as :class:`lembro.caches.django.LembroCache` has.
+    "64M"}`` it has its own store, as :class:`lembro.caches.django.LembroCache` has.
     """
 
     def _default_store(self) -> Any:
+        """Return the store of the sessions."""
         return get_manager().store

@@ -1,4 +1,4 @@
-"""The system checks: ``manage.py check`` says what cannot work, and what will not hold."""
+"""The system checks of ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from ...errors import ConfigError
-from ...manager import SessionManager
 from ...stores.memory.worker_check import INSTEAD
+from .._adapter import SessionManager, runner_of
 from .config import get_manager
 from .engine import SessionStore
 from .middleware import SessionMiddleware
@@ -25,7 +25,7 @@ _WORKERS: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[ =]?(\d+)")
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """What is wrong with LEMBRO, SESSION_* and MIDDLEWARE."""
+    """Check LEMBRO, SESSION_* and MIDDLEWARE."""
     try:
         manager = get_manager()
     except ConfigError as error:
@@ -48,8 +48,8 @@ def _check_engine() -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"SESSION_ENGINE={settings.SESSION_ENGINE!r} is not lembro's",
-            hint='write SESSION_ENGINE = "lembro.integrations.django"',
+            f"SESSION_ENGINE must be lembro's, got {settings.SESSION_ENGINE!r}",
+            hint='Write SESSION_ENGINE = "lembro.integrations.django".',
             id="lembro.E002",
         )
     ]
@@ -67,17 +67,17 @@ def _check_middleware() -> list[CheckMessage]:
         return [
             Error(
                 f"MIDDLEWARE has several session middlewares: {', '.join(named)}",
-                hint=f"keep {_OURS}",
+                hint=f"Keep only {_OURS}.",
                 id="lembro.E003",
             )
         ]
     if named and not ours:
         return [
             Warning(
-                f"{named[0]} commits lembro's sessions: it deletes the cookie of every empty "
-                f"session, answers 400 when a session has ended elsewhere, and 500 when the store "
+                f"{named[0]} commits lembro's sessions. It deletes the cookie of every empty "
+                f"session, and answers 400 if a session has ended elsewhere, and 500 if the store "
                 f"fails",
-                hint=f"write {_OURS} in its place",
+                hint=f"Write {_OURS} in its place.",
                 id="lembro.W001",
             )
         ]
@@ -90,17 +90,17 @@ def _check_cookie(manager: SessionManager) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"the cookie of LEMBRO is called {name!r}, and SESSION_COOKIE_NAME is "
-            f"{settings.SESSION_COOKIE_NAME!r}, where Django's test client looks",
-            hint=f"write SESSION_COOKIE_NAME = {name!r}",
+            f"the cookie of LEMBRO is {name!r}, but SESSION_COOKIE_NAME is "
+            f"{settings.SESSION_COOKIE_NAME!r}, which Django's test client reads",
+            hint=f"Write SESSION_COOKIE_NAME = {name!r}.",
             id="lembro.W002",
         )
     ]
 
 
 def _check_workers(manager: SessionManager) -> list[CheckMessage]:
-    """What can be known before a server starts; when it has, a store says so itself."""
-    if not manager.in_process:
+    """Check what is known before a server starts. After that, the store itself warns."""
+    if not runner_of(manager).in_process:
         return []
     for name in ("WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "UWSGI_PROCESSES"):
         value = os.environ.get(name, "")
@@ -108,8 +108,8 @@ def _check_workers(manager: SessionManager) -> list[CheckMessage]:
         if found and found[-1].isdecimal() and int(found[-1]) > 1:
             return [
                 Warning(
-                    f"{name}={value!r} starts several worker processes, each with sessions of its "
-                    f"own: users will seem logged out at random",
+                    f"{name}={value!r} starts several worker processes, and each has its own "
+                    f"sessions, so users seem to be logged out at random",
                     hint=INSTEAD,
                     id="lembro.W003",
                 )
@@ -122,9 +122,9 @@ def _check_serializer() -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"SESSION_SERIALIZER={settings.SESSION_SERIALIZER!r} is not used: lembro has a form "
-            f"of its own, which keeps the types of values",
-            hint="leave SESSION_SERIALIZER out",
+            f"SESSION_SERIALIZER={settings.SESSION_SERIALIZER!r} is not used, because lembro's "
+            f"encoding keeps the types of values",
+            hint="Leave SESSION_SERIALIZER out.",
             id="lembro.W004",
         )
     ]

@@ -1,9 +1,11 @@
-"""The SessionManager that Django's settings describe: ``LEMBRO``, and ``SESSION_*``."""
+"""The SessionManager of Django's settings: ``LEMBRO`` and ``SESSION_*``."""
 
 from __future__ import annotations
 
+import difflib
 import threading
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import partial
 from http.cookies import Morsel
 from typing import Any, Final
@@ -13,104 +15,141 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from ...errors import ConfigError
-from ...manager import SessionManager, manager_of
 from ...options import (
     DAY,
     STORE_NAMES,
     CookieOptions,
-    check_names,
+    SessionOptions,
     exact_cookie,
     from_keywords,
     option_names,
     seconds,
 )
 from ...stores.memory import MemoryStore
+from .._adapter import SessionManager, manager_of, path_prefixes, runner_of
 from .lifetimes import idle_of
+
+_STORE_KEYS: Final = {name.upper(): name for name in STORE_NAMES}
+_OPTION_KEYS: Final = {name.upper(): name for name in option_names()}
+_COOKIE_KEYS: Final = {field.name.upper(): field.name for field in fields(CookieOptions)}
+KEYS: Final = (*_STORE_KEYS, "STORE", "MANAGER", "OPTIONS", "EXCLUDE", *_OPTION_KEYS)
+"""The keys of LEMBRO."""
 
 _lock: Final = threading.RLock()
 _manager: SessionManager | None = None
-_store: Any = None  # outlives a change of SESSION_*
+_exclude: tuple[str, ...] = ()
+_store: Any = None  # is kept when SESSION_* change
 
 
 def get_manager() -> SessionManager:
-    """The manager of this project's sessions: ``get_manager().of_user(str(user.pk))``.
+    """Return the manager of this project's sessions: ``get_manager().user_sessions(user.pk)``.
 
-    Raises ConfigError for settings that cannot work.
+    Raises:
+        ConfigError: A setting cannot work.
     """
     return _manager or _made()
 
 
+def get_exclude() -> tuple[str, ...]:
+    """Return the path prefixes without a session: ``LEMBRO["EXCLUDE"]``."""
+    get_manager()
+    return _exclude
+
+
 def _made() -> SessionManager:
-    global _manager  # noqa: PLW0603 - one a process, as the settings are
-    with _lock:  # two first requests at the same time have one store
+    global _manager, _exclude  # noqa: PLW0603 - one for each process, like the settings
+    with _lock:  # so that two first requests at the same time get one store
         if _manager is None:
+            _exclude = exclude_from(settings)
             manager = manager_from(settings)
             _check_name(manager.options.cookie.name)
-            if not manager._store_is_async:  # else the middleware does, in the loop
-                manager.start_for_good()
-            manager._idle_of = partial(idle_of, manager.core.writer.idle)
+            runner = runner_of(manager)
+            if not runner.is_async:  # else the middleware opens the store, in the event loop
+                runner.open_for_good()
+            writer = runner.lifecycle.writer
+            writer.idle_of_data = partial(idle_of, writer.idle)
             _manager = manager
         return _manager
 
 
 def manager_from(settings: Any) -> SessionManager:
-    """The manager of these settings; its store is made once."""
+    """Make the manager of these settings. Its store is made once."""
     global _store  # noqa: PLW0603
     given = _given(settings)
-    check_names(given, [*STORE_NAMES, "store", "manager", *option_names()])
-    manager = given.pop("manager", None)
+    given.pop("EXCLUDE", None)
+    manager = given.pop("MANAGER", None)
     if manager is not None:
         if given:
             raise ConfigError(
-                f"LEMBRO has {', '.join(given)} beside a SessionManager: give these to the manager"
+                f"{', '.join(given)} cannot be given together with LEMBRO['MANAGER']. Give the "
+                f"SessionManager these options, or leave it out"
             )
-        return manager_of(_imported("manager", manager), None, {})
+        return manager_of(_imported("MANAGER", manager), None, None, {})
     options = options_from(settings, given)
     if _store is None:
         _store = store_from(given)
-    return SessionManager(_store, from_keywords(options))
+    return SessionManager(_store, options)
+
+
+def exclude_from(settings: Any) -> tuple[str, ...]:
+    """Return the path prefixes without a session."""
+    try:
+        return path_prefixes(_given(settings).get("EXCLUDE", ()))
+    except ConfigError as error:
+        raise ConfigError(f"LEMBRO['EXCLUDE']: {error}") from None
 
 
 def _check_name(name: str) -> None:
-    """Django's cookies are those of http.cookies, which cannot have the name of an attribute."""
+    """Check that Django can send the cookie: no cookie of http.cookies has an attribute's name."""
     if Morsel().isReservedKey(name):
         raise ConfigError(
-            f"cookie name {name!r}: that is an attribute of cookies; give another, for "
-            f'example SESSION_COOKIE_NAME="sessionid"'
+            f"the cookie's name must not be the name of a cookie attribute, got {name!r}. "
+            f'Example: SESSION_COOKIE_NAME = "sessionid"'
         )
 
 
 def store_from(given: Mapping[str, Any]) -> Any:
-    """The store that LEMBRO asks for."""
-    own = {name: given[name] for name in STORE_NAMES if name in given}
-    if "store" not in given:
-        return MemoryStore(**own)
-    if own:
-        raise ConfigError(f"LEMBRO has {', '.join(own)} beside a store: give these to the store")
-    store = _imported("store", given["store"])
+    """Return the store that LEMBRO asks for."""
+    keywords = {name: given[key] for key, name in _STORE_KEYS.items() if key in given}
+    if "STORE" not in given:
+        return MemoryStore(**keywords)
+    if keywords:
+        raise ConfigError(
+            f"{', '.join(key for key in _STORE_KEYS if key in given)} cannot be given together "
+            f"with LEMBRO['STORE']. Give these options to the store"
+        )
+    store = _imported("STORE", given["STORE"])
     if not isinstance(store, type):
         return store
     try:
         return store()
     except TypeError as error:
         raise ConfigError(
-            f"LEMBRO['store']={given['store']!r} cannot be made without arguments ({error}): give "
-            f"the store itself, or the path to one"
+            f"LEMBRO['STORE'] must be a store, or a class that needs no arguments, got "
+            f"{given['STORE']!r} ({error})"
         ) from None
 
 
-def options_from(settings: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of SessionOptions: what LEMBRO says, else what SESSION_* do."""
-    options: dict[str, Any] = {
-        name: value for name, value in given.items() if name != "store" and name not in STORE_NAMES
-    }
-    if "idle_timeout" not in options:
-        options["idle_timeout"] = _cookie_age(settings.SESSION_COOKIE_AGE)
-    age = seconds("idle_timeout", options["idle_timeout"])
-    options.setdefault("absolute_timeout", max(age, 30 * DAY))
-    if "cookie" not in options:
-        options["cookie"] = _cookie_from(settings, options["idle_timeout"])
-    return options
+def options_from(settings: Any, given: Mapping[str, Any]) -> SessionOptions:
+    """Return the options: a key of LEMBRO comes first, then its OPTIONS, then SESSION_*."""
+    base = given.get("OPTIONS")
+    if base is not None and not isinstance(base, SessionOptions):
+        raise ConfigError(
+            f"LEMBRO['OPTIONS'] must be SessionOptions, got {base!r}. Example: "
+            f"SessionOptions.aal2()"
+        )
+    options = {name: given[key] for key, name in _OPTION_KEYS.items() if key in given}
+    if base is None:
+        if "idle_timeout" not in options:
+            options["idle_timeout"] = _cookie_age(settings.SESSION_COOKIE_AGE)
+        age = seconds("idle_timeout", options["idle_timeout"])
+        options.setdefault("absolute_timeout", max(age, 30 * DAY))
+        idle = options["idle_timeout"]
+    else:
+        idle = options.get("idle_timeout", base.idle_timeout)
+    if "cookie" not in options and (base is None or base.cookie == CookieOptions()):
+        options["cookie"] = _cookie_from(settings, idle)
+    return from_keywords(options, base)
 
 
 def _cookie_age(age: Any) -> Any:
@@ -118,7 +157,7 @@ def _cookie_age(age: Any) -> Any:
         seconds("SESSION_COOKIE_AGE", age)
     except ConfigError:
         raise ConfigError(
-            f"SESSION_COOKIE_AGE={age!r}: give seconds, more than 0, for example 28800"
+            f"SESSION_COOKIE_AGE must be seconds, more than 0, got {age!r}. Example: 28800"
         ) from None
     return age
 
@@ -127,8 +166,8 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
     samesite = settings.SESSION_COOKIE_SAMESITE
     if not isinstance(samesite, str):
         raise ConfigError(
-            f'SESSION_COOKIE_SAMESITE={samesite!r}: write "Lax", "Strict" or "None"; without the '
-            f"attribute browsers differ"
+            f'SESSION_COOKIE_SAMESITE must be "Lax", "Strict" or "None", got {samesite!r}. Without '
+            f"the attribute, browsers differ"
         )
     return exact_cookie(  # Django's test client and other code read the cookie by this name
         {
@@ -145,32 +184,55 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
 
 
 def _boolean(settings: Any, name: str) -> bool:
-    """A setting that is on or off. Text, as from the environment, would be on whatever it says."""
+    """Return a setting that is on or off. A str, as from the environment, would always be on."""
     value = getattr(settings, name)
     if isinstance(value, str):
-        raise ConfigError(f"{name}={value!r}: write True or False, without quotes")
+        raise ConfigError(f"{name} must be True or False, without quotes, got {value!r}")
     return bool(value)
 
 
 def _given(settings: Any) -> dict[str, Any]:
     given = getattr(settings, "LEMBRO", {})
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
-        raise ConfigError(f'LEMBRO={given!r}: write a dict, for example {{"max_size": "64M"}}')
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise ConfigError(
+            f'LEMBRO must be a dict with str keys, got {given!r}. Example: {{"MAX_SIZE": "64M"}}'
+        )
+    for key in given:
+        if key not in KEYS:
+            raise ConfigError(
+                f"LEMBRO has no key {key!r}{_meant(key)}. Its keys are {', '.join(KEYS)}"
+            )
     return dict(given)
 
 
-def _imported(name: str, value: Any) -> Any:
-    """What a dotted path leads to, as anywhere in Django's settings."""
+def _meant(key: str) -> str:
+    """Return what to write instead of an unknown key."""
+    plain = {known.replace("_", ""): known for known in (*_COOKIE_KEYS, *KEYS)}
+    word = key.upper().replace("-", "").replace("_", "")
+    near = [plain[word]] if word in plain else difflib.get_close_matches(key.upper(), KEYS, 1, 0.5)
+    if not near:
+        return ""
+    if near[0] in KEYS:
+        return f"; write {near[0]!r}"
+    return f"; write 'COOKIE': CookieOptions({_COOKIE_KEYS[near[0]]}=...)"
+
+
+def _imported(key: str, value: Any) -> Any:
+    """Return the object of a dotted path, as elsewhere in Django's settings."""
     if not isinstance(value, str):
         return value
     try:
         return import_string(value)
     except ImportError as error:
-        raise ConfigError(f"LEMBRO[{name!r}]={value!r} cannot be imported: {error}") from error
+        raise ConfigError(f"LEMBRO[{key!r}]={value!r} cannot be imported: {error}") from error
 
 
 def forget(*, store: bool = True) -> None:
-    """Read the settings again at the next use."""
+    """Read the settings again at the next use.
+
+    Args:
+        store: Whether the sessions are forgotten, too.
+    """
     global _manager, _store  # noqa: PLW0603
     with _lock:
         _manager = None
@@ -179,7 +241,7 @@ def forget(*, store: bool = True) -> None:
 
 
 def _changed(*, setting: str, **_: Any) -> None:
-    """Tests override settings; the sessions stay, unless LEMBRO itself is another."""
+    """Follow a setting that a test overrides. The sessions stay, unless LEMBRO itself changes."""
     if setting == "LEMBRO" or setting.startswith("SESSION_"):
         forget(store=setting == "LEMBRO")
 

@@ -1,44 +1,48 @@
-"""The session engine: Django's words for a session, over lembro's.
+"""The session engine: ``request.session``, with Django's methods over a lembro session.
 
-Bound to a request by our middleware, what is asked for takes place once, when the response begins.
-Alone (under Django's own middleware, in a test client, in a script) each method does at once what
-it does in Django's engines.
+For a session that our middleware has made, what the view asks for happens once, when the response
+begins. Any other session (under Django's own middleware, of a test client, in a script) stands
+alone: each method acts at once, as it does in Django's engines.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 
 from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
-from ..._core import actions, codec
+from ..._core import actions, admin, codec
 from ..._core.commit import has_changed
-from ..._core.effects import Call, Flow
-from ..._core.load import load
+from ..._core.effects import Call, Flow, run_flow
+from ..._core.lifecycle import Lifecycle
 from ..._core.session import Session
 from ..._core.state import LIVE, NEW, NOT_LOADED, Loaded, SetCookie
-from ...errors import CodecError, ConfigError, SessionGone
+from ..._http.cookie import Presented
+from ..._runtime.exchange import session_by_id
+from ...errors import CodecError, SessionGone
 from ...ids import key_for
+from .._adapter import no_session
 from .config import get_manager
+from .exchange import KeyExchange, read_key
 from .lifetimes import EXPIRY
-from .mapping import USUAL_AGE, SessionMapping, read_key
+from .mapping import USUAL_AGE, SessionMapping
 
 T = TypeVar("T")
 
 
 class SessionStore(SessionMapping):
-    """What ``SESSION_ENGINE = "lembro.integrations.django"`` makes of ``request.session``.
+    """The class of ``request.session`` with ``SESSION_ENGINE = "lembro.integrations.django"``.
 
-    ``session_key`` is the value of the cookie: an id, and what vouches for it.
+    ``session_key`` is the value of the cookie: the session ID, and its signature if there is one.
     """
 
-    # -- what became of it -------------------------------------------------------------------------
+    # -- what happened to it -----------------------------------------------------------------------
 
     @property
     def modified(self) -> bool:
-        """Whether it has to be saved; nested changes and a life to be extended are found. True can
-        be assigned to extend it, False to drop the changes."""
+        """Whether the session has to be saved: it was changed, also in a nested value, or it is due
+        to be extended. Assign True to extend it now, False to drop the changes."""
         if self._dirty or self._asked is not None:
             return self._dirty or bool(self._asked)
         return not self._lembro._is_unused() and self._is_unsaved()
@@ -53,23 +57,25 @@ class SessionStore(SessionMapping):
             return True
         if session._key is None:
             return bool(session._data)
-        self._last()
-        if session._manager.core.nothing_to_commit(session):
+        self._use_expiry()
+        lifecycle = self._lifecycle
+        if lifecycle.has_nothing_to_commit(session):
             return False
         if session._regenerate or session._touch:
             return True
-        found, writer = session._found, session._manager.core.writer
+        found = session._found
         try:
-            return has_changed(session) or (found is not None and writer.is_due(found))
-        except CodecError:  # to be said when it is saved
+            return has_changed(session) or (found is not None and lifecycle.writer.is_due(found))
+        except CodecError:  # save() raises it
             return True
 
     def is_empty(self) -> bool:
+        """Whether the session has neither an ID nor data."""
         session = self._lembro
         if session._loaded is NOT_LOADED:
             return self._presented().id is None
         if session._destroy and self._owner is None:
-            self._do(session._manager.core.commit(session))
+            self._do(self._committing())
         return session._key is None and not session._data and session._login is None
 
     # -- the key -----------------------------------------------------------------------------------
@@ -79,28 +85,32 @@ class SessionStore(SessionMapping):
         if session._loaded is NOT_LOADED:
             presented = self._presented()
             return None if presented.id is None else presented.value.decode("ascii")
-        if session._regenerate or session._login is not None:  # a new one has been asked for
+        if session._regenerate or session._login is not None:  # a new ID has been asked for
             self._do(self._issuing())
         if session._key is None or session._destroy:
             return None
         if session._issued_id is None:
-            return session._presented.value.decode("ascii") or None  # it came by a cookie of old
+            return session._presented.value.decode("ascii") or None  # came by a legacy cookie
         reputation = None if session._found is None else session._found.reputation
-        return session._manager.cookie.value(session._issued_id, reputation).decode("ascii")
+        cookie = session._transport.runner.cookie
+        value: bytes = cookie.value(session._issued_id, reputation)
+        return value.decode("ascii")
 
     def _set_session_key(self, value: str | None) -> None:
-        self._lembro = Session(self._base, read_key, (self._base, value))
+        self._lembro = Session(KeyExchange(self._base, value))
 
     session_key: Any = property(_get_session_key)
     _session_key = property(_get_session_key, _set_session_key)
 
     def cycle_key(self) -> None:
+        """Give the session a new ID and keep its data."""
         self._get_session()
         self._cycle()
         if self._owner is None:
             self._do(self._issuing())
 
     async def acycle_key(self) -> None:
+        """Give the session a new ID; see :meth:`cycle_key`."""
         await self._aget_session()
         self._cycle()
         if self._owner is None or not self._base.in_process:
@@ -111,65 +121,87 @@ class SessionStore(SessionMapping):
         self._dirty = True
 
     def flush(self) -> None:
+        """End the session at once."""
         self._get_session().destroy()
         self._dirty = True
-        self._do(self._lembro._manager.core.commit(self._lembro))
+        self._do(self._committing())
 
     async def aflush(self) -> None:
+        """End the session at once."""
         (await self._aget_session()).destroy()
         self._dirty = True
-        await self._ado(self._lembro._manager.core.commit(self._lembro))
+        await self._ado(self._committing())
 
     # -- the store ---------------------------------------------------------------------------------
 
     def exists(self, session_key: str | None) -> bool:
+        """Whether there is a session of this key."""
         return self._do(self._finding(session_key))
 
     async def aexists(self, session_key: str | None) -> bool:
+        """Whether there is a session of this key."""
         return await self._ado(self._finding(session_key))
 
     def create(self) -> None:
+        """Store the session under a new ID, even if it is empty."""
         self._do(self._creating())
 
     async def acreate(self) -> None:
+        """Store the session under a new ID; see :meth:`create`."""
         await self._ado(self._creating())
 
     def save(self, must_create: bool = False) -> None:
-        """Raises UpdateError if the session has ended, and what lembro's ``save`` raises."""
+        """Store the changes now, and extend the session.
+
+        Raises:
+            UpdateError: The session has ended.
+            CreateError: ``must_create``, and the session is stored already.
+            StoreError, SessionTooLarge, CodecError, TooManySessions: Nothing was stored.
+        """
         self._do(self._saving(must_create))
 
     async def asave(self, must_create: bool = False) -> None:
+        """Store the changes now; see :meth:`save`."""
         await self._ado(self._saving(must_create))
 
     def delete(self, session_key: str | None = None) -> None:
-        session_id = self._id_of(session_key)
-        if session_id is not None:
-            self._check_sync()
-            self._base.destroy(session_id)
+        """End the session of this key, by default this session."""
+        session = self._session_of(session_key)
+        if session is not None:
+            self._check_may_block()
+            self._base.run(admin.destroy(self._base.lifecycle, session), "destroy", session)
 
     async def adelete(self, session_key: str | None = None) -> None:
-        session_id = self._id_of(session_key)
-        if session_id is not None:
-            await self._base.adestroy(session_id)
+        """End the session of this key; see :meth:`delete`."""
+        session = self._session_of(session_key)
+        if session is not None:
+            await self._base.arun(admin.destroy(self._base.lifecycle, session), session)
 
     def load(self) -> dict[str, Any]:
+        """Return the data that are stored."""
         return self._do(self._loading())
 
     async def aload(self) -> dict[str, Any]:
+        """Return the data that are stored."""
         return await self._ado(self._loading())
 
     @classmethod
     def clear_expired(cls) -> None:
+        """Remove expired sessions now. The store also does it by itself."""
         get_manager().purge()
 
     @classmethod
     async def aclear_expired(cls) -> None:
+        """Remove expired sessions now; see :meth:`clear_expired`."""
         await get_manager().apurge()
 
-    # -- flows -----------------------------------------------------------------------------------
+    # -- flows -------------------------------------------------------------------------------------
+
+    def _committing(self) -> Flow[None]:
+        yield from run_flow(self._lifecycle.commit(self._lembro))
 
     def _finding(self, session_key: str | None) -> Flow[bool]:
-        session_id = read_key((self._base, session_key)).id
+        session_id = read_key(self._base, session_key).id
         if session_id is None:
             return False
         found = yield Call("get", (key_for(session_id),))
@@ -178,7 +210,7 @@ class SessionStore(SessionMapping):
     def _loading(self) -> Flow[dict[str, Any]]:
         session = self._lembro
         if session._loaded is NOT_LOADED:
-            yield from load(session)
+            yield from run_flow(self._lifecycle.load(session))
             return dict(session._data)
         if session._key is None:
             return {}
@@ -187,14 +219,13 @@ class SessionStore(SessionMapping):
             return {}
         try:
             return codec.decode(found.payload)[1]
-        except CodecError:  # as a request would find it
+        except CodecError:  # a request would find no session either
             return {}
 
     def _issuing(self) -> Flow[None]:
-        """Carry out what brings a new key; Django promises one also for what is new and empty."""
+        """Commit what needs a new ID. Django promises an ID for a new and empty session too."""
         self.before_commit()
-        session = self._lembro
-        yield from session._manager.core.commit(session)
+        yield from self._committing()
         self.after_commit()
         yield from self._adding()
 
@@ -206,12 +237,12 @@ class SessionStore(SessionMapping):
             if self._owner is not None:  # the browser has another cookie, or will have
                 return
             session._loaded = NEW
-        yield from session._manager.core.writer.add(session, None)
+        yield from self._lifecycle.writer.add(session, None)
 
     def _creating(self) -> Flow[None]:
         session = self._lembro
         if session._loaded is NOT_LOADED:
-            yield from load(session)
+            yield from run_flow(self._lifecycle.load(session))
         if session._key is not None:
             session.regenerate_id()
         self._dirty = True
@@ -220,40 +251,49 @@ class SessionStore(SessionMapping):
     def _saving(self, must_create: bool) -> Flow[None]:
         session = self._lembro
         if session._loaded is NOT_LOADED:
-            yield from load(session)
-        session._write()
+            yield from run_flow(self._lifecycle.load(session))
+        session._check_writable()
         self.before_commit()
-        core, had, ended = session._manager.core, session._key, session._destroy
+        had, ended = session._key, session._destroy
         if must_create and had is not None:
             raise CreateError
         if not (had or ended or session._data or session._login is not None):
             yield from self._adding()
             return
-        found = session._found
-        yield from core.commit(session)
+        found, lifecycle = session._found, self._lifecycle
+        yield from run_flow(lifecycle.commit(session))
         self.after_commit()
         if session._key is None:
             if not ended:
                 raise UpdateError
-        elif session._found is found:  # nothing was written: it is extended at least
-            touched = yield Call("touch", (session._key,), {"idle": core.writer.idle})
+        elif session._found is found:  # nothing was written, so extend it at least
+            touched = yield Call("touch", (session._key,), {"idle": lifecycle.writer.idle})
             if not touched:
                 try:
-                    yield from actions.recheck(core, session)
+                    yield from actions.recheck(lifecycle, session)
                 except SessionGone:
                     raise UpdateError from None
 
     # -- within ------------------------------------------------------------------------------------
 
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        lifecycle: Lifecycle = self._lembro._transport.runner.lifecycle
+        return lifecycle
+
     def nothing_to_commit(self) -> bool:
-        """Whether nothing has to be done for it, as after most requests, which only read."""
+        """Whether a commit would do nothing, as after most requests, which only read."""
         session = self._lembro
-        if self._asked is not None or not session._manager.core.nothing_to_commit(session):
+        if not session._transport.runner.lifecycle.has_nothing_to_commit(session):
             return False
         return EXPIRY not in session._data and type(self).get_session_cookie_age is USUAL_AGE
 
     def before_commit(self, *, extend: bool = False) -> None:
-        """Have lembro do what Django's words say; ``extend``: however little time has passed."""
+        """Translate what Django's methods asked for.
+
+        Args:
+            extend: Whether the session is extended even if that is not due.
+        """
         session = self._lembro
         if session._is_unused():
             return
@@ -261,61 +301,79 @@ class SessionStore(SessionMapping):
             kept = dict(session)
             session.destroy()
             session.update(kept)
-        if not self._last():
+        if not self._use_expiry():
             session.destroy()
-        self._renewed = self._lasts_otherwise()
+        self._renewed = session._assigned and self._stored(EXPIRY) != session._data.get(EXPIRY)
         if extend and session._key is not None and session._data:
             session._touch = True
 
     def after_commit(self) -> None:
-        """The browser learns how long a session now lasts."""
+        """Send the cookie again if the expiry has changed."""
         session = self._lembro
         if not self._renewed or session._cookie is not None:
             return
-        # Of the request that came with the id, which is known to no one else.
+        # Only the request that came with the ID can do so: nobody else knows it.
         if session._loaded is LIVE and session._presented.id is not None:
-            reputation = session._manager.core.writer._known_reputation(session)
+            reputation = self._lifecycle.writer._known_reputation(session)
             session._cookie = SetCookie(session._presented.id, reputation, None)
 
     def _has_lost_its_user(self) -> bool:
-        """Whether somebody removed ``_auth_user_id``: a logout, which lembro can't know of."""
+        """Whether ``_auth_user_id`` was removed: that is a logout."""
         session = self._lembro
         found = session._found
         if found is None or found.user is None or USER in session._data or session._destroy:
             return False
-        return session._login is None and self._loaded(USER) == found.user
+        return session._login is None and self._stored(USER) == found.user
 
-    def _lasts_otherwise(self) -> bool:
-        session = self._lembro
-        return session._assigned and self._loaded(EXPIRY) != session._data.get(EXPIRY)
-
-    def _loaded(self, key: str) -> Any:
+    def _stored(self, key: str) -> Any:
         payload = self._lembro._payload
         return codec.decode(payload)[1].get(key) if key.encode() in payload else None
 
-    def _id_of(self, session_key: str | None) -> str | None:
-        if session_key is None:
-            session_key = self.session_key
-        return read_key((self._base, session_key)).id
+    def _session_of(self, session_key: str | None) -> Session | None:
+        presented = read_key(self._base, self.session_key if session_key is None else session_key)
+        if presented.id is None:
+            return None
+        return session_by_id(self._base, Presented(presented.id))
 
     def _do(self, flow: Flow[T]) -> T:
-        self._check_sync()
-        return self._base._run(flow, self._lembro)
+        self._check_may_block()
+        return self._base.run(flow, "save", self._lembro)
 
     async def _ado(self, flow: Flow[T]) -> T:
         self._lembro._preloaded = False
-        return await self._base._arun(flow, self._lembro)
+        return await self._base.arun(flow, self._lembro)
+
+
+class NoSession(SessionStore):
+    """``request.session`` on an excluded path: any access raises ConfigError.
+
+    It exists because Django's own middlewares require that ``request`` has a ``session``.
+    """
+
+    def __init__(self) -> None:
+        self._owner = NoSession  # so no middleware commits it
+
+    def __repr__(self) -> str:
+        return "<NoSession>"
+
+    @property
+    def _lembro(self) -> Never:  # type: ignore[override]
+        raise no_session(INSTALL)
+
+
+INSTALL = (
+    'SESSION_ENGINE = "lembro.integrations.django", and '
+    '"lembro.integrations.django.SessionMiddleware" in MIDDLEWARE'
+)
 
 
 def get_session(request: Any) -> Session:
-    """lembro's own session of a request, typed: ``get_session(request).logout_everywhere()``.
+    """Return lembro's own session of a request, typed.
 
-    Raises ConfigError where there is none.
+    Raises:
+        ConfigError: There is none.
     """
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):
-        raise ConfigError(
-            'there is no lembro session here: SESSION_ENGINE = "lembro.integrations.django", and '
-            '"lembro.integrations.django.SessionMiddleware" in MIDDLEWARE'
-        )
+        raise no_session(INSTALL)
     return session._lembro

@@ -1,4 +1,4 @@
-"""How long a session lasts that has an expiry of its own: ``request.session.set_expiry(...)``."""
+"""How long a session lives after ``request.session.set_expiry(...)``."""
 
 from __future__ import annotations
 
@@ -10,41 +10,50 @@ from django.conf import settings
 
 from ..._log import log
 from ...errors import ConfigError
-from ...manager import SessionManager
 from ...options import DAY
+from .._adapter import Runner
 
 EXPIRY: Final = "_session_expiry"
-"""The key under which Django keeps it, among the data."""
+"""The key under which Django keeps the expiry, among the data."""
 
 LONGEST: Final = 100 * 365 * DAY
 
 MOST: Final = 100
-"""Managers that are kept, as many as there are different ages."""
+"""How many runners are kept for each runner of a manager: one for each lifetime."""
 
-_others: Final[WeakKeyDictionary[SessionManager, dict[Any, SessionManager]]] = WeakKeyDictionary()
+_others: Final[WeakKeyDictionary[Runner, dict[Any, Runner]]] = WeakKeyDictionary()
 
 
-def lasting(manager: SessionManager, age: float, *, browser: bool) -> SessionManager:
-    """``manager``, for sessions of another age. What most sessions of an application have is kept,
-    since to check the options takes longer than the rest of a request."""
-    others = _others.setdefault(manager, {})
+def runner_lasting(runner: Runner, age: float, *, browser: bool) -> Runner:
+    """Return a runner for sessions of this age, in seconds.
+
+    Runners are kept, because checking their options takes longer than the rest of a request.
+
+    Args:
+        runner: The runner of the manager.
+        age: The idle timeout.
+        browser: Whether the cookie lasts until the browser is closed.
+    """
+    others = _others.setdefault(runner, {})
     other = others.get((age, browser))
     if other is None:
-        if age > manager.core.writer.life:
+        writer = runner.lifecycle.writer
+        if age > writer.life:
             log.warning(
-                "set_expiry() asks for %s seconds, and LEMBRO's absolute_timeout is %s: such a "
-                "session ends then; raise absolute_timeout, or set it to None",
+                "lembro: set_expiry() asks for %s seconds, but the session ends after the "
+                'absolute timeout of %s. Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None',
                 age,
-                manager.options.absolute_timeout,
+                runner.options.absolute_timeout,
             )
         if len(others) >= MOST:
             others.clear()
-        other = others[age, browser] = manager.lasting(age, None if browser else age)
+        other = others[age, browser] = runner.with_lifetime(age, None if browser else age)
+        other.lifecycle.writer.idle_of_data = writer.idle_of_data
     return other
 
 
 def is_expiry(value: Any) -> bool:
-    """Whether ``set_expiry`` may have made it; under its key may be anything."""
+    """Whether ``set_expiry`` may have stored this value. Its key may hold anything."""
     if type(value) is str:
         try:
             moment = datetime.fromisoformat(value)
@@ -55,8 +64,10 @@ def is_expiry(value: Any) -> bool:
 
 
 def idle_of(usual: float, data: dict[str, Any]) -> float | None:
-    """What a session with these data may idle; None: it ends at a moment, and nothing extends
-    it."""
+    """Return the idle timeout of a session with these data, in seconds.
+
+    None: the session ends at a moment, and nothing extends it.
+    """
     expiry = data.get(EXPIRY)
     if not expiry or not is_expiry(expiry):
         return usual
@@ -67,6 +78,6 @@ def check_expiry(value: Any) -> None:
     """Raise ConfigError for a number of seconds that no session can last."""
     if isinstance(value, int | float) and not is_expiry(value):
         raise ConfigError(
-            f"set_expiry({value!r}): give seconds, at most 100 years, for example "
-            f"set_expiry(8 * 3600), or a datetime, a timedelta or None"
+            f"set_expiry() takes at most 100 years in seconds, a datetime, a timedelta or None, "
+            f"got {value!r}. Example: set_expiry(8 * 3600)"
         )

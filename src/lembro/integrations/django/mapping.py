@@ -1,8 +1,7 @@
-"""A session as a mapping, in Django's words, over lembro's."""
+"""A session as a mapping, with Django's methods."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
@@ -12,11 +11,12 @@ from django.utils.module_loading import import_string
 
 from ..._core.session import Session
 from ..._core.state import NOT_LOADED
-from ..._http.cookie import ABSENT, Presented
-from ...errors import LembroError, StoreError
-from ...manager import SessionManager
+from ..._http.cookie import Presented
+from ...errors import StoreError
+from .._adapter import Runner, runner_of
 from .config import get_manager
-from .lifetimes import EXPIRY, check_expiry, is_expiry, lasting
+from .exchange import KeyExchange
+from .lifetimes import EXPIRY, check_expiry, is_expiry, runner_lasting
 
 _NOT_GIVEN: Final = object()
 USUAL_AGE: Final[Any] = SessionBase.get_session_cookie_age
@@ -32,30 +32,33 @@ else:
 
 
 class SessionMapping(_Base):
-    """What of a ``request.session`` needs no store but to load it."""
+    """The methods of ``request.session`` that ask the store only to load the session."""
 
-    _owner: object = None  # who commits it when the response begins; None: it stands alone
+    _lembro: Session
+    _base: Runner  # the manager's; a session with an expiry of its own has another one
+    _owner: object = None  # commits the session when the response begins; None: nobody does
     _dirty = False  # changed by a method of this class
     _asked: bool | None = None  # what was assigned to ``modified``
-    _renewed = False  # lasts otherwise than what was loaded
-    _unreadable = False  # the store failed when it was looked at
+    _renewed = False  # its expiry is not what was loaded
+    _unreadable = False  # the store failed when the session was loaded
+    _failed = False  # its view raised an error that lembro answers
 
     def __init__(self, session_key: str | Session | None = None, owner: object = None) -> None:
         # The first of these is true for each request, and in a tenth of the second's time.
         if type(session_key) is Session or isinstance(session_key, Session):
             self._lembro = session_key
             self._owner = owner
+            self._base = session_key._transport.runner
         else:
-            manager = get_manager()
-            self._lembro = Session(manager, read_key, (manager, session_key))
-        self._base: SessionManager = self._lembro._manager
+            self._base = runner_of(get_manager())
+            self._lembro = Session(KeyExchange(self._base, session_key))
 
     def __repr__(self) -> str:
         return f"<SessionStore of {self._lembro!r}>"
 
     @property
     def serializer(self) -> Any:
-        """Of ``encode`` and ``decode``, which lembro does not use."""
+        """Return the serializer of ``encode`` and ``decode``, which lembro does not use."""
         return import_string(settings.SESSION_SERIALIZER)
 
     # -- the mapping -------------------------------------------------------------------------------
@@ -63,25 +66,27 @@ class SessionMapping(_Base):
     def _get_session(self, no_load: bool = False) -> Session:
         session = self._lembro
         if not session._ready:
-            self._look(session)
+            self._load_session(session)
         return session
 
     async def _aget_session(self, no_load: bool = False) -> Session:
         session = self._lembro
-        if session._loaded is NOT_LOADED and session._manager.preloads:
+        if session._loaded is NOT_LOADED and self._base.preloads:
             await session.areload()
         return self._get_session()
 
     _session = property(_get_session)
 
-    def _look(self, session: Session) -> None:
+    def _load_session(self, session: Session) -> None:
+        """Load a session at its first access; see ``Session._load``."""
         if session._loaded is NOT_LOADED:
-            if self._base.in_process:  # what session._look() comes to
-                self._base._load_directly(session)
+            if self._base.in_process:  # the way of most requests
+                self._base.load(session)
                 return
-            self._check_sync()
+            if session._failure is None:
+                self._check_may_block()
         try:
-            session._look()
+            session._load()
         except StoreError:
             self._unreadable = True
             raise
@@ -92,13 +97,14 @@ class SessionMapping(_Base):
     def __getitem__(self, key: str) -> Any:
         session = self._lembro
         if not session._ready:
-            self._look(session)
+            self._load_session(session)
         return session[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._assign(self._get_session(), key, value)
 
     async def aset(self, key: str, value: Any) -> None:
+        """Assign to a key."""
         self._assign(await self._aget_session(), key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -106,29 +112,34 @@ class SessionMapping(_Base):
         self._dirty = True
 
     def pop(self, key: str, default: Any = _NOT_GIVEN) -> Any:
+        """Remove a key and return its value, or the default."""
         return self._take(self._get_session(), key, default)
 
     async def apop(self, key: str, default: Any = _NOT_GIVEN) -> Any:
+        """Remove a key and return its value; see :meth:`pop`."""
         return self._take(await self._aget_session(), key, default)
 
     def update(self, dict_: Any) -> None:
+        """Assign to several keys."""
         session = self._get_session()
         for key, value in dict(dict_).items():
             self._assign(session, key, value)
         self._dirty = True
 
     async def aupdate(self, dict_: Any) -> None:
+        """Assign to several keys."""
         await self._aget_session()
         self.update(dict_)
 
     def clear(self) -> None:
+        """Remove all keys. The session keeps its ID, unless somebody is logged in."""
         session = self._get_session()
         for key in list(session):
             del session[key]
         self._dirty = True
 
     def _assign(self, session: Session, key: str, value: Any) -> None:
-        if key == USER and value:  # Django's word for who is logged in
+        if key == USER and value:  # this is how django.contrib.auth logs a user in
             session.login(str(value))
         elif key == EXPIRY:
             check_expiry(value)
@@ -144,7 +155,7 @@ class SessionMapping(_Base):
 
     @property
     def accessed(self) -> bool:
-        """Whether anybody has looked. To assign to it changes nothing."""
+        """Whether the session was accessed. Assigning to it changes nothing."""
         return not self._lembro._is_unused()
 
     @accessed.setter
@@ -152,46 +163,30 @@ class SessionMapping(_Base):
 
     # -- within ------------------------------------------------------------------------------------
 
-    def _last(self) -> bool:
-        """Have the session last as ``set_expiry`` and ``get_session_cookie_age`` say. False: it is
-        over already."""
+    def _use_expiry(self) -> bool:
+        """Have the session last as ``set_expiry`` and ``get_session_cookie_age`` say.
+
+        Returns:
+            False if it has expired already.
+        """
         session, base = self._lembro, self._base
         expiry = session._data.get(EXPIRY)
         if expiry is not None and not is_expiry(expiry):
             expiry = None
         if expiry is None and type(self).get_session_cookie_age is USUAL_AGE:
-            session._manager = base
+            session._transport.runner = base
             return True
         age = self.get_expiry_age(expiry=expiry)
         if age <= 0:
             return False
-        session._manager = lasting(base, age, browser=self.get_expire_at_browser_close())
+        browser = self.get_expire_at_browser_close()
+        session._transport.runner = runner_lasting(base, age, browser=browser)
         return True
 
     def _presented(self) -> Presented:
-        session = self._lembro
-        return ABSENT if session._read is None else session._read(session._source)
+        return self._lembro._transport.read_cookie()
 
-    def _check_sync(self) -> None:
-        if not self._base.in_process and _in_event_loop():
-            raise LembroError(
-                f"{type(self._base.store).__name__} would block the event loop: await the method "
-                f"of this name that begins with an a, for example session.aget()"
-            )
-
-
-def read_key(source: tuple[SessionManager, str | None]) -> Presented:
-    """What a key of Django's, which is the value of a cookie, stands for."""
-    manager, key = source
-    if not key or not isinstance(key, str):
-        return ABSENT
-    name = manager.options.cookie.name_over(https=False)
-    return manager.cookie.read([f"{name}={key}".encode("utf-8", "replace")], https=False)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    def _check_may_block(self) -> None:
+        self._base.check_may_block(
+            "`await session.aget(...)`; the name of each async method begins with an a"
+        )

@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
-from django.http import HttpResponse
 
 from ... import wsgi
-from ..._core.session import Session
 from ..._core.state import COMMITTED, NOT_LOADED
-from ..._http.error_response import ErrorResponse, error_response_for
-from ..._http.headers import vary_with_cookie
 from ...errors import ConfigError, StoreError
-from ...manager import SessionManager
-from .. import _adapter
-from .config import get_manager
-from .cookies import set_cookie
-from .engine import SessionStore
+from .._adapter import (
+    ANSWERED_ERRORS,
+    ErrorResponse,
+    Runner,
+    SessionManager,
+    add_headers,
+    error_response_for,
+    finish,
+    runner_of,
+)
+from .config import get_exclude, get_manager
+from .engine import NoSession, SessionStore
+from .exchange import DjangoExchange
+from .response import DjangoResponse, add_vary, replacement
 
 FAILED: Final = 500
 
@@ -38,121 +43,176 @@ else:
 
 
 class SessionMiddleware(_Base):
-    """``"lembro.integrations.django.SessionMiddleware"`` in MIDDLEWARE, where Django's own was.
+    """Add ``request.session`` to each request, in place of Django's own middleware.
 
-    Commits the session when the response begins. Raises ConfigError for settings that cannot work,
-    when the application starts.
+    Write ``"lembro.integrations.django.SessionMiddleware"`` in MIDDLEWARE, and
+    ``SESSION_ENGINE = "lembro.integrations.django"``. The session is committed when the response
+    begins.
+
+    Args:
+        get_response: The next middleware or the view; Django gives it.
+
+    Raises:
+        ConfigError: A setting cannot work.
     """
 
-    _started: SessionManager | None = None
+    # Read again when a setting has changed: to ask Django's settings takes a third of a us.
     _manager: SessionManager | None = None
-    _every = False  # SESSION_SAVE_EVERY_REQUEST: to ask Django's settings takes a third of a us
+    _runner: Runner
+    _exclude: tuple[str, ...] = ()
+    _every = False  # SESSION_SAVE_EVERY_REQUEST
+    _opened: Runner | None = None
 
     def __init__(self, get_response: Any) -> None:
         super().__init__(get_response)
         engine = self.SessionStore
         if not (isinstance(engine, type) and issubclass(engine, SessionStore)):
             raise ConfigError(
-                f"SESSION_ENGINE={settings.SESSION_ENGINE!r} is not lembro's: write "
+                f"SESSION_ENGINE must be lembro's, got {settings.SESSION_ENGINE!r}. Write "
                 f'SESSION_ENGINE = "lembro.integrations.django"'
             )
         get_manager()
 
+    # -- one request -------------------------------------------------------------------------------
+
     def __call__(self, request: Any) -> Any:
+        """Serve a request."""
         if self.async_mode:
             return self.__acall__(request)
         self.process_request(request)
+        exchange = self._exchange_in(request)
         try:
-            response = self.get_response(request)
-        except BaseException:  # as only DEBUG_PROPAGATE_EXCEPTIONS lets through
-            if self._failed(request):
-                _adapter.commit(request.session._lembro, FAILED)
-            raise
-        return self.process_response(request, response)
+            try:
+                response = self.get_response(request)
+            except BaseException:  # as only DEBUG_PROPAGATE_EXCEPTIONS lets through
+                left = self._exchange_in(request)
+                if left is not None:
+                    try:
+                        left.commit(FAILED)
+                    finally:
+                        left.close()
+                raise
+            return self.process_response(request, response)
+        finally:
+            if exchange is not None and not exchange.stays_open:
+                exchange.close()
 
     async def __acall__(self, request: Any) -> Any:
-        """Without a thread, which Django's own takes twice."""
+        """Serve a request in the event loop, without the two threads that Django's own takes."""
         self.process_request(request)
-        store = request.session
-        if store._base._store_is_async and self._started is not store._base:
-            await store._base.astart()  # there is no loop before the first request
-            self._started = store._base
-        if store._owner is self and store._base.preloads:
-            store._lembro._async = True
-            await store._base.apreload(store._lembro)
+        exchange = self._exchange_in(request)
         try:
-            response = await self.get_response(request)
-        except BaseException:  # or one that is cancelled
-            if self._failed(request):
-                await _adapter.acommit(request.session._lembro, FAILED)
-            raise
-        store = getattr(request, "session", None)
-        if not isinstance(store, SessionStore):
-            return super().process_response(request, response)
-        if self._is_done(store, response):
-            return response
-        answer = await _adapter.acommit(store._lembro, self._before(store, response))
-        return self._after(request, response, store, answer)
+            if exchange is not None and exchange.runner.preloads:
+                await self._preload(exchange)
+            try:
+                response = await self.get_response(request)
+            except BaseException:  # or a request that is cancelled
+                left = self._exchange_in(request)
+                if left is not None:
+                    try:
+                        await left.acommit(FAILED)
+                    finally:
+                        left.close()
+                raise
+            store = getattr(request, "session", None)
+            if not isinstance(store, SessionStore):
+                return super().process_response(request, response)
+            if self._is_done(request, response, store):
+                return response
+            present = _exchange_of(request, store)
+            error = await present.acommit(self._status(response, store))
+            return self._after(response, store, present, error)
+        finally:
+            if exchange is not None and not exchange.stays_open:
+                exchange.close()
 
     def process_request(self, request: Any) -> None:
+        """Add the session to a request, unless it has one of this manager or its path is
+        excluded."""
         manager = get_manager()
-        if manager is not self._manager:  # when any SESSION_* has changed
-            self._manager, self._every = manager, bool(settings.SESSION_SAVE_EVERY_REQUEST)
+        if manager is not self._manager:
+            self._manager, self._runner = manager, runner_of(manager)
+            self._exclude = get_exclude()
+            self._every = bool(settings.SESSION_SAVE_EVERY_REQUEST)
         https = request.is_secure()
-        outer = _outer(request)
-        if outer is not None and manager.is_within_itself(outer, https=https):
+        outer = _outer_session(request)
+        if outer is not None and self._runner.owns(outer, https=https):
             if not hasattr(request, "session"):
-                request.session = self.SessionStore(outer, outer)  # who made it will commit it
-            return
-        session = _adapter.begin(manager, _cookies(request), https=https)
-        request.session = self.SessionStore(session, self)
+                request.session = self.SessionStore(outer, outer)
+        elif self._exclude and request.path_info.startswith(self._exclude):
+            request.session = NoSession()
+        else:
+            exchange = DjangoExchange(self._runner, request, https=https)
+            request.session = self.SessionStore(exchange.session, self)
 
     def process_response(self, request: Any, response: Any) -> Any:
+        """Commit the session, and add its headers to the response."""
         store = getattr(request, "session", None)
         if not isinstance(store, SessionStore):
             return super().process_response(request, response)
-        if self._is_done(store, response):
+        if self._is_done(request, response, store):
             return response
-        answer = _adapter.commit(store._lembro, self._before(store, response))
-        return self._after(request, response, store, answer)
+        exchange = _exchange_of(request, store)
+        error = exchange.commit(self._status(response, store))
+        return self._after(response, store, exchange, error)
 
     def process_exception(self, request: Any, exception: Exception) -> Any:
-        """A view that could not get at its session."""
-        return (
-            _answered(error_response_for(exception)) if isinstance(exception, StoreError) else None
-        )
-
-    def _failed(self, request: Any) -> bool:
-        """Whether a session of ours is left by a request that has no response."""
+        """Answer a view that needs a login, or that could not load its session."""
+        if not isinstance(exception, ANSWERED_ERRORS):
+            return None
         store = getattr(request, "session", None)
-        return isinstance(store, SessionStore) and store._owner is self
+        if isinstance(store, SessionStore):
+            store._failed = True
+        return replacement(error_response_for(exception))
 
-    def _is_done(self, store: SessionStore, response: Any) -> bool:
-        """Whether nothing has to be committed, as after most requests: then the response has what
-        it needs. A session that the view has put in place of the request's is ours as well."""
-        session = store._lembro
-        if store._owner is not self and store._owner is not None:
+    # -- its parts ---------------------------------------------------------------------------------
+
+    async def _preload(self, exchange: DjangoExchange) -> None:
+        """Load the session before the view, over a store that has to be waited for."""
+        runner = exchange.runner
+        if runner.is_async and self._opened is not runner:
+            await runner.aopen()  # there is no event loop before the first request
+            self._opened = runner
+        await runner.preload(exchange.session)
+
+    def _exchange_in(self, request: Any) -> DjangoExchange | None:
+        """Return the exchange of a request's session, if this middleware commits it."""
+        store = getattr(request, "session", None)
+        if not isinstance(store, SessionStore) or store._owner is not self:
+            return None
+        return _exchange_of(request, store)
+
+    def _is_done(self, request: Any, response: Any, store: SessionStore) -> bool:
+        """Whether nothing is left to commit, as after most requests. Then the response is complete.
+
+        A session that the view has put in place of the request's is committed here as well.
+        """
+        owner = store._owner
+        if owner is not self and owner is not None:
             return True
-        if self._every or store._asked is not None:
+        if self._every or store._asked is not None or store._unreadable:
             return False
+        session = store._lembro
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
-            if response.streaming:  # it may look while it is made
-                _finish_with(response, session)
-            return not store._unreadable
-        if not session._ready or session._cookie is not None or not store.nothing_to_commit():
-            return False
-        session._phase, session._ready = COMMITTED, False
-        _vary(response)
-        if response.streaming:
-            _finish_with(response, session)
+        else:
+            if not session._ready or session._cookie is not None or not store.nothing_to_commit():
+                return False
+            session._phase, session._ready = COMMITTED, False
+            add_vary(response)
+        exchange: Any = session._transport
+        if response.streaming:  # it may access the session while it is made
+            _finish_with(response, _exchange_of(request, store))
+        else:
+            exchange.close()
         return True
 
-    def _before(self, store: SessionStore, response: Any) -> int:
-        """The status by which to commit."""
+    def _status(self, response: Any, store: SessionStore) -> int:
+        """Return the status by which to commit, after preparing the session for it."""
         status: int = response.status_code
-        if status >= FAILED or (store._asked is False and not store._dirty):
-            return FAILED  # what has changed is dropped
+        dropped = store._asked is False and not store._dirty
+        if status >= FAILED or store._failed or dropped:
+            return FAILED  # changes are dropped
         extend = self._every or store._asked is True
         if extend and not store.is_empty():
             store._get_session()
@@ -160,77 +220,57 @@ class SessionMiddleware(_Base):
         return status
 
     def _after(
-        self, request: Any, response: Any, store: SessionStore, answer: ErrorResponse | None
+        self,
+        response: Any,
+        store: SessionStore,
+        exchange: DjangoExchange,
+        error: ErrorResponse | None,
     ) -> Any:
+        """Complete the response after the commit."""
         session = store._lembro
-        if answer is None and response.status_code == FAILED and store._unreadable:
-            answer = error_response_for(StoreError("it could not be read"))
-        if answer is not None:
-            answered = _answered(answer)
-            answered._resource_closers.extend(response._resource_closers)
-            return answered
-        if session._is_unused():
-            return response
-        store.after_commit()
-        headers = response.headers
-        if session._cookie is None:
-            _vary(response)
-        else:
-            lines = _adapter.add_headers(
-                session,
-                headers,
-                partial(_lines_of, headers),
-                https=request.is_secure(),
-                client=request.META.get("REMOTE_ADDR"),
-                request=request.META,
-            )
-            for line in lines:
-                set_cookie(response, line)
+        adapted = DjangoResponse(response)
+        if error is None and adapted.status() == FAILED and store._unreadable:
+            # Another middleware accessed the session, and Django has answered 500.
+            error = error_response_for(StoreError("the session could not be loaded"))
+        if error is not None:
+            adapted.replace(error)
+            exchange.close()
+            return adapted.response
+        if not session._is_unused():
+            store.after_commit()
+            if session._cookie is None:
+                add_vary(response)
+            else:
+                add_headers(exchange, adapted)
         if session._nested_possible or response.streaming:
-            _finish_with(response, session)
+            _finish_with(response, exchange)
+        else:
+            exchange.close()
         return response
 
 
-def _outer(request: Any) -> Any:
-    """The session that the request has already: of a middleware around Django, or around us."""
+def _outer_session(request: Any) -> Any:
+    """Return the session that a middleware around this one, or around Django, has added."""
     if wsgi.KEY in request.META:
         return request.META[wsgi.KEY]
     known = request.__dict__
     if "session" in known:
-        return known["session"]._lembro if isinstance(known["session"], SessionStore) else None
+        store = known["session"]
+        if not isinstance(store, SessionStore) or isinstance(store, NoSession):
+            return None
+        return store._lembro
     return known["scope"].get("session") if "scope" in known else None
 
 
-def _cookies(request: Any) -> str | None:
-    """The Cookie header. Of several, as HTTP/2 has them, Django 5.2 makes one that cannot be read
-    under ASGI."""
-    if "scope" not in request.__dict__:
-        header: str | None = request.META.get("HTTP_COOKIE")
-        return header
-    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
-    return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
+def _exchange_of(request: Any, store: SessionStore) -> DjangoExchange:
+    """Return the exchange of a session, for the response to this request."""
+    exchange: Any = store._lembro._transport
+    if exchange.session is None:  # the view has put another session in place of the request's
+        exchange.bind(store._lembro, request)
+    return exchange  # type: ignore[no-any-return]
 
 
-def _finish_with(response: Any, session: Session) -> None:
-    """Have what is changed until the last byte said."""
-    response._resource_closers.append(partial(session._manager.finish, session))
-
-
-def _vary(response: Any) -> None:
-    headers = response.headers
-    # To ask these whether they have one, and to set one, takes a tenth of a request that reads.
-    held = getattr(headers, "_store", None)
-    if held is not None and "vary" not in held:
-        held["vary"] = ("Vary", "Cookie")
-        return
-    value = vary_with_cookie(_lines_of(headers, "Vary"))
-    if value is not None:
-        headers["Vary"] = value
-
-
-def _lines_of(headers: Any, name: str) -> list[str]:
-    return [headers[name]] if name in headers else []
-
-
-def _answered(answer: ErrorResponse) -> Any:
-    return HttpResponse(answer.body, status=answer.status, headers=_adapter.TEXT)
+def _finish_with(response: Any, exchange: DjangoExchange) -> None:
+    """Finish the exchange when the response is closed, after its last byte."""
+    exchange.stays_open = True
+    response._resource_closers.append(partial(finish, exchange))

@@ -1,0 +1,97 @@
+"""One request of Django and its response, as a session sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..._core.session import Session
+from ..._http.cookie import ABSENT, Presented
+from .._adapter import Exchange, RequestHeaders, Runner
+
+_NO_META: dict[str, Any] = {}
+
+
+class DjangoExchange(Exchange):
+    """One request, and its response."""
+
+    __slots__ = ("_cookies", "_https", "_meta", "stays_open")
+
+    def __init__(self, runner: Runner, request: Any, *, https: bool) -> None:
+        self.runner = runner
+        self._cookies = _cookies_of(request)
+        self._https = https
+        self._meta: dict[str, Any] = request.META
+        self.stays_open = False
+        """Whether the exchange is closed when the response is, and not when it begins."""
+        self.session: Session = Session(self)
+
+    def read_cookie(self) -> Presented:
+        """Read the session cookie."""
+        cookies = self._cookies
+        if not cookies:
+            return ABSENT
+        return self.runner.cookie.read([cookies.encode("utf-8", "replace")], https=self._https)
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return self._https
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return self._meta.get("REMOTE_ADDR")
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return self._meta
+
+    def bind(self, session: Session, request: Any) -> None:
+        """Serve the response of this request, also if another exchange did before."""
+        self.session = session
+        self._https = request.is_secure()
+        self._meta = request.META
+
+    def close(self) -> None:
+        """End the exchange. What the first access of a session needs stays."""
+        self._meta = _NO_META
+        self.session = None  # type: ignore[assignment]
+
+
+class KeyExchange(DjangoExchange):
+    """A session that is found by Django's session key: the value of a cookie."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, runner: Runner, key: str | None) -> None:
+        self.runner = runner
+        self.session = None  # type: ignore[assignment]
+        self.stays_open = False
+        self._cookies = None
+        self._https = False
+        self._meta = _NO_META
+        self._key = key
+
+    def read_cookie(self) -> Presented:
+        """Read the key as the value of the session cookie."""
+        return read_key(self.runner, self._key)
+
+    def describe_visitor(self) -> tuple[str, str]:
+        """Describe the visitor of the request, if the session was bound to one."""
+        return ("", "") if self.session is None else super().describe_visitor()
+
+
+def read_key(runner: Runner, key: str | None) -> Presented:
+    """Read a session key of Django's, which is the value of a cookie."""
+    if not key or not isinstance(key, str):
+        return ABSENT
+    name = runner.options.cookie.name_over(https=False)
+    return runner.cookie.read([f"{name}={key}".encode("utf-8", "replace")], https=False)
+
+
+def _cookies_of(request: Any) -> str | None:
+    """Return the Cookie header. Under ASGI, Django 5.2 joins several of them, as HTTP/2 has them,
+    into one that cannot be read."""
+    if "scope" not in request.__dict__:
+        header: str | None = request.META.get("HTTP_COOKIE")
+        return header
+    headers: list[tuple[bytes, bytes]] = request.scope["headers"]
+    return "; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie")
