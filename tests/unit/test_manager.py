@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from lembro import (
     CodecError,
-    ConfigError,
+    LoginRequired,
     Session,
     SessionInfo,
     SessionManager,
     StoreError,
     TooManySessions,
+    UsageError,
 )
 from lembro.ids import handle_for, key_for, new_id
+from lembro.manager import runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
@@ -49,6 +52,12 @@ class Caller:
             session.save()
         else:
             self._runner.run(session.asave())
+
+    def of(self, session: Session, name: str, *args: Any) -> Any:
+        """Call a method of a session."""
+        if self._runner is None:
+            return getattr(session, name)(*args)
+        return self._runner.run(getattr(session, f"a{name}")(*args))
 
     def close(self) -> None:
         if self._runner is not None:
@@ -85,7 +94,7 @@ def test_get_gives_a_copy(manager: Any) -> None:
 def test_an_empty_session_is_not_created(manager: Any) -> None:
     empty: dict[str, Any] = {}
     for nothing in (None, empty):
-        with pytest.raises(ConfigError, match="needs data or a user"):
+        with pytest.raises(UsageError, match="needs data or a user ID"):
             manager.create(nothing)
 
 
@@ -219,23 +228,41 @@ def test_an_info_is_plain_data(manager: Any) -> None:
     manager.create({"n": 1}, user_id="alice")
     (info,) = manager.user_sessions("alice")
     assert isinstance(info, SessionInfo)
-    assert vars(info).keys() == {"handle", "age", "idle_for", "data", "user", "current"}
+    assert vars(info).keys() == {
+        *("handle", "age", "idle_for", "data", "user_id", "current", "device", "address"),
+    }
     assert info.current is False
 
 
-def test_the_current_one_is_marked_for_the_manager_of_a_session(manager: Any) -> None:
-    mine, other = (
-        manager.create({"n": 1}, user_id="alice"),
-        manager.create({"n": 2}, user_id="alice"),
-    )
-    session = manager.load(mine)
-    seen = session.manager
-    if manager._runner is None:
-        infos = seen.of_user("alice")
-    else:
-        infos = manager._runner.run(seen.auser_sessions("alice"))
+def test_a_session_lists_its_users_sessions_and_marks_itself(manager: Any) -> None:
+    mine = manager.create({"n": 1}, user_id="alice")
+    other = manager.create({"n": 2}, user_id="alice")
+    infos = manager.of(manager.load(mine), "user_sessions")
     assert [(info.data["n"], info.current) for info in infos] == [(1, True), (2, False)]
     assert manager.get(other) == {"n": 2}
+
+
+def test_a_session_revokes_only_its_users_sessions(manager: Any) -> None:
+    mine, other = manager.create(user_id="alice"), manager.create(user_id="alice")
+    bobs = manager.create(user_id="bob")
+    session = manager.load(mine)
+    for foreign in (handle_for(key_for(bobs)), "nonsense"):
+        assert manager.of(session, "revoke", foreign) is False
+    assert manager.get(bobs) == {}
+    assert manager.of(session, "revoke", handle_for(key_for(other))) is True
+    assert manager.of(session, "revoke", handle_for(key_for(other))) is False
+    assert manager.get(other) is None
+    assert manager.get(mine) == {}
+
+
+def test_without_a_login_a_session_lists_and_revokes_nothing(manager: Any) -> None:
+    other = manager.create({"n": 1})
+    session = manager.load(manager.create({"n": 2}))
+    with pytest.raises(LoginRequired):
+        manager.of(session, "user_sessions")
+    with pytest.raises(LoginRequired):
+        manager.of(session, "revoke", handle_for(key_for(other)))
+    assert manager.get(other) == {"n": 1}
 
 
 def test_a_record_that_cannot_be_read_is_listed_without_data(manager: Any) -> None:
@@ -243,30 +270,23 @@ def test_a_record_that_cannot_be_read_is_listed_without_data(manager: Any) -> No
     assert [info.data for info in manager.user_sessions("alice")] == [{}]
 
 
-def test_end_ends_the_session_of_a_handle(manager: Any) -> None:
-    cookie = manager.create({"n": 1}, user_id="alice")
+@pytest.mark.parametrize("user", ["alice", None])
+def test_revoke_ends_the_session_of_a_handle(manager: Any, user: str | None) -> None:
+    cookie = manager.create({"n": 1}, user_id=user)
     handle = handle_for(key_for(cookie))
-    assert manager.end(handle, user="bob") is False
-    assert manager.end("nonsense", user="alice") is False
-    assert manager.end("nonsense") is False
+    assert manager.revoke("nonsense") is False
     assert manager.get(cookie) == {"n": 1}
-    assert manager.end(handle, user="alice") is True
-    assert manager.end(handle, user="alice") is False
+    assert manager.revoke(handle) is True
+    assert manager.revoke(handle) is False
     assert manager.get(cookie) is None
 
 
-def test_an_operator_ends_any_session(manager: Any) -> None:
-    cookie = manager.create({"n": 1})
-    assert manager.end(handle_for(key_for(cookie))) is True
-    assert manager.get(cookie) is None
-
-
-def test_a_rotation_does_not_save_a_session_from_its_end(manager: Any) -> None:
+def test_a_rotation_does_not_save_a_session_from_a_revocation(manager: Any) -> None:
     cookie = manager.create({"n": 1}, user_id="alice")
     elsewhere = SessionManager(manager.store)
     rotated: list[str | None] = []
-    manager.store.before["of_user"] = lambda: rotated.append(elsewhere.regenerate(cookie))
-    assert manager.end(handle_for(key_for(cookie)), user="alice") is True
+    manager.store.before["all"] = lambda: rotated.append(elsewhere.regenerate(cookie))
+    assert manager.revoke(handle_for(key_for(cookie))) is True
     assert rotated != [None]
     assert manager.length() == 0
 
@@ -282,34 +302,38 @@ def test_destroy_user(manager: Any) -> None:
     assert manager.get(bobs) == {"n": 9}
 
 
-@pytest.mark.parametrize("user", [7, b"alice", ["alice"]])
-def test_a_user_is_a_str(manager: Any, user: Any) -> None:
+@pytest.mark.parametrize("user", [True, b"alice", ["alice"], 1.5])
+@pytest.mark.parametrize("method", ["user_sessions", "revoke_user", "create"])
+def test_a_user_id_is_a_str_an_int_or_a_uuid(manager: Any, method: str, user: Any) -> None:
     kind = type(user).__name__
-    for method in ("of_user", "destroy_user"):
-        message = rf"^{method}\(\) takes the user as str, not {kind}: write {method}\(str\(user.id"
-        with pytest.raises(TypeError, match=message):
-            getattr(manager, method)(user)
-    for method, argument in (("end", "handle"), ("create", {})):
-        message = rf"^{method}\(\) takes .*, not {kind}: write {method}\(user=str\(user.id\)\)"
-        with pytest.raises(TypeError, match=message):
-            getattr(manager, method)(argument, user=user)
+    message = rf"^{method}\(\) takes the user ID as str, int or UUID, got {kind}"
+    with pytest.raises(TypeError, match=message):
+        getattr(manager, method)(**{"user_id": user})
 
 
-@pytest.mark.parametrize("method", ["of_user", "destroy_user"])
+@pytest.mark.parametrize("user", [7, UUID(int=7), "7"])
+def test_a_user_id_is_stored_as_its_str(manager: Any, user: Any) -> None:
+    cookie = manager.create(user_id=user)
+    assert manager.load(cookie).user_id == str(user)
+    assert [info.user_id for info in manager.user_sessions(user)] == [str(user)]
+    assert manager.revoke_user(user) == 1
+
+
+@pytest.mark.parametrize("method", ["user_sessions", "revoke_user"])
 def test_nobody_is_no_user(manager: Any, method: str) -> None:
-    with pytest.raises(TypeError, match=rf"^{method}\(\) takes the user as str, not NoneType"):
+    with pytest.raises(TypeError, match=rf"^{method}\(\) takes the user ID as .*, got NoneType"):
         getattr(manager, method)(None)
 
 
 @pytest.mark.parametrize("data", [7, ["n"], "n", None])
 def test_data_is_a_dict(manager: Any, data: Any) -> None:
     cookie = manager.create({"n": 1})
-    message = r"^set\(\) takes the data as a dict, not .*: write set\(session_id, \{\"key\": value"
+    message = r"^set\(\) takes the data as a dict, got .*\. Example: set\(session_id, \{\"key\": "
     with pytest.raises(TypeError, match=message):
         manager.set(cookie, data)
     assert manager.get(cookie) == {"n": 1}
     if data is not None:
-        with pytest.raises(TypeError, match=r"^create\(\) takes the data as a dict, not"):
+        with pytest.raises(TypeError, match=r"^create\(\) takes the data as a dict, got"):
             manager.create(data)
 
 
@@ -317,7 +341,7 @@ def test_data_is_a_dict(manager: Any, data: Any) -> None:
 def test_an_id_is_a_str(manager: Any, method: str) -> None:
     cookie = manager.create({"n": 1})
     for wrong in (cookie.encode(), manager.load(cookie), 7):
-        message = f"a session goes by its id, .* not {type(wrong).__name__}$"
+        message = f"^a session ID is a str, .* got {type(wrong).__name__}$"
         with pytest.raises(TypeError, match=message):
             getattr(manager, method)(wrong)
     assert manager.get(cookie) == {"n": 1}
@@ -326,7 +350,7 @@ def test_an_id_is_a_str(manager: Any, method: str) -> None:
 @pytest.mark.parametrize("keep", [7, b"id", ["id"]])
 def test_what_is_kept_is_a_session_or_an_id(manager: Any, keep: Any) -> None:
     cookie = manager.create(user_id="alice")
-    with pytest.raises(TypeError, match=r"^destroy_user\(\) keeps .*: write keep=session"):
+    with pytest.raises(TypeError, match=r"^revoke_user\(\) keeps .*\. Example: revoke_user"):
         manager.revoke_user("alice", keep=keep)
     assert manager.get(cookie) == {}
 
@@ -335,7 +359,7 @@ def test_a_handle_is_not_what_is_kept(manager: Any) -> None:
     cookie = manager.create({"n": 1}, user_id="alice")
     [info] = manager.user_sessions("alice")
     for wrong in (info.handle, f"{cookie}.signature", ""):
-        with pytest.raises(ConfigError, match=r"is no id: write keep=session \(a handle is") as e:
+        with pytest.raises(UsageError, match=r"is no session ID. Write keep=session \(a h") as e:
             manager.revoke_user("alice", keep=wrong)
         assert cookie not in str(e.value)
     assert manager.get(cookie) == {"n": 1}
@@ -346,7 +370,7 @@ def test_purge_and_stats_and_reduce(manager: Any) -> None:
         manager.create({"n": n})
     assert manager.stats().sessions == 3
     assert manager.purge() == 0
-    manager.clock.advance(manager.runner_of(manager).lifecycle.writer.idle + 1)
+    manager.clock.advance(runner_of(manager.manager).lifecycle.writer.idle + 1)
     assert manager.purge() == 3
     assert manager.reduce() == 0
 
@@ -354,12 +378,12 @@ def test_purge_and_stats_and_reduce(manager: Any) -> None:
 def test_events(manager: Any) -> None:
     heard: list[tuple[str, str | None, str | None]] = []
     for name in ("created", "regenerated", "destroyed"):
-        manager.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user)))
+        manager.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user_id)))
     cookie = manager.create({"n": 1}, user_id="alice")
     new = manager.regenerate(cookie)
     other = manager.create({"n": 2}, user_id="alice")
     manager.revoke_user("alice", keep=other)
-    manager.end(handle_for(key_for(other)))
+    manager.revoke(handle_for(key_for(other)))
     last = manager.create({"n": 1})
     manager.destroy(last)
     handles = [handle_for(key_for(each)) for each in (cookie, new, other, new, other, last, last)]

@@ -12,17 +12,21 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from lembro import (
     ConfigError,
     CookieOptions,
-    LembroError,
     MemoryStore,
     SessionManager,
     SessionOptions,
+    StoreError,
+    UsageError,
 )
 from lembro._runtime import open_stores
+from lembro.ids import new_id
 from lembro.manager import manager_of, runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -32,14 +36,14 @@ from tests.support.stores import AsyncAdapter, BlockingAdapter
 PAIRS = [
     name[1:]
     for name, member in inspect.getmembers(SessionManager, inspect.iscoroutinefunction)
-    if name.startswith("a") and hasattr(SessionManager, name[1:]) and "_for" not in name
+    if name.startswith("a") and hasattr(SessionManager, name[1:])
 ]
 
 
 def test_what_does_io_comes_in_pairs() -> None:
     expected = {
         "create", "get", "set", "destroy", "touch", "regenerate", "load", "all", "length", "clear",
-        "of_user", "end", "destroy_user", "purge", "reduce", "stats", "start", "stop", "commit",
+        "user_sessions", "revoke", "revoke_user", "purge", "reduce", "stats", "open", "close",
     }  # fmt: skip
     assert set(PAIRS) == expected
     for name in PAIRS:
@@ -51,16 +55,85 @@ def test_what_does_io_comes_in_pairs() -> None:
 
 ARGS = {
     "create": ({"n": 1},), "get": ("x",), "set": ("x", {}), "destroy": ("x",), "touch": ("x",),
-    "regenerate": ("x",), "load": ("x",), "of_user": ("alice",), "end": ("x",),
-    "destroy_user": ("alice",),
+    "regenerate": ("x",), "load": ("x",), "user_sessions": ("alice",), "revoke": ("x",),
+    "revoke_user": ("alice",),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(set(PAIRS) - {"start", "stop", "commit"}))
-def test_over_an_async_store_the_plain_one_raises_and_names_the_other(name: str) -> None:
+PUBLIC = {
+    *PAIRS,
+    *(f"a{name}" for name in PAIRS),
+    "store",
+    "options",
+    "events",
+    "on",
+    "once",
+    "off",
+}
+
+
+def test_the_completion_list_of_a_manager_is_what_an_application_may_call() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    assert {name for name in dir(manager) if not name.startswith("_")} == PUBLIC
+    for name in PUBLIC - {"store", "options", "events"}:
+        assert getattr(SessionManager, name).__doc__, name
+
+
+@pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter])
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_in_an_event_loop_a_plain_call_says_what_to_await(name: str, adapter: Any) -> None:
+    async def main() -> None:
+        manager = SessionManager(adapter(Recorder()))
+        with pytest.raises(UsageError, match=rf"`await manager\.a{name}\(\)`$"):
+            getattr(manager, name)(*ARGS.get(name, ()))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter, lambda store: store])
+def test_in_a_worker_thread_a_plain_call_works_over_every_store(adapter: Any, backend: str) -> None:
+    manager = SessionManager(adapter(Recorder()))
+
+    def endpoint() -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        session_id = manager.create({"n": 1}, user_id="ann")
+        session = manager.load(session_id)
+        session["n"] += 1
+        session.save()
+        with session.edit():
+            session["m"] = session.atomic(lambda data: data["n"])
+        assert [info.current for info in session.user_sessions()] == [True]
+        return manager.get(session_id), dict(session)
+
+    async def main() -> None:
+        stored, seen = await anyio.to_thread.run_sync(endpoint)
+        assert stored == seen == {"n": 2, "m": 2}
+
+    anyio.run(main, backend=backend)
+
+
+def test_in_a_thread_that_anyio_did_not_start_the_last_loop_is_used() -> None:
     manager = SessionManager(AsyncAdapter(Recorder()))
-    with pytest.raises(LembroError, match=rf"AsyncAdapter is asynchronous: await a{name}\(\) inst"):
-        getattr(manager, name)(*ARGS.get(name, ()))
+
+    async def main() -> None:
+        session_id = await manager.acreate({"n": 1})
+        assert await asyncio.to_thread(manager.get, session_id) == {"n": 1}
+
+    asyncio.run(main())
+    with pytest.raises(UsageError, match="AsyncAdapter is asynchronous, and no event loop runs"):
+        manager.length()
+
+
+def test_an_error_of_the_store_passes_through_the_thread() -> None:
+    store = Recorder()
+    manager = SessionManager(AsyncAdapter(store))
+    store.fail = {"get"}
+
+    async def main() -> None:
+        with pytest.raises(StoreError):
+            await anyio.to_thread.run_sync(manager.get, new_id())
+
+    anyio.run(main)
 
 
 def test_a_session_over_an_async_store_says_so_too() -> None:
@@ -69,11 +142,11 @@ def test_a_session_over_an_async_store_says_so_too() -> None:
         session = await manager.aload()
         session["n"] = 1
         for name in ("save", "reload"):
-            with pytest.raises(LembroError, match=rf"`await session\.a{name}\(\)`"):
+            with pytest.raises(UsageError, match=rf"`await session\.a{name}\(\)`"):
                 getattr(session, name)()
-        with pytest.raises(LembroError, match=r"`await session\.aatomic\(\)`"):
+        with pytest.raises(UsageError, match=r"`await session\.aatomic\(\)`"):
             session.atomic(lambda data: None)
-        with pytest.raises(LembroError, match="async with"), session.edit():
+        with pytest.raises(UsageError, match="async with"), session.edit():
             pass
 
     asyncio.run(main())
@@ -105,19 +178,30 @@ manager_from: Any = manager_of
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Manager(None), r"store=None: give a store, for example MemoryStore"),
-        (lambda: Manager("64M"), r"store='64M': give a store"),
-        (lambda: Manager(MemoryStore), r"give a store, for example MemoryStore\(max_size"),
-        (lambda: Manager(Lacking()), "it lacks add, set, replace, touch, destroy"),
-        (lambda: Manager(Mute(MemoryStore())), "Mute has plain verbs: say `blocking`"),
-        (lambda: Manager(Both(MemoryStore())), "Both has async verbs and `blocking`"),
-        (lambda: Manager(MemoryStore(), {"idle": 1}), r"write SessionOptions\(...\), or"),
-        (lambda: Manager(MemoryStore(), CookieOptions()), r"options=CookieOptions"),
-        (lambda: Manager(MemoryStore(), idle=1), "did you mean idle_timeout"),
-        (lambda: manager_from("x", None, {}), r"'x' is no SessionManager: write"),
+        (lambda: Manager("64M"), r"^store must be a store, got '64M'"),
         (
-            lambda: manager_from(Manager(MemoryStore()), MemoryStore(), {"idle_timeout": 1}),
-            "store, idle_timeout beside a SessionManager: write SessionManager\\(store",
+            lambda: Manager(MemoryStore),
+            r"^store must be a store, .* Example: MemoryStore\(max_size",
+        ),
+        (lambda: Manager(Lacking()), "It lacks add, set, replace, touch, destroy"),
+        (
+            lambda: Manager(Mute(MemoryStore())),
+            "Mute has plain verbs; set its attribute `blocking`",
+        ),
+        (lambda: Manager(Both(MemoryStore())), "Both has async verbs and `blocking`"),
+        (
+            lambda: Manager(MemoryStore(), {"idle": 1}),
+            r"^options must be SessionOptions, got {'idle': 1}",
+        ),
+        (
+            lambda: Manager(MemoryStore(), CookieOptions()),
+            r"^options must be SessionOptions, got CookieOptions",
+        ),
+        (lambda: Manager(MemoryStore(), idle=1), "did you mean idle_timeout"),
+        (lambda: manager_from("x", None, None, {}), r"must be a SessionManager, got 'x'"),
+        (
+            lambda: manager_from(Manager(MemoryStore()), MemoryStore(), None, {"idle_timeout": 1}),
+            "^store, idle_timeout cannot be given together with a SessionManager: write",
         ),
     ],
 )
@@ -126,9 +210,8 @@ def test_what_it_cannot_be_made_of(make: Any, message: str) -> None:
         make()
 
 
-def test_it_needs_a_store() -> None:
-    with pytest.raises(TypeError, match=r"^SessionManager\.__init__\(\) missing .* 'store'"):
-        Manager()
+def test_its_store_is_by_default_a_memory_store() -> None:
+    assert isinstance(SessionManager().store, MemoryStore)
 
 
 @pytest.mark.parametrize("module", ["starlette", "fastapi"])
@@ -154,9 +237,11 @@ def test_options_and_keywords_together() -> None:
 def test_an_integration_takes_a_manager_or_makes_one() -> None:
     manager = SessionManager(MemoryStore())
     store = MemoryStore()
-    assert manager_of(manager, None, {}) is manager
-    assert manager_of(None, store, {"idle_timeout": 60}).store is store
-    assert isinstance(manager_of(None, None, {}).store, MemoryStore)
+    assert manager_of(manager, None, None, {}) is manager
+    assert manager_of(None, store, None, {"idle_timeout": 60}).store is store
+    assert isinstance(manager_of(None, None, None, {}).store, MemoryStore)
+    options = SessionOptions.aal2()
+    assert manager_of(None, None, options, {}).options == options
 
 
 class Bare:
@@ -171,26 +256,31 @@ class Bare:
 
 
 @pytest.mark.parametrize(
-    "capability",
-    ["all", "length", "clear", "of_user", "destroy_user", "purge", "reduce", "stats"],
+    ("method", "verb"),
+    [
+        *((name, name) for name in ("all", "length", "clear", "purge", "reduce", "stats")),
+        ("user_sessions", "of_user"),
+        ("revoke_user", "destroy_user"),
+        ("revoke", "all"),
+    ],
 )
-def test_what_a_store_does_not_offer(capability: str) -> None:
+def test_what_a_store_does_not_offer(method: str, verb: str) -> None:
     manager = SessionManager(Bare())  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=rf"Bare has no {capability}\(\)"):
-        getattr(manager, capability)(*ARGS.get(capability, ()))
-    with pytest.raises(ConfigError, match=rf"Bare has no {capability}\(\)"):
-        asyncio.run(getattr(manager, f"a{capability}")(*ARGS.get(capability, ())))
+    with pytest.raises(UsageError, match=rf"Bare has no {verb}\(\)"):
+        getattr(manager, method)(*ARGS.get(method, ()))
+    with pytest.raises(UsageError, match=rf"Bare has no {verb}\(\)"):
+        asyncio.run(getattr(manager, f"a{method}")(*ARGS.get(method, ())))
 
 
 def test_a_session_over_such_a_store() -> None:
     manager = SessionManager(Bare())  # type: ignore[arg-type]
     session = manager.load(manager.create({"n": 1}, user_id="alice"))
-    with pytest.raises(ConfigError, match=r"no destroy_user\(\)"):
+    with pytest.raises(UsageError, match=r"no destroy_user\(\)"):
         session.logout_others()
     session["n"] = 2
     session.save()
-    manager.start()
-    manager.stop()
+    manager.open()
+    manager.close()
 
 
 def test_a_store_is_opened_and_closed() -> None:
@@ -204,16 +294,20 @@ def test_a_store_is_opened_and_closed() -> None:
             calls.append("close")
 
     manager = SessionManager(Opened())
-    manager.start()
-    manager.stop()
+    manager.open()
+    manager.close()
+    with manager as opened:
+        assert opened is manager
 
     async def main() -> None:
         other = SessionManager(AsyncAdapter(Opened()))
-        await other.astart()
-        await other.astop()
+        await other.aopen()
+        await other.aclose()
+        async with other as opened:
+            assert opened is other
 
     asyncio.run(main())
-    assert calls == ["open", "close"] * 2
+    assert calls == ["open", "close"] * 4
 
 
 @pytest.mark.parametrize("how", ["one manager", "two managers"])
@@ -221,39 +315,39 @@ def test_the_end_of_one_application_does_not_close_the_store_for_another(how: st
     store = MemoryStore("64K")
     first = SessionManager(store)
     second = first if how == "one manager" else SessionManager(store)
-    first.start()
-    second.start()
+    first.open()
+    second.open()
     first.create({"n": 1})
-    first.stop()
+    first.close()
     assert store._purger is not None
-    second.stop()
+    second.close()
     assert store._purger is None
-    second.stop()  # once too often
-    first.start()
+    second.close()  # once too often
+    first.open()
     assert store._purger is not None
-    first.stop()
+    first.close()
 
 
 def test_a_store_that_is_closed_by_its_name_is_closed_whoever_has_started_it() -> None:
     store = MemoryStore("64K")
     managers = [SessionManager(store) for _ in range(2)]
     for manager in managers:
-        manager.start()
+        manager.open()
     managers[0].create({"n": 1})
     store.close()
     assert store._purger is None
     for manager in managers:
-        manager.stop()
+        manager.close()
 
 
 def test_a_store_that_was_started_is_not_kept_alive() -> None:
     store = MemoryStore("64K")
     gone = weakref.ref(store)
-    SessionManager(store).start()
+    SessionManager(store).open()
     del store
     gc.collect()
     assert gone() is None
-    assert not [known for known in open_stores._started.values() if known[0]() is None]
+    assert not [known for known in open_stores._open.values() if known[0]() is None]
 
 
 def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
@@ -277,9 +371,9 @@ def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
     store: Any = Slotted()
     manager = SessionManager(store)
     for _ in range(2):
-        manager.start()
+        manager.open()
     for _ in range(2):
-        manager.stop()
+        manager.close()
     assert calls == ["close"] * 2
 
 
@@ -340,12 +434,12 @@ class Shut(AsyncShut):
 
 def test_a_store_need_not_be_opened_nor_closed() -> None:
     async def both(manager: SessionManager) -> None:
-        await manager.astart()
-        await manager.astop()
+        await manager.aopen()
+        await manager.aclose()
 
     stores: list[Any] = [Shut(), AsyncShut()]
     for store in stores:
         asyncio.run(both(SessionManager(store)))
     manager = SessionManager(stores[0])
-    manager.start()
-    manager.stop()
+    manager.open()
+    manager.close()
