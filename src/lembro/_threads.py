@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class LoopBridge:
         if loop is not None:
             self._loop = loop
 
-    def run(self, function: Callable[[], Awaitable[T]]) -> T:
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Await ``function()`` on the application's loop, and wait for it in this thread.
 
         Raises:
@@ -61,7 +61,7 @@ class LoopBridge:
             from anyio import from_thread  # noqa: PLC0415
 
             try:
-                return from_thread.run(function)  # a thread that anyio started knows its loop
+                return cast("T", from_thread.run(function))  # a thread that anyio started knows its loop
             except RuntimeError:
                 if self._loop is None:
                     raise
@@ -70,7 +70,4 @@ class LoopBridge:
             raise RuntimeError("no event loop runs that could await it")
         import asyncio  # noqa: PLC0415
 
-        async def awaited() -> T:
-            return await function()
-
-        return asyncio.run_coroutine_threadsafe(awaited(), loop).result()
+        return asyncio.run_coroutine_threadsafe(function(), loop).result()

@@ -1,11 +1,9 @@
-"""Values by name in a store of lembro, for integrations that are a cache: bounded and purged as
-sessions are, atomic, and without pickle.
+"""Values by name in a lembro store, for caches: bounded and purged like sessions, and atomic.
 
-An entry is a record without a user, so where memory is short the least recently used go first. Its
-key is a hash of the name and of the namespace that the cache is; it cannot be the key of a session,
-and the store may hold both: a SessionManager lists and counts its sessions only. The payload is a
-format byte, a mark (no two writes have the same payload, see ``stores/base.py``), the namespace,
-and the value by ``codec``.
+A cache entry is a record without a user, so when memory is short the least recently used entries
+are evicted first. Its key is a hash of the name and of the cache's namespace. It cannot be the key
+of a session, so a store may hold both: a SessionManager lists and counts only its sessions. The
+payload is a format byte, the namespace, and the value as ``codec`` encodes it. No pickle anywhere.
 """
 
 from __future__ import annotations
@@ -18,14 +16,13 @@ from typing import Any, Final, TypeAlias, TypeVar
 from msgspec.msgpack import encode as pack
 
 from .._core import codec
-from .._core.commit import ATTEMPTS, is_written
+from .._core.commit import ATTEMPTS, is_written, marked
 from .._core.effects import Call, Flow
 from .._core.user_sessions import CACHE_ENTRY, note_cache_entries
 from .._log import log
 from .._runtime.drivers import arun, performer, run
 from .._threads import in_thread
-from ..errors import CodecError, ConfigError, LembroError, SessionTooLarge, StoreError
-from ..ids import new_mark
+from ..errors import CodecError, ConfigError, SessionTooLarge, StoreError, UsageError
 from ..stores.base import AsyncStore, Found, Record, Store
 
 __all__ = ["Cache", "Timeout"]
@@ -33,26 +30,32 @@ __all__ = ["Cache", "Timeout"]
 T = TypeVar("T")
 
 Timeout: TypeAlias = float | timedelta | None
-"""Seconds from now. None: never. Nothing, or less: the entry is gone at once."""
+"""Seconds from now, or a timedelta. None: never. 0 or less: the entry is removed at once."""
 
-_HEAD: Final = len(CACHE_ENTRY) + len(new_mark())
-_NAME: Final = "value"  # by which an error calls what is stored
+_NAME: Final = "value"  # what an error calls the stored value
 
 
 class Cache:
-    """Values by name. Those are what a session can carry (a ``CodecError`` says what cannot be),
-    and come back with their types. The methods come in pairs: ``get`` where the store is not
-    asynchronous, ``aget`` in an event loop.
+    """Values by name, in one namespace of a store.
 
-    ``store`` is a MemoryStore or another one; ``names`` say which namespace of it is meant.
-    Raises StoreError, and SessionTooLarge for a value that the store does not accept.
+    Values are what a session can carry, and come back with their types. The methods come in pairs:
+    ``get`` for a store with plain verbs, ``aget`` in an event loop over every store.
+
+    Args:
+        store: A MemoryStore or another store.
+        names: The namespace.
+
+    Raises:
+        StoreError: the store failed.
+        CodecError: a value that cannot be stored.
+        SessionTooLarge: a value that is larger than the store accepts.
     """
 
     def __init__(self, store: Store | AsyncStore, *names: str) -> None:
         verbs = (getattr(store, verb, None) for verb in ("add", "destroy"))  # a manager has no add
         if isinstance(store, type) or not all(map(callable, verbs)):
             raise ConfigError(
-                f"store={store!r}: give a store, for example MemoryStore(max_size='64M')"
+                f"store must be a store, got {store!r}. Example: MemoryStore(max_size='64M')"
             )
         self.store: Store | AsyncStore = store
         note_cache_entries(store)
@@ -72,8 +75,7 @@ class Cache:
         return f"<Cache {'/'.join(self._names)!r} in {type(self.store).__name__}>"
 
     def within(self, name: str) -> Cache:
-        """A namespace within this one: ``clear`` of this one clears it too, nothing else is
-        shared."""
+        """Return a namespace within this one; ``clear`` of this one clears it too."""
         return Cache(self.store, *self._names, name)
 
     def get(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
@@ -243,36 +245,36 @@ class Cache:
         records = yield Call("all", ())
         for key, found in records:
             payload = found.payload
-            if payload.startswith(CACHE_ENTRY) and payload.startswith(self._path, _HEAD):
+            if payload.startswith(CACHE_ENTRY) and payload.startswith(self._path, len(CACHE_ENTRY)):
                 yield Call("destroy", (key,))
 
     # -- within ------------------------------------------------------------------------------------
 
     def _key(self, name: str) -> bytes:
         if not isinstance(name, str):
-            raise TypeError(f"the keys of a cache are str, not {type(name).__name__}")
+            raise TypeError(f"a cache key must be a str, got {type(name).__name__}")
         named = self._hash.copy()
         named.update(name.encode("utf-8", "surrogatepass"))
         return named.digest()
 
     def _payload(self, value: Any) -> bytes:
-        return CACHE_ENTRY + new_mark() + self._path + codec.encode({}, {_NAME: value})
+        return CACHE_ENTRY + self._path + marked(codec.encode({}, {_NAME: value}))
 
     def _value(self, found: Found | None, default: T) -> Any | T:
         if found is None:
             return default
         try:
-            return codec.decode(found.payload[_HEAD + len(self._path) :])[1][_NAME]
+            return codec.decode(found.payload[len(CACHE_ENTRY) + len(self._path) :])[1][_NAME]
         except (CodecError, KeyError) as error:
-            log.warning("an entry of a cache cannot be read, and passes for none: %s", error)
+            log.warning("lembro: a cache entry cannot be read and counts as missing: %s", error)
             return default
 
     def _run(self, flow: Flow[T]) -> T:
         if self._is_async:
             flow.close()
-            raise LembroError(
-                f"{type(self.store).__name__} is asynchronous: use the methods that begin with "
-                f"an a (aget, aset, ...)"
+            raise UsageError(
+                f"{type(self.store).__name__} is asynchronous; use the methods that begin with an "
+                f"a (aget, aset, ...)"
             )
         try:
             return run(flow, self.store)

@@ -1,4 +1,4 @@
-"""The application: a café where one can log in, fill a tray and look after one's sessions."""
+"""The demo application: a café where you log in, fill a tray and look after your sessions."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ async def page(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    """What the page shows of the visitor."""
+    """Answer what the page shows of the visitor."""
     session = note_visit(request)
     return JSONResponse(
         {
-            "user": session.user,
+            "user": session.user_id,
             "tray": Counter(session.get("tray", ())),
             "counted": session.get("counted", 0),
-            "sessions": sessions_of(session),
+            "sessions": await sessions_of(session),
             "messages": session.pop("messages", []),  # each is shown once
-            "idle_timeout": session.manager.options.idle_timeout,
+            "idle_timeout": request.app.state.idle_timeout,
         }
     )
 
 
 def note_visit(request: Request) -> Session:
-    """The session of a request, begun for a newcomer with what a shop likes to know of them."""
+    """Return the session of a request. A newcomer's begins with what a shop likes to know."""
     session = get_session(request)
     if "visit" not in session:
         session["visit"] = {
@@ -119,21 +119,21 @@ async def logout_everywhere(request: Request) -> Response:
 
 async def end_session(request: Request) -> Response:
     session = logged_in(request)
-    ended = session.manager.end(request.path_params["handle"], user=session.user)
+    ended = await session.arevoke(request.path_params["handle"])
     tell(session, "That session has ended." if ended else "That session had ended already.")
     return done()
 
 
 def logged_in(request: Request) -> Session:
     session = get_session(request)
-    if session.user is None:
+    if session.user_id is None:
         raise HTTPException(401, "You are not logged in.")
     return session
 
 
-def sessions_of(session: Session) -> list[dict[str, Any]]:
-    """The sessions of whoever is logged in, for the page."""
-    if session.user is None:
+async def sessions_of(session: Session) -> list[dict[str, Any]]:
+    """List the sessions of the user who is logged in, for the page."""
+    if session.user_id is None:
         return []
     return [
         {
@@ -143,7 +143,7 @@ def sessions_of(session: Session) -> list[dict[str, Any]]:
             "current": info.current,
             "browser": info.data.get("visit", {}).get("browser", ""),
         }
-        for info in session.manager.of_user(session.user)
+        for info in await session.auser_sessions()
     ]
 
 
@@ -163,7 +163,7 @@ async def order(request: Request) -> Response:
     await brew()  # meanwhile, other requests change the session
 
     tray.append(thing)  # lists that were appended to at the same time are merged
-    session.atomic(count)  # what a merge can't know is done in one step
+    await session.aatomic(count)  # a counter cannot be merged, so it is changed in one step
     return done()
 
 
@@ -186,7 +186,7 @@ async def clear_tray(request: Request) -> Response:
 
 
 async def live(request: Request) -> Response:
-    """How the store is doing, as server-sent events."""
+    """Send the store's numbers, as server-sent events."""
     events = request.app.state.live.events(get_session(request))
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
@@ -221,8 +221,8 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlette:
-    """The café over a store of 4 MB, in which sessions end after two minutes without a visit, so
-    that one can watch them go. It is to be had as localhost, by an address, and by ``names``."""
+    """Make the café over a store of 4 MB, in which sessions expire after two minutes without a
+    request, so that you can watch them. It answers as localhost, by an address, and by ``names``."""
     store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
     manager = SessionManager(store, idle_timeout=idle_timeout)
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))
@@ -258,5 +258,6 @@ def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlett
     app.add_middleware(SessionMiddleware, manager)
     app.add_middleware(Guard, names=names)
     app.state.bots = bots
+    app.state.idle_timeout = idle_timeout
     app.state.live = Live(store, bots)
     return app

@@ -77,6 +77,6 @@ def seen(session: Session) -> dict[str, Any] | None:
         session.reload()
         if session.is_new:
             return None
-        return {"user": session.user, "counted": session.get("counted", 0)}
+        return {"user": session.user_id, "counted": session.get("counted", 0)}
     except SessionGone:
         return None
