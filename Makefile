@@ -51,9 +51,10 @@ mutants: .venv/.test ## whether a test fails when the core or the store is wrong
 	@$(PY) -m tools.mutants $(ARGS)
 
 .PHONY: check
-check: .venv/.lint ## format, lint and types, all strict
+check: .venv/.lint ## format, lint, layers and types, all strict
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m ruff check $(CODE)
+	.venv/bin/lint-imports --no-logo
 	$(PY) -m mypy $(CODE)
 	$(PY) -m pyright --pythonpath $(PY)
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pyright --verifytypes lembro --ignoreexternal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class LoopBridge:
             from anyio import from_thread  # noqa: PLC0415
 
             try:
-                return cast("T", from_thread.run(function))  # a thread that anyio started knows its loop
+                return from_thread.run(function)  # a thread that anyio started knows its loop
             except RuntimeError:
                 if self._loop is None:
                     raise

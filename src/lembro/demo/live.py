@@ -46,7 +46,7 @@ class Live:
         while not self._stopping.is_set():
             samples = [sample for sample in self._samples if sample["at"] > last]
             last = samples[-1]["at"] if samples else last
-            you = seen(session)
+            you = await seen(session)
             message = {"you": you, "samples": samples, "bots": self._bots.report()}
             yield f"data: {json.dumps(message)}\n\n"
             if you is None:
@@ -70,11 +70,10 @@ class Live:
         }
 
 
-def seen(session: Session) -> dict[str, Any] | None:
-    """What other tabs and browsers may have changed; None if there is no such session (any
-    more)."""
+async def seen(session: Session) -> dict[str, Any] | None:
+    """Return what other tabs and browsers may have changed; None without a stored session."""
     try:
-        session.reload()
+        await session.areload()
         if session.is_new:
             return None
         return {"user": session.user_id, "counted": session.get("counted", 0)}
