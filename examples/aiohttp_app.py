@@ -1,9 +1,9 @@
-"""A cart, a login and a list of one's sessions, with aiohttp.
+"""A cart, a login and a list of your sessions, with aiohttp.
 
     pip install 'lembro[aiohttp]'
     python -m aiohttp.web -H 127.0.0.1 -P 8000 examples.aiohttp_app:main
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then curl http://127.0.0.1:8000/me, or do what tests/examples/test_examples.py does.
 """
 
 from __future__ import annotations
@@ -19,13 +19,6 @@ manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 routes = web.RouteTableDef()
 
 
-def logged_in(request: web.Request) -> str:
-    user = get_session(request).user
-    if user is None:
-        raise web.HTTPUnauthorized(text="log in first")
-    return user
-
-
 @routes.get("/me")
 async def me(request: web.Request) -> web.Response:
     session = get_session(request)
@@ -39,16 +32,16 @@ async def add_to_cart(request: web.Request) -> web.Response:
     return web.json_response(cart)
 
 
-@routes.post("/login/{user}")  # a real one takes a form, and checks a password
+@routes.post("/login/{user}")  # a real login takes a form and checks a password
 async def login(request: web.Request) -> web.Response:
     user = request.match_info["user"]
     get_session(request).login(user)
     return web.json_response(f"hello {user}")
 
 
-@routes.get("/sessions")
+@routes.get("/sessions")  # answers 401 if nobody is logged in
 async def my_sessions(request: web.Request) -> web.Response:
-    mine = get_session(request).manager.user_sessions(logged_in(request))
+    mine = await get_session(request).auser_sessions()
     listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
     return web.json_response(listed)
 
@@ -61,7 +54,6 @@ async def logout(request: web.Request) -> web.Response:
 
 @routes.post("/logout-everywhere")
 async def logout_everywhere(request: web.Request) -> web.Response:
-    logged_in(request)
     get_session(request).logout_everywhere()
     return web.json_response("bye, everywhere")
 

@@ -22,7 +22,7 @@ def install() -> None:
     import aiohttp_session.memcached_storage
     import aiohttp_session.redis_storage
 
-    from lembro.integrations.aiohttp import LembroStorage
+    from lembro.integrations.aiohttp.aiohttp_session import LembroStorage
 
     class Storage(LembroStorage):
         def __init__(
@@ -100,8 +100,10 @@ def _stored(value: str) -> dict[str, Any]:
 
 
 def _id_in(value: str) -> str | None:
+    from lembro.manager import runner_of
+
     raw = [f"{NAME}={value}".encode()]
-    session_id: str | None = _storages[-1].manager.cookie.read(raw, https=False).id
+    session_id: str | None = runner_of(_storages[-1].manager).cookie.read(raw, https=False).id
     return session_id
 
 

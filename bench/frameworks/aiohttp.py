@@ -20,7 +20,8 @@ from yarl import URL
 from bench.peers import ACTIONS, BODY, LOGIN, session_data
 from bench.requests import OTHERS, Batch, Contender
 from lembro import MemoryStore
-from lembro.integrations.aiohttp import LembroStorage, get_session, setup
+from lembro.integrations.aiohttp import get_session, setup
+from lembro.integrations.aiohttp.aiohttp_session import LembroStorage
 
 SetUp = Callable[[web.Application], Any]
 REFERENCE: Final = "aiohttp-session (SimpleCookieStorage)"

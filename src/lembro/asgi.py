@@ -176,14 +176,14 @@ class ASGIExchange(Exchange):
         try:
             self.runner.commit(self.session, failed=failed)
         except COMMIT_ERRORS as error:
-            return self._answer(error)
+            return self.answer(error)
         return self._send(self._with_headers(message))
 
     async def _start_later(self, message: Message, failed: bool) -> None:
         try:
             await self.runner.acommit(self.session, failed=failed)
         except COMMIT_ERRORS as error:
-            await self._answer(error)
+            await self.answer(error)
             return
         if self._send is not _discard:  # else the request has ended, and left this task behind
             await self._send(self._with_headers(message))
@@ -207,7 +207,7 @@ class ASGIExchange(Exchange):
         await self.acommit(500)
         if not isinstance(error, ANSWERED_ERRORS):
             return False
-        await self._answer(error)
+        await self.answer(error)
         return True
 
     async def app_returned(self) -> None:
@@ -226,7 +226,7 @@ class ASGIExchange(Exchange):
             self._kept = scope["headers"], scope.get("scheme")
         self.session = self._scope = None  # type: ignore[assignment]
 
-    async def _answer(self, error: BaseException) -> None:
+    async def answer(self, error: BaseException) -> None:
         """Answer in place of the application. What it sends from now on is discarded."""
         send, self._send = self._send, _discard
         answer = error_response_for(error)

@@ -18,13 +18,16 @@ from aiohttp.typedefs import Handler
 from lembro import (
     ConfigError,
     CookieOptions,
+    LoginRequired,
     MemoryStore,
     Session,
     SessionCommitted,
     SessionManager,
+    SessionOptions,
 )
 from lembro.events import Event
 from lembro.integrations.aiohttp import get_session, setup
+from lembro.manager import runner_of
 from tests.support.stores import AsyncBackend
 
 pytestmark = pytest.mark.anyio
@@ -501,7 +504,7 @@ async def test_two_managers(
     async def outer(request: web.Request, handler: Handler) -> web.StreamResponse:
         get_session(request)["outer"] = True
         response = await handler(request)
-        assert get_session(request).manager.store is manager.store
+        assert get_session(request)._transport.runner is runner_of(manager)
         return response
 
     async def page(request: web.Request) -> web.StreamResponse:
@@ -529,26 +532,103 @@ async def test_two_managers(
 # -- set up ----------------------------------------------------------------------------------------
 
 
-async def test_a_networked_store_is_asked_before_the_handler_but_for_excluded_paths() -> None:
+async def test_excluded_paths_have_no_session() -> None:
     backend = AsyncBackend()
     app = web.Application()
-    setup(app, store=backend.store, exclude=["/untouched"])
+    setup(app, store=backend.store, exclude=["/static/"])
     backend.breaks()
-    errors: list[str] = []
 
-    async def looks(request: web.Request) -> web.Response:
-        try:
-            get_session(request).get("a")
-        except Exception as error:
-            errors.append(str(error))
+    async def static(request: web.Request) -> web.Response:
+        with pytest.raises(ConfigError, match="exclude= does not name this path"):
+            get_session(request)
         return web.Response()
 
-    app.router.add_get("/untouched/look", looks)
-    async with serving(app) as client:
+    app.router.add_get("/static/page", static)
+    async with serving(app, statics=read) as client:
         client.session.cookie_jar.update_cookies({"sid": "x" * 43})
-        assert (await text_of(client, "/untouched/look"))[0] == 200
-    assert "await session.areload()" in errors[0]
+        async with client.get("/static/page") as response:
+            assert response.status == 200
+            assert {"Vary", "Set-Cookie"}.isdisjoint(response.headers)
+        assert (await text_of(client, "/statics"))[0] == 503  # it is loaded before the handler
     backend.close()
+
+
+async def test_an_excluded_path_of_an_inner_application_has_the_outer_session(
+    manager: SessionManager,
+) -> None:
+    app, inner = application(manager), web.Application()
+    setup(inner, store=MemoryStore("1M"), cookie=CookieOptions(name="inner"), exclude=["/in/read"])
+    inner.router.add_get("/read", read)
+    app.add_subapp("/in/", inner)
+    async with serving(app, write=write) as client:
+        await client.get("/write")
+        assert await text_of(client, "/in/read") == (200, '{"seen": 1}')
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
+async def test_a_handler_that_requires_a_login_is_answered_401(
+    manager: SessionManager, stream: bool
+) -> None:
+    async def account(request: web.Request) -> web.StreamResponse:
+        session = get_session(request)
+        session["dropped"] = True
+        if stream:
+            session["kept"] = session.pop("dropped")
+            response = web.StreamResponse()
+            await response.prepare(request)
+        session.require_recent(60)
+        raise AssertionError("it goes on")
+
+    async with serving(application(manager), account=account, read=read) as client:
+        if stream:  # it is too late for another status
+            with pytest.raises(ClientPayloadError):
+                await text_of(client, "/account")
+        else:
+            async with client.get("/account") as response:
+                assert response.status == 401
+                assert await response.text() == "Log in first.\n"
+                assert response.headers["WWW-Authenticate"] == "Cookie"
+                assert response.headers["Cache-Control"] == "no-store"
+                assert response.headers.getall("Vary") == ["Cookie"]
+                assert response.headers.getall("Content-Type") == ["text/plain; charset=utf-8"]
+                assert "Set-Cookie" not in response.headers
+        assert await text_of(client, "/read") == (200, '{"kept": true}' if stream else "{}")
+
+
+async def test_an_application_answers_login_required_itself(manager: SessionManager) -> None:
+    @web.middleware
+    async def to_the_form(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except LoginRequired:
+            raise web.HTTPFound("/login") from None
+
+    async def account(request: web.Request) -> web.Response:
+        raise LoginRequired("nobody is logged in")  # without an access to the session
+
+    app = application(manager)
+    async with serving(app, account=account) as client:
+        assert (await text_of(client, "/account"))[0] == 401
+    app = application(manager)
+    app.middlewares.append(to_the_form)
+    async with (
+        serving(app, account=account) as client,
+        client.get("/account", allow_redirects=False) as response,
+    ):
+        assert response.status == 302
+
+
+async def test_setup_alone_is_enough() -> None:
+    app = web.Application()
+    manager = setup(app)
+    async with serving(app, write=write) as client:
+        assert await text_of(client, "/write") == (200, "1")
+    assert isinstance(manager.store, MemoryStore)
+
+
+async def test_options_and_keywords() -> None:
+    manager = setup(web.Application(), options=SessionOptions.aal2(), rotation_grace=5)
+    assert manager.options == SessionOptions.aal2(rotation_grace=5)
 
 
 async def test_the_store_is_opened_and_closed() -> None:
@@ -575,9 +655,9 @@ async def test_the_store_is_opened_and_closed() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"manager": "manager"}, "is no SessionManager"),
+        ({"manager": "manager"}, "must be a SessionManager"),
         ({"max_size": "4M"}, r"MemoryStore\(max_size="),
-        ({"exclude": "static"}, "begins with '/'"),
+        ({"exclude": "static"}, "begin with '/'"),
         ({"idle_timeout": 0}, "idle_timeout must be more than 0 .*got 0"),
     ],
 )
@@ -597,4 +677,4 @@ async def test_without_setup_the_error_says_what_to_write() -> None:
 
     async with serving(web.Application(), page=page) as client:
         assert (await text_of(client, "/page"))[0] == 200
-    assert "setup(app, sessions)" in said[0]
+    assert "setup(app), before the middlewares that use the session" in said[0]

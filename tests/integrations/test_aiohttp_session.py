@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
+from importlib import import_module
 from typing import Any
 
 import aiohttp_security
@@ -21,7 +24,8 @@ from aiohttp_session import get_session, new_session
 
 from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager
 from lembro.integrations import aiohttp as integration
-from lembro.integrations.aiohttp import LembroIdentityPolicy, LembroStorage
+from lembro.integrations.aiohttp.aiohttp_security import LembroIdentityPolicy
+from lembro.integrations.aiohttp.aiohttp_session import LembroStorage
 from lembro.testing import FakeClock
 from tests.support.messages import parse_set_cookie
 from tests.support.stores import AsyncBackend
@@ -429,6 +433,19 @@ async def test_a_stream_is_saved_beside_setup(manager: SessionManager, how: Any)
         assert await json_of(client, "/read") == {"a": 1}
 
 
+async def test_a_path_that_setup_excludes_has_no_session(manager: SessionManager) -> None:
+    async def page(request: web.Request) -> web.Response:
+        with pytest.raises(ConfigError, match="exclude= does not name this path"):
+            await get_session(request)
+        return web.Response()
+
+    app = web.Application()
+    integration.setup(app, manager, exclude=["/page"])
+    aiohttp_session.setup(app, LembroStorage(manager))
+    async with serving(app, page=page) as client, client.get("/page") as response:
+        assert response.status == 200
+
+
 async def test_it_is_the_session_of_setup(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         (await get_session(request))["a"] = 1
@@ -472,6 +489,22 @@ async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
         assert "both set the cookie 'contended'" in caplog.text
 
 
+# -- how it is imported ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", ["aiohttp_session", "aiohttp_security"])
+def test_without_the_library_the_error_names_it(
+    monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    module = f"lembro.integrations.aiohttp.{library}"
+    monkeypatch.delitem(sys.modules, module)
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.setitem(sys.modules, name, None)
+    install = f"pip install 'lembro[aiohttp]' {library.replace('_', '-')}"
+    with pytest.raises(ImportError, match=re.escape(install)):
+        import_module(module)
+
+
 # -- how it is configured --------------------------------------------------------------------------
 
 
@@ -510,10 +543,13 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ),
         ({"max_age": 0}, "max_age must be more than 0 .*got 0"),
         ({"samesite": "Loose"}, "samesite must be .*got 'loose'"),
-        ({"manager": SessionManager(MemoryStore("1M")), "max_age": 60}, "^max_age beside a Ses"),
+        (
+            {"manager": SessionManager(MemoryStore("1M")), "max_age": 60},
+            "^max_age cannot be given together",
+        ),
         (
             {"manager": SessionManager(MemoryStore("1M")), "cookie_name": "a"},
-            "^cookie_name beside",
+            "^cookie_name cannot be given together",
         ),
     ],
 )

@@ -32,9 +32,11 @@ from litestar.types import Empty
 from lembro import (
     ConfigError,
     CookieOptions,
+    LoginRequired,
     MemoryStore,
     SessionCommitted,
     SessionManager,
+    SessionOptions,
     StoreError,
 )
 from lembro.events import Event
@@ -42,7 +44,7 @@ from lembro.integrations.litestar import (
     LembroPlugin,
     LembroSessionBackend,
     LembroSessionConfig,
-    SessionDep,
+    WebSessionDep,
     get_session,
 )
 from tests.support.gateways import fetch_asgi
@@ -82,12 +84,12 @@ async def add(item: FromPath[str], request: AnyRequest) -> list[str]:
 
 
 @get("/me")
-async def me(session: SessionDep) -> dict[str, Any]:
+async def me(session: WebSessionDep) -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
 
 
 @post("/login/{user:str}")
-async def login(user: FromPath[str], session: SessionDep) -> None:
+async def login(user: FromPath[str], session: WebSessionDep) -> None:
     session.login(user)
 
 
@@ -119,7 +121,7 @@ def test_a_cart_through_a_login_to_the_logout(
 
 def test_a_handler_may_return_the_session(plugin: LembroPlugin) -> None:
     @get("/whole")
-    async def whole(session: SessionDep) -> Any:
+    async def whole(session: WebSessionDep) -> Any:
         return session
 
     @get("/part")
@@ -144,12 +146,12 @@ def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
 
 def test_sync_handlers(plugin: LembroPlugin) -> None:
     @post("/count", sync_to_thread=False)
-    def count(session: SessionDep) -> int:
+    def count(session: WebSessionDep) -> int:
         session["n"] = session.get("n", 0) + 1
         return int(session["n"])
 
     @post("/threaded", sync_to_thread=True)
-    def threaded(session: SessionDep) -> int:
+    def threaded(session: WebSessionDep) -> int:
         return session.atomic(lambda data: int(data["n"]))
 
     with browser(plugin, count, threaded) as tab:
@@ -159,8 +161,8 @@ def test_sync_handlers(plugin: LembroPlugin) -> None:
 
 def test_another_name_for_the_parameter_or_none(manager: SessionManager) -> None:
     @get("/visitor")
-    async def visitor(who: SessionDep) -> str | None:
-        return who.user
+    async def visitor(who: WebSessionDep) -> str | None:
+        return who.user_id
 
     @get("/query")
     async def query(session: FromQuery[str]) -> str:
@@ -188,7 +190,7 @@ def test_a_dependency_of_the_applications_own_comes_first(plugin: LembroPlugin) 
 
 def test_without_the_plugin() -> None:
     request = RequestFactory().get("/")
-    with pytest.raises(ConfigError, match=r"no lembro session here: Litestar\(plugins="):
+    with pytest.raises(ConfigError, match=r"no lembro session\. Install it .*: Litestar\(plugins="):
         get_session(request)
 
 
@@ -325,7 +327,7 @@ def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
 
 def test_an_http_exception_is_an_answer(plugin: LembroPlugin) -> None:
     @get("/secret")
-    async def secret(session: SessionDep) -> None:
+    async def secret(session: WebSessionDep) -> None:
         session["refused"] = session.get("refused", 0) + 1
         raise NotAuthorizedException
 
@@ -377,12 +379,54 @@ def test_a_store_that_fails_is_a_503(by: str) -> None:
         adapter.broken = ""
 
 
+def test_a_handler_that_requires_a_login_is_answered_401(
+    plugin: LembroPlugin, manager: SessionManager
+) -> None:
+    @get("/account")
+    async def account(session: WebSessionDep) -> None:
+        session["dropped"] = True
+        session.require_recent(60)
+
+    with browser(plugin, account) as tab:
+        response = tab.get("/account")
+    assert (response.status_code, response.text) == (401, "Log in first.\n")
+    assert response.headers["www-authenticate"] == "Cookie"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["vary"] == "Cookie"
+    assert "set-cookie" not in response.headers
+    assert manager.length() == 0
+
+
+def test_an_application_answers_login_required_itself(plugin: LembroPlugin) -> None:
+    @get("/account")
+    async def account(session: WebSessionDep) -> None:
+        session.require_recent(60)
+
+    def to_the_form(request: AnyRequest, error: LoginRequired) -> Response[None]:
+        return Response(None, status_code=303, headers={"location": "/login"})
+
+    with browser(plugin, account, exception_handlers={LoginRequired: to_the_form}) as tab:
+        response = tab.get("/account", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (303, "/login")
+
+
+def test_a_socket_that_requires_a_login_is_closed(plugin: LembroPlugin) -> None:
+    @websocket("/ws")
+    async def talk(socket: AnySocket, session: WebSessionDep) -> None:
+        session.require_recent(60)
+
+    with browser(plugin, talk) as tab:
+        with pytest.raises(WebSocketDisconnect) as caught, tab.websocket_connect("/ws"):
+            pass
+        assert (caught.value.code, caught.value.detail) == (1008, "Unauthorized")
+
+
 # -- WebSockets ------------------------------------------------------------------------------------
 
 
 def test_a_socket(plugin: LembroPlugin) -> None:
     @websocket("/ws")
-    async def talk(socket: AnySocket, session: SessionDep) -> None:
+    async def talk(socket: AnySocket, session: WebSessionDep) -> None:
         assert socket.session is session is get_session(socket)
         session["opened"] = True
         await socket.accept()
@@ -460,8 +504,12 @@ async def without_session(request: AnyRequest) -> bool:
     [
         ({}, [True, False]),
         ({"exclude_opt_key": "no_session"}, [True, True]),
-        ({"exclude": "/with$"}, [False, False]),
         ({"exclude": ["/a", "/wi"]}, [False, False]),
+        ({"exclude": "/without"}, [True, False]),
+        ({"exclude": "/thou"}, [True, False]),  # a prefix
+        ({"exclude": "/.ith"}, [True, False]),  # not a regular expression
+        ({"config": LembroSessionConfig(exclude="/with$")}, [False, False]),
+        ({"config": LembroSessionConfig(exclude=["/a", "/.i"])}, [False, False]),
         ({"scopes": {ScopeType.WEBSOCKET}}, [False, False]),
     ],
 )
@@ -508,7 +556,7 @@ def test_two_sessions_one_within_the_other(plugin: LembroPlugin) -> None:
 
 
 async def user_of(session: Any, connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    return get_session(connection).user
+    return get_session(connection).user_id
 
 
 def test_session_auth(plugin: LembroPlugin) -> None:
@@ -623,8 +671,11 @@ def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> 
     with create_test_client(
         [add, data, logout], middleware=[middleware], logging_config=None
     ) as tab:
-        assert "set-cookie" not in tab.get("/data").headers
-        tab.post("/cart/bread")
+        response = tab.get("/data")
+        assert "set-cookie" not in response.headers
+        assert response.headers["vary"] == "Cookie"
+        response = tab.post("/cart/bread")
+        assert response.headers["cache-control"] == "private, no-store"  # it sets the cookie
         assert tab.post("/cart/butter").json() == ["bread", "butter"]
         assert tab.get("/data").json() == {"cart": ["bread", "butter"]}
         assert manager.length() == 1
@@ -634,6 +685,19 @@ def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> 
 
 
 # -- set-up ----------------------------------------------------------------------------------------
+
+
+def test_the_plugin_alone_is_enough() -> None:
+    with browser(LembroPlugin(), add) as tab:
+        assert tab.post("/cart/bread").json() == ["bread"]
+        assert tab.post("/cart/butter").json() == ["bread", "butter"]
+
+
+def test_options_and_keywords() -> None:
+    store = MemoryStore()
+    plugin = LembroPlugin(store=store, options=SessionOptions.aal2(), rotation_grace=5)
+    assert plugin.manager.options == SessionOptions.aal2(rotation_grace=5)
+    assert plugin.manager.store is store
 
 
 def test_the_keywords_of_litestars_own_config() -> None:
@@ -667,15 +731,37 @@ def test_the_keywords_of_litestars_own_config() -> None:
             lambda: LembroPlugin(key="sid", cookie=CookieOptions()),
             "beside cookie=, got name. Write cookie=",
         ),
-        (lambda: LembroPlugin(renew_on_access=True), "no option 'renew_on_access'"),
-        (lambda: LembroPlugin("64M"), "'64M' is no SessionManager"),  # type: ignore[arg-type]
-        (lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"), "^key beside a Session"),
-        (lambda: LembroPlugin(MemoryStore(), max_age=60), "is no SessionManager: write"),  # type: ignore[arg-type]
+        (
+            lambda: LembroPlugin(renew_on_access=True),  # type: ignore[call-arg]
+            "no option 'renew_on_access'",
+        ),
+        (lambda: LembroPlugin("64M"), "must be a SessionManager, got '64M'"),  # type: ignore[arg-type]
+        (
+            lambda: LembroPlugin(SessionManager(MemoryStore()), key="sid"),
+            "^key cannot be given together with a Ses",
+        ),
+        (
+            lambda: LembroPlugin(MemoryStore(), max_age=60),  # type: ignore[arg-type]
+            "must be a SessionManager, got <MemoryStore",
+        ),
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),
-            "manager beside config",
+            "^manager cannot be given together with config; give LembroSessionConfig",
         ),
-        (lambda: LembroPlugin(config=LembroSessionConfig(), key="sid"), "key beside config"),
+        (lambda: LembroPlugin(exclude="static"), "begin with '/'"),
+        (
+            lambda: LembroPlugin(
+                config=LembroSessionConfig(),
+                store=MemoryStore(),
+                options=SessionOptions(),
+                exclude=["/static/"],
+            ),
+            "^store, options, exclude cannot be given together with config",
+        ),
+        (
+            lambda: LembroPlugin(config=LembroSessionConfig(), key="sid"),
+            "^key cannot be given together with config",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_at_once(make: Any, message: str) -> None:
@@ -720,7 +806,7 @@ async def test_requests_leave_nothing_to_the_garbage_collector(plugin: LembroPlu
     seen: list[weakref.ref[Any]] = []
 
     @get("/look")
-    async def look(session: SessionDep) -> int:
+    async def look(session: WebSessionDep) -> int:
         seen.append(weakref.ref(session))
         return len(session)
 

@@ -10,7 +10,7 @@ from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Scope
 
 from lembro import SessionManager
-from lembro.integrations.litestar import LembroPlugin, SessionDep, get_session
+from lembro.integrations.litestar import LembroPlugin, WebSessionDep, get_session
 from tests.support.gateways import fetch_asgi
 from tests.support.messages import Answer
 from tests.support.messages import Request as Sent
@@ -47,7 +47,7 @@ class InLitestar:
 
 
 @get(["/", "/{path:path}"])
-async def _page(request: Request[Any, Any, Any], session: SessionDep) -> ASGIResponse:
+async def _page(request: Request[Any, Any, Any], session: WebSessionDep) -> ASGIResponse:
     visit = visit_of(request.headers[HEADER]).begin(session, sync=False)
     await visit.run()
     if visit.later is None:

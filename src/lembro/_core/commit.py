@@ -261,11 +261,11 @@ class Writer:
         if session._loaded is not LIVE or session._cookie or session._presented.id is None:
             return
         if asked or session._resend_cookie or self.is_due(found):
-            reputation = self._known_reputation(session)
+            reputation = self.known_reputation(session)
             session_id, life = session._presented.id, found.life_left
             session._cookie = _cookie_for(session, session_id, reputation, life)
 
-    def _known_reputation(self, session: SessionState) -> bytes | None:
+    def known_reputation(self, session: SessionState) -> bytes | None:
         if self._reputation_of is None:
             return None
         known = self._reputation_of(session._presented.value)
@@ -275,7 +275,7 @@ class Writer:
         """Return the reputation for a new ID: the known one, or one that begins now."""
         if self._reputation_of is None:
             return None
-        known = self._known_reputation(session)
+        known = self.known_reputation(session)
         if known is not None:
             return known
         born: bytes = yield Call("new_reputation", ())

@@ -1,4 +1,4 @@
-"""What Litestar calls a store, over lembro's: for rate limits, cached responses and the like."""
+"""Litestar's ``Store``, over a lembro store: for rate limits, cached responses and the like."""
 
 from __future__ import annotations
 
@@ -6,21 +6,34 @@ from datetime import timedelta
 from math import inf
 from typing import TypeVar
 
-from litestar.stores.base import NamespacedStore
-
 from ..stores.base import AsyncStore, Store
 from ..stores.memory import MemoryStore
 from ._cache import Cache
+
+try:
+    from litestar.stores.base import NamespacedStore
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError(
+        "lembro.caches.litestar needs Litestar: pip install 'lembro[litestar]'"
+    ) from _missing
+
+__all__ = ["LembroStore"]
 
 _S = TypeVar("_S", bound="LembroStore")
 
 
 class LembroStore(NamespacedStore):
-    """``LembroStore(MemoryStore("64M"))``: a store of Litestar's, for rate limits and cached
-    responses, that never takes more than it may, and from which what has expired goes by itself.
+    """A store of Litestar whose memory is bounded and whose expired values are removed by itself.
 
-    ``Litestar(stores=StoreRegistry(default_factory=LembroStore(...).with_namespace))`` has one
-    for everything.
+    Example: ``Litestar(stores=StoreRegistry(default_factory=LembroStore().with_namespace))`` uses
+    it for everything.
+
+    Args:
+        store: Where the values are kept; ``MemoryStore()`` by default.
+        namespace: Stores of different namespaces share no values.
+
+    Raises:
+        ConfigError: ``store`` is no store.
     """
 
     __slots__ = ("_cache",)
@@ -34,7 +47,7 @@ class LembroStore(NamespacedStore):
         return f"<LembroStore {self._cache!r}>"
 
     def with_namespace(self: _S, namespace: str) -> _S:
-        """A store within this one: ``delete_all`` of this one empties it too."""
+        """Return a store within this one. ``delete_all()`` of this one empties it too."""
         inner = type(self).__new__(type(self))
         inner._cache = self._cache.within(namespace)
         return inner
@@ -48,12 +61,27 @@ class LembroStore(NamespacedStore):
     async def set(
         self, key: str, value: str | bytes, expires_in: int | timedelta | None = None
     ) -> None:
-        """Store a value. ``expires_in`` is seconds; as in Litestar's own, None and 0 are never."""
+        """Store a value.
+
+        Args:
+            key: The name of the value.
+            value: The value; a str is stored as UTF-8.
+            expires_in: Seconds until it expires; None and 0 mean never, as in Litestar itself.
+
+        Raises:
+            StoreError: the store failed.
+            SessionTooLarge: the value is larger than the store accepts.
+        """
         data = value.encode() if isinstance(value, str) else bytes(value)
         await self._cache.aset(key, data, expires_in or None)
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """The value. ``renew_for``: when it expires from now on, if it does at all."""
+        """Return a value, or None.
+
+        Args:
+            key: The name of the value.
+            renew_for: Seconds from now until it expires, if it expires at all.
+        """
         value: bytes | None = await self._cache.aget(key, renew=renew_for or None)
         return value
 
@@ -62,14 +90,14 @@ class LembroStore(NamespacedStore):
         await self._cache.adelete(key)
 
     async def delete_all(self) -> None:
-        """Remove all values of this store and of those within it."""
+        """Remove all values of this store, and of the stores within it."""
         await self._cache.aclear()
 
     async def exists(self, key: str) -> bool:
-        """Whether there is a value, without reading it."""
+        """Whether there is a value. Does not read it."""
         return await self._cache.ahas(key)
 
     async def expires_in(self, key: str) -> int | None:
-        """Seconds until a value expires; None if there is none, or it never does."""
+        """Return the seconds until a value expires; None if there is none, or it never expires."""
         left = await self._cache.attl(key)
         return None if left is None or left == inf else int(left)

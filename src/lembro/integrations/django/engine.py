@@ -314,7 +314,7 @@ class SessionStore(SessionMapping):
             return
         # Only the request that came with the ID can do so: nobody else knows it.
         if session._loaded is LIVE and session._presented.id is not None:
-            reputation = self._lifecycle.writer._known_reputation(session)
+            reputation = self._lifecycle.writer.known_reputation(session)
             session._cookie = SetCookie(session._presented.id, reputation, None)
 
     def _has_lost_its_user(self) -> bool:

@@ -1,0 +1,90 @@
+"""aiohttp: ``setup(app)`` adds sessions, and ``get_session(request)`` returns one.
+
+For applications that use aiohttp-session or aiohttp-security, see the modules ``aiohttp_session``
+and ``aiohttp_security`` of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Unpack
+
+from ..._core.session import Session
+from ...options import OptionKeywords, SessionOptions
+from ...stores.base import AsyncStore, Store
+from .. import _adapter
+from .._adapter import SessionManager, manager_of, path_prefixes, runner_of
+
+try:
+    from aiohttp import web
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError(
+        "lembro.integrations.aiohttp needs aiohttp: pip install 'lembro[aiohttp]'"
+    ) from _missing
+
+from .exchange import REQUEST_SESSION, RequestSession
+from .middleware import begin_response, session_middleware
+
+__all__ = ["get_session", "setup"]
+
+_MANAGER: Final = web.AppKey("lembro.manager", SessionManager)
+
+
+def setup(
+    app: web.Application,
+    manager: SessionManager | None = None,
+    *,
+    store: Store | AsyncStore | None = None,
+    options: SessionOptions | None = None,
+    exclude: Iterable[str] = (),
+    **keywords: Unpack[OptionKeywords],
+) -> SessionManager:
+    """Add sessions to an application: ``setup(app)``.
+
+    It appends a middleware. Call it before you add middlewares that use the session, and after you
+    add those that read the scheme or the address from a proxy's headers.
+
+    Args:
+        app: The application.
+        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session, for example ``["/static/"]``.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Returns:
+        The manager.
+
+    Raises:
+        ConfigError: an argument cannot work, or the application has sessions already.
+    """
+    _adapter.check_app(app, web.Application, "aiohttp", "setup")
+    manager = manager_of(manager, store, options, keywords)
+    middleware = session_middleware(runner_of(manager), path_prefixes(exclude))
+    if _MANAGER in app:
+        raise _adapter.already_installed()
+    app[_MANAGER] = manager
+
+    async def open_store(app: web.Application) -> None:
+        await app[_MANAGER].aopen()
+
+    async def close_store(app: web.Application) -> None:
+        await app[_MANAGER].aclose()
+
+    app.middlewares.append(middleware)
+    app.on_response_prepare.append(begin_response)
+    app.on_startup.append(open_store)
+    app.on_cleanup.append(close_store)
+    return manager
+
+
+def get_session(request: web.Request) -> Session:
+    """Return the session of a request, typed. There is nothing to await.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    current: RequestSession | None = request.get(REQUEST_SESSION)
+    if current is None:
+        raise _adapter.no_session("setup(app), before the middlewares that use the session")
+    return current.session_of(request)

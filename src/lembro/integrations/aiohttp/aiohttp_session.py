@@ -1,0 +1,284 @@
+"""aiohttp-session: a storage that keeps its sessions in lembro."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Literal, Unpack
+
+from msgspec.structs import replace
+
+from ..._core.effects import Call, Flow
+from ..._core.session import Session
+from ..._core.state import LIVE, NOT_LOADED, SetCookie
+from ..._http.error_response import COMMIT_ERRORS
+from ...errors import StoreError
+from ...options import OptionKeywords, SessionOptions, seconds, take_cookie_keywords
+from ...stores.base import AsyncStore, Store
+from .._adapter import (
+    Runner,
+    SessionManager,
+    error_response_for,
+    manager_of,
+    no_session,
+    runner_of,
+)
+from .exchange import (
+    EXCLUDED,
+    REQUEST_SESSION,
+    AiohttpExchange,
+    Replacement,
+    RequestSession,
+    commit,
+    error_page,
+    replace_session,
+)
+
+try:
+    import aiohttp_session
+    from aiohttp import web
+except ImportError as _missing:  # pragma: no cover
+    raise ImportError(
+        "lembro.integrations.aiohttp.aiohttp_session needs aiohttp-session: "
+        "pip install 'lembro[aiohttp]' aiohttp-session"
+    ) from _missing
+
+__all__ = ["LembroStorage"]
+
+_OWN: Final = web.RequestKey("lembro.storage", Session)
+_MAX_AGE: Final = "max_age"
+"""In the session's own map: the max_age that was set for this session alone."""
+
+
+# -- the entry point -------------------------------------------------------------------------------
+
+
+class LembroStorage(aiohttp_session.AbstractStorage):
+    """A storage for ``aiohttp_session.setup(app, LembroStorage())``.
+
+    It takes the keywords of aiohttp-session's own storages. If
+    ``lembro.integrations.aiohttp.setup(app, manager)`` comes before, with the same manager, both
+    share the session, which then works for streams and WebSockets too.
+
+    Args:
+        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        cookie_name: The cookie's name.
+        domain: The cookie's Domain.
+        max_age: The idle timeout and the cookie's Max-Age, in seconds.
+        path: The cookie's Path.
+        secure: The cookie's Secure; over https only by default.
+        httponly: The cookie's HttpOnly.
+        samesite: The cookie's SameSite.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work.
+    """
+
+    def __init__(
+        self,
+        manager: SessionManager | None = None,
+        *,
+        store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
+        cookie_name: str | None = None,
+        domain: str | None = None,
+        max_age: int | None = None,
+        path: str | None = None,
+        secure: bool | None = None,
+        httponly: bool | None = None,
+        samesite: Literal["Lax", "Strict", "None", "lax", "strict", "none"] | None = None,
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        cookie: dict[str, Any] = {
+            "name": cookie_name,
+            "domain": domain,
+            "max_age": max_age,
+            "path": path,
+            "secure": secure,
+            "httponly": httponly,
+            "samesite": samesite.lower() if isinstance(samesite, str) else samesite,
+        }
+        cookie = {name: value for name, value in cookie.items() if value is not None}
+        if manager is not None:  # report a conflict by the names that were given
+            given = {"cookie_name" if name == "name" else name: cookie[name] for name in cookie}
+            manager_of(manager, store, options, {**given, **keywords})
+        take_cookie_keywords(keywords, cookie)
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        self._runner: Runner = runner_of(self.manager)
+        RequestSession.may_be_replaced = True
+        using = self.manager.options.cookie
+        super().__init__(
+            cookie_name=using.name_over(https=False),
+            domain=using.domain,
+            max_age=None if using.max_age is None else int(seconds("max_age", using.max_age)),
+            path=using.path,
+            secure=using.is_secure(https=False),
+            httponly=using.httponly,
+            samesite=using.samesite.capitalize(),
+        )
+
+    async def new_session(self) -> aiohttp_session.Session:
+        """Return an empty session. Once it is saved, the request's session ends, and this one takes
+        its place under a new ID."""
+        return _StoredSession(self, None)
+
+    async def load_session(self, request: web.Request) -> aiohttp_session.Session:
+        """Return the session of the request.
+
+        Raises:
+            web.HTTPServiceUnavailable: the store failed.
+            ConfigError: ``exclude=`` of ``setup()`` names the path.
+        """
+        session, _ = await self._session_of(request)
+        try:
+            if session._loaded is NOT_LOADED and self._runner.preloads:
+                await session.areload()  # the store failed before
+            return _StoredSession(self, session)
+        except StoreError as error:
+            raise error_page(error_response_for(error)) from error
+
+    async def save_session(
+        self, request: web.Request, response: web.StreamResponse, session: aiohttp_session.Session
+    ) -> None:
+        """Commit the session, unless the middleware of ``setup()`` will.
+
+        Raises:
+            web.HTTPException: the response to send instead, if the session could not be stored.
+        """
+        if not isinstance(session, _StoredSession):
+            raise TypeError(f"the session must be of this storage, got {session!r}")
+        inner, is_own = await self._session_of(request)
+        if session.is_replacement:
+            replace_session(session, inner)
+        try:
+            if session.has_max_age and response.status < 500:
+                await self._save_with_max_age(inner, session.max_age)
+        except COMMIT_ERRORS as error:
+            raise error_page(error_response_for(error)) from error
+        if is_own:
+            await commit(inner, response)
+
+    async def _save_with_max_age(self, inner: Session, max_age: int | None) -> None:
+        """Save a session with a max_age of its own: in the store, and of the cookie."""
+        limit = None if max_age == self.max_age else max_age
+        wanted = b"" if limit is None else b"%d" % limit
+        if inner._meta.get(_MAX_AGE, b"") != wanted:
+            inner._meta = {**inner._meta, _MAX_AGE: wanted}
+            inner._assigned = True
+        writes = inner._assigned or inner._nested_possible
+        await inner.asave()
+        if inner._key is None or inner._found is None or limit is None:
+            return
+        await self._runner.arun(_extend(inner._key, limit), inner)
+        writer = self._runner.lifecycle.writer
+        inner._found = replace(inner._found, idle_left=writer.idle)  # so the commit keeps the limit
+        if isinstance(inner._cookie, SetCookie):
+            inner._cookie.max_age = limit
+        elif writes and inner._loaded is LIVE and inner._presented.id is not None:
+            reputation = writer.known_reputation(inner)
+            inner._cookie = SetCookie(inner._presented.id, reputation, limit)
+
+    async def _session_of(self, request: web.Request) -> tuple[Session, bool]:
+        """Return the session of the request, and whether this storage has to commit it."""
+        innermost = current = request.get(REQUEST_SESSION)
+        while current is not None:
+            if current.runner is self._runner:
+                return current.session_of(request), False
+            current = current.outer
+        own = request.get(_OWN)
+        if own is None:
+            if request.get(EXCLUDED) is self._runner:
+                raise no_session("setup(app, manager)")
+            if innermost is not None:  # of another manager: warns if they share a cookie
+                self._runner.owns(innermost.session_of(request), https=request.secure)
+            own = Session(AiohttpExchange(self._runner, request))
+            if self._runner.preloads:
+                await self._runner.preload(own)
+            request[_OWN] = own
+        return own, True
+
+
+def _extend(key: bytes, limit: float) -> Flow[None]:
+    yield Call("touch", (key,), {"idle": limit})
+
+
+# -- the session -----------------------------------------------------------------------------------
+
+
+class _StoredSession(aiohttp_session.Session, Replacement):
+    """A session with aiohttp-session's methods, whose data are in lembro's."""
+
+    def __init__(self, storage: LembroStorage, inner: Session | None) -> None:
+        self._storage = storage
+        self._inner = inner
+        max_age = storage.max_age
+        self.has_max_age = False
+        """Whether its max_age differs, or has differed, from the storage's."""
+        if inner is None:
+            super().__init__(None, data=None, new=True, max_age=max_age)
+            return
+        super().__init__(inner.handle, data=None, new=inner.is_new, max_age=max_age)
+        self._mapping = inner  # type: ignore[assignment]
+        if inner._found is not None:
+            self._created = int(time.time() - inner._found.age)
+        limit = inner._meta.get(_MAX_AGE)
+        if limit:
+            self._max_age, self.has_max_age = int(limit), True
+
+    @property
+    def _changed(self) -> bool:
+        """Whether aiohttp-session calls ``save_session``.
+
+        It does so for each accessed session, because of ``Vary`` and of nested changes.
+        """
+        return self._inner is not None or self._was_changed
+
+    @_changed.setter
+    def _changed(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._was_changed = value
+
+    @property
+    def max_age(self) -> int | None:
+        """The idle timeout of this session and its cookie's Max-Age, in seconds.
+
+        None: those of the storage.
+        """
+        return self._max_age
+
+    @max_age.setter
+    def max_age(self, value: int | None) -> None:
+        if value is not None:
+            seconds("max_age", value)
+        self._max_age, self.has_max_age = value, True
+
+    def changed(self) -> None:
+        """Extend the idle timeout. Nested changes are noticed without it."""
+        self._was_changed = True
+        if self._inner is not None:
+            self._inner.touch()
+
+    def invalidate(self) -> None:
+        """End the session. Keys written afterwards begin a new one, under a new ID."""
+        self._was_changed = True
+        if self._inner is None:
+            self._mapping = {}
+        else:
+            self._inner.destroy()
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether ``new_session()`` made it, and it is not yet the session of the request."""
+        return self._inner is None
+
+    def replaces_session_of(self, runner: Runner) -> bool:
+        """Whether it replaces the session of this runner."""
+        return self.is_replacement and self._was_changed and self._storage._runner is runner
+
+    def move_into(self, session: Session) -> None:
+        """End the session of the request, and write the data into its successor."""
+        data, self._inner = self._mapping, session
+        self._mapping = session  # type: ignore[assignment]
+        session.destroy()
+        session.update(data)

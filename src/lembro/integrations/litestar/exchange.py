@@ -1,0 +1,150 @@
+"""One connection of Litestar: how its session reads the request and changes the response."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.middleware.session.base import BaseSessionBackend
+from litestar.types import Empty, Scope
+
+from ... import asgi
+from ..._core.session import Session
+from ..._core.state import NOT_LOADED, OPEN
+from ..._http.error_response import COMMIT_ERRORS
+from ..._log import log
+from ...events import Event
+from .._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, encoded
+
+if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
+
+_HANDLER_RAISED: Final = 4500  # the code with which Litestar closes a WebSocket then
+
+
+# -- the exchange ----------------------------------------------------------------------------------
+
+
+class ConnectionExchange(Exchange):
+    """What the backend's session needs of its connection. It does not hold the connection itself.
+
+    It and its session refer to each other only while the session is loaded or stored.
+    """
+
+    __slots__ = ("_client", "_cookies", "_headers", "_https")
+
+    def __init__(self, runner: Runner, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        scope: Any = connection.scope
+        self.runner = runner
+        self.session = None
+        self._cookies = "; ".join(f"{name}={value}" for name, value in connection.cookies.items())
+        self._https = asgi.is_https(scope)
+        self._client = connection.client.host if connection.client else None
+        self._headers: RequestHeaders = scope["headers"]
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        return encoded(self._cookies)
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return self._https
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return self._client
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return self._headers
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+class InnerApp:
+    """The application inside the ASGI middleware.
+
+    Litestar itself replaces the session (``set_session()``, ``clear_session()``) and answers the
+    exceptions of handlers. Both are told to the session's exchange before the response begins.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: asgi.Receive, send: asgi.Send) -> None:
+        session: Session = scope["session"]
+
+        def send_with_session(message: asgi.Message) -> Awaitable[None]:
+            if session._phase is OPEN and (
+                scope["session"] is not session
+                or message.get("status") == 500
+                or message.get("code") == _HANDLER_RAISED
+            ):
+                return _begin_response(session, scope, send, message)
+            return send(message)
+
+        try:
+            await self._app(scope, receive, send_with_session)
+        finally:
+            if session._phase is OPEN:  # there was no response, but a logout is honoured
+                _take_replacement(session, scope)
+            elif not isinstance(scope["session"], Session):
+                _report_late_replacement(session)
+
+
+async def _begin_response(
+    session: Session, scope: Any, send: asgi.Send, message: asgi.Message
+) -> None:
+    """Begin a response if the session was replaced, or if the handler may have failed."""
+    exchange: asgi.ASGIExchange = session._transport  # type: ignore[assignment]
+    try:
+        _take_replacement(session, scope)
+    except COMMIT_ERRORS as error:
+        if not await exchange.app_failed(error):
+            await exchange.answer(error)
+        return
+    # Litestar answers what a handler raises inside of its middlewares. It is still being handled.
+    raised = sys.exception()
+    if raised is not None and _is_failure(message, raised) and await exchange.app_failed(raised):
+        return
+    await send(message)
+
+
+def _is_failure(message: asgi.Message, raised: BaseException) -> bool:
+    """Whether Litestar answers this exception because the application does not."""
+    if message.get("code") == _HANDLER_RAISED:
+        return True
+    return message.get("status") == 500 and isinstance(raised, ANSWERED_ERRORS)
+
+
+def _take_replacement(session: Session, scope: Any) -> None:
+    """Make the session hold what ``set_session()`` or ``clear_session()`` put in its place."""
+    value = scope["session"]
+    if not isinstance(value, Session):  # that of an inner middleware is a Session
+        scope["session"] = session
+        replace_data(session, value, scope)
+
+
+def replace_data(session: Session, value: Any, scope: Scope) -> None:
+    """Replace the data of a session. Without a value, the session ends."""
+    if value is Empty or value is None:
+        session.destroy()
+        return
+    if not isinstance(value, Mapping):  # a model, as Litestar's own backends store it
+        stored = BaseSessionBackend.serialize_data(value, scope)
+        value = BaseSessionBackend.deserialize_data(stored)
+    for key in session.keys() - value.keys():
+        del session[key]
+    session.update(value)
+
+
+def _report_late_replacement(session: Session) -> None:
+    log.error(
+        "lembro: set_session() or clear_session() was called after the response had begun, and has "
+        "no effect. Write inside `async with session.edit():`"
+    )
+    if session._loaded is not NOT_LOADED:
+        handle, user = session._current_handle(), session._current_user()
+        session._transport.runner.emit([Event("dropped", handle, user, "changed too late")])
