@@ -68,7 +68,7 @@ class Caller:
 def cache(request: pytest.FixtureRequest) -> Iterator[Caller]:
     caller = Caller(request.param, "tests")
     yield caller
-    recount(caller.memory._core)
+    recount(caller.memory._parts)
     caller.close()
 
 
@@ -426,7 +426,7 @@ def test_it_is_bounded() -> None:
         assert store.stats().used <= store.max_size
     assert cache.get("key 4999") == "." * 100
     assert cache.get("key 0") is None
-    recount(store._core)
+    recount(store._parts)
     store.close()
 
 

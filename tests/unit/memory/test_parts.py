@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from lembro.stores.memory import layout, reserved_memory, user_index
 from lembro.stores.memory.arena import Arena, segment_size
 from lembro.stores.memory.eviction import TIERS, Queues, tier_for
-from lembro.stores.memory.expiry import Wheel
+from lembro.stores.memory.expiry import MOVED, ExpiryWheel
 from lembro.stores.memory.index import END, Index
 from lembro.stores.memory.layout import GRAIN
 from lembro.stores.memory.linked_lists import NONE
-from lembro.stores.memory.overflow import Larges, allocated
+from lembro.stores.memory.overflow import Overflow, allocated
 from lembro.stores.memory.reputation import Reputations
-from lembro.stores.memory.reserved_memory import PAGE, Stretch, anonymous, release
+from lembro.stores.memory.reserved_memory import PAGE, ReservedMemory, anonymous, release
 from lembro.stores.memory.slots import Slots
 
 MOST = 8192  # slots
@@ -48,13 +48,13 @@ class Table:
     def index(self, unit: int = 256) -> Index:
         return Index(self.slots, self.place, self.memory, MOST, unit)
 
-    def tags(self, unit: int = 256) -> user_index.Tags:
+    def tags(self, unit: int = 256) -> user_index.UserIndex:
         for slot in range(MOST):
             at = 128 * (slot + 1)
             self.place[slot] = at >> 3
             at += layout.HEADER
-            self.memory[at : at + len(user_index.LOOSE)] = user_index.LOOSE
-        return user_index.Tags(self.place, self.memory, MOST, unit)
+            self.memory[at : at + len(user_index.UNLINKED)] = user_index.UNLINKED
+        return user_index.UserIndex(self.place, self.memory, MOST, unit)
 
 
 # --- tags
@@ -223,7 +223,7 @@ def test_slots_grow_within_the_bound_and_are_given_out_once() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it may keep what it held")
 def test_what_is_released_reads_as_zeros() -> None:
-    column = Stretch("I", 4 * PAGE)
+    column = ReservedMemory("I", 4 * PAGE)
     for entry in range(0, 4 * PAGE, PAGE // 4):
         column.view[entry] = 9
     column.release_from(PAGE + 1)
@@ -235,7 +235,7 @@ def test_what_is_released_reads_as_zeros() -> None:
 def test_what_is_cleared_reads_as_zeros(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where pages that are given back may keep what they held."""
     monkeypatch.setattr(reserved_memory, "sys", SimpleNamespace(platform=platform))
-    column = Stretch("I", 4 * PAGE)
+    column = ReservedMemory("I", 4 * PAGE)
     for entry in range(4 * PAGE):
         column.view[entry] = 9
     column.clear(PAGE + 3)
@@ -312,7 +312,7 @@ def test_after_a_reset_an_arena_is_as_new() -> None:
     arena.reset()
     while arena.give_back():
         assert arena.held > new.held - arena.segment
-    for name in ("at", "end", "open", "held", "live", "live_total", "_warm"):
+    for name in ("at", "end", "open", "held", "live", "live_total", "_reserve"):
         assert getattr(arena, name) == getattr(new, name), name
     assert arena.memory[:] == bytes(len(arena.memory))
     assert arena.in_use() == []
@@ -402,33 +402,33 @@ def test_a_sixteenth_is_128_of_2048_bytes(sealed: bool) -> None:
 
 
 def test_large_payloads() -> None:
-    larges = Larges()
+    overflow = Overflow()
     payloads = {1: b"a" * 5000, 2: b"b" * 20_000, 3: b""}
     for slot, payload in payloads.items():
-        larges.put(slot, payload)
-    larges.rename(2, 4)
+        overflow.put(slot, payload)
+    overflow.rename(2, 4)
     payloads[4] = payloads.pop(2)
-    assert {slot: larges.get(slot) for slot in payloads} == payloads
-    assert larges.size == larges.measured == sum(allocated(len(p)) for p in payloads.values())
+    assert {slot: overflow.get(slot) for slot in payloads} == payloads
+    assert overflow.size == overflow.measured == sum(allocated(len(p)) for p in payloads.values())
     for slot in payloads:
-        assert slot in larges
-        larges.pop(slot)
-    assert larges.size == len(larges) == 0
+        assert slot in overflow
+        overflow.pop(slot)
+    assert overflow.size == len(overflow) == 0
 
 
 # --- wheel
 
 
-def wheel(now: float = 0.0, width: float = 5.0, buckets: int = 8) -> Wheel:
-    return Wheel(300, buckets, width, now)
+def wheel(now: float = 0.0, width: float = 5.0, buckets: int = 8) -> ExpiryWheel:
+    return ExpiryWheel(300, buckets, width, now)
 
 
-def due(wheel: Wheel, now: float) -> list[int]:
+def due(wheel: ExpiryWheel, now: float) -> list[int]:
     """All whose bound has passed, taken out."""
-    wheel.gather(now)
+    wheel.collect(now)
     found: list[int] = []
     for _ in range(10000):
-        slot = wheel.look(now)
+        slot = wheel.next_due(now)
         if slot == NONE:
             return sorted(found)
         if slot >= 0:
@@ -438,15 +438,15 @@ def due(wheel: Wheel, now: float) -> list[int]:
 
 
 def test_a_wheel_counts_its_tables() -> None:
-    wheel = Wheel(100, 8, 1.0, 0.0)
-    columns = (wheel.bound, wheel._chains._next, wheel._chains._prev)
+    wheel = ExpiryWheel(100, 8, 1.0, 0.0)
+    columns = (wheel.bound, wheel._lists._next, wheel._lists._prev)
     assert wheel.size == sum(memoryview(column).nbytes for column in columns)
 
 
 def test_wheel_finds_what_is_due() -> None:
     w = wheel()
     for slot, deadline in enumerate((3.0, 4.9, 5.0, 39.0, 41.0, 4000.0, math.inf, -7.0)):
-        w.place(slot, deadline)
+        w.add(slot, deadline)
     assert due(w, 0.0) == [7]
     assert due(w, 4.0) == [0]
     assert due(w, 5.0) == [1, 2]
@@ -454,64 +454,64 @@ def test_wheel_finds_what_is_due() -> None:
     assert due(w, 3999.0) == [4]
     assert due(w, 4000.0) == [5]
     assert due(w, 1e12) == []
-    assert w.entries() == [6]
+    assert w.segments() == [6]
 
 
 def test_a_deadline_that_moves_earlier_is_found_in_time() -> None:
     w = wheel()
-    w.place(0, 1010.0)  # in a bucket that does not come round by then
-    w.earlier(0, 7.0)
-    w.earlier(0, 9.0)  # no news
+    w.add(0, 1010.0)  # in a bucket that does not come round by then
+    w.lower_bound(0, 7.0)
+    w.lower_bound(0, 9.0)  # no news
     assert due(w, 6.0) == []
     assert due(w, 8.0) == [0]
 
 
 def test_with_a_later_bound_it_comes_round_again() -> None:
     w = wheel()
-    w.place(0, 7.0)
-    w.gather(8.0)
-    assert w.look(8.0) == 0
-    w.again(0, 33.0)
-    assert w.look(8.0) == NONE, "it waits no longer"
+    w.add(0, 7.0)
+    w.collect(8.0)
+    assert w.next_due(8.0) == 0
+    w.set_bound(0, 33.0)
+    assert w.next_due(8.0) == NONE, "it waits no longer"
     assert due(w, 32.0) == []
     assert due(w, 34.0) == [0]
 
 
 def test_what_comes_round_is_found_at_the_first_look() -> None:
     w = wheel()
-    w.place(0, 7.0)
-    assert w.look(5.0) == -2  # the bucket before was empty
-    assert w.look(10.0) == 0
+    w.add(0, 7.0)
+    assert w.next_due(5.0) == MOVED  # the bucket before was empty
+    assert w.next_due(10.0) == 0
 
 
 def test_what_was_placed_anew_is_said() -> None:
     w = wheel()
-    w.place(0, 7.0)
+    w.add(0, 7.0)
     w.bound[0] = 33.0  # as when the sweep finds that all in it live longer
-    w.gather(8.0)
-    assert w.look(8.0) == -2
-    assert w.look(8.0) == NONE
+    w.collect(8.0)
+    assert w.next_due(8.0) == MOVED
+    assert w.next_due(8.0) == NONE
 
 
 def test_after_gathering_something_waits() -> None:
     w = wheel()
-    w.place(0, 7.0)
+    w.add(0, 7.0)
     assert w.next == 5.0
-    w.gather(8.0)
+    w.collect(8.0)
     assert w.next < 0
 
 
 def test_a_wheel_begins_at_the_time_of_its_making() -> None:
-    assert Wheel(8, 8, 10.0, 25.0).next == 30.0
+    assert ExpiryWheel(8, 8, 10.0, 25.0).next == 30.0
 
 
 def test_when_nothing_can_be_due_is_known() -> None:
     w = wheel()
-    w.place(0, 7.0)
-    assert w.look(8.0) == -2  # the bucket before was empty
-    assert w.look(8.0) == NONE  # in the midst of a bucket that has not come round yet
+    w.add(0, 7.0)
+    assert w.next_due(8.0) == MOVED  # the bucket before was empty
+    assert w.next_due(8.0) == NONE  # in the midst of a bucket that has not come round yet
     assert w.next == 10.0
-    assert w.look(10.0) != NONE
+    assert w.next_due(10.0) != NONE
     assert w.next < 10.0
 
 
@@ -532,17 +532,17 @@ def test_wheel_against_a_dict(steps: list[tuple[str, int, float]]) -> None:
     for verb, slot, number in steps:
         if verb == "place" and slot not in deadlines:
             deadlines[slot] = now + number
-            w.place(slot, now + number)
+            w.add(slot, now + number)
         elif verb == "earlier" and slot in deadlines:
             deadlines[slot] = min(deadlines[slot], now + number)
-            w.earlier(slot, now + number)
+            w.lower_bound(slot, now + number)
         elif verb == "again" and slot in deadlines:
             deadlines[slot] = now + number
-            w.again(slot, now + number)
+            w.set_bound(slot, now + number)
         elif verb == "wait":
             now += number
         elif verb == "look":
-            found = w.look(now)
+            found = w.next_due(now)
             if found >= 0:
                 assert deadlines.pop(found) <= now
                 w.remove(found)
@@ -551,7 +551,7 @@ def test_wheel_against_a_dict(steps: list[tuple[str, int, float]]) -> None:
             assert due(w, now) == expected
             for gone in expected:
                 del deadlines[gone]
-        assert sorted(w.entries()) == sorted(deadlines)
+        assert sorted(w.segments()) == sorted(deadlines)
 
 
 # --- queues
@@ -565,7 +565,7 @@ def queues(max_size: int = 1000) -> Queues:
 
 
 @pytest.mark.parametrize(
-    ("age", "level"),
+    ("age", "tier"),
     [(-math.inf, 0), (0, 0), (9.99, 0), (10, 1), (59, 1), (60, 2), (599, 2), (600, 3), (1e9, 3)],
 )
 def test_levels_by_age(age: float, tier: int) -> None:
@@ -574,27 +574,27 @@ def test_levels_by_age(age: float, tier: int) -> None:
 
 def test_the_lowest_level_above_its_floor_goes_first() -> None:
     q = queues(1000)  # the floor is 50, and that of newcomers 200
-    q.enter(0, 0, 200)
-    q.enter(1, 2, 51)
-    q.enter(2, 4, 500)
+    q.add(0, 0, 200)
+    q.add(1, 2, 51)
+    q.add(2, 4, 500)
     assert q.victim() == 1
-    q.leave(1, 51)
+    q.remove(1, 51)
     assert q.victim() == 2
-    q.leave(2, 500)
+    q.remove(2, 500)
     assert q.victim() == 0  # all at their floors: the lowest
-    q.leave(0, 200)
-    q.enter(0, 0, 201)
-    q.enter(1, 2, 51)
+    q.remove(0, 200)
+    q.add(0, 0, 201)
+    q.add(1, 2, 51)
     assert q.victim() == 0
-    q.leave(0, 201)
-    q.leave(1, 51)
+    q.remove(0, 201)
+    q.remove(1, 51)
     assert q.victim() == NONE
 
 
 def test_inside_a_level_the_least_recently_used_goes_first() -> None:
     q = queues(100)
     for slot in range(3):
-        q.enter(slot, 0, 100)
+        q.add(slot, 0, 100)
     q.use(0, 0, 100)
     assert q.victim() == 1
     q.use(1, 1, 100)
@@ -604,20 +604,20 @@ def test_inside_a_level_the_least_recently_used_goes_first() -> None:
 
 def test_the_spared_one_never_goes() -> None:
     q = queues()
-    q.enter(0, 0, 100)
-    q.enter(1, 4, 100)
+    q.add(0, 0, 100)
+    q.add(1, 4, 100)
     assert q.victim(spare=0) == 1
-    q.leave(1, 100)
+    q.remove(1, 100)
     assert q.victim(spare=0) == NONE
 
 
 def test_replaced_keys_weigh_and_do_not_count() -> None:
     q = queues()
-    q.enter(0, 0, 100, replaced=True)
-    assert (q.counts[0], q.replaced, q.sizes[0]) == (0, 1, 100)
+    q.add(0, 0, 100, rotated=True)
+    assert (q.counts[0], q.rotated, q.sizes[0]) == (0, 1, 100)
     assert q.victim() == 0
-    q.leave(0, 100)
-    assert (q.replaced, q.sizes[0]) == (0, 0)
+    q.remove(0, 100)
+    assert (q.rotated, q.sizes[0]) == (0, 0)
 
 
 # --- standings

@@ -137,7 +137,7 @@ assert add(store)
 """
     said = run(folder, script)
     assert "WARNING" not in said
-    assert "no lock to tell" in said
+    assert "cannot check for other worker processes" in said
 
 
 def test_a_planted_link_is_not_followed(folder: Path) -> None:
@@ -281,15 +281,15 @@ threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 5)]
 for thread in threads:
     thread.start()
 def work():
-    recount(store._core)
+    recount(store._parts)
     assert add(store, 10**9)
-    recount(store._core)
+    recount(store._parts)
 for _ in range(20):
     os.waitpid(child(work), 0)
 stop.set()
 for thread in threads:
     thread.join()
-recount(store._core)
+recount(store._parts)
 """
     run(folder, script)
 
@@ -359,7 +359,7 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fcntl, "flock", fails)
     worker_check.claim()
     assert said() == [
-        "no lock to tell whether there are other worker processes: "
+        "lembro: cannot check for other worker processes: "
         f"[Errno {errno.ENOLCK}] No locks available"
     ]
     assert open_files() == before
@@ -369,7 +369,9 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_folder_that_cannot_be_listed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "scandir", fails)
     worker_check.claim()
-    assert [text.partition(":")[0] for text in said()] == ["the locks of ended processes stay"]
+    assert [text.rpartition(":")[0] for text in said()] == [
+        "lembro: cannot remove the lock files of ended processes"
+    ]
     assert os.path.exists(worker_check._path)
 
 

@@ -12,7 +12,7 @@ import pytest
 from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.ledger import SHARES
+from lembro.stores.memory.user_share import SHARES
 from lembro.testing import FakeClock
 
 CAP: PerUser = (100, "oldest")
@@ -60,7 +60,7 @@ class Crowd:
 def crowd() -> Iterator[Crowd]:
     crowd = Crowd()
     yield crowd
-    recount(crowd.store._core)
+    recount(crowd.store._parts)
     crowd.store.close()
 
 
@@ -117,7 +117,7 @@ def test_within_the_share_nobody_is_told_apart(crowd: Crowd) -> None:
     for number in range(3000):
         crowd.add(f"user-{number}")
     assert crowd.held("family") == 0
-    assert crowd.store._core.heavy == set()
+    assert crowd.store._parts.user_share.heavy == set()
 
 
 def test_one_session_is_not_too_many(crowd: Crowd) -> None:
@@ -166,7 +166,7 @@ def test_a_login_counts_as_well(crowd: Crowd) -> None:
 
 
 def test_who_is_known_to_hold_too_much_is_forgotten(crowd: Crowd) -> None:
-    heavy = crowd.store._core.heavy
+    heavy = crowd.store._parts.user_share.heavy
     for number in range(4 * SHARES):
         for n in range(3):
             crowd.add(f"bot-{number}", n, 30_000)

@@ -21,11 +21,11 @@ from lembro.errors import ConfigError, SessionTooLarge
 from lembro.events import Event
 from lembro.ids import handle_for
 from lembro.stores.base import PerUser, Record
-from lembro.stores.memory import MemoryStore, layout, ledger
+from lembro.stores.memory import MemoryStore, layout, limits, parts
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.eviction import PASSED_OVER, TIERS
-from lembro.stores.memory.records import user_tag
+from lembro.stores.memory.eviction import MOST_SKIPPED, TIERS
 from lembro.stores.memory.reserved_memory import PAGE
+from lembro.stores.memory.user_index import user_tag
 from lembro.testing import FakeClock
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
@@ -47,7 +47,7 @@ def store(clock: FakeClock) -> Iterator[MemoryStore]:
 def recounted(store: MemoryStore) -> int:
     """As every verb does: with the lock, or on a slow machine the purger comes in between."""
     with store._lock:
-        return recount(store._core)
+        return recount(store._parts)
 
 
 def key(n: int) -> bytes:
@@ -189,7 +189,7 @@ def test_a_storm_never_passes_the_bound(clock: FakeClock) -> None:
                 store.touch(some, idle=60)
             else:
                 store.destroy(some)
-            assert store._core.used <= size
+            assert store._parts.ledger.used <= size
             if not step % 50:
                 recounted(store)
         assert store.stats().evicted + store.stats().expired > 0
@@ -241,14 +241,14 @@ def test_payloads_survive_however_often_they_are_moved(clock: FakeClock) -> None
 
 def test_half_of_the_memory_comes_back_when_half_expire(clock: FakeClock) -> None:
     store = MemoryStore("16M", interval=10, clock=clock)
-    before = store._core.used
+    before = store._parts.ledger.used
     for n in range(20000):
         add(store, n, size=300, idle=10 if n % 2 else 1e6)
-    full = store._core.used
+    full = store._parts.ledger.used
     clock.advance(11)
     assert store.purge() == 10000
     recounted(store)
-    assert store._core.used - before < (full - before) * 0.56
+    assert store._parts.ledger.used - before < (full - before) * 0.56
     assert len(alive(store, range(20000))) == 10000
 
 
@@ -313,19 +313,19 @@ def test_the_limit_of_a_session_is_exact_however_it_is_written(
 
 
 def test_bogus_ids_leave_nothing(store: MemoryStore) -> None:
-    before = store._core.used
+    before = store._parts.ledger.used
     for n in range(10000):
         assert store.get(key(n)) is None
         assert store.touch(key(n), idle=10) is False
-    assert store._core.used == before
+    assert store._parts.ledger.used == before
 
 
 def test_clear_gives_everything_back(clock: FakeClock) -> None:
     store = MemoryStore("4M", clock=clock)
-    before = store._core.used
+    before = store._parts.ledger.used
     fill(store, 0, 3000)
     store.clear()
-    assert store._core.used == recounted(store) < before + 1024  # arrays keep a little
+    assert store._parts.ledger.used == recounted(store) < before + 1024  # arrays keep a little
     assert add(store, 1)
 
 
@@ -334,7 +334,7 @@ def test_clear_goes_in_slices_and_others_come_in_between(
 ) -> None:
     """What is forgotten and not yet given back is counted, and makes way for whoever writes."""
     store = MemoryStore("4M", clock=clock)
-    empty = store._core.used
+    empty = store._parts.ledger.used
     for n in range(10):
         add(store, n, 100_000)
     fill(store, 10, 5000)
@@ -343,7 +343,7 @@ def test_clear_goes_in_slices_and_others_come_in_between(
 
     def others(seconds: float) -> None:
         assert not store._lock.locked()
-        seen.append(recount(store._core))
+        seen.append(recount(store._parts))
         add(store, 10_000 + len(seen), 5000)
 
     monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others)
@@ -357,7 +357,7 @@ def test_clear_goes_in_slices_and_others_come_in_between(
     assert after == list(range(after[0], after[-1] + 1)), "all since it was forgotten"
     for n in after:
         store.destroy(key(n))
-    assert recount(store._core) < empty + 1024
+    assert recount(store._parts) < empty + 1024
 
 
 @pytest.mark.parametrize("then", ["fill", "large ones", "reduce", "clear"])
@@ -366,9 +366,9 @@ def test_a_store_that_was_cleared_and_has_given_nothing_back(clock: FakeClock, t
     fill(store, 0, 3000)
     evicted = store.stats().evicted
     fits = store.stats().sessions
-    store._core.clear()
-    assert store._core.arena.stale > 0
-    recount(store._core)
+    store._parts.clear()
+    assert store._parts.arena.stale > 0
+    recount(store._parts)
     if then == "fill":
         fill(store, 5000, fits - 50)
         assert store.stats().sessions == fits - 50
@@ -381,25 +381,25 @@ def test_a_store_that_was_cleared_and_has_given_nothing_back(clock: FakeClock, t
         assert store.stats().sessions == 10
     else:
         store.clear()
-        assert store._core.arena.stale == 0
+        assert store._parts.arena.stale == 0
     assert store.stats().evicted == evicted
-    assert recount(store._core) <= store.max_size
+    assert recount(store._parts) <= store.max_size
     store.clear()
     fill(store, 0, 3000)
-    assert recount(store._core) <= store.max_size
+    assert recount(store._parts) <= store.max_size
 
 
 def test_the_tables_shrink_when_most_sessions_are_gone(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
-    before = store._core.used
+    before = store._parts.ledger.used
     for n in range(5000):
         add(store, n, size=10, user=f"u{n % 700}" if n % 2 else None, idle=10 if n % 50 else 1e6)
-    full = store._core.used
+    full = store._parts.ledger.used
     clock.advance(11)
     assert store.purge() == 4900
     recounted(store)
     assert store.length() == 100
-    assert store._core.used - before < (full - before) / 10
+    assert store._parts.ledger.used - before < (full - before) / 10
     assert len(alive(store, range(0, 5000, 50))) == 100
 
 
@@ -462,9 +462,9 @@ def test_all_lists_what_stays_while_the_table_shrinks(clock: FakeClock) -> None:
     store.purge()
     seen |= {k for k, _ in sessions}
     assert seen > {key(n) for n in range(4801, 5000)}
-    full = store._core.used
+    full = store._parts.ledger.used
     store.purge()
-    assert store._core.used < full
+    assert store._parts.ledger.used < full
     recounted(store)
 
 
@@ -510,10 +510,10 @@ def test_a_use_within_the_same_second_does_not_move(store: MemoryStore, clock: F
     fill(store, 0, 2)
     clock.advance(0.9)
     store.get(key(0))
-    assert next(store._core.queues.walk(0)) == 0
+    assert next(store._parts.queues.walk(0)) == 0
     clock.advance(0.1)
     store.get(key(0))
-    assert next(store._core.queues.walk(0)) == 1
+    assert next(store._parts.queues.walk(0)) == 1
 
 
 def test_a_flood_takes_passers_by_and_leaves_the_rest(store: MemoryStore, clock: FakeClock) -> None:
@@ -624,7 +624,7 @@ def test_a_rotation_hands_the_standing_on(store: MemoryStore, clock: FakeClock) 
     record = Record(b"new", None, None, reputation)
     store.replace(key(1), key(2), record, expected=b"x" * 500, idle=60, life=None, grace=10)
     assert store.stats().tiers == (0, 0, 0, 1, 0)
-    assert store.stats().replaced == 1
+    assert store.stats().rotated == 1
 
 
 def test_a_login_keeps_its_level_whatever_becomes_of_the_token(
@@ -665,8 +665,8 @@ def test_reduce_goes_down_to_its_share(
     assert count == before.sessions - after.sessions > 0
     assert 0.7 * store.max_size < after.used <= 0.75 * store.max_size
     start, done = (r.getMessage() for r in caplog.records if r.name == "lembro")
-    assert start.startswith("reduce: start 6")
-    assert done.startswith("reduce: done 4")
+    assert start.startswith("lembro: reduce starts at 6")
+    assert done.startswith("lembro: reduce ends at 4")
     assert [event.name for event in heard] == ["reduced"]
     assert store.reduce() == 0
 
@@ -776,17 +776,17 @@ def test_the_wall_clock_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_stats(store: MemoryStore, clock: FakeClock) -> None:
-    assert store.stats().oldest_passing is None
+    assert store.stats().oldest_visitor_age is None
     add(store, 1)
     clock.advance(7)
     add(store, 2, user="ana")
     stats = store.stats()
-    assert (stats.sessions, stats.tiers, stats.oldest_passing) == (2, (1, 0, 0, 0, 1), 7)
-    assert (stats.used, stats.max_size) == (store._core.used, 65536)
+    assert (stats.sessions, stats.tiers, stats.oldest_visitor_age) == (2, (1, 0, 0, 0, 1), 7)
+    assert (stats.used, stats.max_size) == (store._parts.ledger.used, 65536)
     assert "2 sessions" in repr(store)
 
 
-def test_the_oldest_passing_session_is_no_replaced_key(
+def test_the_oldest_visitor_age_is_not_of_a_rotated_key(
     store: MemoryStore, clock: FakeClock
 ) -> None:
     def rotate(old: int, new: int, user: str | None = None) -> None:
@@ -797,33 +797,33 @@ def test_the_oldest_passing_session_is_no_replaced_key(
     clock.advance(3)
     rotate(1, 2)
     clock.advance(4)
-    assert store.stats().oldest_passing == 4
+    assert store.stats().oldest_visitor_age == 4
     rotate(2, 3)
     clock.advance(1)
-    assert store.stats().oldest_passing == 1
+    assert store.stats().oldest_visitor_age == 1
     rotate(3, 4, "ana")
     clock.advance(1)
     assert store.stats().tiers == (0, 0, 0, 0, 1)
-    assert store.stats().replaced == 3
-    assert store.stats().oldest_passing is None
+    assert store.stats().rotated == 3
+    assert store.stats().oldest_visitor_age is None
 
 
-def test_the_look_for_the_oldest_passing_session_is_short(clock: FakeClock) -> None:
+def test_the_search_for_the_oldest_visitor_age_is_short(clock: FakeClock) -> None:
     store = MemoryStore("4M", clock=clock)
 
     def rotate(n: int) -> None:
         store.replace(key(n), key(n + 1), Record(b""), expected=b"", idle=60, life=None, grace=50)
 
     add(store, 0, size=0)
-    for n in range(PASSED_OVER):
+    for n in range(MOST_SKIPPED):
         rotate(n)
     clock.advance(2)
-    rotate(PASSED_OVER)
+    rotate(MOST_SKIPPED)
     clock.advance(1)
-    assert store.stats().oldest_passing == 3  # no further than this
+    assert store.stats().oldest_visitor_age == 3  # no further than this
     for n in range(2):
         store.destroy(key(n))
-    assert store.stats().oldest_passing == 1
+    assert store.stats().oldest_visitor_age == 1
     store.close()
 
 
@@ -850,10 +850,10 @@ def test_where_the_system_does_not_tell(
 
 def test_overhead_of_a_session() -> None:
     store = MemoryStore("64M")
-    before = store._core.used
+    before = store._parts.ledger.used
     for n in range(10000):
         add(store, n, size=300)
-    assert (store._core.used - before) / 10000 - 300 < 130
+    assert (store._parts.ledger.used - before) / 10000 - 300 < 130
     store.close()
 
 
@@ -866,18 +866,18 @@ def test_the_ledger_counts_no_less_than_was_allocated(clock: FakeClock) -> None:
         store = MemoryStore(max_size, clock=clock)
         store.close()
         empty, _ = tracemalloc.get_traced_memory()
-        assert empty - before <= store._core.used
+        assert empty - before <= store._parts.ledger.used
         for n in range(3000):
             user = f"user{n}" if n % 3 else None
             add(store, n, size=n % 1500, user=user, reputation=store.new_reputation())
         gc.collect()
         full, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert full - before <= store._core.used <= store.max_size
+        assert full - before <= store._parts.ledger.used <= store.max_size
 
 
 def test_what_is_no_record_leaves_no_trace(store: MemoryStore) -> None:
-    before = store._core.used
+    before = store._parts.ledger.used
     for wrong in (Record("text"), Record(None), Record(b"", 5), Record(b"", None, None, "s" * 16)):  # type: ignore[arg-type]
         with pytest.raises((TypeError, AttributeError)):
             store.add(key(1), wrong, idle=1, life=1)
@@ -887,7 +887,7 @@ def test_what_is_no_record_leaves_no_trace(store: MemoryStore) -> None:
         store.set(key(1), Record("text"), expected=b"x" * 500, idle=1)  # type: ignore[arg-type]
     store.destroy(key(1))
     assert store.length() == 0
-    assert store._core.used >= before
+    assert store._parts.ledger.used >= before
 
 
 def test_purge_of_less_than_nothing(store: MemoryStore, clock: FakeClock) -> None:
@@ -931,7 +931,7 @@ def test_tables_that_shrink_take_logged_in_sessions_along(clock: FakeClock) -> N
     for n in range(1900):
         store.destroy(key(n))
     store.purge()
-    assert store._core.slots.capacity < 500
+    assert store._parts.slots.capacity < 500
     recounted(store)
     for n in range(50):
         assert [k for k, _ in store.of_user(f"user{n}")] == [key(1900 + n), key(1950 + n)]
@@ -943,12 +943,12 @@ def test_a_rotation_gives_a_token_up_and_the_table_its_room(clock: FakeClock) ->
     store = MemoryStore("256K", interval=10, clock=clock)
     for n in range(200):
         add(store, n, size=10, reputation=store.new_reputation())
-    before = store._core.tags.size
+    before = store._parts.user_index.size
     for n in range(200):
         options = {"expected": b"x" * 10, "idle": 10, "life": None, "grace": 5}
         assert store.replace(key(n), key(1000 + n), Record(b"y"), **options)  # type: ignore[arg-type]
         recounted(store)
-    assert store._core.tags.size < before
+    assert store._parts.user_index.size < before
 
 
 def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None:
@@ -960,7 +960,7 @@ def test_a_token_is_taken_over_while_the_table_shrinks(clock: FakeClock) -> None
         store.destroy(key(n))
         add(store, 1000 + n, size=10, reputation=token)
         recounted(store)
-    assert store._core.tags.count == 1
+    assert store._parts.user_index.count == 1
 
 
 def test_a_token_that_looks_like_a_user_takes_nothing_from_them(store: MemoryStore) -> None:
@@ -1004,7 +1004,7 @@ def test_easing_ends_where_no_memory_would_come_back(clock: FakeClock) -> None:
     clock.advance(1000)  # nobody misses them
     for n in range(1000, 1060):
         add(store, n, size=1975)
-    assert store.stats().used > store._core.target
+    assert store.stats().used > store._parts.ledger.target
     assert store.stats().evicted < 100
     recounted(store)
 
@@ -1013,35 +1013,35 @@ def test_reduce_ends_where_nothing_is_left_to_go(clock: FakeClock) -> None:
     store = MemoryStore("64K", interval=10, reduce_to=0.01, clock=clock)
     fill(store, 0, 10)
     assert store.reduce() == 10
-    assert store.stats().used > store._core.target
+    assert store.stats().used > store._parts.ledger.target
     recounted(store)
 
 
 def test_a_write_for_which_nothing_makes_room_is_refused(store: MemoryStore) -> None:
     """It cannot be, with settings that are accepted; but neither must a write spin."""
-    core = store._core
+    parts = store._parts
     add(store, 1, size=100)
     fill(store, 1000, 4)
-    core.max_size = core.fixed
-    core.account()
+    parts.ledger.max_size = parts.ledger.fixed
+    parts.ledger.update()
     with pytest.raises(SessionTooLarge):
         store.set(key(1), Record(b"y" * 1000), expected=b"x" * 100, idle=10)
-    assert core.records == 1
+    assert parts.records.count == 1
     with pytest.raises(SessionTooLarge):
         add(store, 3)
-    assert core.records == 0
-    core.max_size = store.max_size
-    core.account()
+    assert parts.records.count == 0
+    parts.ledger.max_size = store.max_size
+    parts.ledger.update()
 
 
 def test_what_fits_is_written_though_nothing_can_go(store: MemoryStore) -> None:
-    store._core.live_limit = 0
+    store._parts.ledger.live_limit = 0
     assert add(store, 1)
     assert store.stats().evicted == 0
 
 
 def test_a_size_that_the_system_does_not_give() -> None:
-    with pytest.raises(ConfigError, match="give a smaller max_size"):
+    with pytest.raises(ConfigError, match="Use a smaller max_size"):
         MemoryStore(2**60)
 
 
@@ -1054,7 +1054,7 @@ def test_without_a_thread_the_store_works_on(
     monkeypatch.setattr(threading.Thread, "start", start)
     with caplog.at_level(logging.DEBUG, "lembro"):
         assert add(store, 1)
-    assert "the purger was not started" in caplog.text
+    assert "the purge thread was not started" in caplog.text
     assert store.length() == 1
 
 
@@ -1072,24 +1072,24 @@ def test_where_the_system_does_not_tell_there_is_no_number(
 @pytest.mark.parametrize("max_size", [2**16, 2**20 - 8, 2**20, 2**20 + PAGE, 2**24])
 def test_what_an_empty_store_takes(max_size: int, clock: FakeClock) -> None:
     store = MemoryStore(max_size, interval=10, clock=clock)
-    core, arena = store._core, store._core.arena
+    parts, arena = store._parts, store._parts.arena
     pages = max_size >= 2**20  # the last page of each of eight stretches is counted as well
     unit = PAGE if pages else 256
-    assert core.fixed == 9 * 1024 + arena.tables + core.wheel.size + pages * 8 * PAGE
-    assert core.used == core.fixed + 2 * unit + arena.segment
-    assert core.limit == max_size - core.slots.growth() - 2 * unit
-    room = core.limit - core.fixed - 2 * unit - 2 * arena.segment
-    assert core.live_limit == int(room * 15 / 16)
-    assert core.share == max_size // 16, "of a user"
+    assert parts.ledger.fixed == 9 * 1024 + arena.tables + parts.wheel.size + pages * 8 * PAGE
+    assert parts.ledger.used == parts.ledger.fixed + 2 * unit + arena.segment
+    assert parts.ledger.limit == max_size - parts.slots.growth() - 2 * unit
+    room = parts.ledger.limit - parts.ledger.fixed - 2 * unit - 2 * arena.segment
+    assert parts.ledger.live_limit == int(room * 15 / 16)
+    assert parts.user_share.share == max_size // 16, "of a user"
     recounted(store)
 
 
 @pytest.mark.parametrize(("max_size", "buckets"), [(2**16, 64), (2**20, 256), (2**23, 1024)])
 def test_how_finely_time_is_told(max_size: int, buckets: int, clock: FakeClock) -> None:
-    wheel = MemoryStore(max_size, interval=10, clock=clock)._core.wheel
+    wheel = MemoryStore(max_size, interval=10, clock=clock)._parts.wheel
     assert wheel._buckets == min(buckets, 1024)
     assert wheel._width == 5, "half an interval"
-    assert MemoryStore(2**24, interval=10, clock=clock)._core.wheel._buckets == 1024
+    assert MemoryStore(2**24, interval=10, clock=clock)._parts.wheel._buckets == 1024
 
 
 def test_the_longest_name_in_a_small_store(store: MemoryStore) -> None:
@@ -1099,18 +1099,18 @@ def test_the_longest_name_in_a_small_store(store: MemoryStore) -> None:
 
 
 def test_places_are_told_in_as_many_bits_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "WIDEST", 2**16)
+    monkeypatch.setattr(parts, "WIDEST", 2**16)
     for max_size, bytes_each in ((2**16, 4), (2**16 + 1, 8)):
         store = MemoryStore(max_size)
-        assert store._core.place.itemsize == bytes_each
+        assert store._parts.reader.place.itemsize == bytes_each
         assert add(store, 1)
         recounted(store)
 
 
 def test_the_largest_numbers_fit_in_their_fields() -> None:
-    assert ledger.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
-    assert 2**31 - 100 < ledger.MOST < 2**31 - 2 * (TIERS + 1)  # slots, with a node for each list
-    assert ledger.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
+    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
+    assert 2**31 - 100 < parts.MOST_SLOTS < 2**31 - 2 * (TIERS + 1)
+    assert limits.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
 
 
 def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
@@ -1118,30 +1118,30 @@ def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
     for n in range(300):
         add(store, n, size=1, reputation=store.new_reputation())
         with store._lock:  # the purger goes by the real time, and may tidy up in between
-            assert recount(store._core) == store._core.used
+            assert recount(store._parts) == store._parts.ledger.used
     for n in range(300):
         store.destroy(key(n))
         with store._lock:
-            assert recount(store._core) == store._core.used
+            assert recount(store._parts) == store._parts.ledger.used
 
 
 def test_a_record_takes_no_eight_bytes_more_than_it_must(store: MemoryStore) -> None:
-    core = store._core
+    parts = store._parts
     slot = 0
     for n, length in ((80, 7), (88, 8), (88, 15)):
         store.clear()
         assert add(store, 1, size=length)
-        assert core.size(slot) == n
+        assert parts.reader.size(slot) == n
     for length, size in ((207, 280), (208, 288), (439, 512)):
         found = store.get(key(1))
         assert found is not None
         store.set(key(1), Record(b"y" * length), expected=found.payload, idle=100)
-        assert core.size(slot) == size
-        assert len(core.larges) == 0
+        assert parts.reader.size(slot) == size
+        assert len(parts.overflow) == 0
     found = store.get(key(1))
     assert found is not None
     store.set(key(1), Record(b"z" * 440), expected=found.payload, idle=100)
-    assert len(core.larges) == 1
+    assert len(parts.overflow) == 1
 
 
 def test_since_when_the_oldest_passer_by_has_not_been_seen(
@@ -1151,4 +1151,4 @@ def test_since_when_the_oldest_passer_by_has_not_been_seen(
     clock.advance(5)
     store.get(key(1))
     clock.advance(3)
-    assert store.stats().oldest_passing == 3
+    assert store.stats().oldest_visitor_age == 3
