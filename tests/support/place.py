@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from lembro.events import Event
 from lembro.stores.base import Record
 from lembro.stores.memory import MemoryStore
@@ -11,16 +9,13 @@ from lembro.stores.memory.audit import recount
 from lembro.stores.memory.layout import HEADER, LINKS
 from lembro.stores.memory.parts import Parts
 from lembro.testing import FakeClock
+from tests.support.memory import key
 
 SEGMENT = 8192
 RECORD = 128  # bytes; 63 of them fill a segment but for 120
 FULL = 63
 PLENTY = 1 << 40
 IDLE = 1e6
-
-
-def key(n: int) -> bytes:
-    return random.Random(n).randbytes(32)
 
 
 class Place:

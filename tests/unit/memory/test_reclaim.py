@@ -1,5 +1,7 @@
-"""Room for a write: who has to go and how many, and what is done ahead of need and what is not.
-Each step alone, with the numbers set to the byte."""
+"""Reclaim: what a write evicts, what is done ahead of need, and what is not.
+
+Each step is taken alone, with the numbers set to the byte.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,14 @@ from math import inf
 import pytest
 
 from lembro.errors import SessionTooLarge
+from lembro.stores.base import Record
+from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.layout import HEADER
 from lembro.stores.memory.linked_lists import NONE
 from lembro.stores.memory.overflow import allocated
-from tests.support.place import FULL, PLENTY, SEGMENT, Place, key
+from lembro.testing import FakeClock
+from tests.support.memory import add, alive, fill, key, recounted
+from tests.support.place import FULL, PLENTY, RECORD, SEGMENT, Place
 
 # --- what a write needs
 
@@ -25,7 +31,7 @@ from tests.support.place import FULL, PLENTY, SEGMENT, Place, key
         (128, 1000, SEGMENT + 1000),
     ],
 )
-def test_what_fits_to_the_byte_costs_nobody_their_session(
+def test_a_write_that_fits_to_the_byte_evicts_nobody(
     place: Place, size: int, outside: int, need: int
 ) -> None:
     place.fill(0, FULL)
@@ -49,7 +55,7 @@ def test_what_fits_to_the_byte_costs_nobody_their_session(
     ("missing", "gone"), [(0, 0), (1, 1), (128, 1), (129, 2), (7 * 128, 7), (7 * 128 + 1, 8)]
 )
 @pytest.mark.parametrize("outside", [0, 1000])
-def test_so_many_go_that_a_sixteenth_of_the_segments_is_dead(
+def test_a_sixteenth_of_the_segments_is_kept_dead(
     place: Place, missing: int, gone: int, outside: int
 ) -> None:
     place.fill(0, 200)
@@ -60,14 +66,14 @@ def test_so_many_go_that_a_sixteenth_of_the_segments_is_dead(
     assert place.there(range(200)) == list(range(gone, 200)), "the least recently used"
 
 
-def test_of_what_fits_never_more_than_eight_go_at_a_time(place: Place) -> None:
+def test_a_write_that_fits_evicts_at_most_eight(place: Place) -> None:
     place.fill(0, 200)
     place.parts.ledger.live_limit = 0
     place.parts.reclaim.make_room(128, 0, place.now)
     assert place.parts.counters.evicted == 8
 
 
-def test_the_expired_count_among_the_eight(place: Place) -> None:
+def test_expired_sessions_count_among_the_eight(place: Place) -> None:
     place.fill(0, 100)
     place.fill(100, 5, idle=5)
     place.fill(200, 30)
@@ -79,7 +85,7 @@ def test_the_expired_count_among_the_eight(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("living", "expired"), [(63, 1), (64, 0)])
-def test_sixty_four_records_are_looked_at_before_one_goes(
+def test_sixty_four_records_are_checked_before_one_is_evicted(
     place: Place, living: int, expired: int
 ) -> None:
     size = 80  # of which more than a hundred lie in a segment
@@ -92,7 +98,7 @@ def test_sixty_four_records_are_looked_at_before_one_goes(
     assert (parts.counters.expired, parts.counters.evicted) == (expired, 8 - expired)
 
 
-def test_who_makes_room_for_itself_stays(place: Place) -> None:
+def test_the_spared_session_is_not_evicted(place: Place) -> None:
     place.fill(0, 3)
     parts = place.parts
     slot = parts.index.find(key(2))
@@ -102,7 +108,7 @@ def test_who_makes_room_for_itself_stays(place: Place) -> None:
     assert place.there(range(3)) == [2]
 
 
-def test_what_is_dead_is_taken_before_anybody_goes(place: Place) -> None:
+def test_dead_bytes_are_used_before_a_session_is_evicted(place: Place) -> None:
     place.fill(0, 10 * FULL)
     place.destroy(range(0, 10 * FULL, 2))
     parts = place.parts
@@ -114,7 +120,7 @@ def test_what_is_dead_is_taken_before_anybody_goes(place: Place) -> None:
     assert parts.reclaim.under_pressure
 
 
-def test_where_it_fits_nothing_is_evacuated(place: Place) -> None:
+def test_a_write_that_fits_compacts_nothing(place: Place) -> None:
     place.fill(0, 10 * FULL)
     place.destroy(range(0, 10 * FULL, 2))
     parts = place.parts
@@ -125,7 +131,7 @@ def test_where_it_fits_nothing_is_evacuated(place: Place) -> None:
     assert parts.arena.held == held
 
 
-def test_what_was_forgotten_is_given_back_before_anything_else(place: Place) -> None:
+def test_cleared_segments_are_given_back_first(place: Place) -> None:
     place.fill(0, 10 * FULL)
     parts = place.parts
     parts.clear()
@@ -137,7 +143,7 @@ def test_what_was_forgotten_is_given_back_before_anything_else(place: Place) -> 
     assert not parts.reclaim.under_pressure
 
 
-def test_what_does_not_fit_into_an_empty_store_is_refused_with_its_size(place: Place) -> None:
+def test_a_write_too_large_for_an_empty_store_is_rejected_with_its_size(place: Place) -> None:
     parts = place.parts
     parts.ledger.max_size = parts.ledger.fixed
     parts.ledger.update()
@@ -150,7 +156,7 @@ def test_what_does_not_fit_into_an_empty_store_is_refused_with_its_size(place: P
 
 
 @pytest.mark.parametrize(("due", "more"), [(0, False), (7, False), (8, True), (9, True)])
-def test_a_write_looks_at_eight_records_that_are_due(place: Place, due: int, more: bool) -> None:
+def test_a_write_checks_eight_due_records(place: Place, due: int, more: bool) -> None:
     place.fill(0, due, idle=5)
     place.is_due(10)
     parts = place.parts
@@ -160,7 +166,7 @@ def test_a_write_looks_at_eight_records_that_are_due(place: Place, due: int, mor
     assert parts.wheel.next > place.now or more
 
 
-def test_a_write_lets_the_tables_shrink_by_eight_slots(place: Place) -> None:
+def test_a_write_shrinks_the_slot_table_by_eight_slots(place: Place) -> None:
     place.fill(0, 300)
     place.destroy(range(270))
     parts = place.parts
@@ -177,7 +183,7 @@ def test_a_write_lets_the_tables_shrink_by_eight_slots(place: Place) -> None:
     assert place.there(range(300)) == list(range(270, 300))
 
 
-def test_pressure_goes_on_until_a_write_finds_nothing_to_do(place: Place) -> None:
+def test_pressure_lasts_until_nothing_is_left_to_do(place: Place) -> None:
     place.fill(0, 100)
     parts = place.parts
     parts.wheel.collect(place.now)
@@ -194,7 +200,7 @@ def test_pressure_goes_on_until_a_write_finds_nothing_to_do(place: Place) -> Non
     assert parts.counters.evicted == 100
 
 
-def test_without_pressure_nobody_goes_ahead_of_need(place: Place) -> None:
+def test_without_pressure_nobody_is_evicted_ahead_of_need(place: Place) -> None:
     place.fill(0, 100)
     place.parts.ledger.target = 0
     place.clock.advance(10_000)
@@ -206,7 +212,7 @@ def test_without_pressure_nobody_goes_ahead_of_need(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "gone"), [(899, 0), (900, 8), (5000, 8)])
-def test_who_was_not_seen_for_a_quarter_of_an_hour_goes_ahead_of_need(
+def test_a_visitor_idle_for_15_minutes_is_evicted_ahead_of_need(
     place: Place, seconds: int, gone: int
 ) -> None:
     place.fill(0, 100)
@@ -218,7 +224,7 @@ def test_who_was_not_seen_for_a_quarter_of_an_hour_goes_ahead_of_need(
     assert parts.reclaim.under_pressure == (gone > 0), "there may be more to do"
 
 
-def test_the_logged_in_never_go_ahead_of_need(place: Place) -> None:
+def test_logged_in_sessions_are_never_evicted_ahead_of_need(place: Place) -> None:
     for n in range(100):
         place.add(n, user=f"user{n}")
     parts = place.parts
@@ -230,7 +236,9 @@ def test_the_logged_in_never_go_ahead_of_need(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("above", "gone"), [(0, 0), (1, 1), (2 * allocated(5000), 2)])
-def test_ahead_of_need_goes_what_is_above_the_target(place: Place, above: int, gone: int) -> None:
+def test_ahead_of_need_only_the_excess_over_the_target_is_evicted(
+    place: Place, above: int, gone: int
+) -> None:
     place.fill(0, 20, HEADER + 5000)
     parts = place.parts
     place.clock.advance(1000)
@@ -241,7 +249,7 @@ def test_ahead_of_need_goes_what_is_above_the_target(place: Place, above: int, g
     assert not parts.reclaim.under_pressure
 
 
-def test_ahead_of_need_one_segment_is_evacuated_at_a_time(place: Place) -> None:
+def test_ahead_of_need_one_segment_is_compacted_at_a_time(place: Place) -> None:
     place.fill(0, 10 * FULL)
     place.destroy(range(0, 10 * FULL, 2))
     parts = place.parts
@@ -255,7 +263,7 @@ def test_ahead_of_need_one_segment_is_evacuated_at_a_time(place: Place) -> None:
     assert place.there(range(10 * FULL)) == list(range(1, 10 * FULL, 2))
 
 
-def test_ahead_of_need_nothing_is_evacuated_that_gives_nothing(place: Place) -> None:
+def test_ahead_of_need_no_full_segment_is_compacted(place: Place) -> None:
     place.fill(0, 10 * FULL)
     parts = place.parts
     place.clock.advance(1000)
@@ -268,7 +276,7 @@ def test_ahead_of_need_nothing_is_evacuated_that_gives_nothing(place: Place) -> 
     assert not parts.reclaim.under_pressure
 
 
-def test_when_evacuating_alone_is_not_enough(place: Place) -> None:
+def test_when_compaction_alone_is_not_enough(place: Place) -> None:
     """Two of the segments that the target leaves room for, and a thirty-second, do not count."""
     place.fill(0, 10 * FULL)
     place.fill(5000, 3, HEADER + 5000)
@@ -284,10 +292,10 @@ def test_when_evacuating_alone_is_not_enough(place: Place) -> None:
     arena.live_total = live
 
 
-# --- down to the target, step by step
+# --- reducing, step by step
 
 
-def test_a_step_down_gives_back_what_was_forgotten(place: Place) -> None:
+def test_a_reduce_step_gives_back_a_cleared_segment(place: Place) -> None:
     place.fill(0, 10 * FULL)
     parts = place.parts
     parts.clear()
@@ -301,7 +309,7 @@ def test_a_step_down_gives_back_what_was_forgotten(place: Place) -> None:
     assert parts.records.count == 4
 
 
-def test_a_step_down_evacuates_a_segment_where_that_is_enough(place: Place) -> None:
+def test_a_reduce_step_compacts_a_segment_if_that_is_enough(place: Place) -> None:
     place.fill(0, 10 * FULL)
     place.destroy(range(0, 10 * FULL, 2))
     parts = place.parts
@@ -313,7 +321,7 @@ def test_a_step_down_evacuates_a_segment_where_that_is_enough(place: Place) -> N
     assert parts.counters.evicted == 0
 
 
-def test_a_step_down_evicts_one_where_it_is_not(place: Place) -> None:
+def test_a_reduce_step_evicts_one_session_if_compaction_is_not_enough(place: Place) -> None:
     place.fill(0, 10 * FULL)
     place.destroy(range(0, 10 * FULL, 2))
     parts = place.parts
@@ -326,7 +334,7 @@ def test_a_step_down_evicts_one_where_it_is_not(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("dead", "step"), [(7, NONE), (8, 0)])
-def test_a_segment_is_evacuated_of_which_an_eighth_is_dead(
+def test_a_compact_step_takes_a_segment_of_which_an_eighth_is_dead(
     place: Place, dead: int, step: int
 ) -> None:
     place.fill(0, FULL + 1)
@@ -335,3 +343,133 @@ def test_a_segment_is_evacuated_of_which_an_eighth_is_dead(
     assert parts.compaction.compact_step(place.now) == step
     assert len(parts.arena.in_use()) == (2 if step == NONE else 1)
     assert place.there(range(100)) == list(range(dead, FULL + 1))
+
+
+def test_the_largest_session_always_fits(clock: FakeClock) -> None:
+    for max_size in (2**16, 2**20):
+        store = MemoryStore(max_size, clock=clock, max_session_size=max_size // 4)
+        largest = max_size // 4 - 200
+        fill(store, 0, 400, size=0)
+        assert add(store, 1000, size=largest)
+        fill(store, 2000, 2000, size=0)
+        last = key(3999)
+        assert store.set(last, Record(b"y" * largest), expected=b"", idle=10) is not None
+        options = {"expected": b"y" * largest, "idle": 60, "life": None, "grace": 10}
+        found = store.replace(last, key(5000), Record(b"z" * largest), **options)  # type: ignore[arg-type]
+        assert found is not None
+        assert found.payload == b"z" * largest
+        recounted(store)
+
+
+def test_each_write_evicts_few_sessions(clock: FakeClock) -> None:
+    """Also when all the tables grow at about the same time."""
+    store = MemoryStore("4M", clock=clock)
+    evicted = 0
+    for n in range(30_000):
+        add(store, n, size=10 if n > 15_000 else 100)
+        before, evicted = evicted, store.stats().evicted
+        assert evicted - before <= 64
+    assert evicted > 4_000
+    recounted(store)
+
+
+def test_expired_sessions_are_removed_before_others_are_evicted(clock: FakeClock) -> None:
+    store = MemoryStore("64K", interval=10, clock=clock)
+    fill(store, 0, 30)
+    for n in range(100, 130):
+        add(store, n, idle=5)
+    clock.advance(20)
+    fill(store, 200, 30)
+    assert alive(store, range(30)) == list(range(30))
+    assert store.stats().evicted == 0
+
+
+def test_a_write_never_evicts_its_own_session(store: MemoryStore, clock: FakeClock) -> None:
+    fill(store, 0, 100, size=400)
+    next_to_go = alive(store, range(100))[0]
+    found = store.set(key(next_to_go), Record(b"y" * 3500), expected=b"x" * 400, idle=100)
+    assert found is not None
+    assert found == store.get(key(next_to_go))
+    assert alive(store, range(100))[0] == next_to_go
+
+
+def test_ahead_of_need_only_idle_visitors_are_evicted(clock: FakeClock) -> None:
+    store = MemoryStore("64K", clock=clock)
+    fill(store, 0, 200)
+    assert store.stats().used > 0.9 * store.max_size
+    fresh = store.stats().sessions
+    fill(store, 1000, 10)
+    assert store.stats().sessions >= fresh - 1  # all came a moment ago: one for one
+    clock.advance(901)
+    least = store.max_size
+    for n in range(2000, 2100):
+        add(store, n, size=10)
+        least = min(least, store.stats().used)
+    assert least <= 0.75 * store.max_size
+
+
+def test_easing_ends_where_compaction_gains_nothing(clock: FakeClock) -> None:
+    """Three of these fill a segment and leave a quarter of it, which evacuating does not give."""
+    store = MemoryStore("1M", interval=10, clock=clock)
+    n = 0
+    while not store.stats().evicted:
+        n += 1
+        add(store, n, size=1975)
+    clock.advance(1000)  # nobody misses them
+    for n in range(1000, 1060):
+        add(store, n, size=1975)
+    assert store.stats().used > store._parts.ledger.target
+    assert store.stats().evicted < 100
+    recounted(store)
+
+
+def test_a_write_without_room_is_rejected(store: MemoryStore) -> None:
+    """It cannot be, with settings that are accepted; but neither must a write spin."""
+    parts = store._parts
+    add(store, 1, size=100)
+    fill(store, 1000, 4)
+    parts.ledger.max_size = parts.ledger.fixed
+    parts.ledger.update()
+    with pytest.raises(SessionTooLarge):
+        store.set(key(1), Record(b"y" * 1000), expected=b"x" * 100, idle=10)
+    assert parts.records.count == 1
+    with pytest.raises(SessionTooLarge):
+        add(store, 3)
+    assert parts.records.count == 0
+    parts.ledger.max_size = store.max_size
+    parts.ledger.update()
+
+
+def test_a_write_that_fits_succeeds_with_nothing_to_evict(store: MemoryStore) -> None:
+    store._parts.ledger.live_limit = 0
+    assert add(store, 1)
+    assert store.stats().evicted == 0
+
+
+def test_an_expired_session_expires_instead_of_being_evicted(place: Place) -> None:
+    place.add(0, idle=10)
+    place.add(1, idle=11)
+    place.clock.advance(10)
+    parts = place.parts
+    assert parts.reclaim.evict(place.now)
+    assert (parts.counters.expired, parts.counters.evicted) == (1, 0)
+    assert parts.reclaim.evict(place.now)
+    assert (parts.counters.expired, parts.counters.evicted) == (1, 1)
+    assert not parts.reclaim.evict(place.now)
+    place.store._emit_pending()
+    assert place.heard == [("expired", ""), ("evicted", "memory")]
+
+
+def test_a_rotated_key_is_evicted_without_an_event(place: Place) -> None:
+    place.add(0)
+    record = Record(b"new")
+    was = b"x" * (RECORD - HEADER)
+    place.store.replace(
+        key(0), key(1), record, expected=was, idle=60, life=None, grace=10
+    )  # fmt: skip
+    parts = place.parts
+    parts.ledger.target = 0
+    assert [parts.reclaim.reduce_step(place.now) for _ in range(3)] == [0, 1, NONE]
+    assert parts.counters.evicted == 1
+    place.store._emit_pending()
+    assert place.heard == [("evicted", "memory")]

@@ -1,85 +1,78 @@
-"""What goes on beside the verbs, step by step: looking for what has expired, evacuating segments,
-letting tables shrink, forgetting all."""
+"""Compaction, step by step: segments, the slot table, and clearing."""
 
 from __future__ import annotations
 
+import pytest
+
 from lembro.stores.base import Record
+from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
 from lembro.stores.memory.layout import HEADER, LINKS
 from lembro.stores.memory.linked_lists import NONE
-from lembro.stores.memory.user_index import user_tag
-from tests.support.place import FULL, IDLE, RECORD, SEGMENT, Place, key
-
-# --- looking for what has expired
-
-
-def test_each_look_is_at_one_record_and_says_what_it_was(place: Place) -> None:
-    place.add(0, idle=5)
-    place.add(1)
-    place.add(2, idle=10)  # to the second
-    place.add(3, idle=11)
-    place.is_due(10)
-    parts = place.parts
-    assert [parts.sweep.step(place.now) for _ in range(4)] == [1, 0, 1, 0]
-    assert parts.sweep.step(place.now) == 0, "the end of the segment"
-    assert parts.sweep.step(place.now) == NONE
-    assert parts.counters.expired == 2
-    assert place.there(range(4)) == [1, 3]
-    segment = parts.arena.open
-    assert parts.wheel.bound[segment] == place.now + 1, "the soonest of those that stay"
+from lembro.testing import FakeClock
+from tests.support.memory import add, alive, fill, key, recounted
+from tests.support.place import FULL, IDLE, RECORD, SEGMENT, Place
 
 
-def test_what_expires_sooner_while_its_segment_is_looked_through_is_found(place: Place) -> None:
-    for n in range(4):
-        place.add(n, idle=5 if n == 0 else IDLE)
-    place.is_due(10)
-    parts = place.parts
-    assert [parts.sweep.step(place.now) for _ in range(2)] == [1, 0]
-    assert place.store.touch(key(1), idle=7)
-    while parts.sweep.step(place.now) != NONE:
-        pass
-    recount(parts)
-    place.is_due(8)
-    assert parts.sweep.step(place.now) == 1
+@pytest.mark.parametrize("then", ["fill", "large ones", "reduce", "clear"])
+def test_a_cleared_store_works_before_its_memory_is_given_back(clock: FakeClock, then: str) -> None:
+    store = MemoryStore("1M", clock=clock)
+    fill(store, 0, 3000)
+    evicted = store.stats().evicted
+    fits = store.stats().sessions
+    store._parts.clear()
+    assert store._parts.arena.stale > 0
+    recount(store._parts)
+    if then == "fill":
+        fill(store, 5000, fits - 50)
+        assert store.stats().sessions == fits - 50
+    elif then == "large ones":  # which lie outside of what is to be given back
+        fill(store, 5000, 12, 60_000)
+        assert store.stats().sessions == 12
+    elif then == "reduce":
+        fill(store, 5000, 10)
+        store.reduce()
+        assert store.stats().sessions == 10
+    else:
+        store.clear()
+        assert store._parts.arena.stale == 0
+    assert store.stats().evicted == evicted
+    assert recount(store._parts) <= store.max_size
+    store.clear()
+    fill(store, 0, 3000)
+    assert recount(store._parts) <= store.max_size
 
 
-def test_a_turn_of_the_wheel_is_a_look_at_nobody(place: Place) -> None:
-    place.add(0, idle=6)
-    parts = place.parts
-    assert parts.sweep.step(place.now) == NONE
-    place.clock.advance(7)
-    assert parts.sweep.step(place.now) == 0
-    assert parts.sweep.step(place.now) == NONE, "its bucket has not come round"
-    place.clock.advance(5)
-    assert parts.sweep.step(place.now) == 1
+def test_the_tables_shrink_after_most_sessions_expired(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    before = store._parts.ledger.used
+    for n in range(5000):
+        add(store, n, size=10, user=f"u{n % 700}" if n % 2 else None, idle=10 if n % 50 else 1e6)
+    full = store._parts.ledger.used
+    clock.advance(11)
+    assert store.purge() == 4900
+    recounted(store)
+    assert store.length() == 100
+    assert store._parts.ledger.used - before < (full - before) / 10
+    assert len(alive(store, range(0, 5000, 50))) == 100
 
 
-def test_dead_records_are_passed_over_in_the_same_look(place: Place) -> None:
-    place.fill(0, 50, idle=5)
-    place.destroy(range(1, 49))
-    place.is_due(10)
-    parts = place.parts
-    assert [parts.sweep.step(place.now) for _ in range(2)] == [1, 1]
-    assert parts.records.count == 0
+def test_logged_in_sessions_are_found_after_the_table_has_shrunk(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    for n in range(2000):
+        add(store, n, size=20, user=f"user{n % 50}")
+    for n in range(1900):
+        store.destroy(key(n))
+    store.purge()
+    assert store._parts.slots.capacity < 500
+    recounted(store)
+    for n in range(50):
+        assert [k for k, _ in store.of_user(f"user{n}")] == [key(1900 + n), key(1950 + n)]
+    assert len(store.destroy_user("user7")) == 2
+    recounted(store)
 
 
-def test_dead_records_of_slots_that_are_gone_are_passed_over(place: Place) -> None:
-    place.fill(0, 300)
-    place.add(300, idle=5)
-    place.destroy(range(300))
-    parts = place.parts
-    while parts.compaction.shrink_step(place.now) != NONE:
-        pass
-    assert parts.slots.capacity <= 256
-    place.is_due(10)
-    assert place.store.purge() == 1
-    assert parts.records.count == 0
-
-
-# --- evacuating
-
-
-def test_what_lay_in_a_segment_lies_in_the_open_one(place: Place) -> None:
+def test_a_compacted_segment_s_records_are_in_the_open_one(place: Place) -> None:
     place.fill(0, 40)
     place.add(40, user="ana")
     place.add(41, HEADER + 5000)
@@ -97,7 +90,7 @@ def test_what_lay_in_a_segment_lies_in_the_open_one(place: Place) -> None:
     recount(parts)
 
 
-def test_a_record_that_has_become_shorter_takes_less_when_it_moves(place: Place) -> None:
+def test_a_record_that_became_shorter_takes_less_after_it_was_moved(place: Place) -> None:
     place.fill(0, FULL + 1)
     parts = place.parts
     was = b"x" * (RECORD - HEADER)
@@ -118,7 +111,7 @@ def test_a_record_that_has_become_shorter_takes_less_when_it_moves(place: Place)
     recount(parts)
 
 
-def test_what_is_due_is_found_where_it_was_moved_to(place: Place) -> None:
+def test_a_moved_record_expires_in_time(place: Place) -> None:
     """Also if the open segment had no room for all."""
     place.add(0, idle=20)
     place.fill(1, FULL - 2)
@@ -134,7 +127,7 @@ def test_what_is_due_is_found_where_it_was_moved_to(place: Place) -> None:
     assert place.store.purge() == 1
 
 
-def test_a_segment_that_is_being_looked_through_may_be_evacuated(place: Place) -> None:
+def test_a_segment_that_is_being_swept_may_be_compacted(place: Place) -> None:
     place.add(0, idle=5)
     place.fill(1, FULL, idle=50)
     place.is_due(10)
@@ -148,7 +141,7 @@ def test_a_segment_that_is_being_looked_through_may_be_evacuated(place: Place) -
     assert place.store.purge() == FULL
 
 
-def test_another_segment_is_evacuated_and_the_look_goes_on(place: Place) -> None:
+def test_compacting_another_segment_does_not_end_the_sweep(place: Place) -> None:
     place.add(0, idle=5)
     place.fill(1, 2 * FULL)
     place.is_due(10)
@@ -161,7 +154,7 @@ def test_another_segment_is_evacuated_and_the_look_goes_on(place: Place) -> None
     assert parts.sweep.step(place.now) == 0
 
 
-def test_the_memory_of_an_evacuated_segment_is_counted_no_more(place: Place) -> None:
+def test_a_compacted_segment_is_not_counted(place: Place) -> None:
     place.fill(0, FULL + 1)
     place.destroy(range(40))
     parts = place.parts
@@ -186,10 +179,7 @@ def test_the_open_segment_is_filled_to_its_last_byte_before_another_is_opened(
     assert parts.arena.at == parts.arena.end
 
 
-# --- tables
-
-
-def test_a_table_is_halved_when_three_quarters_are_unused(place: Place) -> None:
+def test_the_slot_table_is_halved_when_three_quarters_are_unused(place: Place) -> None:
     place.fill(0, 600)
     parts = place.parts
     capacity = parts.slots.capacity
@@ -209,7 +199,7 @@ def test_a_table_is_halved_when_three_quarters_are_unused(place: Place) -> None:
     assert place.there(range(600)) == list(range(quarter))
 
 
-def test_it_is_halved_to_the_end_also_if_it_fills_meanwhile(place: Place) -> None:
+def test_halving_goes_on_if_the_table_fills_meanwhile(place: Place) -> None:
     place.fill(0, 600)
     parts = place.parts
     capacity = parts.slots.capacity
@@ -233,7 +223,7 @@ def test_a_small_table_does_not_shrink(place: Place) -> None:
     assert parts.compaction.shrink(8)
 
 
-def test_while_somebody_iterates_slots_keep_their_numbers(place: Place) -> None:
+def test_the_table_does_not_shrink_during_an_iteration(place: Place) -> None:
     place.fill(0, 600)
     place.destroy(range(50, 600))
     parts = place.parts
@@ -254,41 +244,10 @@ def test_records_in_high_slots_move_to_low_ones(place: Place) -> None:
     assert place.there(range(600)) == list(range(560, 600))
 
 
-# --- what lies outside, and forgetting all
-
-
-def test_large_ones_go_one_at_a_time(place: Place) -> None:
+def test_records_with_a_large_payload_are_removed_one_by_one(place: Place) -> None:
     place.fill(0, 3)
     place.fill(100, 2, HEADER + 5000)
     parts = place.parts
     assert [parts.compaction.remove_overflow_step(place.now) for _ in range(3)] == [0, 0, NONE]
     assert place.there(range(200)) == [0, 1, 2]
     assert parts.counters.evicted == parts.counters.expired == 0
-
-
-def test_what_is_forgotten_leaves_nothing(place: Place) -> None:
-    empty = place.parts.ledger.used
-    for n in range(50):
-        place.add(n, user="ana", size=2000)
-    place.fill(100, 2, HEADER + 5000)
-    place.add(200, idle=5)
-    place.is_due(10)
-    parts = place.parts
-    parts.sweep.step(place.now)
-    assert parts.wheel.sweeping != NONE
-    parts.reclaim.under_pressure = True
-    parts.user_share.heavy.add(user_tag(b"ana"))
-    stale = len(parts.arena.in_use())
-    parts.clear()
-    assert (parts.records.count, parts.reclaim.under_pressure, parts.wheel.sweeping) == (
-        0,
-        False,
-        NONE,
-    )
-    assert parts.user_share.heavy == set()
-    assert parts.ledger.used == empty + stale * SEGMENT
-    recount(parts)
-    given_back = [parts.compaction.give_back_step(place.now) for _ in range(stale + 1)]
-    assert given_back == [0] * stale + [NONE]
-    assert parts.ledger.used == empty
-    assert place.store.of_user("ana") == []
