@@ -87,5 +87,5 @@ def test_a_rejected_size_is_counted() -> None:
     for _ in range(2):
         with pytest.raises(SessionTooLarge) as error:
             limits.reject(5000)
-    assert (error.value.size, error.value.limit) == (5000, 4096)
+        assert (error.value.size, error.value.limit) == (5000, 4096)
     assert counters.too_large == 2
