@@ -60,6 +60,9 @@ TESTS: Final = {
     "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
     "stores/memory/ledger": _STORE,
+    "stores/memory/limits": _STORE,
+    "stores/memory/reader": f"unit/memory/test_reader.py {_STORE}",
+    "stores/memory/parts": _STORE,
     "stores/memory/records": _STORE,
     "stores/memory/reclaim": _STORE,
     "stores/memory/compaction": _STORE,

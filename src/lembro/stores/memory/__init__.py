@@ -12,8 +12,8 @@ those segments record by record (``sweep``): a few records with each write, the 
 thread.
 
 **Evicting.** If memory is short, the least recently used session of the lowest tier is evicted
-(``eviction``). The tier tells how long a visitor has been known (``reputation``), and who is logged
-in.
+(``eviction``). Logged-in users are in the highest tier. The tier of an anonymous visitor depends on
+how long the visitor has been known (``reputation``).
 
 **Reclaiming.** A write gets room from expired records, then from dead bytes, then from evicted
 records (``reclaim``). Dead bytes are the space of removed records. Compaction moves the living
@@ -39,7 +39,7 @@ records of a segment elsewhere, and the segment goes back to the system (``compa
 | ``overflow`` | payloads too large for a segment |
 | ``index`` | finds the slot of a key |
 | ``user_index`` | finds the slots of a user or a token |
-| ``expiry`` | tells which segments may hold expired records |
+| ``expiry`` | knows which segments may hold expired records |
 | ``eviction`` | the tiers, and the order of eviction |
 | ``reputation`` | how long a visitor has been known |
 | ``slots`` | the table of slots |

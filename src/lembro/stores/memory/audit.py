@@ -25,7 +25,7 @@ from .user_index import user_tag
 
 
 def recount(parts: Parts) -> int:
-    """Return the bytes that a store uses, counted anew.
+    """Return the bytes that a store uses, counted again.
 
     Raises:
         AssertionError: The sum differs from the ledger's, or two parts contradict each other.

@@ -1,6 +1,6 @@
 """Payloads that are too large for a segment.
 
-Each has an object of its own. From 16 KiB on, the object is a mapping of its own, whose pages go
+Each has its own object. From 16 KiB on, the object is a separate mapping, whose pages go
 back to the system when the payload is removed.
 """
 

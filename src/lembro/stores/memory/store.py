@@ -382,7 +382,7 @@ class MemoryStore(EventSource):
         self.events.emit(Event("error", error=error))
 
     def _after_fork(self) -> None:
-        """Prepare the copy in a forked child, which gets a lock and a thread of its own."""
+        """Prepare the copy in a forked child, which gets its own lock and thread."""
         self._purger = None
         self._awake = self._closed
         self._copied = self._parts.records.count > 0
