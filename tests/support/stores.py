@@ -122,7 +122,7 @@ class Backend:
         self.memory.close()
 
     def records(self) -> int:
-        """Everything that is stored, replaced ids too."""
+        """Everything that is stored, rotated IDs too."""
         self.memory.purge()
         stats = self.memory.stats()
         return stats.sessions + stats.rotated

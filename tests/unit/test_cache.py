@@ -225,7 +225,7 @@ def test_a_timeout_in_the_past_is_a_delete(cache: Caller, timeout: Any) -> None:
 
 
 def test_no_timeout_at_all_is_said(cache: Caller) -> None:
-    with pytest.raises(ConfigError, match="not NaN"):
+    with pytest.raises(ConfigError, match="got NaN"):
         cache.set("key", 1, nan)
 
 
