@@ -220,7 +220,7 @@ def check(soak: Soak, workers: list[Worker]) -> None:
     store = soak.store
     try:
         with store._lock:  # the purger may be at work
-            recount(store._core)
+            recount(store._parts)
     except AssertionError as error:
         soak.breach("recount", str(error) or "a part contradicts another")
     for who in range(LOGGED_IN):

@@ -13,7 +13,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations.fastapi import SessionDep, SessionMiddleware, UserDep
+from lembro.integrations.fastapi import WebSessionDep, SessionMiddleware, UserDep
 
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = FastAPI()
@@ -21,36 +21,36 @@ app.add_middleware(SessionMiddleware, manager)
 
 
 @app.get("/me")
-def me(session: SessionDep) -> dict[str, object]:
+def me(session: WebSessionDep) -> dict[str, object]:
     return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
 @app.post("/cart/{item}")
-def add_to_cart(item: str, session: SessionDep) -> list[str]:
+def add_to_cart(item: str, session: WebSessionDep) -> list[str]:
     cart: list[str] = session.setdefault("cart", [])
     cart.append(item)
     return cart
 
 
 @app.post("/login/{user}")  # a real one takes a form, and checks a password
-def login(user: str, session: SessionDep) -> str:
+def login(user: str, session: WebSessionDep) -> str:
     session.login(user)
     return f"hello {user}"
 
 
 @app.get("/sessions")
-def my_sessions(user: UserDep, session: SessionDep) -> list[dict[str, object]]:
+def my_sessions(user: UserDep, session: WebSessionDep) -> list[dict[str, object]]:
     mine = session.manager.user_sessions(user)
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
 @app.post("/logout")
-def logout(session: SessionDep) -> str:
+def logout(session: WebSessionDep) -> str:
     session.logout()
     return "bye"
 
 
 @app.post("/logout-everywhere")
-def logout_everywhere(user: UserDep, session: SessionDep) -> str:
+def logout_everywhere(user: UserDep, session: WebSessionDep) -> str:
     session.logout_everywhere()
     return "bye, everywhere"

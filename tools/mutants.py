@@ -1,7 +1,7 @@
 """Mutation testing: does a test fail when the code is wrong?
 
     python -m tools.mutants                  # all modules below
-    python -m tools.mutants cookie room      # some
+    python -m tools.mutants cookie arena     # some
     python -m tools.mutants cookie --list    # its mutants, without running them
 
 Each mutant of a module (tools/mutations.py) meets the tests of that module, in a process of its own
@@ -43,7 +43,13 @@ _SESSION: Final = (
     "unit/test_fast_paths.py unit/test_merge.py unit/test_after_the_headers.py "
     "unit/test_manager.py unit/test_reload_in_a_stream.py"
 )
-_STORE: Final = "unit/memory/test_parts.py unit/memory/test_store.py contract/test_memory.py"
+_STORE: Final = (
+    "unit/memory/test_compaction.py unit/memory/test_eviction.py unit/memory/test_ledger.py "
+    "unit/memory/test_limits.py unit/memory/test_parts.py unit/memory/test_reclaim.py "
+    "unit/memory/test_records.py unit/memory/test_reputation.py unit/memory/test_stats.py "
+    "unit/memory/test_store.py unit/memory/test_sweep.py unit/memory/test_user_sessions.py "
+    "unit/memory/test_user_share.py unit/memory/test_verbs.py contract/test_memory.py"
+)
 TESTS: Final = {
     "_core/lifecycle": _SESSION,
     "_core/load": f"{_SESSION} unit/test_adapter.py",
@@ -54,11 +60,16 @@ TESTS: Final = {
     "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
     "stores/memory/ledger": _STORE,
+    "stores/memory/limits": _STORE,
+    "stores/memory/reader": f"unit/memory/test_reader.py {_STORE}",
+    "stores/memory/parts": _STORE,
     "stores/memory/records": _STORE,
-    "stores/memory/reclaim": "unit/memory/test_room.py unit/memory/test_tidying.py "
-    f"unit/memory/test_too_much.py unit/memory/test_share.py {_STORE}",
-    "stores/memory/arena": _STORE,
-    "stores/memory/expiry": _STORE,
+    "stores/memory/reclaim": _STORE,
+    "stores/memory/compaction": _STORE,
+    "stores/memory/sweep": _STORE,
+    "stores/memory/user_share": _STORE,
+    "stores/memory/arena": f"unit/memory/test_arena.py {_STORE}",
+    "stores/memory/expiry": f"unit/memory/test_expiry.py {_STORE}",
 }
 """The modules, and the tests that are to notice."""
 

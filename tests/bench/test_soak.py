@@ -41,7 +41,7 @@ def test_a_sound_store_has_no_breach(soaked: soak.Soak) -> None:
 
 def test_a_sum_that_is_wrong(soaked: soak.Soak) -> None:
     workers = batches(soaked)
-    soaked.store._core.used += 1
+    soaked.store._parts.ledger.used += 1
     soak.check(soaked, workers)
     assert list(soaked.breaches) == ["recount"]
 

@@ -46,7 +46,7 @@ def advance(store: Any, seconds: float) -> None:
 
 def audit(store: ClockedStore) -> None:
     with store._lock:  # on a slow machine the purger comes by
-        recount(store._core)
+        recount(store._parts)
 
 
 class TestMemoryStore(StoreContract):

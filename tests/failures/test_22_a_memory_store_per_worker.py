@@ -50,9 +50,9 @@ def test_four_workers(tmp_path: Path) -> None:
     for text in said:
         if text:
             (line,) = text.splitlines()
-            assert line.startswith("WARNING lembro another worker process")
+            assert line.startswith("WARNING lembro lembro: another worker process")
             assert "NOT shared" in line
-            assert "use one worker process" in line
+            assert "Use one worker process" in line
             assert "lembro.stores.base" in line
 
 
@@ -61,7 +61,7 @@ def test_where_logging_is_not_set_up(tmp_path: Path) -> None:
     quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
     said = workers(tmp_path, 2, quiet)
     assert said.count("") == 1
-    assert max(said).startswith("another worker process of this application has a MemoryStore")
+    assert max(said).startswith("lembro: another worker process of this application has its own")
     assert max(said).count("\n") == 1
 
 

@@ -104,7 +104,7 @@ def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
         session.save()
         bot, before = session.issued_id, bot
     assert all(manager.get(session_id) for session_id in ids)
-    assert manager.stats().replaced <= 64
+    assert manager.stats().rotated <= 64
     assert before is not None
     assert manager.get(before) == {"bot": True}, "the latest is followed still"
     assert first is not None

@@ -45,12 +45,12 @@ def test_a_storm_on_the_store(seed: int) -> None:
         assert store.stats().used <= store.max_size
         if step % 20 == 0:
             with store._lock:  # on a slow machine the purger comes by
-                recount(store._core)
+                recount(store._parts)
         del ids[:-200]
     clock.advance(10_000)
     assert store.length() == 0
     with store._lock:
-        recount(store._core)
+        recount(store._parts)
 
 
 @pytest.mark.anyio

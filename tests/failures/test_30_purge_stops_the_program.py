@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from lembro import MemoryStore, SessionManager
-from lembro.stores.memory.reclaim import DRAIN, LOOKS
+from lembro.stores.memory.reclaim import DRAIN, SWEEP_STEPS
 from lembro.stores.memory.store import BATCH, SLICE
+from lembro.stores.memory.sweep import Sweep
 from lembro.testing import FakeClock
 
 MANY = 8_000
@@ -30,14 +31,14 @@ class Counted:
             manager.create({"n": number})
         self.clock.advance(121)
         self.looks = 0
-        look, self.seconds = self.store._core.look, 0.0
+        step, self.seconds = Sweep.step, 0.0
 
-        def counted(now: float) -> int:
+        def counted(sweep: Sweep, now: float) -> int:
             self.looks += 1
             self.seconds += LOOK
-            return look(now)
+            return step(sweep, now)
 
-        monkeypatch.setattr(self.store._core, "look", counted)
+        monkeypatch.setattr(Sweep, "step", counted)
         monkeypatch.setattr("lembro.stores.memory.store.time.perf_counter", lambda: self.seconds)
 
     def taken(self) -> int:
@@ -72,7 +73,7 @@ def test_a_write_does_a_little(half: Counted) -> None:
         most = max(most, half.taken())
         manager.set(session_id, {"n": "more than before"})
         most = max(most, half.taken())
-    assert 0 < most <= DRAIN + LOOKS
+    assert 0 < most <= DRAIN + SWEEP_STEPS
     assert half.store.stats().sessions < before
 
 

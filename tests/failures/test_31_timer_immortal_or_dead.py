@@ -129,5 +129,5 @@ def test_an_error_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     assert gone.wait(20)
     assert store.stats().purge_errors == 1
     assert isinstance(errors[0].error, ZeroDivisionError)
-    assert "purging failed, and will be tried again" in caplog.text
+    assert "removing expired sessions failed. The next round tries again." in caplog.text
     store.close()

@@ -89,7 +89,7 @@ def test_every_verb() -> None:
 
     in_threads(work)
     with store._lock:  # the purger may be at work
-        recount(store._core)
+        recount(store._parts)
     store.close()
 
 

@@ -106,7 +106,7 @@ def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: An
     site.visit(client, put(a=1))
     key = client.cookies["sessionid"].value
     assert site.visit(client, lambda request: request.session.session_key).result == key
-    dump = site.store._core.memory[:]
+    dump = site.store._parts.arena.memory[:]
     assert key[:43].encode() not in dump
     assert SessionStore(key)["a"] == 1
     assert SessionStore(key[:43])["a"] == 1, "the id alone is one too"

@@ -83,7 +83,7 @@ def test_several_workers(
     said = found()
     assert list(said) == (["lembro.W003"] if several else [])
     if several:
-        assert "use one worker process" in said["lembro.W003"]
+        assert "Use one worker process" in said["lembro.W003"]
     assert found(LEMBRO={"STORE": BlockingAdapter(MemoryStore("1M"))}) == {}, "processes share it"
 
 

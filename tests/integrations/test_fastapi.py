@@ -1,4 +1,4 @@
-"""FastAPI: ``SessionDep`` wherever a dependency can stand, and in everything that can answer."""
+"""FastAPI: ``WebSessionDep`` wherever a dependency can stand, and in everything that can answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ from lembro import (
     SessionGone,
     SessionManager,
 )
-from lembro.integrations.fastapi import SessionDep, SessionMiddleware, current_session, get_session
+from lembro.integrations.fastapi import (
+    SessionMiddleware,
+    WebSessionDep,
+    current_session,
+    get_session,
+)
 
 
 @pytest.fixture
@@ -39,19 +44,19 @@ def app(manager: SessionManager) -> FastAPI:
     app.add_middleware(SessionMiddleware, manager)
 
     @app.post("/set")
-    async def set_values(session: SessionDep, values: dict[str, Any]) -> None:
+    async def set_values(session: WebSessionDep, values: dict[str, Any]) -> None:
         session.update(values)
 
     @app.get("/get")
-    async def get_values(session: SessionDep) -> dict[str, Any]:
+    async def get_values(session: WebSessionDep) -> dict[str, Any]:
         return dict(session)
 
     @app.post("/login/{user}")
-    async def login(user: str, session: SessionDep) -> None:
+    async def login(user: str, session: WebSessionDep) -> None:
         session.login(user)
 
     @app.post("/logout")
-    async def logout(session: SessionDep) -> None:
+    async def logout(session: WebSessionDep) -> None:
         session.logout()
 
     return app
@@ -67,13 +72,13 @@ def stored(client: TestClient) -> Any:
     return client.get("/get").json()
 
 
-def the_user(session: SessionDep) -> str:
+def the_user(session: WebSessionDep) -> str:
     if session.user_id is None:
         raise HTTPException(401)
     return session.user_id
 
 
-async def count_visits(session: SessionDep) -> None:
+async def count_visits(session: WebSessionDep) -> None:
     session["visits"] = session.get("visits", 0) + 1
 
 
@@ -83,7 +88,7 @@ async def count_visits(session: SessionDep) -> None:
 def test_request_session_and_the_dependency_are_one(app: FastAPI, client: TestClient) -> None:
     @app.get("/same")
     def same(
-        request: Request, session: SessionDep, other: Annotated[Session, Depends(get_session)]
+        request: Request, session: WebSessionDep, other: Annotated[Session, Depends(get_session)]
     ) -> bool:
         return request.session is session is other
 
@@ -94,11 +99,11 @@ def test_an_endpoint_without_a_response_model_may_return_the_session(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.get("/whole", response_model=None)
-    def whole(session: SessionDep) -> Any:
+    def whole(session: WebSessionDep) -> Any:
         return session
 
     @app.get("/part", response_model=None)
-    def part(session: SessionDep) -> Any:
+    def part(session: WebSessionDep) -> Any:
         return {"session": session}
 
     client.post("/set", json={"a": [1]})
@@ -114,7 +119,7 @@ def test_it_is_no_parameter_of_the_api(app: FastAPI, client: TestClient) -> None
 
 def test_a_plain_function_in_a_thread(app: FastAPI, client: TestClient) -> None:
     @app.post("/count")
-    def count(session: SessionDep) -> int:
+    def count(session: WebSessionDep) -> int:
         session["n"] = session.get("n", 0) + 1
         session.save()
         n: int = session["n"]
@@ -147,7 +152,7 @@ def test_without_a_middleware_it_names_the_one_of_fastapi() -> None:
     app = FastAPI()
 
     @app.get("/dependency")
-    async def by_dependency(session: SessionDep) -> None: ...
+    async def by_dependency(session: WebSessionDep) -> None: ...
 
     @app.get("/call")
     async def by_call(request: Request) -> None:
@@ -166,7 +171,7 @@ def test_a_recent_login_can_be_asked_for(app: FastAPI) -> None:
         return PlainTextResponse(str(error), 401)
 
     @app.delete("/account")
-    def delete(session: SessionDep) -> str:
+    def delete(session: WebSessionDep) -> str:
         session.require_recent(60)
         return "deleted"
 
@@ -179,7 +184,7 @@ def test_a_recent_login_can_be_asked_for(app: FastAPI) -> None:
 
 
 def test_yield_what_is_written_before_it_is_kept(app: FastAPI, client: TestClient) -> None:
-    async def unit(session: SessionDep) -> AsyncIterator[None]:
+    async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         session["before"] = 1
         yield
 
@@ -193,7 +198,7 @@ def test_yield_what_is_written_before_it_is_kept(app: FastAPI, client: TestClien
 def test_yield_with_function_scope_ends_before_the_response(
     app: FastAPI, client: TestClient
 ) -> None:
-    async def unit(session: SessionDep) -> AsyncIterator[None]:
+    async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         yield
         session["after"] = 1
 
@@ -205,7 +210,7 @@ def test_yield_with_function_scope_ends_before_the_response(
 
 
 def test_yield_what_is_written_after_the_response_raises(app: FastAPI, client: TestClient) -> None:
-    async def unit(session: SessionDep) -> AsyncIterator[None]:
+    async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         yield
         session["after"] = 1
 
@@ -219,7 +224,7 @@ def test_yield_what_is_written_after_the_response_raises(app: FastAPI, client: T
 
 
 def test_yield_edits_after_the_response(app: FastAPI, client: TestClient) -> None:
-    async def unit(session: SessionDep) -> AsyncIterator[None]:
+    async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         yield
         async with session.edit():
             session["after"] = 1
@@ -240,7 +245,7 @@ def test_an_http_exception_keeps_what_was_written_unless_it_says_5xx(
     app: FastAPI, client: TestClient, status: int, kept: bool
 ) -> None:
     @app.get("/raises")
-    def raises(session: SessionDep) -> None:
+    def raises(session: WebSessionDep) -> None:
         session["a"] = 1
         raise HTTPException(status, headers={"location": "/get"})
 
@@ -252,7 +257,7 @@ def test_what_a_session_cannot_carry_is_an_error_with_the_path_in_the_log(
     app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.get("/nested")
-    def nested(session: SessionDep) -> None:
+    def nested(session: WebSessionDep) -> None:
         session["cart"]["at"] = object()
 
     client.post("/set", json={"cart": {}})
@@ -278,7 +283,7 @@ def test_the_applications_own_500_page_reads_the_session(app: FastAPI, looked: b
         return PlainTextResponse(f"sorry, {user}", 500)
 
     @app.get("/fails")
-    def fails(session: SessionDep) -> None:
+    def fails(session: WebSessionDep) -> None:
         if looked:
             assert session.user_id == "heidi"
         raise RuntimeError
@@ -308,7 +313,7 @@ def test_a_background_task_reads_and_edits(app: FastAPI, client: TestClient) -> 
             session["plain"] = True
 
     @app.get("/work")
-    def start(session: SessionDep, tasks: BackgroundTasks) -> None:
+    def start(session: WebSessionDep, tasks: BackgroundTasks) -> None:
         tasks.add_task(work, session)
         tasks.add_task(plain_work, session)
 
@@ -325,7 +330,7 @@ def test_a_background_task_that_changes_something_nested_is_told_in_the_log(
         session["cart"].append(1)
 
     @app.get("/work")
-    def start(session: SessionDep, tasks: BackgroundTasks) -> None:
+    def start(session: WebSessionDep, tasks: BackgroundTasks) -> None:
         assert session["cart"] == []
         tasks.add_task(work, session)
 
@@ -348,7 +353,7 @@ def test_a_background_task_of_a_session_that_has_ended(app: FastAPI, client: Tes
             raised.append(type(error))
 
     @app.get("/work")
-    def start(session: SessionDep, tasks: BackgroundTasks) -> None:
+    def start(session: WebSessionDep, tasks: BackgroundTasks) -> None:
         assert session.user_id == "heidi"
         tasks.add_task(work, session)
 
@@ -366,7 +371,7 @@ def test_a_stream_reads_and_edits(app: FastAPI, client: TestClient) -> None:
         yield str(session["lines"])
 
     @app.get("/stream")
-    async def stream(session: SessionDep) -> StreamingResponse:
+    async def stream(session: WebSessionDep) -> StreamingResponse:
         return StreamingResponse(lines(session))
 
     client.post("/set", json={"name": "heidi"})
@@ -380,7 +385,7 @@ def test_a_stream_that_first_looks_when_it_runs_reads_too(app: FastAPI, client: 
         yield session["name"]
 
     @app.get("/stream")
-    async def stream(session: SessionDep) -> StreamingResponse:
+    async def stream(session: WebSessionDep) -> StreamingResponse:
         return StreamingResponse(lines(session))
 
     client.post("/set", json={"name": "heidi"})
@@ -394,7 +399,7 @@ def test_a_stream_without_a_session_cannot_begin_one(app: FastAPI, client: TestC
             session["lines"] = 1
 
     @app.get("/stream")
-    async def stream(session: SessionDep) -> StreamingResponse:
+    async def stream(session: WebSessionDep) -> StreamingResponse:
         return StreamingResponse(lines(session))
 
     with pytest.raises(SessionCommitted, match="no cookie can be set"):
@@ -403,7 +408,7 @@ def test_a_stream_without_a_session_cannot_begin_one(app: FastAPI, client: TestC
 
 def test_server_sent_events_edit_for_each_event(app: FastAPI, client: TestClient) -> None:
     @app.get("/events", response_class=EventSourceResponse)
-    async def events(session: SessionDep) -> AsyncIterator[dict[str, int]]:
+    async def events(session: WebSessionDep) -> AsyncIterator[dict[str, int]]:
         for number in range(3):
             async with session.edit():
                 session["seen"] = number
@@ -420,7 +425,7 @@ def test_server_sent_events_edit_for_each_event(app: FastAPI, client: TestClient
 
 def test_a_websocket(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
-    async def ws(websocket: WebSocket, session: SessionDep) -> None:
+    async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         await websocket.accept()
         await websocket.send_json(dict(session))
         async with session.edit():
@@ -438,7 +443,7 @@ def test_a_websocket(app: FastAPI, client: TestClient) -> None:
 
 def test_a_websocket_sets_the_cookie_when_it_is_accepted(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
-    async def ws(websocket: WebSocket, session: SessionDep) -> None:
+    async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         session["before"] = 1
         await websocket.accept()
         await websocket.close()
@@ -450,7 +455,7 @@ def test_a_websocket_sets_the_cookie_when_it_is_accepted(app: FastAPI, client: T
 
 def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
-    async def ws(websocket: WebSocket, session: SessionDep) -> None:
+    async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         await websocket.accept()
         try:
             while True:
@@ -471,7 +476,7 @@ def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: Test
 
 def test_a_websocket_may_be_refused(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
-    async def ws(websocket: WebSocket, session: SessionDep) -> None:
+    async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         if session.user_id is None:
             await websocket.close(4401)
             return
@@ -493,7 +498,7 @@ def test_a_mounted_application_shares_the_session(app: FastAPI, client: TestClie
     sub = FastAPI()
 
     @sub.get("/visit")
-    def visit(session: SessionDep) -> None:
+    def visit(session: WebSessionDep) -> None:
         session["sub"] = True
 
     app.mount("/sub", sub)
@@ -519,7 +524,7 @@ def test_http_middleware_around_and_within(manager: SessionManager) -> None:
     app.add_middleware(BaseHTTPMiddleware, dispatch=around)
 
     @app.get("/")
-    def index(session: SessionDep) -> int:
+    def index(session: WebSessionDep) -> int:
         seen: int = session["seen"]
         return seen
 
@@ -533,7 +538,7 @@ def test_requests_at_the_same_time_keep_each_others_keys(
     both_are_in = asyncio.Barrier(2)
 
     @app.post("/slow/{key}")
-    async def slow(key: str, session: SessionDep) -> None:
+    async def slow(key: str, session: WebSessionDep) -> None:
         session.setdefault("all", []).append(key)
         session[key] = True
         await both_are_in.wait()

@@ -13,9 +13,9 @@ from starlette.testclient import WebSocketDenialResponse
 from lembro import CookieOptions, LoginRequired, MemoryStore, SessionManager
 from lembro.integrations.fastapi import (
     SessionData,
-    SessionDep,
     SessionMiddleware,
     UserDep,
+    WebSessionDep,
     current_user,
 )
 
@@ -30,7 +30,7 @@ def app_with(**cookie: Any) -> FastAPI:
     def public() -> None: ...
 
     @app.get("/visits")
-    def visits(session: SessionDep) -> None: ...
+    def visits(session: WebSessionDep) -> None: ...
 
     @app.get("/words")
     def words(words: Annotated[list[str], SessionData("words", list[str])]) -> None: ...
@@ -40,7 +40,7 @@ def app_with(**cookie: Any) -> FastAPI:
         return user
 
     @app.post("/login/{user}")
-    def login(user: str, session: SessionDep) -> None:
+    def login(user: str, session: WebSessionDep) -> None:
         session.login(user)
 
     return app
@@ -91,7 +91,7 @@ def test_each_application_names_its_own_and_a_mounted_one_that_around_it() -> No
     one.mount("/within", within)
 
     @within.get("/visits")
-    def visits(session: SessionDep) -> None: ...
+    def visits(session: WebSessionDep) -> None: ...
 
     assert scheme_in(openapi(two))["name"] == "__Host-two"
     assert scheme_in(openapi(one))["name"] == "__Host-one"

@@ -101,7 +101,7 @@ def test_the_id_is_not_in_the_store(shop: Shop) -> None:
     browser.get("/add/bread")
     cookie = browser.get_cookie("session")
     assert cookie is not None
-    assert cookie.value.encode() not in shop.store._core.memory[:]
+    assert cookie.value.encode() not in shop.store._parts.arena.memory[:]
 
 
 def test_memory_is_bounded() -> None:

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from lembro import ConfigError, MemoryStore, SessionManager
-from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware
+from lembro.integrations.fastapi import SessionData, SessionMiddleware, WebSessionDep
 
 
 class Item(BaseModel):
@@ -89,11 +89,11 @@ def client_of(
         return a is b
 
     @app.get("/leave")
-    def leave(session: SessionDep) -> None:
+    def leave(session: WebSessionDep) -> None:
         session.logout()
 
     @app.get("/logout")
-    def logout(session: SessionDep, cart: Any = part) -> None:
+    def logout(session: WebSessionDep, cart: Any = part) -> None:
         cart.coupon = "of who has gone"
         session.logout()
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.testclient import WebSocketDenialResponse
 
 from lembro import MemoryStore, Session, SessionManager
-from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware
+from lembro.integrations.fastapi import SessionData, SessionMiddleware, WebSessionDep
 
 
 class Cart(BaseModel):
@@ -115,7 +115,7 @@ def test_a_background_task_reads_the_object_and_edits_the_session(
             session["cart"]["items"].append("delivered")
 
     @app.post("/deliver")
-    def start(cart: CartDep, session: SessionDep, tasks: BackgroundTasks) -> None:
+    def start(cart: CartDep, session: WebSessionDep, tasks: BackgroundTasks) -> None:
         tasks.add_task(deliver, cart, session)
 
     client.post("/add/bread")
@@ -128,7 +128,7 @@ def test_a_websocket_changes_it_before_it_is_accepted_and_in_an_edit(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.websocket("/ws")
-    async def ws(socket: WebSocket, cart: CartDep, session: SessionDep) -> None:
+    async def ws(socket: WebSocket, cart: CartDep, session: WebSessionDep) -> None:
         cart.items.append("opened")
         await socket.accept()
         async with session.edit():

@@ -520,7 +520,7 @@ def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
 
 
 def test_what_needs_fastapi_is_found_when_it_is_asked_for() -> None:
-    assert starlette.SessionDep is fastapi.SessionDep
+    assert starlette.WebSessionDep is fastapi.WebSessionDep
     assert starlette.SessionData is fastapi.SessionData
     with pytest.raises(AttributeError, match="no attribute 'SessionDeep'"):
         starlette.SessionDeep  # noqa: B018

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.websockets import WebSocket
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations.fastapi import SessionDep, SessionMiddleware
+from lembro.integrations.fastapi import SessionMiddleware, WebSessionDep
 from tests.servers.count import count
 
 
@@ -33,43 +33,43 @@ async def index() -> str:
 
 
 @app.post("/login/{user}")
-async def login(user: str, session: SessionDep) -> None:
+async def login(user: str, session: WebSessionDep) -> None:
     session.login(user)
 
 
 @app.post("/logout")
-async def logout(session: SessionDep) -> None:
+async def logout(session: WebSessionDep) -> None:
     session.logout()
 
 
 @app.post("/logout-everywhere")
-async def logout_everywhere(session: SessionDep) -> None:
+async def logout_everywhere(session: WebSessionDep) -> None:
     session.logout_everywhere()
 
 
 @app.post("/rotate")
-async def rotate(session: SessionDep) -> None:
+async def rotate(session: WebSessionDep) -> None:
     session.regenerate_id()
 
 
 @app.post("/cart/{item}")
-async def add(item: int, session: SessionDep) -> None:
+async def add(item: int, session: WebSessionDep) -> None:
     session.setdefault("cart", []).append(item)
     session[f"item-{item}"] = item
 
 
 @app.post("/count")
-async def up(session: SessionDep) -> int:
+async def up(session: WebSessionDep) -> int:
     return await session.aatomic(count)
 
 
 @app.get("/me")
-async def me(session: SessionDep) -> dict[str, Any]:
+async def me(session: WebSessionDep) -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
 
 
 @app.get("/stream")
-async def stream(session: SessionDep) -> StreamingResponse:
+async def stream(session: WebSessionDep) -> StreamingResponse:
     """Looks at the session, and edits it between two chunks."""
     before = len(session)
 
@@ -83,7 +83,7 @@ async def stream(session: SessionDep) -> StreamingResponse:
 
 
 @app.get("/events")
-async def events(session: SessionDep) -> StreamingResponse:
+async def events(session: WebSessionDep) -> StreamingResponse:
     """Server-sent events, each of which is remembered."""
 
     async def chunks() -> AsyncIterator[str]:
@@ -96,7 +96,7 @@ async def events(session: SessionDep) -> StreamingResponse:
 
 
 @app.get("/late")
-async def late(session: SessionDep) -> StreamingResponse:
+async def late(session: WebSessionDep) -> StreamingResponse:
     """Changes something too late."""
     cart = session.setdefault("cart", [])
 
@@ -109,13 +109,13 @@ async def late(session: SessionDep) -> StreamingResponse:
 
 
 @app.get("/fails")
-async def fails(session: SessionDep) -> PlainTextResponse:
+async def fails(session: WebSessionDep) -> PlainTextResponse:
     session["failed"] = True
     return PlainTextResponse("sorry", 500)
 
 
 @app.websocket("/ws")
-async def socket(socket: WebSocket, session: SessionDep) -> None:
+async def socket(socket: WebSocket, session: WebSessionDep) -> None:
     """Remembers every message, and answers with how many there were."""
     await socket.accept()
     async for message in socket.iter_text():

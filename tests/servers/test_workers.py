@@ -25,7 +25,7 @@ def test_two_workers(command: str) -> None:
         while not lines(server) and time.monotonic() < deadline:
             time.sleep(0.05)
     (line,) = lines(server)
-    assert "use one worker process" in line
+    assert "Use one worker process" in line
     assert "lembro.stores.base" in line
 
 

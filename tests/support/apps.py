@@ -20,8 +20,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from lembro import SessionManager, asgi, wsgi
-from lembro.integrations.fastapi import SessionDep
 from lembro.integrations.fastapi import SessionMiddleware as FastAPISessions
+from lembro.integrations.fastapi import WebSessionDep
 from lembro.integrations.starlette import SessionMiddleware as StarletteSessions
 from lembro.integrations.starlette import get_session
 from tests.support.apps_aiohttp import InAiohttp
@@ -146,13 +146,13 @@ class InFastAPI:
         app.add_middleware(FastAPISessions, manager)
 
         @app.api_route("/{path:path}", methods=METHODS)
-        async def page(request: FastAPIRequest, session: SessionDep) -> Response:
+        async def page(request: FastAPIRequest, session: WebSessionDep) -> Response:
             visit = visit_of(request.headers[HEADER]).begin(session, sync=False)
             await visit.run()
             return starlette_response(visit)
 
         @app.websocket("/{path:path}")
-        async def socket(socket: WebSocket, session: SessionDep) -> None:
+        async def socket(socket: WebSocket, session: WebSessionDep) -> None:
             visit = visit_of(socket.headers[HEADER]).begin(session, sync=False)
             visit.accept = socket.accept
             await visit.run()

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import random
-
 from lembro.events import Event
 from lembro.stores.base import Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.audit import recount
 from lembro.stores.memory.layout import HEADER, LINKS
-from lembro.stores.memory.verbs import Core
+from lembro.stores.memory.parts import Parts
 from lembro.testing import FakeClock
+from tests.support.memory import key
 
 SEGMENT = 8192
 RECORD = 128  # bytes; 63 of them fill a segment but for 120
 FULL = 63
 PLENTY = 1 << 40
 IDLE = 1e6
-
-
-def key(n: int) -> bytes:
-    return random.Random(n).randbytes(32)
 
 
 class Place:
@@ -38,8 +33,8 @@ class Place:
         self.heard.append((event.name, event.reason))
 
     @property
-    def core(self) -> Core:
-        return self.store._core
+    def parts(self) -> Parts:
+        return self.store._parts
 
     @property
     def now(self) -> float:
@@ -66,16 +61,18 @@ class Place:
     def is_due(self, seconds: float) -> None:
         """Later: and everything that may have expired waits to be looked at."""
         self.clock.advance(seconds)
-        self.core.wheel.gather(self.now)
+        self.parts.wheel.collect(self.now)
 
     def bound(self, spare: int) -> None:
         """Let the store be so large that ``spare`` bytes are free."""
-        core = self.core
-        core.max_size = core.used + core.max_size - core.limit + spare
-        core.account()
-        assert core.limit == core.used + spare
+        parts = self.parts
+        parts.ledger.max_size = (
+            parts.ledger.used + parts.ledger.max_size - parts.ledger.limit + spare
+        )
+        parts.ledger.update()
+        assert parts.ledger.limit == parts.ledger.used + spare
 
     def check(self) -> None:
-        self.core.max_size = PLENTY
-        self.core.account()
-        recount(self.core)
+        self.parts.ledger.max_size = PLENTY
+        self.parts.ledger.update()
+        recount(self.parts)

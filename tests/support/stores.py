@@ -122,10 +122,10 @@ class Backend:
         self.memory.close()
 
     def records(self) -> int:
-        """Everything that is stored, replaced ids too."""
+        """Everything that is stored, rotated IDs too."""
         self.memory.purge()
         stats = self.memory.stats()
-        return stats.sessions + stats.replaced
+        return stats.sessions + stats.rotated
 
     def live(self) -> int:
         """The live sessions."""
@@ -134,14 +134,14 @@ class Backend:
     def check(self) -> None:
         """AssertionError unless what is counted is what is there, and within the bound."""
         with self.memory._lock:  # on a slow machine the purger comes by
-            recount(self.memory._core)
+            recount(self.memory._parts)
 
     def breaks(self, message: str = "connection refused") -> None:
         """From now on every verb fails; an in-process store has nothing that could."""
 
     def dump(self) -> bytes:
         """All that somebody finds who has stolen the store."""
-        return self.memory._core.memory[:]
+        return self.memory._parts.arena.memory[:]
 
     def payloads(self) -> dict[bytes, bytes]:
         return {key: found.payload for key, found in self.memory.all()}

@@ -26,7 +26,7 @@ from lembro import (
     SessionOptions,
     TooManySessions,
 )
-from lembro.integrations.fastapi import SessionData, SessionDep, SessionMiddleware, UserDep
+from lembro.integrations.fastapi import SessionData, SessionMiddleware, UserDep, WebSessionDep
 
 # -- setting up ------------------------------------------------------------------------------------
 
@@ -62,13 +62,13 @@ class LoginForm(BaseModel):
 
 
 @app.post("/login")
-async def login(session: SessionDep, form: Annotated[LoginForm, Form()]) -> dict[str, bool]:
+async def login(session: WebSessionDep, form: Annotated[LoginForm, Form()]) -> dict[str, bool]:
     session.login(str(form.user), remember=form.remember)
     return {"new": session.is_new}
 
 
 @app.post("/logout")
-def logout(session: SessionDep, which: str = "this") -> None:
+def logout(session: WebSessionDep, which: str = "this") -> None:
     {
         "this": session.logout,
         "others": session.logout_others,
@@ -77,7 +77,7 @@ def logout(session: SessionDep, which: str = "this") -> None:
 
 
 @app.get("/me")
-async def me(session: SessionDep) -> dict[str, Any]:
+async def me(session: WebSessionDep) -> dict[str, Any]:
     assert_type(session, Session)
     assert_type(session.user_id, str | None)
     assert_type(session.handle, str | None)
@@ -88,7 +88,7 @@ async def me(session: SessionDep) -> dict[str, Any]:
 
 
 @app.get("/sessions")
-async def mine(session: SessionDep, user: UserDep) -> list[dict[str, Any]]:
+async def mine(session: WebSessionDep, user: UserDep) -> list[dict[str, Any]]:
     assert_type(user, str)
     infos = session.manager.user_sessions(user)
     assert_type(infos, list[SessionInfo])
@@ -96,7 +96,7 @@ async def mine(session: SessionDep, user: UserDep) -> list[dict[str, Any]]:
 
 
 @app.post("/sessions/{handle}/end")
-async def end(handle: str, session: SessionDep) -> bool:
+async def end(handle: str, session: WebSessionDep) -> bool:
     try:
         session.require_recent(timedelta(minutes=5))
     except LoginRequired as error:
@@ -144,7 +144,7 @@ async def add(item: str, cart: CartDep, preferences: PreferencesDep, tally: Tall
 
 
 @app.post("/stock")
-async def take(session: SessionDep) -> int:
+async def take(session: WebSessionDep) -> int:
     def one_less(data: dict[str, Any]) -> int:
         data["stock"] = data.get("stock", 10) - 1
         return int(data["stock"])
@@ -158,7 +158,7 @@ async def take(session: SessionDep) -> int:
 
 
 @app.websocket("/ws")
-async def ws(ws: WebSocket, session: SessionDep) -> None:
+async def ws(ws: WebSocket, session: WebSessionDep) -> None:
     await ws.accept()
     try:
         async for message in ws.iter_text():
@@ -171,7 +171,7 @@ async def ws(ws: WebSocket, session: SessionDep) -> None:
 
 
 @app.get("/stream")
-def stream(session: SessionDep) -> StreamingResponse:
+def stream(session: WebSessionDep) -> StreamingResponse:
     session["streamed"] = 0
 
     def lines() -> Iterator[str]:

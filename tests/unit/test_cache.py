@@ -68,7 +68,7 @@ class Caller:
 def cache(request: pytest.FixtureRequest) -> Iterator[Caller]:
     caller = Caller(request.param, "tests")
     yield caller
-    recount(caller.memory._core)
+    recount(caller.memory._parts)
     caller.close()
 
 
@@ -225,7 +225,7 @@ def test_a_timeout_in_the_past_is_a_delete(cache: Caller, timeout: Any) -> None:
 
 
 def test_no_timeout_at_all_is_said(cache: Caller) -> None:
-    with pytest.raises(ConfigError, match="not NaN"):
+    with pytest.raises(ConfigError, match="got NaN"):
         cache.set("key", 1, nan)
 
 
@@ -426,7 +426,7 @@ def test_it_is_bounded() -> None:
         assert store.stats().used <= store.max_size
     assert cache.get("key 4999") == "." * 100
     assert cache.get("key 0") is None
-    recount(store._core)
+    recount(store._parts)
     store.close()
 
 

@@ -259,7 +259,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("argument", "reason"),
     [
-        (["--max-size", "4k"], "at least 65536"),
+        (["--max-size", "4k"], "at least 64 KiB"),
         (["--max-size", "plenty"], "a size must be a whole number of bytes"),
         (["--sessions", "0"], "1 to 1,000,000,000"),
         (["--sessions", "many"], "1 to 1,000,000,000"),

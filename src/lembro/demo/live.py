@@ -66,7 +66,7 @@ class Live:
             "evicted": stats.evicted,
             "rss": stats.rss,
             # While there is room, everybody stays until they have been idle for too long.
-            "survives": stats.oldest_passing if stats.used > FULL * stats.max_size else None,
+            "survives": stats.oldest_visitor_age if stats.used > FULL * stats.max_size else None,
         }
 
 

@@ -1,16 +1,17 @@
-"""The store contract: what every store promises, and what it may offer besides.
+"""The store contract: six verbs that every store has, and methods that a store may have.
 
-* One verb is one atomic step. ``set`` and ``touch`` never create, so a destroyed session cannot
-  come back. Only the failure of a backend raises, as :class:`~lembro.StoreError`; a record that
-  is larger than the store accepts raises :class:`~lembro.SessionTooLarge` and changes nothing.
-* No two writes have the same payload (the core marks each), so what a store holds afterwards tells
-  whose write succeeded.
-* Stores are handed durations in seconds and own the clock.
-* Expired or evicted is absent.
-* A *replaced* key (``successor`` is set) lives at most its grace: no verb extends it or matches
-  it, and it is left out of every count, list and cap.
+* Each verb is atomic.
+* ``set`` and ``touch`` never create a record, so a destroyed session cannot come back.
+* A verb raises :class:`~lembro.StoreError` if its backend fails. If a record is larger than the
+  store accepts, the verb raises :class:`~lembro.SessionTooLarge` and changes nothing.
+* No two writes have the same payload, because the core marks each one. So the payload that a store
+  holds after a write shows whose write succeeded.
+* Durations are in seconds. The store has the clock.
+* An expired or evicted record is absent.
+* A *rotated* key has a ``successor``: the key of the session that it was rotated to. It lives for
+  its grace at most. No verb extends or matches it, and no count, list or limit includes it.
 
-``lembro.testing`` holds the suite that a store must pass.
+``lembro.testing`` has the test suite that every store must pass.
 """
 
 from __future__ import annotations
@@ -21,46 +22,52 @@ from typing import Any, Literal, Protocol, TypeAlias
 import msgspec
 
 PerUser: TypeAlias = tuple[int, Literal["oldest", "refuse"]]
-"""How many sessions a user may have, and what gives way to one more: the user's oldest session,
-or the new one."""
+"""How many sessions a user may have, and what happens at one more: "oldest" removes the user's
+oldest session, "refuse" refuses the new one."""
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One session as a store keeps it. (A msgspec Struct: ten times faster to make than a frozen
-    dataclass, and one is made for every request that looks at its session.)"""
+    """One session as it is given to a store.
+
+    It is a msgspec Struct, because every request that loads its session makes one, and a frozen
+    dataclass takes ten times as long to make.
+    """
 
     payload: bytes
-    """The encoded session, opaque to the store."""
+    """The encoded session. The store does not interpret it."""
     user: str | None = None
-    """Who is logged in. Set when the record is added, never changed."""
+    """The logged-in user. It is set when the record is added, and never changes."""
     successor: bytes | None = None
-    """The key that replaced this one."""
+    """The key that this one was rotated to."""
     reputation: bytes | None = None
-    """16 bytes: 64 random bits, and the birth on the clock of the store that issued them. How long
-    this visitor has been known; only a store that evicts looks at it."""
+    """How long the visitor has been known: 8 random bytes, then 8 bytes of the time of birth by the
+    clock of the store that issued it. Only a store that evicts uses it."""
 
 
 class Found(Record, frozen=True):
-    """A record as a store returns it, with its times by the store's own clock, in seconds."""
+    """A record as a store returns it, with its times in seconds by the store's clock."""
 
     age: float = 0.0
-    """Since the record was added; ``replace`` with ``life=None`` carries it on."""
+    """Seconds since the record was added. ``replace`` with ``life=None`` keeps it."""
     idle_left: float = 0.0
-    """Until the record expires if nobody uses it; never more than ``life_left``."""
+    """Seconds until the record expires without use. It never exceeds ``life_left``."""
     life_left: float = 0.0
-    """Until the record expires however much it is used; ``math.inf`` without such a limit."""
+    """Seconds until the record expires in any case, or ``math.inf``."""
 
 
 class Store(Protocol):
-    """A store whose verbs are plain functions. Keys are 32 bytes."""
+    """A store whose verbs are synchronous functions. A key is 32 bytes."""
 
     @property
     def blocking(self) -> bool:
-        """False: the verbs return at once (in-process) and may be called from an event loop."""
+        """Whether a verb may wait, for a network or a disk.
+
+        If not, it may be called from an event loop.
+        """
         ...
 
     def get(self, key: bytes) -> Found | None:
-        """The record, or None. Does not extend its life."""
+        """Return the record, or None. This does not extend its life."""
         ...
 
     def add(
@@ -72,14 +79,29 @@ class Store(Protocol):
         life: float,
         per_user: PerUser | None = None,
     ) -> bool:
-        """Store a new record. False if the key exists, or if ``per_user`` refuses it."""
+        """Add a new record.
+
+        Args:
+            key: The key.
+            record: The record.
+            idle: Seconds until the record expires without use.
+            life: Seconds until it expires in any case.
+            per_user: The limit of sessions for ``record.user``.
+
+        Returns:
+            False if the key exists, or if ``per_user`` refuses the record.
+        """
         ...
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
-        """Replace the payload if it still is ``expected``, and return what the store holds
-        afterwards: the new payload (saved), another one (somebody was first; a replaced key is
-        returned as it is), or None (gone). The user, the standing and the absolute limit stay
-        as they were."""
+        """Replace the payload of a record, if it is still ``expected``.
+
+        The user, the reputation and the absolute deadline stay the same.
+
+        Returns:
+            What the store holds afterwards. The new payload: it was saved. Another payload, or a
+            rotated key: another request was first. None: the record is gone.
+        """
         ...
 
     def replace(
@@ -94,27 +116,48 @@ class Store(Protocol):
         grace: float,
         per_user: PerUser | None = None,
     ) -> Found | None:
-        """If ``old`` still holds ``expected``: store ``record`` under ``new``, and leave at
-        ``old`` a pointer to it (``successor``, an empty payload, the old user, no standing) for
-        ``grace`` seconds at most. Returns what there is afterwards: the new record (done), another
-        one (what ``old`` holds, or its pointer: somebody was first, or ``per_user`` refused;
-        nothing was changed), or None (``old`` is gone, or ``new`` exists). ``life=None`` keeps the
-        old record's age and what remains of its life. With ``grace=0`` there is no pointer: ``old``
-        is absent at once. ``old`` itself never counts against the cap of its successor."""
+        """Rotate a key, if its payload is still ``expected``.
+
+        The new record is stored under ``new``. ``old`` becomes a rotated key: it keeps its user,
+        has ``new`` as its successor, an empty payload and no reputation.
+
+        Args:
+            old: The key to rotate.
+            new: The new key.
+            record: The new record.
+            expected: The payload that ``old`` must have.
+            idle: Seconds until the new record expires without use.
+            life: Seconds until it expires in any case. None keeps the age and the absolute
+                deadline of the old record.
+            grace: Seconds until the rotated key expires, at most. 0: ``old`` is absent at once.
+            per_user: The limit of sessions for ``record.user``. ``old`` does not count.
+
+        Returns:
+            What the store holds afterwards. The new record: the key was rotated. Another record:
+            nothing was changed, because another request was first or ``per_user`` refused; it is
+            the record at ``old``. None: ``old`` is gone, or ``new`` exists.
+        """
         ...
 
     def touch(self, key: bytes, *, idle: float) -> bool:
-        """Extend the idle deadline, nothing else. False if the key is gone or replaced."""
+        """Extend the idle deadline only. Return False if the key is absent or rotated."""
         ...
 
     def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
-        """Remove the record (with ``expected``: only if it holds that payload and is not
-        replaced), and return it, to exactly one caller."""
+        """Remove a record and return it, to exactly one caller.
+
+        Args:
+            key: The key.
+            expected: If given, only a record with this payload is removed, and no rotated key.
+
+        Returns:
+            The removed record, or None.
+        """
         ...
 
 
 class AsyncStore(Protocol):
-    """The same contract with ``async def``."""
+    """A store with the same contract, whose verbs are coroutines."""
 
     async def get(self, key: bytes) -> Found | None: ...
 
@@ -150,59 +193,84 @@ class AsyncStore(Protocol):
     async def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None: ...
 
 
-# What a store may offer besides. In an AsyncStore each is the same with ``async def``.
+# Optional methods. In an AsyncStore each is a coroutine function.
 
 
 class SupportsAll(Protocol):
+    """A store that can list its sessions."""
+
     def all(self) -> Iterable[tuple[bytes, Found]]:
-        """Every live session; replaced keys are left out."""
+        """Return every live session, without rotated keys."""
         ...
 
 
 class SupportsLength(Protocol):
+    """A store that can count its sessions."""
+
     def length(self) -> int:
-        """How many live sessions there are; replaced keys are left out."""
+        """Return the number of live sessions, without rotated keys."""
         ...
 
 
 class SupportsClear(Protocol):
+    """A store that can be emptied."""
+
     def clear(self) -> None:
         """Remove everything."""
         ...
 
 
 class SupportsPurge(Protocol):
+    """A store that can remove expired records."""
+
     def purge(self, limit: int | None = None) -> int:
-        """Remove expired records, at most ``limit`` of them; how many were removed."""
+        """Remove expired records, at most ``limit``. Return how many were removed."""
         ...
 
 
 class SupportsReduce(Protocol):
+    """A store that can evict sessions on demand."""
+
     def reduce(self) -> int:
-        """Evict down to the store's ``reduce_to``; how many were evicted."""
+        """Evict sessions down to the store's ``reduce_to``. Return how many were evicted."""
         ...
 
 
 class SupportsOfUser(Protocol):
+    """A store that can list the sessions of a user."""
+
     def of_user(self, user: str) -> Iterable[tuple[bytes, Found]]:
-        """The live sessions of a user, the oldest first; replaced keys are left out."""
+        """Return the live sessions of a user, the oldest first, without rotated keys."""
         ...
 
 
 class SupportsDestroyUser(Protocol):
+    """A store that can end all sessions of a user."""
+
     def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        """Remove a user's sessions and replaced keys, but for ``keep`` and what leads to it.
-        Returns the keys of the sessions it removed."""
+        """Remove the sessions and rotated keys of a user.
+
+        Args:
+            user: The user.
+            keep: The key of a session that stays, together with the keys rotated to it.
+
+        Returns:
+            The keys of the sessions that were removed.
+        """
         ...
 
 
 class SupportsStats(Protocol):
+    """A store that has statistics."""
+
     def stats(self) -> Any:
-        """Numbers about the store, as a Struct of the store's own."""
+        """Return the statistics, as a Struct that the store defines."""
         ...
 
 
 class SupportsReputation(Protocol):
+    """A store that evicts by reputation."""
+
     def new_reputation(self) -> bytes:
-        """A standing born now: 8 random bytes, 8 bytes of the time by the store's clock."""
+        """Return a reputation that is born now: 8 random bytes, then 8 bytes of the time."""
         ...

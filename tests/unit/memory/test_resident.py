@@ -67,7 +67,7 @@ def test_a_cap_beyond_the_memory_is_said(
     MemoryStore(max_size)
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * said
     if said:
-        assert f"max_size={max_size} is more than the 8M of memory" in caplog.text
+        assert f"max_size={max_size} exceeds the 8M of memory" in caplog.text
 
 
 def test_where_the_system_does_not_tell_nothing_is_said(

@@ -93,13 +93,13 @@ def test_all_verbs_in_32_threads() -> None:
                 list(store.all())
                 store.of_user("ana")
                 store.destroy_user("bob", keep=some)
-            assert store._core.used <= store.max_size
+            assert store._parts.ledger.used <= store.max_size
 
     together(32, work)
     purging = thread_of(store)
     store.close()
     purging.join(PATIENCE)  # it may have been in the midst of a slice
-    recount(store._core)
+    recount(store._parts)
     assert heard
     assert store.stats().purge_errors == 0
 
@@ -168,14 +168,14 @@ def test_the_purger_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> N
         failed.set()
 
     store.on("error", hear)
-    real = store._core.wheel.gather
+    real = store._parts.wheel.collect
 
     def broken(now: float) -> None:
         if not failed.is_set():
             raise ZeroDivisionError
         real(now)
 
-    monkeypatch.setattr(type(store._core.wheel), "gather", lambda wheel, now: broken(now))
+    monkeypatch.setattr(type(store._parts.wheel), "collect", lambda wheel, now: broken(now))
     store.add(key(1), Record(b"x"), idle=5, life=5)
     assert failed.wait(PATIENCE)
     clock.advance(6)

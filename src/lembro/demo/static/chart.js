@@ -3,7 +3,7 @@
 const MB = 1024 * 1024;
 const WINDOW = 60; // seconds
 const LEVELS = [
-  // [index in stats().levels, name, note]
+  // [index in stats().tiers, name, note]
   [4, "logged in", "go last"],
   [3, "known 10 min", ""],
   [2, "known 1 min", ""],
@@ -116,8 +116,8 @@ export class Levels {
 
   draw(sample) {
     for (const { index, fill, number } of this.rows) {
-      number.textContent = whole(sample.levels[index]);
-      fill.style.width = `${share(sample.levels[index])}%`;
+      number.textContent = whole(sample.tiers[index]);
+      fill.style.width = `${share(sample.tiers[index])}%`;
     }
   }
 }

@@ -1,19 +1,59 @@
-"""MemoryStore, in parts that can each be read alone:
+"""MemoryStore: sessions in the memory of one process, within max_size bytes.
 
-store.py     the verbs: lock, clock, thread, events
-core.py      what a verb does
-room.py      room for what is written: sweeping, evicting, evacuating, in small pieces
-records.py   entering, changing and letting go
-parts.py     what a store consists of, and the ledger: every byte, counted at every step
-layout.py    how one record lies in memory
-arena.py     the memory that records lie in: segments, filled one after the other; large.py, what
-             is too large for them; stretch.py, memory that is reserved whole and taken by pages
-index.py     key -> slot
-slots.py     the table of numbers about each record; chains.py, linked lists in it
-expiry.py    who is due;  eviction.py, who goes first;  standing.py, since when one is known
-tags.py      the sessions of a user, the bearer of a token
-purger.py    the thread;  fork.py, what a fork does;  alone.py, other worker processes
-audit.py     the recount, for tests
+**Storing.** Records are appended to segments of equal size (``arena``). Each record has a slot: a
+row of numbers in columns (``slots``). A hash table finds the slot of a key (``index``), another one
+the slots of a user (``user_index``).
+
+**Counting.** The ledger adds up all tables and all segments, whatever these contain (``ledger``).
+It does so after each change, so the sum is at most max_size at every moment.
+
+**Expiring.** A wheel knows which segments may hold expired records (``expiry``). The sweep checks
+those segments record by record (``sweep``): a few records with each write, the others in the
+thread.
+
+**Evicting.** If memory is short, the least recently used session of the lowest tier is evicted
+(``eviction``). Logged-in users are in the highest tier. The tier of an anonymous visitor depends on
+how long the visitor has been known (``reputation``).
+
+**Reclaiming.** A write gets room from expired records, then from dead bytes, then from evicted
+records (``reclaim``). Dead bytes are the space of removed records. Compaction moves the living
+records of a segment elsewhere, and the segment goes back to the system (``compaction``).
+
+| file | content |
+|---|---|
+| ``store`` | MemoryStore: lock, clock, thread, events, and work in slices |
+| ``verbs`` | the six verbs of the contract |
+| ``parts`` | makes the parts and connects them |
+| ``reclaim`` | makes room for a write |
+| ``compaction`` | moves records together and shrinks the tables |
+| ``sweep`` | removes expired records from due segments |
+| ``user_sessions`` | lists, ends and limits the sessions of a user |
+| ``user_share`` | the users who hold more than their share |
+| ``records`` | adds, changes and removes records |
+| ``reader`` | reads records |
+| ``ledger`` | counts all bytes |
+| ``limits`` | the sizes that a record may have |
+| ``counters`` | counts what happened, and collects events |
+| ``layout`` | the bytes of one record |
+| ``arena`` | the segments that records are in |
+| ``overflow`` | payloads too large for a segment |
+| ``index`` | finds the slot of a key |
+| ``user_index`` | finds the slots of a user or a token |
+| ``expiry`` | knows which segments may hold expired records |
+| ``eviction`` | the tiers, and the order of eviction |
+| ``reputation`` | how long a visitor has been known |
+| ``slots`` | the table of slots |
+| ``linked_lists`` | linked lists of slots |
+| ``reserved_memory`` | memory that is reserved at once and used page by page |
+| ``settings`` | checks the arguments |
+| ``stats`` | the statistics |
+| ``clock`` | a clock that never runs backwards |
+| ``lock`` | a lock without a queue |
+| ``purger`` | the thread that purges |
+| ``fork`` | stores in a forked child |
+| ``worker_check`` | warns of other worker processes |
+| ``resident`` | the memory of the process |
+| ``audit`` | the recount, for tests |
 """
 
 from __future__ import annotations

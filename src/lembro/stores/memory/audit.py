@@ -1,128 +1,137 @@
-"""A recount of everything a store holds, by walking it: for tests, and for the doubtful."""
+"""A recount of everything that a store holds. Tests and fuzzers use it."""
 
 from __future__ import annotations
 
-from .arena import Arena
-from .eviction import FREE_LIST, LOGGED_IN, REPLACED_BIT, TIERS
+from .eviction import FREE_LIST, LOGGED_IN, ROTATED_BIT, TIERS
 from .layout import (
     BODY,
     DEADLINE,
     HAS_REPUTATION,
     HAS_USER,
     LARGE,
-    REPLACED,
     REPUTATION,
+    ROTATED,
     SLOT,
     TAGGED,
     TOKEN,
-    fields,
-    tail,
-    walked,
+    read_fields,
+    read_state,
+    read_tail,
 )
-from .ledger import PAGED_FROM
+from .ledger import unit_for
 from .linked_lists import NONE
-from .records import user_tag
-from .reserved_memory import PAGE
-from .verbs import Core
+from .parts import Parts
+from .user_index import user_tag
 
 
-def recount(core: Core) -> int:
-    """The bytes that a store takes. AssertionError if any of its parts contradicts another."""
-    arena = core.arena
-    unit = PAGE if core.max_size >= PAGED_FROM else 256
-    total = core.fixed + core.slots.capacity * core.slots.row + core.larges.measured
-    for table in (core.index.buckets, core.tags.buckets):
+def recount(parts: Parts) -> int:
+    """Return the bytes that a store uses, counted again.
+
+    Raises:
+        AssertionError: The sum differs from the ledger's, or two parts contradict each other.
+    """
+    arena, ledger, slot_table = parts.arena, parts.ledger, parts.slots
+    place, memory, reader = parts.reader.place, arena.memory, parts.reader
+    unit = unit_for(ledger.max_size)
+    total = ledger.fixed + slot_table.capacity * slot_table.row + parts.overflow.measured
+    for table in (parts.index.buckets, parts.user_index.buckets):
         total += -(-4 * table // unit) * unit
     total += arena.segment * (len(arena.in_use()) + 1 + arena.stale)
     assert all(not arena.live[segment] for segment in range(arena.stale))
-    assert total == core.used, f"counted {core.used}, there are {total}"
-    assert total <= core.max_size, f"{total} of {core.max_size}"
+    assert total == ledger.used, f"the ledger counts {ledger.used} bytes, there are {total}"
+    assert total <= ledger.max_size, f"{total} bytes exceed max_size={ledger.max_size}"
 
-    slots = [slot for slot in range(core.slots.capacity) if core.place[slot]]
-    assert len(slots) == core.records
-    assert sorted(core.index.slots()) == slots
-    assert core.index.count == core.records
+    slots = [slot for slot in range(slot_table.capacity) if place[slot]]
+    assert len(slots) == parts.records.count
+    assert sorted(parts.index.slots()) == slots
+    assert parts.index.count == parts.records.count
     for slot in slots:
-        assert tail(core.memory, (core.place[slot] << 3) + SLOT)[0] == slot
-        assert core.index.find(core.key(slot)) == slot
-        assert (slot in core.larges) == bool(core.flags(slot) & LARGE)
-    assert len(core.larges) == sum(slot in core.larges for slot in slots)
-    _segments(core, arena, slots)
-    _queues(core, slots)
-    _tags(core, slots)
-    free = list(core.queues.walk(FREE_LIST))
-    fresh = max(0, core.slots.edge - core.slots.fresh)
-    assert len(free) == core.slots.spare
-    assert len(free) + fresh + len(slots) == core.slots.edge
+        assert read_tail(memory, (place[slot] << 3) + SLOT)[0] == slot
+        assert parts.index.find(reader.key(slot)) == slot
+        assert (slot in parts.overflow) == bool(reader.flags(slot) & LARGE)
+    assert len(parts.overflow) == sum(slot in parts.overflow for slot in slots)
+    _check_segments(parts, slots)
+    _check_queues(parts, slots)
+    _check_user_index(parts, slots)
+    free = list(parts.queues.walk(FREE_LIST))
+    fresh = max(0, slot_table.edge - slot_table.fresh)
+    assert len(free) == slot_table.spare
+    assert len(free) + fresh + len(slots) == slot_table.edge
     assert not set(free) & set(slots)
     return total
 
 
-def _segments(core: Core, arena: Arena, slots: list[int]) -> None:
-    """Every record lies in a segment in use, and is found by walking it; no two overlap."""
-    where = {core.place[slot] << 3: slot for slot in slots}
+def _check_segments(parts: Parts, slots: list[int]) -> None:
+    """Check that every record is in a segment in use, and that no two overlap."""
+    arena, wheel, memory = parts.arena, parts.wheel, parts.arena.memory
+    slot_at = {parts.reader.place[slot] << 3: slot for slot in slots}
     seen: list[int] = []
     for segment in arena.in_use():
         live, soonest = 0, float("inf")
         at, end = arena.bounds(segment)
         while at < end:
-            deadline, _, length, flags, slot, extent, user = walked(core.memory, at + DEADLINE)
+            deadline, _, length, flags, slot, extent, user_length = read_state(
+                memory, at + DEADLINE
+            )
             assert extent > 0
-            if where.get(at) == slot:
+            if slot_at.get(at) == slot:
                 seen.append(slot)
                 inside = 0 if flags & LARGE else length
-                assert BODY[flags] + user + inside <= extent << 3
-                assert deadline <= fields(core.memory, at)[2]
+                assert BODY[flags] + user_length + inside <= extent << 3
+                assert deadline <= read_fields(memory, at)[2]
                 live += extent << 3
                 soonest = min(soonest, deadline)
             at += extent << 3
         assert at == end
         assert end <= (segment + 1) << arena.shift
         assert live == arena.live[segment]
-        assert segment == core._sweeping or core.wheel.bound[segment] <= soonest
+        assert segment == wheel.sweeping or wheel.bound[segment] <= soonest
     assert sorted(seen) == slots
     assert sum(arena.live) == arena.live_total
-    assert sorted(core.wheel.entries()) == arena.in_use()
-    assert core._sweeping == NONE or core._sweeping in arena.in_use()
+    assert sorted(wheel.segments()) == arena.in_use()
+    assert wheel.sweeping == NONE or wheel.sweeping in arena.in_use()
 
 
-def _queues(core: Core, slots: list[int]) -> None:
-    queues = core.queues
+def _check_queues(parts: Parts, slots: list[int]) -> None:
+    """Check the tiers, and that every record is in one queue."""
+    queues, reader = parts.queues, parts.reader
     seen: list[int] = []
-    replaced = 0
+    rotated = 0
     for tier in range(TIERS):
         members = list(queues.walk(tier))
-        pointers = [slot for slot in members if core.flags(slot) & REPLACED]
-        replaced += len(pointers)
-        assert queues.counts[tier] == len(members) - len(pointers)
-        assert queues.sizes[tier] == sum(core.size(slot) for slot in members)
+        rotated_here = sum(bool(reader.flags(slot) & ROTATED) for slot in members)
+        rotated += rotated_here
+        assert queues.counts[tier] == len(members) - rotated_here
+        assert queues.sizes[tier] == sum(reader.size(slot) for slot in members)
         for slot in members:
-            flags = core.flags(slot)
-            assert queues.tier[slot] == tier | (REPLACED_BIT if flags & REPLACED else 0)
+            flags = reader.flags(slot)
+            assert queues.tier[slot] == tier | (ROTATED_BIT if flags & ROTATED else 0)
             assert (tier == LOGGED_IN) == bool(flags & HAS_USER)
         seen += members
-    assert replaced == queues.replaced
+    assert rotated == queues.rotated
     assert sorted(seen) == slots
 
 
-def _tags(core: Core, slots: list[int]) -> None:
-    bearers = []
+def _check_user_index(parts: Parts, slots: list[int]) -> None:
+    """Check that every user's record is found, and every token once at most."""
+    user_index, reader, memory = parts.user_index, parts.reader, parts.arena.memory
+    tokens = []
     count = 0
     for slot in slots:
-        at, flags = core.place[slot] << 3, core.flags(slot)
+        at, flags = reader.place[slot] << 3, reader.flags(slot)
         assert bool(flags & TAGGED) == bool(flags & (HAS_USER | HAS_REPUTATION))
         if not flags & TAGGED:
             continue
-        assert not flags & HAS_USER or core.tags.has(slot)
-        if not core.tags.has(slot):
+        assert not flags & HAS_USER or user_index.has(slot)
+        if not user_index.has(slot):
             continue
         count += 1
-        tag = core.tags.links(slot)[0]
-        assert slot in core.tags.slots_of(tag)
+        tag = user_index.links(slot)[0]
+        assert slot in user_index.slots_of(tag)
         if not flags & HAS_USER:
-            assert not flags & REPLACED
-            bearers.append(core.memory[at + TOKEN : at + TOKEN + REPUTATION // 2])
+            assert not flags & ROTATED
+            tokens.append(memory[at + TOKEN : at + TOKEN + REPUTATION // 2])
         else:
-            assert tag == user_tag(core.user(at, flags) or b"")
-    assert len(bearers) == len(set(bearers))
-    assert core.tags.count == count
+            assert tag == user_tag(reader.user(at, flags) or b"")
+    assert len(tokens) == len(set(tokens))
+    assert user_index.count == count

@@ -1,4 +1,4 @@
-"""The store's clock: seconds that never run backwards."""
+"""The store's clock: seconds that never decrease."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ Clock = Callable[[], float]
 
 
 class Clamped:
-    """A clock that stands still while the one behind it is set back."""
+    """A clock that stands still while the clock behind it is set back."""
 
     __slots__ = ("_clock", "_last")
 
     def __init__(self, clock: Clock) -> None:
+        """Wrap a clock. Raise ConfigError if it cannot be called."""
         if not callable(clock):
             raise ConfigError(
-                f"clock={clock!r} is not a clock: give a function without arguments that returns "
-                "seconds, such as time.monotonic"
+                "clock must be a function without arguments that returns seconds, "
+                f"got {clock!r}. Example: MemoryStore(clock=time.monotonic)."
             )
         self._clock = clock
         self._last = float(clock())

@@ -1,8 +1,12 @@
-"""Who goes first when memory is short: five queues, in each the least recently used first.
+"""The eviction order: which record is evicted next when memory is short.
 
-Level 0 to 3 is how long a visitor had been known at the last use; level 4 is who is logged in.
-The lowest level that holds more than its floor gives way, so that a flood of newcomers can never
-take everything from the newcomers who are real.
+Every session has a tier. Tiers 0 to 3 are for anonymous visitors, by how long the visitor had been
+known at the last use. Tier 4 is for logged-in users. Each tier has a queue, and the least recently
+used record comes first in it.
+
+The lowest tier that holds more bytes than its floor loses a record. So a flood of new visitors
+cannot evict the sessions of known visitors and logged-in users. The floor guarantees some room to
+each tier: a tier within its floor loses records only if all tiers are within theirs.
 """
 
 from __future__ import annotations
@@ -11,65 +15,77 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from .linked_lists import NONE, Chains
+from .linked_lists import NONE, LinkedLists
 from .slots import Slots
 
 TIERS: Final = 5
 LOGGED_IN: Final = 4
-FREE_LIST: Final = TIERS  # of the same chains: the slots not in use
-REPLACED_BIT: Final = 8
+FREE_LIST: Final = TIERS  # the list of the free slots, among the same linked lists
+ROTATED_BIT: Final = 8
 FLOOR: Final = 0.05  # of max_size
 NEWCOMERS_FLOOR: Final = 0.2
-"""That of level 0. A login needs the session of the request before it, some 3 to 20 seconds older:
-against bots that come back (100 a second, in room for 10,000) with 5 % one login in a hundred
-succeeded at the first try, with 20 % all (`python -m bench flood`, model B)."""
-PASSED_OVER: Final = 2000  # replaced keys, so that nobody waits long for a number
+"""The floor of tier 0. A login needs the session of the request before it, which is some 3 to 20
+seconds older. Against bots that return (100 a second, in a store for 10,000 sessions), one login in
+a hundred succeeded at the first try with a floor of 5 %, and all with 20 % (`python -m bench
+flood`, model B)."""
+MOST_SKIPPED: Final = 2000  # rotated keys that ``least_recently_used`` skips, to stay fast
 
 
 def tier_for(age: float) -> int:
-    """The level of an anonymous visitor known for ``age`` seconds."""
+    """Return the tier of an anonymous visitor who has been known for ``age`` seconds."""
     if age < 60.0:
         return 0 if age < 10.0 else 1
     return 2 if age < 600.0 else 3
 
 
 class Queues:
-    __slots__ = ("_floors", "chains", "counts", "replaced", "sizes", "tier")
+    """The queues of the tiers, and what is in them.
+
+    Attributes:
+        linked_lists: The lists of the slot table. The first ``TIERS`` are the queues.
+        tier: The tier of each slot, plus ROTATED_BIT for a rotated key; FREE_LIST for a slot that
+            was freed.
+        counts: Sessions in each tier, without rotated keys.
+        rotated: Rotated keys in all tiers.
+        sizes: Bytes of the records in each tier, rotated keys included.
+    """
+
+    __slots__ = ("_floors", "counts", "linked_lists", "rotated", "sizes", "tier")
 
     def __init__(self, max_size: int, slots: Slots) -> None:
-        """``slots`` has as many lists as there are levels."""
+        """Make empty queues over a slot table that has ``TIERS`` lists."""
         floors = [NEWCOMERS_FLOOR] + [FLOOR] * (TIERS - 1)
         self._floors = [int(max_size * floor) for floor in floors]
-        self.chains: Chains = slots.chains
+        self.linked_lists: LinkedLists = slots.linked_lists
         self.tier: memoryview[int] = slots.column("B")
-        self.counts: list[int] = [0] * TIERS  # sessions
-        self.replaced: int = 0  # replaced keys, in all levels
-        self.sizes: list[int] = [0] * TIERS  # bytes of the records of both
+        self.counts: list[int] = [0] * TIERS
+        self.rotated: int = 0
+        self.sizes: list[int] = [0] * TIERS
 
-    def enter(self, slot: int, tier: int, size: int, *, replaced: bool = False) -> None:
-        """Put a slot whose record takes ``size`` bytes at the end of its level's queue."""
-        if replaced:
-            self.replaced += 1
-            self.tier[slot] = tier | REPLACED_BIT
+    def add(self, slot: int, tier: int, size: int, *, rotated: bool = False) -> None:
+        """Append a slot, whose record takes ``size`` bytes, to the queue of a tier."""
+        if rotated:
+            self.rotated += 1
+            self.tier[slot] = tier | ROTATED_BIT
         else:
             self.counts[tier] += 1
             self.tier[slot] = tier
         self.sizes[tier] += size
-        self.chains.push(tier, slot)
+        self.linked_lists.push(tier, slot)
 
-    def leave(self, slot: int, size: int) -> None:
-        """Take a slot out of its queue."""
+    def remove(self, slot: int, size: int) -> None:
+        """Remove a slot, whose record takes ``size`` bytes, from its queue."""
         tier = self.tier[slot]
-        if tier & REPLACED_BIT:
-            self.replaced -= 1
-            tier &= ~REPLACED_BIT
+        if tier & ROTATED_BIT:
+            self.rotated -= 1
+            tier &= ~ROTATED_BIT
         else:
             self.counts[tier] -= 1
         self.sizes[tier] -= size
-        self.chains.remove(slot)
+        self.linked_lists.remove(slot)
 
     def use(self, slot: int, tier: int, size: int) -> None:
-        """A session was used: to the end of the queue of the level it has now."""
+        """Move a session that is used to the end of the queue of its present tier."""
         before = self.tier[slot]
         if before != tier:
             self.counts[before] -= 1
@@ -77,22 +93,26 @@ class Queues:
             self.sizes[before] -= size
             self.sizes[tier] += size
             self.tier[slot] = tier
-        self.chains.move(tier, slot)
+        self.linked_lists.move(tier, slot)
 
     def resize(self, slot: int, change: int) -> None:
-        """The record of a slot takes ``change`` bytes more."""
-        self.sizes[self.tier[slot] & ~REPLACED_BIT] += change
+        """Count that the record of a slot takes ``change`` bytes more."""
+        self.sizes[self.tier[slot] & ~ROTATED_BIT] += change
 
     def rename(self, old: int, new: int) -> None:
-        self.chains.rename(old, new)
+        """Put slot ``new`` at the position of slot ``old``."""
+        self.linked_lists.rename(old, new)
         self.tier[new] = self.tier[old]
 
     def victim(self, spare: int = NONE) -> int:
-        """The slot that goes next, or NONE. ``spare`` never goes; it must be the last of its
-        queue."""
+        """Return the slot to evict next, or NONE.
+
+        Args:
+            spare: A slot that must not be evicted. It must be the last of its queue.
+        """
         lowest = NONE
         for tier in range(TIERS):
-            slot = self.chains.first(tier)
+            slot = self.linked_lists.first(tier)
             if slot in (NONE, spare):
                 continue
             if self.sizes[tier] > self._floors[tier]:
@@ -101,22 +121,26 @@ class Queues:
                 lowest = slot
         return lowest
 
-    def oldest(self, tier: int) -> int:
-        """The session of a level that has not been used for longest, or NONE. Replaced keys are
-        passed over; of very many the last that was looked at, which has not been used for longer.
+    def least_recently_used(self, tier: int) -> int:
+        """Return the least recently used session of a tier, or NONE.
+
+        Rotated keys are skipped. After ``MOST_SKIPPED`` of them, the last one is returned instead;
+        the session was used later than that one.
         """
         slot = NONE
         if self.counts[tier]:
-            for slot in islice(self.chains.walk(tier), PASSED_OVER):
-                if not self.tier[slot] & REPLACED_BIT:
+            for slot in islice(self.linked_lists.walk(tier), MOST_SKIPPED):
+                if not self.tier[slot] & ROTATED_BIT:
                     break
         return slot
 
     def walk(self, tier: int) -> Iterator[int]:
-        return self.chains.walk(tier)
+        """Yield the slots of a queue in order. The queue must not change meanwhile."""
+        return self.linked_lists.walk(tier)
 
     def reset(self) -> None:
-        self.chains.reset()
+        """Make all queues empty."""
+        self.linked_lists.reset()
         self.counts[:] = [0] * TIERS
         self.sizes[:] = [0] * TIERS
-        self.replaced = 0
+        self.rotated = 0

@@ -1,5 +1,4 @@
-"""What a fork does to stores: the child gets copies in a consistent state, with locks of its own
-and without the parent's threads."""
+"""Stores in a forked child: consistent copies, with their own locks and without threads."""
 
 from __future__ import annotations
 
@@ -13,15 +12,19 @@ from .lock import Lock
 
 
 class Forkable(Protocol):
+    """What this module needs of a store."""
+
     _lock: Lock | FirstUse
 
     def _after_fork(self) -> None: ...
 
 
 class FirstUse:
-    """Stands in for a lock until it is first taken: then it does something once, puts a real
-    lock in its place, and takes that. So the verbs need not ask each time whether there was a
-    fork."""
+    """A stand-in for a store's lock after a fork.
+
+    When it is first acquired, it runs an action, puts a real lock into the store, and acquires that
+    one. So the verbs need not check for a fork at each call.
+    """
 
     def __init__(self, store: Forkable, action: Callable[[], None]) -> None:
         self._store = store
@@ -56,16 +59,16 @@ class FirstUse:
 
 
 _stores: WeakSet[Any] = WeakSet()
-_held: dict[int, list[Lock]] = {}  # by the thread that forks
+_held: dict[int, list[Lock]] = {}  # the locks held for a fork, by the forking thread
 
 
 def watch(store: Forkable) -> None:
-    """Look after a store when the process forks."""
+    """Prepare a store for forks, as long as it exists."""
     _stores.add(store)
 
 
 def _before() -> None:
-    """Wait until no verb is under way, so that the child's copies are whole."""
+    """Wait until no verb is running, so that the child gets consistent copies."""
     held = _held[threading.get_ident()] = []
     for store in list(_stores):
         lock = store._lock

@@ -1,7 +1,8 @@
-"""From the key to the slot: a hash table that grows a bucket at a time.
+"""The index: a hash table that finds the slot of a key.
 
-Linear hashing over chains: the table never is rebuilt, so that no insertion takes long, and a
-record takes ten bytes in it. The keys themselves are in the records.
+The table uses linear hashing: it grows and shrinks by single buckets and is never rebuilt, so that
+no insertion takes long. The slots of a bucket form a chain. The keys themselves are in the records,
+so a record takes ten bytes in the index.
 """
 
 from __future__ import annotations
@@ -11,19 +12,32 @@ from mmap import mmap
 from typing import Final
 
 from .layout import KEY
-from .reserved_memory import Stretch
+from .reserved_memory import ReservedMemory
 from .slots import Slots
 
 END: Final = -1
 _FEWEST: Final = 8  # buckets
-BATCH: Final = 32  # of them are added at a time
+BATCH: Final = 32  # buckets that are added at a time
 
 
 class Index:
+    """The hash table. The hot verbs read ``heads``, ``chain``, ``mask``, ``low`` and ``buckets``.
+
+    Attributes:
+        heads: The first slot of each bucket's chain, or END. Only the first ``buckets`` are in use.
+        chain: The next slot of each slot, or END.
+        buckets: How many buckets there are.
+        low: The largest power of two that is at most ``buckets``, less one.
+        mask: Twice that power of two, less one. The bucket of a key is ``hash(key) & mask``, or
+            ``hash(key) & low`` if that bucket does not exist yet.
+        count: How many keys there are.
+        size: Bytes of the table, rounded up to whole units.
+    """
+
     __slots__ = (
         "_memory",
         "_place",
-        "_stretch",
+        "_reserved",
         "_unit",
         "buckets",
         "chain",
@@ -45,27 +59,35 @@ class Index:
     def __init__(
         self, slots: Slots, place: memoryview[int], memory: mmap, most: int, unit: int
     ) -> None:
-        """``place`` says where in ``memory`` the record of a slot begins, in eights of bytes.
-        There will be at most ``most`` keys. The size is told in steps of ``unit`` bytes."""
+        """Make an empty index.
+
+        Args:
+            slots: The slot table, which gets a column for the chains.
+            place: Where the record of each slot begins in ``memory``, in units of 8 bytes.
+            memory: The memory of the records.
+            most: How many keys there may be.
+            unit: The size is counted in units of so many bytes.
+        """
         self._place = place
         self._memory = memory
         self._unit = unit
         self.chain = slots.column("i")
-        self._stretch = Stretch("i", 2 * most + _FEWEST)
-        self.heads = self._stretch.view  # of the chains; only the first ``buckets`` are in use
+        self._reserved = ReservedMemory("i", 2 * most + _FEWEST)
+        self.heads = self._reserved.view
         self.reset()
 
     def reset(self) -> None:
+        """Remove all keys."""
         self.buckets = _FEWEST
         self.heads[:_FEWEST] = memoryview(array("i", [END]) * _FEWEST)
-        self.mask = 2 * _FEWEST - 1  # twice the power of two that is at most ``buckets``, less one
+        self.mask = 2 * _FEWEST - 1
         self.low = _FEWEST - 1
         self.count = 0
-        self.size = 0  # bytes
+        self.size = 0
         self._remeasure()
 
     def find(self, key: bytes) -> int:
-        """The slot of a key, or END."""
+        """Return the slot of a key, or END."""
         bucket = hash(key) & self.mask
         if bucket >= self.buckets:
             bucket &= self.low
@@ -78,7 +100,7 @@ class Index:
         return slot
 
     def add(self, key: bytes, slot: int) -> bool:
-        """Enter a key that is not there, whose record is in place; whether the size changed."""
+        """Add a new key, whose record is already written. Return whether the size changed."""
         bucket = hash(key) & self.mask
         if bucket >= self.buckets:
             bucket &= self.low
@@ -91,7 +113,7 @@ class Index:
         return False
 
     def remove(self, key: bytes, slot: int) -> bool:
-        """Take a key out; whether the size changed."""
+        """Remove a key. Return whether the size changed."""
         self._relink(key, slot, self.chain[slot])
         self.count = count = self.count - 1
         if self.buckets > 3 * count + _FEWEST:
@@ -102,16 +124,16 @@ class Index:
         return False
 
     def rename(self, key: bytes, old: int, new: int) -> None:
-        """Let slot ``new`` take the place of ``old``."""
+        """Put slot ``new`` at the position of slot ``old``."""
         self.chain[new] = self.chain[old]
         self._relink(key, old, new)
 
     def growth(self) -> int:
-        """At most so many bytes are needed while a key is added."""
+        """Return by how many bytes adding a key can increase the size."""
         return self._unit
 
     def slots(self) -> list[int]:
-        """All of them."""
+        """Return the slots of all keys."""
         found = []
         for bucket in range(self.buckets):
             slot = self.heads[bucket]
@@ -125,7 +147,7 @@ class Index:
         return bucket if bucket < self.buckets else bucket & self.low
 
     def _relink(self, key: bytes, slot: int, to: int) -> None:
-        """Let what leads to ``slot`` lead to ``to``."""
+        """Make the entry that points to ``slot`` point to ``to``."""
         bucket = self._bucket(key)
         at = self.heads[bucket]
         if at == slot:
@@ -137,8 +159,7 @@ class Index:
         chain[at] = to
 
     def _split(self, times: int) -> None:
-        """A few buckets more; for each the next in turn is shared out between itself and the
-        new one."""
+        """Add a few buckets. The keys of an existing bucket are divided between it and each."""
         heads, chain, place, memory = self.heads, self.chain, self._place, self._memory
         bit, first = self.low + 1, self.buckets
         last = min(first + times, 2 * bit)
@@ -162,7 +183,7 @@ class Index:
             self.low, self.mask = self.mask, 2 * self.mask + 1
 
     def _merge(self) -> None:
-        """One bucket less; what it held goes to the bucket it once came from."""
+        """Remove the last bucket. Its keys go to the bucket that it was split from."""
         self.buckets -= 1
         slot = self.heads[self.buckets]
         if self.buckets <= self.low:
@@ -179,6 +200,6 @@ class Index:
         if size == self.size:
             return False
         if size < self.size:
-            self._stretch.release_from(size >> 2)
+            self._reserved.release_from(size >> 2)
         self.size = size
         return True

@@ -1,7 +1,7 @@
-"""Many doubly linked lists over the same slots, in two columns and without an object per node.
+"""Doubly linked lists of slots, in two columns of numbers instead of one object per node.
 
-A slot is in one list of a ``Chains`` at most. Every list has a sentinel node; those come first in
-the columns, so the node of a slot is ``slot + lists``.
+A slot is in at most one list of a ``LinkedLists``. Each list has a sentinel node. The sentinels
+come first in the columns, so the node of a slot is ``slot + number of lists``.
 """
 
 from __future__ import annotations
@@ -15,44 +15,52 @@ NONE: Final = -1
 Links: TypeAlias = "array[int] | memoryview[int]"
 
 
-class Chains:
-    __slots__ = ("_base", "_next", "_prev")
+class LinkedLists:
+    """Lists that share their slots. ``which`` is the number of a list, from 0."""
+
+    __slots__ = ("_lists", "_next", "_prev")
 
     def __init__(self, lists: int, after: Links, before: Links) -> None:
-        """``after`` and ``before`` have a place for each list and each slot."""
-        self._base = lists
+        """Make the lists empty.
+
+        Args:
+            lists: How many lists there are.
+            after: The column of next nodes, with an entry for each list and each slot.
+            before: The column of previous nodes, of the same length.
+        """
+        self._lists = lists
         self._next = after
         self._prev = before
         self.reset()
 
-    def first(self, at: int) -> int:
-        """The first slot of list ``at``, or NONE."""
-        node = self._next[at]
-        return NONE if node == at else node - self._base
+    def first(self, which: int) -> int:
+        """Return the first slot of a list, or NONE."""
+        node = self._next[which]
+        return NONE if node == which else node - self._lists
 
-    def push(self, at: int, slot: int) -> None:
-        """Put a slot that is in no list at the end of list ``at``."""
-        node = slot + self._base
-        last = self._prev[at]
+    def push(self, which: int, slot: int) -> None:
+        """Append a slot that is in no list."""
+        node = slot + self._lists
+        last = self._prev[which]
         self._next[last] = node
         self._prev[node] = last
-        self._next[node] = at
-        self._prev[at] = node
+        self._next[node] = which
+        self._prev[which] = node
 
     def remove(self, slot: int) -> None:
-        """Take a slot out of the list it is in."""
-        node = slot + self._base
+        """Remove a slot from its list."""
+        node = slot + self._lists
         after, before = self._next[node], self._prev[node]
         self._next[before] = after
         self._prev[after] = before
 
-    def move(self, at: int, slot: int) -> None:
-        """Take a slot out of its list and put it at the end of list ``at``."""
+    def move(self, which: int, slot: int) -> None:
+        """Remove a slot from its list and append it to list ``which``."""
         self.remove(slot)
-        self.push(at, slot)
+        self.push(which, slot)
 
     def splice(self, source: int, target: int) -> None:
-        """Append the whole of one list to another, in one step however long it is."""
+        """Append all of list ``source`` to list ``target``, in constant time."""
         first = self._next[source]
         if first == source:
             return
@@ -64,28 +72,28 @@ class Chains:
         self._next[source] = self._prev[source] = source
 
     def rename(self, old: int, new: int) -> None:
-        """Let slot ``new``, which is in no list, take the place of ``old`` in its list."""
-        node = new + self._base
-        after, before = self._next[old + self._base], self._prev[old + self._base]
+        """Put slot ``new``, which is in no list, at the position of slot ``old``."""
+        node = new + self._lists
+        after, before = self._next[old + self._lists], self._prev[old + self._lists]
         self._next[node] = after
         self._prev[node] = before
         self._next[before] = node
         self._prev[after] = node
 
-    def walk(self, at: int) -> Iterator[int]:
-        """The slots of list ``at`` in their order. The list must not change meanwhile."""
-        node = self._next[at]
-        while node != at:
-            yield node - self._base
+    def walk(self, which: int) -> Iterator[int]:
+        """Yield the slots of a list in order. The list must not change meanwhile."""
+        node = self._next[which]
+        while node != which:
+            yield node - self._lists
             node = self._next[node]
 
     def reset(self) -> None:
-        """Empty every list, whatever the slots' places hold."""
+        """Make all lists empty, whatever the entries of the slots hold."""
         for links in (self._next, self._prev):
-            for at in range(self._base):
-                links[at] = at
+            for which in range(self._lists):
+                links[which] = which
 
 
-def fixed(lists: int, slots: int) -> Chains:
-    """Chains over so many slots."""
-    return Chains(lists, *(array("i", bytes(4 * (lists + slots))) for _ in range(2)))
+def in_arrays(lists: int, slots: int) -> LinkedLists:
+    """Make lists for a fixed number of slots."""
+    return LinkedLists(lists, *(array("i", bytes(4 * (lists + slots))) for _ in range(2)))

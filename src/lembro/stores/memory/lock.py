@@ -1,4 +1,4 @@
-"""The lock of a store: who finds it held looks again a little later, instead of queueing for it."""
+"""The lock of a store: a thread that finds it held tries again later instead of queueing."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-PAUSE: Final = 0.0001  # seconds between two looks; a verb holds it for some microseconds
+PAUSE: Final = 0.0001  # seconds between two attempts; a verb holds the lock for microseconds
 
 
 class Lock:
-    """As ``threading.Lock``, but that nobody stands in line: where threads do, each release hands
-    the lock to one that has yet to get the interpreter, and the next verb of the thread that has
-    it waits. So 32 threads did a quarter of the work of one (`python -m bench threads`).
+    """A lock without a queue of waiting threads.
 
-    ``if not lock.acquire(False): lock.wait()`` takes half of the time that ``with`` does.
+    If threads queue at a ``threading.Lock``, each release passes it to a thread that does not have
+    the interpreter yet. The running thread then has to wait at its next verb. With such a queue, 32
+    threads did a quarter of the work of one (`python -m bench threads`).
+
+    ``if not lock.acquire(False): lock.wait()`` takes half the time of a ``with`` statement.
     """
 
     __slots__ = ("acquire", "locked", "release")
@@ -27,7 +29,7 @@ class Lock:
         self.locked: Callable[[], bool] = lock.locked
 
     def wait(self) -> None:
-        """Acquire it, once it is free."""
+        """Acquire the lock as soon as it is free."""
         while not self.acquire(False):
             time.sleep(PAUSE)
 

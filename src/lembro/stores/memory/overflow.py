@@ -1,5 +1,8 @@
-"""Payloads too large for a segment: each in an object of its own, and from a few pages on in pages
-of its own, which go back to the system with it."""
+"""Payloads that are too large for a segment.
+
+Each has its own object. From 16 KiB on, the object is a separate mapping, whose pages go
+back to the system when the payload is removed.
+"""
 
 from __future__ import annotations
 
@@ -10,69 +13,75 @@ from typing import Final
 from ...errors import ConfigError
 from .reserved_memory import PAGE, anonymous
 
-MANY: Final = 16 * 1024  # bytes
-_OBJECT: Final = 33 + 8  # what bytes put before and after their content; the allocator's own word
-_PAGED: Final = 256  # bytes that a mapping takes beside its pages
-ENTRY: Final = 128  # bytes in the dict: place and two numbers
+MAPPED_FROM: Final = 16 * 1024  # bytes
+_OBJECT: Final = 33 + 8  # bytes of a bytes object around its content, and of the allocator
+_MAPPING: Final = 256  # bytes of a mapping besides its pages
+ENTRY: Final = 128  # bytes of an entry in the dict: its place and two numbers
 
 
 def allocated(length: int) -> int:
-    """What a payload of this length occupies, never less."""
-    if length < MANY:
+    """Return how many bytes a payload of this length occupies, at most."""
+    if length < MAPPED_FROM:
         return ENTRY + ((length + _OBJECT + 15) & -16)
-    return ENTRY + _PAGED + ((length + PAGE - 1) & -PAGE)
+    return ENTRY + _MAPPING + ((length + PAGE - 1) & -PAGE)
 
 
-def _kept(payload: bytes) -> bytes | mmap.mmap:
-    """A copy that takes no more than is counted."""
-    if len(payload) >= MANY:
-        with contextlib.suppress(ConfigError):  # a process may have only so many mappings
+def _copy(payload: bytes) -> bytes | mmap.mmap:
+    """Copy a payload into an object that takes no more bytes than ``allocated`` says."""
+    if len(payload) >= MAPPED_FROM:
+        with contextlib.suppress(ConfigError):  # the system limits the mappings of a process
             pages = anonymous(len(payload))
             pages[:] = payload
             return pages
     return bytes(memoryview(payload))
 
 
-class Larges:
+class Overflow:
+    """The large payloads, by slot. ``size`` is the number of bytes that they occupy."""
+
     __slots__ = ("_payloads", "size")
 
     size: int
 
     def __init__(self) -> None:
         self._payloads: dict[int, bytes | mmap.mmap] = {}
-        self.size = 0  # bytes
+        self.size = 0
 
     def put(self, slot: int, payload: bytes) -> None:
-        """Keep the payload of a slot that has none here."""
-        self._payloads[slot] = _kept(payload)
+        """Store the payload of a slot that has none here."""
+        self._payloads[slot] = _copy(payload)
         self.size += allocated(len(payload))
 
     def get(self, slot: int) -> bytes:
+        """Return the payload of a slot that has one here."""
         payload = self._payloads[slot]
         return payload if isinstance(payload, bytes) else payload[:]
 
     def pop(self, slot: int) -> None:
+        """Remove the payload of a slot."""
         payload = self._payloads.pop(slot)
         self.size -= allocated(len(payload))
         if not isinstance(payload, bytes):
             payload.close()
         if not self._payloads:
-            self._payloads = {}
+            self._payloads = {}  # an empty dict keeps the table of its largest size
 
     def last(self) -> int | None:
-        """The slot whose payload was put here last, or None."""
+        """Return the slot whose payload was stored last, or None."""
         return next(reversed(self._payloads), None)
 
     def rename(self, old: int, new: int) -> None:
+        """Give the payload of slot ``old`` to slot ``new``."""
         self._payloads[new] = self._payloads.pop(old)
 
     def reset(self) -> None:
+        """Remove all payloads."""
         self._payloads = {}
         self.size = 0
 
     @property
     def measured(self) -> int:
-        """Bytes, recounted."""
+        """``size``, counted again from the payloads."""
         return sum(allocated(len(payload)) for payload in self._payloads.values())
 
     def __len__(self) -> int:

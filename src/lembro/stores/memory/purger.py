@@ -1,5 +1,7 @@
-"""The thread that purges when there is no traffic. It keeps neither the store nor the process
-alive, and goes on after an error."""
+"""The thread that removes expired sessions without traffic.
+
+It keeps neither the store nor the process alive, and it goes on after an error.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +14,29 @@ from ..._log import log
 
 
 class Purgeable(Protocol):
+    """What the thread needs of a store."""
+
     def _purge_round(self) -> None: ...
     def _purge_failed(self, error: Exception) -> None: ...
 
 
 class Purger:
+    """The thread. It ends when ``stop`` is called or the store is collected."""
+
     def __init__(self, store: Purgeable, interval: float) -> None:
-        """``interval`` in seconds. The thread starts at once."""
-        # A bare lock is the signal to stop, as one may be released in a weakref's callback:
-        # an Event takes a lock of its own, which the interrupted thread may hold.
+        """Start a thread that purges ``store`` every ``interval`` seconds.
+
+        Raises:
+            RuntimeError: The process cannot start threads any more.
+        """
+        # The signal to stop is the release of a bare lock, because a weakref's callback may do
+        # that. A threading.Event has an inner lock, which the interrupted thread may hold.
         self._stop = threading.Lock()
         self._stop.acquire()
         stop = self._stop
 
         def collected(_: object) -> None:
-            try:  # noqa: SIM105 - at the end of the process this module's names are None already
+            try:  # noqa: SIM105 - suppress may be None already when the process ends
                 stop.release()
             except RuntimeError:  # stopped already
                 pass
@@ -38,20 +48,21 @@ class Purger:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end; it may be in the midst of its last slice."""
+        """Tell the thread to end. It may still finish a slice."""
         _release(self._stop)
 
     @property
     def thread(self) -> threading.Thread:
+        """The thread."""
         return self._thread
 
 
 def start(store: Purgeable, interval: float) -> Purger | None:
-    """A purger, or None if the process is past starting threads."""
+    """Return a purger, or None if the process cannot start threads any more."""
     try:
         return Purger(store, interval)
     except RuntimeError as error:
-        log.debug("the purger was not started: %s", error)
+        log.debug("lembro: the purge thread was not started: %s", error)
         return None
 
 

@@ -1,5 +1,9 @@
-"""Standings: how long a visitor has been known, carried in the cookie and so surviving the loss
-of a session. 8 random bytes (the token), 8 bytes of the birth, a big-endian double."""
+"""Reputations: how long a visitor has been known.
+
+The browser keeps a reputation in its cookie, so it survives the loss of the session. It is 16
+bytes: 8 random bytes (the token), then the time of birth as a big-endian double. The birth is when
+the store first issued the reputation.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,28 @@ _layout = Struct(">Qd")
 
 
 class Reputations:
+    """Makes and reads reputations."""
+
     __slots__ = ("_epoch",)
 
     def __init__(self, epoch: float) -> None:
-        """``epoch`` is what the store's clock lacks to a clock that survives a restart."""
+        """Keep the difference between two clocks.
+
+        Args:
+            epoch: Seconds to add to the store's clock for a clock that survives a restart.
+        """
         self._epoch = epoch
 
     def new(self, now: float) -> bytes:
-        """A standing born now."""
+        """Return a reputation that is born now."""
         (token,) = Struct(">Q").unpack(token_bytes(_TOKEN))
         return _layout.pack(token, now + self._epoch)
 
     def birth(self, reputation: bytes | None, now: float) -> float:
-        """The birth by the store's clock; now for none, for one in the future and for NaN."""
+        """Return the time of birth by the store's clock.
+
+        Without a reputation, or if its birth is in the future or NaN, the birth is now.
+        """
         if reputation is None:
             return now
         birth: float = _layout.unpack(reputation)[1] - self._epoch
@@ -32,6 +45,6 @@ class Reputations:
 
     @staticmethod
     def tag(reputation: bytes) -> int:
-        """The token, as the tag that its bearer is found by."""
+        """Return the token as a tag of the user index."""
         tag: int = _layout.unpack(reputation)[0]
         return tag

@@ -1,7 +1,7 @@
-"""Memory that is reserved whole and taken page by page: what is not used is not there.
+"""Memory whose addresses are reserved at once and whose pages are used one after the other.
 
-A table in it grows without being copied, so no write waits for that, and nothing is left behind
-in the allocator.
+A page that was never written to takes no memory. A table in reserved memory therefore grows without
+being copied, so that no write has to wait for a copy, and the allocator keeps no old copies.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ PAGE: Final = mmap.PAGESIZE
 
 
 def anonymous(size: int) -> mmap.mmap:
-    """Memory of the process's own, not shared with its children."""
+    """Map private memory, which forked children do not share.
+
+    Raises:
+        ConfigError: The system refuses that many bytes of addresses.
+    """
     try:
         if hasattr(mmap, "MAP_ANONYMOUS"):
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
             memory = mmap.mmap(-1, size, flags=flags)
             if hasattr(mmap, "MADV_NOHUGEPAGE"):  # pragma: no branch - only Linux has it
-                # A page of 2 MiB is more than what is counted, and clearing one takes
+                # A huge page of 2 MiB is more than what the ledger counts, and clearing one takes
                 # milliseconds. A kernel without huge pages refuses the advice.
                 with contextlib.suppress(OSError):
                     memory.madvise(mmap.MADV_NOHUGEPAGE)
@@ -34,21 +38,21 @@ def anonymous(size: int) -> mmap.mmap:
         return mmap.mmap(-1, size)  # pragma: no cover - Windows
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
-            f"the system gives this process no {size} bytes of addresses for max_size "
-            f"({error}): give a smaller max_size"
+            f"max_size must fit into the addresses of this process: the system refused {size} "
+            f"bytes ({error}). Use a smaller max_size."
         ) from None
 
 
 def release(memory: mmap.mmap, start: int, size: int) -> None:
-    """Give whole pages back to the system; what they held is lost."""
+    """Give the whole pages of a range back to the system. Their content is lost."""
     first = (start + PAGE - 1) // PAGE * PAGE
     length = (start + size) // PAGE * PAGE - first
     if length > 0 and hasattr(memory, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
         memory.madvise(mmap.MADV_DONTNEED, first, length)
 
 
-class Stretch:
-    """A column of numbers, to be used through ``view``."""
+class ReservedMemory:
+    """A column of numbers in reserved memory. Read and write it through ``view``."""
 
     __slots__ = ("_memory", "itemsize", "view")
 
@@ -60,13 +64,13 @@ class Stretch:
     def clear(self, entries: int) -> None:
         """Set the first entries to 0."""
         size = entries * self.itemsize
-        given_back = 0
-        if sys.platform == "linux":  # where pages that are given back come back empty
-            given_back = size // PAGE * PAGE
-            release(self._memory, 0, given_back)
-        self._memory[given_back:size] = bytes(size - given_back)
+        released = 0
+        if sys.platform == "linux":  # on Linux, released pages read as zeros afterwards
+            released = size // PAGE * PAGE
+            release(self._memory, 0, released)
+        self._memory[released:size] = bytes(size - released)
 
     def release_from(self, entry: int) -> None:
-        """The entries from here on are not used any more."""
+        """Give back the memory of all entries from this one on."""
         start = entry * self.itemsize
         release(self._memory, start, len(self._memory) - start)

@@ -1,4 +1,4 @@
-"""How much memory the process takes, and may take, as the system sees it."""
+"""The memory of the process: how much it has, and how much it can have, by the system."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LIMITS: Final = "/sys/fs/cgroup"
 
 
 def resident() -> int | None:
-    """The resident bytes of this process; None where /proc does not tell. About 6 us."""
+    """Return the resident bytes of this process, or None without /proc. Takes about 6 us."""
     try:
-        # Opened each time: a file that is kept open goes on telling of the parent after a fork.
+        # Opened each time, because after a fork an open file still reports on the parent.
         fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
     except (AttributeError, OSError):
         return None
@@ -34,8 +34,10 @@ def resident() -> int | None:
 
 @cache
 def most() -> int | None:
-    """The bytes of memory that this process can have: of the machine, or of its container; None
-    where the system does not tell."""
+    """Return the bytes of memory that this process can have, or None if that is not known.
+
+    It is the least of the machine's memory and the limits of the containers.
+    """
     return min((*_of_machine(), *of_groups(_GROUPS, _LIMITS)), default=None)
 
 
@@ -47,7 +49,7 @@ def _of_machine() -> Iterator[int]:
 
 
 def of_groups(groups: str, limits: str) -> Iterator[int]:
-    """The limits of the control groups that this process is in, of both versions."""
+    """Yield the memory limits of this process's control groups, of versions 1 and 2."""
     try:
         with open(groups) as lines:
             entries = [line.rstrip("\n").split(":", 2) for line in lines]
@@ -60,11 +62,11 @@ def of_groups(groups: str, limits: str) -> Iterator[int]:
             root, name = f"{limits}/memory", "memory.limit_in_bytes"
         else:
             continue
-        # In a container the path may be that of the host, and its own group the topmost.
+        # In a container the path may be the host's, and the topmost group its own.
         within = PurePosixPath(path.lstrip("/"))
         for group in (within, *within.parents):
             try:
                 with open(f"{root}/{group}/{name}") as limit:
                     yield int(limit.read())
-            except (OSError, ValueError):  # there is none, or it says "max"
+            except (OSError, ValueError):  # there is no limit, or it is "max"
                 continue

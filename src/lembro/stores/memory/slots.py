@@ -1,30 +1,44 @@
-"""The table: a row ("slot") for each record, its fields in columns, grown in steps.
+"""The slot table: one row ("slot") of numbers for each record, in columns.
 
-The columns keep their identity for the life of the store, so the hot verbs may hold them.
+The table grows and shrinks in steps. A column is the same object for the life of the store, so
+other parts may keep references to it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from .linked_lists import Chains
-from .reserved_memory import Stretch, Typecode
+from .linked_lists import LinkedLists
+from .reserved_memory import ReservedMemory, Typecode
 
 FIRST: Final = 32  # slots of an empty store
-MOST: Final = 4096
+MOST: Final = 4096  # slots of one step
 
 
 def step(capacity: int) -> int:
-    """By how many slots a table of this capacity grows: an eighth, so that little stays unused,
-    and never so many that a write is held up."""
+    """Return by how many slots a table of this capacity grows.
+
+    A step is an eighth of the capacity, so that few slots are unused, and at most ``MOST`` slots,
+    so that no write has to wait long.
+    """
     return min(FIRST + (capacity >> 3), MOST)
 
 
 class Slots:
+    """The slot table. A slot is free, in use, or retired (about to be cut off).
+
+    Attributes:
+        capacity: How many slots the table has memory for.
+        edge: Slots from this one on are not handed out: the capacity, or less while shrinking.
+        fresh: Slots from this one on were never used. Linking all of them would take time.
+        spare: How many used slots are free again.
+        row: Bytes of a slot in all columns.
+    """
+
     __slots__ = (
         "_columns",
-        "_free",
         "_free_list",
+        "_lists",
         "_most",
         "capacity",
         "edge",
@@ -40,46 +54,53 @@ class Slots:
     spare: int
 
     def __init__(self, most: int, lists: int) -> None:
-        """``most`` is how many slots there may ever be; ``lists`` how many lists the slots in
-        use are linked in, in ``chains``, whose last list holds the slots given back."""
+        """Make an empty table.
+
+        Args:
+            most: The largest capacity.
+            lists: How many linked lists the slots in use need. ``linked_lists`` has one more, the
+                last, for free slots.
+        """
         self._most = most
-        self._columns: list[Stretch] = []
-        self.row = 0  # bytes that a slot takes
-        links = [self._stretch("i", most + lists + 1) for _ in range(2)]
-        self._free = Chains(lists + 1, links[0], links[1])
+        self._columns: list[ReservedMemory] = []
+        self.row = 0
+        links = [self._add_column("i", most + lists + 1) for _ in range(2)]
+        self._lists = LinkedLists(lists + 1, links[0], links[1])
         self._free_list = lists
         self.capacity = 0
-        self.edge = 0  # slots from here on are not given out: the capacity, or less while shrinking
-        self.fresh = 0  # slots from here on were never used (linking them all would take time)
-        self.spare = 0  # slots given back
+        self.edge = 0
+        self.fresh = 0
+        self.spare = 0
 
     @property
-    def chains(self) -> Chains:
-        return self._free
+    def linked_lists(self) -> LinkedLists:
+        """The linked lists of the slots."""
+        return self._lists
 
     @property
     def size(self) -> int:
+        """Bytes of the table."""
         return self.capacity * self.row
 
     def column(self, typecode: Typecode) -> memoryview[int]:
-        """A new column, before the first slot is taken."""
-        return self._stretch(typecode, self._most)
+        """Add a column. Call it before the first slot is taken."""
+        return self._add_column(typecode, self._most)
 
-    def _stretch(self, typecode: Typecode, entries: int) -> memoryview[int]:
-        column = Stretch(typecode, entries)
+    def _add_column(self, typecode: Typecode, entries: int) -> memoryview[int]:
+        column = ReservedMemory(typecode, entries)
         self._columns.append(column)
         self.row += column.itemsize
         return column.view
 
     def next(self) -> int:
-        """The slot that ``take`` gives out next; the caller has looked whether there is one."""
-        return self._free.first(self._free_list) if self.spare else self.fresh
+        """Return the slot that ``take`` hands out next. There must be a free one."""
+        return self._lists.first(self._free_list) if self.spare else self.fresh
 
     def take(self) -> int:
-        """A free slot; the caller has looked whether there is one."""
+        """Hand out a free slot. There must be one."""
         if self.spare:
-            slot = self._free.first(self._free_list)
-            self._free.remove(slot)
+            slot = self._lists.first(self._free_list)
+            self._lists.remove(slot)
             self.spare -= 1
             return slot
         slot = self.fresh
@@ -88,12 +109,12 @@ class Slots:
         return slot
 
     def give(self, slot: int) -> None:
-        """Take a slot back; it must be in no list."""
-        self._free.push(self._free_list, slot)
+        """Make a slot free. It must be in no list."""
+        self._lists.push(self._free_list, slot)
         self.spare += 1
 
     def growth(self) -> int:
-        """By how many bytes the table grows next."""
+        """Return how many bytes the next step takes."""
         return step(self.capacity) * self.row
 
     def grow(self) -> None:
@@ -102,21 +123,21 @@ class Slots:
         self.capacity = self.edge = min(self._most, self.capacity + step(self.capacity))
 
     def retire(self, slot: int) -> None:
-        """Give a free slot out no more; it must be the last below the edge."""
+        """Stop handing out a free slot. It must be the last one below the edge."""
         self.edge = slot
         if slot < self.fresh:
-            self._free.remove(slot)
+            self._lists.remove(slot)
             self.spare -= 1
 
     def reset(self) -> None:
-        """Drop all slots. Their lists are then to be reset."""
+        """Drop all slots. The caller resets the linked lists."""
         for column in self._columns:
             column.clear(self.fresh)
         self.spare = 0
         self.truncate(0)
 
     def truncate(self, capacity: int) -> None:
-        """Drop the slots from ``capacity`` on, all of them retired."""
+        """Drop the slots from ``capacity`` on. All of them must be retired."""
         for column in self._columns:
             column.release_from(capacity + self._free_list + 1)
         self.capacity = self.edge = capacity

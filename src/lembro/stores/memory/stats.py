@@ -1,4 +1,4 @@
-"""The numbers of a MemoryStore."""
+"""The statistics of a MemoryStore."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import msgspec
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """Taken at one moment; the counters count from the making of the store."""
+    """The state of a MemoryStore at one moment. Counters start when the store is made."""
 
     used: int
-    """Bytes, all of them."""
+    """Bytes that the store uses, all tables included."""
     max_size: int
+    """The most bytes that the store may use."""
     sessions: int
-    """Stored sessions, with those that are expired and not yet purged."""
-    replaced: int
-    """Replaced keys within their grace."""
+    """Stored sessions, including expired ones that were not removed yet."""
+    rotated: int
+    """Rotated keys whose grace has not ended."""
     tiers: tuple[int, int, int, int, int]
-    """Sessions by eviction level, from passers-by to the logged-in."""
+    """Sessions in each eviction tier, from new visitors (0) to logged-in users (4)."""
     expired: int
+    """Counter: sessions that were removed because they had expired."""
     evicted: int
+    """Counter: sessions that were evicted for memory or for the limit of a user."""
     rejected_too_large: int
+    """Counter: writes that were rejected because the session was larger than max_session_size."""
     purge_errors: int
-    oldest_passing: float | None
-    """Seconds since the last use of the passer-by who is evicted next; None without passers-by. In
-    a store that is full, a newcomer who does not come back survives about so long at the present
-    rate: when this is short, the store is too small or under a flood."""
+    """Counter: rounds of the purge thread that failed."""
+    oldest_visitor_age: float | None
+    """Seconds since the last use of the least recently used session in tier 0, which is evicted
+    next; None if tier 0 is empty. In a full store, this is how long a new visitor's session
+    survives without use at the present rate. If it is short, the store is too small or under a
+    flood."""
     rss: int | None
-    """Resident bytes of the whole process, by the system; None where it can't be read (without
-    /proc)."""
+    """Resident memory of the whole process in bytes, by the system. None without /proc."""

@@ -1,11 +1,15 @@
-"""MemoryStore: the lock, the clock and the thread around the core."""
+"""MemoryStore: the verbs, with a lock, a clock, a thread and events around them.
+
+Purging, reducing and clearing take time. They run in slices that hold the lock for about half a
+millisecond, so that verbs of other threads run in between.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import Final, Self
 
 from ... import bytesize
 from ..._log import log
@@ -15,29 +19,38 @@ from . import fork, purger, settings, worker_check
 from .clock import Clamped, Clock
 from .linked_lists import NONE
 from .lock import Lock
+from .parts import Parts
 from .resident import resident
 from .stats import Stats
-from .verbs import Core
 
-SLICE: Final = 0.0005  # seconds that purging and reducing hold the lock at a time
-PART: Final = 256  # slots that an iteration looks at while it holds the lock
-BATCH: Final = 16  # records between two looks at the time
-REST: Final = 0.001  # seconds between two slices of the purger, so that others come first
+SLICE: Final = 0.0005  # seconds that a slice holds the lock
+PART: Final = 256  # slots that an iteration reads while it holds the lock
+BATCH: Final = 16  # steps of a slice between two looks at the time
+REST: Final = 0.001  # seconds between two slices of the thread, so that other threads run first
 
 
 class MemoryStore(EventSource):
-    """Sessions in this process's memory, bounded in true bytes and purged by themselves.
+    """Sessions in the memory of this process, bounded in bytes.
 
-    ``max_size`` bounds everything the store takes, at every moment (``"4M"`` or bytes, at least
-    64 KiB). ``interval`` is how often a thread looks for expired sessions, in seconds or as a
-    timedelta: they are gone within two of them, without traffic. ``max_session_size`` is the most
-    that one session may take (a sixteenth of ``max_size``). ``reduce_to`` is the share of
-    ``max_size`` that :meth:`reduce` goes down to. ``clock`` returns seconds (time.monotonic).
+    A thread removes expired sessions. If memory is short, the least recently used sessions of new
+    visitors are evicted first, and those of logged-in users last. All methods may be called from
+    any thread. As a context manager, the store is opened and closed.
 
-    ``on``, ``once`` and ``off`` register listeners of ``expired``, ``evicted``, ``reduced`` and
-    ``error``.
+    ``on``, ``once`` and ``off`` register listeners for the events ``expired``, ``evicted``,
+    ``reduced`` and ``error``.
 
-    Raises ConfigError for what cannot work. All methods may be called from any thread.
+    Args:
+        max_size: The most memory that the store may use at any moment: bytes, or a text such as
+            ``"4M"``. At least 64 KiB.
+        interval: How often the thread looks for expired sessions: seconds or a timedelta. Without
+            traffic, a session is removed at most two intervals after it has expired.
+        max_session_size: The most that one session may take. The default is a sixteenth of
+            max_size.
+        reduce_to: The share of max_size that :meth:`reduce` evicts down to.
+        clock: A function that returns seconds. The default is ``time.monotonic``.
+
+    Raises:
+        ConfigError: An argument cannot work.
     """
 
     blocking: bool = False
@@ -59,21 +72,23 @@ class MemoryStore(EventSource):
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
-        # The births of standings outlive the process, so by default they are told in wall time.
+        # Births of reputations outlive the process, so by default they are in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
-        self._core = Core(
+        self._parts = Parts(
             max_size=self.max_size,
             max_session_size=self.max_session_size,
             reduce_to=self.reduce_to,
             interval=self.interval,
             now=self._now(),
             epoch=epoch,
-            heard=self.events.heard,
+            has_listener=self.events.heard,
         )
+        self._verbs = self._parts.verbs
+        self._pending = self._parts.counters.events  # each verb checks whether there are any
         self._lock: Lock | fork.FirstUse = Lock()
         self._purger: purger.Purger | None = None
-        self._awake = False  # whether the purger was started (or is not wanted)
+        self._awake = False  # the thread was started, or is not wanted
         self._closed = False
         self._copied = False  # by a fork, with sessions in it
         self._purge_errors = 0
@@ -81,23 +96,26 @@ class MemoryStore(EventSource):
         worker_check.claim()
 
     def __repr__(self) -> str:
+        used, sessions = self._parts.ledger.used, sum(self._parts.queues.counts)
         return (
-            f"<MemoryStore {bytesize.pretty(self._core.used)} of {bytesize.pretty(self.max_size)}, "
-            f"{sum(self._core.queues.counts)} sessions>"
+            f"<MemoryStore {bytesize.pretty(used)} of {bytesize.pretty(self.max_size)}, "
+            f"{sessions} sessions>"
         )
 
-    # --- the contract
+    # --- the six verbs of the contract: lembro.stores.base describes them
+
+    # The hot verbs acquire the lock without ``with``, which takes twice as long (lock.py).
 
     def get(self, key: bytes) -> Found | None:
-        core, lock = self._core, self._lock
+        lock = self._lock
         if not lock.acquire(False):
             lock.wait()
         try:
-            return core.get(key, self._now())
+            return self._verbs.get(key, self._now())
         finally:
             lock.release()
-            if core.news:
-                self._tell()
+            if self._pending:
+                self._emit_pending()
 
     def add(
         self,
@@ -108,28 +126,28 @@ class MemoryStore(EventSource):
         life: float,
         per_user: PerUser | None = None,
     ) -> bool:
-        core, lock = self._core, self._lock
+        lock = self._lock
         if not self._awake:
             self._wake()
         if not lock.acquire(False):
             lock.wait()
         try:
-            return core.add(key, record, idle, life, per_user, self._now())
+            return self._verbs.add(key, record, idle, life, per_user, self._now())
         finally:
             lock.release()
-            if core.news:
-                self._tell()
+            if self._pending:
+                self._emit_pending()
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
-        core, lock = self._core, self._lock
+        lock = self._lock
         if not lock.acquire(False):
             lock.wait()
         try:
-            return core.set(key, record, expected, idle, self._now())
+            return self._verbs.set(key, record, expected, idle, self._now())
         finally:
             lock.release()
-            if core.news:
-                self._tell()
+            if self._pending:
+                self._emit_pending()
 
     def replace(
         self,
@@ -145,163 +163,175 @@ class MemoryStore(EventSource):
     ) -> Found | None:
         try:
             with self._lock:
-                return self._core.replace(
-                    old,
-                    new,
-                    record,
-                    expected=expected,
-                    idle=idle,
-                    life=life,
-                    grace=grace,
-                    per_user=per_user,
-                    now=self._now(),
+                now = self._now()
+                return self._verbs.replace(
+                    old, new, record, expected, idle, life, grace, per_user, now
                 )
         finally:
-            self._after_write()
+            if self._pending:
+                self._emit_pending()
 
     def touch(self, key: bytes, *, idle: float) -> bool:
-        core, lock = self._core, self._lock
+        lock = self._lock
         if not lock.acquire(False):
             lock.wait()
         try:
-            return core.touch(key, idle, self._now())
+            return self._verbs.touch(key, idle, self._now())
         finally:
             lock.release()
-            if core.news:
-                self._tell()
+            if self._pending:
+                self._emit_pending()
 
     def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
         try:
             with self._lock:
-                return self._core.destroy(key, expected, self._now())
+                return self._verbs.destroy(key, expected, self._now())
         finally:
-            self._after_write()
+            if self._pending:
+                self._emit_pending()
 
-    # --- what a store may offer besides
+    # --- the optional methods of the contract
 
     def all(self) -> Iterator[tuple[bytes, Found]]:
-        """Every live session, in no order. What is added or goes meanwhile may or may not be
-        among them; the store is free in between."""
-        core = self._core
+        """Yield every live session, in no particular order.
+
+        Other threads may use the store meanwhile. A session that is added or removed during the
+        iteration may or may not be included.
+        """
+        slots, readers = self._parts.slots, self._parts.compaction.readers
         reader = object()
-        core.readers.add(reader)
+        readers.add(reader)
         try:
             start = 0
-            while start < core.slots.fresh:
+            while start < slots.fresh:
                 with self._lock:
-                    found = core.sessions_in(range(start, start + PART), self._now())
+                    found = self._verbs.sessions_in(range(start, start + PART), self._now())
                 start += PART
                 yield from found
-        finally:  # without the lock, which the thread may hold when it collects garbage
-            core.readers.discard(reader)
+        finally:  # without the lock, which this thread holds if garbage collection gets here
+            readers.discard(reader)
 
     def length(self) -> int:
-        """How many live sessions there are (purges first)."""
+        """Purge, then return how many live sessions there are."""
         self.purge()
-        return sum(self._core.queues.counts)
+        return sum(self._parts.queues.counts)
 
     def clear(self) -> None:
-        """Remove everything, and give back what it took in slices of a millisecond."""
-        core = self._core
-        while self._slice(core.large_step) != NONE:
+        """Remove everything, and give the memory back in slices."""
+        while self._slice(self._parts.compaction.remove_overflow_step) != NONE:
             time.sleep(0)
         with self._lock:
-            core.clear()
-        while self._slice(core.give_back_step) != NONE:
+            self._parts.clear()
+        while self._slice(self._parts.compaction.give_back_step) != NONE:
             time.sleep(0)
 
     def purge(self, limit: int | None = None) -> int:
-        """Remove expired records, at most ``limit``, in slices of a millisecond."""
+        """Remove expired records, at most ``limit``, in slices. Return how many were removed."""
         return self._purge(limit, rest=0.0)
 
     def reduce(self) -> int:
-        """Evict down to ``reduce_to`` of ``max_size`` in slices of a millisecond: expired
-        sessions first, then those of passers-by, the logged-in last. How many went."""
-        core = self._core
-        log.debug("reduce: start %s", bytesize.pretty(core.used))
+        """Evict sessions down to ``reduce_to`` of ``max_size``, in slices. Return how many.
+
+        Expired sessions are removed first. Then sessions are evicted in the usual order: new
+        visitors first, logged-in users last.
+        """
+        parts = self._parts
+        log.debug("lembro: reduce starts at %s", bytesize.pretty(parts.ledger.used))
         self.purge()
         total = 0
-        while (count := self._slice(core.step_down, 1)) != NONE:
+        while (count := self._slice(parts.reclaim.reduce_step, 1)) != NONE:
             total += count
             time.sleep(0)
-        log.debug("reduce: done %s", bytesize.pretty(core.used))
+        log.debug("lembro: reduce ends at %s", bytesize.pretty(parts.ledger.used))
         if self.events.heard("reduced"):
             self.events.emit(Event("reduced", reason=f"{total} evicted"))
         return total
 
     def of_user(self, user: str) -> list[tuple[bytes, Found]]:
-        """The live sessions of a user, the oldest first."""
+        """Return the live sessions of a user, the oldest first."""
         with self._lock:
-            return self._core.of_user(user, self._now())
+            return self._parts.user_sessions.of_user(user, self._now())
 
     def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        """Remove a user's sessions and replaced keys, but for ``keep`` and what leads to it;
-        the keys of the sessions."""
+        """Remove the sessions and rotated keys of a user.
+
+        Args:
+            user: The user.
+            keep: The key of a session that stays, together with the keys rotated to it.
+
+        Returns:
+            The keys of the sessions that were removed.
+        """
         try:
             with self._lock:
-                return self._core.destroy_user(user, keep, self._now())
+                return self._parts.user_sessions.destroy_user(user, keep, self._now())
         finally:
-            self._after_write()
+            if self._pending:
+                self._emit_pending()
 
     def stats(self) -> Stats:
-        core = self._core
+        """Return the statistics of this moment."""
+        parts = self._parts
         rss = resident()
         with self._lock:
-            now, oldest = self._now(), core.queues.oldest(0)
-            a, b, c, d, e = core.queues.counts
+            now, oldest = self._now(), parts.queues.least_recently_used(0)
+            a, b, c, d, e = parts.queues.counts
             return Stats(
-                used=core.used,
+                used=parts.ledger.used,
                 max_size=self.max_size,
                 sessions=a + b + c + d + e,
-                replaced=core.queues.replaced,
+                rotated=parts.queues.rotated,
                 tiers=(a, b, c, d, e),
-                expired=core.expired,
-                evicted=core.evicted,
-                rejected_too_large=core.too_large,
+                expired=parts.counters.expired,
+                evicted=parts.counters.evicted,
+                rejected_too_large=parts.counters.too_large,
                 purge_errors=self._purge_errors,
-                oldest_passing=None if oldest == NONE else now - core.used_at(oldest),
+                oldest_visitor_age=None if oldest < 0 else now - parts.reader.last_used(oldest),
                 rss=rss,
             )
 
     def new_reputation(self) -> bytes:
-        """A standing born now: 8 random bytes, 8 bytes of the time."""
-        return self._core.reputations.new(self._now())
+        """Return a reputation that is born now: 8 random bytes, then 8 bytes of the time."""
+        return self._parts.reputations.new(self._now())
 
-    # --- the end
+    # --- opening and closing
 
     def open(self) -> None:
-        """Let the purger's thread run again after :meth:`close`: an application may be started
-        more than once in a process."""
+        """Let the thread run again after :meth:`close`. A new store is open already."""
         with self._lock:
             if not self._closed:
                 return
             self._closed = self._awake = False
-            anything = self._core.records > 0
-        if anything:  # else at the first add
+            anything = self._parts.records.count > 0
+        if anything:  # otherwise at the first add
             self._wake()
 
     def close(self) -> None:
-        """Stop the purger's thread. The store can still be used; it then purges when written to
-        and when :meth:`purge` is called."""
+        """Stop the thread. The store can still be used, and then purges during writes only."""
         with self._lock:
             self._closed = self._awake = True
             running, self._purger = self._purger, None
         if running is not None:
             running.stop()
 
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     # --- within
 
-    def _after_write(self) -> None:
-        if self._core.news:
-            self._tell()
-
-    def _tell(self) -> None:
+    def _emit_pending(self) -> None:
+        """Emit the events that the verbs have collected."""
         with self._lock:
-            news, self._core.news = self._core.news, []
-        self.events.emit_all(news)
+            events = self._pending[:]
+            self._pending.clear()
+        self.events.emit_all(events)
 
     def _wake(self) -> None:
-        """At the first add: start the purger."""
+        """Start the thread, at the first add."""
         with self._lock:
             if self._awake:
                 return
@@ -309,8 +339,11 @@ class MemoryStore(EventSource):
             self._purger = purger.start(self, self.interval)
 
     def _slice(self, step: Callable[[float], int], batch: int = BATCH) -> int:
-        """Repeat a step under the lock for about a millisecond, or until it returns NONE; the sum
-        of what it returned, or NONE if the first step did."""
+        """Repeat a step under the lock, for the time of a slice or until it returns NONE.
+
+        Returns:
+            The sum of what the steps returned, or NONE if the first one returned that.
+        """
         total, steps = 0, 0
         with self._lock:
             now = self._now()
@@ -320,28 +353,21 @@ class MemoryStore(EventSource):
                 steps += 1
                 if not steps % batch and time.perf_counter() > end:
                     break
-        self._after_write()
+        if self._pending:
+            self._emit_pending()
         return total if steps else NONE
 
     def _purge(self, limit: int | None, rest: float) -> int:
-        """Purge in slices, with ``rest`` seconds between them, and give back what is free."""
-        core = self._core
+        """Purge and compact in slices, with ``rest`` seconds between them."""
+        parts = self._parts
         with self._lock:
-            core.wheel.gather(self._now())
-        total, left = 0, limit
-
-        def look(now: float) -> int:
-            nonlocal left
-            if (left is not None and left <= 0) or (looked := core.look(now)) == NONE:
-                return NONE
-            left = None if left is None else left - looked
-            return looked
-
-        while (count := self._slice(look)) != NONE:
+            parts.wheel.collect(self._now())
+        total, sweep_step = 0, parts.sweep.limited(limit)
+        while (count := self._slice(sweep_step)) != NONE:
             total += count
             time.sleep(rest)
-        for tidy in (core.compact_step, core.evacuate_step):
-            while self._slice(tidy, 1) != NONE:
+        for step in (parts.compaction.shrink_step, parts.compaction.compact_step):
+            while self._slice(step, 1) != NONE:
                 time.sleep(rest)
         return total
 
@@ -350,15 +376,16 @@ class MemoryStore(EventSource):
 
     def _purge_failed(self, error: Exception) -> None:
         self._purge_errors += 1
-        log.error("purging failed, and will be tried again", exc_info=error)
+        log.error(
+            "lembro: removing expired sessions failed. The next round tries again.", exc_info=error
+        )
         self.events.emit(Event("error", error=error))
 
     def _after_fork(self) -> None:
-        """In the child: a lock and a thread of its own, and at the first use a word on what
-        this process holds."""
+        """Prepare the copy in a forked child, which gets its own lock and thread."""
         self._purger = None
         self._awake = self._closed
-        self._copied = self._core.records > 0
+        self._copied = self._parts.records.count > 0
         self._lock = fork.FirstUse(self, self._first_use_in_child)
 
     def _first_use_in_child(self) -> None:
@@ -366,5 +393,5 @@ class MemoryStore(EventSource):
         if self._copied:
             self._copied = False
             worker_check.warn_of_copy()
-            if not self._awake:  # what was copied is to be purged as well
+            if not self._awake:  # the copied sessions must be purged too
                 self._wake()

@@ -1,9 +1,12 @@
-"""Who belongs together: the sessions of a user, and the session that bears a standing's token.
+"""The user index: a hash table that finds the sessions of a user, and the session of a token.
 
-A hash table from a 64-bit tag to any number of slots. It grows and shrinks a bucket at a time
-(linear hashing), so there is no moment at which it is rebuilt. Tag and links lie in the records
-that are in the table, so the others pay nothing. A tag may be shared by chance: callers compare
-what it stands for.
+It maps a tag, a number of 64 bits, to any number of slots. The tag of a logged-in session is the
+hash of its user. The tag of an anonymous session is the token of its reputation. Two users or
+tokens may have the same tag by chance, so callers compare the users themselves.
+
+Like the index, the table grows and shrinks by single buckets (linear hashing) and is never rebuilt.
+The slots of a bucket form a doubly linked list, whose tags and links are in the records. A record
+without user and reputation has no links and takes nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from struct import Struct
 from typing import Final
 
 from .layout import HEADER
-from .reserved_memory import Stretch
+from .reserved_memory import ReservedMemory
 
-OUT: Final = -2  # as the next: the slot is not in the table
+OUT: Final = -2  # in place of the next slot: the record is not in the table
 END: Final = -1
 _FEWEST: Final = 8  # buckets
 
@@ -27,16 +30,30 @@ _read = _links.unpack_from
 _write = _links.pack_into
 _write_one = Struct("<i").pack_into
 
-LOOSE: Final = _links.pack(0, OUT, END)  # the links of a record that is not in the table yet
+UNLINKED: Final = _links.pack(0, OUT, END)
+"""The links of a record that is not in the table."""
 
 
-class Tags:
+def user_tag(user: bytes) -> int:
+    """Return the tag of a user, encoded as in a record."""
+    return hash(user) & (2**64 - 1)
+
+
+class UserIndex:
+    """The hash table.
+
+    Attributes:
+        buckets: How many buckets there are.
+        count: How many slots are in the table.
+        size: Bytes of the table, rounded up to whole units.
+    """
+
     __slots__ = (
         "_heads",
         "_low",
         "_memory",
         "_place",
-        "_stretch",
+        "_reserved",
         "_unit",
         "buckets",
         "count",
@@ -48,39 +65,49 @@ class Tags:
     size: int
 
     def __init__(self, place: memoryview[int], memory: mmap, most: int, unit: int) -> None:
-        """``place`` says where in ``memory`` the record of a slot begins, in eights of bytes.
-        There will be at most ``most`` entries. The size is told in steps of ``unit`` bytes."""
+        """Make an empty table.
+
+        Args:
+            place: Where the record of each slot begins in ``memory``, in units of 8 bytes.
+            memory: The memory of the records.
+            most: How many slots there may be.
+            unit: The size is counted in units of so many bytes.
+        """
         self._place = place
         self._memory = memory
         self._unit = unit
-        self._stretch = Stretch("i", most + _FEWEST)
-        self._heads = self._stretch.view  # only the first ``_buckets`` are in use
+        self._reserved = ReservedMemory("i", most + _FEWEST)
+        self._heads = self._reserved.view  # only the first ``buckets`` are in use
         self.reset()
 
     def reset(self) -> None:
+        """Remove all slots."""
         self.buckets = _FEWEST
         self._heads[:_FEWEST] = memoryview(array("i", [END]) * _FEWEST)
-        self._low = _FEWEST  # the power of two that is at most the number of buckets
+        self._low = _FEWEST  # the largest power of two that is at most ``buckets``
         self.count = 0
-        self.size = 0  # bytes
+        self.size = 0
         self._remeasure()
 
     def links(self, slot: int) -> tuple[int, int, int]:
-        """Tag, next, and previous (``~bucket`` for the first of a bucket). Only for slots whose
-        records have links."""
+        """Return the tag, the next slot, and the previous slot of a record that has links.
+
+        For the first slot of a bucket, the previous slot is ``~bucket``.
+        """
         links: tuple[int, int, int] = _read(self._memory, (self._place[slot] << 3) + HEADER)
         return links
 
     def has(self, slot: int) -> bool:
+        """Return whether a slot, whose record has links, is in the table."""
         return self.links(slot)[1] != OUT
 
     def is_in(self, at: int) -> bool:
-        """Whether the record at this place is in the table. Only for one that has links."""
+        """Return whether the record at an offset, which has links, is in the table."""
         after: int = _read(self._memory, at + HEADER)[1]
         return after != OUT
 
     def slots_of(self, tag: int, most: int | None = None) -> list[int]:
-        """The slots with this tag (at most so many of them), the last added first."""
+        """Return the slots with a tag, at most ``most`` of them, the newest first."""
         slots: list[int] = []
         slot = self._heads[self._bucket(tag)]
         while slot >= 0 and len(slots) != most:
@@ -91,7 +118,7 @@ class Tags:
         return slots
 
     def add(self, slot: int, tag: int) -> bool:
-        """Enter a slot, whose record is in place; whether the size changed."""
+        """Add a slot, whose record is already written. Return whether the size changed."""
         self._link(slot, tag)
         self.count += 1
         if self.count > self.buckets:
@@ -100,7 +127,7 @@ class Tags:
         return False
 
     def remove(self, slot: int) -> bool:
-        """Take a slot out, if it is in; whether the size changed."""
+        """Remove a slot, if it is in the table. Return whether the size changed."""
         _, after, before = self.links(slot)
         if after == OUT:
             return False
@@ -119,7 +146,7 @@ class Tags:
         return changed
 
     def rename(self, old: int, new: int) -> None:
-        """A record has got another slot."""
+        """Put slot ``new`` at the position of slot ``old``, if that is in the table."""
         _, after, before = self.links(old)
         if after == OUT:
             return
@@ -131,7 +158,7 @@ class Tags:
             self._set(after, _PREV, new)
 
     def growth(self) -> int:
-        """At most so many bytes are needed while a slot is added."""
+        """Return by how many bytes adding a slot can increase the size."""
         return self._unit
 
     def _set(self, slot: int, which: int, value: int) -> None:
@@ -150,30 +177,31 @@ class Tags:
         self._heads[bucket] = slot
 
     def _split(self) -> None:
-        """One bucket more; the next in turn is shared out between itself and the new one."""
+        """Add a bucket. The slots of an existing bucket are divided between the two."""
         old = self.buckets - self._low
         slot, self._heads[old] = self._heads[old], END
         self._heads[self.buckets] = END
         self.buckets += 1
-        self._share(slot)
+        self._relink(slot)
         if self.buckets == 2 * self._low:
             self._low *= 2
 
     def _merge(self) -> None:
-        """One bucket less; what it held goes to the bucket it once came from."""
+        """Remove the last bucket. Its slots go to the bucket that it was split from."""
         self.buckets -= 1
         slot = self._heads[self.buckets]
         if self.buckets < self._low:
             self._low //= 2
-        self._share(slot)
+        self._relink(slot)
 
-    def _share(self, slot: int) -> None:
+    def _relink(self, slot: int) -> None:
+        """Put a slot, and all that follow it, into the buckets of their tags."""
         kept = []
         while slot >= 0:
             tag, after, _ = self.links(slot)
             kept.append((slot, tag))
             slot = after
-        for entry in reversed(kept):  # linking puts in front, and the order is to stay
+        for entry in reversed(kept):  # _link puts a slot first, and the order must stay
             self._link(*entry)
 
     def _remeasure(self) -> bool:
@@ -181,6 +209,6 @@ class Tags:
         if size == self.size:
             return False
         if size < self.size:
-            self._stretch.release_from(size >> 2)
+            self._reserved.release_from(size >> 2)
         self.size = size
         return True

@@ -1,9 +1,10 @@
-"""Whether this process is the only one of its application that has a MemoryStore.
+"""Warns if another worker process of the application has a MemoryStore too.
 
-Worker processes share no memory, and most servers make the store in each worker, so nothing
-inside of a process can tell. Each process therefore holds an advisory lock in the temporary
-folder, named by user, parent process, command line and folder; who finds it held by a living
-process says so once. A reloader runs one child after the other and stays silent.
+Worker processes share no memory, so each would have its own sessions. Most servers make the store
+in each worker, where nothing inside the process shows that there are others. Therefore each process
+holds an advisory lock on a file in the temporary directory. The file's name is a hash of the user,
+the parent process, the command line and the working directory. A process that finds the lock held
+logs a warning, once. A reloader runs one child after the other, so it causes no warning.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ except ImportError:  # pragma: no cover - Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
 
 INSTEAD: Final = (
-    "use one worker process (--workers 1, with threads), or a store that processes share "
-    "(lembro.stores.base says what it must do)"
+    "Use one worker process (--workers 1, with threads), or a store that processes share "
+    "(see lembro.stores.base)."
 )
 SHARED: Final = (
-    "another worker process of this application has a MemoryStore of its own: sessions are NOT "
-    "shared between them, so users will seem logged out at random; " + INSTEAD
+    "lembro: another worker process of this application has its own MemoryStore. Sessions are NOT "
+    "shared between them, so users will seem to be logged out at random. " + INSTEAD
 )
 COPIED: Final = (
-    "this process was forked after its MemoryStore had been used: it holds a copy of the "
-    "sessions, which is no longer shared with its parent; " + INSTEAD
+    "lembro: this process was forked after its MemoryStore had been used. It has a copy of the "
+    "sessions, which is no longer shared with its parent. " + INSTEAD
 )
 
-SWEPT: Final = 100  # files of ended processes that are looked at in one claim
-SEEN: Final = 10_000  # entries of the folder that are read to find them
-PAUSE: Final = 0.005  # seconds; a sweep holds a lock for far less
+SWEPT: Final = 100  # lock files of ended processes that one claim checks
+SEEN: Final = 10_000  # entries of the directory that are read to find them
+PAUSE: Final = 0.005  # seconds; a cleanup holds a lock for far less
 
 _claimed = False  # in this process
 _fd = -1
@@ -49,30 +50,31 @@ _path = ""
 
 
 def claim() -> None:
-    """Hold this application's lock, or warn that another process does. Once a process."""
-    global _claimed  # noqa: PLW0603 - one lock a process, however many stores
+    """Take this application's lock, or warn that another process has it. Once in a process."""
+    global _claimed  # noqa: PLW0603 - one lock in a process, however many stores
     if _claimed or fcntl is None:
         return
     _claimed = True
     try:
         free = _hold(_name())
-    except Exception as error:  # a read-only or missing folder must never matter
-        log.debug("no lock to tell whether there are other worker processes: %s", error)
+    except Exception as error:  # a read-only or missing directory must never matter
+        log.debug("lembro: cannot check for other worker processes: %s", error)
         return
     if not free:
         log.warning(SHARED)
     try:
         _sweep()
     except Exception as error:
-        log.debug("the locks of ended processes stay: %s", error)
+        log.debug("lembro: cannot remove the lock files of ended processes: %s", error)
 
 
 def warn_of_copy() -> None:
-    """This process works on with what its parent had stored before the fork."""
+    """Warn that this process uses a copy of its parent's sessions."""
     log.warning(COPIED)
 
 
 def _name() -> str:
+    """Return the path of the lock file, which the workers of one application share."""
     uid = os.getuid() if hasattr(os, "getuid") else 0
     who = repr((uid, os.getppid(), sys.argv, os.getcwd()))
     digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
@@ -80,6 +82,7 @@ def _name() -> str:
 
 
 def _hold(path: str) -> bool:
+    """Take the lock, until the process ends. Return False if another process holds it."""
     global _fd, _path
     assert fcntl is not None
     held = False
@@ -91,7 +94,7 @@ def _hold(path: str) -> bool:
             os.close(fd)
             if held:
                 return False
-            held = True  # or it is being swept away this moment: look twice
+            held = True  # or a cleanup holds it for a moment: try twice
             time.sleep(PAUSE)
             continue
         except BaseException:
@@ -100,12 +103,12 @@ def _hold(path: str) -> bool:
         if _is_at(fd, path):
             _fd, _path = fd, path
             return True
-        os.close(fd)  # its last holder has just removed the file: again, with a new one
+        os.close(fd)  # its last holder has just removed the file: try again with a new one
     return True
 
 
 def _sweep() -> None:
-    """Remove what processes left that were ended by a signal, which runs no exit handlers."""
+    """Remove the files of processes that a signal ended, which runs no exit handlers."""
     with os.scandir(tempfile.gettempdir()) as entries:
         names = [
             entry.path
@@ -119,8 +122,10 @@ def _sweep() -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a lock of this user that nobody holds, while holding it: who waits at it finds it
-    gone, and makes a new one."""
+    """Remove a lock file of this user that no process holds.
+
+    It is locked meanwhile. A process that waits for it finds it removed and makes a new one.
+    """
     assert fcntl is not None
     there = os.stat(path, follow_symlinks=False)
     if not stat.S_ISREG(there.st_mode) or there.st_uid != os.getuid():
@@ -135,6 +140,7 @@ def _remove(path: str) -> None:
 
 
 def _is_at(fd: int, path: str) -> bool:
+    """Return whether an open file is still the one at the path."""
     mine = os.fstat(fd)
     try:
         there = os.stat(path, follow_symlinks=False)
@@ -156,7 +162,7 @@ def _leave() -> None:
 
 
 def _in_child() -> None:
-    """A forked child competes anew: closing its copy leaves the parent's lock as it is."""
+    """Let a forked child claim the lock itself. Closing its copy leaves the parent's lock held."""
     global _claimed, _fd
     if _fd >= 0:
         with contextlib.suppress(OSError):

@@ -1,11 +1,11 @@
-"""Chains against a list of lists."""
+"""Linked lists against a list of lists."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro.stores.memory.linked_lists import NONE, fixed
+from lembro.stores.memory.linked_lists import NONE, in_arrays
 
 LISTS, SLOTS = 4, 12
 steps = st.lists(
@@ -22,31 +22,31 @@ steps = st.lists(
 
 @given(steps)
 def test_as_lists(steps: list[tuple[str, int, int, int, int]]) -> None:
-    chains = fixed(LISTS, SLOTS)
+    lists = in_arrays(LISTS, SLOTS)
     model: list[list[int]] = [[] for _ in range(LISTS)]
 
     for verb, at, other, slot, free in steps:
         home = next((members for members in model if slot in members), None)
         if verb == "push" and home is None:
-            chains.push(at, slot)
+            lists.push(at, slot)
             model[at].append(slot)
         elif verb == "remove" and home is not None:
-            chains.remove(slot)
+            lists.remove(slot)
             home.remove(slot)
         elif verb == "move" and home is not None:
-            chains.move(at, slot)
+            lists.move(at, slot)
             home.remove(slot)
             model[at].append(slot)
         elif verb == "splice" and at != other:
-            chains.splice(at, other)
+            lists.splice(at, other)
             model[other] += model[at]
             model[at] = []
         elif verb == "rename" and home is not None and not any(free in m for m in model):
-            chains.rename(slot, free)
+            lists.rename(slot, free)
             home[home.index(slot)] = free
         for number, members in enumerate(model):
-            assert list(chains.walk(number)) == members
-            assert chains.first(number) == (members[0] if members else NONE)
+            assert list(lists.walk(number)) == members
+            assert lists.first(number) == (members[0] if members else NONE)
 
-    chains.reset()
-    assert all(chains.first(number) == NONE for number in range(LISTS))
+    lists.reset()
+    assert all(lists.first(number) == NONE for number in range(LISTS))

@@ -1,4 +1,4 @@
-"""MemoryStore among processes: forks, and the word about other workers."""
+"""The warning about other worker processes."""
 
 from __future__ import annotations
 
@@ -15,62 +15,12 @@ from pathlib import Path
 import pytest
 
 from lembro.stores.memory import worker_check
+from tests.support.processes import OTHERS, PATIENCE, PRELUDE, environment, run
 
 fcntl = pytest.importorskip("fcntl")
 
+
 Said = Callable[[], list[str]]
-
-PATIENCE = 60.0
-COPY = "which is no longer shared with its parent"
-OTHERS = "another worker process of this application"
-
-PRELUDE = """
-import logging, os, sys
-logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(message)s")
-from lembro.stores.memory import MemoryStore
-from lembro.stores.base import Record
-
-def add(store, n=1, idle=1e6):
-    return store.add(n.to_bytes(32), Record(b"x"), idle=idle, life=1e6)
-
-def child(work):
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-            sys.stderr.flush()
-        except BaseException as error:
-            print("FAILED", repr(error), file=sys.stderr, flush=True)
-        os._exit(0)
-    return pid
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A temporary folder of its own, so that no other run is seen."""
-    return tmp_path
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "TMPDIR": str(folder), "PYTHONWARNINGS": "ignore"}
-
-
-def run(folder: Path, script: str) -> str:
-    """What a script writes to stderr."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + script],
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    )
-    assert "FAILED" not in done.stderr, done.stderr
-    return done.stderr
-
-
-# --- one process
 
 
 def test_two_stores_in_one_process_say_nothing(folder: Path) -> None:
@@ -137,7 +87,7 @@ assert add(store)
 """
     said = run(folder, script)
     assert "WARNING" not in said
-    assert "no lock to tell" in said
+    assert "cannot check for other worker processes" in said
 
 
 def test_a_planted_link_is_not_followed(folder: Path) -> None:
@@ -149,9 +99,6 @@ assert add(MemoryStore())
 assert not os.path.exists(target)
 """
     assert "WARNING" not in run(folder, script)
-
-
-# --- several
 
 
 def test_workers_that_each_make_a_store_are_told_once(folder: Path) -> None:
@@ -188,145 +135,10 @@ for _ in children:
     assert "FAILED" not in rest
 
 
-PRELOADED = """
-read, write = os.pipe()
-def work():
-    store.get(bytes(32))
-    os.write(write, b"x")
-    sys.stdin.read()
-for _ in range(2):
-    child(work)
-    os.read(read, 1)
-"""
-
-
-def speak(folder: Path, script: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + script],
-        env=environment(folder),
-        input="",
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=True,
-    )
-    assert "FAILED" not in done.stderr
-    return [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
-
-
-def test_preloaded_and_forked(folder: Path) -> None:
-    """One child is silent, the second sees the first, which has the lock of that parent."""
-    script = PRELOADED.replace("sys.stdin.read()", "os.read(hold, 1)")
-    script = "store = MemoryStore()\nhold, held = os.pipe()\n" + script
-    said = speak(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
-    assert len(said) == 1
-    assert OTHERS in said[0]
-
-
-def test_forked_after_use_says_that_it_holds_a_copy(folder: Path) -> None:
-    script = """
-store = MemoryStore()
-add(store)
-def work():
-    assert store.get((1).to_bytes(32)) is not None
-    add(store, 2)
-os.waitpid(child(work), 0)
-"""
-    said = speak(folder, script)
-    assert len(said) == 1
-    assert COPY in said[0]
-
-
-def test_a_child_that_does_not_use_the_store_says_nothing(folder: Path) -> None:
-    script = """
-store = MemoryStore()
-add(store)
-os.waitpid(child(lambda: None), 0)
-assert store.length() == 1
-"""
-    assert speak(folder, script) == []
-
-
-def test_purging_goes_on_in_the_child(folder: Path) -> None:
-    script = """
-import threading
-store = MemoryStore(interval=0.01)
-add(store)
-def work():
-    gone = threading.Event()
-    store.on("expired", lambda event: gone.set())
-    assert store._purger is None
-    add(store, 2, idle=0.01)
-    assert store._purger.thread.is_alive()
-    assert gone.wait(20)
-os.waitpid(child(work), 0)
-assert store._purger.thread.is_alive()
-"""
-    run(folder, script)
-
-
-def test_a_fork_amid_writes_leaves_whole_copies(folder: Path) -> None:
-    script = """
-import threading
-from lembro.stores.memory.audit import recount
-sys.setswitchinterval(1e-6)
-store = MemoryStore("128K")
-stop = threading.Event()
-def write(start):
-    n = start
-    while not stop.is_set():
-        n += 10
-        add(store, n)
-threads = [threading.Thread(target=write, args=(n,)) for n in range(1, 5)]
-for thread in threads:
-    thread.start()
-def work():
-    recount(store._core)
-    assert add(store, 10**9)
-    recount(store._core)
-for _ in range(20):
-    os.waitpid(child(work), 0)
-stop.set()
-for thread in threads:
-    thread.join()
-recount(store._core)
-"""
-    run(folder, script)
-
-
 def test_the_folder_of_this_process_is_the_system_s() -> None:
     from lembro.stores.memory import worker_check  # noqa: PLC0415
 
     assert os.path.dirname(worker_check._name()) == tempfile.gettempdir()
-
-
-def test_a_child_that_forks_before_it_uses_its_copy(folder: Path) -> None:
-    script = """
-store = MemoryStore()
-add(store)
-def grandchild():
-    assert store.get((1).to_bytes(32)).payload == b"x"
-    add(store, 2)
-os.waitpid(child(lambda: os.waitpid(child(grandchild), 0)), 0)
-assert store.length() == 1
-"""
-    assert COPY in run(folder, script)
-
-
-def test_a_closed_store_starts_no_thread_in_a_child(folder: Path) -> None:
-    script = """
-store = MemoryStore()
-add(store)
-store.close()
-def work():
-    add(store, 2)
-    assert store._purger is None
-os.waitpid(child(work), 0)
-"""
-    assert COPY in run(folder, script)
-
-
-# --- a folder in which anything can happen
 
 
 @pytest.fixture
@@ -359,7 +171,7 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fcntl, "flock", fails)
     worker_check.claim()
     assert said() == [
-        "no lock to tell whether there are other worker processes: "
+        "lembro: cannot check for other worker processes: "
         f"[Errno {errno.ENOLCK}] No locks available"
     ]
     assert open_files() == before
@@ -369,7 +181,9 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_folder_that_cannot_be_listed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "scandir", fails)
     worker_check.claim()
-    assert [text.partition(":")[0] for text in said()] == ["the locks of ended processes stay"]
+    assert [text.rpartition(":")[0] for text in said()] == [
+        "lembro: cannot remove the lock files of ended processes"
+    ]
     assert os.path.exists(worker_check._path)
 
 

@@ -1,0 +1,149 @@
+"""The eviction order: in a store, then the queues alone."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lembro.stores.base import Record
+from lembro.stores.memory import MemoryStore
+from lembro.stores.memory.eviction import TIERS, Queues, tier_for
+from lembro.stores.memory.linked_lists import NONE
+from lembro.stores.memory.slots import Slots
+from lembro.testing import FakeClock
+from tests.support.memory import add, alive, fill, key, recounted
+
+
+def test_the_least_recently_used_is_evicted_first(store: MemoryStore, clock: FakeClock) -> None:
+    fill(store, 0, 20)
+    clock.advance(2)
+    for n in range(10):
+        store.get(key(n))
+    left = list(range(20))
+    for n in range(100, 1000):
+        if len(left) <= 5:
+            break
+        add(store, n)
+        left = alive(store, range(20))
+    assert left == list(range(10 - len(left), 10)) != []
+
+
+def test_a_use_within_a_second_does_not_change_the_order(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    fill(store, 0, 2)
+    clock.advance(0.9)
+    store.get(key(0))
+    assert next(store._parts.queues.walk(0)) == 0
+    clock.advance(0.1)
+    store.get(key(0))
+    assert next(store._parts.queues.walk(0)) == 1
+
+
+def test_a_flood_evicts_new_visitors_only(store: MemoryStore, clock: FakeClock) -> None:
+    for n in range(20):
+        add(store, n, user=f"user{n}")
+    fill(store, 20, 20)
+    clock.advance(15)
+    for n in range(20, 40):
+        store.touch(key(n), idle=1e6)
+    assert store.stats().tiers == (0, 20, 0, 0, 20)
+    fill(store, 1000, 3000)
+    assert alive(store, range(40)) == list(range(40))
+    assert store.stats().evicted > 2900
+
+
+def test_a_thousand_logged_in_sessions_survive_a_flood(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    for n in range(1000):
+        add(store, n, size=200, user=f"user{n}")
+    for n in range(50_000):
+        clock.advance(0.001)
+        record = Record(b"bot" * 50, None, None, None)
+        store.add((n + 10**6).to_bytes(32), record, idle=1e6, life=1e6)
+    assert store.stats().tiers[4] == 1000
+    assert store.stats().evicted > 45_000
+    recounted(store)
+
+
+def test_the_tier_is_that_of_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
+    add(store, 1)
+    for seconds, tier in ((5, 0), (5, 1), (50, 2), (540, 3)):
+        clock.advance(seconds)
+        store.get(key(1))
+        assert store.stats().tiers.index(1) == tier
+
+
+def test_a_flood_of_logins_leaves_room_for_new_visitors(
+    store: MemoryStore, clock: FakeClock
+) -> None:
+    for n in range(1000):
+        add(store, n, user=f"user{n}")
+    assert store.stats().tiers[4] > 50
+    fill(store, 2000, 10)
+    # Up to the floor the newcomers keep what they have, and the logged-in make room for them.
+    assert alive(store, range(2005, 2010)) == [2005, 2006, 2007, 2008, 2009]
+
+
+def queues(max_size: int = 1000) -> Queues:
+    slots = Slots(32, TIERS)
+    new = Queues(max_size, slots)
+    slots.grow()
+    return new
+
+
+@pytest.mark.parametrize(
+    ("age", "tier"),
+    [(-math.inf, 0), (0, 0), (9.99, 0), (10, 1), (59, 1), (60, 2), (599, 2), (600, 3), (1e9, 3)],
+)
+def test_tiers_by_age(age: float, tier: int) -> None:
+    assert tier_for(age) == tier
+
+
+def test_the_lowest_tier_above_its_floor_loses_first() -> None:
+    q = queues(1000)  # the floor is 50, and that of newcomers 200
+    q.add(0, 0, 200)
+    q.add(1, 2, 51)
+    q.add(2, 4, 500)
+    assert q.victim() == 1
+    q.remove(1, 51)
+    assert q.victim() == 2
+    q.remove(2, 500)
+    assert q.victim() == 0  # all at their floors: the lowest
+    q.remove(0, 200)
+    q.add(0, 0, 201)
+    q.add(1, 2, 51)
+    assert q.victim() == 0
+    q.remove(0, 201)
+    q.remove(1, 51)
+    assert q.victim() == NONE
+
+
+def test_within_a_tier_the_least_recently_used_is_first() -> None:
+    q = queues(100)
+    for slot in range(3):
+        q.add(slot, 0, 100)
+    q.use(0, 0, 100)
+    assert q.victim() == 1
+    q.use(1, 1, 100)
+    assert q.victim() == 2
+    assert (q.counts, q.sizes) == ([2, 1, 0, 0, 0], [200, 100, 0, 0, 0])
+
+
+def test_the_spared_slot_is_never_the_victim() -> None:
+    q = queues()
+    q.add(0, 0, 100)
+    q.add(1, 4, 100)
+    assert q.victim(spare=0) == 1
+    q.remove(1, 100)
+    assert q.victim(spare=0) == NONE
+
+
+def test_rotated_keys_have_a_size_but_are_no_sessions() -> None:
+    q = queues()
+    q.add(0, 0, 100, rotated=True)
+    assert (q.counts[0], q.rotated, q.sizes[0]) == (0, 1, 100)
+    assert q.victim() == 0
+    q.remove(0, 100)
+    assert (q.rotated, q.sizes[0]) == (0, 0)
