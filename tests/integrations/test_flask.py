@@ -770,7 +770,7 @@ def test_nothing_is_left_of_a_request(shop: Shop) -> None:
     gc.disable()
     try:
         shop.get(view)
-        with shop.app.test_request_context("/0"):  # as of Flask-SocketIO; nobody saves it
+        with shop.app.test_request_context("/1"):  # as of Flask-SocketIO; nobody saves it
             view()
         assert [reference() for reference in seen] == [None, None]
     finally:
