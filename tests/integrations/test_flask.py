@@ -673,6 +673,10 @@ def test_the_device_and_the_address_of_a_login() -> None:
 # -- excluded paths --------------------------------------------------------------------------------
 
 
+def fails_without_a_session() -> str:
+    raise StoreError("down")
+
+
 def test_there_is_no_session_on_an_excluded_path(shop: Shop) -> None:
     app = Flask(__name__)
     Lembro(app, shop.manager, exclude=["/assets/"])
@@ -691,6 +695,7 @@ def test_there_is_no_session_on_an_excluded_path(shop: Shop) -> None:
     for path in ("/look", "/assets/look"):
         app.add_url_rule(path, path, look)
     app.add_url_rule("/assets/write", view_func=write)
+    app.add_url_rule("/assets/fails", view_func=fails_without_a_session)
     browser = app.test_client()
     browser.get("/")
     assert browser.get("/look").json == {"seen": {"a": 1}, "flashed": []}
@@ -698,6 +703,7 @@ def test_there_is_no_session_on_an_excluded_path(shop: Shop) -> None:
     assert response.json == {"seen": {}, "flashed": []}
     assert "Set-Cookie" not in response.headers
     assert browser.get("/assets/write").text == "ok"
+    assert browser.get("/assets/fails").status_code == 503
     assert shop.data == {"a": 1}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -143,6 +144,22 @@ async def test_the_test_clients_session_transaction(shop: Shop) -> None:
     async with shop.browser.session_transaction() as opened:
         assert opened["a"] == 1
         opened.clear()
+    assert shop.manager.length() == 0
+    async with shop.browser.session_transaction():
+        pass
+    assert shop.manager.length() == 0
+
+
+async def test_a_websocket_that_is_refused(shop: Shop) -> None:
+    """Without a cookie nothing is stored: the browser could not come back to it."""
+
+    @shop.app.websocket("/refused")
+    async def refused() -> None:
+        session["a"] = 1
+
+    await shop.browser.get("/look")
+    messages: list[Any] = []
+    await _connect(shop.app, "/refused", messages)
     assert shop.manager.length() == 0
 
 
@@ -345,7 +362,8 @@ async def _connect(app: Quart, path: str, messages: list[Any]) -> None:
         if not connected:
             connected = True
             return {"type": "websocket.connect"}
-        await ended.wait()
+        with suppress(TimeoutError):  # a view may neither accept nor close: then the client leaves
+            await asyncio.wait_for(ended.wait(), 0.5)
         return {"type": "websocket.disconnect"}
 
     async def send(message: Any) -> None:
@@ -363,6 +381,8 @@ async def test_there_is_no_session_on_an_excluded_path() -> None:
 
     @app.get("/<path:path>")
     async def look(path: str) -> dict[str, Any]:
+        if "fail" in quart.request.args:
+            raise StoreError("down")
         if "write" in quart.request.args:
             with pytest.raises(ConfigError, match="no lembro session"):
                 quart.session["a"] = 1
@@ -379,6 +399,7 @@ async def test_there_is_no_session_on_an_excluded_path() -> None:
         response = await browser.get(path)
         assert await response.get_json() == {}
         assert "Set-Cookie" not in response.headers
+    assert (await browser.get("/assets/look?fail=1")).status_code == 503
     with pytest.raises(RuntimeError, match="opening the session"):
         async with browser.session_transaction("/assets/"):
             pass

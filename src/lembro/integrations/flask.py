@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from .._core.state import NOT_LOADED, OPEN
+from .._core.state import COMMITTED, NOT_LOADED, OPEN
 from . import _adapter
 from ._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, error_response_for
 
@@ -87,6 +87,9 @@ class FlaskExchange(Exchange):
 
     def respond(self, session: FlaskSession, response: Response) -> None:
         """Commit the session, and add its headers to the response or replace it."""
+        if session._loaded is NOT_LOADED:
+            session._phase = COMMITTED
+            return
         adapted = FlaskResponse(response)
         self.session = session
         try:

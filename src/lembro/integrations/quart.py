@@ -118,11 +118,12 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         if isinstance(exchange, QuartExchange):
             if not session._is_unused():
                 await exchange.respond(session, adapted)
-        elif session._failed and isinstance(exchange, Exchange):
+        elif session._failed:
             # The middleware would take a 401 for success, and store the changes.
-            error = await exchange.acommit(500)
+            served = cast("Exchange", exchange)
+            error = await served.acommit(500)
             if error is None:
-                _adapter.add_headers(exchange, adapted)
+                _adapter.add_headers(served, adapted)
             else:
                 adapted.replace(error)
 
@@ -170,9 +171,7 @@ async def _answer(error: Exception) -> WerkzeugResponse | None:
             current._failed = True
         return error_page(response)
     if isinstance(current, QuartSession) and current._phase is OPEN:
-        exchange = current._transport
-        if isinstance(exchange, Exchange):
-            await exchange.acommit(500)
+        await cast("Exchange", current._transport).acommit(500)
     with suppress(RuntimeError):  # the view has closed it
         await quart.websocket.close(response.close_code, response.phrase)
     return None
