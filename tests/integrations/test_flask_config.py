@@ -339,6 +339,11 @@ def test_settings_that_say_what_an_argument_says() -> None:
             "PERMANENT_SESSION_LIFETIME=61.0, but the SessionOptions has idle_timeout=3600.0",
         ),
         (
+            {"cookie": CookieOptions(name="shop")},
+            {"LEMBRO_COOKIE": CookieOptions(name="shop", prefix=None)},
+            r"LEMBRO_COOKIE=.*, but Lembro\(...\) has cookie=",
+        ),
+        (
             {"exclude": ["/a/"]},
             {"LEMBRO_EXCLUDE": ["/b/"]},
             r"LEMBRO_EXCLUDE=\['/b/'\], but Lembro\(...\) has exclude=\['/a/'\]",
@@ -349,11 +354,15 @@ def test_settings_that_say_what_an_argument_says() -> None:
             {"LEMBRO_OPTIONS": {"idle_timeout": 60}},
             "LEMBRO_OPTIONS must be SessionOptions, got",
         ),
-        ({}, {"LEMBRO_IDLE_TIMEOUT": -1}, r"idle_timeout=-1.*\(app.config has LEMBRO_IDLE_TIMEO"),
+        (
+            {},
+            {"LEMBRO_IDLE_TIMEOUT": -1},
+            r"idle_timeout must be .*got -1.*\(app.config has LEMBRO_IDLE_TIMEOUT\)",
+        ),
         (
             {"idle_timeout": 3600},
             {"LEMBRO_ABSOLUTE_TIMEOUT": 60},
-            r"shorter than.*\(app.config has LEMBRO_ABSOLUTE_TIMEOUT\)",
+            r"must be at least idle_timeout.*\(app.config has LEMBRO_ABSOLUTE_TIMEOUT\)",
         ),
         ({}, {"LEMBRO_STORE": {}}, "store must be a store, got {}"),
         (

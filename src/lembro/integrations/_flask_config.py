@@ -7,6 +7,7 @@ two of Flask-Session's). Two of them may say the same, and must not contradict e
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -308,7 +309,9 @@ def _normal(name: str, value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, CookieOptions):
-        return _plain_cookie(value)
+        return {
+            each.name: _normal("", getattr(value, each.name)) for each in dataclasses.fields(value)
+        }
     if name in ("secret", "migrate_from"):
         several = isinstance(value, list | tuple)
         return tuple(value) if several else () if value is None else (value,)
