@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Flask.
+"""A cart, a login and a list of the user's sessions, with Flask.
 
     pip install 'lembro[flask]'
     flask --app examples.flask_app run
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import Flask, abort, jsonify
+from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
 
 from lembro import MemoryStore, SessionManager
@@ -19,12 +19,6 @@ from lembro.integrations.flask import Lembro, session
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Flask(__name__)
 Lembro(app, manager)
-
-
-def logged_in() -> str:
-    if session.user_id is None:
-        abort(401)
-    return session.user_id
 
 
 @app.get("/me")
@@ -46,7 +40,7 @@ def login(user: str) -> ResponseReturnValue:
 
 @app.get("/sessions")
 def my_sessions() -> ResponseReturnValue:
-    mine = session.manager.user_sessions(logged_in())
+    mine = session.user_sessions()  # nobody is logged in: a 401
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -58,6 +52,5 @@ def logout() -> ResponseReturnValue:
 
 @app.post("/logout-everywhere")
 def logout_everywhere() -> ResponseReturnValue:
-    logged_in()
     session.logout_everywhere()
     return "bye, everywhere"

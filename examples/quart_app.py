@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Quart.
+"""A cart, a login and a list of the user's sessions, with Quart.
 
     pip install 'lembro[quart]'
     hypercorn examples.quart_app:app
@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from quart import Quart, abort
+from quart import Quart
 
 from lembro import MemoryStore, SessionManager
 from lembro.integrations.quart import Lembro, session
@@ -19,12 +19,6 @@ from lembro.integrations.quart import Lembro, session
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = Quart(__name__)
 Lembro(app, manager)
-
-
-def logged_in() -> str:
-    if session.user_id is None:
-        abort(401)
-    return session.user_id
 
 
 @app.get("/me")
@@ -47,7 +41,7 @@ async def login(user: str) -> str:
 
 @app.get("/sessions")
 async def my_sessions() -> list[dict[str, Any]]:
-    mine = session.manager.user_sessions(logged_in())
+    mine = await session.auser_sessions()  # nobody is logged in: a 401
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -59,6 +53,5 @@ async def logout() -> str:
 
 @app.post("/logout-everywhere")
 async def logout_everywhere() -> str:
-    logged_in()
     session.logout_everywhere()
     return "bye, everywhere"

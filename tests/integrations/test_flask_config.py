@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,10 @@ from flask import Flask
 from quart import Quart
 
 from lembro import ConfigError, CookieOptions, MemoryStore, SessionManager, SessionOptions
+from lembro.integrations import flask as in_flask
 from lembro.integrations import quart as in_quart
 from lembro.integrations.flask import Lembro
+from lembro.migrate import FlaskCookieReader
 
 DAY = 24 * 60 * 60
 SECRET = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
@@ -178,15 +181,18 @@ def test_the_size_of_the_store() -> None:
 @pytest.mark.parametrize(
     ("given", "config", "message"),
     [
-        ({}, {"LEMBRO_MAX_SISE": "64M"}, r"^no setting 'LEMBRO_MAX_SISE'; did you mean LEMBRO_MAX"),
-        ({}, {"LEMBRO_SIZE": "64M"}, r"; did you mean LEMBRO_MAX_SIZE\? \(there is LEMBRO_MAX_SI"),
-        ({}, {"LEMBRO_IDLE_TIMEOUT": 60}, r"; write idle_timeout=\.\.\. \(there is"),
-        ({}, {"LEMBRO_COOKIE_NAME": "a"}, r"; write cookie=CookieOptions\(name=\.\.\.\) \("),
-        ({}, {"LEMBRO_INTERVAL": 60}, r", which belongs to the store: MemoryStore\(interval=\.\."),
+        ({}, {"LEMBRO_MAX_SISE": "64M"}, r"^app.config has no setting LEMBRO_MAX_SISE; did you m"),
+        ({}, {"LEMBRO_MAX_SISE": "64M"}, r"; did you mean LEMBRO_MAX_SIZE\? The settings are LEM"),
+        ({}, {"LEMBRO_SIZE": "64M"}, r"; did you mean LEMBRO_MAX_SIZE\? The settings are LEMBRO_S"),
+        ({}, {"LEMBRO_IDLE_TIME": 60}, r"did you mean LEMBRO_IDLE_TIMEOUT\?"),
+        ({}, {"LEMBRO_TIMEOUT": 60}, r"did you mean LEMBRO_IDLE_TIMEOUT\?"),
+        ({}, {"LEMBRO_EXCLUDED": ["/a"]}, r"did you mean LEMBRO_EXCLUDE\?"),
+        ({}, {"LEMBRO_COOKIE_NAME": "a"}, r"you mean LEMBRO_COOKIE=CookieOptions\(name=\.\.\.\)\?"),
+        ({}, {"LEMBRO_INTERVAL": 60}, r"mean LEMBRO_STORE=MemoryStore\(interval=\.\.\.\)\?"),
         (
             {},
             {"LEMBRO_XYZ": 1},
-            r"'LEMBRO_XYZ' \(there is .*; the keywords of Lembro\(app, \.\.\.\) ",
+            r"no setting LEMBRO_XYZ; did you mean LEMBRO_\w+\? The settings are ",
         ),
         ({}, {"LEMBRO_MAX_SIZE": "4"}, r"at least 65536.* \(app.config has LEMBRO_MAX_SIZE\)$"),
         (
@@ -209,6 +215,207 @@ def test_what_looks_like_a_setting_of_lembro(
     app.config.update(config)
     with pytest.raises(ConfigError, match=message):
         _ = lembro.manager
+
+
+# -- LEMBRO_... ------------------------------------------------------------------------------------
+
+
+OTHER_STORE = MemoryStore("64K")
+OTHER_MANAGER = SessionManager(OTHER_STORE, idle_timeout=60, secret=SECRET)
+
+
+@pytest.mark.parametrize("field", [each.name for each in fields(SessionOptions)])
+def test_every_option_is_a_setting(field: str) -> None:
+    values: dict[str, Any] = {
+        "idle_timeout": 60,
+        "absolute_timeout": timedelta(hours=1),
+        "cookie": CookieOptions(name="shop", samesite="strict"),
+        "secret": (SECRET,),
+        "rotation_grace": 5,
+        "max_sessions_per_user": None,
+        "at_max_sessions": "refuse",
+        "describe": None,
+        "store_address": True,
+        "migrate_from": (FlaskCookieReader(SECRET),),
+    }
+    options = options_of(**{f"LEMBRO_{field.upper()}": values[field]})
+    assert getattr(options, field) == values[field]
+    assert values[field] != getattr(SessionOptions(), field)
+
+
+@pytest.mark.parametrize(
+    ("given", "config", "idle", "absolute"),
+    [
+        ({}, {"LEMBRO_IDLE_TIMEOUT": 60}, 60, 30 * DAY),
+        ({}, {"LEMBRO_ABSOLUTE_TIMEOUT": DAY}, DAY, DAY),
+        ({}, {"LEMBRO_ABSOLUTE_TIMEOUT": None}, 31 * DAY, None),
+        ({"idle_timeout": 60}, {"LEMBRO_ABSOLUTE_TIMEOUT": 120}, 60, 120),
+        ({}, {"LEMBRO_OPTIONS": SessionOptions.aal2()}, 3600, DAY),
+        ({}, {"LEMBRO_OPTIONS": SessionOptions(rotation_grace=5)}, DAY, 30 * DAY),
+        ({"options": SessionOptions.aal2()}, {}, 3600, DAY),
+        ({"options": SessionOptions.aal2()}, {"LEMBRO_IDLE_TIMEOUT": 60}, 60, DAY),
+        ({"options": SessionOptions.aal2()}, {"LEMBRO_OPTIONS": SessionOptions.aal2()}, 3600, DAY),
+        ({"idle_timeout": 60}, {"LEMBRO_OPTIONS": SessionOptions.aal2()}, 60, DAY),
+        (
+            {"options": SessionOptions(rotation_grace=5)},
+            {"PERMANENT_SESSION_LIFETIME": 3600},
+            3600,
+            30 * DAY,
+        ),
+    ],
+)
+def test_options_from_several_places(given: Any, config: Any, idle: Any, absolute: Any) -> None:
+    options = options_of(given, **config)
+    assert options.idle_timeout == idle
+    assert options.absolute_timeout == absolute
+
+
+def test_settings_that_say_what_an_argument_says() -> None:
+    given: dict[str, Any] = {
+        "idle_timeout": 60,
+        "cookie": CookieOptions(name="shop", max_age=timedelta(minutes=1)),
+        "secret": SECRET,
+        "exclude": ["/a/", "/b/"],
+        "store": OTHER_STORE,
+    }
+    config: dict[str, Any] = {
+        "LEMBRO_IDLE_TIMEOUT": timedelta(minutes=1),
+        "LEMBRO_COOKIE": CookieOptions(name="shop", max_age=60),
+        "LEMBRO_SECRET": [SECRET],
+        "LEMBRO_EXCLUDE": ["/b/", "/a/"],
+        "LEMBRO_STORE": OTHER_STORE,
+        "PERMANENT_SESSION_LIFETIME": 60,
+    }
+    assert options_of(given, **config).idle_timeout == 60
+    config = {
+        "LEMBRO_IDLE_TIMEOUT": 60,
+        "LEMBRO_OPTIONS": SessionOptions(idle_timeout=timedelta(minutes=1), secret=SECRET),
+        "LEMBRO_STORE": OTHER_STORE,
+    }
+    assert options_of({"manager": OTHER_MANAGER}, **config) is OTHER_MANAGER.options
+
+
+@pytest.mark.parametrize(
+    ("given", "config", "message"),
+    [
+        (
+            {"idle_timeout": 60},
+            {"LEMBRO_IDLE_TIMEOUT": 61},
+            r"LEMBRO_IDLE_TIMEOUT=61, but Lembro\(...\) has idle_timeout=60: leave one of them out",
+        ),
+        (
+            {"manager": OTHER_MANAGER},
+            {"LEMBRO_IDLE_TIMEOUT": 61},
+            "LEMBRO_IDLE_TIMEOUT=61, but the SessionManager has idle_timeout=60",
+        ),
+        (
+            {"manager": OTHER_MANAGER},
+            {"LEMBRO_SECRET": SECRET[::-1]},
+            r"LEMBRO_SECRET=\.\.\., but the SessionManager has secret=\.\.\.",
+        ),
+        (
+            {"manager": OTHER_MANAGER},
+            {"LEMBRO_OPTIONS": SessionOptions.aal2()},
+            "LEMBRO_OPTIONS=SessionOptions.*, but the SessionManager has options=",
+        ),
+        (
+            {"options": SessionOptions.aal3()},
+            {"LEMBRO_OPTIONS": SessionOptions.aal2()},
+            r"LEMBRO_OPTIONS=SessionOptions.*, but Lembro\(...\) has options=",
+        ),
+        (
+            {},
+            {"LEMBRO_IDLE_TIMEOUT": 60, "PERMANENT_SESSION_LIFETIME": 61},
+            "PERMANENT_SESSION_LIFETIME=61.0, but LEMBRO_IDLE_TIMEOUT has idle_timeout=60.0",
+        ),
+        (
+            {},
+            {"LEMBRO_COOKIE": CookieOptions(name="shop"), "SESSION_COOKIE_SECURE": True},
+            "SESSION_COOKIE_SECURE=True, but LEMBRO_COOKIE has secure='auto'",
+        ),
+        (
+            {"options": SessionOptions.aal2()},
+            {"PERMANENT_SESSION_LIFETIME": 61},
+            "PERMANENT_SESSION_LIFETIME=61.0, but the SessionOptions has idle_timeout=3600.0",
+        ),
+        (
+            {"cookie": CookieOptions(name="shop")},
+            {"LEMBRO_COOKIE": CookieOptions(name="shop", prefix=None)},
+            r"LEMBRO_COOKIE=.*, but Lembro\(...\) has cookie=",
+        ),
+        (
+            {"exclude": ["/a/"]},
+            {"LEMBRO_EXCLUDE": ["/b/"]},
+            r"LEMBRO_EXCLUDE=\['/b/'\], but Lembro\(...\) has exclude=\['/a/'\]",
+        ),
+        ({}, {"LEMBRO_EXCLUDE": ["b/"]}, r"exclude takes path .*\(app.config has LEMBRO_EXCLUDE\)"),
+        (
+            {},
+            {"LEMBRO_OPTIONS": {"idle_timeout": 60}},
+            "LEMBRO_OPTIONS must be SessionOptions, got",
+        ),
+        (
+            {},
+            {"LEMBRO_IDLE_TIMEOUT": -1},
+            r"idle_timeout must be .*got -1.*\(app.config has LEMBRO_IDLE_TIMEOUT\)",
+        ),
+        (
+            {"idle_timeout": 3600},
+            {"LEMBRO_ABSOLUTE_TIMEOUT": 60},
+            r"must be at least idle_timeout.*\(app.config has LEMBRO_ABSOLUTE_TIMEOUT\)",
+        ),
+        ({}, {"LEMBRO_STORE": {}}, "store must be a store, got {}"),
+        (
+            {"store": MemoryStore("64K")},
+            {"LEMBRO_STORE": OTHER_STORE},
+            r"LEMBRO_STORE=.*, but Lembro\(...\) was given a store: leave one",
+        ),
+        (
+            {"manager": SessionManager(MemoryStore("64K"))},
+            {"LEMBRO_STORE": OTHER_STORE},
+            r"LEMBRO_STORE=.*, but Lembro\(...\) was given a store: leave one",
+        ),
+        (
+            {},
+            {"LEMBRO_STORE": OTHER_STORE, "LEMBRO_MAX_SIZE": "1M"},
+            "LEMBRO_STORE and LEMBRO_MAX_SIZE='1M': leave one of them out",
+        ),
+    ],
+)
+def test_settings_that_cannot_be(given: Any, config: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        options_of(given, **config)
+    assert SECRET not in str(raised.value)
+
+
+def test_a_store_in_the_configuration() -> None:
+    app = Flask(__name__)
+    lembro = Lembro(app)
+    app.config["LEMBRO_STORE"] = OTHER_STORE
+    assert lembro.manager.store is OTHER_STORE
+
+
+@pytest.mark.parametrize("given", [{}, {"manager": OTHER_MANAGER}])
+def test_excluded_paths_in_the_configuration(given: Any) -> None:
+    app = Flask(__name__)
+    Lembro(app, **given)
+    app.config["LEMBRO_EXCLUDE"] = ["/assets/"]
+    app.add_url_rule("/assets/a", view_func=lambda: str(in_flask.session.get("a")))
+    app.testing = True
+    with pytest.raises(ConfigError, match="no lembro session"):
+        app.test_client().get("/assets/a")
+
+
+def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_LEMBRO_IDLE_TIMEOUT", "60")
+    monkeypatch.setenv("FLASK_LEMBRO_MAX_SIZE", "1M")
+    app = Flask(__name__)
+    lembro = Lembro(app)
+    app.config.from_prefixed_env()
+    assert lembro.manager.options.idle_timeout == 60
+
+
+# -- twice, and not at all -------------------------------------------------------------------------
 
 
 def test_what_says_the_same_twice() -> None:

@@ -134,11 +134,11 @@ def test_following_flask_login(app: Flask) -> None:
     assert seen["data"]["cart"] == ["bread"]
 
     other.post("/login/heidi")
-    assert len(sessions_of(app).of_user("heidi")) == 2
+    assert len(sessions_of(app).user_sessions("heidi")) == 2
     browser.post("/logout")
     assert cookie_of(browser) is None
     assert browser.get("/session").json == {"user": None, "data": {}}
-    sessions_of(app).destroy_user("heidi")
+    sessions_of(app).revoke_user("heidi")
     assert other.get("/me").status_code == 401
 
 
@@ -162,7 +162,7 @@ def test_following_a_login_by_flask_logins_own_cookie(app: Flask) -> None:
     browser.post("/login/heidi?remember")
     browser.delete_cookie("sid")
     assert browser.get("/me").json == {"name": "heidi", "fresh": False}
-    assert len(sessions_of(app).of_user("heidi")) == 2
+    assert len(sessions_of(app).user_sessions("heidi")) == 2
     browser.post("/logout")
     assert browser.get_cookie("remember_token") is None
     assert browser.get("/me").status_code == 401
@@ -276,7 +276,7 @@ def test_the_session_is_shared_with_flask_socketio(app: Flask) -> None:
     expected = {"user": "heidi", "data": {"cart": ["bread", "butter"]}}
     assert browser.get("/session").json == expected
 
-    sessions_of(app).destroy_user("heidi")
+    sessions_of(app).revoke_user("heidi")
     assert seen_by(socket) == {}
 
 

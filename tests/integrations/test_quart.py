@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from quart import Quart
 from lembro import (
     ConfigError,
     CookieOptions,
+    LoginRequired,
     MemoryStore,
     Session,
     SessionCommitted,
@@ -142,6 +145,22 @@ async def test_the_test_clients_session_transaction(shop: Shop) -> None:
         assert opened["a"] == 1
         opened.clear()
     assert shop.manager.length() == 0
+    async with shop.browser.session_transaction():
+        pass
+    assert shop.manager.length() == 0
+
+
+async def test_a_websocket_that_is_refused(shop: Shop) -> None:
+    """Without a cookie nothing is stored: the browser could not come back to it."""
+
+    @shop.app.websocket("/refused")
+    async def refused() -> None:
+        session["a"] = 1
+
+    await shop.browser.get("/look")
+    messages: list[Any] = []
+    await _connect(shop.app, "/refused", messages)
+    assert shop.manager.length() == 0
 
 
 async def test_over_a_networked_store() -> None:
@@ -242,6 +261,151 @@ async def test_the_applications_own_answer_to_a_store_that_fails() -> None:
     assert await response.get_data(as_text=True) == "patience"
 
 
+async def test_a_login_that_is_required_is_a_401(shop: Shop) -> None:
+    """As wherever lembro answers: the changes are dropped, and a logout holds."""
+
+    @shop.app.get("/account")
+    async def account() -> str:
+        session["a"] = 2
+        if "logout" in quart.request.args:
+            session.logout()
+        session.require_recent(60)
+        return "never"
+
+    await shop.browser.get("/put")
+    response = await shop.browser.get("/account")
+    assert response.status_code == 401
+    assert await response.get_data(as_text=True) == "Log in first.\n"
+    assert response.headers["WWW-Authenticate"] == "Cookie"
+    assert shop.data == {"cart": ["bread"]}
+    response = await shop.browser.get("/account?logout=1")
+    assert response.status_code == 401
+    assert "Max-Age=0" in response.headers["Set-Cookie"]
+    assert shop.manager.length() == 0
+
+
+async def test_a_logout_that_cannot_be_stored_where_a_login_is_required() -> None:
+    adapter = AsyncAdapter(MemoryStore())
+    shop = Shop(adapter)
+
+    @shop.app.get("/account")
+    async def account() -> str:
+        session.logout()
+        adapter.broken = "connection refused"
+        session.require_recent(60)
+        return "never"
+
+    await shop.browser.get("/put")
+    assert (await shop.browser.get("/account")).status_code == 503
+
+
+async def test_the_applications_own_answer_to_a_login_that_is_required(shop: Shop) -> None:
+    @shop.app.errorhandler(LoginRequired)
+    async def ask(error: LoginRequired) -> tuple[str, int]:
+        session["asked"] = True
+        return "log in", 403
+
+    @shop.app.get("/account")
+    async def account() -> str:
+        session.require_recent(60)
+        return "never"
+
+    assert (await shop.browser.get("/account")).status_code == 403
+    assert shop.data == {"asked": True}
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_an_error_closes_a_websocket(accepted: bool) -> None:
+    adapter = AsyncAdapter(MemoryStore())
+    shop = Shop(adapter)
+
+    @shop.app.websocket("/account")
+    async def account() -> None:
+        if accepted:
+            await quart.websocket.accept()
+        else:
+            session["a"] = 1
+        if "closed" in quart.websocket.args:
+            await quart.websocket.close(1000)
+        if "store" in quart.websocket.args:
+            raise StoreError("down")
+        session.require_recent(60)
+
+    for query, code in (("", 1008), ("?store=1", 1013), ("?closed=1", 1000)):
+        messages: list[Any] = []
+        await _connect(shop.app, f"/account{query}", messages)
+        assert [message["code"] for message in messages if "code" in message] == [code]
+    assert adapter.inner.length() == 0
+
+
+async def _connect(app: Quart, path: str, messages: list[Any]) -> None:
+    """Open a WebSocket as a server does, and keep what it is sent."""
+    path, _, query = path.partition("?")
+    scope: Any = {
+        "type": "websocket",
+        "asgi": {"spec_version": "2.3"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [],
+        "subprotocols": [],
+        "extensions": {},
+    }
+    ended = asyncio.Event()
+    connected = False
+
+    async def receive() -> Any:
+        nonlocal connected
+        if not connected:
+            connected = True
+            return {"type": "websocket.connect"}
+        with suppress(TimeoutError):  # a view may neither accept nor close: then the client leaves
+            await asyncio.wait_for(ended.wait(), 0.5)
+        return {"type": "websocket.disconnect"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+        if message["type"] == "websocket.close":
+            ended.set()
+
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+
+
+async def test_there_is_no_session_on_an_excluded_path() -> None:
+    app = Quart(__name__)
+    lembro = Lembro(app, exclude=["/assets/"])
+
+    @app.get("/<path:path>")
+    async def look(path: str) -> dict[str, Any]:
+        if "fail" in quart.request.args:
+            raise StoreError("down")
+        if "write" in quart.request.args:
+            with pytest.raises(ConfigError, match="no lembro session"):
+                quart.session["a"] = 1
+            with pytest.raises(ConfigError, match="no lembro session"):
+                session.get("a")
+            return {}
+        if not path.startswith("assets"):
+            session["a"] = 1
+        return dict(quart.session)
+
+    browser = app.test_client()
+    assert await (await browser.get("/look")).get_json() == {"a": 1}
+    for path in ("/assets/look", "/assets/look?write=1"):
+        response = await browser.get(path)
+        assert await response.get_json() == {}
+        assert "Set-Cookie" not in response.headers
+    assert (await browser.get("/assets/look?fail=1")).status_code == 503
+    with pytest.raises(RuntimeError, match="opening the session"):
+        async with browser.session_transaction("/assets/"):
+            pass
+    assert lembro.manager.length() == 1
+
+
 async def test_it_starts_and_stops_with_the_application(shop: Shop) -> None:
     opened: list[str] = []
     shop.store.open = lambda: opened.append("open")  # type: ignore[method-assign]
@@ -278,7 +442,7 @@ async def test_the_typed_proxy(shop: Shop) -> None:
         assert shop.lembro.manager is shop.manager
     other = Quart(__name__)
     async with other.test_request_context("/"):
-        with pytest.raises(ConfigError, match="call Lembro"):
+        with pytest.raises(ConfigError, match=r"no lembro session.*Lembro"):
             session.login("heidi")
     with pytest.raises(ConfigError, match="call init_app"):
         _ = Lembro().manager

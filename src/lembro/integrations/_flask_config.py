@@ -1,204 +1,325 @@
-"""What Flask and Quart have in ``app.config``, as lembro's options."""
+"""What ``app.config`` of Flask and Quart says, as lembro's options.
+
+Three sources say what the sessions are like: the arguments of ``Lembro(...)``, the settings
+``LEMBRO_...``, and the framework's own (``SESSION_COOKIE_...``, ``PERMANENT_SESSION_LIFETIME``, and
+two of Flask-Session's). Two of them may say the same, and must not contradict each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, cast
 
-from .._log import log
 from ..errors import ConfigError
-from ..manager import SessionManager, manager_of
 from ..options import (
     DAY,
+    STORE_NAMES,
     CookieOptions,
-    OptionKeywords,
     SessionOptions,
     exact_cookie,
     from_keywords,
-    meant_option,
     option_names,
     seconds,
 )
 from ..stores.base import AsyncStore, Store
 from ..stores.memory import MemoryStore
-
-Config = Mapping[str, Any]
-
-COOKIE: Final[dict[str, tuple[str, Any]]] = {
-    "name": ("SESSION_COOKIE_NAME", "session"),
-    "domain": ("SESSION_COOKIE_DOMAIN", None),
-    "path": ("SESSION_COOKIE_PATH", None),
-    "httponly": ("SESSION_COOKIE_HTTPONLY", True),
-    "secure": ("SESSION_COOKIE_SECURE", False),
-    "partitioned": ("SESSION_COOKIE_PARTITIONED", False),
-    "samesite": ("SESSION_COOKIE_SAMESITE", None),
-}
-"""Each option of the cookie: its name in the configuration, and the framework's default, which
-stands for lembro's."""
-
-MAX_SIZE: Final = "LEMBRO_MAX_SIZE"
-"""The one name in the configuration that is lembro's own: the framework has none for it."""
-
-LIFETIME: Final = timedelta(days=31)  # the frameworks' default
-
-_ELSEWHERE: Final = (
-    "SESSION_TYPE",
-    "SESSION_KEY_PREFIX",
-    "SESSION_SERIALIZATION_FORMAT",
-    "SESSION_CLEANUP_N_REQUESTS",
-    "SESSION_REDIS",
-    "SESSION_MEMCACHED",
-    "SESSION_CACHELIB",
-    "SESSION_FILE_",
-    "SESSION_MONGODB",
-    "SESSION_SQLALCHEMY",
-    "SESSION_DYNAMODB",
-    "SESSION_URI",
+from ._adapter import SessionManager, manager_of, path_prefixes
+from ._flask_settings import (
+    COOKIE,
+    LIFETIME,
+    Config,
+    Wanted,
+    framework_settings,
+    warn_of_unused,
 )
-"""Beginnings of what Flask-Session and Quart-Session have, and lembro has no use for."""
+
+__all__ = ["Given", "check", "sessions_from"]
 
 
-def manager_from(
-    config: Config,
-    manager: SessionManager | None,
-    store: Store | AsyncStore | None,
-    given: OptionKeywords,
-) -> SessionManager:
-    """The manager of an application: the one that it was given, or one of its configuration. What
-    was given and what is configured must not contradict each other. Raises ConfigError."""
-    _tell_what_is_not_used(config)
-    store = _store(config, manager, store)
-    wanted = _wanted(config)
-    if manager is not None:
-        manager = manager_of(manager, store, given)
-        _compare(wanted, _plain(manager.options), "the SessionManager")
-        return manager
-    plain = _plain(checked(given))
-    _compare(wanted, {name: plain[name] for name in _names(given)}, "Lembro(...)")
-    options: dict[str, Any] = {name: value for name, (_, value) in wanted.items()}
-    cookie = {name: options.pop(name) for name in (*COOKIE, "max_age") if name in options}
-    options.update(given)
-    _choose_lifetimes(options)
-    try:
-        if cookie and "cookie" not in given:
-            options["cookie"] = exact_cookie(cookie)
-        return manager_of(None, store, options)
-    except ConfigError as error:
-        keys = ", ".join(key for key, _ in wanted.values())
-        raise ConfigError(f"{error} (app.config has {keys})" if keys else str(error)) from None
+class Given(NamedTuple):
+    """The arguments of ``Lembro(...)``."""
+
+    manager: SessionManager | None
+    store: Store | AsyncStore | None
+    options: SessionOptions | None
+    exclude: tuple[str, ...]
+    keywords: Mapping[str, Any]
 
 
-def _store(
-    config: Config, manager: SessionManager | None, store: Store | AsyncStore | None
-) -> Store | AsyncStore | None:
-    """The store that was given, or one of the configured size. Raises ConfigError, also for what
-    else in the configuration looks like lembro's."""
-    for key in config:
-        if key.startswith("LEMBRO_") and key != MAX_SIZE:
-            meant = meant_option(key.removeprefix("LEMBRO_").lower(), option_names())
-            if meant.endswith("(max_size=...)"):
-                meant = f"; did you mean {MAX_SIZE}?"
-            raise ConfigError(
-                f"no setting {key!r}{meant} (there is {MAX_SIZE}; the keywords of Lembro(app, ...) "
-                f"are store, {', '.join(option_names())})"
-            )
-    max_size = config.get(MAX_SIZE)
-    if max_size is None:
-        return store
-    if manager is not None or store is not None:
+_PREFIX: Final = "LEMBRO_"
+_STORE: Final = "LEMBRO_STORE"
+_MAX_SIZE: Final = "LEMBRO_MAX_SIZE"
+_EXCLUDE: Final = "LEMBRO_EXCLUDE"
+_OPTIONS: Final = "LEMBRO_OPTIONS"
+
+
+# -- the arguments ---------------------------------------------------------------------------------
+
+
+def check(given: Given) -> None:
+    """Check the arguments alone, before the application is configured.
+
+    Raises:
+        ConfigError: an argument cannot work.
+    """
+    if given.manager is not None:
+        manager_of(given.manager, given.store, given.options, given.keywords)
+        return
+    if given.options is not None:
+        _check_options("options", given.options)
+    _partial(given.keywords)
+
+
+def _check_options(name: str, options: object) -> None:
+    if not isinstance(options, SessionOptions):
         raise ConfigError(
-            f"app.config has {MAX_SIZE}={max_size!r}, but Lembro(...) was given a store: leave one "
-            f"of them out"
+            f"{name} must be SessionOptions, got {options!r}. Example: SessionOptions.aal2()"
         )
-    try:
-        return MemoryStore(max_size)
-    except ConfigError as error:
-        raise ConfigError(f"{error} (app.config has {MAX_SIZE})") from None
 
 
-def checked(given: OptionKeywords) -> SessionOptions:
-    """What was given, without the configuration, which may have the one timeout to the other.
-    Raises ConfigError."""
-    absolute = given.get("absolute_timeout")
+def _partial(keywords: Mapping[str, Any]) -> SessionOptions:
+    """Make options of keywords alone: ``app.config`` may add the other timeout."""
+    absolute = keywords.get("absolute_timeout")
     if absolute is not None:
         seconds("absolute_timeout", absolute)
-    both = {"idle_timeout", "absolute_timeout"} <= given.keys()
-    return from_keywords(given if both else {**given, "absolute_timeout": None})
+    both = {"idle_timeout", "absolute_timeout"} <= keywords.keys()
+    return from_keywords(keywords if both else {**keywords, "absolute_timeout": None})
 
 
-def _names(given: OptionKeywords) -> set[str]:
-    """What these options set, of those that can be configured too."""
-    names = {"idle_timeout", "secret"} & given.keys()
-    return names | {*COOKIE, "names", "max_age"} if "cookie" in given else names
+# -- the arguments and the configuration -----------------------------------------------------------
 
 
-def _wanted(config: Config) -> dict[str, tuple[str, Any]]:
-    """What the configuration sets to something else than the framework's default: the option, by
-    what name it is set, and to what."""
-    wanted: dict[str, tuple[str, Any]] = {}
-    for option, (key, default) in COOKIE.items():
-        value = config.get(key, default)
-        if value != default and not (value is False and default is None):  # False: none, in Quart
-            wanted[option] = (key, value)
-    if "samesite" in wanted:  # Flask has "Lax"
-        key, value = wanted["samesite"]
-        wanted["samesite"] = (key, str(value).lower())
-    root = config.get("APPLICATION_ROOT")
-    if "path" not in wanted and root not in (None, "/"):
-        wanted["path"] = ("APPLICATION_ROOT", root)
-    lifetime = config.get("PERMANENT_SESSION_LIFETIME", LIFETIME)
-    idle = seconds("PERMANENT_SESSION_LIFETIME", lifetime)
-    if idle != LIFETIME.total_seconds():
-        wanted["idle_timeout"] = ("PERMANENT_SESSION_LIFETIME", idle)
-    if _is_on(config, "SESSION_PERMANENT"):
-        wanted["max_age"] = ("SESSION_PERMANENT", idle)
-    if _is_on(config, "SESSION_USE_SIGNER"):
-        wanted["secret"] = ("SESSION_USE_SIGNER", _secrets(config))
-    return wanted
+def sessions_from(config: Config, given: Given) -> tuple[SessionManager, tuple[str, ...]]:
+    """Return the manager of an application, and the path prefixes without a session.
+
+    Raises:
+        ConfigError: a setting cannot work, or contradicts another or an argument.
+    """
+    warn_of_unused(config)
+    fields = _fields(config)
+    exclude = _exclude_from(config, given)
+    store = _store_from(config, given)
+    options = _options_from(config, given)
+    wanted = framework_settings(config)
+    if given.manager is not None:
+        held = given.manager.options
+        _agree(fields, {name: getattr(held, name) for name in fields}, "the SessionManager")
+        if options is not None and _plain_fields(options) != _plain_fields(held):
+            raise _contradiction(_OPTIONS, options, "the SessionManager", "options", held)
+        _compare(wanted, _plain(held), "the SessionManager")
+        return given.manager, exclude
+    _agree(fields, given.keywords, "Lembro(...)")
+    with _naming([_setting(name) for name in fields]):
+        _partial(fields)
+    keywords: dict[str, Any] = {}
+    for who, source in (
+        ("the SessionOptions", _changed(options)),
+        ("", fields),
+        ("Lembro(...)", given.keywords),
+    ):
+        plain = _plain(_partial(source))
+        _compare(wanted, {name: plain[name] for name in _comparable(source)}, who)
+        keywords.update(source)
+    with _naming([*(key for key, _ in wanted.values()), *map(_setting, fields)]):
+        return _made(store, options, wanted, keywords), exclude
 
 
-def _is_on(config: Config, key: str) -> bool:
-    """Text, as from the environment, would be on whatever it says."""
-    value = config.get(key)
-    if isinstance(value, str):
-        raise ConfigError(f"{key}={value!r}: write True or False, without quotes")
-    return bool(value)
+@contextmanager
+def _naming(settings: Sequence[str]) -> Iterator[None]:
+    """Name these settings in an error that they may have caused."""
+    try:
+        yield
+    except ConfigError as error:
+        if settings:
+            raise ConfigError(f"{error} (app.config has {', '.join(settings)})") from None
+        raise
 
 
-def _secrets(config: Config) -> tuple[str, ...]:
-    keys = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]
-    if not keys[0]:
-        raise ConfigError(
-            "SESSION_USE_SIGNER=True signs the cookie with SECRET_KEY, and there is none: set one, "
-            "or leave SESSION_USE_SIGNER out, since an id cannot be guessed"
-        )
-    return tuple(key.decode("latin-1") if isinstance(key, bytes) else key for key in keys)
+def _made(
+    store: Store | AsyncStore | None,
+    options: SessionOptions | None,
+    wanted: Wanted,
+    keywords: dict[str, Any],
+) -> SessionManager:
+    """Make a manager of settings and arguments that agree."""
+    values = {name: value for name, (_, value) in wanted.items()}
+    cookie = {name: values.pop(name) for name in (*COOKIE, "max_age") if name in values}
+    keywords = {**values, **keywords}
+    if cookie and "cookie" not in keywords:
+        keywords["cookie"] = exact_cookie(cookie)
+    if options is None:
+        _choose_lifetimes(keywords)
+    return manager_of(None, store, options, keywords)
 
 
-def _choose_lifetimes(options: dict[str, Any]) -> None:
-    """The idle timeout is the configured lifetime, and the absolute one no shorter."""
-    absolute = options.get("absolute_timeout")
-    if "idle_timeout" not in options:
+def _choose_lifetimes(keywords: dict[str, Any]) -> None:
+    """Let the idle timeout be the framework's lifetime, and the absolute one no shorter."""
+    absolute = keywords.get("absolute_timeout")
+    if "idle_timeout" not in keywords:
         idle = LIFETIME.total_seconds()
         if absolute is not None:
             idle = min(idle, seconds("absolute_timeout", absolute))
-        options["idle_timeout"] = idle
-    if "absolute_timeout" not in options:
-        idle = seconds("idle_timeout", options["idle_timeout"])
-        options["absolute_timeout"] = max(idle, 30 * DAY)
+        keywords["idle_timeout"] = idle
+    if "absolute_timeout" not in keywords:
+        idle = seconds("idle_timeout", keywords["idle_timeout"])
+        keywords["absolute_timeout"] = max(idle, 30 * DAY)
 
 
-def _compare(wanted: Mapping[str, tuple[str, Any]], chosen: Mapping[str, Any], who: str) -> None:
+# -- the settings of lembro ------------------------------------------------------------------------
+
+
+def _fields(config: Config) -> dict[str, Any]:
+    """Return the options that single settings ``LEMBRO_...`` set.
+
+    Raises:
+        ConfigError: there is no such setting.
+    """
+    fields = {_setting(name): name for name in option_names()}
+    known = [_STORE, _MAX_SIZE, _EXCLUDE, _OPTIONS, *fields]
+    found = {}
+    for key, value in config.items():
+        if key in fields:
+            found[fields[key]] = value
+        elif key.startswith(_PREFIX) and key not in known:
+            raise ConfigError(
+                f"app.config has no setting {key}; did you mean {_nearest(key, known)}? "
+                f"The settings are {', '.join(known)}"
+            )
+    return found
+
+
+def _setting(option: str) -> str:
+    return _PREFIX + option.upper()
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    """Return what to write instead of an unknown setting."""
+    name = key.removeprefix(_PREFIX).lower()
+    names = {known_key.removeprefix(_PREFIX).lower(): known_key for known_key in known}
+    names |= {
+        option: f"{_STORE}=MemoryStore({option}=...)"
+        for option in STORE_NAMES
+        if option != "max_size"
+    }
+    for option in (*COOKIE, "max_age"):
+        names[f"cookie_{option}"] = f"LEMBRO_COOKIE=CookieOptions({option}=...)"
+    return names[difflib.get_close_matches(name, names, 1, 0)[0]]
+
+
+def _exclude_from(config: Config, given: Given) -> tuple[str, ...]:
+    exclude = config.get(_EXCLUDE)
+    if exclude is None:
+        return given.exclude
+    with _naming([_EXCLUDE]):
+        prefixes = path_prefixes(exclude)
+    if given.exclude and set(given.exclude) != set(prefixes):
+        raise _contradiction(_EXCLUDE, exclude, "Lembro(...)", "exclude", list(given.exclude))
+    return prefixes
+
+
+def _store_from(config: Config, given: Given) -> Store | AsyncStore | None:
+    """Return the store that was given or is configured."""
+    store, max_size = config.get(_STORE), config.get(_MAX_SIZE)
+    present = given.store if given.manager is None else given.manager.store
+    if store is not None:
+        if max_size is not None:
+            raise ConfigError(
+                f"app.config has {_STORE} and {_MAX_SIZE}={max_size!r}: leave one of them out"
+            )
+        if present is not None and present is not store:
+            raise ConfigError(
+                f"app.config has {_STORE}={store!r}, but Lembro(...) was given a store: leave one "
+                f"of them out"
+            )
+        return store  # type: ignore[no-any-return]  # the manager checks it
+    if max_size is None:
+        return given.store
+    if present is not None:
+        raise ConfigError(
+            f"app.config has {_MAX_SIZE}={max_size!r}, but Lembro(...) was given a store: leave "
+            f"one of them out"
+        )
+    with _naming([_MAX_SIZE]):
+        return MemoryStore(max_size)
+
+
+def _options_from(config: Config, given: Given) -> SessionOptions | None:
+    """Return the options that were given or are configured as an object."""
+    options = config.get(_OPTIONS)
+    if options is None:
+        return given.options
+    _check_options(_OPTIONS, options)
+    if given.options is not None and _plain_fields(options) != _plain_fields(given.options):
+        raise _contradiction(_OPTIONS, options, "Lembro(...)", "options", given.options)
+    return cast("SessionOptions", options)
+
+
+def _changed(options: SessionOptions | None) -> dict[str, Any]:
+    """Return the fields of options that are not the defaults."""
+    if options is None:
+        return {}
+    plain, default = _plain_fields(options), _plain_fields(SessionOptions())
+    return {name: getattr(options, name) for name in plain if plain[name] != default[name]}
+
+
+# -- agreement -------------------------------------------------------------------------------------
+
+
+def _agree(fields: Mapping[str, Any], chosen: Mapping[str, Any], who: str) -> None:
+    """Raise ConfigError if a setting ``LEMBRO_...`` says something else than another source."""
+    for name, value in fields.items():
+        if name in chosen and _normal(name, chosen[name]) != _normal(name, value):
+            raise _contradiction(_setting(name), value, who, name, chosen[name])
+
+
+def _compare(wanted: Wanted, chosen: Mapping[str, Any], who: str) -> None:
+    """Raise ConfigError if a setting of the framework says something else than another source.
+
+    ``who`` is the source; empty for settings ``LEMBRO_...``.
+    """
     for option, (key, value) in wanted.items():
         if option == "name" and value in chosen.get("names", ()):
             continue
         if option in chosen and chosen[option] != value:
-            shown = "..." if option == "secret" else f"{chosen[option]!r}"
-            raise ConfigError(
-                f"app.config has {key}={'...' if option == 'secret' else repr(value)}, but {who} "
-                f"has {option}={shown}: leave one of them out, or make them say the same"
-            )
+            setting = _setting(option if option in option_names() else "cookie")
+            raise _contradiction(key, value, who or setting, option, chosen[option])
+
+
+def _contradiction(key: str, value: Any, who: str, option: str, chosen: Any) -> ConfigError:
+    """Make the error for two sources that contradict each other. It shows no secret."""
+    said, other = ("...", "...") if option == "secret" else (repr(value), repr(chosen))
+    return ConfigError(
+        f"app.config has {key}={said}, but {who} has {option}={other}: leave one of them out, or "
+        f"make them say the same"
+    )
+
+
+def _comparable(source: Mapping[str, Any]) -> set[str]:
+    """Return what a source sets, of the options that the framework's settings set too."""
+    names = {"idle_timeout", "secret"} & source.keys()
+    return names | {*COOKIE, "names", "max_age"} if "cookie" in source else names
+
+
+def _normal(name: str, value: Any) -> Any:
+    """Return a value in the one form in which equal ones are equal."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, CookieOptions):
+        return {
+            each.name: _normal("", getattr(value, each.name)) for each in dataclasses.fields(value)
+        }
+    if name in ("secret", "migrate_from"):
+        several = isinstance(value, list | tuple)
+        return tuple(value) if several else () if value is None else (value,)
+    return value
+
+
+def _plain_fields(options: SessionOptions) -> dict[str, Any]:
+    return {name: _normal(name, getattr(options, name)) for name in option_names()}
 
 
 def _plain(options: SessionOptions) -> dict[str, Any]:
@@ -211,28 +332,8 @@ def _plain(options: SessionOptions) -> dict[str, Any]:
 
 def _plain_cookie(cookie: CookieOptions) -> dict[str, Any]:
     age = cookie.max_age
-    plain = {option: getattr(cookie, option) for option in COOKIE}
-    names = (cookie.name, cookie.name_over(https=False), cookie.name_over(https=True))
     return {
-        **plain,
-        "names": names,
+        **{option: getattr(cookie, option) for option in COOKIE},
+        "names": {cookie.name, *(cookie.name_over(https=on) for on in (False, True))},
         "max_age": None if age is None else seconds("max_age", age),
     }
-
-
-def _tell_what_is_not_used(config: Config) -> None:
-    names: Sequence[str] = [
-        key for key, value in config.items() if key.startswith(_ELSEWHERE) and value is not None
-    ]
-    if names:
-        log.warning(
-            "app.config has %s, which lembro does not use: sessions are in the store that Lembro "
-            "was given",
-            ", ".join(sorted(names)),
-        )
-    if config.get("SESSION_REFRESH_EACH_REQUEST") is False:
-        log.warning(
-            "app.config has SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use: a "
-            "session that is used lives on. To end it after some time all the same, give "
-            "absolute_timeout"
-        )

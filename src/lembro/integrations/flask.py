@@ -7,11 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from .._core.state import OPEN
-from .._http.error_response import error_response_for
-from ..errors import ConfigError, StoreError
-from ..manager import SessionManager
+from .._core.state import COMMITTED, NOT_LOADED, OPEN
 from . import _adapter
+from ._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, error_response_for
 
 try:
     import flask
@@ -19,7 +17,17 @@ try:
     from werkzeug.local import LocalProxy
     from werkzeug.wrappers import Response
 
-    from ._flask import Extension, FlaskSession, LazyManager, add_to_headers, replace
+    from ._flask_login import follow_flask_login
+    from ._flask_session import FlaskSession
+    from ._flask_shared import (
+        Extension,
+        FlaskResponse,
+        LazyManager,
+        NoSession,
+        answer_errors,
+        error_page,
+        typed_session,
+    )
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.flask needs Flask: pip install 'lembro[flask]'"
@@ -31,71 +39,145 @@ if TYPE_CHECKING:
 __all__ = ["FlaskSession", "Lembro", "LembroSessionInterface", "follow_flask_login", "session"]
 
 _KEY: Final = "lembro.flask"
+"""Where the environ of a request that Flask serves has its session."""
+
+_ENDED: Final[WSGIEnvironment] = {"wsgi.url_scheme": "http"}
+"""The environ after the end of a request whose session was loaded: nothing is read from it."""
+
+
+# -- the exchange ----------------------------------------------------------------------------------
+
+
+class FlaskExchange(Exchange):
+    """One request of a Flask application, and its response.
+
+    It has its session only while it responds. A request context that nobody ends, such as one of
+    Flask-SocketIO, then leaves no circle to the garbage collector.
+    """
+
+    __slots__ = ("_environ", "interface", "streamed")
+
+    def __init__(
+        self, runner: Runner, interface: LembroSessionInterface, environ: WSGIEnvironment
+    ) -> None:
+        self.runner = runner
+        self.session = None
+        self.interface = interface
+        """Which of several nested applications commits the session."""
+        self.streamed = False
+        """Whether the end of the body ends the exchange."""
+        self._environ = environ
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        header = self._environ.get("HTTP_COOKIE")
+        return [header.encode("latin-1", "replace")] if header else []
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return wsgi.is_https(self._environ)
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return self._environ.get("REMOTE_ADDR")
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return self._environ
+
+    def respond(self, session: FlaskSession, response: Response) -> None:
+        """Commit the session, and add its headers to the response or replace it."""
+        if session._loaded is NOT_LOADED:
+            session._phase = COMMITTED
+            return
+        adapted = FlaskResponse(response)
+        self.session = session
+        try:
+            if session._phase is OPEN:  # else an error page replaces a response that failed
+                session._drop_changes()
+                before = session._payload
+                error = self.commit(500 if session._failed else response.status_code)
+                session._stored = session._payload is not before
+                if error is not None:
+                    adapted.replace(error)
+                    return
+            _adapter.add_headers(self, adapted)
+        finally:
+            self.session = None
+
+    def end(self, session: FlaskSession) -> None:
+        """End the exchange. What a first access to the session needs is kept."""
+        if session._phase is OPEN:  # no response was made of it: only a logout is honoured
+            self.session = session
+            self.commit(500)
+            self.session = None
+        elif session._nested_possible:
+            self.runner.report_late_changes(session)
+        environ = self._environ
+        if session._loaded is NOT_LOADED:
+            kept = ("HTTP_COOKIE", "wsgi.url_scheme")
+            self._environ = {key: environ[key] for key in kept if key in environ}
+        else:
+            self._environ = _ENDED
 
 
 class LembroSessionInterface(LazyManager, SessionInterface):
-    """What Flask asks for the session of a request; made by :class:`Lembro`."""
+    """Gives Flask the session of each request; made by :class:`Lembro`."""
 
+    null_session_class = NoSession
     _request = flask.request
 
-    def _check(self, made: SessionManager) -> None:
-        if not hasattr(made.store, "blocking"):
-            raise ConfigError(
-                f"{type(made.store).__name__} is asynchronous, and Flask is not: give Lembro the "
-                f"plain store of its kind, or use Quart"
-            )
-        made.start_for_good()
-
-    def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession:
-        """The session of a request; it is loaded at the first look."""
-        manager = self._made or self.manager
+    def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession | None:
+        """Return the session of a request, not loaded yet; None on an excluded path."""
+        runner = self._runner or self._made()
         environ = request.environ
-        https = environ["wsgi.url_scheme"] == "https"
         outer = environ.get(wsgi.KEY)
         if (
             outer is not None
-            and manager.is_within_itself(outer, https=https)
+            and runner.owns(outer, https=wsgi.is_https(environ))
             and outer._phase is OPEN
         ):
             return _adapter.as_kind(outer, FlaskSession)
-        source = (manager, environ.get("HTTP_COOKIE"), https)
-        session = FlaskSession(manager, _adapter.read, source, environ.get("REMOTE_ADDR"))
-        session._owner = self
-        if _KEY in environ:  # else it may be kept, as by Flask-SocketIO for all of a conversation
+        if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
+            return None
+        session = FlaskSession(FlaskExchange(runner, self, environ))
+        if _KEY in environ:  # else others may keep the environ, as Flask-SocketIO does
             environ[_KEY] = environ[wsgi.KEY] = session
         return session
 
     def save_session(
         self, app: flask.Flask, session: SessionMixin | None, response: Response
     ) -> None:
-        """The response is complete: commit, and add to its headers what is to be added."""
-        if not isinstance(session, FlaskSession) or session._owner is not self:
+        """Commit the session, and add its headers to the response."""
+        if not isinstance(session, FlaskSession):
             return
-        if response.is_streamed and not session._streamed:
-            session._streamed = True
-            response.call_on_close(partial(session._manager.finish, session))
-        if session._phase is OPEN:  # else an error page takes over from a response that failed
-            session._give_up()
-            before = session._payload
-            answer = _adapter.commit(session, response.status_code)
-            session._stored = session._payload is not before
-            if answer is not None:
-                replace(response, answer)
-                return
-        asked = flask.request.environ if session._cookie is not None and flask.request else None
-        add_to_headers(session, response.headers, session._source[2], session._send, asked)
+        exchange = session._transport
+        if not isinstance(exchange, FlaskExchange) or exchange.interface is not self:
+            return  # whoever is around this application commits it
+        if response.is_streamed and not exchange.streamed:
+            exchange.streamed = True
+            response.call_on_close(partial(exchange.end, session))
+        exchange.respond(session, response)
 
     def regenerate(self, session: FlaskSession) -> None:
-        """As of Flask-Session: ``session.regenerate_id()``."""
+        """Give the session a new ID, as Flask-Session's interface does."""
         session.regenerate_id()
+
+    def _check(self, runner: Runner) -> None:
+        runner.require_sync("Flask")
+        runner.open_for_good()
+
+
+# -- the application -------------------------------------------------------------------------------
 
 
 class Lembro(Extension[flask.Flask]):
     _kind = flask.Flask
 
-    def _set_up(self, app: flask.Flask) -> None:
-        app.session_interface = LembroSessionInterface(app, *self._given)
-        app.wsgi_app = _around(app.wsgi_app)  # type: ignore[method-assign,assignment]
+    def _install(self, app: flask.Flask) -> None:
+        app.session_interface = LembroSessionInterface(app, self._given)
+        answer_errors(app, _answer)
+        app.wsgi_app = _ending(app.wsgi_app)  # type: ignore[method-assign,assignment]
         process: Any = _answering(app.process_response)
         app.process_response = process  # type: ignore[method-assign]
 
@@ -103,25 +185,47 @@ class Lembro(Extension[flask.Flask]):
         return flask.current_app
 
 
-def _around(application: WSGIApplication) -> WSGIApplication:
-    """The application, and what is to be done if it fails for good, or is done."""
+def _answer(error: Exception) -> Response:
+    """Answer an error that a view raised. Its changes are dropped, and a logout is honoured."""
+    current = _session()
+    if isinstance(current, FlaskSession):
+        current._failed = True
+    return error_page(error_response_for(error))
+
+
+def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
+    """Answer errors of functions that run after the view, where Flask would answer 500. One of
+    Flask-Login's accesses every session."""
+
+    def process_response(*args: Any) -> Response:
+        try:
+            return process(*args)
+        except ANSWERED_ERRORS as error:
+            response: Response = args[-1]
+            FlaskResponse(response).replace(error_response_for(error))
+            return response
+
+    return process_response
+
+
+def _ending(application: WSGIApplication) -> WSGIApplication:
+    """Wrap an application to end the exchange of each request, also if the application fails."""
 
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # Of whatever is around this one, and may hand its request to others too.
+        # An application around this one may pass its environ to others too.
         outer, shared = environ.get(_KEY), environ.get(wsgi.KEY)
         environ[_KEY] = None
         try:
             body = application(environ, start_response)
         except BaseException:
-            _fail(environ[_KEY])
+            session = environ[_KEY]
+            if session is not None:
+                session._transport.end(session)
             raise
         else:
             session = environ[_KEY]
-            if session is not None:
-                if session._phase is OPEN:  # a function that is called after the view has raised
-                    _fail(session)
-                elif session._nested_possible and not session._streamed:
-                    session._manager.finish(session)  # a teardown function may have changed it
+            if session is not None and not session._transport.streamed:
+                session._transport.end(session)
             return body
         finally:
             _put_back(environ, _KEY, outer)
@@ -137,65 +241,18 @@ def _put_back(environ: WSGIEnvironment, key: str, value: object) -> None:
         environ[key] = value
 
 
-def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
-    """Flask answers 500 where a function fails that is called after the view, among them one of
-    Flask-Login's, which looks at every session."""
-
-    def process_response(*args: Any) -> Response:
-        try:
-            return process(*args)
-        except StoreError as error:
-            response: Response = args[-1]
-            replace(response, error_response_for(error))
-            return response
-
-    return process_response
+# -- the typed session -----------------------------------------------------------------------------
 
 
-def _fail(session: FlaskSession | None) -> None:
-    """No response was made of it: changes are dropped, a logout is honoured."""
-    if session is not None and session._phase is OPEN:
-        _adapter.commit(session, 500)
+def _session() -> SessionMixin:
+    return cast("LocalProxy[SessionMixin]", flask.session)._get_current_object()
 
 
-def _current() -> FlaskSession:
-    current = cast("LocalProxy[SessionMixin]", flask.session)._get_current_object()
-    if isinstance(current, FlaskSession):
-        return current
-    raise ConfigError(
-        "flask.session is not lembro's here: call Lembro(app, ...) for this application; with "
-        "Flask-SocketIO, SocketIO(app, manage_session=False)"
+def _typed() -> FlaskSession:
+    return typed_session(
+        _session(), "Lembro(app), and with Flask-SocketIO SocketIO(app, manage_session=False)"
     )
 
 
-session: FlaskSession = cast("FlaskSession", LocalProxy(_current))
-"""``flask.session``, with its type: ``session.login(...)`` is known to type checkers."""
-
-
-def follow_flask_login(app: flask.Flask) -> None:
-    """Make the logins of Flask-Login logins of lembro's too: ``login_user`` gives the session a new
-    id, ``logout_user`` ends it, and ``session.user``, ``logout_everywhere()``, the limit of
-    sessions a user and the place among those who are logged in come with it."""
-    from flask_login import (  # noqa: PLC0415
-        user_loaded_from_cookie,
-        user_logged_in,
-        user_logged_out,
-    )
-    from flask_login.config import SESSION_KEYS  # noqa: PLC0415
-
-    def kept() -> dict[str, Any]:
-        return {key: session[key] for key in SESSION_KEYS if key in session}
-
-    def log_in(sender: Any, user: Any, **_: Any) -> None:
-        keys = kept()  # with another user's login all that is there goes
-        session.login(str(user.get_id()))
-        session.update(keys)
-
-    def log_out(sender: Any, **_: Any) -> None:
-        keys = kept()  # among them what is to become of its cookie
-        session.logout()
-        session.update(keys)
-
-    user_logged_in.connect(log_in, app, weak=False)
-    user_loaded_from_cookie.connect(log_in, app, weak=False)
-    user_logged_out.connect(log_out, app, weak=False)
+session: FlaskSession = cast("FlaskSession", LocalProxy(_typed))
+"""``flask.session``, with its type: type checkers know ``session.login(...)``."""

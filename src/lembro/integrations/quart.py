@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias, cast
 
 from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.error_response import error_response_for
-from ..errors import ConfigError, StoreError
 from . import _adapter
+from ._adapter import ANSWERED_ERRORS, Exchange, Runner, error_response_for
 
 try:
     import quart
@@ -21,7 +21,16 @@ try:
     from werkzeug.sansio.response import Response as BaseResponse
     from werkzeug.wrappers import Response as WerkzeugResponse
 
-    from ._flask import Extension, FlaskSession, LazyManager, add_to_headers, replace
+    from ._flask_session import FlaskSession
+    from ._flask_shared import (
+        Extension,
+        FlaskResponse,
+        LazyManager,
+        NoSession,
+        answer_errors,
+        error_page,
+        typed_session,
+    )
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.integrations.quart needs Quart: pip install 'lembro[quart]'"
@@ -30,27 +39,67 @@ except ImportError as _missing:  # pragma: no cover
 __all__ = ["Lembro", "LembroSessionInterface", "QuartSession", "session"]
 
 QuartSession: TypeAlias = FlaskSession
-"""What ``quart.session`` is."""
+"""The type of ``quart.session``."""
+
+
+# -- the exchange ----------------------------------------------------------------------------------
+
+
+class QuartExchange(Exchange):
+    """A request without lembro's middleware around it: a test client's ``session_transaction``.
+
+    Every other request has the exchange of the middleware. This one has its session only while it
+    responds, so that it leaves no circle to the garbage collector.
+    """
+
+    __slots__ = ("_cookies", "_https")
+
+    def __init__(self, runner: Runner, request: BaseRequestWebsocket) -> None:
+        self.runner = runner
+        self.session = None
+        self._cookies = _adapter.encoded("; ".join(request.headers.getlist("Cookie")))
+        self._https = request.scheme in ("https", "wss")
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        return self._cookies
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return self._https
+
+    async def respond(self, session: QuartSession, response: FlaskResponse) -> None:
+        """Commit the session, and add its headers to the response. Raises what the commit raises:
+        it is a test that waits for it."""
+        await self.runner.acommit(session, failed=response.status() >= 500)
+        self.session = session
+        _adapter.add_headers(self, response)
+        self.close()
 
 
 class LembroSessionInterface(LazyManager, SessionInterface):
-    """What Quart asks for the session of a request or WebSocket; made by :class:`Lembro`."""
+    """Gives Quart the session of each request and WebSocket; made by :class:`Lembro`."""
 
+    null_session_class = NoSession
     _request = quart.request
 
-    async def open_session(self, app: quart.Quart, request: BaseRequestWebsocket) -> QuartSession:
-        """The session of the middleware, which also commits it. Where there is none around (a test
-        client's ``session_transaction``) one by itself."""
-        manager = self._made or self.manager
-        outer = request.scope.get("session")
-        if isinstance(outer, Session) and outer._manager is manager:
+    async def open_session(
+        self, app: quart.Quart, request: BaseRequestWebsocket
+    ) -> QuartSession | None:
+        """Return the session of a connection; None on an excluded path.
+
+        The middleware around the connection has made it, and commits it.
+        """
+        runner = self._runner or self._made()
+        scope = request.scope
+        outer = scope.get("session")
+        if isinstance(outer, Session) and outer._transport.runner is runner:
             return _adapter.as_kind(outer, QuartSession)
-        cookies = "; ".join(request.headers.getlist("Cookie"))
-        source = (manager, cookies, request.scheme in ("https", "wss"))
-        session = QuartSession(manager, _adapter.read, source, None, True)
-        session._owner = self
-        if manager.preloads:
-            await manager.apreload(session)
+        if self._exclude and scope["path"].startswith(self._exclude):
+            return None
+        session = QuartSession(QuartExchange(runner, request))
+        if runner.preloads:
+            await runner.preload(session)
         return session
 
     async def save_session(
@@ -59,36 +108,50 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         session: SessionMixin | None,
         response: quart.Response | WerkzeugResponse | None,
     ) -> None:
-        """The response is complete."""
+        """Prepare the session for the commit, which follows when the response begins."""
         if not isinstance(session, QuartSession) or session._phase is not OPEN:
             return
-        session._give_up()
-        if session._owner is not self or response is None or session._is_unused():
+        session._drop_changes()
+        if response is None:
             return
-        await session._manager.acommit(session, failed=response.status_code >= 500)
-        add_to_headers(session, response.headers, session._source[2], None)
+        exchange, adapted = session._transport, FlaskResponse(response)
+        if isinstance(exchange, QuartExchange):
+            if not session._is_unused():
+                await exchange.respond(session, adapted)
+        elif session._failed:
+            # The middleware would take a 401 for success, and store the changes.
+            served = cast("Exchange", exchange)
+            error = await served.acommit(500)
+            if error is None:
+                _adapter.add_headers(served, adapted)
+            else:
+                adapted.replace(error)
 
     async def regenerate(self, session: QuartSession) -> None:
-        """As of Quart-Session: ``session.regenerate_id()``."""
+        """Give the session a new ID, as Quart-Session's interface does."""
         session.regenerate_id()
+
+
+# -- the application -------------------------------------------------------------------------------
 
 
 class Lembro(Extension[quart.Quart]):
     _kind = quart.Quart
 
-    def _set_up(self, app: quart.Quart) -> None:
-        interface = LembroSessionInterface(app, *self._given)
+    def _install(self, app: quart.Quart) -> None:
+        interface = LembroSessionInterface(app, self._given)
         app.session_interface = interface  # type: ignore[assignment]  # typed as Quart's own
-        # Inside of whatever else is around ``app.asgi_app``, such as what corrects the scheme.
-        http: Any = _Around(interface, app.asgi_http_class)
-        websocket: Any = _Around(interface, app.asgi_websocket_class)
+        answer_errors(app, _answer)
+        # Inside of other middlewares around ``app.asgi_app``, which may correct the scheme.
+        http: Any = _WithSessions(interface, app.asgi_http_class)
+        websocket: Any = _WithSessions(interface, app.asgi_websocket_class)
         app.asgi_http_class, app.asgi_websocket_class = http, websocket
 
         async def start() -> None:
-            await interface.manager.astart()
+            await interface.manager.aopen()
 
         async def stop() -> None:
-            await interface.manager.astop()
+            await interface.manager.aclose()
 
         app.before_serving(start)
         app.after_serving(stop)
@@ -99,23 +162,38 @@ class Lembro(Extension[quart.Quart]):
         return quart.current_app
 
 
+async def _answer(error: Exception) -> WerkzeugResponse | None:
+    """Answer an error that a view raised. Its changes are dropped, and a logout is honoured."""
+    current = _session()
+    response = error_response_for(error)
+    if not quart.has_websocket_context():
+        if isinstance(current, QuartSession):
+            current._failed = True
+        return error_page(response)
+    if isinstance(current, QuartSession) and current._phase is OPEN:
+        await cast("Exchange", current._transport).acommit(500)
+    with suppress(RuntimeError):  # the view has closed it
+        await quart.websocket.close(response.close_code, response.phrase)
+    return None
+
+
 def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Quart answers 500 where a function fails that is called after the view."""
+    """Answer errors of functions that run after the view, where Quart would answer 500."""
 
     async def process_response(*args: Any) -> Any:
         try:
             return await process(*args)
-        except StoreError as error:
-            # Its second argument, which before Quart 0.23 was the first.
+        except ANSWERED_ERRORS as error:
+            # The second argument; before Quart 0.23 the first.
             response: Any = next(arg for arg in args if isinstance(arg, BaseResponse))
-            replace(response, error_response_for(error))
+            FlaskResponse(response).replace(error_response_for(error))
             return response
 
     return process_response
 
 
-class _Around:
-    """In place of the class that serves a connection: the middleware around what it makes."""
+class _WithSessions:
+    """Stands for Quart's class that serves a connection: puts the middleware around it."""
 
     def __init__(self, interface: LembroSessionInterface, inner: Any) -> None:
         self._interface = interface
@@ -127,7 +205,9 @@ class _Around:
     ) -> Callable[[asgi.Receive, asgi.Send], Awaitable[None]]:
         if self._middleware is None:
             served = partial(_serve, app, self._inner)
-            self._middleware = asgi.SessionMiddleware(served, self._interface.manager)
+            self._middleware = asgi.SessionMiddleware(
+                served, self._interface.manager, exclude=self._interface.exclude
+            )
         return partial(self._middleware, scope)
 
 
@@ -137,14 +217,16 @@ async def _serve(
     await inner(app, scope)(receive, send)
 
 
-def _current() -> QuartSession:
-    current = cast("LocalProxy[SessionMixin]", quart.session)._get_current_object()
-    if isinstance(current, QuartSession):
-        return current
-    raise ConfigError(
-        "quart.session is not lembro's here: call Lembro(app, ...) for this application"
-    )
+# -- the typed session -----------------------------------------------------------------------------
 
 
-session: QuartSession = cast("QuartSession", LocalProxy(_current))
-"""``quart.session``, with its type: ``session.login(...)`` is known to type checkers."""
+def _session() -> SessionMixin:
+    return cast("LocalProxy[SessionMixin]", quart.session)._get_current_object()
+
+
+def _typed() -> QuartSession:
+    return typed_session(_session())
+
+
+session: QuartSession = cast("QuartSession", LocalProxy(_typed))
+"""``quart.session``, with its type: type checkers know ``session.login(...)``."""

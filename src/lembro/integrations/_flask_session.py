@@ -1,0 +1,109 @@
+"""FlaskSession: a session with the attributes of Flask's own. Quart's is the same."""
+
+from __future__ import annotations
+
+from flask.sessions import SessionMixin
+
+from .._core import codec
+from .._core.commit import has_changed
+from .._core.lifecycle import roll_back
+from .._core.session import Session
+from ..errors import LembroError
+from ..ids import UserID
+
+__all__ = ["FlaskSession"]
+
+
+class FlaskSession(Session, SessionMixin):
+    """:class:`~lembro.Session` with the attributes of Flask's sessions."""
+
+    _permanent = False  # this request has set it
+    _stored = False  # a change was stored when the response began
+    _dropped: bytes | None = None  # the encoding when ``modified`` was set to False
+    _failed = False  # lembro answers an error that the view raised: changes are dropped
+
+    @property
+    def new(self) -> bool:  # type: ignore[override]
+        """Whether there is no stored session yet, as ``is_new``."""
+        return self.is_new
+
+    @property
+    def accessed(self) -> bool:
+        """Whether the session was accessed. Only then the response has ``Vary: Cookie``."""
+        return not self._is_unused()
+
+    @accessed.setter
+    def accessed(self, accessed: bool) -> None:
+        """Do nothing. Flask sets it whenever it hands the session out, accessed or not."""
+
+    @property
+    def modified(self) -> bool:
+        """Whether anything has changed, nested changes included.
+
+        Setting it to True extends the session, as ``touch()`` does. Setting it to False drops the
+        changes so far, unless more changes follow.
+        """
+        if self._is_unused() or self._is_dropped():
+            return False
+        if self._stored:
+            return True
+        if self._destroy or self._regenerate or self._touch or self._login is not None:
+            return True
+        try:
+            return has_changed(self)
+        except LembroError:  # the commit reports it
+            return True
+
+    @modified.setter
+    def modified(self, modified: bool) -> None:
+        if modified:
+            self.touch()
+            self._dropped = None
+        else:
+            self._check_writable()
+            self._dropped = self._encoding()
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the cookie outlives the browser, as after ``login(remember=True)``."""
+        if not self._ready:
+            self._load()
+        return self._meta.get("remember") is True
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self._permanent = bool(value)
+        if self.permanent is not self._permanent:
+            self._check_writable(cookie=True)
+            self._meta = {**self._meta, "remember": self._permanent}
+            self._assigned = self._resend_cookie = True
+
+    def login(self, user_id: UserID, *, remember: bool = False) -> None:
+        """Log a user in; see :meth:`lembro.Session.login`.
+
+        Args:
+            user_id: The user's ID.
+            remember: Whether the cookie outlives the browser. It does too if this request has set
+                ``permanent``.
+        """
+        super().login(user_id, remember=remember or self._permanent)
+
+    def _drop_changes(self) -> None:
+        """Drop the changes that ``modified = False`` has left, before the response begins."""
+        if not self._is_dropped():
+            return
+        if self._destroy:  # the logout holds; what was written after it is dropped
+            self._data, self._meta = {}, {}
+        else:
+            roll_back(self)
+
+    def _is_dropped(self) -> bool:
+        if self._dropped is None or self._regenerate or self._login is not None:
+            return False
+        return self._encoding() == self._dropped
+
+    def _encoding(self) -> bytes:
+        try:
+            return codec.encode(self._meta, self._data)
+        except LembroError:  # a value cannot be stored
+            return b""
