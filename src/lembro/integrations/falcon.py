@@ -83,7 +83,7 @@ async def _send(session: Session, message: Any) -> None:
             await exchange.acommit(500)
         await exchange.send(message)
     finally:
-        exchange.session = None
+        exchange.session = None  # type: ignore[assignment]
     if closes:
         exchange.session = session
         finish(exchange)
@@ -266,7 +266,7 @@ class Lembro:
 
     async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         """Begin the session of a WebSocket, before it is routed."""
-        session = await self._begin(req, ws._asgi_send)
+        session = await self._begin(req, cast("asgi.Send", ws._asgi_send))
         if session is not None:
             # A WebSocket has __slots__: only its send can be replaced.
             ws._asgi_send = MethodType(_send, session)
@@ -285,7 +285,7 @@ class Lembro:
         try:
             await preload(exchange)
         finally:
-            exchange.session = None
+            exchange.session = None  # type: ignore[assignment]
         setattr(req.context, self._name, session)
         req.context.session = session
         return session

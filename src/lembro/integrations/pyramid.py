@@ -173,10 +173,12 @@ class _Response:
         self._response = response
 
     def status(self) -> int:
-        return self._response.status_code
+        status: int = self._response.status_code
+        return status
 
     def lines(self, name: str) -> list[str]:
-        return self._response.headers.getall(name)
+        lines: list[str] = self._response.headers.getall(name)
+        return lines
 
     def set(self, name: str, value: str) -> None:
         self._response.headers[name] = value

@@ -166,7 +166,7 @@ class SessionMixin(_Handler):
     _session: Session | None = None
     _replaced = False
     _ending: asyncio.Future[None] | None = None
-    _committing: asyncio.Future[None] | None = None
+    _committing: asyncio.Future[bool] | None = None
 
     @property
     def session(self) -> Session:
