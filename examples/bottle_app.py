@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Bottle.
+"""A cart, a login and a list of your sessions, with Bottle.
 
     pip install 'lembro[bottle]'
     python -m bottle --bind 127.0.0.1:8000 examples.bottle_app:app
@@ -16,7 +16,7 @@ from typing import Any
 
 import bottle
 
-from lembro import MemoryStore, Session, SessionManager
+from lembro import MemoryStore, SessionManager
 from lembro.integrations.bottle import Lembro, get_session
 
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
@@ -25,21 +25,14 @@ app.install(Lembro(manager))
 
 
 def as_json(value: object) -> str:
-    """Bottle makes JSON of a dict by itself, and of nothing else."""
+    """Bottle makes JSON of a dict only."""
     bottle.response.content_type = "application/json"
     return json.dumps(value)
 
 
-def logged_in() -> Session:
-    session = get_session()  # request.session, with its type
-    if session.user_id is None:
-        raise bottle.HTTPError(401, "log in first")
-    return session
-
-
 @app.get("/me")
 def me() -> dict[str, object]:
-    session = get_session()
+    session = get_session()  # request.session, typed
     return {"user": session.user_id, "cart": session.get("cart", [])}
 
 
@@ -52,14 +45,13 @@ def add_to_cart(item: str) -> str:
 
 @app.post("/login/<user>")
 def login(user: str) -> str:
-    get_session().login(user)  # a real one takes a form, and checks a password
+    get_session().login(user)  # a real login takes a form, and checks a password
     return as_json(f"hello {user}")
 
 
 @app.get("/sessions")
 def my_sessions() -> str:
-    session = logged_in()
-    mine = session.manager.user_sessions(session.user_id or "")
+    mine = get_session().user_sessions()  # raises LoginRequired, which is answered with a 401
     return as_json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 
@@ -71,5 +63,5 @@ def logout() -> str:
 
 @app.post("/logout-everywhere")
 def logout_everywhere() -> str:
-    logged_in().logout_everywhere()
+    get_session().logout_everywhere()
     return as_json("bye, everywhere")

@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Falcon.
+"""A cart, a login and a list of your sessions, with Falcon.
 
     pip install 'lembro[falcon]' waitress
     waitress-serve --listen=127.0.0.1:8000 examples.falcon_app:app
@@ -23,7 +23,7 @@ Lembro(app, manager)
 
 class Me:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        session = get_session(req)  # req.context.session, with its type
+        session = get_session(req)  # req.context.session, typed
         resp.media = {"user": session.user_id, "cart": session.get("cart", [])}
 
 
@@ -36,16 +36,13 @@ class Cart:
 
 class Login:
     def on_post(self, req: falcon.Request, resp: falcon.Response, user: str) -> None:
-        get_session(req).login(user)  # a real one takes a form, and checks a password
+        get_session(req).login(user)  # a real login takes a form, and checks a password
         resp.media = f"hello {user}"
 
 
 class Sessions:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        session = get_session(req)
-        if session.user_id is None:
-            raise falcon.HTTPUnauthorized(title="log in first")
-        mine = session.manager.user_sessions(session.user_id)
+        mine = get_session(req).user_sessions()  # raises LoginRequired: a 401
         resp.media = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -55,10 +52,7 @@ class Logout:
         resp.media = "bye"
 
     def on_post_everywhere(self, req: falcon.Request, resp: falcon.Response) -> None:
-        session = get_session(req)
-        if session.user_id is None:
-            raise falcon.HTTPUnauthorized(title="log in first")
-        session.logout_everywhere()
+        get_session(req).logout_everywhere()
         resp.media = "bye, everywhere"
 
 

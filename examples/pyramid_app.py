@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Pyramid.
+"""A cart, a login and a list of your sessions, with Pyramid.
 
     pip install 'lembro[pyramid]' waitress
     waitress-serve --listen=127.0.0.1:8000 examples.pyramid_app:app
@@ -11,17 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPUnauthorized
 from pyramid.request import Request
 
 from lembro.integrations.pyramid import get_session
-
-
-def logged_in(request: Request) -> str:
-    user = get_session(request).user
-    if user is None:
-        raise HTTPUnauthorized("log in first")
-    return user
 
 
 def me(request: Request) -> dict[str, object]:
@@ -35,14 +27,14 @@ def add_to_cart(request: Any) -> list[str]:
     return cart
 
 
-def login(request: Any) -> str:  # a real one takes a form, and checks a password
+def login(request: Any) -> str:  # a real login takes a form, and checks a password
     user = request.matchdict["user"]
     get_session(request).login(user)
     return f"hello {user}"
 
 
 def my_sessions(request: Request) -> list[dict[str, object]]:
-    mine = get_session(request).manager.user_sessions(logged_in(request))
+    mine = get_session(request).user_sessions()  # raises LoginRequired: a 401
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -52,7 +44,6 @@ def logout(request: Request) -> str:
 
 
 def logout_everywhere(request: Request) -> str:
-    logged_in(request)
     get_session(request).logout_everywhere()
     return "bye, everywhere"
 
@@ -68,7 +59,7 @@ ROUTES = [
 
 
 def main(global_config: object, **settings: object) -> Any:
-    """As ``[app:main]`` of an ini file names it, with the settings that stand there."""
+    """Make the application: ``[app:main]`` of an ini file names this, and has the settings."""
     with Configurator(settings=settings) as config:
         config.include("lembro.integrations.pyramid")
         for method, path, view in ROUTES:

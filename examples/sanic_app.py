@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Sanic.
+"""A cart, a login and a list of your sessions, with Sanic.
 
     pip install 'lembro[sanic]'
     sanic examples.sanic_app:app
@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sanic import Request, Sanic, Unauthorized
+from sanic import Request, Sanic
 from sanic.response import HTTPResponse, json
 
-from lembro import MemoryStore, Session, SessionManager
+from lembro import MemoryStore, SessionManager
 from lembro.integrations.sanic import Lembro, get_session
 
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
@@ -21,16 +21,9 @@ app = Sanic("shop")
 Lembro(app, manager)
 
 
-def logged_in(request: Request) -> Session:
-    session = get_session(request)  # request.ctx.session, with its type
-    if session.user_id is None:
-        raise Unauthorized("log in first")
-    return session
-
-
 @app.get("/me")
 async def me(request: Request) -> HTTPResponse:
-    session = get_session(request)
+    session = get_session(request)  # request.ctx.session, typed
     return json({"user": session.user_id, "cart": session.get("cart", [])})
 
 
@@ -41,7 +34,7 @@ async def add_to_cart(request: Request, item: str) -> HTTPResponse:
     return json(cart)
 
 
-@app.post("/login/<user>")  # a real one takes a form, and checks a password
+@app.post("/login/<user>")  # a real login takes a form, and checks a password
 async def login(request: Request, user: str) -> HTTPResponse:
     get_session(request).login(user)
     return json(f"hello {user}")
@@ -49,8 +42,7 @@ async def login(request: Request, user: str) -> HTTPResponse:
 
 @app.get("/sessions")
 async def my_sessions(request: Request) -> HTTPResponse:
-    session = logged_in(request)
-    mine = session.manager.user_sessions(session.user_id or "")
+    mine = await get_session(request).auser_sessions()  # raises LoginRequired: a 401
     return json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 
@@ -62,5 +54,5 @@ async def logout(request: Request) -> HTTPResponse:
 
 @app.post("/logout-everywhere")
 async def logout_everywhere(request: Request) -> HTTPResponse:
-    logged_in(request).logout_everywhere()
+    get_session(request).logout_everywhere()
     return json("bye, everywhere")

@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with Tornado.
+"""A cart, a login and a list of your sessions, with Tornado.
 
     pip install 'lembro[tornado]'
     python -m examples.tornado_app
@@ -13,9 +13,9 @@ import json
 import sys
 from datetime import timedelta
 
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application, RequestHandler
 
-from lembro import MemoryStore, Session, SessionManager
+from lembro import MemoryStore, SessionManager
 from lembro.integrations.tornado import Lembro, SessionMixin
 
 
@@ -23,11 +23,6 @@ class Page(SessionMixin, RequestHandler):
     def answer(self, value: object) -> None:
         self.set_header("Content-Type", "application/json")
         self.write(json.dumps(value))
-
-    def logged_in(self) -> Session:
-        if self.session.user_id is None:
-            raise HTTPError(401, "log in first")
-        return self.session
 
 
 class Me(Page):
@@ -43,15 +38,14 @@ class Cart(Page):
 
 
 class Login(Page):
-    def post(self, user: str) -> None:  # a real one takes a form, and checks a password
+    def post(self, user: str) -> None:  # a real login takes a form, and checks a password
         self.session.login(user)
         self.answer(f"hello {user}")
 
 
 class Sessions(Page):
-    def get(self) -> None:
-        session = self.logged_in()
-        mine = session.manager.user_sessions(session.user_id or "")
+    async def get(self) -> None:
+        mine = await self.session.auser_sessions()  # raises LoginRequired: a 401
         self.answer([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 
@@ -63,7 +57,7 @@ class Logout(Page):
 
 class LogoutEverywhere(Page):
     def post(self) -> None:
-        self.logged_in().logout_everywhere()
+        self.session.logout_everywhere()
         self.answer("bye, everywhere")
 
 

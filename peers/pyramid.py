@@ -1,4 +1,4 @@
-"""Pyramid: sessions of our factory, in place of its own and of the dummy in ``pyramid.testing``."""
+"""Pyramid: sessions of lembro's factory replace its own, and the dummy of ``pyramid.testing``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def install() -> None:
     store = MemoryStore("4M")
 
     def factory(*_: Any, **keywords: Any) -> Any:
-        """With the keywords of Pyramid's factories."""
+        """Make a factory from the keywords of Pyramid's own factories."""
         options: dict[str, Any] = {}
         cookie = {
             {"cookie_name": "name"}.get(name, name): keywords[name]
@@ -32,7 +32,7 @@ def install() -> None:
         return LembroSessionFactory(store=store, **options)
 
     class DummySession(PyramidSession):
-        """For a request that has no factory."""
+        """A session without a request."""
 
         def __new__(cls) -> DummySession:
             made: Any = LembroSessionFactory(store=store)(Request.blank("/"))

@@ -185,7 +185,7 @@ class ASGIExchange(Exchange):
         except COMMIT_ERRORS as error:
             await self.answer(error)
             return
-        if self._send is not _discard:  # else the request has ended, and left this task behind
+        if self._send is not discard:  # else the request has ended, and left this task behind
             await self._send(self._with_headers(message))
 
     def _with_headers(self, message: Message) -> Message:
@@ -215,12 +215,12 @@ class ASGIExchange(Exchange):
         session = self.session
         if session._phase is OPEN:
             await self.runner.acommit(session, failed=True)
-        elif session._nested_possible and self._send is not _discard:
+        elif session._nested_possible and self._send is not discard:
             self.report_late_changes()
 
     def close(self) -> None:
         """End the exchange. A task that the request left behind may still access the session."""
-        self._send = _discard
+        self._send = discard
         if self.session._loaded is NOT_LOADED:
             scope = self._scope
             self._kept = scope["headers"], scope.get("scheme")
@@ -228,9 +228,9 @@ class ASGIExchange(Exchange):
 
     async def answer(self, error: BaseException) -> None:
         """Answer in place of the application. What it sends from now on is discarded."""
-        send, self._send = self._send, _discard
+        send, self._send = self._send, discard
         answer = error_response_for(error)
-        if send is _discard:
+        if send is discard:
             return
         if self._scope["type"] == "websocket":
             code, reason = answer.close_code, answer.phrase
@@ -246,5 +246,5 @@ def is_https(scope: Mapping[str, Any]) -> bool:
     return scope.get("scheme") in ("https", "wss")
 
 
-async def _discard(message: Message) -> None:
-    return None
+async def discard(message: Message) -> None:
+    """Stand in for ``send`` where nothing is sent any more."""

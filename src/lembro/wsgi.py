@@ -92,14 +92,48 @@ class SessionMiddleware:
         environ[KEY] = session
 
 
-class WSGIExchange(Exchange):
+class EnvironExchange(Exchange):
+    """An exchange whose request is a WSGI environ; also for the integrations over WSGI."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, runner: Runner, environ: WSGIEnvironment) -> None:
+        self.runner = runner
+        self._environ = environ
+
+    def cookie_headers(self) -> list[bytes]:
+        """Return the Cookie headers of the request."""
+        header = self._environ.get("HTTP_COOKIE")
+        return [header.encode("latin-1", "replace")] if header else []
+
+    def https(self) -> bool:
+        """Whether the request came over https."""
+        return is_https(self._environ)
+
+    def client(self) -> str | None:
+        """Return the address that the request came from, if it is known."""
+        return self._environ.get("REMOTE_ADDR")
+
+    def headers(self) -> RequestHeaders:
+        """Return the headers of the request."""
+        return self._environ
+
+    def drop_environ(self) -> None:
+        """Break the circle environ -> session -> environ, which would wait for the garbage
+        collector. What a first access needs stays."""
+        environ = self._environ
+        self._environ = {
+            "HTTP_COOKIE": environ.get("HTTP_COOKIE"),
+            "wsgi.url_scheme": environ.get("wsgi.url_scheme"),
+        }
+
+
+class WSGIExchange(EnvironExchange):
     """One request of a WSGI server, and its response, which is held back until the commit."""
 
     __slots__ = (
         "_accessed",
-        "_environ",
         "_held",
-        "_https",
         "_start_response",
         "_write",
         "answered",
@@ -120,25 +154,6 @@ class WSGIExchange(Exchange):
         self._accessed = False
         self._held: tuple[str, list[tuple[str, str]], Any] | None = None
         self._write: Callable[[bytes], object] | None = None
-
-    # -- the request -------------------------------------------------------------------------------
-
-    def cookie_headers(self) -> list[bytes]:
-        """Return the Cookie headers of the request."""
-        header = self._environ.get("HTTP_COOKIE")
-        return [header.encode("latin-1", "replace")] if header else []
-
-    def https(self) -> bool:
-        """Whether the request came over https."""
-        return is_https(self._environ)
-
-    def client(self) -> str | None:
-        """Return the address that the request came from, if it is known."""
-        return self._environ.get("REMOTE_ADDR")
-
-    def headers(self) -> RequestHeaders:
-        """Return the headers of the request."""
-        return self._environ
 
     # -- the response ------------------------------------------------------------------------------
 
@@ -180,17 +195,17 @@ class WSGIExchange(Exchange):
         session = self.session
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
-            self._drop_environ()
+            self.drop_environ()
         else:
             self._accessed = True
             try:
                 self.runner.commit(session, failed=status.startswith("5"))
             except COMMIT_ERRORS as error:
                 self._answer(error)
-                self._drop_environ()
+                self.drop_environ()
                 return
             headers = self._with_headers(headers)
-            self._drop_environ()
+            self.drop_environ()
         if exc_info is None:
             self._write = self._start_response(status, headers)
         else:
@@ -214,17 +229,8 @@ class WSGIExchange(Exchange):
             answered = True
         else:
             answered = False
-        self._drop_environ()
+        self.drop_environ()
         return answered
-
-    def _drop_environ(self) -> None:
-        """Break the circle environ -> session -> environ, which would wait for the garbage
-        collector. What a first access needs stays."""
-        environ = self._environ
-        self._environ = {
-            "HTTP_COOKIE": environ.get("HTTP_COOKIE"),
-            "wsgi.url_scheme": environ["wsgi.url_scheme"],
-        }
 
     def _answer(self, error: BaseException) -> None:
         response = error_response_for(error)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from lembro import MemoryStore, Session, SessionCommitted, SessionManager
-from lembro.integrations.beaker import BeakerSession
+from lembro import MemoryStore, Session, SessionCommitted, SessionManager, wsgi
+from lembro.integrations.beaker import BeakerSession, SessionMiddleware
 from lembro.testing import FakeClock
-from lembro.wsgi import SessionMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,7 +36,7 @@ def browser(app: WSGIApplication) -> httpx.Client:
 
 
 def on_lembro(app: WSGIApplication) -> WSGIApplication:
-    return SessionMiddleware(app, store=MemoryStore(), beaker=True)
+    return SessionMiddleware(app, store=MemoryStore())
 
 
 def on_beaker(app: WSGIApplication) -> WSGIApplication:
@@ -170,7 +169,7 @@ def call(manager: SessionManager, tab: httpx.Client | None, handler: Handler) ->
         start_response("200 OK", [])
         return [b""]
 
-    middleware = SessionMiddleware(app, manager, beaker=True)
+    middleware = SessionMiddleware(app, manager)
     cookies = None if tab is None else tab.cookies
     with httpx.Client(
         transport=httpx.WSGITransport(middleware), base_url="http://testserver.local"
@@ -264,7 +263,7 @@ def test_a_save_that_comes_too_late_is_said(manager: SessionManager) -> None:
         with session.edit():
             session["n"] = 2
 
-    with browser(SessionMiddleware(app, manager, beaker=True)) as tab:
+    with browser(SessionMiddleware(app, manager)) as tab:
         assert tab.get("/").text == "first"
     assert manager.all()[0].data == {"n": 2}
 
@@ -272,7 +271,7 @@ def test_a_save_that_comes_too_late_is_said(manager: SessionManager) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("get_by_id", "the store has no ids"),
+        ("get_by_id", "the store does not know session IDs"),
         ("lock", "atomic"),
         ("load", "reload"),
         ("persist", "save"),
@@ -284,19 +283,19 @@ def test_what_there_is_not_says_what_to_use(manager: SessionManager, name: str, 
         call(manager, None, lambda session: getattr(session, name))
 
 
-def test_without_the_option_there_is_no_alias() -> None:
+def test_under_another_middleware_there_is_no_alias() -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         assert type(environ["lembro.session"]) is Session
         start_response("200 OK", [])
         return [str("beaker.session" in environ).encode()]
 
-    with browser(SessionMiddleware(app, store=MemoryStore())) as tab:
+    with browser(wsgi.SessionMiddleware(app, store=MemoryStore())) as tab:
         assert tab.get("/").text == "False"
 
 
 def test_one_middleware_within_the_other(manager: SessionManager) -> None:
-    inner = SessionMiddleware(application(HANDLERS), manager, beaker=True)
-    with browser(SessionMiddleware(inner, manager, beaker=True)) as tab:
+    inner = SessionMiddleware(application(HANDLERS), manager)
+    with browser(SessionMiddleware(inner, manager)) as tab:
         tab.get("/login")
         assert tab.get("/look").text == "{'user': 'heidi', 'cart': ['bread']}"
     assert manager.length() == 1

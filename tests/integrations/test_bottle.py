@@ -111,6 +111,19 @@ def test_error_pages_and_hooks_have_the_session(app: Any, client: httpx.Client) 
     assert seen == [None, "heidi"]
 
 
+def test_a_login_that_is_required_is_a_401(app: Any, client: httpx.Client) -> None:
+    @app.get("/account")
+    def account() -> str:
+        request.session.require_recent(60)
+        return "yours"
+
+    answer = client.get("/account")
+    assert (answer.status_code, answer.text) == (401, "Log in first.\n")
+    assert answer.headers["www-authenticate"] == "Cookie"
+    client.get("/login")
+    assert client.get("/account").text == "yours"
+
+
 def test_a_login_that_is_required_is_answered_by_a_plugin(app: Any) -> None:
     def ask(callback: Any) -> Any:
         def asked(*args: Any, **keywords: Any) -> Any:
@@ -190,7 +203,7 @@ def test_the_form_of_the_other_frameworks_installs_it(manager: SessionManager) -
         app.get("/write", callback=lambda: request.session.update(a=1))
         client_of(app).get("/write")
         assert lembro.manager.length() == 1
-        with pytest.raises(ConfigError, match="installed in this application already"):
+        with pytest.raises(ConfigError, match="already installed in this application"):
             app.install(lembro)
     assert Lembro(manager=manager).manager is Lembro(None, manager).manager is manager
 
@@ -199,26 +212,45 @@ def test_the_arguments_swapped(manager: SessionManager) -> None:
     app: Any = bottle.Bottle()
     wrong: list[Any] = [(manager, app), ("shop", manager), (bottle.app, manager)]
     store: Any = MemoryStore("64K")
-    message = r"no Bottle application: that comes first, write Lembro\(app, sessions\)$"
+    message = r"the first argument must be the Bottle application, got .* Example: Lembro\(app\)$"
     for first, second in wrong:
         with pytest.raises(ConfigError, match=message):
             Lembro(first, second)
-    with pytest.raises(ConfigError, match="is no SessionManager"):
+    with pytest.raises(ConfigError, match="must be a SessionManager"):
         Lembro(store)
 
 
 def test_what_cannot_work_is_refused_when_it_is_configured(app: Any) -> None:
     asynchronous: Any = AsyncAdapter(MemoryStore(), NETWORKED)
-    with pytest.raises(ConfigError, match="is asynchronous, and Bottle is not"):
+    with pytest.raises(ConfigError, match="is asynchronous, and Bottle has no event loop"):
         Lembro(store=asynchronous)
-    with pytest.raises(ConfigError, match="installed in this application already"):
+    with pytest.raises(ConfigError, match="already installed in this application"):
         app.install(Lembro())
+
+
+def test_an_excluded_path_has_no_session() -> None:
+    app: Any = bottle.Bottle()
+    app.config["catchall"] = False
+    app.install(Lembro(exclude=["/static/"]))
+    app.get("/static/logo", callback=lambda: "logo")
+    app.get("/static/write", callback=lambda: request.session.update(a=1))
+    app.get("/static/typed", callback=lambda: get_session().user_id)
+    app.get("/write", callback=lambda: request.session.update(a=1))
+    client = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test")
+    assert client.get("/static/logo").text == "logo"
+    with pytest.raises(AttributeError):
+        client.get("/static/write")
+    with pytest.raises(ConfigError, match="exclude="):
+        client.get("/static/typed")
+    assert client.get("/write").cookies["lembro"]
+    with pytest.raises(ConfigError, match="path prefixes that begin with"):
+        Lembro(exclude=["static/"])
 
 
 def test_get_session_says_what_is_missing() -> None:
     app: Any = bottle.Bottle()
     app.config["catchall"] = False
-    app.get("/", callback=lambda: get_session().user)
+    app.get("/", callback=lambda: get_session().user_id)
     client = httpx.Client(transport=httpx.WSGITransport(app), base_url="http://test")
-    with pytest.raises(ConfigError, match=r"app\.install\(Lembro\(sessions\)\)"):
+    with pytest.raises(ConfigError, match=r"app\.install\(Lembro\(\)\)"):
         client.get("/")

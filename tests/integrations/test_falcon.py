@@ -120,6 +120,41 @@ def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
 
 
 @KINDS
+def test_a_login_that_is_required_is_a_401(asgi: bool, manager: SessionManager) -> None:
+    def account(req: Any, resp: Any) -> None:
+        get_session(req).require_recent(60)
+
+    client = client_of(asgi, manager, account=account)
+    answer = get(client, "/account")
+    assert (answer.status_code, answer.text) == (401, "Log in first.\n")
+    assert answer.headers["www-authenticate"] == "Cookie"
+    cookie = get(client, "/login").cookies["lembro"].value
+    assert get(client, "/account", cookie).status_code == 200
+
+
+def test_a_websocket_that_requires_a_login_is_closed(manager: SessionManager) -> None:
+    class Account:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            await ws.accept()
+            get_session(req).require_recent(60)
+
+    app: Any = falcon.asgi.App()
+    Lembro(app, manager)
+    app.add_route("/ws", Account())
+
+    async def connect() -> None:
+        async with (
+            falcon.testing.ASGIConductor(app) as conductor,
+            conductor.simulate_ws("/ws") as ws,
+        ):
+            await ws.receive_text()
+
+    with pytest.raises(falcon.WebSocketDisconnected) as closed:
+        asyncio.run(connect())
+    assert closed.value.code == 1008
+
+
+@KINDS
 def test_a_login_that_is_required_can_be_answered_in_one_place(
     asgi: bool, manager: SessionManager
 ) -> None:
@@ -453,12 +488,12 @@ def test_a_store_and_options_in_place_of_a_manager() -> None:
 
 def test_an_asynchronous_store_in_a_wsgi_application_is_refused() -> None:
     manager = SessionManager(AsyncAdapter(MemoryStore(), NETWORKED))
-    with pytest.raises(ConfigError, match=r"use a falcon\.asgi\.App"):
+    with pytest.raises(ConfigError, match=r"unlike a falcon\.asgi\.App"):
         Lembro(falcon.App(), manager)
 
 
 def test_what_is_no_beginning_of_a_path_is_refused(manager: SessionManager) -> None:
-    with pytest.raises(ConfigError, match="beginnings of paths"):
+    with pytest.raises(ConfigError, match="path prefixes that begin with"):
         Lembro(falcon.asgi.App(), manager, exclude=["static/"])
 
 
@@ -473,6 +508,48 @@ def test_an_excluded_path_is_not_loaded() -> None:
     assert get(client, "/other", "A" * 43).status_code == 500
 
 
+@KINDS
+def test_an_excluded_path_has_no_session(asgi: bool, manager: SessionManager) -> None:
+    raised: list[str] = []
+
+    def logo(req: Any, resp: Any) -> None:
+        assert not hasattr(req.context, "session")
+        with pytest.raises(ConfigError) as error:
+            get_session(req)
+        raised.append(str(error.value))
+
+    app: Any = falcon.asgi.App() if asgi else falcon.App()
+    Lembro(app, manager, exclude=["/static/"])
+    app.add_route("/static/logo", (AsyncPage if asgi else Page)(logo))
+    app.add_route("/write", (AsyncPage if asgi else Page)(write))
+    client = falcon.testing.TestClient(app)
+    assert get(client, "/static/logo").status_code == 200
+    assert "exclude=" in raised[0]
+    assert get(client, "/write").cookies["lembro"]
+
+
+def test_a_websocket_on_an_excluded_path_has_no_session(manager: SessionManager) -> None:
+    class Greets:
+        async def on_websocket(self, req: Any, ws: Any) -> None:
+            await ws.accept()
+            await ws.send_text(str(hasattr(req.context, "session")))
+            await ws.receive_text()
+
+    app: Any = falcon.asgi.App()
+    Lembro(app, manager, exclude=["/ws"])
+    app.add_route("/ws", Greets())
+
+    async def connect() -> None:
+        async with (
+            falcon.testing.ASGIConductor(app) as conductor,
+            conductor.simulate_ws("/ws") as ws,
+        ):
+            assert await ws.receive_text() == "False"
+            await ws.send_text("seen")
+
+    asyncio.run(connect())
+
+
 def test_get_session_says_what_is_missing() -> None:
     app = falcon.App()
     app.add_route("/login", Page(login))
@@ -484,7 +561,7 @@ def test_get_session_says_what_is_missing() -> None:
     app.add_error_handler(ConfigError, keep)
     get(falcon.testing.TestClient(app), "/login")
     [error] = raised
-    assert "Lembro(app, sessions)" in str(error)
+    assert "Lembro(app)" in str(error)
 
 
 def test_the_store_is_opened_and_closed_with_the_application() -> None:

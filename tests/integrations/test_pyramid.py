@@ -24,9 +24,11 @@ from zope.interface.verify import verifyObject
 from lembro import (
     ConfigError,
     CookieOptions,
+    LoginRequired,
     MemoryStore,
     SessionCommitted,
     SessionManager,
+    SessionOptions,
     StoreError,
     wsgi,
 )
@@ -40,7 +42,7 @@ from lembro.integrations.pyramid import (
 )
 from lembro.testing import FakeClock
 from tests.support.messages import parse_set_cookie
-from tests.support.stores import BlockingBackend
+from tests.support.stores import NETWORKED, AsyncAdapter, BlockingBackend
 
 View = Callable[[Any], Any]
 Configure = Callable[[Any], None]
@@ -302,6 +304,31 @@ def test_the_policy_of_pyramid_1(manager: SessionManager) -> None:
     assert app.get("/who").json == "ada"
     app.get("/logout")
     assert app.get("/who").json is None
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["lembro's answer", "the application's own"])
+def test_a_login_that_is_required(manager: SessionManager, own: bool) -> None:
+    def account(request: Any) -> str:
+        request.session.require_recent(60)
+        return "yours"
+
+    def enter(request: Any) -> None:
+        request.session.login("ada")
+
+    def configure(config: Any) -> None:
+        if own:
+            view = lambda error, request: httpexceptions.HTTPFound("/enter")  # noqa: E731
+            config.add_exception_view(view, context=LoginRequired)
+
+    app = serve(manager, configure, account=account, enter=enter)
+    if own:
+        assert app.get("/account", status=302).headers["Location"].endswith("/enter")
+    else:
+        answer = app.get("/account", status=401)
+        assert answer.text == "Log in first.\n"
+        assert answer.headers["WWW-Authenticate"] == "Cookie"
+    app.get("/enter")
+    assert app.get("/account").json == "yours"
 
 
 # -- what fails ------------------------------------------------------------------------------------
@@ -784,13 +811,16 @@ def test_without_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"lembro.idle_timeout": "8 hours"}, r"lembro.idle_timeout = '8 hours': give seconds"),
-        ({"lembro.idle_timeout": "none"}, "give seconds"),
+        (
+            {"lembro.idle_timeout": "8 hours"},
+            r"lembro.idle_timeout must be seconds, for example 28800, got '8 hours'",
+        ),
+        ({"lembro.idle_timeout": "none"}, "must be seconds"),
         ({"lembro.idle_timeout": "-1"}, "more than 0"),
-        ({"lembro.cookie.secure": "maybe"}, "give auto, true or false"),
+        ({"lembro.cookie.secure": "maybe"}, "must be auto, true or false"),
         ({"lembro.cookie.prefix": "__Host-"}, '"host", "secure" or None, got \'__host-\''),
-        ({"lembro.cookie.httponly": "2"}, "give true or false"),
-        ({"lembro.max_sessions_per_user": "many"}, "give a whole number, or none"),
+        ({"lembro.cookie.httponly": "2"}, "must be true or false"),
+        ({"lembro.max_sessions_per_user": "many"}, "must be a whole number, or none"),
         ({"lembro.timeout": "5"}, r"did you mean lembro\.\w*timeout"),
         (
             {"lembro_max_size": "4M"},
@@ -799,14 +829,19 @@ def test_without_settings() -> None:
         ({"lembro_cookie_name": "sid"}, r"did you mean lembro.cookie.name\?"),
         ({"lembro_manager": SessionManager(MemoryStore("1M"))}, r"mean lembro.manager\?"),
         ({"lembro.max_size": "huge"}, "huge"),
-        ({"lembro.manager": "memory"}, "give an object here"),
-        ({"lembro.store": MemoryStore("1M"), "lembro.max_size": "4M"}, "beside lembro.store"),
+        ({"lembro.manager": "memory"}, "must be an object"),
+        (
+            {"lembro.store": MemoryStore("1M"), "lembro.max_size": "4M"},
+            "together with lembro.store",
+        ),
         (
             {"lembro.manager": SessionManager(MemoryStore("1M")), "lembro.idle_timeout": "60"},
-            "lembro.idle_timeout beside lembro.manager",
+            "lembro.idle_timeout cannot be given together with lembro.manager",
         ),
         ({"lembro.cookie": CookieOptions(), "lembro.cookie.name": "sid"}, "one of the two"),
         ({"lembro.secret": "changeme"}, "can be guessed"),
+        ({"lembro.options": "aal2"}, "lembro.options must be an object"),
+        ({"lembro.exclude": "static"}, "path prefixes that begin with"),
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], says: str) -> None:
@@ -823,13 +858,39 @@ def test_objects_as_settings() -> None:
     assert manager.options.idle_timeout == 60
 
 
+def test_options_as_an_object_and_single_ones() -> None:
+    settings = {"lembro.options": SessionOptions.aal2(), "lembro.max_sessions_per_user": "5"}
+    options = main({}, **settings).registry.settings["lembro.manager"].options
+    assert (options.idle_timeout, options.max_sessions_per_user) == (3600, 5)
+
+
+@pytest.mark.parametrize("exclude", ["\n/static/\n/assets/", ["/static/", "/assets/"]])
+def test_an_excluded_path_has_no_session(manager: SessionManager, exclude: Any) -> None:
+    with Configurator(settings={"lembro.manager": manager, "lembro.exclude": exclude}) as config:
+        config.include("lembro.integrations.pyramid")
+        add_views(config, {"static/logo": lambda request: "logo", "static/write": write})
+        add_views(config, {"assets/write": write, "write": write})
+        app = TestApp(config.make_wsgi_app())
+    assert app.get("/static/logo").json == "logo"
+    for path in ("/static/write", "/assets/write"):
+        with pytest.raises(ConfigError, match="exclude="):
+            app.get(path)
+    assert len(cookies(app.get("/write"))) == 1
+
+
+def test_an_asynchronous_store_is_refused() -> None:
+    store: Any = AsyncAdapter(MemoryStore("64K"), NETWORKED)
+    with pytest.raises(ConfigError, match="is asynchronous, and Pyramid has no event loop"):
+        LembroSessionFactory(store=store)
+
+
 def test_the_factory_by_itself(manager: SessionManager) -> None:
     with Configurator(session_factory=LembroSessionFactory(manager)) as config:
         add_views(config, {"write": write, "read": read})
         app = TestApp(config.make_wsgi_app())
     app.get("/write")
     assert app.get("/read").json == {"cart": [1]}
-    with pytest.raises(ConfigError, match="beside a SessionManager"):
+    with pytest.raises(ConfigError, match="together with a SessionManager"):
         LembroSessionFactory(manager, idle_timeout=60)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from weakref import ref
 
 import httpx
 import pytest
@@ -19,13 +18,15 @@ from sanic.response import HTTPResponse, ResponseStream, json, text
 from lembro import (
     ConfigError,
     CookieOptions,
-    LembroError,
     LoginRequired,
     MemoryStore,
+    Session,
     SessionManager,
 )
 from lembro.asgi import SessionMiddleware
-from lembro.integrations.sanic import Lembro, _read, get_session
+from lembro.errors import UsageError
+from lembro.integrations.sanic import Lembro, _Exchange, get_session
+from lembro.manager import runner_of
 from tests.support.apps_sanic import new_app
 from tests.support.gateways import fetch_asgi
 from tests.support.messages import Request as AsASGI
@@ -101,6 +102,22 @@ def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
         assert manager.length() == 0
         assert (await client.get("/403")).status_code == 403
         assert manager.length() == 1
+
+    visit(app, visitor)
+
+
+def test_a_login_that_is_required_is_a_401(app: Any) -> None:
+    @app.get("/account")
+    async def account(request: Request) -> HTTPResponse:
+        get_session(request).require_recent(60)
+        return text("yours")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/account")
+        assert (answer.status_code, answer.text) == (401, "Log in first.\n")
+        assert answer.headers["www-authenticate"] == "Cookie"
+        await client.get("/login")
+        assert (await client.get("/account")).text == "yours"
 
     visit(app, visitor)
 
@@ -298,13 +315,13 @@ def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
     visit(app, visitor)
 
 
-def test_an_excluded_path_is_not_loaded() -> None:
+def test_an_excluded_path_has_no_session() -> None:
     store = AsyncAdapter(MemoryStore(), NETWORKED)
     app = app_with(SessionManager(store), exclude=["/wri"])
 
     async def visitor(client: httpx.AsyncClient) -> None:
         client.cookies.set("sid", "A" * 43)
-        assert (await client.get("/write")).status_code == 500  # nothing that could be written to
+        assert (await client.get("/write")).status_code == 500  # there is no session
         assert (await client.get("/read")).status_code == 200
 
     visit(app, visitor)
@@ -356,13 +373,15 @@ def test_over_https_under_an_asgi_server(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_first_look_after_the_request_is_gone_raises() -> None:
+def test_a_first_access_after_the_request_is_gone_raises(manager: SessionManager) -> None:
     class Gone:
         pass
 
-    source: Any = ref(Gone())
-    with pytest.raises(LembroError, match="the request has ended"):
-        _read(source)
+    request: Any = Gone()
+    session = Session(_Exchange(runner_of(manager), request))
+    del request
+    with pytest.raises(UsageError, match="the request has ended"):
+        session.get("a")
 
 
 # -- setting up ------------------------------------------------------------------------------------
@@ -395,7 +414,7 @@ def test_a_store_and_options_in_place_of_a_manager() -> None:
 
 
 def test_twice_is_refused(app: Any, manager: SessionManager) -> None:
-    with pytest.raises(ConfigError, match="from lembro already"):
+    with pytest.raises(ConfigError, match="already installed in this application"):
         Lembro(app, manager)
 
 
@@ -415,7 +434,7 @@ def test_get_session_says_what_is_missing() -> None:
         await client.get("/")
 
     visit(app, visitor)
-    assert "Lembro(app, sessions)" in raised[0]
+    assert "Lembro(app)" in raised[0]
 
 
 def test_the_store_is_opened_and_closed_with_the_server() -> None:

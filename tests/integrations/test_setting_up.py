@@ -12,12 +12,13 @@ import pytest
 import quart
 import sanic
 from aiohttp import web
+from bottle import Bottle
 from litestar import Litestar
 from starlette.applications import Starlette
 from tornado.web import Application
 
-from lembro import ConfigError, MemoryStore, SessionManager, asgi, wsgi
-from lembro.integrations import aiohttp, litestar, starlette, tornado
+from lembro import ConfigError, MemoryStore, SessionManager, SessionOptions, asgi, wsgi
+from lembro.integrations import aiohttp, bottle, litestar, starlette, tornado
 from lembro.integrations import falcon as in_falcon
 from lembro.integrations import flask as in_flask
 from lembro.integrations import quart as in_quart
@@ -51,8 +52,8 @@ def test_the_application_forgotten(
     with pytest.raises(ConfigError) as raised:
         set_up(manager)
     assert str(raised.value) == (
-        f"<SessionManager over MemoryStore> is no {framework} application: "
-        f"that comes first, write {call}(app, sessions)"
+        f"the first argument must be the {framework} application, got "
+        f"<SessionManager over MemoryStore>. Example: {call}(app)"
     )
 
 
@@ -61,7 +62,7 @@ def test_what_is_no_application(
     set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     for wrong in ("shop", object(), sanic.Blueprint("shop"), flask.Blueprint("shop", __name__)):
-        with pytest.raises(ConfigError, match=rf"is no {framework} application: that comes first"):
+        with pytest.raises(ConfigError, match=rf"must be the {framework} application, got"):
             set_up(wrong, manager)
 
 
@@ -70,7 +71,7 @@ def test_the_application_forgotten_of_a_middleware(
     middleware: Callable[..., object], manager: SessionManager
 ) -> None:
     with pytest.raises(
-        ConfigError, match=r"is no application: .* SessionMiddleware\(app, sessions"
+        ConfigError, match=r"must be a .* application, got .* SessionMiddleware\(app\)"
     ):
         middleware(manager)
 
@@ -83,7 +84,8 @@ def test_the_arguments_of_a_middleware_swapped(
         with pytest.raises(ConfigError) as raised:
             middleware(first, second)
         assert str(raised.value) == (
-            f"{first!r} is no application: that comes first, write SessionMiddleware(app, sessions)"
+            f"the first argument must be a WSGI or ASGI application, got {first!r}. "
+            f"Example: SessionMiddleware(app)"
         )
 
 
@@ -91,14 +93,14 @@ def test_the_arguments_of_a_middleware_swapped(
 def test_the_arguments_of_a_set_up_swapped(
     set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
-    message = f"^<SessionManager .*> is no {framework} application: that comes first, write "
+    message = f"^the first argument must be the {framework} application, got <SessionManager .*>. "
     with pytest.raises(ConfigError, match=message):
         set_up(manager, web.Application())
 
 
 def test_what_is_no_application_given_later(manager: SessionManager) -> None:
     for lembro in (in_flask.Lembro(None, manager), in_quart.Lembro(None, manager)):
-        with pytest.raises(ConfigError, match=r"is no \w+ application"):
+        with pytest.raises(ConfigError, match=r"must be the \w+ application"):
             lembro.init_app(manager)  # type: ignore[arg-type]
 
 
@@ -124,8 +126,51 @@ def test_twice_is_refused(
     served = app()
     set_up(served, manager)
     for again in (manager, SessionManager(MemoryStore("64K"))):
-        with pytest.raises(ConfigError, match="has its sessions from lembro already"):
+        with pytest.raises(ConfigError, match="already installed in this application"):
             set_up(served, again)
+
+
+@pytest.mark.parametrize(
+    ("set_up", "app"),
+    [
+        pytest.param(bottle.Lembro, Bottle, id="bottle"),
+        pytest.param(in_falcon.Lembro, falcon.App, id="falcon"),
+        pytest.param(in_falcon.Lembro, falcon.asgi.App, id="falcon-asgi"),
+        pytest.param(
+            in_sanic.Lembro,
+            lambda: sanic.Sanic("shop_without_arguments", configure_logging=False),
+            id="sanic",
+        ),
+        pytest.param(tornado.Lembro, Application, id="tornado"),
+    ],
+)
+def test_the_application_alone_is_enough(
+    set_up: Callable[..., Any], app: Callable[[], Any]
+) -> None:
+    assert set_up(app()).manager.options == SessionOptions()
+
+
+@pytest.mark.parametrize(
+    ("set_up", "app"),
+    [
+        pytest.param(bottle.Lembro, Bottle, id="bottle"),
+        pytest.param(in_falcon.Lembro, falcon.App, id="falcon"),
+        pytest.param(
+            in_sanic.Lembro,
+            lambda: sanic.Sanic("shop_with_options", configure_logging=False),
+            id="sanic",
+        ),
+        pytest.param(tornado.Lembro, Application, id="tornado"),
+    ],
+)
+def test_options_as_an_object_and_single_ones(
+    set_up: Callable[..., Any], app: Callable[[], Any], manager: SessionManager
+) -> None:
+    served = app()
+    with pytest.raises(ConfigError, match="options cannot be given together with"):
+        set_up(served, manager, options=SessionOptions())
+    options = set_up(served, options=SessionOptions.aal2(), idle_timeout=60).manager.options
+    assert (options.idle_timeout, options.absolute_timeout) == (60, 86400)
 
 
 def test_two_plugins_are_refused(manager: SessionManager) -> None:
@@ -137,7 +182,7 @@ def test_two_plugins_are_refused(manager: SessionManager) -> None:
 
 def test_what_was_refused_has_left_the_application_as_it_was(manager: SessionManager) -> None:
     app = web.Application()
-    with pytest.raises(ConfigError, match="path prefixes"):
+    with pytest.raises(ConfigError, match="path prefixes that begin with"):
         aiohttp.setup(app, manager, exclude=["static/"])
     aiohttp.setup(app, manager)
     assert len(app.middlewares) == 1

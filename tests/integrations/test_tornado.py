@@ -235,6 +235,26 @@ def test_authenticated_asks_for_a_login() -> None:
     visit(app_over(manager_over(False)[0], ("/mine", Mine), login_url="/sign-in"), visitor)
 
 
+@KINDS
+def test_a_recent_login_that_is_required_is_a_401(
+    networked: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Account(Page):
+        def get(self) -> None:
+            self.write("a part")
+            self.session.require_recent(60)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/account")
+        assert (answer.status_code, answer.text) == (401, "Log in first.\n")
+        assert answer.headers["www-authenticate"] == "Cookie"
+        await client.get("/login")
+        assert (await client.get("/account")).status_code == 200
+
+    visit(app_over(manager_over(networked)[0], ("/account", Account)), visitor)
+    assert "Uncaught exception" not in caplog.text
+
+
 def test_a_recent_login_that_is_required_can_be_answered_in_one_place() -> None:
     class Account(Page):
         def get(self) -> None:
@@ -360,15 +380,23 @@ def test_a_method_that_a_handler_has_from_another_class(kind: str) -> None:
     visit(app_over(manager_over(False)[0], ("/mixed", Mixed)), visitor)
 
 
-def test_an_excluded_path_is_not_loaded() -> None:
+def test_an_excluded_path_has_no_session(caplog: pytest.LogCaptureFixture) -> None:
+    class Logo(Page):
+        def get(self) -> None:
+            self.write("logo")
+
     manager, store = manager_over(networked=True)
-    app = Application([("/static/.*", Write), ("/read", Read)])
+    app = Application([("/static/logo", Logo), ("/static/.*", Write), ("/read", Read)])
     Lembro(app, manager, exclude=["/static/"])
     store.get = None  # would fail
 
     async def visitor(client: httpx.AsyncClient) -> None:
         client.cookies.set("sid", "A" * 43)
         assert (await client.get("/read")).status_code == 500  # and no connection that hangs
+        assert (await client.get("/static/logo")).text == "logo"
+        assert "no lembro session" not in caplog.text
+        assert (await client.get("/static/write")).status_code == 500
+        assert "no lembro session" in caplog.text
 
     visit(app, visitor)
 
@@ -383,7 +411,7 @@ def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
         assert (await client.get("/read")).status_code == 500
 
     visit(Application([("/read", Read)]), visitor)
-    assert "Lembro(app, sessions)" in caplog.text
+    assert "Lembro(app)" in caplog.text
 
 
 def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
@@ -412,5 +440,5 @@ def test_a_blocking_store_goes_to_a_thread() -> None:
 
 
 def test_what_is_no_beginning_of_a_path_is_refused() -> None:
-    with pytest.raises(ConfigError, match="beginnings of paths"):
+    with pytest.raises(ConfigError, match="path prefixes that begin with"):
         Lembro(Application(), exclude=["static/"])

@@ -193,7 +193,7 @@ def _run(
         done.order = next(numbers)
         return
     session = done.session = arrive(manager, cookie)
-    yield from load(session)
+    yield from runner_of(manager).lifecycle.load(session)
     done.user = session.user_id
     if request.act is not None:
         try:

@@ -86,7 +86,7 @@ def _comes_again(world: World) -> str | None:
     """Who the old cookie is now, within the grace."""
     manager = SessionManager(world.store, **OPTIONS)
     session = arrive(manager, world.cookie)
-    run(load(session), world.store)
+    run(runner_of(manager).lifecycle.load(session), world.store)
     return session.user_id
 
 
@@ -120,7 +120,7 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
         store = NaiveStore()
         manager = SessionManager(store, **OPTIONS)
         first = arrive(manager, "ann")
-        run(load(first), store)
+        run(runner_of(manager).lifecycle.load(first), store)
         flow = runner_of(manager).lifecycle.commit(first)
         finished = False
         call = next(flow)
@@ -131,7 +131,7 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
                 finished = True
         flow.close()
         second = arrive(manager, "ann")
-        run(load(second), store)
+        run(runner_of(manager).lifecycle.load(second), store)
         assert (second.user, second["old"]) == ("ann", 1)
         run(runner_of(manager).lifecycle.commit(second), store)
         assert isinstance(second._cookie, SetCookie)

@@ -12,7 +12,9 @@ from pathlib import Path
 from tests.support import ROOT
 
 PACKAGE = ROOT / "src" / "lembro"
-LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "importlinter"
+]
 LONGEST = 410  # lines
 
 

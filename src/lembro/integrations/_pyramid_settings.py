@@ -1,4 +1,4 @@
-"""Pyramid's settings that begin with ``lembro.``, which are text if they come from an ini file."""
+"""Read Pyramid's settings that begin with ``lembro.``. From an ini file they are text."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from ..errors import ConfigError
-from ..manager import SessionManager, manager_of
 from ..options import CookieOptions
 from ..stores.memory import MemoryStore
+from ._adapter import SessionManager, manager_of
 
 Reader = Callable[[str], Any]
 
@@ -57,6 +57,7 @@ _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "at_max_sessions": (str, "oldest or refuse"),
     "store_address": (_boolean, _BOOLEAN),
 }
+_EXCLUDE: Final[tuple[Reader, str]] = (_lines, "one path prefix a line")
 _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.name": (str, "a name, for example sid"),
     "cookie.prefix": (_none_or(str.lower), "auto, host, secure or none"),
@@ -68,48 +69,61 @@ _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.partitioned": (_boolean, _BOOLEAN),
     "cookie.max_age": (_none_or(_number), f"{_SECONDS}, or none"),
 }
-_OBJECTS: Final = ("manager", "store", "cookie", "describe")
-_KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE}
+_OBJECTS: Final = ("manager", "store", "options", "cookie", "describe", "migrate_from")
+_KNOWN: Final = {**_STORE, **_OPTIONS, **_COOKIE, "exclude": _EXCLUDE}
 _NAMES: Final = (*_KNOWN, *_OBJECTS)
 
 
-def manager_from(settings: Mapping[str, Any]) -> SessionManager:
-    """The manager that the settings describe. Raises ConfigError."""
+def read_settings(settings: Mapping[str, Any]) -> tuple[SessionManager, Any]:
+    """Read the settings.
+
+    Returns:
+        The manager that they describe, and ``exclude``.
+
+    Raises:
+        ConfigError: a setting is unknown, or cannot work.
+    """
     given = {
         name.removeprefix("lembro."): _read(name, value)
         for name, value in settings.items()
         if isinstance(name, str) and name.startswith(("lembro.", "lembro_"))
     }
+    exclude = given.pop("exclude", ())
     manager = given.pop("manager", None)
     if manager is not None and given:
         raise ConfigError(
-            f"{', '.join(f'lembro.{name}' for name in given)} beside lembro.manager: give these "
-            f"to the SessionManager, or leave lembro.manager out"
+            f"{', '.join(f'lembro.{name}' for name in given)} cannot be given together with "
+            f"lembro.manager: give these to the SessionManager, or leave lembro.manager out"
         )
     cookie = {name[7:]: given.pop(name) for name in _COOKIE if name in given}
     if cookie:
         if "cookie" in given:
-            raise ConfigError("lembro.cookie beside lembro.cookie.*: give one of the two")
+            raise ConfigError(
+                "lembro.cookie cannot be given together with lembro.cookie.*: give one of the two"
+            )
         given["cookie"] = CookieOptions(**cookie)
-    store = given.pop("store", None)
+    store, options = given.pop("store", None), given.pop("options", None)
     of_store = {name: given.pop(name) for name in _STORE if name in given}
     if of_store:
         if store is not None:
-            raise ConfigError(f"lembro.{next(iter(of_store))} beside lembro.store: give it to that")
+            raise ConfigError(
+                f"lembro.{next(iter(of_store))} cannot be given together with lembro.store: give "
+                f"it to the store"
+            )
         store = MemoryStore(**of_store)
-    return manager_of(manager, store, given)
+    return manager_of(manager, store, options, given), exclude
 
 
 def _read(name: str, value: Any) -> Any:
     short = name.removeprefix("lembro.")
     if short in _OBJECTS:
         if isinstance(value, str):
-            raise ConfigError(f"{name} = {value!r}: give an object here, in Python")
+            raise ConfigError(f"{name} must be an object, which you set in Python, got {value!r}")
         return value
     if short not in _KNOWN:
         near = difflib.get_close_matches(short.removeprefix("lembro_"), _NAMES, 1, 0.4)
         raise ConfigError(
-            f"no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
+            f"there is no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
             f"(there are {', '.join(f'lembro.{known}' for known in _NAMES)})"
         )
     if not isinstance(value, str):
@@ -118,4 +132,4 @@ def _read(name: str, value: Any) -> Any:
     try:
         return read(value.strip())
     except ValueError:
-        raise ConfigError(f"{name} = {value!r}: give {allowed}") from None
+        raise ConfigError(f"{name} must be {allowed}, got {value!r}") from None

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .. import wsgi
 from .._core.session import Session
-from .._http.error_response import error_response_for
-from ..errors import ConfigError, StoreError
-from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords
+from ..options import OptionKeywords, SessionOptions
 from ..stores.base import Store
-from . import _adapter
+from ._adapter import (
+    ANSWERED_ERRORS,
+    SessionManager,
+    already_installed,
+    check_app,
+    error_response_for,
+    manager_of,
+    no_session,
+    path_prefixes,
+    runner_of,
+)
 
 try:
     import bottle
@@ -30,13 +37,28 @@ __all__ = ["Lembro", "get_session"]
 _KEY: Final = "bottle.request.ext.session"  # where Bottle finds request.session
 
 
-class Lembro:
-    """A plugin: ``app.install(Lembro(sessions))``, or ``Lembro(store=MemoryStore("64M"),
-    idle_timeout=...)`` with the options of :class:`~lembro.SessionOptions` as keywords. With the
-    application before them, ``Lembro(app, sessions)``, it installs itself.
+# The exchange and the response are those of lembro.wsgi: its middleware stands around Bottle, which
+# makes the response of what a route returns, and a page of an error, after its plugins.
 
-    Install it in the application that is served; those that are mounted share its sessions. Raises
-    ConfigError.
+
+# -- the entry point -------------------------------------------------------------------------------
+
+
+class Lembro:
+    """A plugin that adds sessions: ``app.install(Lembro())``, or ``Lembro(app)``.
+
+    Install it in the application that is served. Mounted applications share its sessions.
+
+    Args:
+        app: The application, to install the plugin in it at once. May be left out.
+        manager: The manager, if you have made one; also as the only argument.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work, or the application has lembro's sessions already.
     """
 
     name: str = "lembro"
@@ -48,58 +70,66 @@ class Lembro:
         manager: SessionManager | None = None,
         *,
         store: Store | None = None,
-        **options: Unpack[OptionKeywords],
+        options: SessionOptions | None = None,
+        exclude: Iterable[str] = (),
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
         served: Any = app
         if served is not None and manager is not None:
-            _adapter.check_app(served, bottle.Bottle, "Bottle")
+            check_app(served, bottle.Bottle, "Bottle")
         elif not isinstance(served, bottle.Bottle):
             manager, served = manager or served, None
-        self.manager: SessionManager = manager_of(manager, store, options)
-        if not hasattr(self.manager.store, "blocking"):
-            raise ConfigError(
-                f"{type(self.manager.store).__name__} is asynchronous, and Bottle is not: give "
-                f"the plain store of its kind"
-            )
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        runner_of(self.manager).require_sync("Bottle")
+        self._exclude = path_prefixes(exclude)
         if served is not None:
             served.install(self)
 
     def setup(self, app: bottle.Bottle) -> None:
-        """Called by Bottle when it is installed."""
+        """Add the sessions; Bottle calls it when the plugin is installed."""
         if any(isinstance(plugin, Lembro) for plugin in app.plugins):
-            raise ConfigError("lembro is installed in this application already")
-        # Around all of it: what a route returns is made a response, and an error a page, after the
-        # plugins.
-        app.wsgi = wsgi.SessionMiddleware(_with_session(app.wsgi), self.manager)
+            raise already_installed()
+        app.wsgi = wsgi.SessionMiddleware(_with_name(app.wsgi), self.manager, exclude=self._exclude)
 
     def apply(self, callback: Callable[..., Any], route: bottle.Route) -> Callable[..., Any]:
-        """Called by Bottle for each route: a store that fails is a 503, and no 500 of Bottle's."""
+        """Answer the errors of a session in place of Bottle's 500; Bottle calls it for a route.
+
+        A plugin that was installed later is inside of this one, and may answer them itself.
+        """
 
         @wraps(callback)
         def answered(*args: Any, **keywords: Any) -> Any:
             try:
                 return callback(*args, **keywords)
-            except StoreError as error:
+            except ANSWERED_ERRORS as error:
                 answer = error_response_for(error)
-                return bottle.HTTPResponse(answer.body.decode(), answer.status, _adapter.TEXT)
+                return bottle.HTTPResponse(answer.body.decode(), answer.status, answer.text_headers)
 
         return answered
 
 
-def get_session() -> Session:
-    """``request.session`` of the current request, with its type."""
-    session: object = bottle.request.environ.get(_KEY)
-    if not isinstance(session, Session):
-        raise ConfigError(
-            "there is no lembro session here: app.install(Lembro(sessions)) from "
-            "lembro.integrations.bottle, in the application that is served"
-        )
-    return session
+def _with_name(application: WSGIApplication) -> WSGIApplication:
+    """Give the session of a request the name by which Bottle finds ``request.session``."""
 
-
-def _with_session(application: WSGIApplication) -> WSGIApplication:
     def named(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        environ[_KEY] = environ[wsgi.KEY]
+        session = environ.get(wsgi.KEY)
+        if session is not None:  # there is none on an excluded path
+            environ[_KEY] = session
         return application(environ, start_response)
 
     return named
+
+
+# -- the typed accessor ----------------------------------------------------------------------------
+
+
+def get_session() -> Session:
+    """Return ``request.session`` of the current request, typed.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    session: object = bottle.request.environ.get(_KEY)
+    if not isinstance(session, Session):
+        raise no_session("app.install(Lembro()) in the application that is served")
+    return session

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
 
 from .. import asgi, wsgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.error_response import ErrorResponse, error_response_for
-from .._http.headers import RequestHeaders
-from ..errors import ConfigError, StoreError
-from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords
+from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
-from . import _adapter
+from ._adapter import (
+    ANSWERED_ERRORS,
+    ErrorResponse,
+    Exchange,
+    SessionManager,
+    arespond,
+    check_app,
+    error_response_for,
+    finish,
+    manager_of,
+    no_session,
+    path_prefixes,
+    preload,
+    respond,
+    runner_of,
+)
 
 try:
     import falcon
@@ -30,20 +41,152 @@ if TYPE_CHECKING:
 
 __all__ = ["Lembro", "get_session"]
 
-_NONE: Final[list[str]] = []
 _FAILURES: Final = frozenset((1011, *range(3500, 3600)))
-"""With what Falcon closes a WebSocket whose responder has raised: an error, an HTTPError of 5xx."""
+"""The codes that Falcon closes a WebSocket with if its responder raised an error or a 5xx."""
+
+
+# -- the exchange: that of lembro.wsgi or lembro.asgi ----------------------------------------------
+
+# Falcon does not call its middlewares if a responder is cancelled, or an error handler fails. So an
+# exchange has its session only while the response is made; else the two, which refer to each other,
+# would wait for the garbage collector.
+
+
+def _exchange_of(session: Session) -> Exchange:
+    exchange = cast("Exchange", session._transport)
+    exchange.session = session
+    return exchange
+
+
+def _asgi_scope(req: falcon.asgi.Request) -> asgi.Scope:
+    """Return the scope of a request, with its headers: some test clients give an iterator, which
+    Falcon has used up."""
+    scope: Any = req.scope
+    if isinstance(scope["headers"], list | tuple):
+        return scope  # type: ignore[no-any-return]
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+        for name, value in req.headers.items()
+    ]
+    return {**scope, "headers": headers}
+
+
+async def _send(session: Session, message: Any) -> None:
+    """Stand in for the ``send`` of a WebSocket's server: commit before it is accepted or refused.
+
+    Nobody tells that the client has closed it; see above for what that means.
+    """
+    exchange = cast("asgi.ASGIExchange", _exchange_of(session))
+    closes = message["type"] == "websocket.close"
+    try:
+        if closes and session._phase is OPEN and message["code"] in _FAILURES:
+            await exchange.acommit(500)
+        await exchange.send(message)
+    finally:
+        exchange.session = None  # type: ignore[assignment]
+    if closes:
+        exchange.session = session
+        finish(exchange)
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+class _Response:
+    """A response of Falcon, of either kind."""
+
+    __slots__ = ("_resp",)
+
+    def __init__(self, resp: falcon.Response) -> None:
+        self._resp = resp
+
+    def status(self) -> int:
+        return self._resp.status_code
+
+    def lines(self, name: str) -> list[str]:
+        value = self._resp.get_header(name)
+        return [] if value is None else [value]
+
+    def set(self, name: str, value: str) -> None:
+        self._resp.set_header(name, value)
+
+    def add(self, name: str, value: str) -> None:
+        self._resp.append_header(name, value)
+
+    def replace(self, error: ErrorResponse) -> None:
+        resp = self._resp
+        resp.status = error.status
+        resp.text = resp.media = resp.stream = None
+        if isinstance(resp, falcon.asgi.Response):
+            resp.sse = None
+        resp.data = error.body
+        resp.set_headers(error.text_headers)
+
+
+def _until_the_end(session: Session, stream: Any) -> Iterator[bytes]:
+    """Send a stream, and report what was changed too late."""
+    try:
+        yield from stream
+    finally:
+        close: Callable[[], object] | None = getattr(stream, "close", None)
+        if close is not None:
+            close()
+        session._transport.runner.report_late_changes(session)
+
+
+async def _auntil_the_end(session: Session, stream: Any) -> AsyncIterator[Any]:
+    """Send a stream in an event loop; see :func:`_until_the_end`."""
+    try:
+        async for item in stream:
+            yield item
+    finally:
+        close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
+        if close is not None:
+            await close()
+        session._transport.runner.report_late_changes(session)
+
+
+def _answer(req: falcon.Request, resp: falcon.Response, error: Any, params: dict[str, Any]) -> None:
+    """Answer an error of a session that a responder raised."""
+    _Response(resp).replace(error_response_for(error))
+
+
+async def _aanswer(
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response | None,
+    error: Any,
+    params: dict[str, Any],
+    *,
+    ws: falcon.asgi.WebSocket | None = None,
+) -> None:
+    """Answer an error of a session in a falcon.asgi.App; close a WebSocket."""
+    answer = error_response_for(error)
+    if resp is not None:
+        _Response(resp).replace(answer)
+        return
+    assert ws is not None
+    await ws.close(answer.close_code, answer.phrase)
+
+
+# -- the entry point -------------------------------------------------------------------------------
 
 
 class Lembro:
-    """``Lembro(app, sessions)``, or ``Lembro(app, store=MemoryStore("64M"), idle_timeout=...)``
-    with the options of :class:`~lembro.SessionOptions` as keywords, for a ``falcon.App`` or a
-    ``falcon.asgi.App``.
+    """Add sessions to a ``falcon.App`` or a ``falcon.asgi.App``: ``Lembro(app)``.
 
-    Adds a middleware, so those that use the session are added after it; and the answer to a
-    StoreError. ``exclude``: beginnings of paths for which nothing is loaded; of use in a
-    ``falcon.asgi.App`` with a networked store, where loading comes before the responder. Raises
-    ConfigError.
+    It adds a middleware, and error handlers for StoreError (503) and LoginRequired (401). Add the
+    middlewares that use the session after it, and error handlers in place of these.
+
+    Args:
+        app: The application.
+        manager: The manager, if you have made one.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -52,86 +195,99 @@ class Lembro:
         manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
-        **options: Unpack[OptionKeywords],
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
-        _adapter.check_app(app, falcon.App, "Falcon")
-        self.manager: SessionManager = manager_of(manager, store, options)
-        self._name = f"lembro_{id(self)}"  # of the session that this one is to commit
-        self._around = asgi.SessionMiddleware(_nothing, self.manager, exclude=exclude)
+        check_app(app, falcon.App, "Falcon")
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        self._runner = runner_of(self.manager)
+        self._exclude = path_prefixes(exclude)
+        self._name = f"lembro_{id(self)}"  # of the session that is to be committed here
         if isinstance(app, falcon.asgi.App):
             app.add_middleware(self)
-            app.add_error_handler(StoreError, _astore_failed)
+            app.add_error_handler(ANSWERED_ERRORS, _aanswer)
             return
-        if not hasattr(self.manager.store, "blocking"):
-            raise ConfigError(
-                f"{type(self.manager.store).__name__} is asynchronous, and a falcon.App is not: "
-                f"give the plain store of its kind, or use a falcon.asgi.App"
-            )
-        self.manager.start_for_good()
+        self._runner.require_sync("a falcon.App (unlike a falcon.asgi.App)")
+        self._runner.open_for_good()
         app.add_middleware(self)
-        app.add_error_handler(StoreError, _store_failed)
+        app.add_error_handler(ANSWERED_ERRORS, _answer)
 
-    # -- WSGI: called by Falcon --------------------------------------------------------------------
+    # -- a falcon.App ------------------------------------------------------------------------------
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Before the request is routed."""
-        env, https = req.env, req.env["wsgi.url_scheme"] == "https"
-        session = self._outer(req, env.get(wsgi.KEY), https)
-        if session is None:
-            session = _adapter.begin(self.manager, env.get("HTTP_COOKIE"), https=https)
+        """Begin a session, before the request is routed."""
+        env = req.env
+        outer = self._outer(req, env.get(wsgi.KEY), https=wsgi.is_https(env))
+        if outer is not None:
+            req.context.session = outer
+        elif not (self._exclude and req.path.startswith(self._exclude)):
+            session = Session(wsgi.EnvironExchange(self._runner, env))
             setattr(req.context, self._name, session)
-        req.context.session = session
+            req.context.session = session
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        """After the responder, or what answered in its place."""
-        session = self._mine(req)
+        """Commit the session, after the responder or what answered in its place."""
+        session = self._to_commit(req)
         if session is None:
             return
+        exchange = _exchange_of(session)
         try:
             if resp.media is not None and not session._is_unused():
-                resp.render_body()  # which is kept; if it can't be, the answer is a 500
-        except BaseException:
-            _adapter.commit(session, 500)
-            raise
-        answer = _adapter.commit(session, resp.status_code)
-        if answer is not None:
-            _replace(resp, answer)
-            return
-        _add_headers(session, req, resp, req.env, https=req.env["wsgi.url_scheme"] == "https")
+                try:
+                    resp.render_body()  # Falcon keeps it; if it cannot be rendered, that is a 500
+                except BaseException:
+                    exchange.commit(500)
+                    raise
+            if not respond(exchange, _Response(resp)):
+                return
+        finally:
+            exchange.close()
         if resp.stream is not None and not hasattr(resp.stream, "read"):
             resp.stream = _until_the_end(session, resp.stream)
 
-    # -- ASGI: the same ----------------------------------------------------------------------------
+    # -- a falcon.asgi.App -------------------------------------------------------------------------
 
     async def process_startup(self, scope: dict[str, Any], event: AsgiEvent) -> None:
-        """Before the first request."""
-        await self.manager.astart()
+        """Open the store, before the first request."""
+        await self._runner.aopen()
 
     async def process_shutdown(self, scope: dict[str, Any], event: AsgiEvent) -> None:
-        """After the last one."""
-        await self.manager.astop()
+        """Close the store, after the last request."""
+        await self._runner.aclose()
 
     async def process_request_async(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response
     ) -> None:
-        """Before the request is routed."""
-        scope: Any = req.scope
-        session = self._outer(req, scope.get("session"), asgi._is_https(scope))
-        if session is None:
-            session = await self._begin(req, scope, None)
-            setattr(req.context, self._name, session)
-        req.context.session = session
+        """Begin a session, before the request is routed."""
+        await self._begin(req, asgi.discard)
 
-    async def _begin(self, req: falcon.asgi.Request, scope: Any, send: Any) -> Session:
-        if not isinstance(scope["headers"], list | tuple):  # an iterator, which Falcon has used up
-            cookies = (req.get_header("Cookie") or "").encode("latin-1", "replace")
-            scope = {**scope, "headers": [(b"cookie", cookies)]}
-        session = Session(self.manager, self._around._read, scope, send, True)
-        if self.manager.preloads and not req.path.startswith(self._around._exclude):
-            await self.manager.apreload(session)
+    async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
+        """Begin the session of a WebSocket, before it is routed."""
+        session = await self._begin(req, cast("asgi.Send", ws._asgi_send))
+        if session is not None:
+            # A WebSocket has __slots__: only its send can be replaced.
+            ws._asgi_send = MethodType(_send, session)
+
+    async def _begin(self, req: falcon.asgi.Request, send: asgi.Send) -> Session | None:
+        """Begin a session. Return it if it is to be committed here."""
+        scope: Any = req.scope
+        outer = self._outer(req, scope.get("session"), https=asgi.is_https(scope))
+        if outer is not None:
+            req.context.session = outer
+            return None
+        if self._exclude and req.path.startswith(self._exclude):
+            return None
+        exchange = asgi.ASGIExchange(self._runner, _asgi_scope(req), send)
+        session = exchange.session
+        try:
+            await preload(exchange)
+        finally:
+            exchange.session = None  # type: ignore[assignment]
+        setattr(req.context, self._name, session)
+        req.context.session = session
         return session
 
     async def process_response_async(
@@ -141,155 +297,51 @@ class Lembro:
         resource: object,
         req_succeeded: bool,
     ) -> None:
-        """After the responder, or what answered in its place."""
-        session = self._mine(req)
+        """Commit the session, after the responder or what answered in its place."""
+        session = self._to_commit(req)
         if session is None:
             return
+        exchange = _exchange_of(session)
         try:
             if resp.media is not None and not session._is_unused():
-                await resp.render_body()
-        except BaseException:
-            await _adapter.acommit(session, 500)
-            raise
-        answer = await _adapter.acommit(session, resp.status_code)
-        if answer is not None:
-            _replace(resp, answer)
-            return
-        scope: Any = req.scope
-        _add_headers(session, req, resp, scope["headers"], https=asgi._is_https(scope))
+                try:
+                    await resp.render_body()
+                except BaseException:
+                    await exchange.acommit(500)
+                    raise
+            if not await arespond(exchange, _Response(resp)):
+                return
+        finally:
+            exchange.close()
         if resp.sse is not None:
             resp.sse = _auntil_the_end(session, resp.sse)
         elif resp.stream is not None and not hasattr(resp.stream, "read"):
             resp.stream = _auntil_the_end(session, resp.stream)
 
-    async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
-        """Before a WebSocket is routed: it is committed when it is accepted, or refused."""
-        scope: Any = req.scope
-        outer = self._outer(req, scope.get("session"), asgi._is_https(scope))
-        if outer is not None:
-            req.context.session = outer
-            return
-        # A WebSocket has __slots__: what it sends is the one place where a handshake can be met.
-        session = await self._begin(req, scope, ws._asgi_send)
-        ws._asgi_send = MethodType(_send, session)
-        req.context.session = session
-
     # -- both --------------------------------------------------------------------------------------
 
-    def _outer(self, req: falcon.Request, outer: object, https: bool) -> Session | None:
-        """The session that the request has already, if it is this manager's."""
+    def _outer(self, req: falcon.Request, outer: object, *, https: bool) -> Session | None:
+        """Return the session that the request has already, if it is this manager's."""
         outer = getattr(req.context, "session", outer)
-        if isinstance(outer, Session) and self.manager.is_within_itself(outer, https=https):
-            return outer
+        if outer is not None and self._runner.owns(outer, https=https):
+            return cast("Session", outer)
         return None
 
-    def _mine(self, req: falcon.Request) -> Session | None:
-        """The session that is to be committed here."""
+    def _to_commit(self, req: falcon.Request) -> Session | None:
         session: Session | None = getattr(req.context, self._name, None)
         return session if session is not None and session._phase is OPEN else None
 
 
+# -- the typed accessor ----------------------------------------------------------------------------
+
+
 def get_session(req: falcon.Request) -> Session:
-    """``req.context.session``, with its type."""
+    """Return ``req.context.session``, typed.
+
+    Raises:
+        ConfigError: there is none.
+    """
     session: object = getattr(req.context, "session", None)
     if not isinstance(session, Session):
-        raise ConfigError(
-            "there is no lembro session here: lembro.integrations.falcon.Lembro(app, sessions), "
-            "before the middlewares that use it are added"
-        )
+        raise no_session("Lembro(app), before the middlewares that use the session are added")
     return session
-
-
-def _add_headers(
-    session: Session,
-    req: falcon.Request,
-    resp: falcon.Response,
-    request: RequestHeaders,
-    *,
-    https: bool,
-) -> None:
-    headers = _Headers(resp)
-    lines = _adapter.add_headers(
-        session, headers, headers.lines, https=https, client=req.remote_addr, request=request
-    )
-    for line in lines:
-        resp.append_header("set-cookie", line)
-
-
-class _Headers:
-    """The headers of a response."""
-
-    def __init__(self, resp: falcon.Response) -> None:
-        self._resp = resp
-
-    def lines(self, name: str) -> list[str]:
-        value = self._resp.get_header(name)
-        return _NONE if value is None else [value]
-
-    def __setitem__(self, name: str, value: str) -> None:
-        self._resp.set_header(name, value)
-
-
-def _replace(resp: falcon.Response, answer: ErrorResponse) -> None:
-    resp.status = answer.status
-    resp.text = resp.media = resp.stream = None
-    if isinstance(resp, falcon.asgi.Response):
-        resp.sse = None
-    resp.data = answer.body
-    resp.set_headers(_adapter.TEXT)
-
-
-def _store_failed(
-    req: falcon.Request, resp: falcon.Response, error: Any, params: dict[str, Any]
-) -> None:
-    _replace(resp, error_response_for(error))
-
-
-async def _astore_failed(
-    req: falcon.asgi.Request,
-    resp: falcon.asgi.Response | None,
-    error: Any,
-    params: dict[str, Any],
-    *,
-    ws: falcon.asgi.WebSocket | None = None,
-) -> None:
-    answer = error_response_for(error)
-    if resp is not None:
-        _replace(resp, answer)
-        return
-    assert ws is not None
-    await ws.close(1013, answer.phrase)
-
-
-async def _send(session: Session, message: Any) -> None:
-    """In place of the ``send`` of a WebSocket's server."""
-    closes = message["type"] == "websocket.close"
-    if closes and session._phase is OPEN and message["code"] in _FAILURES:
-        await _adapter.acommit(session, 500)
-    await asgi._send(session, message)
-    if closes:
-        session._manager.finish(session)
-
-
-async def _nothing(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None: ...
-
-
-def _until_the_end(session: Session, stream: Any) -> Iterator[bytes]:
-    try:
-        yield from stream
-    finally:
-        close: Callable[[], object] | None = getattr(stream, "close", None)
-        if close is not None:
-            close()
-        session._manager.finish(session)
-
-
-async def _auntil_the_end(session: Session, stream: Any) -> AsyncIterator[Any]:
-    try:
-        async for item in stream:
-            yield item
-    finally:
-        close = getattr(stream, "aclose", None) or getattr(stream, "close", None)
-        if close is not None:
-            await close()
-        session._manager.finish(session)

@@ -5,25 +5,37 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, Unpack
 
 from .._core.commit import has_changed
 from .._core.session import Session
 from .._core.state import COMMITTED, OPEN
-from .._http.error_response import ErrorResponse, error_response_for
-from ..errors import ConfigError, LembroError, StoreError
-from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords
+from ..errors import LembroError
+from ..ids import UserID
+from ..options import OptionKeywords, SessionOptions
 from ..stores.base import Store
-from ..wsgi import KEY, _is_made_while_it_goes_out
-from . import _adapter, _pyramid_settings
+from ..wsgi import KEY, EnvironExchange, is_https, is_lazy_body
+from . import _pyramid_settings
+from ._adapter import (
+    ANSWERED_ERRORS,
+    ErrorResponse,
+    Runner,
+    SessionManager,
+    as_kind,
+    error_response_for,
+    manager_of,
+    no_session,
+    path_prefixes,
+    respond,
+    runner_of,
+)
 
 try:
     from pyramid.interfaces import ISession
     from pyramid.request import Request
-    from pyramid.response import Response
+    from pyramid.response import Response as WebObResponse
     from zope.interface import classImplements
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
@@ -38,12 +50,11 @@ __all__ = [
     "includeme",
 ]
 
-_STREAMS: Final = object()
-"""As the ``_send`` of a session: the end of the body says what was changed too late."""
+_EXAMPLE: Final = 'config.include("lembro.integrations.pyramid")'
 
 
 class PyramidSession(Session):
-    """A session with the methods of Pyramid's ``ISession``."""
+    """A session that also has the methods of Pyramid's ``ISession``."""
 
     @property
     def new(self) -> bool:
@@ -52,45 +63,43 @@ class PyramidSession(Session):
 
     @property
     def created(self) -> int:
-        """When it began, or when the user logged in; seconds since the epoch."""
+        """When the session began, or its user logged in, in seconds since the epoch."""
         if not self._ready:
-            self._look()
+            self._load()
         return int(time.time() - (0.0 if self._found is None else self._found.age))
 
     def invalidate(self) -> None:
-        """End the session, as ``logout``. What is written afterwards goes into a new one, under a
-        new id."""
+        """End the session, as ``logout()`` does. Keys written afterwards go into a new one."""
         self.destroy()
 
     def changed(self) -> None:
-        """Extend the idle timeout, as ``touch``. Nested changes are found without it."""
+        """Extend the idle timeout, as ``touch()`` does. Nested changes are noticed without it."""
         self.touch()
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
-        """Put a message at the end of a queue; without ``allow_duplicate`` only if it is not there
-        yet."""
+        """Add a message to a queue; without ``allow_duplicate`` only if it is not there yet."""
         messages = self.setdefault(f"_f_{queue}", [])
         if allow_duplicate or msg not in messages:
             messages.append(msg)
 
     def pop_flash(self, queue: str = "") -> list[Any]:
-        """The messages of a queue, which is empty then."""
+        """Remove the messages of a queue, and return them."""
         messages: list[Any] = self.pop(f"_f_{queue}", [])
         return messages
 
     def peek_flash(self, queue: str = "") -> list[Any]:
-        """The messages of a queue, which stay there."""
+        """Return the messages of a queue."""
         messages: list[Any] = self.get(f"_f_{queue}", [])
         return messages
 
     def new_csrf_token(self) -> str:
-        """A new token against cross-site request forgery, kept in the session."""
+        """Make a token against cross-site request forgery, and keep it in the session."""
         token = secrets.token_hex(20)
         self["_csrft_"] = token
         return token
 
     def get_csrf_token(self) -> str:
-        """The token, or a new one."""
+        """Return the token; make one if there is none."""
         token: str | None = self.get("_csrft_")
         return self.new_csrf_token() if token is None else token
 
@@ -98,127 +107,43 @@ class PyramidSession(Session):
 classImplements(PyramidSession, ISession)
 
 
-def includeme(config: Any) -> None:
-    """``config.include("lembro.integrations.pyramid")``: the session factory, from the settings
-    that begin with ``lembro.``, and an answer of 503 for when the store fails. The manager is in
-    the settings too, as ``lembro.manager``. Raises ConfigError."""
-    settings = config.get_settings()
-    manager = _pyramid_settings.manager_from(settings)
-    settings["lembro.manager"] = manager
-    config.set_session_factory(LembroSessionFactory(manager))
-    config.add_exception_view(_store_failed, context=StoreError)
-    config.add_tween(f"{__name__}.follow_bodies")
+# -- the exchange: that of lembro.wsgi -------------------------------------------------------------
 
 
-def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
-    manager: SessionManager | None = None,
-    *,
-    store: Store | None = None,
-    **options: Unpack[OptionKeywords],
-) -> Callable[[Request], PyramidSession]:
-    """A session factory, for ``Configurator(session_factory=...)`` or
-    ``config.set_session_factory``: ``LembroSessionFactory(sessions)``, or with a store and options.
-    Raises ConfigError."""
-    manager = manager_of(manager, store, options)
-    manager.start_for_good()
+class _Exchange(EnvironExchange):
+    """One request of Pyramid, and its response."""
 
-    def factory(request: Request) -> PyramidSession:
-        environ = request.environ
-        https = environ.get("wsgi.url_scheme") == "https"
-        outer: Any = environ.get(KEY)
-        if (
-            outer is not None
-            and manager.is_within_itself(outer, https=https)
-            and outer._phase is OPEN
-        ):
-            # Of a middleware or an application around this one, which commits it.
-            return _adapter.as_kind(outer, PyramidSession)
-        session = PyramidSession(
-            manager, _adapter.read, (manager, environ.get("HTTP_COOKIE"), https)
-        )
-        environ[KEY] = session
-        if _is_finished(request):
-            session._phase = COMMITTED
-            return session
-        request.add_response_callback(partial(_respond, session))
-        request.add_finished_callback(partial(_finish, session))
-        return session
+    __slots__ = ("_streams",)
 
-    return factory
+    def __init__(self, runner: Runner, request: Request) -> None:
+        super().__init__(runner, request.environ)
+        self._streams = False
+        self.session: PyramidSession = PyramidSession(self)
 
+    def respond(self, request: Request, response: WebObResponse) -> None:
+        """Commit the session; Pyramid calls it when the tweens are done with the response."""
+        if not respond(self, _Response(response)):
+            return
+        body = response.app_iter
+        if type(body) is not list:
+            self._streams = True
+            _follow(response, body, partial(self.runner.report_late_changes, self.session))
 
-def get_session(request: Request) -> PyramidSession:
-    """``request.session``, typed. Raises ConfigError where there is none of lembro's."""
-    session = request.session
-    if not isinstance(session, PyramidSession):
-        raise ConfigError(
-            "there is no lembro session here: config.include('lembro.integrations.pyramid')"
-        )
-    return session
+    def finish(self, request: Request) -> None:
+        """End the exchange; Pyramid calls it last, though the body may be sent only now."""
+        session = self.session
+        if session._phase is OPEN:  # an exception without a view, or a first access after respond()
+            if sys.exception() is None and _is_changed(session):
+                self.runner.report_lost_change(session)
+            self.commit(500)
+        elif not self._streams:
+            self.runner.report_late_changes(session)
+        self.close()
 
-
-class LembroAuthenticationHelper:
-    """In place of Pyramid's ``SessionAuthenticationHelper`` within a security policy: the userid is
-    ``session.user``, so that a login has a new id, and all sessions of a user can be ended."""
-
-    def remember(
-        self, request: Request, userid: str, *, remember: bool = False, **kw: Any
-    ) -> list[tuple[str, str]]:
-        """Log in; with ``remember`` the cookie outlives the browser. There are no headers to
-        add."""
-        get_session(request).login(userid, remember=remember)
-        return []
-
-    def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
-        """Log out."""
-        get_session(request).logout()
-        return []
-
-    def authenticated_userid(self, request: Request) -> str | None:
-        """The user, or None."""
-        return get_session(request).user
-
-
-# -- the response ----------------------------------------------------------------------------------
-
-
-def _respond(session: Session, request: Request, response: Response) -> None:
-    """There is a response, and the tweens are through with it."""
-    answer = _adapter.commit(session, response.status_code)
-    if answer is not None:
-        _replace(response, answer)
-        return
-    headers = response.headers
-    lines = _adapter.add_headers(
-        session,
-        headers,
-        headers.getall,
-        https=request.environ.get("wsgi.url_scheme") == "https",
-        client=request.environ.get("REMOTE_ADDR"),
-        request=request.environ,
-    )
-    for line in lines:
-        headers.add("Set-Cookie", line)
-    body = response.app_iter
-    if type(body) is not list:
-        session._send = _STREAMS
-        _follow(response, body, partial(session._manager.finish, session))
-
-
-def _finish(session: Session, request: Request) -> None:
-    """Pyramid has finished with the request, though its body may go out only now."""
-    if session._phase is OPEN:  # there was an exception, and no view for it
-        if sys.exception() is None and _is_changed(session):  # or the response was there already
-            session._manager.tell_lost(session)
-        _adapter.commit(session, 500)
-    elif session._send is not _STREAMS:
-        session._manager.finish(session)
-
-
-def _is_finished(request: Request) -> bool:
-    """Whether this is the body, on its way out: Pyramid has taken back the context."""
-    known = request.__dict__
-    return "view_name" in known and "context" not in known
+    def close(self) -> None:
+        """End the exchange. A body that is sent now may still access the session."""
+        self.drop_environ()
+        super().close()
 
 
 def _is_changed(session: Session) -> bool:
@@ -226,42 +151,53 @@ def _is_changed(session: Session) -> bool:
         return False
     try:
         return session._regenerate or session._login is not None or has_changed(session)
-    except LembroError:  # what cannot be stored
+    except LembroError:  # it cannot be stored
         return True
 
 
-def follow_bodies(handler: Callable[[Request], Any], registry: object) -> Callable[..., Any]:
-    """A tween. Who looks at the session for the first time in a body that is made while it goes
-    out is called by nobody at its end: the tweens and all callbacks of the request are through."""
-
-    def tween(request: Request) -> Any:
-        response = handler(request)
-        body = getattr(response, "app_iter", None)
-        if (
-            type(body) is not list
-            and "session" not in request.__dict__
-            and _is_made_while_it_goes_out(body, request.environ)
-        ):
-            _follow(response, body, partial(_finish_late, request))
-        return response
-
-    return tween
+def _is_finished(request: Request) -> bool:
+    """Whether the body is being sent: Pyramid has removed the context from the request."""
+    known = request.__dict__
+    return "view_name" in known and "context" not in known
 
 
-def _finish_late(request: Request) -> None:
-    session = request.__dict__.get("session")
-    if isinstance(session, Session):
-        session._manager.finish(session)
+# -- the response ----------------------------------------------------------------------------------
 
 
-def _follow(response: Response, body: Any, end: Callable[[], None]) -> None:
-    length = response.content_length
-    response.app_iter = _Body(body, end)
-    response.content_length = length  # which WebOb has dropped
+class _Response:
+    """A response of WebOb."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: WebObResponse) -> None:
+        self._response = response
+
+    def status(self) -> int:
+        status: int = self._response.status_code
+        return status
+
+    def lines(self, name: str) -> list[str]:
+        lines: list[str] = self._response.headers.getall(name)
+        return lines
+
+    def set(self, name: str, value: str) -> None:
+        self._response.headers[name] = value
+
+    def add(self, name: str, value: str) -> None:
+        self._response.headers.add(name, value)
+
+    def replace(self, error: ErrorResponse) -> None:
+        response = self._response
+        body: Any = response.app_iter
+        if hasattr(body, "close"):
+            body.close()
+        response.status = f"{error.status} {error.phrase}"
+        response.headerlist = list(error.text_headers.items())
+        response.body = error.body
 
 
 class _Body:
-    """A body that is made while it goes out; at its end a change that came too late is said."""
+    """A body that is generated while it is sent. At its end, late changes are reported."""
 
     def __init__(self, body: Any, end: Callable[[], None]) -> None:
         self._body = body
@@ -271,24 +207,165 @@ class _Body:
         return iter(self._body)
 
     def close(self) -> None:
-        """Called by the server, whichever way the response has ended."""
+        """End the response, whichever way it ended. Called by the server."""
         if hasattr(self._body, "close"):
             self._body.close()
         self._end()
 
 
-def _replace(response: Response, answer: ErrorResponse) -> None:
-    """Put ``answer`` in place of the response of the application."""
-    body: Any = response.app_iter
-    if hasattr(body, "close"):
-        body.close()
-    response.status = f"{answer.status} {answer.phrase}"
-    response.headerlist = list(_adapter.TEXT.items())
-    response.body = answer.body
+def _follow(response: WebObResponse, body: Any, end: Callable[[], None]) -> None:
+    length = response.content_length
+    response.app_iter = _Body(body, end)
+    response.content_length = length  # WebOb has dropped it
 
 
-def _store_failed(error: StoreError, request: Request) -> Response:
-    """The view for a store that fails when a session is looked at."""
-    response = Response()
-    _replace(response, error_response_for(error))
+def follow_bodies(handler: Callable[[Request], Any], registry: object) -> Callable[..., Any]:
+    """Make a tween for sessions that are first accessed while the body is sent.
+
+    By then the tweens and all callbacks of the request have been called, so that nothing else would
+    report a late change.
+    """
+
+    def tween(request: Request) -> Any:
+        response = handler(request)
+        body = getattr(response, "app_iter", None)
+        if (
+            type(body) is not list
+            and "session" not in request.__dict__
+            and is_lazy_body(body, request.environ)
+        ):
+            _follow(response, body, partial(_report_late_changes, request))
+        return response
+
+    return tween
+
+
+def _report_late_changes(request: Request) -> None:
+    session = request.__dict__.get("session")
+    if isinstance(session, Session):
+        session._transport.runner.report_late_changes(session)
+
+
+def _answer(error: Exception, request: Request) -> WebObResponse:
+    """Answer an error of a session that a view raised: an exception view."""
+    response = WebObResponse()
+    _Response(response).replace(error_response_for(error))
     return response
+
+
+# -- the entry points ------------------------------------------------------------------------------
+
+
+def includeme(config: Any) -> None:
+    """Add sessions: ``config.include("lembro.integrations.pyramid")``.
+
+    The options are the settings that begin with ``lembro.``, of which there may be none. The
+    manager is the setting ``lembro.manager`` afterwards. Adds exception views for StoreError (503)
+    and LoginRequired (401); the application's own take their place.
+
+    Raises:
+        ConfigError: a setting cannot work.
+    """
+    settings = config.get_settings()
+    manager, exclude = _pyramid_settings.read_settings(settings)
+    settings["lembro.manager"] = manager
+    config.set_session_factory(LembroSessionFactory(manager, exclude=exclude))
+    for error in ANSWERED_ERRORS:
+        config.add_exception_view(_answer, context=error)
+    config.add_tween(f"{__name__}.follow_bodies")
+
+
+def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
+    manager: SessionManager | None = None,
+    *,
+    store: Store | None = None,
+    options: SessionOptions | None = None,
+    exclude: Iterable[str] = (),
+    **keywords: Unpack[OptionKeywords],
+) -> Callable[[Request], PyramidSession]:
+    """Make a session factory, for ``Configurator(session_factory=LembroSessionFactory())``.
+
+    Args:
+        manager: The manager, if you have made one.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session: ``request.session`` raises ConfigError there.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work.
+    """
+    runner = runner_of(manager_of(manager, store, options, keywords))
+    runner.require_sync("Pyramid")
+    runner.open_for_good()
+    excluded = path_prefixes(exclude)
+
+    def factory(request: Request) -> PyramidSession:
+        environ = request.environ
+        outer: Any = environ.get(KEY)
+        if (
+            outer is not None
+            and runner.owns(outer, https=is_https(environ))
+            and outer._phase is OPEN
+        ):
+            # A middleware or an application around this one commits it.
+            return as_kind(outer, PyramidSession)
+        if excluded and environ.get("PATH_INFO", "").startswith(excluded):
+            raise no_session(_EXAMPLE)
+        exchange = _Exchange(runner, request)
+        session = environ[KEY] = exchange.session
+        if _is_finished(request):
+            session._phase = COMMITTED
+            exchange.close()
+        else:
+            request.add_response_callback(exchange.respond)
+            request.add_finished_callback(exchange.finish)
+        return session
+
+    return factory
+
+
+class LembroAuthenticationHelper:
+    """Stands in for Pyramid's ``SessionAuthenticationHelper`` within a security policy.
+
+    The userid is ``session.user_id``. So a login has a new session ID, and all sessions of a user
+    can be revoked.
+    """
+
+    def remember(
+        self, request: Request, userid: UserID, *, remember: bool = False, **kw: Any
+    ) -> list[tuple[str, str]]:
+        """Log a user in. There are no headers to add.
+
+        Args:
+            request: The request.
+            userid: The user's ID.
+            remember: Whether the cookie outlives the browser.
+            kw: Not used.
+        """
+        get_session(request).login(userid, remember=remember)
+        return []
+
+    def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:
+        """Log the user out. There are no headers to add."""
+        get_session(request).logout()
+        return []
+
+    def authenticated_userid(self, request: Request) -> str | None:
+        """Return the ID of the user who is logged in; None if nobody is."""
+        return get_session(request).user_id
+
+
+# -- the typed accessor ----------------------------------------------------------------------------
+
+
+def get_session(request: Request) -> PyramidSession:
+    """Return ``request.session``, typed.
+
+    Raises:
+        ConfigError: it is not lembro's, or there is none.
+    """
+    session = request.session
+    if not isinstance(session, PyramidSession):
+        raise no_session(_EXAMPLE)
+    return session

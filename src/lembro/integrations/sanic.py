@@ -11,13 +11,25 @@ from weakref import ref
 from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.cookie import ABSENT, Presented
-from .._http.error_response import ErrorResponse, error_response_for
-from ..errors import ConfigError, LembroError, StoreError
-from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords
+from ..errors import UsageError
+from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
-from . import _adapter
+from ._adapter import (
+    ANSWERED_ERRORS,
+    ErrorResponse,
+    Exchange,
+    RequestHeaders,
+    Runner,
+    SessionManager,
+    already_installed,
+    arespond,
+    check_app,
+    error_response_for,
+    manager_of,
+    no_session,
+    path_prefixes,
+    runner_of,
+)
 
 try:
     from sanic import Request, Sanic
@@ -32,151 +44,119 @@ __all__ = ["Lembro", "get_session"]
 _NONE: Final[list[str]] = []
 
 
-class Lembro:
-    """``Lembro(app, sessions)``, or ``Lembro(app, store=MemoryStore("64M"), idle_timeout=...)``
-    with the options of :class:`~lembro.SessionOptions` as keywords.
+# -- the exchange ----------------------------------------------------------------------------------
 
-    Adds a request middleware, so those that use the session are added after it, and extends the
-    application's ``request_class``. ``exclude``: beginnings of paths for which nothing is loaded;
-    of use with a networked store, where loading comes before the handler. Raises ConfigError.
+
+class _Exchange(Exchange):
+    """One request of Sanic, and its response.
+
+    It holds the request weakly, and its session only while the response is made: a handler may be
+    cancelled, which Sanic tells nobody, and a circle would wait for the garbage collector.
     """
 
-    def __init__(
-        self,
-        app: Sanic[Any, Any],
-        manager: SessionManager | None = None,
-        *,
-        store: Store | AsyncStore | None = None,
-        exclude: Iterable[str] = (),
-        **options: Unpack[OptionKeywords],
-    ) -> None:
-        _adapter.check_app(app, Sanic, "Sanic")
-        self.manager: SessionManager = manager_of(manager, store, options)
-        self._exclude = asgi._paths(exclude)
-        if hasattr(app.ctx, "lembro"):
-            raise ConfigError(f"the application {app.name!r} has its sessions from lembro already")
-        app.ctx.lembro = self
+    __slots__ = ("_request",)
 
-        async def start(app: Sanic[Any, Any]) -> None:
-            await self.manager.astart()
+    def __init__(self, runner: Runner, request: Request[Any, Any]) -> None:
+        self.runner = runner
+        self.session = None
+        self._request = ref(request)
 
-        async def stop(app: Sanic[Any, Any]) -> None:
-            await self.manager.astop()
+    def request(self) -> Request[Any, Any]:
+        """Return the request, which has the session in its ``ctx``."""
+        request = self._request()
+        if request is None:
+            raise UsageError(
+                "the request has ended before its session was accessed; access the session before "
+                "you hand it to a task of its own"
+            )
+        return request
 
-        async def begin(request: Request[Any, Any]) -> None:
-            await self._begin(request)
+    def cookie_headers(self) -> list[bytes]:
+        cookies = self.request().headers.getall("cookie", _NONE)
+        return [cookie.encode("utf-8", "surrogateescape") for cookie in cookies]
 
-        app.before_server_start(start)
-        app.after_server_stop(stop)
-        app.on_request(begin)
-        # A response middleware that returns a response ends the round, so ours could be left out.
-        app.request_class = _with_sessions(app.request_class)
-        app.exception(StoreError)(_store_failed)
-        app.signal("websocket.handler.before")(_accepted)
+    def https(self) -> bool:
+        return _is_https(self.request())
 
-    async def _begin(self, request: Request[Any, Any]) -> None:
-        ctx: Any = request.ctx
-        if hasattr(ctx, "session"):  # a second round, for an error
-            return
-        scope = getattr(request.transport, "scope", None)  # under an ASGI server
-        outer = None if scope is None else scope.get("session")
-        if outer is not None and self.manager.is_within_itself(outer, https=_is_https(request)):
-            ctx.session = outer
-            return
-        # Weakly: what is in a circle waits for the garbage collector.
-        session = Session(self.manager, _read, ref(request), None, True)
-        if self.manager.preloads and not request.path.startswith(self._exclude):
-            await self.manager.apreload(session)
-        ctx.session = ctx.lembro = session
+    def client(self) -> str | None:
+        return self.request().client_ip or None
 
-
-def get_session(request: Request[Any, Any]) -> Session:
-    """``request.ctx.session``, with its type."""
-    session: object = getattr(request.ctx, "session", None)
-    if not isinstance(session, Session):
-        raise ConfigError(
-            "there is no lembro session here: lembro.integrations.sanic.Lembro(app, sessions), "
-            "before the middlewares that use it are added"
-        )
-    return session
+    def headers(self) -> RequestHeaders:
+        return self.request().headers
 
 
 def _is_https(request: Request[Any, Any]) -> bool:
     scope = getattr(request.transport, "scope", None)  # of an ASGI server, where Sanic says http
-    return request.scheme in ("https", "wss") or (scope is not None and asgi._is_https(scope))
-
-
-def _read(source: ref[Request[Any, Any]]) -> Presented:
-    request = source()
-    if request is None:
-        raise LembroError("the request has ended before anybody looked at its session")
-    cookies = request.headers.getall("cookie", _NONE)
-    if not cookies:
-        return ABSENT
-    given = [cookie.encode("utf-8", "surrogateescape") for cookie in cookies]
-    manager: SessionManager = request.app.ctx.lembro.manager
-    return manager.cookie.read(given, https=_is_https(request))
-
-
-def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
-    class SessionRequest(base):  # type: ignore[misc,valid-type]
-        __slots__ = ()
-
-        async def respond(self, response: Any = None, **keywords: Any) -> Any:
-            """Whatever is sent goes through here, once the response middlewares are done."""
-            response = await super().respond(response, **keywords)
-            session = getattr(self.ctx, "lembro", None)
-            if session is None or session._phase is not OPEN:
-                return response
-            if not isinstance(response, BaseHTTPResponse):  # one that is still to come here
-                return response
-            return await _commit(self, session, response)
-
-    return SessionRequest
+    return request.scheme in ("https", "wss") or (scope is not None and asgi.is_https(scope))
 
 
 async def _commit(
     request: Request[Any, Any], session: Session, response: BaseHTTPResponse
 ) -> BaseHTTPResponse:
+    """Commit the session, and return the response to send."""
     stream: Any = request.stream
-    answer = await _adapter.acommit(session, response.status or 200)
-    if answer is not None:
-        refusal: BaseHTTPResponse = stream.respond(_Refusal(answer))
-        return refusal
-    if not session._is_unused():
-        response = _with_headers(request, session, response)
-    sent: Any = _Stream(session, stream)
-    response.stream = sent
+    exchange: Exchange = session._transport  # type: ignore[assignment]
+    exchange.session = session
+    try:
+        adapter = _Response(exchange, stream, response)
+        stored = await arespond(exchange, adapter)
+    finally:
+        exchange.close()
+    response = adapter.response
+    if stored:
+        sent: Any = _Stream(session, stream)
+        response.stream = sent
     return response
 
 
-def _with_headers(
-    request: Request[Any, Any], session: Session, response: BaseHTTPResponse
-) -> BaseHTTPResponse:
-    stream: Any = request.stream
-    if session._cookie is not None:
-        # Somebody's cookie has no place in an object that may be sent again, to another one.
-        response = copy(response)
-        response.headers = response.headers.copy()
-        response._cookies = None
-        response = stream.respond(response)
-    headers: Any = response.headers
-    lines = _adapter.add_headers(
-        session,
-        headers,
-        lambda name: headers.getall(name, _NONE),
-        https=_is_https(request),
-        client=request.client_ip,
-        request=request.headers,
-    )
-    for line in lines:
-        headers.add("set-cookie", line)
-    return response
+# -- the response ----------------------------------------------------------------------------------
+
+
+class _Response:
+    """A response of Sanic, or what is sent in its place."""
+
+    __slots__ = ("_exchange", "_headers", "_stream", "response")
+
+    def __init__(self, exchange: Exchange, stream: Any, response: BaseHTTPResponse) -> None:
+        self._exchange = exchange
+        self._stream = stream
+        self._headers: Any = None
+        self.response = response
+
+    def status(self) -> int:
+        return self.response.status or 200
+
+    def lines(self, name: str) -> list[str]:
+        lines: list[str] = self._writable().getall(name, _NONE)
+        return lines
+
+    def set(self, name: str, value: str) -> None:
+        self._writable()[name] = value
+
+    def add(self, name: str, value: str) -> None:
+        self._writable().add(name, value)
+
+    def replace(self, error: ErrorResponse) -> None:
+        self.response = self._stream.respond(_ErrorPage(error))
+
+    def _writable(self) -> Any:
+        """Return the headers: a copy, if there will be a cookie. The application may send a
+        response object again, to somebody else."""
+        if self._headers is None:
+            if self._exchange.session._cookie is not None:
+                response = copy(self.response)
+                response.headers = response.headers.copy()
+                response._cookies = None
+                self.response = self._stream.respond(response)
+            self._headers = self.response.headers
+        return self._headers
 
 
 class _Stream:
-    """Where a response is sent; at its end a change that came too late is said. (Sanic's signal for
-    that is one which another application of the process can switch off.)"""
+    """Sends a response, and reports what was changed too late at its end.
+
+    (Sanic has a signal for the end, which another application of the process can switch off.)
+    """
 
     __slots__ = ("_session", "_stream")
 
@@ -196,39 +176,181 @@ class _Stream:
         await self._stream.send(data, end_stream=end_stream)
         session = self._session
         if end_stream and session is not None:
-            self._session = None  # Sanic ends what has ended once more
-            session._manager.finish(session)
+            self._session = None  # Sanic ends a response that has ended once more
+            session._transport.runner.report_late_changes(session)
 
 
-class _Refusal(HTTPResponse):
-    """In place of the application's response, of which nothing more goes out."""
+class _ErrorPage(HTTPResponse):
+    """Stands in for the application's response, of which nothing more is sent."""
 
-    def __init__(self, answer: ErrorResponse) -> None:
-        headers = dict(_adapter.TEXT)
-        super().__init__(answer.body, answer.status, headers, headers.pop("Content-Type"))
+    def __init__(self, error: ErrorResponse) -> None:
+        headers = error.text_headers
+        super().__init__(error.body, error.status, headers, headers.pop("Content-Type"))
         self._sent = False
 
     async def send(self, data: Any = None, end_stream: bool | None = None) -> None:
-        """Once, and with its own body alone."""
+        """Send this page, once, whatever the application wants to send."""
         if not self._sent:
             self._sent = True
             await super().send(end_stream=True)
 
 
-def _store_failed(request: Request[Any, Any], error: StoreError) -> HTTPResponse:
-    return _Refusal(error_response_for(error))
+def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
+    """Extend a request class by the commit.
+
+    A response middleware would be the wrong place: one of the application's that returns a response
+    ends the round, so that ours could be left out.
+    """
+
+    class SessionRequest(base):  # type: ignore[misc,valid-type]
+        __slots__ = ()
+
+        async def respond(self, response: Any = None, **keywords: Any) -> Any:
+            """Respond; every response passes here, once the response middlewares are done."""
+            response = await super().respond(response, **keywords)
+            session = getattr(self.ctx, "lembro", None)
+            if session is None or session._phase is not OPEN:
+                return response
+            if not isinstance(response, BaseHTTPResponse):  # one that will itself respond here
+                return response
+            return await _commit(self, session, response)
+
+    return SessionRequest
+
+
+def _answer(request: Request[Any, Any], error: Exception) -> HTTPResponse:
+    """Answer an error of a session that a handler raised."""
+    return _ErrorPage(error_response_for(error))
+
+
+# -- a WebSocket -----------------------------------------------------------------------------------
 
 
 async def _accepted(request: Request[Any, Any], websocket: object) -> None:
-    """A WebSocket is accepted before its handler is called, and no cookie can be set."""
+    """Commit: Sanic accepts a WebSocket before it calls the handler, and no cookie can be set."""
     session: Session | None = getattr(request.ctx, "lembro", None)
-    if session is None:  # a middleware around the application has it
+    if session is None:  # it belongs to a middleware around the application, or there is none
         return
     needs_cookie = not session._is_unused() and (
         session._key is None or session._login or session._regenerate
     )
-    await _adapter.acommit(session, 500 if needs_cookie else 200)
-    # Sanic has no signal for the end of one that the client closes.
+    exchange: Exchange = session._transport  # type: ignore[assignment]
+    exchange.session = session
+    try:
+        await exchange.acommit(500 if needs_cookie else 200)
+    finally:
+        exchange.close()
+    # Sanic has no signal for the end of a WebSocket that the client closes.
     task = asyncio.current_task()
     assert task is not None
-    task.add_done_callback(lambda _: session._manager.finish(session))
+    task.add_done_callback(lambda _: exchange.runner.report_late_changes(session))
+
+
+async def _socket_failed(
+    request: Request[Any, Any], websocket: Any, exception: BaseException
+) -> None:
+    """Close a WebSocket whose handler raised an error of a session."""
+    if isinstance(exception, ANSWERED_ERRORS):
+        answer = error_response_for(exception)
+        await websocket.close(answer.close_code, answer.phrase)
+
+
+# -- the entry point -------------------------------------------------------------------------------
+
+
+class Lembro:
+    """Add sessions to an application: ``Lembro(app)``.
+
+    It adds a request middleware, and extends the application's ``request_class``. Add the
+    middlewares that use the session after it.
+
+    Args:
+        app: The application.
+        manager: The manager, if you have made one.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work, or the application has lembro's sessions already.
+    """
+
+    def __init__(
+        self,
+        app: Sanic[Any, Any],
+        manager: SessionManager | None = None,
+        *,
+        store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
+        exclude: Iterable[str] = (),
+        **keywords: Unpack[OptionKeywords],
+    ) -> None:
+        check_app(app, Sanic, "Sanic")
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        self._runner = runner_of(self.manager)
+        self._exclude = path_prefixes(exclude)
+        self._answers = False  # whether the errors are answered
+        if hasattr(app.ctx, "lembro"):
+            raise already_installed()
+        app.ctx.lembro = self
+
+        async def start(app: Sanic[Any, Any]) -> None:
+            await self._runner.aopen()
+
+        async def stop(app: Sanic[Any, Any]) -> None:
+            await self._runner.aclose()
+
+        async def begin(request: Request[Any, Any]) -> None:
+            await self._begin(request)
+
+        app.before_server_start(start)
+        app.after_server_stop(stop)
+        app.on_request(begin)
+        app.request_class = _with_sessions(app.request_class)
+        app.signal("websocket.handler.before")(_accepted)
+        app.signal("websocket.handler.exception")(_socket_failed)
+
+    async def _begin(self, request: Request[Any, Any]) -> None:
+        if not self._answers:
+            self._answer_errors(request.app)
+        ctx: Any = request.ctx
+        if hasattr(ctx, "session"):  # a second round, for an error
+            return
+        runner = self._runner
+        scope = getattr(request.transport, "scope", None)  # under an ASGI server
+        outer = None if scope is None else scope.get("session")
+        if outer is not None and runner.owns(outer, https=_is_https(request)):
+            ctx.session = outer
+            return
+        if self._exclude and request.path.startswith(self._exclude):
+            return
+        session = Session(_Exchange(runner, request))
+        if runner.preloads:
+            await runner.preload(session)
+        ctx.session = ctx.lembro = session
+
+    def _answer_errors(self, app: Sanic[Any, Any]) -> None:
+        """Add the handlers that the application has not added itself until its first request.
+
+        Sanic refuses a second handler for the same error.
+        """
+        self._answers = True
+        for error in ANSWERED_ERRORS:
+            if (error, None) not in app.error_handler.cached_handlers:
+                app.error_handler.add(error, _answer)
+
+
+# -- the typed accessor ----------------------------------------------------------------------------
+
+
+def get_session(request: Request[Any, Any]) -> Session:
+    """Return ``request.ctx.session``, typed.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    session: object = getattr(request.ctx, "session", None)
+    if not isinstance(session, Session):
+        raise no_session("Lembro(app), before the middlewares that use the session are added")
+    return session

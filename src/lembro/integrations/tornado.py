@@ -7,16 +7,30 @@ import sys
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from .. import asgi
 from .._core.session import Session
 from .._core.state import OPEN
-from .._http.cookie import Presented
-from .._http.error_response import ErrorResponse, error_response_for
-from ..errors import ConfigError, StoreError
-from ..manager import SessionManager, manager_of
-from ..options import OptionKeywords
+from ..errors import LoginRequired
+from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
-from . import _adapter
+from ._adapter import (
+    ANSWERED_ERRORS,
+    ErrorResponse,
+    Exchange,
+    RequestHeaders,
+    Runner,
+    SessionManager,
+    add_headers,
+    already_installed,
+    arespond,
+    check_app,
+    error_response_for,
+    finish,
+    manager_of,
+    no_session,
+    path_prefixes,
+    respond,
+    runner_of,
+)
 
 try:
     from tornado.web import Application
@@ -37,13 +51,87 @@ __all__ = ["Lembro", "SessionMixin"]
 _SETTING: Final = "lembro"
 
 
-class Lembro:
-    """``Lembro(app, sessions)``, or ``Lembro(app, store=MemoryStore("64M"), idle_timeout=...)``
-    with the options of :class:`~lembro.SessionOptions` as keywords; the handlers that use the
-    session have :class:`SessionMixin`.
+# -- the exchange ----------------------------------------------------------------------------------
 
-    ``exclude``: beginnings of paths for which nothing is loaded; of use with a networked store,
-    where loading comes before the handler. Raises ConfigError.
+
+class _Exchange(Exchange):
+    """One request of Tornado, and its response. It holds no more of the request than it needs."""
+
+    __slots__ = ("_client", "_headers", "_scheme")
+
+    def __init__(self, runner: Runner, request: HTTPServerRequest) -> None:
+        self.runner = runner
+        self._headers = request.headers
+        self._scheme = request.protocol
+        self._client = request.remote_ip
+        self.session: Session = Session(self)
+
+    def cookie_headers(self) -> list[bytes]:
+        return [value.encode("latin-1", "replace") for value in self._headers.get_list("Cookie")]
+
+    def https(self) -> bool:
+        return self._scheme == "https"
+
+    def client(self) -> str | None:
+        return self._client
+
+    def headers(self) -> RequestHeaders:
+        return self._headers
+
+    def has_to_wait(self) -> bool:
+        """Whether the commit has to ask a store that waits."""
+        session, runner = self.session, self.runner
+        if runner.in_process or session._phase is not OPEN or session._is_unused():
+            return False
+        return not runner.lifecycle.has_nothing_to_commit(session)
+
+
+# -- the response ----------------------------------------------------------------------------------
+
+
+class _Response:
+    """The response of a handler."""
+
+    __slots__ = ("_handler", "_headers")
+
+    def __init__(self, handler: SessionMixin) -> None:
+        self._handler = handler
+        self._headers = handler._headers
+
+    def status(self) -> int:
+        return self._handler.get_status()
+
+    def lines(self, name: str) -> list[str]:
+        return self._headers.get_list(name)
+
+    def set(self, name: str, value: str) -> None:
+        self._headers[name] = value
+
+    def add(self, name: str, value: str) -> None:
+        self._headers.add(name, value)
+
+    def replace(self, error: ErrorResponse) -> None:
+        self._handler._replace(error)
+
+
+# -- the entry points ------------------------------------------------------------------------------
+
+
+class Lembro:
+    """Add sessions to an application: ``Lembro(app)``.
+
+    The handlers that use the session have :class:`SessionMixin`.
+
+    Args:
+        app: The application.
+        manager: The manager, if you have made one.
+        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        options: The options; keywords change single ones.
+        exclude: Path prefixes without a session: ``self.session`` raises ConfigError there.
+        keywords: The fields of :class:`~lembro.SessionOptions`.
+
+    Raises:
+        ConfigError: an argument cannot work, or the application has lembro's sessions already.
     """
 
     def __init__(
@@ -52,73 +140,87 @@ class Lembro:
         manager: SessionManager | None = None,
         *,
         store: Store | AsyncStore | None = None,
+        options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
-        **options: Unpack[OptionKeywords],
+        **keywords: Unpack[OptionKeywords],
     ) -> None:
-        _adapter.check_app(app, Application, "Tornado")
-        self.manager: SessionManager = manager_of(manager, store, options)
-        self._exclude = asgi._paths(exclude)
+        check_app(app, Application, "Tornado")
+        self.manager: SessionManager = manager_of(manager, store, options, keywords)
+        self.runner: Runner = runner_of(self.manager)
+        self.exclude: tuple[str, ...] = path_prefixes(exclude)
         if isinstance(app.settings.get(_SETTING), Lembro):
-            raise ConfigError("this application has its sessions from lembro already")
+            raise already_installed()
         app.settings[_SETTING] = self
-        if hasattr(self.manager.store, "blocking"):
-            self.manager.start_for_good()
-
-    def _read(self, request: HTTPServerRequest) -> Presented:
-        given = [value.encode("latin-1", "replace") for value in request.headers.get_list("Cookie")]
-        return self.manager.cookie.read(given, https=_is_https(request))
+        if not self.runner.is_async:
+            self.runner.open_for_good()
 
 
 class SessionMixin(_Handler):
-    """``class Page(SessionMixin, RequestHandler)``, or ``WebSocketHandler``: ``self.session``.
+    """Gives a handler ``self.session``: ``class Page(SessionMixin, RequestHandler)``.
 
-    ``self.current_user`` is ``self.session.user``, so ``@authenticated`` asks for a login.
+    Also for a ``WebSocketHandler``. ``self.current_user`` is ``self.session.user_id``, so that
+    ``@authenticated`` requires a login.
     """
 
+    _exchange: _Exchange | None = None
     _session: Session | None = None
-    _refused = False
+    _replaced = False
     _ending: asyncio.Future[None] | None = None
-    _committing: asyncio.Future[None] | None = None
+    _committing: asyncio.Future[bool] | None = None
 
     @property
     def session(self) -> Session:
-        """The session of this request."""
+        """The session of this request.
+
+        Raises:
+            ConfigError: there is none.
+        """
         if self._session is None:
-            raise ConfigError(
-                "there is no lembro session here: call lembro.integrations.tornado.Lembro(app, "
-                "sessions)"
-            )
+            raise no_session("Lembro(app)")
         return self._session
 
     def get_current_user(self) -> Any:
-        """Who is logged in."""
-        return self.session.user
+        """Return the ID of the user who is logged in; None if nobody is."""
+        return self.session.user_id
 
-    # -- as Tornado calls them ---------------------------------------------------------------------
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error of a session, in plain text; override it to answer it yourself."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(error, ANSWERED_ERRORS):
+            self._replace(error_response_for(error))
+            self.finish()
+        else:
+            super().write_error(status_code, **kwargs)
+
+    # -- Tornado calls these -----------------------------------------------------------------------
 
     async def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> None:
         lembro = self.settings.get(_SETTING)
-        if isinstance(lembro, Lembro):
-            manager = lembro.manager
-            self._session = Session(manager, lembro._read, self.request, None, True)
-            if manager.preloads and not self.request.path.startswith(lembro._exclude):
+        if isinstance(lembro, Lembro) and not (
+            lembro.exclude and self.request.path.startswith(lembro.exclude)
+        ):
+            exchange = self._exchange = _Exchange(lembro.runner, self.request)
+            self._session = exchange.session
+            if lembro.runner.preloads:
                 try:
-                    await manager.apreload(self._session)
+                    await lembro.runner.preload(exchange.session)
                 except BaseException:
                     self._transforms = transforms
-                    self.send_error(500)  # or the connection would be left hanging
+                    self.send_error(500)  # else the connection would be left hanging
                     raise
         await super()._execute(transforms, *args, **kwargs)
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
     async def _get(self, *args: Any, **kwargs: Any) -> None:
-        """Of a WebSocket: it is accepted in here, with what has been committed before."""
-        if isinstance(self, WebSocketHandler) and self._session is not None:
-            await self._acommit(self._session, 101)
-            if self._refused:
+        """Commit before a WebSocket is accepted, which happens in here."""
+        if isinstance(self, WebSocketHandler) and self._exchange is not None:
+            error = await self._exchange.acommit(101)
+            if error is not None:
+                self._replace(error)
                 self.finish()
                 return
+            add_headers(self._exchange, _Response(self))
         result = super().get(*args, **kwargs)
         if isinstance(result, Awaitable):
             await result
@@ -127,68 +229,75 @@ class SessionMixin(_Handler):
         get = _get
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:
-        """Nothing more, once the session could not be stored."""
-        if not self._refused:
+        """Write, unless the response was replaced."""
+        if not self._replaced:
             super().write(chunk)
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
-        """Begins the response, at the first time."""
-        session = self._session
-        if session is not None and session._phase is OPEN and not self._headers_written:
-            if _has_to_wait(session):
-                return asyncio.ensure_future(self._flush_later(session, include_footers))
-            self._add_headers(session, _adapter.commit(session, self._status_code))
+        """Send what was written. The first time, commit the session before that."""
+        exchange = self._exchange
+        if exchange is not None and not self._headers_written and self._is_open():
+            if exchange.has_to_wait():
+                return asyncio.ensure_future(self._flush_later(include_footers))
+            respond(exchange, _Response(self))
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        """Ends the response; over a networked store not before the session is stored."""
-        session = self._session
-        if self._ending is None and session is not None and _has_to_wait(session):
+        """End the response. Over a store that waits, commit the session before that."""
+        exchange = self._exchange
+        if exchange is None:
+            return super().finish(chunk)
+        if self._ending is None and self._is_open() and exchange.has_to_wait():
             if chunk is not None:
                 self.write(chunk)
-            self._ending = asyncio.ensure_future(self._finish_later(session))
+            self._ending = asyncio.ensure_future(self._finish_later())
         if self._ending is not None:
             return asyncio.shield(self._ending)
         future = super().finish(chunk)
-        if session is not None and self._status_code != 101:
-            session._manager.finish(session)
+        if self._status_code != 101:
+            finish(exchange)
         return future
 
     def on_ws_connection_close(
         self, close_code: int | None = None, close_reason: str | None = None
     ) -> None:
-        """The end of a WebSocket."""
+        """End the exchange of a WebSocket."""
         super().on_ws_connection_close(close_code, close_reason)  # type: ignore[misc]
-        if self._session is not None:
-            self._session._manager.finish(self._session)
+        if self._exchange is not None:
+            finish(self._exchange)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """A store that fails is a 503, unless the response has begun."""
+        """Send an error; that of a session has its own status."""
         error = kwargs.get("exc_info", (None, None))[1]
-        if isinstance(error, StoreError) and not self._headers_written:
-            self._refuse(error_response_for(error))
-            self.finish()
-            return
+        if isinstance(error, ANSWERED_ERRORS):
+            status_code = 401 if isinstance(error, LoginRequired) else 503
         super().send_error(status_code, **kwargs)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log an exception, unless it only says that a login is needed."""
+        if not isinstance(value, LoginRequired):
+            super().log_exception(typ, value, tb)
 
     # -- the commit --------------------------------------------------------------------------------
 
-    async def _acommit(self, session: Session, status: int) -> None:
-        self._add_headers(session, await _adapter.acommit(session, status))
+    def _is_open(self) -> bool:
+        return self._session is not None and self._session._phase is OPEN
 
-    async def _commit_once(self, session: Session) -> None:
-        """However often it is asked for while it is under way."""
+    async def _commit_once(self) -> None:
+        """Commit, however often it is asked for meanwhile."""
+        exchange = self._exchange
+        assert exchange is not None
         if self._committing is None:
-            self._committing = asyncio.ensure_future(self._acommit(session, self._status_code))
+            self._committing = asyncio.ensure_future(arespond(exchange, _Response(self)))
         await asyncio.shield(self._committing)
 
-    async def _flush_later(self, session: Session, include_footers: bool) -> None:
-        await self._commit_once(session)
+    async def _flush_later(self, include_footers: bool) -> None:
+        await self._commit_once()
         await super().flush(include_footers)
 
-    async def _finish_later(self, session: Session) -> None:
+    async def _finish_later(self) -> None:
         try:
-            await self._commit_once(session)
+            await self._commit_once()
         except Exception:
             self._ending = None
             self.send_error(500, exc_info=sys.exc_info())
@@ -196,40 +305,12 @@ class SessionMixin(_Handler):
         self._ending = None
         await self.finish()
 
-    def _add_headers(self, session: Session, answer: ErrorResponse | None) -> None:
-        if answer is not None:
-            self._refuse(answer)
-            return
-        headers = self._headers
-        lines = _adapter.add_headers(
-            session,
-            headers,
-            headers.get_list,
-            https=_is_https(self.request),
-            client=self.request.remote_ip,
-            request=self.request.headers,
-        )
-        for line in lines:
-            self.add_header("Set-Cookie", line)
-
-    def _refuse(self, answer: ErrorResponse) -> None:
-        """In place of the handler's response, of which nothing more goes out."""
+    def _replace(self, error: ErrorResponse) -> None:
+        """Put an error in place of the handler's response, of which nothing more is sent."""
         self.clear()
-        self.set_status(answer.status, answer.phrase)
-        for name, value in _adapter.TEXT.items():
+        self.set_status(error.status, error.phrase)
+        for name, value in error.text_headers.items():
             self.set_header(name, value)
-        self.write(answer.body)
-        self.set_header("Content-Length", len(answer.body))
-        self._refused = True
-
-
-def _has_to_wait(session: Session) -> bool:
-    """Whether the commit has to ask a networked store."""
-    manager = session._manager
-    if manager.in_process or session._phase is not OPEN or session._is_unused():
-        return False
-    return not manager.core.nothing_to_commit(session)
-
-
-def _is_https(request: HTTPServerRequest) -> bool:
-    return request.protocol == "https"
+        self.write(error.body)
+        self.set_header("Content-Length", len(error.body))
+        self._replaced = True
