@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .. import wsgi
 from .._core.state import COMMITTED, NOT_LOADED, OPEN
 from . import _adapter
-from ._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, error_response_for
+from ._adapter import ANSWERED_ERRORS, Runner, error_response_for
 
 try:
     import flask
@@ -48,42 +48,24 @@ _ENDED: Final[WSGIEnvironment] = {"wsgi.url_scheme": "http"}
 # -- the exchange ----------------------------------------------------------------------------------
 
 
-class FlaskExchange(Exchange):
+class FlaskExchange(wsgi.EnvironExchange):
     """One request of a Flask application, and its response.
 
     It has its session only while it responds. A request context that nobody ends, such as one of
     Flask-SocketIO, then leaves no circle to the garbage collector.
     """
 
-    __slots__ = ("_environ", "interface", "streamed")
+    __slots__ = ("interface", "streamed")
 
     def __init__(
         self, runner: Runner, interface: LembroSessionInterface, environ: WSGIEnvironment
     ) -> None:
-        self.runner = runner
+        super().__init__(runner, environ)
         self.session = None
         self.interface = interface
         """Which of several nested applications commits the session."""
         self.streamed = False
         """Whether the end of the body ends the exchange."""
-        self._environ = environ
-
-    def cookie_headers(self) -> list[bytes]:
-        """Return the Cookie headers of the request."""
-        header = self._environ.get("HTTP_COOKIE")
-        return [header.encode("latin-1", "replace")] if header else []
-
-    def https(self) -> bool:
-        """Whether the request came over https."""
-        return wsgi.is_https(self._environ)
-
-    def client(self) -> str | None:
-        """Return the address that the request came from, if it is known."""
-        return self._environ.get("REMOTE_ADDR")
-
-    def headers(self) -> RequestHeaders:
-        """Return the headers of the request."""
-        return self._environ
 
     def respond(self, session: FlaskSession, response: Response) -> None:
         """Commit the session, and add its headers to the response or replace it."""
@@ -113,10 +95,8 @@ class FlaskExchange(Exchange):
             self.session = None
         elif session._nested_possible:
             self.runner.report_late_changes(session)
-        environ = self._environ
         if session._loaded is NOT_LOADED:
-            kept = ("HTTP_COOKIE", "wsgi.url_scheme")
-            self._environ = {key: environ[key] for key in kept if key in environ}
+            self.drop_environ()
         else:
             self._environ = _ENDED
 
