@@ -7,7 +7,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, Protocol, TypedDict, get_args
+from typing import Any, Final, Literal, Protocol, TypedDict, Unpack, get_args
 
 from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
@@ -203,7 +203,7 @@ class SessionOptions:
         object.__setattr__(self, "migrate_from", _readers(self.migrate_from, self.cookie))
 
     @classmethod
-    def aal2(cls, **changes: Any) -> SessionOptions:
+    def aal2(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in all.
 
         Args:
@@ -212,7 +212,7 @@ class SessionOptions:
         return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
 
     @classmethod
-    def aal3(cls, **changes: Any) -> SessionOptions:
+    def aal3(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in all.
 
         Args:

@@ -12,6 +12,9 @@
   its grace at most. No verb extends or matches it, and no count, list or limit includes it.
 
 ``lembro.testing`` has the test suite that every store must pass.
+
+Provisional in 0.1: the contract may change in a minor release. Stored records stay readable for at
+least one minor release.
 """
 
 from __future__ import annotations

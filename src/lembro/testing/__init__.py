@@ -1,5 +1,6 @@
-"""For those who write a store: the contract as a suite of tests, a model to compare with, and a
-clock that only moves when told to.
+"""Tests for stores: the contract as a test suite, a state machine, and a clock for tests.
+
+Provisional in 0.1: names and signatures may change in a minor release.
 
     class TestMyStore(StoreContract):
         def make_store(self):
@@ -11,7 +12,7 @@ clock that only moves when told to.
 
     TestMyStoreMachine = store_machine(...).TestCase
 
-Needs pytest (or a runner that knows its classes), the machine needs hypothesis.
+The suite needs pytest, or another runner that collects its classes. The machine needs hypothesis.
 """
 
 from __future__ import annotations
