@@ -119,13 +119,12 @@ def add_headers(exchange: Exchange, response: Response) -> None:
     vary = vary_with_cookie(response.lines("Vary"))
     if vary is not None:
         response.set("Vary", vary)
-    cookies = exchange.set_cookies()
-    if not cookies:
+    if exchange.session._cookie is None:
         return
     caching = caching_with_cookie(response.lines("Cache-Control"))
     if caching is not None:
         response.set("Cache-Control", caching)
-    for cookie in cookies:
+    for cookie in exchange.set_cookies():
         response.add("Set-Cookie", cookie.decode("ascii"))
 
 

@@ -116,7 +116,8 @@ class _Exchange(EnvironExchange):
     __slots__ = ("_streams",)
 
     def __init__(self, runner: Runner, request: Request) -> None:
-        super().__init__(runner, request.environ)
+        self.runner = runner
+        self._environ = request.environ
         self._streams = False
         self.session: PyramidSession = PyramidSession(self)
 
@@ -143,7 +144,7 @@ class _Exchange(EnvironExchange):
     def close(self) -> None:
         """End the exchange. A body that is sent now may still access the session."""
         self.drop_environ()
-        super().close()
+        self.session = None  # type: ignore[assignment]
 
 
 def _is_changed(session: Session) -> bool:
@@ -167,24 +168,25 @@ def _is_finished(request: Request) -> bool:
 class _Response:
     """A response of WebOb."""
 
-    __slots__ = ("_response",)
+    __slots__ = ("_headers", "_response")
 
     def __init__(self, response: WebObResponse) -> None:
         self._response = response
+        self._headers: Any = response.headers  # a property, which is slow
 
     def status(self) -> int:
         status: int = self._response.status_code
         return status
 
     def lines(self, name: str) -> list[str]:
-        lines: list[str] = self._response.headers.getall(name)
+        lines: list[str] = self._headers.getall(name)
         return lines
 
     def set(self, name: str, value: str) -> None:
-        self._response.headers[name] = value
+        self._headers[name] = value
 
     def add(self, name: str, value: str) -> None:
-        self._response.headers.add(name, value)
+        self._headers.add(name, value)
 
     def replace(self, error: ErrorResponse) -> None:
         response = self._response

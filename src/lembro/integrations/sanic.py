@@ -10,7 +10,7 @@ from weakref import ref
 
 from .. import asgi
 from .._core.session import Session
-from .._core.state import OPEN
+from .._core.state import COMMITTED, NOT_LOADED, OPEN
 from ..errors import UsageError
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
@@ -212,6 +212,11 @@ def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
             if session is None or session._phase is not OPEN:
                 return response
             if not isinstance(response, BaseHTTPResponse):  # one that will itself respond here
+                return response
+            if session._loaded is NOT_LOADED:
+                session._phase = COMMITTED
+                sent: Any = _Stream(session, self.stream)
+                response.stream = sent
                 return response
             return await _commit(self, session, response)
 

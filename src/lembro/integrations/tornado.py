@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .._core.session import Session
-from .._core.state import OPEN
+from .._core.state import COMMITTED, NOT_LOADED, OPEN
 from ..errors import LoginRequired
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
@@ -64,7 +64,7 @@ class _Exchange(Exchange):
         self._headers = request.headers
         self._scheme = request.protocol
         self._client = request.remote_ip
-        self.session: Session = Session(self)
+        self.session = Session(self)
 
     def cookie_headers(self) -> list[bytes]:
         return [value.encode("latin-1", "replace") for value in self._headers.get_list("Cookie")]
@@ -80,10 +80,12 @@ class _Exchange(Exchange):
 
     def has_to_wait(self) -> bool:
         """Whether the commit has to ask a store that waits."""
-        session, runner = self.session, self.runner
-        if runner.in_process or session._phase is not OPEN or session._is_unused():
+        runner = self.runner
+        if runner.in_process or self.session is None:
             return False
-        return not runner.lifecycle.has_nothing_to_commit(session)
+        if self.session._phase is not OPEN or self.session._is_unused():
+            return False
+        return not runner.lifecycle.has_nothing_to_commit(self.session)
 
 
 # -- the response ----------------------------------------------------------------------------------
@@ -99,7 +101,7 @@ class _Response:
         self._headers = handler._headers
 
     def status(self) -> int:
-        return self._handler.get_status()
+        return self._handler._status_code
 
     def lines(self, name: str) -> list[str]:
         return self._headers.get_list(name)
@@ -163,7 +165,7 @@ class SessionMixin(_Handler):
     """
 
     _exchange: _Exchange | None = None
-    _session: Session | None = None
+    _session: Any = None  # a Session, if there is an exchange
     _replaced = False
     _ending: asyncio.Future[None] | None = None
     _committing: asyncio.Future[bool] | None = None
@@ -177,7 +179,8 @@ class SessionMixin(_Handler):
         """
         if self._session is None:
             raise no_session("Lembro(app)")
-        return self._session
+        session: Session = self._session
+        return session
 
     def get_current_user(self) -> Any:
         """Return the ID of the user who is logged in; None if nobody is."""
@@ -235,11 +238,14 @@ class SessionMixin(_Handler):
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
         """Send what was written. The first time, commit the session before that."""
-        exchange = self._exchange
-        if exchange is not None and not self._headers_written and self._is_open():
-            if exchange.has_to_wait():
+        exchange, session = self._exchange, self._session
+        if exchange is not None and not self._headers_written and session._phase is OPEN:
+            if session._loaded is NOT_LOADED:
+                session._phase = COMMITTED
+            elif exchange.has_to_wait():
                 return asyncio.ensure_future(self._flush_later(include_footers))
-            respond(exchange, _Response(self))
+            else:
+                respond(exchange, _Response(self))
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
@@ -247,7 +253,7 @@ class SessionMixin(_Handler):
         exchange = self._exchange
         if exchange is None:
             return super().finish(chunk)
-        if self._ending is None and self._is_open() and exchange.has_to_wait():
+        if self._ending is None and exchange.has_to_wait():
             if chunk is not None:
                 self.write(chunk)
             self._ending = asyncio.ensure_future(self._finish_later())
@@ -279,9 +285,6 @@ class SessionMixin(_Handler):
             super().log_exception(typ, value, tb)
 
     # -- the commit --------------------------------------------------------------------------------
-
-    def _is_open(self) -> bool:
-        return self._session is not None and self._session._phase is OPEN
 
     async def _commit_once(self) -> None:
         """Commit, however often it is asked for meanwhile."""
