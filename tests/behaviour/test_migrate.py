@@ -210,7 +210,7 @@ async def test_how_old_the_login_is_is_not_known(world: World, before: Before) -
 async def test_a_cookie_that_outlived_the_browser_still_does(build: Build, before: Before) -> None:
     class Lasting(Reader):
         def read(self, value: str) -> LegacySession:
-            return self.old(DATA, remember=value == "lasting")
+            return self.session(DATA, remember=value == "lasting")
 
     world = build(migrate_from=Lasting(cookie=OLD, lifetime=WEEK))
     for value in ("lasting", "until-closed"):

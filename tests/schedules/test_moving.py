@@ -35,7 +35,7 @@ DATA: Final = {"old": 1, "nested": {}}
 
 class Before(Reader):
     def read(self, value: str) -> LegacySession:
-        return self.old({**DATA, "user": value or None})
+        return self.session({**DATA, "user": value or None})
 
 
 OPTIONS: Final[Any] = {"migrate_from": Before(cookie="before", lifetime=10**6, user="user")}

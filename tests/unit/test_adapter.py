@@ -133,7 +133,7 @@ async def test_each_look_raises_what_the_store_raised() -> None:
 
 class Before(Reader):
     def read(self, value: str) -> LegacySession:
-        return self.old({"a": value})
+        return self.session({"a": value})
 
 
 def test_a_session_of_old_moves_in_and_its_cookie_is_cleared() -> None:

@@ -22,7 +22,7 @@ OLD: Final = "ada's cookie of old"
 
 class Before(Reader):
     def read(self, value: str) -> LegacySession:
-        return self.old({"user": "ada", "cart": [1]}, value)
+        return self.session({"user": "ada", "cart": [1]}, value)
 
 
 READER: Final = Before(cookie="before", lifetime=10**6, user="user")

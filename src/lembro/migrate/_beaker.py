@@ -67,7 +67,7 @@ class BeakerReader(StoreReader):
         limit = NEVER if self._timeout is None else self._timeout
         if isinstance(last, int | float) and time.time() - last > limit:
             raise Refused("it has expired")
-        return self.old(_without_own(data), session_id)
+        return self.session(_without_own(data), session_id)
 
 
 class BeakerCookieReader(Reader):
@@ -111,7 +111,7 @@ class BeakerCookieReader(Reader):
         if session.is_new:
             raise Refused("Beaker does not accept it")
         data = _without_own(dict(session))
-        return self.old(data, value[_SIGNATURE:]) if data else None
+        return self.session(data, value[_SIGNATURE:]) if data else None
 
 
 def _without_own(data: dict[str, Any]) -> dict[str, Any]:

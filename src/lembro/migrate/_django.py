@@ -71,4 +71,4 @@ class DjangoSessionReader(StoreReader):
         expiry = data.get("_session_expiry")
         until_closed = settings.SESSION_EXPIRE_AT_BROWSER_CLOSE if expiry is None else expiry == 0
         identity = session_id.rpartition(":")[0] if self._signs else session_id
-        return self.old(data, identity, remember=not until_closed)
+        return self.session(data, identity, remember=not until_closed)

@@ -62,7 +62,7 @@ class ExpressSessionReader(StoreReader):
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         cookie = data.pop("cookie", None)
         remember = isinstance(cookie, dict) and cookie.get("expires") is not None
-        return self.old(data, session_id, remember=remember)
+        return self.session(data, session_id, remember=remember)
 
 
 def _signature(secret: bytes, session_id: str) -> bytes:

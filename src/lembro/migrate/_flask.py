@@ -62,7 +62,7 @@ class FlaskCookieReader(Reader):
             raise Refused("what is signed cannot be read") from None
         # The signature can be written in several ways, what it signs only in one.
         signed = value.rpartition(".")[0]
-        return self.old(data, signed, remember=_is_permanent(data))
+        return self.session(data, signed, remember=_is_permanent(data))
 
 
 class FlaskSessionReader(StoreReader):
@@ -118,7 +118,7 @@ class FlaskSessionReader(StoreReader):
         raise Refused("what is stored is neither msgpack nor JSON")
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        return self.old(data, session_id, remember=_is_permanent(data))
+        return self.session(data, session_id, remember=_is_permanent(data))
 
 
 def _keys(given: Key | Sequence[Key] | None, reader: str) -> list[bytes]:

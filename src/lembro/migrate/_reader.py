@@ -1,4 +1,4 @@
-"""What the readers share, and the one for any store."""
+"""The base class of readers, and the reader for any store."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
 from .source import LegacySession, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
-"""The key under which the data have who is logged in, or a function of the data."""
+"""The key of the data under which the user ID is, or a function of the data."""
 
 Load = Callable[[str], Any]
-"""``load(id)``, plain or async: the data, a dict or encoded; None if there is no such session."""
+"""``load(id)``, plain or async, returns the data, as a dict or encoded; None if there are none."""
 
 NEVER: Final = 3650 * DAY
-"""How long it is remembered that a cookie without an end was used."""
+"""How long lembro remembers that a cookie without an expiry was used."""
 
 IDS: Final = r"[A-Za-z0-9_-]{8,256}"
 
 
 class Reader:
-    """What a reader has, for one of your own: write ``read(value)``, which returns
-    ``self.old(data, ...)``, or None, or raises :class:`~lembro.migrate.Refused`.
+    """The base class of a reader of your own. (Provisional in 0.1.)
 
-    ``cookie``: the name, or CookieOptions if the cookie was set with another path or domain than
-    the default ones. ``prefix="auto"`` adds no prefix here, because the legacy cookie has its name
-    already. ``lifetime``: how long an old cookie may be good for yet. ``user``: where the data
-    have who is logged in, for ``session.user``.
+    Write ``read(value)``, which returns ``self.session(data, ...)`` or None, or raises
+    :class:`~lembro.migrate.Refused`.
+
+    Args:
+        cookie: The name of the legacy cookie, or CookieOptions if it was set with another path or
+            domain than the default ones. ``prefix="auto"`` adds no prefix here.
+        lifetime: How long a legacy cookie may still be valid: seconds, or a timedelta.
+        user: The key of the data under which the user ID is, or a function of the data.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     blocking: bool = False
@@ -43,9 +49,9 @@ class Reader:
             prefixed = cookie.startswith(("__Host-", "__Secure-"))  # which a browser ties to Secure
             cookie = exact_cookie({"name": cookie, "secure": True if prefixed else "auto"})
         if not isinstance(cookie, CookieOptions):
-            raise ConfigError(f'cookie={cookie!r}: give its name, or CookieOptions(name="...")')
+            raise ConfigError(f"cookie must be a name or CookieOptions, got {cookie!r}. Example: cookie='session'")
         if not (user is None or isinstance(user, str) or callable(user)):
-            raise ConfigError(f'user={user!r}: give a key, for example "user_id", or a function')
+            raise ConfigError(f"user must be a key or a function, got {user!r}. Example: user='user_id'")
         seconds("lifetime", lifetime)
         self.cookie: CookieOptions = cookie
         self.lifetime: Seconds = lifetime
@@ -55,18 +61,28 @@ class Reader:
         return f"<{type(self).__name__} of the cookie {self.cookie.name!r}>"
 
     def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
-        """The session of this cookie's value."""
+        """Read the session of this cookie's value."""
         raise NotImplementedError
 
-    def old(
+    def session(
         self, data: object, identity: str | bytes = "", *, remember: bool = False
     ) -> LegacySession:
-        """What ``read`` returns. ``identity``: as of :class:`~lembro.migrate.Old`."""
+        """Make what ``read`` returns.
+
+        Args:
+            data: The data of the legacy session, a mapping.
+            identity: What stays the same however the cookie is written (see
+                :class:`~lembro.migrate.LegacySession`).
+            remember: Whether the cookie outlives the browser.
+
+        Raises:
+            Refused: the data are no mapping, or their user ID is no str.
+        """
         if not isinstance(data, Mapping):
             raise Refused(f"it holds a {type(data).__name__}, not a dict")
         key = self._user
         user = data.get(key) if isinstance(key, str) else None if key is None else key(data)
-        if type(user) is int:  # what a session is asked for is str(user.id)
+        if type(user) is int:  # session.user_id is a str
             user = str(user)
         if user is not None and not isinstance(user, str):
             raise Refused(f"its user is a {type(user).__name__}, not a str")
@@ -74,11 +90,19 @@ class Reader:
 
 
 class StoreReader(Reader):
-    """Sessions that are kept somewhere under an id, which is the cookie's value.
+    """Reads sessions that are stored under an ID, which is the cookie's value.
 
-    ``load(id)`` returns a dict, or JSON, or None; it may be ``async def``. ``form``: what an id
-    looks like; anything else is not looked up. ``blocking=False`` if ``load`` waits for nothing,
-    as that of a dict; else it is called in a thread in async code.
+    Args:
+        load: ``load(id)`` returns a dict, or JSON, or None. It may be ``async def``.
+        cookie: As for :class:`Reader`.
+        lifetime: As for :class:`Reader`.
+        user: As for :class:`Reader`.
+        form: A regular expression of valid IDs. Nothing else is looked up.
+        remember: Whether the legacy cookie outlives the browser.
+        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -94,7 +118,7 @@ class StoreReader(Reader):
     ) -> None:
         super().__init__(cookie=cookie, lifetime=lifetime, user=user)
         if not callable(load):
-            raise ConfigError(f"load={load!r}: give a function that returns the data of an id")
+            raise ConfigError(f"load must be a function, got {load!r}. Example: load=redis.get")
         self.asynchronous: bool = inspect.iscoroutinefunction(load)
         self.blocking: bool = blocking and not self.asynchronous
         self._load = load
@@ -111,20 +135,20 @@ class StoreReader(Reader):
         return self._found(session_id, held)
 
     def id_in(self, value: str) -> str:
-        """The id in a cookie's value. Raises Refused."""
+        """Return the ID in a cookie's value. Raises Refused."""
         return value
 
     def key_of(self, session_id: str) -> str:
-        """What ``load`` is called with."""
+        """Return what ``load`` is called with."""
         return session_id
 
     def decode(self, held: bytes) -> object:
-        """The data in what ``load`` returned."""
+        """Decode what ``load`` returned."""
         return json.loads(held)
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        """The session, of what is held."""
-        return self.old(data, session_id, remember=self._remember)
+        """Make the session from what is stored."""
+        return self.session(data, session_id, remember=self._remember)
 
     async def _later(self, session_id: str, held: Awaitable[Any]) -> LegacySession | None:
         return self._found(session_id, await held)
@@ -142,8 +166,8 @@ class StoreReader(Reader):
 
 
 def needs(package: str, reader: str) -> ImportError:
-    """The error where what made the cookie is not installed."""
+    """Make the error if the library that made the cookie is not installed."""
     return ImportError(
-        f"lembro.migrate.{reader} reads the old cookies with the library that made them, which is "
-        f"needed until they have run out: pip install {package}"
+        f"lembro.migrate.{reader} reads legacy cookies with the library that made them: "
+        f"pip install {package}"
     )

@@ -42,7 +42,7 @@ class StarletteCookieReader(Reader):
     def read(self, value: str) -> LegacySession | None:
         signed = _signed_part(value)
         data = json.loads(b64decode(_unsigned(self._signer, value, self._max_age)))
-        return self.old(data, signed, remember=self._max_age is not None)
+        return self.session(data, signed, remember=self._max_age is not None)
 
 
 class StarsessionsReader(StoreReader):
@@ -88,7 +88,7 @@ class StarsessionsReader(StoreReader):
         data.pop("__metadata__", None)
         # A signed cookie can be written in several ways.
         identity = _signed_part(session_id) if self._signed else session_id
-        return self.old(data, identity, remember=self._remember)
+        return self.session(data, identity, remember=self._remember)
 
 
 def _signed_part(value: str) -> str:
