@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, Unpack
 from .. import asgi
 from .._core.session import Session
 from .._log import log
+from ..manager import check_application
 from ..options import OptionKeywords, SessionOptions, is_weak, take_cookie_keywords
 from ..stores.base import AsyncStore, Store
 from ._adapter import SessionManager, manager_of, no_session
@@ -75,6 +76,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         partitioned: bool | _Unset = UNSET,
         **keywords: Unpack[OptionKeywords],
     ) -> None:
+        check_application(app, "app.add_middleware(SessionMiddleware)")
         if isinstance(manager, str | Secret):  # Starlette's second positional argument
             manager, secret_key = None, manager
         cookie: dict[str, Any] = {
