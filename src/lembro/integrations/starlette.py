@@ -76,7 +76,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         partitioned: bool | _Unset = UNSET,
         **keywords: Unpack[OptionKeywords],
     ) -> None:
-        check_application(app, "app.add_middleware(SessionMiddleware)")
+        check_application(app, "SessionMiddleware(app)")
         if isinstance(manager, str | Secret):  # Starlette's second positional argument
             manager, secret_key = None, manager
         cookie: dict[str, Any] = {
