@@ -10,6 +10,7 @@ import pytest
 from lembro import (
     CodecError,
     LembroError,
+    LoginRequired,
     Session,
     SessionTooLarge,
     StoreError,
@@ -172,6 +173,7 @@ def test_a_store_that_refuses_each_write_raises(how: str) -> None:
         (SessionTooLarge(2, 1), 500, "ERROR"),
         (CodecError("a session cannot carry a Cart", path="cart.items[1]"), 500, "ERROR"),
         (TooManySessions("the user has 2 sessions"), 403, None),
+        (LoginRequired("nobody is logged in"), 401, None),
     ],
 )
 def test_each_error_has_its_response(
@@ -179,7 +181,7 @@ def test_each_error_has_its_response(
 ) -> None:
     answer = error_response_for(error)
     assert answer.status == status
-    assert str(error).encode() not in answer.body, "what went wrong is for the log"
+    assert str(error).encode() not in answer.body, "the cause belongs into the log alone"
     assert [record.levelname for record in caplog.records] == ([level] if level else [])
     if level:
         assert str(error) in caplog.text
