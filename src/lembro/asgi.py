@@ -74,19 +74,18 @@ class SessionMiddleware:
         exchange = ASGIExchange(runner, scope, send)
         session = exchange.session
         scope["session"] = session
-        if runner.preloads:
-            await runner.preload(session)
         try:
-            await self.app(scope, receive, exchange.send)
-        except BaseException as error:
+            if runner.preloads:
+                await runner.preload(session)
             try:
+                await self.app(scope, receive, exchange.send)
+            except BaseException as error:
                 if not await exchange.app_failed(error):
                     raise
-            finally:
-                exchange.close()
-        else:
-            if not (session._loaded is NOT_LOADED or session._preloaded):
-                await exchange.app_returned()
+            else:
+                if not (session._loaded is NOT_LOADED or session._preloaded):
+                    await exchange.app_returned()
+        finally:
             exchange.close()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -76,12 +76,16 @@ class SessionMiddleware:
             if exchange.started:
                 exchange.send_start()
         except BaseException as error:
-            if not exchange.app_failed(error):
-                raise
-            return exchange.replaced()
+            try:
+                if not exchange.app_failed(error):
+                    raise
+            finally:
+                exchange.close()
+            return [exchange.page]
         if exchange.answered:
+            exchange.close()
             _close(body)
-            return exchange.replaced()
+            return [exchange.page]
         if exchange.committed and session._loaded is NOT_LOADED and not is_lazy_body(body, environ):
             exchange.close()
             return body  # as it is: a file wrapper, or a list whose length the server may use
@@ -161,11 +165,6 @@ class WSGIExchange(EnvironExchange):
     def started(self) -> bool:
         """Whether the application has started a response that is held back."""
         return self._held is not None
-
-    def replaced(self) -> list[bytes]:
-        """End the exchange, and return the body that replaces the application's."""
-        self.close()
-        return [self.page]
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
@@ -265,7 +264,7 @@ class _Body:
         return self._first()
 
     def _first(self) -> bytes:
-        """Return the first chunk of an application that starts its response while it is iterated."""
+        """Return the first chunk of an application that starts its response when iterated."""
         exchange = self._exchange
         chunk = None
         try:
@@ -285,12 +284,14 @@ class _Body:
 
     def close(self) -> None:
         """End the response, whichever way it ended. Called by the server."""
-        _close(self._body)
         exchange = self._exchange
-        if exchange.session is not None:
-            if exchange.committed and not exchange.answered:
-                exchange.report_late_changes()
-            exchange.close()
+        try:
+            _close(self._body)
+        finally:
+            if exchange.session is not None:
+                if exchange.committed and not exchange.answered:
+                    exchange.report_late_changes()
+                exchange.close()
 
 
 def is_https(environ: WSGIEnvironment) -> bool:

@@ -1,4 +1,4 @@
-"""After the response has begun: read-only, but inside of edit(); what ended is noticed."""
+"""A session after the response has begun: read-only outside of edit(), and its end is noticed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def count(data: dict[str, Any]) -> int:
 
 @pytest.fixture
 def begun(site: Site) -> tuple[Site, Session, str]:
-    """A session of alice's whose response has begun, and its id."""
+    """Alice's session after its response has begun, and its ID."""
     cookie = site.new("alice", n=1, cart=[1])
     session = site.open(cookie)
     assert session["n"] == 1
@@ -57,13 +57,13 @@ def test_the_session_is_read_only(begun: Begun, write: Any) -> None:
         write(session)
 
 
-def test_save_says_so_too(begun: Begun) -> None:
+def test_save_raises_too(begun: Begun) -> None:
     site, session, _ = begun
     with pytest.raises(SessionCommitted, match="edit"):
         site.save(session)
 
 
-def test_a_session_that_is_not_looked_at_before_is_read_only_as_well(site: Site) -> None:
+def test_a_session_that_was_not_used_before_is_read_only_too(site: Site) -> None:
     session = site.open(site.new(n=1))
     site.commit(session)
     with pytest.raises(SessionCommitted):
@@ -71,12 +71,10 @@ def test_a_session_that_is_not_looked_at_before_is_read_only_as_well(site: Site)
     assert session["n"] == 1
 
 
-def test_a_nested_change_that_came_too_late_is_said(
-    begun: Begun, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_late_nested_change_is_reported(begun: Begun, caplog: pytest.LogCaptureFixture) -> None:
     site, session, cookie = begun
     session["cart"].append(2)
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert [event.name for event in site.events] == ["dropped"]
     assert site.events[0].reason == "changed too late"
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
@@ -86,40 +84,40 @@ def test_a_nested_change_that_came_too_late_is_said(
     assert site.data(cookie) == {"n": 1, "cart": [1]}
 
 
-def test_a_nested_change_to_what_no_session_can_carry_is_said_too(begun: Begun) -> None:
+def test_a_late_change_that_cannot_be_stored_is_reported(begun: Begun) -> None:
     site, session, _ = begun
     session["cart"].append(object())
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert [event.name for event in site.events] == ["dropped"]
 
 
-def test_a_view_that_was_changed_too_late_is_said(begun: Begun) -> None:
+def test_a_late_change_of_a_view_is_reported(begun: Begun) -> None:
     site, session, _ = begun
     session._typed_view("cart", list, list).append(2)
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert [event.name for event in site.events] == ["dropped"]
 
 
-def test_a_view_of_a_visitor_without_a_session_is_said_as_well(site: Site) -> None:
+def test_a_late_change_of_a_view_without_a_session_is_reported(site: Site) -> None:
     session = site.open()
     view = session._typed_view("cart", lambda value: [] if value is MISSING else value, list)
     site.commit(session)
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert site.events == []
     view.append(1)
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert [event.name for event in site.events] == ["dropped"]
 
 
-def test_nothing_is_said_of_what_did_not_change(begun: Begun) -> None:
+def test_an_unmodified_session_is_not_reported(begun: Begun) -> None:
     site, session, _ = begun
     assert session["cart"] == [1]
-    site.manager.finish(session)
-    site.manager.finish(site.open(looks=False))
+    site.runner.report_late_changes(session)
+    site.runner.report_late_changes(site.open(looks=False))
     assert site.events == []
 
 
-def test_edit_loads_afresh_merges_and_saves(begun: Begun) -> None:
+def test_edit_loads_again_merges_and_saves(begun: Begun) -> None:
     site, session, cookie = begun
     with site.request(cookie) as r:
         r.session["theirs"] = 1
@@ -132,7 +130,7 @@ def test_edit_loads_afresh_merges_and_saves(begun: Begun) -> None:
     assert site.data(cookie) == {"n": 1, "cart": [1, 3, 2], "theirs": 1, "seen": 1}
     with pytest.raises(SessionCommitted):
         session["n"] = 2
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert "dropped" not in [event.name for event in site.events]
 
 
@@ -144,34 +142,34 @@ def test_edit_again_and_again(begun: Begun) -> None:
     assert site.data(cookie) == {"n": 4, "cart": [1]}
 
 
-def test_atomic_works_as_well(begun: Begun) -> None:
+def test_atomic_works_after_the_response_has_begun(begun: Begun) -> None:
     site, session, cookie = begun
     assert site.atomic(session, count) == 2
     assert session["n"] == 2
     assert site.data(cookie) == {"n": 2, "cart": [1]}
 
 
-def test_what_an_edit_did_that_raised_is_dropped(begun: Begun) -> None:
+def test_an_edit_that_raised_is_dropped(begun: Begun) -> None:
     site, session, cookie = begun
     with pytest.raises(KeyError), site.edit(session):
         session["n"] = 2
         raise KeyError("n")
     assert site.data(cookie) == {"n": 1, "cart": [1]}
-    site.manager.finish(session)
+    site.runner.report_late_changes(session)
     assert site.events == []
 
 
-def test_a_logout_in_an_edit(begun: Begun) -> None:
+def test_a_logout_in_an_edit_ends_the_session(begun: Begun) -> None:
     site, session, cookie = begun
     with site.edit(session):
         session.logout()
-        session["n"] = 2  # there is no cookie for it any more
+        session["n"] = 2  # no cookie can be set for it
     assert site.data(cookie) is None
     assert site.count == 0
 
 
 @pytest.mark.parametrize("intent", ["login", "regenerate_id"])
-def test_no_new_id_in_an_edit(begun: Begun, intent: str) -> None:
+def test_an_edit_cannot_change_the_id(begun: Begun, intent: str) -> None:
     site, session, _ = begun
     with site.edit(session), pytest.raises(SessionCommitted, match="no cookie can be set"):
         getattr(session, intent)(*(["bob"] if intent == "login" else []))
@@ -185,14 +183,14 @@ def test_a_change_in_an_edit_follows_a_rotation(begun: Begun) -> None:
     assert site.data(new) == {"n": 1, "cart": [1], "seen": 1}
 
 
-def test_edit_of_a_session_that_ended(begun: Begun) -> None:
+def test_edit_of_a_session_that_ended_raises(begun: Begun) -> None:
     site, session, cookie = begun
     site.logout(cookie)
     with pytest.raises(SessionGone), site.edit(session):
         pytest.fail("it must not begin")
 
 
-def test_a_session_that_ends_during_an_edit(begun: Begun) -> None:
+def test_an_edit_raises_if_the_session_ends_meanwhile(begun: Begun) -> None:
     site, session, cookie = begun
     with pytest.raises(SessionGone), site.edit(session):
         session["n"] = 2
@@ -200,7 +198,7 @@ def test_a_session_that_ends_during_an_edit(begun: Begun) -> None:
     assert site.count == 0
 
 
-def test_a_session_that_ended_is_noticed_at_the_next_access_if_the_store_is_in_process(
+def test_an_in_process_store_notices_the_end_at_the_next_access(
     begun: Begun,
 ) -> None:
     site, session, cookie = begun
@@ -215,17 +213,17 @@ def test_a_session_that_ended_is_noticed_at_the_next_access_if_the_store_is_in_p
         site.reload(session)
 
 
-def test_edit_without_a_session(site: Site) -> None:
+def test_edit_without_a_stored_session_raises(site: Site) -> None:
     session = site.open()
     session.get("n")
     site.commit(session)
-    with pytest.raises(SessionCommitted, match="no session to edit"), site.edit(session):
+    with pytest.raises(SessionCommitted, match="no stored session to edit"), site.edit(session):
         pass
-    with pytest.raises(SessionCommitted, match="no session"):
+    with pytest.raises(SessionCommitted, match="no stored session to change"):
         site.atomic(session, count)
 
 
-def test_edit_of_a_session_that_was_not_looked_at(site: Site) -> None:
+def test_edit_of_a_session_that_was_not_used_before(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie, looks=False)
     site.commit(session)
@@ -294,12 +292,12 @@ def test_a_typed_view_changed_inside_edit_is_stored(site: Site) -> None:
         with site.edit(was.session):
             was.session["seen"] = thing
             was.cart.append(thing)
-    site.manager.finish(was.session)
+    site.runner.report_late_changes(was.session)
     assert site.events == []
     assert site.data(was.cookie) == {"cart": ["a", "b", "c"], "seen": "c"}
 
 
-def test_a_view_of_what_was_not_there_is_stored_by_its_edit(site: Site) -> None:
+def test_a_view_of_a_missing_key_is_stored_by_its_edit(site: Site) -> None:
     was = viewed(site, site.new(n=1))
     with site.edit(was.session):
         was.cart.append((1, b"x"))
@@ -307,7 +305,7 @@ def test_a_view_of_what_was_not_there_is_stored_by_its_edit(site: Site) -> None:
     assert site.data(was.cookie) == {"n": 1, "cart": [(1, b"x")]}
 
 
-def test_a_view_that_nobody_changed_leaves_what_others_stored(site: Site) -> None:
+def test_an_unchanged_view_leaves_what_others_stored(site: Site) -> None:
     was = viewed(site, site.new(cart=["a"]))
     with site.request(was.cookie) as r:
         r.session["cart"] = ["theirs"]
@@ -316,7 +314,7 @@ def test_a_view_that_nobody_changed_leaves_what_others_stored(site: Site) -> Non
     assert site.data(was.cookie) == {"cart": ["theirs"], "seen": 1}
 
 
-def test_a_view_is_merged_with_what_others_stored_since(site: Site) -> None:
+def test_a_changed_view_is_merged_with_what_others_stored(site: Site) -> None:
     was = viewed(site, site.new(cart={"tea": 1, "cake": 1}), dict)
     with site.request(was.cookie) as r:
         r.session["cart"]["tea"] = 2
@@ -328,7 +326,7 @@ def test_a_view_is_merged_with_what_others_stored_since(site: Site) -> None:
     assert site.data(was.cookie) == {"cart": {"tea": 2, "cake": 3, "milk": 1}}
 
 
-def test_of_one_value_that_both_changed_the_views_wins_and_it_is_said(site: Site) -> None:
+def test_a_view_wins_over_what_others_stored_and_reports_a_conflict(site: Site) -> None:
     was = viewed(site, site.new(cart={"tea": 1}), dict)
     with site.request(was.cookie) as r:
         r.session["cart"]["tea"] = 2
@@ -340,7 +338,7 @@ def test_of_one_value_that_both_changed_the_views_wins_and_it_is_said(site: Site
     assert site.data(was.cookie) == {"cart": {"tea": 3}}
 
 
-def test_what_a_failed_edit_made_of_a_view_is_dropped(site: Site) -> None:
+def test_a_failed_edit_drops_the_changes_of_a_view(site: Site) -> None:
     was = viewed(site, site.new(cart={}), dict)
     with pytest.raises(ZeroDivisionError), site.edit(was.session):
         was.cart["failed"] = 1
@@ -350,7 +348,7 @@ def test_what_a_failed_edit_made_of_a_view_is_dropped(site: Site) -> None:
     assert site.data(was.cookie) == {"cart": {"good": 2}}
 
 
-def test_a_view_that_no_session_can_carry(site: Site) -> None:
+def test_an_unstorable_view_fails_its_edit(site: Site) -> None:
     was = viewed(site, site.new(cart={}), dict)
     with pytest.raises(CodecError, match=r"cart\.bad"), site.edit(was.session):
         was.cart["bad"] = object()
@@ -362,7 +360,7 @@ def test_a_view_that_no_session_can_carry(site: Site) -> None:
     assert site.data(was.cookie) == {"cart": {"good": 2}}
 
 
-def test_a_view_of_a_session_that_its_edit_ends(site: Site) -> None:
+def test_a_view_ends_with_the_session_that_its_edit_ends(site: Site) -> None:
     was = viewed(site, site.new(cart={}), dict)
     with site.edit(was.session):
         was.cart["n"] = 1
@@ -370,8 +368,8 @@ def test_a_view_of_a_session_that_its_edit_ends(site: Site) -> None:
     assert site.data(was.cookie) is None
 
 
-def test_a_view_made_after_an_edit_is_of_its_session_alone(site: Site) -> None:
-    """Where nobody had looked before the edit, there was no view to set aside."""
+def test_a_view_made_after_an_edit_belongs_to_its_session(site: Site) -> None:
+    """The session was not used before the edit, so there was no view to set aside."""
     one, other = site.new(cart=["ann's"]), site.new(cart=["bob's"])
     seen = []
     for cookie in (one, other):

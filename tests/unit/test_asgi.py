@@ -34,7 +34,7 @@ BODY: Message = {"type": "http.response.body", "body": b"hello"}
 def call(
     site: Site, app: App, cookie: str | None = None, *, exclude: Any = (), **scope: Any
 ) -> list[Message]:
-    """What a server is sent by ``app`` within the middleware."""
+    """Return what ``app`` sends to the server through the middleware."""
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -70,22 +70,27 @@ def change(session: Session) -> None:
 # -- responses -------------------------------------------------------------------------------------
 
 
-def test_what_is_not_looked_at_is_passed_on_as_it_is(site: Site) -> None:
+def test_an_unused_session_leaves_the_response_as_it_is(site: Site) -> None:
     sent = call(site, page(), site.new(n=1))
     assert sent == [START, BODY]
-    assert sent[0] is not START  # the page's own
+    assert sent[0] is not START  # the application made its own
     assert "touch" not in site.store.verbs
 
 
-def test_a_path_left_out_is_not_loaded(site: Site) -> None:
+@pytest.mark.parametrize("exclude", ["/static", ["/health", "/static"]])
+def test_an_excluded_path_has_no_session(site: Site, exclude: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert ("session" in scope) is (scope["path"] == "/other")
+        await send(START)
+
     cookie = site.new(n=1)
     site.store.verbs.clear()
-    for exclude in ("/static", ["/health", "/static"]):
-        call(site, page(), cookie, exclude=exclude, path="/static/x.css")
+    assert call(site, app, cookie, exclude=exclude, path="/static/x.css") == [START]
     assert site.store.verbs == []
+    assert call(site, app, cookie, exclude=exclude, path="/other") == [START]
 
 
-def test_a_look_says_vary(site: Site) -> None:
+def test_an_access_adds_vary(site: Site) -> None:
     sent = call(site, page(len), site.new(n=1))
     assert headers_of(sent) == {b"vary": b"Cookie"}
 
@@ -107,7 +112,7 @@ def test_over_tls_the_cookie_is_secure(site: Site, scheme: str) -> None:
     assert headers_of(sent)[b"set-cookie"].startswith(b"__Host-sid=")
 
 
-def test_a_page_that_failed_changes_nothing(site: Site) -> None:
+def test_a_response_of_status_500_changes_nothing(site: Site) -> None:
     cookie = site.new(n=1)
     sent = call(site, page(change, 500), cookie)
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
@@ -117,7 +122,7 @@ def test_a_page_that_failed_changes_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("act", [change, lambda session: None])
-def test_a_page_that_raised_changes_nothing(site: Site, act: Any) -> None:
+def test_an_exception_changes_nothing(site: Site, act: Any) -> None:
     cookie = site.new(n=1)
     seen: list[Session] = []
 
@@ -129,11 +134,11 @@ def test_a_page_that_raised_changes_nothing(site: Site, act: Any) -> None:
     with pytest.raises(KeyError):
         call(site, app, cookie)
     assert site.data(cookie) == {"n": 1}
-    with pytest.raises(SessionCommitted):  # as by an error page around it
+    with pytest.raises(SessionCommitted):  # as an outer error page would
         seen[0]["n"] = 5
 
 
-def test_a_logout_holds_though_the_page_raised(site: Site) -> None:
+def test_a_logout_holds_although_the_application_raised(site: Site) -> None:
     cookie = site.new("alice")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -145,7 +150,7 @@ def test_a_logout_holds_though_the_page_raised(site: Site) -> None:
     assert site.data(cookie) is None
 
 
-def test_a_logout_that_fails_too_is_in_the_log(
+def test_a_failed_logout_is_logged_if_the_application_raised(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -158,7 +163,7 @@ def test_a_logout_that_fails_too_is_in_the_log(
     assert "the session store failed" in caplog.text
 
 
-def test_an_app_that_answers_nothing_changes_nothing(site: Site) -> None:
+def test_an_application_without_a_response_changes_nothing(site: Site) -> None:
     cookie = site.new(n=1)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -168,7 +173,7 @@ def test_an_app_that_answers_nothing_changes_nothing(site: Site) -> None:
     assert site.data(cookie) == {"n": 1}
 
 
-# -- answers of its own ----------------------------------------------------------------------------
+# -- error responses -------------------------------------------------------------------------------
 
 
 def unavailable(messages: list[Message], status: int) -> bool:
@@ -183,7 +188,7 @@ def unavailable(messages: list[Message], status: int) -> bool:
     return bool(messages[0]["status"] == status)
 
 
-def test_a_commit_that_fails_is_answered_without_a_cookie(
+def test_a_failed_commit_is_answered_without_a_cookie(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.store.fail = {"add"}
@@ -191,7 +196,7 @@ def test_a_commit_that_fails_is_answered_without_a_cookie(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-def test_nothing_is_said_of_changes_that_came_too_late_then(
+def test_a_failed_commit_reports_no_late_changes(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     cookie = site.new(n=1)
@@ -201,14 +206,14 @@ def test_nothing_is_said_of_changes_that_came_too_late_then(
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [(object(), "cart[0]: "), (b"x" * 10**6, "the limit for one session")]
+    ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the limit for one session")]
 )
-def test_what_cannot_be_stored_is_answered_with_500(
-    site: Site, value: Any, said: str, caplog: pytest.LogCaptureFixture
+def test_an_unstorable_value_is_answered_with_500(
+    site: Site, value: Any, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sent = call(site, page(lambda session: session.setdefault("cart", []).append(value)))
     assert unavailable(sent, 500)
-    assert said in caplog.text
+    assert logged in caplog.text
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
@@ -217,14 +222,20 @@ def test_one_session_too_many_is_answered_with_403(site: Site) -> None:
     assert unavailable(call(site, page(lambda session: session.login("alice"))), 403)
 
 
-def test_a_store_that_fails_at_the_first_look_is_answered(site: Site) -> None:
+def test_a_store_failure_at_the_first_access_is_answered(site: Site) -> None:
     cookie = site.new(n=1)
     site.store.fail = {"get"}
     assert unavailable(call(site, page(change), cookie), 503)
-    assert call(site, page(), cookie) == [START, BODY], "who does not look does not notice"
+    assert call(site, page(), cookie) == [START, BODY], "an unused session does not fail"
 
 
-def test_a_store_that_fails_after_the_first_byte_is_raised(site: Site) -> None:
+def test_a_required_login_is_answered_with_401(site: Site) -> None:
+    sent = call(site, page(lambda session: session.require_recent(60)), site.new(n=1))
+    assert unavailable(sent, 401)
+    assert headers_of(sent)[b"www-authenticate"] == b"Cookie"
+
+
+def test_a_store_failure_after_the_first_byte_is_raised(site: Site) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
         raise StoreError("down")
@@ -233,7 +244,7 @@ def test_a_store_that_fails_after_the_first_byte_is_raised(site: Site) -> None:
         call(site, app)
 
 
-# -- sockets ---------------------------------------------------------------------------------------
+# -- WebSockets ------------------------------------------------------------------------------------
 
 
 def socket(*messages: Message, act: Callable[[Session], object] = change) -> App:
@@ -248,14 +259,14 @@ def socket(*messages: Message, act: Callable[[Session], object] = change) -> App
 ACCEPT, CLOSE = {"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000}
 
 
-def test_a_socket_that_is_accepted_commits(site: Site) -> None:
+def test_an_accepted_websocket_commits(site: Site) -> None:
     sent = call(site, socket(ACCEPT, CLOSE), type="websocket", scheme="ws")
     assert headers_of(sent)[b"set-cookie"].startswith(b"sid=")
     assert sent[1] == CLOSE
     assert site.count == 1
 
 
-def test_a_socket_that_is_refused_keeps_what_needs_no_cookie(site: Site) -> None:
+def test_a_refused_websocket_stores_what_needs_no_cookie(site: Site) -> None:
     cookie = site.new(n=1)
     call(site, socket(CLOSE), cookie, type="websocket", scheme="ws")
     assert site.data(cookie) == {"n": 2}
@@ -266,7 +277,9 @@ def test_a_socket_that_is_refused_keeps_what_needs_no_cookie(site: Site) -> None
     assert site.user(cookie) is None
 
 
-def test_a_socket_whose_commit_fails(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_websocket_is_closed_if_its_commit_fails(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     site.store.fail = {"add", "set"}
     sent = call(site, socket(ACCEPT), type="websocket", scheme="ws")
     assert [(message["type"], message["code"]) for message in sent] == [("websocket.close", 1013)]
@@ -278,15 +291,21 @@ def test_a_socket_whose_commit_fails(site: Site, caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("the session store failed") == 2
 
 
-def test_a_socket_whose_session_cannot_be_stored(site: Site) -> None:
+def test_a_websocket_is_closed_if_its_session_cannot_be_stored(site: Site) -> None:
     app = socket(ACCEPT, act=lambda session: session.setdefault("a", []).append(object()))
     assert call(site, app, type="websocket", scheme="ws")[0]["code"] == 1011
 
 
-# -- the rest --------------------------------------------------------------------------------------
+def test_a_websocket_is_closed_with_1008_if_a_login_is_required(site: Site) -> None:
+    app = socket(ACCEPT, act=lambda session: session.require_recent(60))
+    sent = call(site, app, type="websocket", scheme="ws")
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "Unauthorized"}]
 
 
-def test_a_change_that_comes_too_late_is_said(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+# -- after the response has begun ------------------------------------------------------------------
+
+
+def test_a_late_change_is_reported(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         cart = scope["session"]["cart"]
         await send(START)
@@ -297,7 +316,7 @@ def test_a_change_that_comes_too_late_is_said(site: Site, caplog: pytest.LogCapt
     assert "changed after the response had begun" in caplog.text
 
 
-def test_a_look_after_the_first_byte_loads(site: Site) -> None:
+def test_an_access_after_the_first_byte_loads(site: Site) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -309,13 +328,16 @@ def test_a_look_after_the_first_byte_loads(site: Site) -> None:
     assert seen == [1]
 
 
-def test_mounted_within_itself_it_is_one_session(site: Site) -> None:
+# -- several middlewares ---------------------------------------------------------------------------
+
+
+def test_a_middleware_within_itself_shares_its_session(site: Site) -> None:
     inner = SessionMiddleware(page(change), site.manager)
     sent = call(site, inner)
     assert [name for name, _ in sent[0]["headers"]].count(b"set-cookie") == 1
 
 
-def test_another_manager_within_is_another_session_and_said(
+def test_two_managers_of_one_cookie_are_reported(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lembro._http.headers._said", set())
@@ -326,11 +348,11 @@ def test_another_manager_within_is_another_session_and_said(
 
 
 @pytest.mark.parametrize("session", [{}, None])
-def test_a_session_of_somebody_else_is_replaced(site: Site, session: object) -> None:
+def test_a_session_of_another_library_is_replaced(site: Site, session: object) -> None:
     assert b"set-cookie" in headers_of(call(site, page(change), session=session))
 
 
-def test_another_manager_with_a_cookie_of_its_own_is_nothing_to_say(
+def test_two_managers_of_two_cookies_are_not_reported(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = SessionManager(MemoryStore("64K"), cookie=CookieOptions(name="inner"))
@@ -338,7 +360,10 @@ def test_another_manager_with_a_cookie_of_its_own_is_nothing_to_say(
     assert not caplog.records
 
 
-def test_the_store_is_opened_before_and_closed_after() -> None:
+# -- startup and shutdown --------------------------------------------------------------------------
+
+
+def test_the_store_is_open_from_startup_to_shutdown() -> None:
     heard: list[str] = []
 
     class Opened(MemoryStore):
@@ -377,7 +402,7 @@ def test_the_store_is_opened_before_and_closed_after() -> None:
     site.close()
 
 
-def test_an_application_that_fails_to_start_has_ended() -> None:
+def test_a_failed_startup_closes_the_store() -> None:
     store = MemoryStore("64K")
     manager = SessionManager(store)
     manager.create({"n": 1})
@@ -398,13 +423,16 @@ def test_an_application_that_fails_to_start_has_ended() -> None:
     assert store._purger is None
 
 
+# -- what a request leaves -------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-@pytest.mark.parametrize("act", ["nothing", "look", "raise", "look and raise", "raise late"])
+@pytest.mark.parametrize("act", ["nothing", "access", "raise", "access and raise", "raise late"])
 def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if "look" in act:
+        if "access" in act:
             len(scope["session"])
-        if act in ("raise", "look and raise"):
+        if act in ("raise", "access and raise"):
             raise LookupError
         if kind == "http":
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -417,7 +445,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
         return {"type": f"{kind}.disconnect"}
 
     class Cycle:
-        """One request of uvicorn, whose ``send`` holds the scope as well."""
+        """One request of uvicorn: its ``send`` refers to the scope too."""
 
         def __init__(self, scope: Scope) -> None:
             self.scope = scope
@@ -440,7 +468,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
         gc.enable()
 
 
-def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() -> None:
+def test_a_background_task_may_load_the_session_after_the_request() -> None:
     manager = SessionManager(MemoryStore("64K"))
     cookie = manager.create({"n": 1}).encode()
     kept: list[Any] = []
@@ -456,7 +484,7 @@ def test_a_task_that_is_left_behind_may_look_first_when_the_request_has_ended() 
 
 
 @pytest.mark.parametrize("broken", ["", "connection refused"])
-def test_what_a_task_that_is_left_behind_sends_goes_nowhere(broken: str) -> None:
+def test_a_response_of_a_cancelled_request_is_discarded(broken: str) -> None:
     """The request was cancelled while the commit of its response was under way."""
     left: list[asyncio.Task[None]] = []
     sent: list[Message] = []
@@ -487,8 +515,72 @@ def test_what_a_task_that_is_left_behind_sends_goes_nowhere(broken: str) -> None
     assert not sent
 
 
+@pytest.mark.parametrize("broken", ["", "connection refused"])
+def test_a_refusal_of_a_cancelled_websocket_is_discarded(broken: str) -> None:
+    left: list[asyncio.Task[None]] = []
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        change(scope["session"])
+        left.append(asyncio.create_task(send(CLOSE)))  # type: ignore[arg-type]
+        await asyncio.sleep(0)  # it has begun to store
+        raise asyncio.CancelledError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def request() -> None:
+        store = MemoryStore("64K")
+        cookie = SessionManager(store).create({"n": 1}).encode()
+        adapter = AsyncAdapter(store)
+        middleware: Any = SessionMiddleware(app, SessionManager(adapter))
+        headers = [(b"cookie", b"sid=" + cookie)]
+        scope = {"type": "websocket", "path": "/", "headers": headers, "scheme": "ws"}
+        with pytest.raises(asyncio.CancelledError):
+            await middleware(scope, None, send)
+        adapter.broken = broken
+        await left[0]
+
+    asyncio.run(request())
+    assert not sent
+
+
+@pytest.mark.parametrize("verb", ["get", "destroy"])
+def test_a_request_that_fails_outside_of_the_handler_leaves_nothing(verb: str) -> None:
+    """It is cancelled while the session is loaded, or the store fails after the handler."""
+
+    class Failing(AsyncAdapter):
+        async def get(self, *args: Any, **keywords: Any) -> Any:
+            if verb == "get":
+                raise asyncio.CancelledError
+            return await super().get(*args, **keywords)
+
+        async def destroy(self, *args: Any, **keywords: Any) -> Any:
+            raise StoreError("down")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["session"].logout()
+
+    store = MemoryStore("64K")
+    cookie = SessionManager(store).create({"n": 1}).encode()
+    middleware: Any = SessionMiddleware(app, SessionManager(Failing(store)))
+
+    async def request() -> weakref.ref[Any]:
+        headers = [(b"cookie", b"sid=" + cookie)]
+        scope: Scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
+        with pytest.raises(asyncio.CancelledError if verb == "get" else StoreError):
+            await middleware(scope, None, None)
+        return weakref.ref(scope["session"])
+
+    gc.disable()
+    try:
+        assert asyncio.run(request())() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("exclude", ["", "static", b"/static", [""], ["/a", 1], None, 7])
-def test_what_is_no_beginning_of_a_path_is_refused(exclude: Any) -> None:
+def test_exclude_takes_path_prefixes_only(exclude: Any) -> None:
     """An empty one would exclude every path, and bytes fail at the first request."""
     with pytest.raises(ConfigError, match="exclude="):
         SessionMiddleware(page(), SessionManager(MemoryStore("64K")), exclude=exclude)

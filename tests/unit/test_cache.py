@@ -1,4 +1,4 @@
-"""What integrations that are a cache stand on: values by name in a store."""
+"""Cache: values by key in a store, the base of the cache integrations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
 
 
 class Caller:
-    """A cache whose methods are called as an application would, in the way of its store."""
+    """A cache whose methods are called plain or awaited, as its store needs."""
 
     def __init__(self, kind: str, *names: str) -> None:
         self.clock = FakeClock()
@@ -93,14 +93,14 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_what_comes_back_is_what_went_in(cache: Caller, value: Any) -> None:
+def test_a_value_comes_back_as_it_was_set(cache: Caller, value: Any) -> None:
     cache.set("key", value)
     back = cache.get("key", "nothing")
     assert back == value
     assert type(back) is type(value)
 
 
-def test_a_value_that_is_no_data_is_refused_with_the_path(cache: Caller) -> None:
+def test_an_unstorable_value_is_refused_with_its_path(cache: Caller) -> None:
     cache.set("key", "before")
     with pytest.raises(
         CodecError, match=r"^value\[1\]\.page: a cache cannot carry an object; "
@@ -119,21 +119,21 @@ def test_a_value_that_is_too_large_is_refused(cache: Caller) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a" * 100_000, "ключ", "\ud800", "\0", "../../etc/passwd"])
-def test_any_text_is_a_name(cache: Caller, name: str) -> None:
+def test_any_str_is_a_key(cache: Caller, name: str) -> None:
     cache.set(name, "this")
     cache.set(name + "!", "that")
     assert cache.get(name) == "this"
 
 
-def test_a_name_of_another_type(cache: Caller) -> None:
-    with pytest.raises(TypeError, match="the keys of a cache are str, not int"):
+def test_a_key_of_another_type_is_refused(cache: Caller) -> None:
+    with pytest.raises(TypeError, match="a cache key must be a str, got int"):
         cache.get(1)
 
 
 # -- set, add, delete, has -------------------------------------------------------------------------
 
 
-def test_nothing_is_there_at_first(cache: Caller) -> None:
+def test_a_new_cache_is_empty(cache: Caller) -> None:
     assert cache.get("key") is None
     assert cache.get("key", 5) == 5
     assert cache.has("key") is False
@@ -166,7 +166,7 @@ def test_delete_is_true_once(cache: Caller) -> None:
 # -- time ------------------------------------------------------------------------------------------
 
 
-def test_without_a_timeout_it_stays(cache: Caller) -> None:
+def test_an_entry_without_a_timeout_stays(cache: Caller) -> None:
     cache.set("key", 1)
     assert cache.ttl("key") == inf
     cache.clock.advance(50 * 366 * 86400)
@@ -175,7 +175,7 @@ def test_without_a_timeout_it_stays(cache: Caller) -> None:
 
 
 @pytest.mark.parametrize("timeout", [60, 60.0, timedelta(minutes=1)])
-def test_a_timeout(cache: Caller, timeout: Any) -> None:
+def test_an_entry_ends_after_its_timeout(cache: Caller, timeout: Any) -> None:
     cache.set("key", 1, timeout)
     cache.add("another", 1, timeout)
     cache.clock.advance(59)
@@ -191,7 +191,7 @@ def test_each_set_has_its_own_timeout(cache: Caller) -> None:
         assert cache.ttl("key") == left
 
 
-def test_reading_does_not_renew_unless_it_is_asked_to(cache: Caller) -> None:
+def test_a_read_renews_the_timeout_only_on_request(cache: Caller) -> None:
     cache.set("key", 1, 60)
     cache.clock.advance(50)
     cache.get("key")
@@ -200,13 +200,13 @@ def test_reading_does_not_renew_unless_it_is_asked_to(cache: Caller) -> None:
     assert cache.ttl("key") == 60
 
 
-def test_what_has_no_timeout_gets_none_by_reading(cache: Caller) -> None:
+def test_a_read_gives_no_timeout_to_an_entry_without_one(cache: Caller) -> None:
     cache.set("key", 1)
     assert cache.get("key", renew=60) == 1
     assert cache.ttl("key") == inf
 
 
-def test_touch_gives_another_timeout(cache: Caller) -> None:
+def test_touch_changes_the_timeout(cache: Caller) -> None:
     cache.set("key", 1, 60)
     assert cache.touch("key", 10) is True
     assert cache.ttl("key") == 10
@@ -224,7 +224,7 @@ def test_a_timeout_in_the_past_is_a_delete(cache: Caller, timeout: Any) -> None:
     assert cache.memory.length() == 0
 
 
-def test_no_timeout_at_all_is_said(cache: Caller) -> None:
+def test_an_invalid_timeout_is_refused(cache: Caller) -> None:
     with pytest.raises(ConfigError, match="got NaN"):
         cache.set("key", 1, nan)
 
@@ -252,7 +252,7 @@ def test_incr_keeps_the_timeout(cache: Caller) -> None:
     assert cache.incr("key") == 1
 
 
-def test_incr_of_what_is_no_number(cache: Caller) -> None:
+def test_incr_of_another_type_is_refused(cache: Caller) -> None:
     cache.set("key", "1")
     with pytest.raises(TypeError, match="no int to add to, but a str"):
         cache.incr("key")
@@ -260,7 +260,7 @@ def test_incr_of_what_is_no_number(cache: Caller) -> None:
     assert cache.incr("nothing") == 1
 
 
-def test_no_increment_is_lost() -> None:
+def test_threads_lose_no_increment() -> None:
     with_threads = Caller("plain")
     meet = threading.Barrier(8)
 
@@ -278,7 +278,7 @@ def test_no_increment_is_lost() -> None:
     with_threads.close()
 
 
-def test_no_increment_of_tasks_is_lost() -> None:
+def test_tasks_lose_no_increment() -> None:
     memory = MemoryStore()
     cache = Cache(AsyncAdapter(memory))
 
@@ -294,7 +294,7 @@ def test_no_increment_of_tasks_is_lost() -> None:
     memory.close()
 
 
-def test_one_adds() -> None:
+def test_one_of_several_tasks_adds() -> None:
     with_tasks = Cache(AsyncAdapter(MemoryStore()))
 
     async def main() -> None:
@@ -317,7 +317,7 @@ def test_namespaces_do_not_see_each_other(cache: Caller) -> None:
     assert cache.get("key") == "outer"
 
 
-def test_clear_clears_what_is_within_and_nothing_else(cache: Caller) -> None:
+def test_clear_removes_the_entries_within_its_namespace_alone(cache: Caller) -> None:
     sibling = Caller.__new__(Caller)
     sibling.__dict__.update(cache.__dict__, cache=Cache(cache.cache.store, "tests2"))
     manager = SessionManager(cache.memory)
@@ -334,7 +334,7 @@ def test_clear_clears_what_is_within_and_nothing_else(cache: Caller) -> None:
     assert manager.get(session_id) == {"n": 1}
 
 
-def test_two_ways_to_write_a_name_are_two_namespaces() -> None:
+def test_namespaces_of_equal_text_are_different() -> None:
     store = MemoryStore()
     Cache(store, "a", "bc").set("key", 1)
     for names in [("ab", "c"), ("abc",), ("a",), ()]:
@@ -345,7 +345,7 @@ def test_two_ways_to_write_a_name_are_two_namespaces() -> None:
     assert store.length() == 0
 
 
-def test_the_key_of_a_session_is_no_key_of_a_cache() -> None:
+def test_a_session_id_is_no_key_of_a_cache() -> None:
     store = MemoryStore()
     manager = SessionManager(store)
     session_id = manager.create({"n": 1})
@@ -357,7 +357,7 @@ def test_the_key_of_a_session_is_no_key_of_a_cache() -> None:
 
 
 @pytest.mark.parametrize("adapter", [None, BlockingAdapter, AsyncAdapter])
-def test_what_is_cached_beside_sessions_is_no_session(adapter: Any) -> None:
+def test_a_cached_value_is_no_session(adapter: Any) -> None:
     memory = MemoryStore()
     store = memory if adapter is None else adapter(memory)
     manager = SessionManager(store)
@@ -379,14 +379,12 @@ def test_what_is_cached_beside_sessions_is_no_session(adapter: Any) -> None:
     assert memory.length() == (1 if adapter is AsyncAdapter else 2)
 
 
-def test_sessions_are_counted_by_the_store_where_no_cache_is() -> None:
-    """Which need not look at each."""
-
+def test_a_store_without_a_cache_counts_its_sessions_itself() -> None:
     class Counts(MemoryStore):
         __slots__ = ()
 
         def all(self) -> Iterator[Any]:
-            raise AssertionError("it was asked for all")
+            raise AssertionError("length() must not list the sessions")
 
     store = Counts()
     Cache(MemoryStore())
@@ -395,9 +393,9 @@ def test_sessions_are_counted_by_the_store_where_no_cache_is() -> None:
     assert manager.length() == 1
 
 
-def test_a_store_that_cannot_be_remembered_counts_all() -> None:
+def test_a_store_without_weak_references_counts_all_records() -> None:
     class Unseen:
-        """Has no weak references."""
+        """A store without weak references."""
 
         __slots__ = ("_memory",)
         blocking = False
@@ -415,10 +413,10 @@ def test_a_store_that_cannot_be_remembered_counts_all() -> None:
     assert (manager.length(), len(manager.all())) == (2, 1)
 
 
-# -- the bound, and what goes wrong ----------------------------------------------------------------
+# -- the bound, and errors -------------------------------------------------------------------------
 
 
-def test_it_is_bounded() -> None:
+def test_a_cache_is_bounded() -> None:
     store = MemoryStore("256K")
     cache = Cache(store)
     for number in range(5000):
@@ -431,7 +429,7 @@ def test_it_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x02", b"\x01\x92\x80\x80", b"\x02123456\xff", b"5"])
-def test_what_cannot_be_read_passes_for_nothing(payload: bytes) -> None:
+def test_an_unreadable_entry_counts_as_missing(payload: bytes) -> None:
     caller = Caller("plain")
     caller.set("key", 1)
     [(key, found)] = caller.memory.all()
@@ -441,19 +439,19 @@ def test_what_cannot_be_read_passes_for_nothing(payload: bytes) -> None:
     caller.close()
 
 
-def test_a_store_that_fails() -> None:
+def test_a_store_failure_is_raised() -> None:
     adapter = BlockingAdapter(MemoryStore())
     adapter.broken = "connection refused"
     with pytest.raises(StoreError, match="connection refused"):
         Cache(adapter).get("key")
 
 
-def test_an_asynchronous_store_says_what_to_call() -> None:
-    with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous: use .*aget"):
+def test_a_plain_call_on_an_async_store_names_the_twin() -> None:
+    with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous; use .*aget"):
         Cache(AsyncAdapter(MemoryStore())).get("key")
 
 
-def test_a_store_that_need_not_be_opened_or_closed() -> None:
+def test_a_store_without_open_and_close_works() -> None:
     cache = Cache(AsyncAdapter(MemoryStore(), NETWORKED))
 
     async def use() -> Any:
@@ -467,26 +465,26 @@ def test_a_store_that_need_not_be_opened_or_closed() -> None:
 
 
 @pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
-def test_what_is_no_store(store: Any) -> None:
-    with pytest.raises(ConfigError, match="give a store, for example MemoryStore"):
+def test_another_object_than_a_store_is_refused(store: Any) -> None:
+    with pytest.raises(ConfigError, match="^store must be a store, got .*Example: MemoryStore"):
         Cache(store)
 
 
-def test_what_is_no_namespace() -> None:
+def test_a_namespace_must_be_a_str() -> None:
     wrong: Any = 1
     with pytest.raises(ConfigError, match="1 is no name for a part of a cache: give a str"):
         Cache(MemoryStore(), wrong)
 
 
-def test_its_name() -> None:
+def test_its_repr_names_the_namespace_and_the_store() -> None:
     assert repr(Cache(MemoryStore(), "a", "b")) == "<Cache 'a/b' in MemoryStore>"
 
 
-# -- somebody else is first ------------------------------------------------------------------------
+# -- lost races ------------------------------------------------------------------------------------
 
 
 class Overtaken(BlockingAdapter):
-    """After each of the first reads, somebody else does something."""
+    """A store in which another cache acts after each of the first reads."""
 
     def __init__(self, inner: MemoryStore, *others: Callable[[Cache], Any]) -> None:
         super().__init__(inner)
@@ -500,27 +498,27 @@ class Overtaken(BlockingAdapter):
         return found
 
 
-def test_a_set_that_is_overtaken_is_made_again() -> None:
+def test_a_set_that_loses_a_race_is_repeated() -> None:
     memory = MemoryStore()
     others = [lambda c: c.set("key", 1), lambda c: c.set("key", 2), lambda c: c.delete("key")]
     Cache(Overtaken(memory, *others)).set("key", 3)
     assert Cache(memory).get("key") == 3
 
 
-def test_an_increment_that_is_overtaken_is_made_again() -> None:
+def test_an_increment_that_loses_a_race_is_repeated() -> None:
     memory = MemoryStore()
     others = [lambda c: c.incr("key"), lambda c: c.incr("key"), lambda c: c.incr("key")]
     assert Cache(Overtaken(memory, *others)).incr("key") == 4
 
 
-def test_two_that_write_the_same_are_told_apart() -> None:
+def test_two_equal_writes_are_told_apart() -> None:
     memory = MemoryStore()
     Cache(memory).set("key", 5)
     assert Cache(Overtaken(memory, lambda c: c.incr("key"))).incr("key") == 7
 
 
 @pytest.mark.parametrize("write", [lambda c: c.set("key", 1), lambda c: c.incr("key")])
-def test_a_store_that_never_writes_is_said(write: Callable[[Cache], Any]) -> None:
+def test_a_store_that_refuses_each_write_raises(write: Callable[[Cache], Any]) -> None:
     class Broken(BlockingAdapter):
         def add(self, *args: Any, **keywords: Any) -> bool:
             return False

@@ -1,4 +1,4 @@
-"""What is stored, when, and what becomes of it when two requests change it at once."""
+"""Changes: when they are found and stored, and how concurrent ones are merged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from lembro import ConfigError, Session, SessionManager, StoreError
+from lembro import Session, SessionManager, StoreError, UsageError
 from lembro._core.codec import MAX_DEPTH, decode
 from lembro._core.commit import Writer
 from lembro._core.state import MISSING
 from lembro._http.cookie import DUPLICATE
+from lembro._runtime.exchange import session_by_id
 from lembro.ids import key_for
+from lembro.manager import runner_of
 from lembro.testing._model import NaiveStore
 from tests.support.site import Site
 
@@ -30,20 +32,20 @@ def test_an_empty_session_is_not_stored(site: Site) -> None:
     assert (r.reply.verbs, r.reply.cookie, r.reply.happened) == ([], "", [])
 
 
-def test_a_user_alone_is_something(site: Site) -> None:
+def test_a_login_alone_is_stored(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice")
     assert site.data(r.reply.id) == {}
 
 
-def test_a_session_that_was_emptied_is_gone_after_the_grace(site: Site) -> None:
+def test_an_emptied_session_ends_after_the_grace(site: Site) -> None:
     cookie = site.new(n=1)
     with site.request(cookie) as r:
         del r.session["n"]
     assert r.reply.verbs == ["get", "set"]
     assert site.count == 1
     site.clock.advance(29)
-    with site.request(cookie) as r:  # a look does not keep it
+    with site.request(cookie) as r:  # a read does not keep it
         assert dict(r.session) == {}
     site.clock.advance(2)
     assert site.count == 0
@@ -62,7 +64,7 @@ def test_a_writer_in_flight_merges_into_an_emptied_session(site: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["rotated", "by atomic"])
-def test_a_session_that_is_emptied_otherwise_is_gone_after_the_grace(site: Site, how: str) -> None:
+def test_a_session_emptied_by_other_means_ends_after_the_grace(site: Site, how: str) -> None:
     with site.request(site.new(n=1)) as r:
         if how == "rotated":
             del r.session["n"]
@@ -115,7 +117,7 @@ def test_an_assignment_that_changes_nothing_is_no_change(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", [{1, 2}, (1, 2), b"x", None, {"a": (1, {2})}])
-def test_a_look_at_values_of_other_types_is_no_change(site: Site, value: object) -> None:
+def test_reading_values_of_other_types_is_no_change(site: Site, value: object) -> None:
     with site.request(site.new(value=value)) as r:
         assert r.session["value"] == value
     assert r.reply.verbs == ["get"]
@@ -164,7 +166,7 @@ def test_a_view_is_made_once_and_stored_when_it_has_changed(site: Site) -> None:
 
 
 @pytest.mark.parametrize("end", ["logout", "clear", "login as another"])
-def test_a_view_ends_with_what_it_was_made_of(site: Site, end: str) -> None:
+def test_a_view_ends_with_its_session(site: Site, end: str) -> None:
     with site.request(site.new("bob", cart={"items": ["tea"]})) as r:
         cart_of(r.session).items.append("milk")
         if end == "login as another":
@@ -176,7 +178,7 @@ def test_a_view_ends_with_what_it_was_made_of(site: Site, end: str) -> None:
     assert site.data(r.reply.id) == {"n": 1}
 
 
-def test_an_assignment_stands_if_the_view_has_not_changed(site: Site) -> None:
+def test_an_assignment_is_kept_if_the_view_has_not_changed(site: Site) -> None:
     cookie = site.new(cart={"items": ["tea"]})
     with site.request(cookie) as r:
         cart_of(r.session)
@@ -184,7 +186,7 @@ def test_an_assignment_stands_if_the_view_has_not_changed(site: Site) -> None:
     assert site.data(cookie) == {"cart": {"items": []}}
 
 
-# -- together --------------------------------------------------------------------------------------
+# -- concurrent changes ----------------------------------------------------------------------------
 
 
 def test_two_requests_that_change_different_keys_both_keep_their_changes(site: Site) -> None:
@@ -197,7 +199,7 @@ def test_two_requests_that_change_different_keys_both_keep_their_changes(site: S
     assert site.data(cookie) == {"n": 1, "cart": {"a": 1, "b": 2, "c": 3}, "one": 1, "two": 2}
 
 
-def test_lists_that_both_append_to_have_theirs_then_ours(site: Site) -> None:
+def test_concurrent_appends_are_both_kept_in_the_order_of_the_commits(site: Site) -> None:
     cookie = site.new(log=["x"])
     one, two = site.open(cookie), site.open(cookie)
     one["log"].append("one")
@@ -208,7 +210,7 @@ def test_lists_that_both_append_to_have_theirs_then_ours(site: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["set", "replace"])
-def test_of_two_changes_of_one_key_the_later_commit_wins_and_says_so(site: Site, how: str) -> None:
+def test_the_later_commit_of_one_key_wins_and_reports_a_conflict(site: Site, how: str) -> None:
     cookie = site.new(n=1, cart={"n": 1})
     one, two = site.open(cookie), site.open(cookie)
     one["cart"]["n"] = 2
@@ -232,7 +234,7 @@ def test_a_deletion_and_a_change_of_another_key_are_both_kept(site: Site) -> Non
     assert site.data(cookie) == {"b": 3}
 
 
-def test_a_writer_that_is_overtaken_again_and_again_merges_each_time(site: Site) -> None:
+def test_a_write_that_loses_a_race_merges_each_time(site: Site) -> None:
     cookie = site.new(n=0)
     slow = site.open(cookie)
     slow["slow"] = True
@@ -251,7 +253,7 @@ def test_a_writer_that_is_overtaken_again_and_again_merges_each_time(site: Site)
     assert site.data(cookie) == {"n": 0, "slow": True, **{f"other{i}": i for i in range(5)}}
 
 
-def test_two_that_store_the_same_agree(site: Site) -> None:
+def test_two_equal_changes_are_no_conflict(site: Site) -> None:
     cookie = site.new(n=1)
     one, two = site.open(cookie), site.open(cookie)
     one["n"] = two["n"] = 2
@@ -272,7 +274,7 @@ def test_a_slow_reader_does_not_undo_a_write(site: Site) -> None:
     assert site.data(cookie) == {"n": 2}
 
 
-def test_our_objects_stay_ours_through_a_merge(site: Site) -> None:
+def test_a_merge_keeps_the_objects_that_the_handler_holds(site: Site) -> None:
     cookie = site.new(cart=[1])
     one = site.open(cookie)
     cart = one["cart"]
@@ -285,7 +287,7 @@ def test_our_objects_stay_ours_through_a_merge(site: Site) -> None:
     assert site.data(cookie) == {"cart": [1, 2], "mine": 1, "theirs": 2}
 
 
-# -- what can't be read ----------------------------------------------------------------------------
+# -- unreadable records ----------------------------------------------------------------------------
 
 
 def test_a_corrupt_record_is_a_new_session_and_an_event(site: Site) -> None:
@@ -310,7 +312,7 @@ def test_a_record_that_is_corrupted_meanwhile_is_overwritten(site: Site, how: st
     assert site.data(reply.id or cookie) == {"n": 2}
 
 
-def test_data_that_is_too_deep_is_refused_where_it_is_assigned(site: Site) -> None:
+def test_data_that_is_too_deep_is_refused_at_the_assignment(site: Site) -> None:
     nested: list[Any] = []
     for _ in range(MAX_DEPTH):
         nested = [nested]
@@ -326,7 +328,7 @@ KEPT: list[Any] = [(1, 2), {1, 2}, [(1,)], {"a": (1, {2})}]
 
 
 @pytest.mark.parametrize("value", KEPT, ids=repr)
-def test_what_is_put_into_a_plain_session_keeps_its_type(site: Site, value: Any) -> None:
+def test_a_value_added_to_plain_data_keeps_its_type(site: Site, value: Any) -> None:
     cookie = site.new(n=1)
     with site.request(cookie) as r:
         r.session["value"] = value
@@ -334,7 +336,7 @@ def test_what_is_put_into_a_plain_session_keeps_its_type(site: Site, value: Any)
 
 
 @pytest.mark.parametrize("value", KEPT, ids=repr)
-def test_what_is_put_beside_it_leaves_its_type(site: Site, value: Any) -> None:
+def test_a_value_keeps_its_type_when_another_is_added(site: Site, value: Any) -> None:
     cookie = site.new(value=value)
     with site.request(cookie) as r:
         r.session["n"] = 1
@@ -342,7 +344,7 @@ def test_what_is_put_beside_it_leaves_its_type(site: Site, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", KEPT, ids=repr)
-def test_what_is_merged_keeps_its_type(site: Site, value: Any) -> None:
+def test_a_merged_value_keeps_its_type(site: Site, value: Any) -> None:
     cookie = site.new(n=1)
     mine = site.open(cookie)
     mine["mine"] = 1
@@ -359,10 +361,10 @@ def test_popitem_is_a_change(site: Site) -> None:
     assert site.data(cookie) == {"a": 1}
 
 
-# -- once saved, nothing is done again -------------------------------------------------------------
+# -- after a save ----------------------------------------------------------------------------------
 
 
-def test_what_was_asked_for_is_done_once(site: Site) -> None:
+def test_an_action_that_was_saved_is_not_repeated(site: Site) -> None:
     cookie = site.new("alice", names=["a"])
 
     def begin(intent: Callable[[Session], object]) -> Session:
@@ -386,7 +388,7 @@ def test_what_was_asked_for_is_done_once(site: Site) -> None:
         cookie = site.new("alice", names=["a"])
 
 
-def test_what_is_changed_after_a_save_is_set_over_it(site: Site) -> None:
+def test_a_change_after_a_save_is_stored_over_it(site: Site) -> None:
     for begin in (site.new, lambda: site.new("alice"), lambda: None):
         session = site.open(begin())
         session.login("alice")
@@ -396,7 +398,7 @@ def test_what_is_changed_after_a_save_is_set_over_it(site: Site) -> None:
         assert site.commit(session).verbs == ["set"]
 
 
-def test_after_a_logout_that_was_saved_a_new_session_begins(site: Site) -> None:
+def test_a_write_after_a_saved_logout_begins_a_new_session(site: Site) -> None:
     session = site.open(site.new("alice"))
     session.logout()
     site.save(session)
@@ -406,7 +408,7 @@ def test_after_a_logout_that_was_saved_a_new_session_begins(site: Site) -> None:
     assert site.data(reply.id) == {"b": 1}
 
 
-def test_and_it_is_not_ended_in_its_turn(site: Site) -> None:
+def test_a_saved_logout_does_not_end_the_new_session(site: Site) -> None:
     session = site.open(site.new("alice"))
     session.logout()
     site.save(session)
@@ -431,7 +433,7 @@ def test_a_rotation_that_was_followed_is_not_repeated(site: Site) -> None:
     assert (reply.verbs, reply.cookie) == ([], "")
 
 
-def test_a_login_that_was_dropped_stays_so(site: Site) -> None:
+def test_a_dropped_login_stays_dropped(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session["n"] = 2
@@ -441,10 +443,10 @@ def test_a_login_that_was_dropped_stays_so(site: Site) -> None:
     assert site.commit(session).cookie == ""
 
 
-# -- several wishes at once ------------------------------------------------------------------------
+# -- several actions in one request ----------------------------------------------------------------
 
 
-def test_a_change_and_the_end_of_the_others(site: Site) -> None:
+def test_a_change_and_logout_others_in_one_request(site: Site) -> None:
     cookie, other = site.new("alice"), site.new("alice")
     with site.request(cookie) as r:
         r.session["n"] = 2
@@ -470,7 +472,7 @@ def test_why_a_change_is_dropped(site: Site) -> None:
     site.login(before, "alice")
     for cookie, reason in (
         (DUPLICATE, DUPLICATE.problem),
-        (before, "the session's id was replaced by a login"),
+        (before, "a login replaced the session's ID"),
     ):
         site.events.clear()
         with site.request(cookie) as r:
@@ -479,8 +481,8 @@ def test_why_a_change_is_dropped(site: Site) -> None:
         assert r.reply.events[-1].reason == reason
 
 
-def test_everywhere_begins_elsewhere(site: Site) -> None:
-    """Whoever is interrupted in between is still logged in, to try again."""
+def test_logout_everywhere_ends_the_other_sessions_first(site: Site) -> None:
+    """A user whose logout is interrupted in between is still logged in, and can try again."""
     cookie, other = site.new("alice"), site.new("alice")
     session = site.open(cookie)
     session.logout_everywhere()
@@ -492,7 +494,7 @@ def test_everywhere_begins_elsewhere(site: Site) -> None:
     assert site.data(cookie) is not None
 
 
-def test_sixteen_replaced_ids_in_a_row_are_followed(site: Site) -> None:
+def test_sixteen_rotations_in_a_row_are_followed(site: Site) -> None:
     ids = [site.new("alice")]
     for _ in range(17):
         ids.append(site.rotate(ids[-1]))
@@ -500,10 +502,10 @@ def test_sixteen_replaced_ids_in_a_row_are_followed(site: Site) -> None:
     assert site.user(ids[1]) == "alice"
 
 
-# -- nothing of a failed handler is left -----------------------------------------------------------
+# -- after a failed handler ------------------------------------------------------------------------
 
 
-def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
+def test_a_failed_handler_leaves_the_session_as_it_was_loaded(site: Site) -> None:
     cookie = site.new(n=1)
     for begin in (cookie, None):
         session = site.open(begin)
@@ -516,17 +518,17 @@ def test_a_failed_handler_leaves_the_session_as_it_came(site: Site) -> None:
         assert session.user_id is None
 
 
-def test_nor_is_a_typed_view_of_it_said_to_be_lost(site: Site) -> None:
+def test_a_view_of_a_failed_handler_is_not_reported_as_lost(site: Site) -> None:
     session = site.open(site.new(names=["a"]))
     view: dict[str, int] = session._typed_view("cart", lambda _: {}, dict)
     view["apples"] = 1
     site.commit(session, failed=True)
-    assert session["names"] == ["a"]  # something is lent, so it will be looked for changes
-    site.manager.finish(session)
+    assert session["names"] == ["a"]  # a list was handed out, so the session is checked for changes
+    site.runner.report_late_changes(session)
     assert site.events == []
 
 
-def test_nor_does_an_edit_that_follows_do_it(site: Site) -> None:
+def test_an_edit_after_a_failed_handler_repeats_nothing(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2
@@ -538,7 +540,7 @@ def test_nor_does_an_edit_that_follows_do_it(site: Site) -> None:
     assert site.data(cookie) == {"n": 1, "m": 1}
 
 
-def test_a_record_that_cannot_be_read_leaves_nothing_behind(site: Site) -> None:
+def test_a_reload_of_an_unreadable_record_empties_the_session(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session.get("n")
@@ -547,10 +549,10 @@ def test_a_record_that_cannot_be_read_leaves_nothing_behind(site: Site) -> None:
     assert dict(session) == {}
 
 
-# -- what needs nothing ----------------------------------------------------------------------------
+# -- what needs no commit --------------------------------------------------------------------------
 
 
-def test_whether_there_is_anything_to_commit(site: Site) -> None:
+def test_an_unchanged_session_has_nothing_to_commit(site: Site) -> None:
     settled = site.runner.lifecycle.has_nothing_to_commit
     cookie = site.new(n=1)
     session = site.open(cookie, looks=False)
@@ -568,7 +570,7 @@ def test_whether_there_is_anything_to_commit(site: Site) -> None:
 
 
 @pytest.mark.options(idle_timeout=1000)
-def test_a_fresh_session_is_settled_at_a_glance(
+def test_a_fresh_session_needs_no_check_whether_it_is_due(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = site.new(n=1)
@@ -579,7 +581,7 @@ def test_a_fresh_session_is_settled_at_a_glance(
     assert site.runner.lifecycle.has_nothing_to_commit(session) is True
 
 
-def test_what_was_saved_is_settled(site: Site) -> None:
+def test_a_saved_session_has_nothing_to_commit(site: Site) -> None:
     for intent in (Session.touch, Session.regenerate_id):
         for begin in (site.new(n=1), None):
             session = site.open(begin)
@@ -589,31 +591,34 @@ def test_what_was_saved_is_settled(site: Site) -> None:
             assert site.runner.lifecycle.has_nothing_to_commit(session) is True
 
 
-def test_a_change_alone_is_one_call(site: Site) -> None:
+def test_a_change_is_one_call_to_the_store(site: Site) -> None:
     for begin in (site.new(n=1), None):
         session = site.open(begin)
         session["n"] = 2
         if begin is None:
             site.save(session)
             session["n"] = 3
-        alone = site.runner.lifecycle.only_set(session)
-        assert alone is not None
-        assert alone[0].verb == "set"
+        site.store.verbs.clear()
+        site.save(session)
+        assert site.store.verbs == ["set"]
+    session["n"] = 4
     session.regenerate_id()
-    assert site.runner.lifecycle.only_set(session) is None
+    site.store.verbs.clear()
+    site.save(session)
+    assert site.store.verbs == ["replace"]
 
 
-def test_what_the_store_cannot_do_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logout_others_requires_a_store_with_destroy_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(NaiveStore, "destroy_user")
     manager = SessionManager(NaiveStore())
-    session = Session(manager)
+    session = session_by_id(runner_of(manager))
     session.login("alice")
-    with pytest.raises(ConfigError, match="destroy_user"):
+    with pytest.raises(UsageError, match="destroy_user"):
         session.logout_others()
 
 
-def test_what_lembro_keeps_beside_the_data(site: Site) -> None:
-    """A name that is taken out of use must not be given another meaning."""
+def test_the_names_of_the_metadata_are_fixed(site: Site) -> None:
+    """A name that is not used any more must not get another meaning."""
     cookie = site.new(n=1)
     with site.request(cookie) as r:
         r.session["n"] = 2
@@ -621,4 +626,4 @@ def test_what_lembro_keeps_beside_the_data(site: Site) -> None:
     found = site.store.get(key_for(r.reply.id or ""))
     assert found is not None
     meta, _ = decode(found.payload)
-    assert meta.keys() == {"mark", "remember"}
+    assert meta.keys() == {"remember"}

@@ -1,4 +1,4 @@
-"""Several who edit one session take turns: tasks of asyncio and of trio, and threads."""
+"""Edits of one session take turns: tasks of asyncio and of trio, and threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import trio.testing
 from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
 
 from lembro import LembroError, SessionCommitted, SessionGone, SessionManager
-from lembro._core.edit import Turns
+from lembro._core.turns import Turns
 from lembro._http.cookie import Presented
 from lembro._runtime.exchange import session_by_id
 from lembro.manager import runner_of
@@ -32,7 +32,7 @@ STORES: dict[str, Callable[[Recorder], Any]] = {
 
 
 class Open:
-    """A session whose response has begun, and what is stored of it."""
+    """A session whose response has begun, and the data that is stored."""
 
     def __init__(self, kind: str = "in-process") -> None:
         self.store = Recorder()
@@ -49,7 +49,7 @@ class Open:
         return self.elsewhere.get(self.id)
 
     async def edit(self, name: str, scope: CancelScope | None = None) -> None:
-        """An edit that gives way to everybody else, written down."""
+        """Edit the session, let all other tasks run meanwhile, and log both."""
         with CancelScope() if scope is None else scope, anyio.fail_after(30):
             async with self.session.edit() as session:
                 self.log.append(f"{name} in")
@@ -63,10 +63,10 @@ class Open:
             session["n"] += 1
             self.log.append(f"{name} out")
 
-    def until_somebody_waits(self, number: int = 1) -> None:
+    def wait_for_waiters(self, number: int = 1) -> None:
         deadline = time.monotonic() + 30
         while len(self.session._turns._waiting) < number:
-            assert time.monotonic() < deadline, "nobody waits"
+            assert time.monotonic() < deadline, "nothing waits"
             time.sleep(0.001)
 
 
@@ -85,7 +85,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
 
 @pytest.fixture
 def near() -> Iterator[Open]:
-    """The same in an in-process store, whose verbs don't wait."""
+    """Such a session in an in-process store, whose verbs do not wait."""
     near = Open()
     yield near
     near.store.close()
@@ -107,7 +107,7 @@ async def test_tasks_take_turns_in_the_order_they_came(opened: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_edit_within_an_edit_raises_at_once(opened: Open) -> None:
+async def test_a_nested_edit_raises_at_once(opened: Open) -> None:
     async with opened.session.edit() as session:
         with pytest.raises(LembroError, match="do not nest"):
             async with opened.session.edit():
@@ -119,7 +119,7 @@ async def test_an_edit_within_an_edit_raises_at_once(opened: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_before_the_response_it_is_the_same(near: Open) -> None:
+async def test_a_nested_edit_before_the_response_raises_at_once(near: Open) -> None:
     session = near.elsewhere.load(near.id)
     async with session.edit():
         with pytest.raises(LembroError, match="do not nest"):
@@ -130,7 +130,7 @@ async def test_before_the_response_it_is_the_same(near: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_who_is_cancelled_while_waiting_is_out_of_the_line(opened: Open) -> None:
+async def test_a_task_that_is_cancelled_while_it_waits_leaves_the_line(opened: Open) -> None:
     scope = CancelScope()
     async with create_task_group() as tasks, opened.session.edit():
         tasks.start_soon(opened.edit, "a", scope)
@@ -145,7 +145,7 @@ async def test_who_is_cancelled_while_waiting_is_out_of_the_line(opened: Open) -
 
 
 @pytest.mark.anyio
-async def test_who_is_cancelled_when_the_turn_has_come_hands_it_on(near: Open) -> None:
+async def test_a_task_that_is_cancelled_as_its_turn_comes_passes_it_on(near: Open) -> None:
     scope = CancelScope()
     async with create_task_group() as tasks:
         async with near.session.edit():
@@ -153,15 +153,15 @@ async def test_who_is_cancelled_when_the_turn_has_come_hands_it_on(near: Open) -
             await wait_all_tasks_blocked()
             tasks.start_soon(near.edit, "b")
             await wait_all_tasks_blocked()
-        assert len(near.session._turns._waiting) == 1  # it is the turn of the first,
-        scope.cancel()  # who does not know yet
+        assert len(near.session._turns._waiting) == 1
+        scope.cancel()  # the first has its turn, and was not woken yet
     assert near.log == ["b in", "b out"]
     await near.edit("c")
     assert near.stored == {"n": 2}
 
 
 @pytest.mark.anyio
-async def test_who_is_cancelled_within_an_edit_hands_it_on(opened: Open) -> None:
+async def test_a_task_that_is_cancelled_in_its_edit_passes_the_turn_on(opened: Open) -> None:
     async with create_task_group() as tasks:
         with CancelScope() as scope:
             async with opened.session.edit() as session:
@@ -174,7 +174,7 @@ async def test_who_is_cancelled_within_an_edit_hands_it_on(opened: Open) -> None
 
 
 @pytest.mark.anyio
-async def test_an_edit_that_raised_hands_it_on(opened: Open) -> None:
+async def test_an_edit_that_raised_passes_the_turn_on(opened: Open) -> None:
     async with create_task_group() as tasks:
         with pytest.raises(KeyError):
             async with opened.session.edit() as session:
@@ -186,7 +186,7 @@ async def test_an_edit_that_raised_hands_it_on(opened: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_edit_that_could_not_begin_hands_it_on(opened: Open) -> None:
+async def test_an_edit_that_could_not_begin_passes_the_turn_on(opened: Open) -> None:
     ended: list[str] = []
 
     async def edit(name: str) -> None:
@@ -204,9 +204,9 @@ async def test_an_edit_that_could_not_begin_hands_it_on(opened: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_who_waited_while_the_session_was_logged_out_finds_none(near: Open) -> None:
+async def test_an_edit_that_waited_during_a_logout_finds_no_session(near: Open) -> None:
     async def edit() -> None:
-        with pytest.raises(SessionCommitted, match="no session to edit"):
+        with pytest.raises(SessionCommitted, match="no stored session to edit"):
             await near.edit("a")
 
     async with create_task_group() as tasks, near.session.edit() as session:
@@ -234,8 +234,8 @@ def test_plain_asyncio_needs_neither_anyio_nor_trio(
     assert near.stored == {"n": 10}
 
 
-def test_the_line_passes_over_a_loop_that_is_closed(near: Open) -> None:
-    """Whoever waits there can't be told, and takes nobody's turn when thrown away."""
+def test_the_turn_skips_a_task_whose_loop_is_closed(near: Open) -> None:
+    """A task of that loop cannot be woken, and takes no turn when it is discarded."""
     inside, leave = threading.Event(), threading.Event()
 
     def edit() -> None:
@@ -252,17 +252,17 @@ def test_the_line_passes_over_a_loop_that_is_closed(near: Open) -> None:
     loop.call_soon(loop.stop)
     loop.run_forever()
     loop.close()
-    near.until_somebody_waits()
+    near.wait_for_waiters()
     second = threading.Thread(target=near.edit_in_thread, args=("second",))
     second.start()
-    near.until_somebody_waits(2)
+    near.wait_for_waiters(2)
     leave.set()
     for thread in (first, second):
         thread.join(30)
     assert near.log == ["second in", "second out"]
     with near.session.edit():
         waiting.close()
-        assert near.session._turns._now is not None
+        assert near.session._turns._current is not None
     assert not task.done()
 
 
@@ -273,7 +273,7 @@ def test_threads_take_turns(near: Open) -> None:
     thread = threading.Thread(target=near.edit_in_thread, args=("b",))
     with near.session.edit() as session:
         thread.start()
-        near.until_somebody_waits()
+        near.wait_for_waiters()
         session["n"] += 1
         near.log.append("a out")
     thread.join(30)
@@ -295,7 +295,7 @@ def test_many_threads_lose_no_edit(near: Open) -> None:
     assert near.stored == {"n": 160}
 
 
-def test_an_edit_within_an_edit_of_a_thread_raises_at_once(near: Open) -> None:
+def test_a_nested_edit_of_a_thread_raises_at_once(near: Open) -> None:
     with near.session.edit() as session:
         with pytest.raises(LembroError, match="do not nest"), near.session.edit():
             pytest.fail("it must not begin")
@@ -303,20 +303,20 @@ def test_an_edit_within_an_edit_of_a_thread_raises_at_once(near: Open) -> None:
     assert near.stored == {"n": 1}
 
 
-def test_a_loop_that_is_run_within_an_edit_is_within_it(near: Open) -> None:
+def test_an_edit_in_a_loop_that_runs_within_an_edit_is_nested(near: Open) -> None:
     with near.session.edit(), pytest.raises(LembroError, match="do not nest"):
         asyncio.run(near.edit("a"))
 
 
-def test_a_wait_that_is_interrupted_leaves_nothing_locked(near: Open) -> None:
-    # A shell that starts a process in the background has it ignore Ctrl-C.
+def test_an_interrupted_wait_leaves_nothing_locked(near: Open) -> None:
+    # A process that a shell starts in the background ignores Ctrl-C.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     inside, leave = threading.Event(), threading.Event()
 
     def edit() -> None:
         with near.session.edit():
             inside.set()
-            near.until_somebody_waits()
+            near.wait_for_waiters()
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # Ctrl-C
             leave.wait(30)
 
@@ -339,7 +339,7 @@ def test_a_wait_that_is_interrupted_leaves_nothing_locked(near: Open) -> None:
 async def test_a_thread_waits_for_a_task(near: Open) -> None:
     async with create_task_group() as tasks, near.session.edit() as session:
         tasks.start_soon(to_thread.run_sync, near.edit_in_thread, "thread")
-        await to_thread.run_sync(near.until_somebody_waits)
+        await to_thread.run_sync(near.wait_for_waiters)
         session["n"] += 1
         near.log.append("task out")
     assert near.log == ["task out", "thread in", "thread out"]
@@ -353,7 +353,7 @@ async def test_a_task_waits_for_a_thread(near: Open) -> None:
     def edit() -> None:
         with near.session.edit() as session:
             inside.set()
-            near.until_somebody_waits()
+            near.wait_for_waiters()
             session["n"] += 1
             near.log.append("thread out")
 
@@ -367,7 +367,7 @@ async def test_a_task_waits_for_a_thread(near: Open) -> None:
 
 @pytest.mark.anyio
 async def test_a_plain_with_does_not_block_the_loop(near: Open) -> None:
-    near.edit_in_thread("a")  # nobody else edits, so there is nothing to wait for
+    near.edit_in_thread("a")  # no other edit is open, so it need not wait
 
     async def edit() -> None:
         with pytest.raises(LembroError, match="async with"):
@@ -380,15 +380,15 @@ async def test_a_plain_with_does_not_block_the_loop(near: Open) -> None:
     assert near.log == ["a in", "a out", "raised"]
 
 
-# -- what it costs ---------------------------------------------------------------------------------
+# -- the lock of a session -------------------------------------------------------------------------
 
 
 def test_a_session_that_is_never_edited_has_no_lock(near: Open) -> None:
     assert near.session["n"] == 0
     assert not hasattr(near.session, "_turns")
     with near.session.edit():
-        assert near.session._turns._now is not None
-    assert near.session._turns._now is None
+        assert near.session._turns._current is not None
+    assert near.session._turns._current is None
 
 
 def test_the_first_edits_of_two_threads_share_a_lock(near: Open) -> None:
@@ -406,40 +406,44 @@ def test_the_first_edits_of_two_threads_share_a_lock(near: Open) -> None:
     assert turns[0] is turns[1]
 
 
-# -- at the wrong moment ---------------------------------------------------------------------------
+# -- races -----------------------------------------------------------------------------------------
 
 
-def test_a_turn_that_comes_free_at_once_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_does_not_wait_for_a_turn_that_comes_free_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     turns = Turns()
-    turns.take()
+    turns.acquire()
 
     def event() -> Any:
-        turns.give()  # by somebody else, before we are in line
+        turns.release()  # by another thread, before this one has joined the line
         return Event()
 
-    def take() -> None:
+    def acquire() -> None:
         monkeypatch.setattr(threading, "Event", event)
-        turns.take()
+        turns.acquire()
         monkeypatch.undo()
 
     Event = threading.Event
-    in_a_thread(take)
-    turns.give()
+    in_a_thread(acquire)
+    turns.release()
 
 
 @pytest.mark.anyio
-async def test_nor_is_one_by_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_does_not_wait_for_a_turn_that_comes_free_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     turns = Turns()
-    in_a_thread(turns.take)
+    in_a_thread(turns.acquire)
 
     def signal() -> Any:
-        turns.give()
+        turns.release()
         return asyncio.Event().wait, None
 
-    monkeypatch.setattr("lembro._core.edit._signal", signal)
+    monkeypatch.setattr("lembro._core.turns._event", signal)
     with anyio.fail_after(30):
-        await turns.atake()
-    turns.give()
+        await turns.aacquire()
+    turns.release()
 
 
 def in_a_thread(work: Callable[[], object]) -> None:
@@ -449,26 +453,28 @@ def in_a_thread(work: Callable[[], object]) -> None:
     assert not thread.is_alive()
 
 
-def test_two_threads_that_are_the_first_share_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_thread_finds_the_lock_that_was_made_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     open_ = Open()
     first = Turns()
 
-    class Making:
+    class Creating:
         def __enter__(self) -> None:
             open_.session._turns = first
 
         def __exit__(self, *exc: object) -> None: ...
 
-    monkeypatch.setattr("lembro._core.edit._making", Making())
+    monkeypatch.setattr("lembro._core.edit._creating", Creating())
     with open_.session.edit() as session:
         session["n"] = 5
-        assert first._now is not None
+        assert first._current is not None
     assert open_.stored == {"n": 5}
     open_.store.close()
 
 
 def test_trio_as_a_guest_of_asyncio() -> None:
-    """Then a loop of asyncio runs, and yet the task is one of trio."""
+    """A loop of asyncio runs, but the task is one of trio."""
     open_ = Open()
 
     async def edits() -> None:

@@ -10,6 +10,7 @@ import pytest
 from lembro import (
     CodecError,
     LembroError,
+    LoginRequired,
     Session,
     SessionTooLarge,
     StoreError,
@@ -35,7 +36,7 @@ CHANGES: dict[str, Callable[[Session], object]] = {
 
 
 @pytest.mark.parametrize("verb", CHANGES)
-def test_a_store_that_fails_leaves_what_was_stored(site: Site, verb: str) -> None:
+def test_a_store_failure_leaves_the_stored_session(site: Site, verb: str) -> None:
     cookie = None if verb == "add" else site.new(n=1)
     session = site.open(cookie)
     CHANGES[verb](session)
@@ -47,7 +48,7 @@ def test_a_store_that_fails_leaves_what_was_stored(site: Site, verb: str) -> Non
 
 
 @pytest.mark.parametrize("verb", CHANGES)
-def test_a_save_that_failed_can_be_tried_again(site: Site, verb: str) -> None:
+def test_a_failed_save_can_be_repeated(site: Site, verb: str) -> None:
     cookie = None if verb == "add" else site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2
@@ -61,7 +62,7 @@ def test_a_save_that_failed_can_be_tried_again(site: Site, verb: str) -> None:
     assert reply.cookie == ("" if verb == "set" else "set")
 
 
-def test_a_logout_that_failed_can_be_tried_again(site: Site) -> None:
+def test_a_failed_logout_can_be_repeated(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session.logout()
@@ -73,7 +74,7 @@ def test_a_logout_that_failed_can_be_tried_again(site: Site) -> None:
     assert site.data(cookie) is None
 
 
-def test_a_logout_that_failed_is_tried_again_after_the_handler_raised(site: Site) -> None:
+def test_a_failed_logout_is_repeated_after_the_handler_raised(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session.logout()
@@ -85,7 +86,7 @@ def test_a_logout_that_failed_is_tried_again_after_the_handler_raised(site: Site
     assert site.data(cookie) is None
 
 
-def test_a_logout_of_the_others_that_failed_can_be_tried_again(site: Site) -> None:
+def test_a_failed_logout_others_can_be_repeated(site: Site) -> None:
     mine, other = site.new("alice"), site.new("alice")
     session = site.open(mine)
     session.logout_others()
@@ -98,7 +99,7 @@ def test_a_logout_of_the_others_that_failed_can_be_tried_again(site: Site) -> No
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_a_touch_that_fails_is_an_event_only(site: Site, asked: bool) -> None:
+def test_a_failed_touch_is_only_reported(site: Site, asked: bool) -> None:
     cookie = site.new(n=1)
     site.clock.advance(site.runner.lifecycle.writer.idle / 5)
     site.store.fail = {"touch"}
@@ -110,7 +111,7 @@ def test_a_touch_that_fails_is_an_event_only(site: Site, asked: bool) -> None:
     assert isinstance(r.reply.events[0].error, StoreError)
 
 
-def test_a_session_that_is_too_large_leaves_what_was_stored(site: Site) -> None:
+def test_a_session_that_is_too_large_leaves_the_stored_one(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["big"] = b"x" * site.store.max_session_size
@@ -152,7 +153,7 @@ def _rest(found: Found | None) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("how", ["commit", "atomic"])
-def test_a_store_that_always_refuses_is_broken(how: str) -> None:
+def test_a_store_that_refuses_each_write_raises(how: str) -> None:
     site = Site(store=Stubborn())
     session = site.open(site.new(n=1))
     session["m"] = 2
@@ -162,7 +163,7 @@ def test_a_store_that_always_refuses_is_broken(how: str) -> None:
     site.close()
 
 
-# -- what the middleware answers -------------------------------------------------------------------
+# -- error responses -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -172,14 +173,15 @@ def test_a_store_that_always_refuses_is_broken(how: str) -> None:
         (SessionTooLarge(2, 1), 500, "ERROR"),
         (CodecError("a session cannot carry a Cart", path="cart.items[1]"), 500, "ERROR"),
         (TooManySessions("the user has 2 sessions"), 403, None),
+        (LoginRequired("nobody is logged in"), 401, None),
     ],
 )
-def test_the_answer(
+def test_each_error_has_its_response(
     error: LembroError, status: int, level: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = error_response_for(error)
     assert answer.status == status
-    assert str(error).encode() not in answer.body, "what went wrong is for the log"
+    assert str(error).encode() not in answer.body, "the cause belongs into the log alone"
     assert [record.levelname for record in caplog.records] == ([level] if level else [])
     if level:
         assert str(error) in caplog.text
@@ -188,7 +190,7 @@ def test_the_answer(
 # -- a handler that fails --------------------------------------------------------------------------
 
 
-def test_after_a_failure_changes_are_dropped(site: Site) -> None:
+def test_a_failed_handler_drops_changes(site: Site) -> None:
     cookie = site.new(n=1, cart=[1])
     session = site.open(cookie)
     session["n"] = 2
@@ -199,14 +201,14 @@ def test_after_a_failure_changes_are_dropped(site: Site) -> None:
     assert site.data(cookie) == {"n": 1, "cart": [1]}
 
 
-def test_after_a_failure_a_new_session_is_not_stored(site: Site) -> None:
+def test_a_failed_handler_stores_no_new_session(site: Site) -> None:
     session = site.open()
     session["n"] = 1
     session.login("alice")
     assert site.commit(session, failed=True).verbs == []
 
 
-def test_after_a_failure_a_logout_holds(site: Site) -> None:
+def test_a_failed_handler_keeps_a_logout(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session.logout()
@@ -216,7 +218,7 @@ def test_after_a_failure_a_logout_holds(site: Site) -> None:
     assert site.count == 0
 
 
-def test_after_a_failure_a_logout_everywhere_holds(site: Site) -> None:
+def test_a_failed_handler_keeps_a_logout_everywhere(site: Site) -> None:
     cookie, other = site.new("alice"), site.new("alice")
     session = site.open(cookie)
     session.logout_everywhere()
@@ -224,7 +226,7 @@ def test_after_a_failure_a_logout_everywhere_holds(site: Site) -> None:
     assert [site.data(cookie), site.data(other)] == [None, None]
 
 
-def test_what_was_saved_before_the_failure_stays(site: Site) -> None:
+def test_a_failed_handler_keeps_what_was_saved(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2
@@ -234,22 +236,22 @@ def test_what_was_saved_before_the_failure_stays(site: Site) -> None:
     assert site.data(cookie) == {"n": 2}
 
 
-# -- a store that fails at the first look ----------------------------------------------------------
+# -- a store that fails at the first access --------------------------------------------------------
 
 
-def test_the_first_look_raises_and_the_next_one_tries_again(site: Site) -> None:
+def test_the_first_access_raises_and_a_reload_tries_again(site: Site) -> None:
     cookie = site.new(n=1)
     site.store.fail = {"get"}
     session = site.open(cookie)
     with pytest.raises(StoreError):
         session.get("n")
-    assert "not looked at" in repr(session)
+    assert repr(session) == "<Session, not loaded>"
     site.store.fail = set()
     site.reload(session)
     assert session["n"] == 1
 
 
-def test_who_does_not_look_does_not_notice(site: Site) -> None:
+def test_an_unused_session_does_not_notice_a_store_failure(site: Site) -> None:
     cookie = site.new(n=1)
     site.store.fail = {"get"}
     session = site.open(cookie)

@@ -1,5 +1,5 @@
-"""Whatever is done with sessions, without a framework: nothing is left to the garbage collector,
-and nothing of it stays but what is in the store."""
+"""No action on a session, without a framework, leaves anything to the garbage collector, or
+anything at all outside of the store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import pytest
@@ -24,11 +24,15 @@ from lembro import (
     StoreError,
 )
 from lembro._core.session import Session
+from lembro._http.cookie import Presented
+from lembro._runtime.exchange import session_by_id
 from lembro.errors import LembroError
 from lembro.ids import key_for
-from lembro.integrations import _adapter
+from lembro.integrations._adapter import finish, respond
+from lembro.manager import runner_of
 from lembro.migrate import Refused, StoreReader
 from lembro.testing import FakeClock
+from tests.support.exchanges import PlainExchange, PlainResponse
 from tests.support.visits import drive
 
 Op = Callable[[SessionManager], object]
@@ -37,12 +41,17 @@ _numbers = itertools.count(1)
 clock: Final = FakeClock()
 
 
-def begin(manager: SessionManager, session_id: str | None) -> Session:
-    """The session of a request."""
-    return _adapter.begin(manager, f"sid={session_id}", https=False)
+@contextmanager
+def request(manager: SessionManager, cookie: str | None = None) -> Iterator[PlainExchange]:
+    """A request with a Cookie header, which ends at the end of the block."""
+    exchange = PlainExchange(manager, cookie)
+    try:
+        yield exchange
+    finally:
+        finish(exchange)
 
 
-# -- what is done ----------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------
 
 
 def by_id(manager: SessionManager) -> None:
@@ -78,16 +87,16 @@ def loaded(manager: SessionManager) -> None:
     session.reload()
     session.login("ada")
     session.save()
-    assert session.manager.user_sessions("ada")[0].current
+    assert session.user_sessions()[0].current
     session.logout()
     session.save()
 
 
-def many(manager: SessionManager) -> None:
+def many_sessions(manager: SessionManager) -> None:
     for _ in range(3):
         manager.create({"n": 1}, user_id="eve")
     info = manager.user_sessions("eve")[0]
-    assert manager.end(info.handle, user="eve")
+    assert manager.revoke(info.handle)
     assert manager.length() == len(manager.all()) == 2
     assert manager.revoke_user("eve") == 2
     manager.stats()
@@ -95,48 +104,51 @@ def many(manager: SessionManager) -> None:
 
 
 def login_and_out_everywhere(manager: SessionManager) -> None:
-    session = begin(manager, manager.create({"n": 1}))
-    session.login("ada", remember=True)
-    _adapter.commit(session, 200)
-    other = begin(manager, session.issued_id)
-    other.logout_everywhere()
-    _adapter.commit(other, 200)
+    with request(manager, f"sid={manager.create({'n': 1})}") as first:
+        first.session.login("ada", remember=True)
+        response = PlainResponse()
+        respond(first, response)
+    with request(manager, response.cookie) as second:
+        assert second.session.user_id == "ada"
+        second.session.logout_everywhere()
+        respond(second, PlainResponse())
 
 
 def edits(manager: SessionManager) -> None:
-    """Of a stream or a WebSocket."""
-    session = begin(manager, manager.create({"said": []}))
-    len(session)
-    _adapter.commit(session, 200)
-    for number in range(20):
-        with session.edit():
-            session["said"] = [number]
-        assert session["said"] == [number]
-    with suppress(LookupError), session.edit():
-        session["said"] = []
-        raise LookupError
-    with suppress(LembroError), session.edit(), session.edit():
-        pass
-    with suppress(SessionCommitted):
-        session["said"] = 1
-    manager.finish(session)
+    """Edit in a stream or a WebSocket."""
+    with request(manager, f"sid={manager.create({'seen': []})}") as exchange:
+        session = exchange.session
+        len(session)
+        respond(exchange, PlainResponse())
+        for number in range(20):
+            with session.edit():
+                session["seen"] = [number]
+            assert session["seen"] == [number]
+        with suppress(LookupError), session.edit():
+            session["seen"] = []
+            raise LookupError
+        with suppress(LembroError), session.edit(), session.edit():
+            pass
+        with suppress(SessionCommitted):
+            session["seen"] = 1
 
 
 def edits_of_a_session_that_ends(manager: SessionManager) -> None:
     session_id = manager.create({"n": 1})
-    session = begin(manager, session_id)
-    len(session)
-    _adapter.commit(session, 200)
-    manager.destroy(session_id)
-    with suppress(SessionGone), session.edit():
-        pass
-    with suppress(SessionGone):
+    with request(manager, f"sid={session_id}") as exchange:
+        session = exchange.session
         len(session)
+        respond(exchange, PlainResponse())
+        manager.destroy(session_id)
+        with suppress(SessionGone), session.edit():
+            pass
+        with suppress(SessionGone):
+            len(session)
 
 
 def atomic(manager: SessionManager) -> None:
     session_id = manager.create({"n": 1})
-    session, interferes = begin(manager, session_id), True
+    interferes = True
 
     def up(data: dict[str, Any]) -> int:
         nonlocal interferes
@@ -146,43 +158,44 @@ def atomic(manager: SessionManager) -> None:
         data["n"] += 1
         return int(data["n"])
 
-    assert session.atomic(up) == 11
-    _adapter.commit(session, 200)
+    with request(manager, f"sid={session_id}") as exchange:
+        assert exchange.session.atomic(up) == 11
+        respond(exchange, PlainResponse())
 
 
 def conflict(manager: SessionManager) -> None:
-    session_id = manager.create({"cart": [1], "n": 1})
-    one, other = begin(manager, session_id), begin(manager, session_id)
-    for number, session in enumerate((one, other)):
-        session["cart"].append(number)
-        session["n"] = number + 5
-    for session in (one, other):
-        _adapter.commit(session, 200)
+    cookie = f"sid={manager.create({'cart': [1], 'n': 1})}"
+    with request(manager, cookie) as one, request(manager, cookie) as other:
+        for number, exchange in enumerate((one, other)):
+            exchange.session["cart"].append(number)
+            exchange.session["n"] = number + 5
+        for exchange in (one, other):
+            respond(exchange, PlainResponse())
 
 
 def changed_too_late(manager: SessionManager) -> None:
-    session = begin(manager, manager.create({"cart": [1]}))
-    cart = session["cart"]
-    _adapter.commit(session, 200)
-    cart.append(2)
-    manager.finish(session)
+    with request(manager, f"sid={manager.create({'cart': [1]})}") as exchange:
+        cart = exchange.session["cart"]
+        respond(exchange, PlainResponse())
+        cart.append(2)
 
 
-def what_cannot_be_stored(manager: SessionManager) -> None:
-    session = begin(manager, None)
-    with suppress(CodecError):
-        session["a"] = object()
-    session["a"] = []
-    session["a"].append(object())
-    assert _adapter.commit(session, 200) is not None
+def unstorable_value(manager: SessionManager) -> None:
+    with request(manager) as exchange:
+        with suppress(CodecError):
+            exchange.session["a"] = object()
+        exchange.session["a"] = []
+        exchange.session["a"].append(object())
+        assert not respond(exchange, PlainResponse())
 
 
-def what_cannot_be_read(manager: SessionManager) -> None:
+def unreadable_record(manager: SessionManager) -> None:
     session_id = manager.create({"n": 1})
     store: Any = manager.store
     key = key_for(session_id)
     store.set(key, Record(b"\x07"), expected=store.get(key).payload, idle=60)
-    assert dict(begin(manager, session_id)) == {}
+    with request(manager, f"sid={session_id}") as exchange:
+        assert dict(exchange.session) == {}
 
 
 def listeners(manager: SessionManager) -> None:
@@ -215,13 +228,14 @@ def time_passes(manager: SessionManager) -> None:
 
 def another_manager(manager: SessionManager) -> None:
     store = MemoryStore("64K")
-    store.close()  # its thread, which ends when it likes
+    store.close()  # its thread would end at any time
     other = SessionManager(store)
     session_id = other.create({"n": 1})
-    assert other.lasting(60, 60).get(session_id) == {"n": 1}
+    runner = runner_of(other).with_lifetime(60, 60)
+    assert dict(session_by_id(runner, Presented(session_id))) == {"n": 1}
 
 
-def an_old_session(manager: SessionManager) -> None:
+def legacy_sessions(manager: SessionManager) -> None:
     def load(session_id: str) -> Any:
         if session_id.startswith("refused"):
             raise Refused("no")
@@ -230,31 +244,31 @@ def an_old_session(manager: SessionManager) -> None:
         return {"user_id": 7, "cart": [1]}
 
     reader = StoreReader(load, cookie="old", lifetime=60, user="user_id", blocking=False)
-    moved = SessionManager(manager.store, migrate_from=reader)
-    for kind in ("moved", "refused", "down"):
-        session = _adapter.begin(moved, f"old={kind}-{next(_numbers)}", https=False)
-        with suppress(StoreError):
-            session.setdefault("cart", []).append(2)
-        _adapter.commit(session, 200)
+    migrating = SessionManager(manager.store, migrate_from=reader)
+    for kind in ("adopted", "refused", "down"):
+        with request(migrating, f"old={kind}-{next(_numbers)}") as exchange:
+            with suppress(StoreError):
+                exchange.session.setdefault("cart", []).append(2)
+            respond(exchange, PlainResponse())
 
 
 OPS: Final[list[Op]] = [
     by_id,
     by_id_in_async_code,
     loaded,
-    many,
+    many_sessions,
     login_and_out_everywhere,
     edits,
     edits_of_a_session_that_ends,
     atomic,
     conflict,
     changed_too_late,
-    what_cannot_be_stored,
-    what_cannot_be_read,
+    unstorable_value,
+    unreadable_record,
     listeners,
     time_passes,
     another_manager,
-    an_old_session,
+    legacy_sessions,
 ]
 
 
@@ -271,7 +285,7 @@ def collected_quickly() -> Iterator[None]:
 
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionManager]:
-    monkeypatch.setattr(logging.getLogger("lembro"), "disabled", True)  # pytest keeps what it says
+    monkeypatch.setattr(logging.getLogger("lembro"), "disabled", True)  # pytest keeps its records
     store = MemoryStore("64K", clock=clock)
     store.close()  # its thread
     gc.collect()
@@ -281,8 +295,8 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionManager]:
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_nothing_is_left_to_the_garbage_collector(op: Op, manager: SessionManager) -> None:
-    op(manager)  # what is made once
+def test_an_action_leaves_nothing_to_the_garbage_collector(op: Op, manager: SessionManager) -> None:
+    op(manager)  # makes what is made only once
     gc.collect()
     for _ in range(10):
         op(manager)
@@ -290,7 +304,7 @@ def test_nothing_is_left_to_the_garbage_collector(op: Op, manager: SessionManage
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_nothing_is_left_at_all(op: Op, manager: SessionManager) -> None:
+def test_an_action_leaves_no_object(op: Op, manager: SessionManager) -> None:
     def left_after(times: int) -> Counter[type]:
         for _ in range(times):
             op(manager)
@@ -303,22 +317,21 @@ def test_nothing_is_left_at_all(op: Op, manager: SessionManager) -> None:
 
 
 def test_tasks_that_wait_for_their_turn_leave_nothing(manager: SessionManager) -> None:
-    """And those that give up waiting."""
-
     async def edit(session: Session) -> None:
         async with session.edit():
             session["n"] += 1
             await asyncio.sleep(0)
 
     async def work() -> None:
-        session = begin(manager, manager.create({"n": 0}))
-        len(session)
-        _adapter.commit(session, 200)
-        tasks = [asyncio.ensure_future(edit(session)) for _ in range(6)]
-        await asyncio.sleep(0)
-        tasks[3].cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert session["n"] == 5
+        with request(manager, f"sid={manager.create({'n': 0})}") as exchange:
+            session = exchange.session
+            len(session)
+            respond(exchange, PlainResponse())
+            tasks = [asyncio.ensure_future(edit(session)) for _ in range(6)]
+            await asyncio.sleep(0)
+            tasks[3].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert session["n"] == 5
 
     async def twice() -> int:
         await work()

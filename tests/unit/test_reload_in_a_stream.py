@@ -1,5 +1,4 @@
-"""A session that is first looked at after the response has begun, by ``reload()`` or ``atomic()``,
-is seen to end like any other."""
+"""A session that is first used after the response has begun, by ``reload()`` or ``atomic()``."""
 
 from __future__ import annotations
 
@@ -14,17 +13,19 @@ from lembro.asgi import Message, Receive, Scope, Send, SessionMiddleware
 
 
 async def no_messages() -> Message:
-    raise AssertionError("nobody asked for a body")
+    raise AssertionError("the application reads no body")
 
 
-async def nowhere(_: Message) -> None:
+async def discard(_: Message) -> None:
     pass
 
 
 @pytest.mark.parametrize(
-    "look", [lambda session: session.reload(), lambda session: session.atomic(len)]
+    "access", [lambda session: session.reload(), lambda session: session.atomic(len)]
 )
-def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
+def test_a_revoked_session_is_noticed_after_its_first_access_in_a_stream(
+    access: Callable[[Session], Any],
+) -> None:
     manager = SessionManager(MemoryStore("1M"))
     session_id = manager.create({"a": 1}, user_id="ana")
     seen: list[object] = []
@@ -32,7 +33,7 @@ def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         session: Session = scope["session"]
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        look(session)
+        access(session)
         seen.append((session.user_id, session["a"]))
         manager.revoke_user("ana")
         with pytest.raises(SessionGone):
@@ -46,5 +47,5 @@ def test_an_end_elsewhere_is_seen(look: Callable[[Session], Any]) -> None:
         "path": "/",
         "headers": [(b"cookie", b"sid=" + session_id.encode())],
     }
-    asyncio.run(SessionMiddleware(app, manager)(scope, no_messages, nowhere))
+    asyncio.run(SessionMiddleware(app, manager)(scope, no_messages, discard))
     assert seen == [("ana", 1), "gone"]

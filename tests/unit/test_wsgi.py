@@ -23,26 +23,29 @@ App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Wsgi:
-    """A server for one application after the other."""
+    """A server: it calls one application after the other."""
 
     def __init__(self, kind: str) -> None:
         self.store = Recorder()
         store: Any = self.store if kind == "in-process" else BlockingAdapter(self.store)
         self.manager = SessionManager(store)
 
-    def __call__(self, app: Any, cookie: str | None = None, **environ: Any) -> Got:
+    def __call__(
+        self, app: Any, cookie: str | None = None, *, exclude: Any = (), **environ: Any
+    ) -> Got:
         whole: dict[str, Any] = {**environ}
         if cookie:
             whole["HTTP_COOKIE"] = f"sid={cookie}"
         setup_testing_defaults(whole)
         whole.setdefault("QUERY_STRING", "")
+        whole.setdefault("SCRIPT_NAME", "")
         got = Got()
 
         def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], object]:
             got.started.append((status, headers, exc_info))
             return got.written.append
 
-        checked: Any = validator(SessionMiddleware(app, self.manager))  # PEP 3333
+        checked: Any = validator(SessionMiddleware(app, self.manager, exclude=exclude))  # PEP 3333
         body = checked(whole, start)
         try:
             got.body = b"".join([*got.written, *body])
@@ -114,12 +117,12 @@ def writer(act: Callable[[Session], object]) -> App:
     return app
 
 
-def test_what_is_not_looked_at_is_passed_on_as_it_is(serve: Wsgi) -> None:
+def test_an_unused_session_leaves_the_response_as_it_is(serve: Wsgi) -> None:
     got = serve(page(), serve.manager.create({"n": 1}))
     assert (got.status, got.headers, got.body) == ("200 OK", dict(HEADERS), b"hello")
 
 
-def test_a_file_stays_a_file() -> None:
+def test_a_file_wrapper_is_passed_on() -> None:
     wrapper = FileWrapper(io.BytesIO(b"hello"))
     manager = SessionManager(Recorder())
 
@@ -155,7 +158,7 @@ def test_over_tls_the_cookie_is_secure(serve: Wsgi) -> None:
     assert got.headers["Set-Cookie"].startswith("__Host-sid=")
 
 
-def test_a_page_that_failed_changes_nothing(serve: Wsgi) -> None:
+def test_a_response_of_status_500_changes_nothing(serve: Wsgi) -> None:
     cookie = serve.manager.create({"n": 1})
     serve(page(change, "500 Internal Server Error"), cookie)
     assert serve.data(cookie) == {"n": 1}
@@ -165,7 +168,7 @@ def test_a_page_that_failed_changes_nothing(serve: Wsgi) -> None:
 
 @pytest.mark.parametrize("where", ["before", "in the generator"])
 @pytest.mark.parametrize("act", [change, lambda session: session.logout()])
-def test_a_page_that_raised(serve: Wsgi, where: str, act: Any) -> None:
+def test_an_exception_drops_changes_and_keeps_a_logout(serve: Wsgi, where: str, act: Any) -> None:
     cookie = serve.manager.create({"n": 1})
 
     def raising(session: Session) -> None:
@@ -177,7 +180,7 @@ def test_a_page_that_raised(serve: Wsgi, where: str, act: Any) -> None:
     assert serve.data(cookie) == ({"n": 1} if act is change else None)
 
 
-def test_an_error_page_around_it_cannot_write(serve: Wsgi) -> None:
+def test_an_outer_error_page_cannot_write(serve: Wsgi) -> None:
     seen: list[Session] = []
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -190,7 +193,7 @@ def test_an_error_page_around_it_cannot_write(serve: Wsgi) -> None:
         seen[0]["n"] = 1
 
 
-def test_a_page_that_raised_after_its_first_chunk(serve: Wsgi) -> None:
+def test_an_exception_after_the_first_chunk_keeps_the_changes(serve: Wsgi) -> None:
     cookie = serve.manager.create({"n": 1})
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -204,7 +207,7 @@ def test_a_page_that_raised_after_its_first_chunk(serve: Wsgi) -> None:
     assert serve.data(cookie) == {"n": 2}
 
 
-def test_an_error_page_of_the_application_itself(serve: Wsgi) -> None:
+def test_an_error_page_replaces_a_response_that_was_held_back(serve: Wsgi) -> None:
     """With ``exc_info`` the response may be begun anew."""
 
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -224,7 +227,7 @@ def test_an_error_page_of_the_application_itself(serve: Wsgi) -> None:
     assert serve.store.length() == 0
 
 
-def test_after_the_first_byte_the_server_decides(serve: Wsgi) -> None:
+def test_the_server_decides_on_a_restart_after_the_first_byte(serve: Wsgi) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", HEADERS[:])
         yield b"hel"
@@ -241,7 +244,7 @@ def test_after_the_first_byte_the_server_decides(serve: Wsgi) -> None:
     ]
 
 
-def test_a_response_is_not_begun_twice(serve: Wsgi) -> None:
+def test_a_response_is_not_started_twice(serve: Wsgi) -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response("200 OK", HEADERS[:])
         start_response("200 OK", HEADERS[:])
@@ -266,7 +269,7 @@ def test_an_empty_body(serve: Wsgi) -> None:
 
 @pytest.mark.parametrize("make", [page, generator, writer])
 @pytest.mark.parametrize("verb", ["add", "set", "get"])
-def test_a_store_that_fails_is_answered_without_a_cookie(
+def test_a_store_failure_is_answered_without_a_cookie(
     serve: Wsgi, make: Any, verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     cookie = None if verb == "add" else serve.manager.create({"n": 1})
@@ -280,12 +283,32 @@ def test_a_store_that_fails_is_answered_without_a_cookie(
     assert "changed after the response" not in caplog.text
 
 
-def test_what_cannot_be_stored_is_answered_with_500(serve: Wsgi) -> None:
+def test_an_unstorable_value_is_answered_with_500(serve: Wsgi) -> None:
     got = serve(page(lambda session: session.setdefault("a", []).append(object())))
     assert got.status == "500 Internal Server Error"
 
 
-def test_a_logout_that_fails_too_is_in_the_log(
+@pytest.mark.parametrize("make", [page, generator])
+def test_a_required_login_is_answered_with_401(serve: Wsgi, make: Any) -> None:
+    got = serve(make(lambda session: session.require_recent(60)), serve.manager.create({"n": 1}))
+    assert got.status == "401 Unauthorized"
+    assert got.headers["www-authenticate"] == "Cookie"
+    assert b"hello" not in got.body
+
+
+@pytest.mark.parametrize("exclude", ["/static", ["/health", "/static"]])
+def test_an_excluded_path_has_no_session(serve: Wsgi, exclude: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        assert (KEY in environ) is (environ["PATH_INFO"] == "/other")
+        start_response("200 OK", HEADERS[:])
+        return [b"hello"]
+
+    for path in ("/static/x.css", "/other"):
+        assert serve(app, "x" * 43, exclude=exclude, PATH_INFO=path).body == b"hello"
+    assert serve.store.verbs == []
+
+
+def test_a_failed_logout_is_logged_if_the_application_raised(
     serve: Wsgi, caplog: pytest.LogCaptureFixture
 ) -> None:
     def raising(session: Session) -> None:
@@ -298,9 +321,7 @@ def test_a_logout_that_fails_too_is_in_the_log(
     assert "the session store failed" in caplog.text
 
 
-def test_a_change_that_comes_too_late_is_said(
-    serve: Wsgi, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_late_change_is_reported(serve: Wsgi, caplog: pytest.LogCaptureFixture) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         cart = environ[KEY]["cart"]
         start_response("200 OK", HEADERS[:])
@@ -310,10 +331,10 @@ def test_a_change_that_comes_too_late_is_said(
 
     serve(app, serve.manager.create({"cart": []}))
     assert "changed after the response had begun" in caplog.text
-    assert "write inside `with session.edit():` (in async code `async with`)" in caplog.text
+    assert "Write inside `with session.edit():` (in async code `async with`)" in caplog.text
 
 
-def test_a_first_look_in_a_stream_can_change_it_too_late_too(
+def test_a_late_change_by_the_first_access_is_reported(
     serve: Wsgi, caplog: pytest.LogCaptureFixture
 ) -> None:
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -343,7 +364,7 @@ def test_an_edit_in_a_stream(serve: Wsgi) -> None:
     assert serve.data(cookie) == {"n": 2}
 
 
-def test_mounted_within_itself_it_is_one_session(serve: Wsgi) -> None:
+def test_a_middleware_within_itself_shares_its_session(serve: Wsgi) -> None:
     inner = SessionMiddleware(page(change), serve.manager)
     names = [name for name, _ in serve(inner).started[0][1]]
     assert names.count("Set-Cookie") == 1
@@ -354,7 +375,7 @@ def test_a_cookie_header_of_any_bytes(serve: Wsgi) -> None:
         assert serve(page(len), HTTP_COOKIE=header).status == "200 OK"
 
 
-def test_a_store_that_fails_after_the_first_byte_is_raised(serve: Wsgi) -> None:
+def test_a_store_failure_after_the_first_byte_is_raised(serve: Wsgi) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", HEADERS[:])
         yield b"hel"
@@ -365,7 +386,7 @@ def test_a_store_that_fails_after_the_first_byte_is_raised(serve: Wsgi) -> None:
 
 
 @pytest.mark.parametrize("chunks", [0, 1])
-def test_an_error_page_that_takes_over_keeps_the_cookie(serve: Wsgi, chunks: int) -> None:
+def test_an_error_page_keeps_the_cookie(serve: Wsgi, chunks: int) -> None:
     """The session was saved when the response began; the server has sent nothing so far."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -391,7 +412,7 @@ def test_an_error_page_that_takes_over_keeps_the_cookie(serve: Wsgi, chunks: int
     assert serve.data(cookie) == {"n": 1}
 
 
-def test_an_error_page_does_not_take_over_from_ours(serve: Wsgi) -> None:
+def test_an_error_page_does_not_replace_an_error_response(serve: Wsgi) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         change(environ[KEY])
         write = start_response("200 OK", HEADERS[:])
@@ -412,7 +433,7 @@ def fail() -> None:
     raise StoreError("down")
 
 
-@pytest.mark.parametrize("act", ["nothing", "change", "raise"])
+@pytest.mark.parametrize("act", ["nothing", "change", "raise", "fail to close"])
 def test_a_request_leaves_nothing_to_the_garbage_collector(serve: Wsgi, act: str) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if act == "change":
@@ -421,7 +442,15 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(serve: Wsgi, act: str
             len(environ[KEY])
             raise LookupError
         start_response("200 OK", HEADERS[:])
-        return [b"hello"]
+        return Body([b"hello"])
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            if act == "fail to close":
+                raise LookupError
+
+        def __next__(self) -> bytes:  # which makes it a body that is sent bit by bit
+            raise AssertionError
 
     middleware: Any = SessionMiddleware(app, serve.manager)
 
@@ -441,7 +470,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(serve: Wsgi, act: str
         gc.enable()
 
 
-def test_a_first_look_after_the_response_still_finds_the_session(serve: Wsgi) -> None:
+def test_a_first_access_after_the_response_loads_the_session(serve: Wsgi) -> None:
     cookie = serve.manager.create({"n": 1})
     kept: list[Session] = []
 
@@ -455,15 +484,15 @@ def test_a_first_look_after_the_response_still_finds_the_session(serve: Wsgi) ->
 
 
 @pytest.mark.parametrize("app", [page(change), generator(change), generator(change, late=True)])
-def test_our_answer_to_head_has_no_body(serve: Wsgi, app: App) -> None:
-    """A server may leave that to the application, as waitress does; the client would take the
+def test_an_error_response_to_head_has_no_body(serve: Wsgi, app: App) -> None:
+    """A server may leave that to the application, as waitress does. The client would take the
     body for the beginning of its next response."""
     serve.store.fail.add("add")
     got = serve(app, REQUEST_METHOD="HEAD")
     assert (got.status, got.body) == ("503 Service Unavailable", b"")
 
 
-def test_a_store_that_was_closed_stays_closed() -> None:
+def test_a_closed_store_stays_closed() -> None:
     store = MemoryStore("64K")
     manager = SessionManager(store)
     manager.create({"n": 1})
@@ -473,21 +502,21 @@ def test_a_store_that_was_closed_stays_closed() -> None:
     assert store._purger is None
 
 
-def test_a_store_elsewhere_is_opened() -> None:
+def test_a_networked_store_is_opened() -> None:
     opened: list[str] = []
 
-    class Elsewhere(BlockingAdapter):
+    class Networked(BlockingAdapter):
         def open(self) -> None:
             opened.append("open")
 
-    SessionMiddleware(lambda environ, start_response: [], store=Elsewhere(MemoryStore("64K")))
+    SessionMiddleware(lambda environ, start_response: [], store=Networked(MemoryStore("64K")))
     assert opened == ["open"]
 
 
-# -- applications that keep to nothing -------------------------------------------------------------
+# -- applications and servers that break the rules -------------------------------------------------
 
 
-def test_an_application_that_never_starts_is_the_server_s_to_complain_of() -> None:
+def test_a_response_that_is_never_started_is_left_to_the_server() -> None:
     manager = SessionManager(MemoryStore("64K"))
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)
@@ -501,7 +530,7 @@ def test_an_application_that_never_starts_is_the_server_s_to_complain_of() -> No
     assert got.started == []
 
 
-def test_what_the_server_raises_when_it_is_told_goes_back_to_it() -> None:
+def test_an_error_of_start_response_reaches_the_server() -> None:
     manager = SessionManager(MemoryStore("64K"))
     environ: dict[str, Any] = {}
     setup_testing_defaults(environ)

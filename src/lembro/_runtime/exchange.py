@@ -26,7 +26,7 @@ class Exchange:
     runner: Runner
     session: Any  # a Session, or the framework's subclass of it
 
-    # -- the request: a subclass implements these ---------------------------------------------------
+    # -- the request: a subclass implements these --------------------------------------------------
 
     def cookie_headers(self) -> list[bytes]:
         """Return the Cookie headers of the request."""
@@ -44,7 +44,7 @@ class Exchange:
         """Return the headers of the request."""
         return ()
 
-    # -- what the session asks -----------------------------------------------------------------------
+    # -- what the session asks ---------------------------------------------------------------------
 
     def read_cookie(self) -> Presented:
         """Read the session cookie. Never raises, whatever the request holds."""
@@ -63,7 +63,7 @@ class Exchange:
             device = self.runner.describe(Visitor(user_agent, address))
         return device, (address or "") if options.store_address else ""
 
-    # -- the response ---------------------------------------------------------------------------------
+    # -- the response ------------------------------------------------------------------------------
 
     def commit(self, status: int) -> ErrorResponse | None:
         """Commit the session before a response with this status begins.
@@ -80,10 +80,11 @@ class Exchange:
 
     async def acommit(self, status: int) -> ErrorResponse | None:
         """Commit the session, in an event loop; see :meth:`commit`."""
+        session = self.session  # the exchange may end while this task waits
         try:
-            await self.runner.acommit(self.session, failed=status >= 500)
+            await self.runner.acommit(session, failed=status >= 500)
         except COMMIT_ERRORS as error:
-            self.session._nested_possible = False
+            session._nested_possible = False
             return error_response_for(error)
         return None
 

@@ -1,4 +1,4 @@
-"""save, reload and atomic in the middle of a request; edit after the response has begun."""
+"""save, reload and atomic while the handler runs. (For edit see test_edits.py.)"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_logout_after_a_save_clears_the_cookie(site: Site) -> None:
     assert site.count == 0
 
 
-def test_save_of_what_was_not_looked_at_is_a_look(site: Site) -> None:
+def test_save_of_an_unused_session_loads_it(site: Site) -> None:
     session = site.open(site.new(n=1), looks=False)
     site.save(session)
     assert site.commit(session).verbs == ["get"]
@@ -69,7 +69,7 @@ def test_reload_drops_the_changes_and_sees_those_of_others(site: Site) -> None:
     assert site.commit(session).cookie == ""
 
 
-def test_reload_takes_a_logout_back(site: Site) -> None:
+def test_reload_cancels_a_logout_that_is_not_committed(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session.logout_everywhere()
@@ -87,7 +87,7 @@ def test_reload_of_a_new_session_empties_it(site: Site) -> None:
     assert site.commit(session).verbs == []
 
 
-def test_reload_of_a_session_that_ended(site: Site) -> None:
+def test_reload_of_a_session_that_ended_raises(site: Site) -> None:
     cookie = site.new()
     session = site.open(cookie)
     session.get("n")
@@ -96,7 +96,7 @@ def test_reload_of_a_session_that_ended(site: Site) -> None:
         site.reload(session)
 
 
-def test_reload_is_a_first_look_too(site: Site) -> None:
+def test_reload_loads_an_unused_session(site: Site) -> None:
     session = site.open(site.new(n=1), looks=False)
     site.reload(session)
     assert session["n"] == 1
@@ -110,7 +110,7 @@ def count(data: dict[str, Any]) -> int:
     return int(data["n"])
 
 
-def test_atomic_works_on_what_is_stored(site: Site) -> None:
+def test_atomic_works_on_the_stored_data(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["mine"] = True
@@ -122,8 +122,8 @@ def test_atomic_works_on_what_is_stored(site: Site) -> None:
     assert site.data(cookie) == {"n": 6, "mine": True}
 
 
-def test_atomic_loses_no_step_of_a_counter(site: Site) -> None:
-    """Two that count from 1 to 2 store the same; one of them was refused."""
+def test_atomic_loses_no_increment(site: Site) -> None:
+    """Two requests that count from 1 to 2 store equal data, and one of them must try again."""
     cookie = site.new(n=1)
     session = site.open(cookie)
     site.store.before["set"] = lambda: site.elsewhere.load(cookie).atomic(count)
@@ -154,7 +154,7 @@ def test_atomic_after_a_logout(site: Site) -> None:
     assert site.user(reply.id) is None
 
 
-def test_atomic_on_a_session_that_was_rotated(site: Site) -> None:
+def test_atomic_follows_a_rotation(site: Site) -> None:
     cookie = site.new("alice", n=1)
     session = site.open(cookie)
     session.get("n")
@@ -163,7 +163,7 @@ def test_atomic_on_a_session_that_was_rotated(site: Site) -> None:
     assert site.data(new) == {"n": 2}
 
 
-def test_atomic_on_a_session_that_ended(site: Site) -> None:
+def test_atomic_on_a_session_that_ended_raises(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session.get("n")
@@ -172,7 +172,7 @@ def test_atomic_on_a_session_that_ended(site: Site) -> None:
         site.atomic(session, count)
 
 
-def test_a_function_that_raises_changes_nothing(site: Site) -> None:
+def test_atomic_changes_nothing_if_its_function_raises(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
 
@@ -185,5 +185,5 @@ def test_a_function_that_raises_changes_nothing(site: Site) -> None:
     assert site.data(cookie) == {"n": 1}
 
 
-def test_atomic_is_a_first_look_too(site: Site) -> None:
+def test_atomic_loads_an_unused_session(site: Site) -> None:
     assert site.atomic(site.open(site.new(n=1), looks=False), count) == 2
