@@ -231,15 +231,23 @@ class WSGIExchange(EnvironExchange):
         self.drop_environ()
         return answered
 
+    def close(self) -> None:
+        """End the exchange. The server's ``start_response`` may refer to the environ."""
+        super().close()
+        self._held = self._write = None
+        self._start_response = _ended
+
     def _answer(self, error: BaseException) -> None:
         response = error_response_for(error)
         self.answered = True
-        if (
-            self._environ.get("REQUEST_METHOD") != "HEAD"
-        ):  # whose body servers leave to applications
+        if self._environ.get("REQUEST_METHOD") != "HEAD":  # to HEAD, servers leave the body to us
             self.page = response.body
         headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
         self._start_response(f"{response.status} {response.phrase}", _decoded(headers))
+
+
+def _ended(*args: Any) -> Any:
+    raise AssertionError("start_response was called after the response had ended")
 
 
 class _Body:

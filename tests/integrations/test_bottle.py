@@ -242,7 +242,7 @@ def test_an_excluded_path_has_no_session() -> None:
         client.get("/static/write")
     with pytest.raises(ConfigError, match="exclude="):
         client.get("/static/typed")
-    assert client.get("/write").cookies["lembro"]
+    assert client.get("/write").cookies["sid"]
     with pytest.raises(ConfigError, match="path prefixes that begin with"):
         Lembro(exclude=["static/"])
 

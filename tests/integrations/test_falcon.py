@@ -128,7 +128,7 @@ def test_a_login_that_is_required_is_a_401(asgi: bool, manager: SessionManager) 
     answer = get(client, "/account")
     assert (answer.status_code, answer.text) == (401, "Log in first.\n")
     assert answer.headers["www-authenticate"] == "Cookie"
-    cookie = get(client, "/login").cookies["lembro"].value
+    cookie = get(client, "/login").cookies["sid"].value
     assert get(client, "/account", cookie).status_code == 200
 
 
@@ -525,7 +525,7 @@ def test_an_excluded_path_has_no_session(asgi: bool, manager: SessionManager) ->
     client = falcon.testing.TestClient(app)
     assert get(client, "/static/logo").status_code == 200
     assert "exclude=" in raised[0]
-    assert get(client, "/write").cookies["lembro"]
+    assert get(client, "/write").cookies["sid"]
 
 
 def test_a_websocket_on_an_excluded_path_has_no_session(manager: SessionManager) -> None:

@@ -60,11 +60,11 @@ class AdminAuth(AuthenticationBackend):
         return True
 
     async def authenticate(self, request: Request) -> bool:
-        return get_session(request).user is not None
+        return get_session(request).user_id is not None
 
 
 def whoami(request: Request) -> Response:
-    return JSONResponse(get_session(request).user)
+    return JSONResponse(get_session(request).user_id)
 
 
 @pytest.fixture

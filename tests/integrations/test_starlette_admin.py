@@ -40,7 +40,7 @@ class Auth(AuthProvider):
         get_session(request).login(username, remember=remember_me)
 
     async def authenticate(self, request: Request) -> AdminUser | None:
-        user = get_session(request).user
+        user = get_session(request).user_id
         return AdminUser(username=user) if user else None
 
     async def logout(self, request: Request) -> None:

@@ -21,7 +21,7 @@ def test_an_error_page_around_the_middleware(looked: bool) -> None:
 
     def fails(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if looked:
-            assert environ["lembro.session"].user == "heidi"
+            assert environ["lembro.session"].user_id == "heidi"
         raise RuntimeError
 
     inner = SessionMiddleware(fails, manager)

@@ -49,9 +49,13 @@ class Reader:
             prefixed = cookie.startswith(("__Host-", "__Secure-"))  # which a browser ties to Secure
             cookie = exact_cookie({"name": cookie, "secure": True if prefixed else "auto"})
         if not isinstance(cookie, CookieOptions):
-            raise ConfigError(f"cookie must be a name or CookieOptions, got {cookie!r}. Example: cookie='session'")
+            raise ConfigError(
+                f"cookie must be a name or CookieOptions, got {cookie!r}. Example: cookie='session'"
+            )
         if not (user is None or isinstance(user, str) or callable(user)):
-            raise ConfigError(f"user must be a key or a function, got {user!r}. Example: user='user_id'")
+            raise ConfigError(
+                f"user must be a key or a function, got {user!r}. Example: user='user_id'"
+            )
         seconds("lifetime", lifetime)
         self.cookie: CookieOptions = cookie
         self.lifetime: Seconds = lifetime
