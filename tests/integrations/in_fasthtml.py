@@ -133,7 +133,7 @@ def test_a_manager_is_given_as_middleware_with_sess_cls_none() -> None:
 def test_a_manager_in_sess_cls_is_refused_because_fasthtml_gives_options_of_its_own() -> None:
     manager = SessionManager(MemoryStore("1M"))
     app = application(sess_cls=partial(SessionMiddleware, manager=manager))
-    with pytest.raises(ConfigError, match="beside a SessionManager: write SessionManager"):
+    with pytest.raises(ConfigError, match="cannot be given together with a SessionManager"):
         TestClient(app).get("/count")
 
 

@@ -345,7 +345,7 @@ def test_a_background_task_of_a_session_that_has_ended(app: FastAPI, client: Tes
     raised: list[type[Exception]] = []
 
     async def work(session: Session) -> None:
-        session.manager.revoke_user("heidi")  # somewhere else
+        await SessionManager(session._transport.runner.store).arevoke_user("heidi")  # elsewhere
         try:
             async with session.edit():
                 session["done"] = True

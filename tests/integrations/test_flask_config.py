@@ -194,7 +194,7 @@ def test_the_size_of_the_store() -> None:
             {"LEMBRO_XYZ": 1},
             r"no setting LEMBRO_XYZ; did you mean LEMBRO_\w+\? The settings are ",
         ),
-        ({}, {"LEMBRO_MAX_SIZE": "4"}, r"at least 65536.* \(app.config has LEMBRO_MAX_SIZE\)$"),
+        ({}, {"LEMBRO_MAX_SIZE": "4"}, r"at least 64 KiB.* \(app.config has LEMBRO_MAX_SIZE\)$"),
         (
             {"store": MemoryStore("64K")},
             {"LEMBRO_MAX_SIZE": "1M"},

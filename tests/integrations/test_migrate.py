@@ -469,7 +469,7 @@ async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
             return {"uid": value}
 
     reason = await refused(Careless(cookie="old", lifetime=DAY), "ada")
-    assert "its reader returned a dict, not an Old" in reason
+    assert "its reader returned a dict, not a LegacySession" in reason
 
 
 async def test_of_several_readers_the_first_that_accepts() -> None:

@@ -6,7 +6,6 @@ The first part holds word for word. The second is what differs: each with a line
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Any
 
@@ -23,7 +22,6 @@ from starlette.websockets import WebSocket
 
 import lembro
 from lembro import ConfigError, MemoryStore
-from lembro.integrations import fastapi, starlette
 from lembro.integrations.starlette import SessionMiddleware, get_session
 from lembro.testing import FakeClock
 
@@ -517,14 +515,3 @@ def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     client.get("/inner/view")
     [warning] = said()
     assert "the cookie 'sid'" in warning
-
-
-def test_what_needs_fastapi_is_found_when_it_is_asked_for() -> None:
-    assert starlette.WebSessionDep is fastapi.WebSessionDep
-    assert starlette.SessionData is fastapi.SessionData
-    with pytest.raises(AttributeError, match="no attribute 'SessionDeep'"):
-        starlette.SessionDeep  # noqa: B018
-
-
-def test_what_is_not_given_reads_as_such() -> None:
-    assert "https_only: 'bool | _Unset' = UNSET" in str(inspect.signature(SessionMiddleware))

@@ -58,7 +58,7 @@ def get_session(connection: HTTPConnection) -> Session:
     Raises:
         ConfigError: there is none.
     """
-    return starlette.session_of(connection, "app.add_middleware(SessionMiddleware)")
+    return starlette.session_of(connection, f"app.add_middleware({__name__}.SessionMiddleware)")
 
 
 class _CurrentSession(SecurityBase):

@@ -114,7 +114,7 @@ def get_session(connection: HTTPConnection) -> Session:
     Raises:
         ConfigError: there is none.
     """
-    return session_of(connection, "app.add_middleware(SessionMiddleware)")
+    return session_of(connection, f"app.add_middleware({__name__}.SessionMiddleware)")
 
 
 def session_of(connection: HTTPConnection, example: str) -> Session:
