@@ -128,7 +128,9 @@ def test_a_cookie_of_express_session_is_adopted() -> None:
         ({"cookie": {"maxAge": None}}, "another lifetime"),
     ],
 )
-def test_a_wrong_cookie_of_express_session_is_reported(changes: dict[str, Any], problem: str) -> None:
+def test_a_wrong_cookie_of_express_session_is_reported(
+    changes: dict[str, Any], problem: str
+) -> None:
     (found,) = express_session.problems_of(made_by_express(**changes))
     assert problem in found
 
