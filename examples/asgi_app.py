@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, as plain ASGI: no framework.
+"""A cart, a login and a list of the user's sessions, as plain ASGI: no framework.
 
     pip install lembro uvicorn
     uvicorn examples.asgi_app:app
@@ -17,13 +17,13 @@ from lembro.asgi import Receive, Scope, Send, SessionMiddleware
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     assert scope["type"] == "http"
-    status, answer = respond(scope["method"], scope["path"], scope["session"])
+    status, answer = await respond(scope["method"], scope["path"], scope["session"])
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
 
-def respond(method: str, path: str, session: Session) -> tuple[int, object]:
+async def respond(method: str, path: str, session: Session) -> tuple[int, object]:
     match method, *path.strip("/").split("/"):
         case "GET", "me":
             return 200, {"user": session.user_id, "cart": session.get("cart", [])}
@@ -39,7 +39,7 @@ def respond(method: str, path: str, session: Session) -> tuple[int, object]:
         case _ if session.user_id is None:
             return 401, "log in first"
         case "GET", "sessions":
-            mine = session.manager.user_sessions(session.user_id)
+            mine = await session.auser_sessions()
             return 200, [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
         case "POST", "logout-everywhere":
             session.logout_everywhere()

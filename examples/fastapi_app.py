@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, with FastAPI.
+"""A cart, a login and a list of the user's sessions, with FastAPI.
 
     pip install 'lembro[fastapi]' uvicorn
     uvicorn examples.fastapi_app:app
@@ -13,7 +13,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations.fastapi import WebSessionDep, SessionMiddleware, UserDep
+from lembro.integrations.fastapi import SessionMiddleware, UserDep, WebSessionDep
 
 manager = SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))
 app = FastAPI()
@@ -39,8 +39,8 @@ def login(user: str, session: WebSessionDep) -> str:
 
 
 @app.get("/sessions")
-def my_sessions(user: UserDep, session: WebSessionDep) -> list[dict[str, object]]:
-    mine = session.manager.user_sessions(user)
+async def my_sessions(session: WebSessionDep) -> list[dict[str, object]]:
+    mine = await session.auser_sessions()  # nobody is logged in: a 401
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -51,6 +51,6 @@ def logout(session: WebSessionDep) -> str:
 
 
 @app.post("/logout-everywhere")
-def logout_everywhere(user: UserDep, session: WebSessionDep) -> str:
+def logout_everywhere(user_id: UserDep, session: WebSessionDep) -> str:
     session.logout_everywhere()
     return "bye, everywhere"

@@ -1,11 +1,12 @@
-"""A notebook over TCP, without any web framework: sessions by id.
+"""A notebook over TCP, without any web framework: sessions by their ID.
 
     pip install lembro
     python examples/without_framework.py
     nc 127.0.0.1 8000
 
-Say ``note buy bread``, ``notes``, ``login heidi``, ``sessions``, ``logout``. When a session begins,
-or gets a new id, the id is told; ``resume ID`` goes on with it over another connection.
+Type ``note buy bread``, ``notes``, ``login heidi``, ``sessions`` or ``logout``. When a session
+begins or gets a new ID, the answer contains the ID. ``resume ID`` continues the session over
+another connection.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def expired(event: Event) -> None:
 
 
 def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
-    """What one line does; the id that the connection goes on with, and the answer."""
+    """Do what one line asks for. Return the connection's session ID from now on, and the answer."""
     command, _, rest = line.partition(" ")
     if command == "resume":
         found = manager.get(rest)
@@ -40,7 +41,7 @@ def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
             session.login(rest)
             said = f"hello {rest}"
         case "sessions" if session.user_id:
-            said = " ".join(info.handle for info in session.manager.user_sessions(session.user_id))
+            said = " ".join(info.handle for info in session.user_sessions())
         case "logout":
             session.logout()
             session.save()

@@ -1,4 +1,4 @@
-"""A cart, a login and a list of one's sessions, as plain WSGI: no framework.
+"""A cart, a login and a list of the user's sessions, as plain WSGI: no framework.
 
     pip install lembro
     python examples/wsgi_app.py
@@ -45,7 +45,7 @@ def respond(method: str, path: str, session: Session) -> tuple[str, object]:
         case _ if session.user_id is None:
             return "401 Unauthorized", "log in first"
         case "GET", "sessions":
-            mine = session.manager.user_sessions(session.user_id)
+            mine = session.user_sessions()
             listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
             return "200 OK", listed
         case "POST", "logout-everywhere":

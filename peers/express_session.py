@@ -1,6 +1,8 @@
-"""express-session: not its tests, but what it leaves behind. Where ``node`` and ``npm`` are on the
-PATH it signs cookies and stores sessions through connect-redis, and ``ExpressSession`` has to let
-each of them in."""
+"""express-session: its sessions instead of its tests, which are for Node.
+
+If ``node`` and ``npm`` are on the PATH, express-session signs cookies and stores sessions through
+connect-redis, and ``ExpressSessionReader`` must adopt each of them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lembro import MemoryStore, SessionManager
-from lembro.integrations import _adapter
+from lembro._core.session import Session
+from lembro._runtime.exchange import Exchange
+from lembro.manager import runner_of
 from lembro.migrate import ExpressSessionReader
 from peers.fetch import PEERS, NotFetchedError
 from peers.report import Report
@@ -45,25 +49,42 @@ def run() -> Report:
 
 
 def problems_of(made: dict[str, Any]) -> list[str]:
-    """What is wrong with the way in of one cookie."""
+    """Return what is wrong with the adoption of one legacy session."""
     remember = made["cookie"].get("maxAge") is not None
-    manager = _manager(made, SECRETS)
-    session = _adapter.begin(manager, made["set"], https=False)
+    request = _Request(_manager(made, SECRETS), made["set"])
+    session = request.session
     if session.user_id != "7" or dict(session) != made["data"]:
-        return [f"it is not let in, or not as it was: {session.user_id!r}, {dict(session)!r}"]
+        return [f"it is not adopted, or not unchanged: {session.user_id!r}, {dict(session)!r}"]
     problems = []
-    if _adapter.commit(session, 200) is not None:
+    if request.commit(200) is not None:
         problems.append("it is not stored")
-    cookie = manager.set_cookie(session, None, https=False) or b""
+    cookie = next(iter(request.set_cookies()), b"")
     if (b"Max-Age" in cookie) != remember:
-        problems.append(f"it lasts otherwise than until then: {cookie.partition(b';')[2]!r}")
+        problems.append(f"its cookie has another lifetime: {cookie.partition(b';')[2]!r}")
     for forged, secrets in (
         (made["set"], ["not one of them"]),
         (made["set"].replace("s%3A", "s%3AA"), SECRETS),
     ):
-        if _adapter.begin(_manager(made, secrets), forged, https=False):
-            problems.append("it is let in without the signature")
+        if _Request(_manager(made, secrets), forged).session:
+            problems.append("it is adopted without the signature")
     return problems
+
+
+class _Request(Exchange):
+    """A request over plain http with one cookie header."""
+
+    __slots__ = ("_cookies",)
+
+    def __init__(self, manager: SessionManager, cookies: str) -> None:
+        self.runner = runner_of(manager)
+        self._cookies = cookies
+        self.session = Session(self)
+
+    def cookie_headers(self) -> list[bytes]:
+        return [self._cookies.encode()]
+
+    def https(self) -> bool:
+        return False
 
 
 def _manager(made: dict[str, Any], secrets: Any) -> SessionManager:

@@ -115,34 +115,36 @@ def made_by_express(**changes: Any) -> dict[str, Any]:
     }
 
 
-def test_a_cookie_of_express_session_that_is_let_in() -> None:
+def test_a_cookie_of_express_session_is_adopted() -> None:
     assert express_session.problems_of(made_by_express()) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"set": "connect.sid=s%3Aanother.signature"}, "it is not let in"),
-        ({"held": {}}, "it is not let in"),
-        ({"data": {"user_id": 8}}, "not as it was"),
-        ({"cookie": {"maxAge": None}}, "it lasts otherwise"),
+        ({"set": "connect.sid=s%3Aanother.signature"}, "it is not adopted"),
+        ({"held": {}}, "it is not adopted"),
+        ({"data": {"user_id": 8}}, "not unchanged"),
+        ({"cookie": {"maxAge": None}}, "another lifetime"),
     ],
 )
-def test_a_cookie_of_express_session_that_is_not(changes: dict[str, Any], problem: str) -> None:
+def test_a_wrong_cookie_of_express_session_is_reported(
+    changes: dict[str, Any], problem: str
+) -> None:
     (found,) = express_session.problems_of(made_by_express(**changes))
     assert problem in found
 
 
-def test_a_reader_that_looks_at_no_signature_would_be_noticed(
+def test_a_reader_that_checks_no_signature_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        "lembro.migrate.ExpressSession.id_in",
+        "lembro.migrate.ExpressSessionReader.id_in",
         lambda self, value: value.partition("%3A")[2].partition(".")[0],
     )
-    assert "it is let in without the signature" in express_session.problems_of(made_by_express())
+    assert "it is adopted without the signature" in express_session.problems_of(made_by_express())
 
 
-def test_where_there_is_no_node_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_node_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert express_session.run().line().endswith("not run: there is no node on the PATH")

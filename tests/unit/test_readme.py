@@ -6,6 +6,7 @@ the line ``<!-- not run -->`` is only compiled.
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from lembro import Session, SessionManager
 from tests.support import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,6 +58,74 @@ def run(page: Path, text: str) -> ModuleType:
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_the_code_of_the_page_runs(page: Path) -> None:
     run(page, page.read_text(encoding="utf-8"))
+
+
+# -- async code awaits -----------------------------------------------------------------------------
+
+
+def plain_of_pairs(cls: type[Any]) -> set[str]:
+    """The methods that have a twin to await: ``save``, because there is ``asave``."""
+    return {name for name in vars(cls) if f"a{name}" in vars(cls)}
+
+
+OF_A_SESSION = plain_of_pairs(Session)
+OF_A_MANAGER = plain_of_pairs(SessionManager)
+ASYNC_CODE = [*PAGES, *sorted((ROOT / "examples").glob("*.py"))]
+
+
+def in_the_loop(function: ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    """The nodes of an async function that run in the event loop: without nested functions."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def blocking_calls(code: str) -> list[str]:
+    """The plain calls in async functions that would block an event loop over another store."""
+    found = []
+    for function in ast.walk(ast.parse(code)):
+        if not isinstance(function, ast.AsyncFunctionDef):
+            continue
+        for node in in_the_loop(function):
+            items = node.items if isinstance(node, ast.With) else []
+            found += [text for item in items if (text := ast.unparse(item)).endswith(".edit()")]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                owner = ast.unparse(node.func.value)
+                if (owner.endswith("manager") and node.func.attr in OF_A_MANAGER) or (
+                    "session" in owner and node.func.attr in OF_A_SESSION
+                ):
+                    found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", ASYNC_CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_async_code_awaits_what_asks_the_store(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    codes = [text] if path.suffix == ".py" else [block.code for block in blocks_of(text)]
+    assert [call for code in codes for call in blocking_calls(code)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "blocks"),
+    [
+        ("session.save()", True),
+        ("await session.asave()", False),
+        ("get_session(request).reload()", True),
+        ("manager.get(session_id)", True),
+        ("session.get('cart')", False),
+        ("with request.session.edit(): pass", True),
+        ("async with session.edit(): pass", False),
+        ("f = lambda: manager.length()", False),
+    ],
+)
+def test_a_blocking_call_is_found(line: str, blocks: bool) -> None:
+    assert bool(blocking_calls(f"async def handler():\n    {line}")) is blocks
+
+
+# -- the applications of the pages -----------------------------------------------------------------
 
 
 def readme_app(framework: str) -> Any:

@@ -71,15 +71,16 @@ def test_a_larger_store_is_in_proportion() -> None:
     assert small.in_store_of(8 << 20) == pytest.approx(large.sessions, rel=0.04)
 
 
-def test_who_is_logged_in_takes_the_name_more() -> None:
+def test_a_session_of_a_user_takes_the_user_id_more() -> None:
+    # In a store of 2 MiB. In a smaller one, a segment is as much as a short user ID makes.
     [nobody, short, long] = [
-        sizing.fill(PAYLOAD, 1 << 18, user) for user in (None, "n" * 9, "n" * 200)
+        sizing.fill(PAYLOAD, 1 << 21, user) for user in (None, "n" * 9, "n" * 200)
     ]
     assert nobody is not None
     assert short is not None
     assert long is not None
     assert nobody.each < short.each
-    assert long.each - short.each == pytest.approx(191, abs=25)
+    assert long.each - short.each == pytest.approx(191, abs=20)
 
 
 @pytest.mark.parametrize(
