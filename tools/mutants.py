@@ -37,7 +37,7 @@ LAST: Final = ROOT / ".artifacts" / "mutants"
 KILLED: Final = 95  # per cent, at least, of each module
 
 _SESSION: Final = (
-    "unit/test_decision_table.py unit/test_login.py unit/test_replaced_ids.py "
+    "unit/test_decision_table.py unit/test_login.py unit/test_rotated_ids.py "
     "unit/test_session.py unit/test_changes.py unit/test_failures.py unit/test_lifetimes.py "
     "unit/test_edits.py unit/test_actions.py unit/test_events.py unit/test_events_carry.py "
     "unit/test_fast_paths.py unit/test_merge.py unit/test_after_the_headers.py "

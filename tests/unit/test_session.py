@@ -235,7 +235,7 @@ def test_the_first_access_loads_the_session(site: Site) -> None:
         lambda s: s.user_id,
         lambda s: s.is_new,
         lambda s: s.handle,
-        lambda s: bool(s),
+        bool,
         lambda s: s.authenticated_at,
         lambda s: s == {},
         lambda s: s.touch(),
