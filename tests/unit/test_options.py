@@ -198,7 +198,9 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS, ids=lambda given: str(given).partition(" at 0x")[0][:50])
+@pytest.mark.parametrize(
+    ("options", "message"), BAD_OPTIONS, ids=lambda given: str(given).partition(" at 0x")[0][:50]
+)
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SessionOptions(**options)
