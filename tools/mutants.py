@@ -37,7 +37,7 @@ LAST: Final = ROOT / ".artifacts" / "mutants"
 KILLED: Final = 95  # per cent, at least, of each module
 
 _SESSION: Final = (
-    "unit/test_decision_table.py unit/test_login.py unit/test_replaced_ids.py "
+    "unit/test_decision_table.py unit/test_login.py unit/test_rotated_ids.py "
     "unit/test_session.py unit/test_changes.py unit/test_failures.py unit/test_lifetimes.py "
     "unit/test_edits.py unit/test_actions.py unit/test_events.py unit/test_events_carry.py "
     "unit/test_fast_paths.py unit/test_merge.py unit/test_after_the_headers.py "
@@ -59,7 +59,7 @@ TESTS: Final = {
     "unit/test_login.py",
     "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
-    "migrate/lifecycle": "unit/test_moving.py schedules/test_moving.py behaviour/test_migrate.py",
+    "migrate/lifecycle": "unit/test_adoption.py schedules/test_adoption.py behaviour/test_migrate.py",
     "stores/memory/ledger": _STORE,
     "stores/memory/limits": _STORE,
     "stores/memory/reader": f"unit/memory/test_reader.py {_STORE}",

@@ -1,7 +1,8 @@
 """The logger ``lembro``.
 
-It has no NullHandler: where an application has not set up logging, Python writes warnings and
-errors to stderr, and lembro's are worth reading (a second worker, a lost change, a failing store).
+It has no NullHandler. If an application has not set up logging, Python writes warnings and errors
+to stderr, such as those of a second worker, a lost change or a failing store. Every message names
+lembro.
 """
 
 from __future__ import annotations
@@ -17,6 +18,6 @@ def set_up() -> None:
     """Called once, on import. ``DEBUG=lembro`` (as for the Node package) writes to stderr."""
     if {"lembro", "*"} & set(re.split(r"[\s,]+", os.environ.get("DEBUG", ""))):
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.DEBUG)

@@ -60,10 +60,17 @@ class LoopBridge:
         if anyio is not None:
             from anyio import from_thread  # noqa: PLC0415
 
+            started = False
+
+            async def noted() -> T:
+                nonlocal started
+                started = True
+                return await function()
+
             try:
-                return from_thread.run(function)  # a thread that anyio started knows its loop
+                return from_thread.run(noted)  # a thread that anyio started knows its loop
             except RuntimeError:
-                if self._loop is None:
+                if started or self._loop is None:  # function() itself failed, or nothing is left
                     raise
         loop = self._loop
         if loop is None or not loop.is_running():

@@ -62,7 +62,7 @@ def user_id_text(user_id: object, call: str) -> str:
         ValueError: it is empty, longer than 256 bytes, or not Unicode.
     """
     if isinstance(user_id, UUID) or (isinstance(user_id, int) and not isinstance(user_id, bool)):
-        user_id = str(int(user_id)) if isinstance(user_id, int) else str(user_id)
+        user_id = _digits(user_id) if isinstance(user_id, int) else str(user_id)
     if not isinstance(user_id, str):
         kind = type(user_id).__name__
         raise TypeError(
@@ -77,3 +77,11 @@ def user_id_text(user_id: object, call: str) -> str:
     if size > MAX_USER_ID:
         raise ValueError(f"{call}() takes a user ID of at most {MAX_USER_ID} bytes, got {size}")
     return user_id if type(user_id) is str else str.__str__(user_id)
+
+
+def _digits(number: int) -> str:
+    """Write an int. For one of thousands of digits, which Python refuses to write, return any text
+    that is as long."""
+    if number.bit_length() > 8 * MAX_USER_ID:  # at least 617 digits
+        return "9" * (number.bit_length() * 3 // 10)
+    return str(int(number))

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack, cast
 from ._core import admin
 from ._core.effects import Flow
 from ._core.session import Session
-from ._core.user_sessions import SessionInfo, count_sessions, list_sessions, revoke
+from ._core.user_sessions import SessionInfo, count_sessions, list_sessions, revoke_handle
 from ._http.cookie import Presented
 from ._runtime.exchange import session_by_id
 from ._runtime.runner import Runner
@@ -314,7 +314,7 @@ class SessionManager(EventSource):
 
     def _revoke(self, handle: str) -> Flow[Event | None]:
         self._runner.require("all")
-        return revoke(handle)
+        return revoke_handle(handle)
 
     def _emitted(self, event: Event | None) -> bool:
         if event is not None:

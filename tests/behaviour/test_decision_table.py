@@ -1,7 +1,7 @@
 """The decision table of ``lembro._core.lifecycle``, cell by cell, on every integration and store.
 
-Each cell: how a request arrives, what it does, what becomes of the cookie, and what a visitor with
-the resulting cookie finds.
+Each cell says how a request was loaded, what it does, what happens to the cookie, and what the next
+request with the resulting cookie finds.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ async def live_login(world: World) -> Tab:
     return tab
 
 
-async def followed(world: World) -> Tab:
+async def rotated(world: World) -> Tab:
     tab = await live_login(world)
     old = tab.twin()
     await tab.visit(rotate)
     return old
 
 
-async def dead_end(world: World) -> Tab:
+async def stale(world: World) -> Tab:
     tab = await live_session(world)
     old = tab.twin()
     await tab.login("ada")
@@ -67,8 +67,8 @@ def nothing(visit: Visit) -> None: ...
 
 
 ACTS: Final[dict[str, Script]] = {
-    "not looked at": nothing,
-    "looked at": look,
+    "not accessed": nothing,
+    "read": look,
     "changed": write(a=1),
     "regenerate_id": rotate,
     "login": login("ada"),
@@ -77,12 +77,12 @@ ACTS: Final[dict[str, Script]] = {
 BOTH: Final = {**DATA, "a": 1}
 
 TABLE: Final[dict[Any, list[Cell]]] = {
-    # arrived with: not looked at, looked at, changed, regenerate_id, login, destroyed
+    # loaded from: not accessed, read, changed, regenerate_id, login, destroyed
     no_cookie: [
         Cell("", {}, None, 0),
         Cell("", {}, None, 0),
         Cell("set", {"a": 1}, None, 1),
-        Cell("", {}, None, 0),  # there is nothing to give an id to
+        Cell("", {}, None, 0),  # there is nothing to give an ID to
         Cell("set", {}, "ada", 1),
         Cell("", {}, None, 0),
     ],
@@ -110,7 +110,7 @@ TABLE: Final[dict[Any, list[Cell]]] = {
         Cell("set", DATA, "ada", 1),
         Cell("clear", {}, None, 0),
     ],
-    followed: [
+    rotated: [
         Cell("", DATA, "ada", 1),
         Cell("", DATA, "ada", 1),
         Cell("", BOTH, "ada", 1),
@@ -118,7 +118,7 @@ TABLE: Final[dict[Any, list[Cell]]] = {
         Cell("set", DATA, "ada", 1),
         Cell("clear", {}, None, 0),
     ],
-    dead_end: [
+    stale: [
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
@@ -145,13 +145,13 @@ async def test_cell(world: World, arrive: Any, act: str, cell: Cell) -> None:
     assert answer.clears_session == (cell.cookie == "clear")
     if cell.cookie == "set":
         assert tab.cookie != before
-    assert answer.all("vary") == ([] if act == "not looked at" else ["Cookie"])
+    assert answer.all("vary") == ([] if act == "not accessed" else ["Cookie"])
     assert await tab.read() == cell.data
     assert await tab.user() == cell.user
     assert world.backend.live() == cell.live
 
 
-async def test_changed_when_it_is_gone_is_dropped(world: World) -> None:
+async def test_a_change_of_an_ended_session_is_dropped(world: World) -> None:
     tab = await live_session(world)
 
     async def slow(visit: Visit) -> None:
@@ -165,7 +165,7 @@ async def test_changed_when_it_is_gone_is_dropped(world: World) -> None:
     assert world.backend.live() == 0
 
 
-async def test_touched_once_a_tenth_of_the_idle_time_has_passed(world: World) -> None:
+async def test_a_read_touches_once_a_tenth_of_the_idle_timeout_has_passed(world: World) -> None:
     day = 86400
     tab = await live_session(world)
     (key,) = world.backend.payloads()
@@ -185,7 +185,7 @@ async def test_touched_once_a_tenth_of_the_idle_time_has_passed(world: World) ->
     assert left() == pytest.approx(day)
 
 
-async def test_what_follows_a_logout_begins_anew(world: World) -> None:
+async def test_a_login_after_a_logout_begins_a_new_session(world: World) -> None:
     tab = await live_login(world)
     old = tab.cookie
 

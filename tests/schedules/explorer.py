@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 from lembro import SessionManager
-from lembro._core.codec import decode
-from lembro._core.effects import Call
+from lembro._core import codec
+from lembro._core.effects import Call, run_flow
 from lembro._core.session import Session
 from lembro._core.state import Loaded, SetCookie
 from lembro._http.cookie import Presented
@@ -51,7 +52,7 @@ class Done:
     issued_live: bool = True
     user: str | None = None
     """Who was logged in when the handler was called."""
-    arrived: Loaded = Loaded.NOT_LOADED
+    loaded: Loaded = Loaded.NOT_LOADED
     raised: bool = False
     """The handler raised, for example because the session had lost a key."""
     order: int = -1
@@ -69,17 +70,17 @@ class World:
     histories: list[list[Any]] = field(default_factory=list)
 
     def live(self) -> list[dict[str, Any]]:
-        return [decode(found.payload)[1] for _, found in self.store.all()]
+        return [codec.decode(found.payload)[1] for _, found in self.store.all()]
 
     def of(self, user: str) -> list[Found]:
         return [found for _, found in self.store.of_user(user)]
 
 
 Setting = Callable[[SessionManager], str]
-"""Fills a store and returns the id that all requests arrive with."""
+"""Fills a store and returns the cookie that all requests bring."""
 
 Arrive = Callable[[SessionManager, str], Session]
-"""Makes the session of a request of what the setting has returned."""
+"""Makes the session of a request from the cookie."""
 
 
 def by_id(manager: SessionManager, cookie: str) -> Session:
@@ -142,8 +143,8 @@ def _play(
     def fake_id() -> str:  # an id tells who made it, not when, so that nodes can be compared
         return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
 
-    def fake_bytes(size: int = 6) -> bytes:
-        return fake_id().encode()
+    def fake_bytes(size: int = codec.MARK) -> bytes:
+        return blake2b(fake_id().encode(), digest_size=size).digest()
 
     own: dict[str, Iterator[int]] = {
         name: count() for name in ("setting", *(request.name for request in requests))
@@ -200,9 +201,10 @@ def _run(
             request.act(session)
         except KeyError:
             done.raised = True
-    yield from runner_of(manager).lifecycle.commit(session, failed=request.failed or done.raised)
+    flow = runner_of(manager).lifecycle.commit(session, failed=request.failed or done.raised)
+    yield from run_flow(flow)
     done.order = next(numbers)
-    done.arrived = session._loaded
+    done.loaded = session._loaded
     done.dropped = any(event.name == "dropped" for event in session._events)
     if isinstance(session._cookie, SetCookie):
         done.issued = session._cookie.session_id

@@ -77,8 +77,7 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
     """The invariants that hold after every schedule."""
     names = [request.name for request in requests]
     where = f"{setting}: {' | '.join(names)}: turns {world.turns}"
-    # The session that all arrived with, as against new ones, begun by a request that came after
-    # its end and found nothing.
+    # The session that all requests brought. A request that came after its end began a new one.
     old = [data for data in world.live() if "old" in data]
     logins = {name for name in names if name.startswith("login")}
     ended = {"logout", "failing logout", "expiry"} & set(names)
@@ -90,11 +89,11 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
     assert sum(done.cleared for done in world.done) <= 1, where
     # What a failed handler changed is nowhere.
     assert all("never" not in data for data in world.live()), where
-    # Nothing of one user's reaches another, and what came before a login does not lead into it.
+    # No data of one user reach another, and an ID from before a login is not accepted after it.
     before = "ann" if setting == "logged in" else None
     assert {done.user for done in world.done} <= {None, before}, where
     if setting == "anonymous":
-        assert Loaded.ROTATED not in {done.arrived for done in world.done}, where
+        assert Loaded.ROTATED not in {done.loaded for done in world.done}, where
     if setting == "logged in":
         assert all(b"old" not in found.payload for found in world.of("bob")), where
         # A login in flight does not bring the old one back either. (With both logins, bob's may
@@ -104,8 +103,8 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
     if logins:
         return
 
-    # The old session is one, or none if it was ended: it does not come back. (Of somebody who is
-    # not logged in, a replaced id leads nowhere: whoever arrives with it can't end the new one.)
+    # The session exists once, or not at all if it was ended: it does not come back. (A rotated ID
+    # of an anonymous session is stale, so a request that brings it cannot end the session.)
     out_of_reach = setting == "anonymous" and "regenerate" in names
     if not ended:
         assert len(old) == 1, where

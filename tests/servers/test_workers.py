@@ -10,7 +10,7 @@ import pytest
 from tests.servers.commands import ALONE, WORKERS, running
 from tests.support.servers import Server
 
-NOT_SHARED = "sessions are NOT shared"
+NOT_SHARED = "Sessions are NOT shared"
 PATIENCE = 20.0  # seconds for the second worker to come up
 
 

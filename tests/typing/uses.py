@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, assert_type
+from uuid import UUID
 
 import msgspec
 from fastapi import FastAPI, Form, HTTPException, WebSocket
@@ -41,6 +42,9 @@ app.add_middleware(SessionMiddleware, manager)
 other_ways = FastAPI()
 other_ways.add_middleware(SessionMiddleware, store=MemoryStore("64K"), idle_timeout=60)
 
+whole = FastAPI()
+whole.add_middleware(SessionMiddleware, store=MemoryStore("64K"))
+
 strict = SessionManager(MemoryStore(), SessionOptions.aal2(), at_max_sessions="refuse")
 
 
@@ -63,7 +67,7 @@ class LoginForm(BaseModel):
 
 @app.post("/login")
 async def login(session: WebSessionDep, form: Annotated[LoginForm, Form()]) -> dict[str, bool]:
-    session.login(str(form.user), remember=form.remember)
+    session.login(form.user, remember=form.remember)
     return {"new": session.is_new}
 
 
@@ -90,18 +94,19 @@ async def me(session: WebSessionDep) -> dict[str, Any]:
 @app.get("/sessions")
 async def mine(session: WebSessionDep, user: UserDep) -> list[dict[str, Any]]:
     assert_type(user, str)
-    infos = session.manager.user_sessions(user)
+    infos = await session.auser_sessions()
     assert_type(infos, list[SessionInfo])
+    assert all(info.user_id == user for info in infos)
     return [vars(info) for info in infos]
 
 
-@app.post("/sessions/{handle}/end")
-async def end(handle: str, session: WebSessionDep) -> bool:
+@app.post("/sessions/{handle}/revoke")
+async def revoke(handle: str, session: WebSessionDep) -> bool:
     try:
         session.require_recent(timedelta(minutes=5))
     except LoginRequired as error:
         raise HTTPException(401, str(error)) from None
-    return await session.manager.aend(handle, user=session.user_id)
+    return await session.arevoke(handle)
 
 
 # -- typed parts -----------------------------------------------------------------------------------
@@ -141,6 +146,35 @@ async def add(item: str, cart: CartDep, preferences: PreferencesDep, tally: Tall
     preferences.theme = "dark"
     tally.seen[item] = tally.seen.get(item, 0) + 1
     return cart.items
+
+
+@app.post("/typed/{item}")
+def typed(item: str, session: WebSessionDep) -> int:
+    cart = session.typed("cart", Cart)
+    assert_type(cart, Cart)
+    tally = session.typed("tally", Tally, default=lambda: Tally({"start": 1}))
+    assert_type(tally, Tally)
+    preferences = session.typed("preferences", Preferences, upgrade=lambda old: Preferences())
+    assert_type(preferences, Preferences)
+    cart.add(item)
+    return len(cart.items)
+
+
+class Visitor(BaseModel):
+    """The whole session as one model."""
+
+    pages: list[str] = []
+    name: str | None = None
+
+
+VisitorDep = Annotated[Visitor, SessionData(Visitor)]
+
+
+@whole.get("/{page}")
+def page(page: str, visitor: VisitorDep) -> list[str]:
+    assert_type(visitor, Visitor)
+    visitor.pages.append(page)
+    return visitor.pages
 
 
 @app.post("/stock")
@@ -194,8 +228,8 @@ def support(command: str, *arguments: str) -> str:
                 return "\n".join(
                     f"{info.handle} {info.user_id or '-'} {info.age:.0f}" for info in manager.all()
                 )
-            case "end", (handle,):
-                return "ended" if manager.end(handle) else "no such session"
+            case "revoke", (handle,):
+                return "ended" if manager.revoke(handle) else "no such session"
             case "lock", (user,):
                 return f"{manager.revoke_user(user)} ended"
             case "create", (user,):
@@ -205,14 +239,14 @@ def support(command: str, *arguments: str) -> str:
                 assert_type(data, dict[str, Any] | None)
                 return session_id
             case _:
-                return "list | end HANDLE | lock USER | create USER"
+                return "list | revoke HANDLE | lock USER | create USER"
     except TooManySessions as error:
         return f"refused: {error}"
     except LembroError as error:
         return f"failed: {error}"
 
 
-async def asupport(user: str) -> int:
+async def asupport(user: str | int | UUID) -> int:
     """The same from a coroutine, over any store."""
     session = await manager.aload(await manager.acreate(user_id=user))
     session["n"] = 1

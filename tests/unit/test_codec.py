@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from lembro._core.codec import MAX_DEPTH, changed, check, decode, encode, encode_value
+from lembro._core.codec import (
+    MARK,
+    MAX_DEPTH,
+    changed,
+    check,
+    decode,
+    encode,
+    encode_value,
+    same_data,
+    with_mark,
+)
 from lembro.errors import CodecError
 
 
@@ -219,11 +229,11 @@ def test_a_set_has_one_encoding_in_whatever_order_it_is_walked(items: set[Any]) 
     assert encode_value(items) == encode_value(other)
 
 
-# -- unchanged -------------------------------------------------------------------------------------
+# -- changed ---------------------------------------------------------------------------------------
 
 
 @given(sessions)
-def test_what_was_loaded_ischanged(data: dict[str, Any]) -> None:
+def test_loaded_data_have_not_changed(data: dict[str, Any]) -> None:
     payload = encode({}, data)
     assert changed(payload, *decode(payload)) is None
 
@@ -233,9 +243,12 @@ def test_what_was_loaded_ischanged(data: dict[str, Any]) -> None:
 @example({"a": [1]}, {"a": [True]})
 @example({}, {"a": None})
 @example({"a": {1}}, {"a": {1, 2}})
-def test_unchanged_agrees_with_encode(one: dict[str, Any], two: dict[str, Any]) -> None:
+def test_changed_agrees_with_encode(one: dict[str, Any], two: dict[str, Any]) -> None:
     payload = encode({}, one)
-    if (changed(payload, {}, two) is None) != (encode({}, two) == payload):
+    encoded = changed(with_mark(payload, b"ABCDEF"), {}, two)
+    assert encoded == changed(payload, {}, two)  # whatever the mark
+    assert encoded in (None, encode({}, two))
+    if (encoded is None) != (encode({}, two) == payload):
         # One thing that the quick look does not see: a value in the place of another whose
         # plain encoding is the same, such as a tuple in that of a list.
         assert msgspec.msgpack.encode(two) == msgspec.msgpack.encode(decode(payload)[1])
@@ -248,12 +261,12 @@ def test_the_meta_counts() -> None:
 
 
 @pytest.mark.parametrize("bad", [object(), "\ud800", [10**30, {1j}]])
-def test_unchanged_refuses_what_encode_refuses(bad: Any) -> None:
+def test_changed_refuses_what_encode_refuses(bad: Any) -> None:
     with pytest.raises(CodecError):
         changed(encode({}, {"a": [1]}), {}, {"a": [bad]})
 
 
-def test_a_cycle_is_refused_by_unchanged_too() -> None:
+def test_changed_refuses_a_cycle() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
     with pytest.raises(CodecError, match="within itself"):
@@ -509,7 +522,61 @@ def test_the_first_byte_says_whether_anything_is_tagged(value: Any, first: bytes
     assert encode({}, {"k": value})[:1] == first
 
 
-@pytest.mark.parametrize("tagged", [b"\xd4\x63\x00", b"\xc7\x0d\x040x[Nowhere/No"])
+@pytest.mark.parametrize("tagged", [b"\xd4\x63\x00", b"\xc7\x0d\x040x[Nowhere/No]"])
 def test_what_cannot_be_read_says_why(tagged: bytes) -> None:
     with pytest.raises(CodecError, match=r"cannot be read \(ValueError\)"):
-        decode(b"\x81\x92\x80\x81\xa1k" + tagged)
+        decode(b"\x81\x92\x80\x81\xa1k" + tagged + b"\0" * MARK)
+
+
+# -- the mark --------------------------------------------------------------------------------------
+
+MARK_A: Final = b"\x00\xff\x81\x01 A"
+
+
+@given(sessions, st.binary(min_size=MARK, max_size=MARK))
+def test_a_mark_changes_nothing_of_what_is_read(data: dict[str, Any], mark: bytes) -> None:
+    payload = encode({"remember": True}, data)
+    marked = with_mark(payload, mark)
+    assert len(marked) == len(payload)
+    assert marked[-MARK:] == mark
+    assert same(decode(marked)[1], data)
+    assert decode(marked)[0] == {"remember": True}
+    assert same_data(marked, payload)
+    assert with_mark(marked, payload[-MARK:]) == payload
+
+
+def test_an_encoded_payload_has_an_empty_mark() -> None:
+    assert encode({}, {"a": 1})[-MARK:] == bytes(MARK)
+    assert encode({}, {"a": (1,)})[-MARK:] == bytes(MARK)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": 1}, {"a": 2}), ({"a": 1}, {"a": (1,)}), ({}, {"a": 1}), ({"a": 1}, {"a": 1.0})],
+)
+def test_a_mark_does_not_hide_a_difference(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert not same_data(with_mark(encode({}, one), MARK_A), with_mark(encode({}, other), MARK_A))
+
+
+def test_a_difference_of_lembros_own_map_is_one_of_the_data() -> None:
+    assert not same_data(encode({"remember": True}, {"a": 1}), encode({}, {"a": 1}))
+
+
+@pytest.mark.parametrize("data", [{"a": [1]}, {"a": [(1,)]}], ids=["plain", "tagged"])
+def test_changed_does_not_read_the_mark(data: dict[str, Any]) -> None:
+    payload = with_mark(encode({}, data), MARK_A)
+    meta, loaded = decode(payload)
+    assert changed(payload, meta, loaded) is None
+    loaded["a"].append(2)
+    encoded = changed(payload, meta, loaded)
+    assert encoded is not None
+    assert decode(encoded)[1] == loaded
+    assert encoded[-MARK:] == bytes(MARK)
+    loaded["a"].pop()
+    assert changed(payload, meta, loaded) is None
+
+
+@pytest.mark.parametrize("length", range(MARK + 1))
+def test_a_payload_shorter_than_its_mark_is_refused(length: int) -> None:
+    with pytest.raises(CodecError):
+        decode(b"\x01" + bytes(length))

@@ -73,11 +73,11 @@ def test_the_cookie_is_found(header: bytes) -> None:
         b"n~=v",
     ],
 )
-def test_no_other_is_taken_for_it(header: bytes) -> None:
+def test_no_other_cookie_is_taken_for_it(header: bytes) -> None:
     assert find([header], b"n") == []
 
 
-def test_several_values_are_told_and_no_more_than_two() -> None:
+def test_at_most_two_different_values_are_returned() -> None:
     assert find([b"n=1; n=2; n=3"], b"n") == [b"1", b"2"]
     assert find([b"n=1", b"a=b", b"n=2"], b"n") == [b"1", b"2"]
     assert find([b"n=; n=1"], b"n") == [b"", b"1"]
@@ -121,7 +121,7 @@ def test_reading_never_raises(headers: list[bytes], https: bool, signed: bool) -
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def test_what_is_read() -> None:
+def test_the_id_and_the_value_are_read() -> None:
     cookie = SessionCookie(CookieOptions())
     assert read(cookie, "") is ABSENT
     assert (ABSENT.id, ABSENT.value, ABSENT.problem) == (None, b"", "")
@@ -150,7 +150,7 @@ def test_what_is_read() -> None:
         ID[:-1] + "~",
     ],
 )
-def test_what_lembro_does_not_issue_is_malformed(value: str) -> None:
+def test_a_value_that_lembro_does_not_issue_is_malformed(value: str) -> None:
     assert read(SessionCookie(CookieOptions()), f"sid={value}") is MALFORMED
 
 
@@ -161,7 +161,7 @@ def test_only_the_name_for_the_scheme_is_read() -> None:
     assert read(cookie, f"__Host-sid={ID}", https=False) is ABSENT
 
 
-def test_nothing_that_is_read_shows_an_id() -> None:
+def test_the_repr_of_a_read_cookie_hides_the_id() -> None:
     assert ID not in repr(read(SessionCookie(CookieOptions()), f"sid={ID}"))
 
 
@@ -205,7 +205,7 @@ REPUTATION = bytes(range(16))
 
 
 @pytest.mark.parametrize("signing", [(), (SECRET,)])
-def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
+def test_the_cookie_carries_the_reputation(signing: tuple[str, ...]) -> None:
     cookie = SessionCookie(CookieOptions(), signing)
     value = issue(cookie, REPUTATION)
     assert read(cookie, f"sid={value}").id == ID
@@ -223,7 +223,7 @@ def test_a_standing_travels_with_the_id(signing: tuple[str, ...]) -> None:
     assert SessionCookie(CookieOptions()).reputation(value.encode()) is None, "of another process"
 
 
-def test_signed_but_without_a_standing() -> None:
+def test_a_signed_cookie_without_a_reputation() -> None:
     cookie = SessionCookie(CookieOptions(), (SECRET,))
     assert cookie.reputation(issue(cookie).encode()) is None
 
@@ -235,7 +235,7 @@ def test_a_signature_holds_from_release_to_release() -> None:
     assert issue(cookie, REPUTATION) == f"{ID}.AAECAwQFBgcICQoLDA0ODw.z2YezVA_clVcoeuKXSMCsg"
 
 
-def test_without_a_secret_a_standing_that_nobody_vouches_for_does_not_harm_the_id() -> None:
+def test_without_a_secret_an_unsigned_reputation_does_not_harm_the_id() -> None:
     value = issue(SessionCookie(CookieOptions()), REPUTATION)
     assert read(SessionCookie(CookieOptions()), f"sid={value}").id == ID
 
@@ -301,7 +301,7 @@ RENDERED: list[tuple[CookieOptions, bool, str]] = [
 
 
 @pytest.mark.parametrize(("options", "https", "expected"), RENDERED)
-def test_how_it_is_rendered(options: CookieOptions, https: bool, expected: str) -> None:
+def test_the_cookie_is_rendered(options: CookieOptions, https: bool, expected: str) -> None:
     cookie = SessionCookie(options)
     header = cookie.render(ID, None, https=https, max_age=None)
     assert header.decode() == expected.format(ID)
@@ -310,7 +310,7 @@ def test_how_it_is_rendered(options: CookieOptions, https: bool, expected: str) 
 
 
 @pytest.mark.parametrize(("options", "https", "expected"), RENDERED)
-def test_how_it_is_cleared(options: CookieOptions, https: bool, expected: str) -> None:
+def test_the_cookie_is_cleared(options: CookieOptions, https: bool, expected: str) -> None:
     """With the same name, path and flags, or a browser keeps it."""
     header = SessionCookie(options).render_cleared(https=https).decode()
     name, _, attributes = expected.partition("={}")
@@ -322,12 +322,12 @@ def test_how_it_is_cleared(options: CookieOptions, https: bool, expected: str) -
     ("age", "rendered"),
     [(60, "60"), (59.9, "59"), (0.2, "1"), (float("inf"), "34560000"), (10**12, "34560000")],
 )
-def test_how_its_age_is_rendered(age: float, rendered: str) -> None:
+def test_the_max_age_is_rendered(age: float, rendered: str) -> None:
     header = SessionCookie(CookieOptions()).render(ID, None, https=True, max_age=age)
     assert f"; Max-Age={rendered};" in header.decode()
 
 
-def test_an_age_of_the_login_goes_before_that_of_the_options() -> None:
+def test_the_max_age_of_a_login_takes_precedence_over_the_options() -> None:
     cookie = SessionCookie(CookieOptions(max_age=60))
     assert b"Max-Age=90;" in cookie.render(ID, None, https=True, max_age=90)
 

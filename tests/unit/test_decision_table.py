@@ -2,11 +2,11 @@
 
 ``TABLE`` reads like the one in the docstring of that module. A cell says which verbs of the store
 are called, what happens to the cookie, and which events there are. Rows that begin with "..."
-are the live sessions to which something happens between the look and the commit.
+are the live sessions to which something happens between the load and the commit.
 
-    a tenth later     a tenth of the idle time has passed since the session was last used
+    a tenth later     a tenth of the idle timeout has passed since the session was last used
     changed           another request has changed a different key
-    rotated           another request has rotated the id (of a session with a user)
+    rotated           another request has rotated the ID (of a session with a user)
     ended             another request has ended the session (anonymous, or alice's own)
     became bob's      another request has logged bob in
 """
@@ -25,19 +25,19 @@ from tests.support.site import Reply, Site
 from tools.docs import table_of
 
 TABLE = """
-| arrived with                      | not looked at | looked at, unchanged | changed                              | `regenerate_id()`                        | `login(user)`                                | destroyed                                      |
-|-----------------------------------|---------------|----------------------|--------------------------------------|------------------------------------------|----------------------------------------------|------------------------------------------------|
-| no cookie                         | nothing       | nothing              | add; set cookie; created             | add; set cookie; created                 | add; set cookie; created                     | nothing                                        |
-| an id the store does not know     | nothing       | get                  | get add; set cookie; created         | get add; set cookie; created             | get add; set cookie; created                 | get                                            |
-| a live session                    | nothing       | get                  | get set                              | get replace; set cookie; regenerated     | get replace; set cookie; regenerated         | get destroy; clear cookie; destroyed           |
-| ... a tenth later                 | nothing       | get touch            | get set                              | get replace; set cookie; regenerated     | get replace; set cookie; regenerated         | get destroy; clear cookie; destroyed           |
-| ... changed                       | nothing       | get                  | get set set                          | get replace replace; set cookie; regenerated | get replace replace; set cookie; regenerated | get destroy; clear cookie; destroyed       |
-| ... rotated                       | nothing       | get                  | get set get set                      | get replace get                          | get replace get replace; set cookie; regenerated | get destroy get destroy; clear cookie; destroyed |
-| ... ended                         | nothing       | get                  | get set; dropped                     | get replace                              | get replace add; set cookie; created         | get destroy                                    |
-| ... ended, and was alice's        | nothing       | get                  | get set; dropped                     | get replace                              | get replace; dropped                         | get destroy                                    |
-| ... became bob's                  | nothing       | get                  | get set; dropped                     | get replace                              | get replace add; set cookie; created         | get destroy get                                |
-| a replaced id that is followed    | nothing       | get get              | get get set                          | get get                                  | get get replace; set cookie; regenerated     | get get destroy get destroy; clear cookie; destroyed |
-| a replaced id that is a dead end  | nothing       | get                  | get; dropped                         | get; dropped                             | get add; set cookie; created                 | get                                            |
+| loaded from                        | not accessed | read      | changed                      | `regenerate_id()`                            | `login(user_id)`                                 | destroyed                                        |
+|------------------------------------|--------------|-----------|------------------------------|----------------------------------------------|--------------------------------------------------|--------------------------------------------------|
+| no cookie                          | nothing      | nothing   | add; set cookie; created     | add; set cookie; created                     | add; set cookie; created                         | nothing                                          |
+| an ID that the store does not know | nothing      | get       | get add; set cookie; created | get add; set cookie; created                 | get add; set cookie; created                     | get                                              |
+| a live session                     | nothing      | get       | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed             |
+| ... a tenth later                  | nothing      | get touch | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed             |
+| ... changed                        | nothing      | get       | get set set                  | get replace replace; set cookie; regenerated | get replace replace; set cookie; regenerated     | get destroy; clear cookie; destroyed             |
+| ... rotated                        | nothing      | get       | get set get set              | get replace get                              | get replace get replace; set cookie; regenerated | get destroy get destroy; clear cookie; destroyed |
+| ... ended                          | nothing      | get       | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy                                      |
+| ... ended, and was alice's         | nothing      | get       | get set; dropped             | get replace                                  | get replace; dropped                             | get destroy                                      |
+| ... became bob's                   | nothing      | get       | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy get                                  |
+| a rotated ID, within its grace     | nothing      | get get   | get get set                  | get get                                      | get get replace; set cookie; regenerated         | get get destroy get destroy; clear cookie; destroyed |
+| a stale ID                         | nothing      | get       | get; dropped                 | get; dropped                                 | get add; set cookie; created                     | get                                              |
 """  # noqa: E501 - a table
 
 
@@ -60,22 +60,22 @@ def regenerate(session: Session) -> None:
 
 
 ACTIONS: dict[str, Callable[[Session], object]] = {
-    "not looked at": lambda session: None,
-    "looked at, unchanged": lambda session: session.get("n"),
+    "not accessed": lambda session: None,
+    "read": lambda session: session.get("n"),
     "changed": lambda session: session.update(n=2),
     "`regenerate_id()`": regenerate,
-    "`login(user)`": lambda session: session.login("alice"),
+    "`login(user_id)`": lambda session: session.login("alice"),
     "destroyed": lambda session: session.destroy(),
 }
 
 
-def dead_end(site: Site) -> str:
+def stale(site: Site) -> str:
     anonymous = site.new()
     site.login(anonymous, "alice")
     return anonymous
 
 
-def followed(site: Site) -> str:
+def rotated(site: Site) -> str:
     first = site.new("alice")
     site.rotate(first)
     return first
@@ -83,7 +83,7 @@ def followed(site: Site) -> str:
 
 ARRIVALS: dict[str, Callable[[Site], str | None]] = {
     "no cookie": lambda site: None,
-    "an id the store does not know": lambda site: new_id(),
+    "an ID that the store does not know": lambda site: new_id(),
     "a live session": lambda site: site.new(),
     "... a tenth later": lambda site: site.new(),
     "... changed": lambda site: site.new(),
@@ -91,8 +91,8 @@ ARRIVALS: dict[str, Callable[[Site], str | None]] = {
     "... ended": lambda site: site.new(),
     "... ended, and was alice's": lambda site: site.new("alice"),
     "... became bob's": lambda site: site.new(),
-    "a replaced id that is followed": followed,
-    "a replaced id that is a dead end": dead_end,
+    "a rotated ID, within its grace": rotated,
+    "a stale ID": stale,
 }
 
 
@@ -124,14 +124,14 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     site.data(None)  # forget what has happened so far
     if row == "... a tenth later":
         site.clock.advance(site.runner.lifecycle.writer.idle / 10 + 1)
-    session = site.open(cookie, looks=column != "not looked at")
-    if column != "not looked at":
+    session = site.open(cookie, looks=column != "not accessed")
+    if column != "not accessed":
         session.get("n")
     verbs = site.store.verbs[:]
     if row in MEANWHILE:
         assert cookie is not None
         MEANWHILE[row](site, cookie)
-    site.store.verbs[:] = verbs if column != "not looked at" else []
+    site.store.verbs[:] = verbs if column != "not accessed" else []
     site.events.clear()
 
     ACTIONS[column](session)
@@ -158,43 +158,44 @@ def test_the_rows_and_columns_are_those_of_the_lifecycle() -> None:
     assert all(list(cells) == list(ACTIONS) for cells in ROWS.values())
 
 
-OTHER_DEAD_ENDS: dict[str, Callable[[Site], str | Presented]] = {
-    "an anonymous id that was rotated": lambda site: _replaced(site, None, Site.rotate),
-    "an id whose successor is another user's": lambda site: _replaced(
+OTHER_STALE_IDS: dict[str, Callable[[Site], str | Presented]] = {
+    "an anonymous ID that was rotated": lambda site: _after(site, None, Site.rotate),
+    "an ID whose successor is another user's": lambda site: _after(
         site, "carol", lambda site, cookie: site.login(cookie, "bob")
     ),
     "several cookies of the name": lambda site: DUPLICATE,
 }
 
 
-def _replaced(site: Site, user: str | None, replace: Callable[[Site, str], object]) -> str:
+def _after(site: Site, user: str | None, replace: Callable[[Site, str], object]) -> str:
     cookie = site.new(user)
     replace(site, cookie)
     return cookie
 
 
 @pytest.mark.parametrize("column", ACTIONS)
-@pytest.mark.parametrize("kind", OTHER_DEAD_ENDS)
-def test_the_other_dead_ends_are_the_same(site: Site, kind: str, column: str) -> None:
-    cookie = OTHER_DEAD_ENDS[kind](site)
+@pytest.mark.parametrize("kind", OTHER_STALE_IDS)
+def test_other_stale_ids_are_the_same(site: Site, kind: str, column: str) -> None:
+    cookie = OTHER_STALE_IDS[kind](site)
     before = site.count
     site.data(None)
-    session = site.open(cookie, looks=column != "not looked at")
+    session = site.open(cookie, looks=column != "not accessed")
 
     ACTIONS[column](session)
     reply = site.commit(session)
 
-    cell = ROWS["a replaced id that is a dead end"][column]
-    if column != "not looked at" and cookie is DUPLICATE:
+    cell = ROWS["a stale ID"][column]
+    if column != "not accessed" and cookie is DUPLICATE:
         assert reply.happened.pop(0) == "rejected"
         reply.events.pop(0)
     reply.verbs = [verb for verb in reply.verbs if verb != "get"]
     assert said(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
-    assert site.count == before + (column == "`login(user)`")
+    assert site.count == before + (column == "`login(user_id)`")
 
 
-def test_what_nobody_looked_at_needs_nothing_of_the_store() -> None:
+def test_a_session_that_nobody_accessed_needs_no_store() -> None:
     site = Site("sync")
     session = site.open(site.new(), looks=False)
-    assert list(site.runner.lifecycle.commit(session)) == []
+    assert site.runner.lifecycle.commit(session) is None
+    assert site.runner.lifecycle.commit(session, failed=True) is None
     site.close()

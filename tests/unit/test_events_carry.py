@@ -10,8 +10,10 @@ import pytest
 from lembro import Event, MemoryStore, SessionManager
 from lembro._core.session import Session
 from lembro._http.cookie import DUPLICATE, MALFORMED, Presented
+from lembro._runtime.exchange import session_by_id
 from lembro.events import EVENTS
 from lembro.ids import handle_for, key_for
+from lembro.manager import runner_of
 from lembro.stores.base import Record
 
 
@@ -59,8 +61,8 @@ def _logout(session: Session) -> None:
     session.save()
 
 
-def _logout_others(session: Session) -> None:
-    session.manager.create(user_id="heidi")
+def _logout_others(manager: SessionManager, session: Session) -> None:
+    manager.create(user_id="heidi")
     session.logout_others()
     session.save()
 
@@ -73,17 +75,19 @@ def _logout_everywhere(session: Session) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        _logout,
+        lambda manager, session: _logout(session),
         _logout_others,
-        _logout_everywhere,
-        lambda session: session.manager.end(session.handle, user="heidi"),
-        lambda session: session.manager.revoke_user("heidi"),
+        lambda manager, session: _logout_everywhere(session),
+        lambda manager, session: session.revoke(session.handle),
+        lambda manager, session: manager.revoke(session.handle),
+        lambda manager, session: manager.revoke_user("heidi"),
     ],
+    ids=["logout", "logout_others", "logout_everywhere", "revoke own", "revoke", "revoke_user"],
 )
-def test_destroyed(end: Callable[[Session], object]) -> None:
+def test_destroyed(end: Callable[[SessionManager, Session], object]) -> None:
     heard = Heard()
     session = heard.manager.load(heard.manager.create(user_id="heidi"))
-    end(session)
+    end(heard.manager, session)
     [event] = heard.of("destroyed")
     ended = {event.handle for event in heard.of("created")}
     assert event.handle in ended
@@ -131,7 +135,7 @@ def test_evicted_for_memory() -> None:
 @pytest.mark.parametrize("presented", [DUPLICATE, MALFORMED])
 def test_rejected_cookies(presented: Presented) -> None:
     heard = Heard()
-    session = Session(heard.manager, lambda _: presented)
+    session = session_by_id(runner_of(heard.manager), presented)
     assert dict(session) == {}
     assert heard.events == [Event("rejected", reason=presented.problem)]
 

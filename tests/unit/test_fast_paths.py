@@ -75,7 +75,7 @@ def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[byte
 
 
 @pytest.mark.parametrize("header", [b"aa=%s", b"a=1; aa=%s", b"aa=%s; a=1"])
-def test_what_a_browser_sends_is_not_taken_apart(
+def test_the_header_of_a_browser_is_not_taken_apart(
     header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("lembro._http.cookie.find")
@@ -104,7 +104,7 @@ def test_a_value_is_accepted_as_the_expression_has_it(parts: list[bytes], end: b
         pytest.param({1: "a"}, id="an int as a key"),
     ],
 )
-def test_what_msgpack_does_not_know_is_tagged(value: Any) -> None:
+def test_a_type_that_msgpack_does_not_know_is_tagged(value: Any) -> None:
     payload = codec.encode({}, {"a": value})
     assert codec.decode(payload) == ({}, {"a": value})
     assert type(codec.decode(payload)[1]["a"]) is type(value)
@@ -142,7 +142,7 @@ def logged_in_cookie(manager: SessionManager, **data: Any) -> str:
     return str(response["headers"][b"set-cookie"].decode()).partition(";")[0]
 
 
-def test_a_value_that_was_lent_is_watched() -> None:
+def test_a_nested_change_is_noticed_however_the_value_was_accessed() -> None:
     manager = SessionManager(MemoryStore())
     cookie = logged_in_cookie(manager, cart=[1], name="Ada")
     ways = [

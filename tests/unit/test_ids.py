@@ -13,7 +13,7 @@ def test_an_id_has_256_bits_and_the_form_of_one() -> None:
     assert all(is_id(id_) and len(id_) == 43 for id_ in ids)
 
 
-def test_the_random_module_has_no_say() -> None:
+def test_random_seed_does_not_change_ids() -> None:
     random.seed(0)
     first = new_id()
     random.seed(0)
@@ -24,11 +24,11 @@ def test_the_random_module_has_no_say() -> None:
     "text",
     ["", "x" * 42, "x" * 44, "x" * 42 + "=", "x" * 42 + "\n", "x" * 42 + "é", "x" * 42 + "\u212a"],
 )
-def test_what_is_no_id(text: str) -> None:
+def test_other_texts_are_no_ids(text: str) -> None:
     assert not is_id(text)
 
 
-def test_a_key_says_nothing_of_the_id_and_a_handle_nothing_of_either() -> None:
+def test_neither_key_nor_handle_reveals_the_id() -> None:
     id_ = new_id()
     key = key_for(id_)
     handle = handle_for(key)

@@ -8,13 +8,14 @@ import pytest
 
 from lembro import CookieOptions, Session, SessionManager, SessionOptions
 from lembro._core.lifecycle import Lifecycle
+from lembro.manager import runner_of
 from lembro.testing._model import NaiveStore
-from tests.support.site import Site
+from tests.support.site import Site, cookies_of
 
 # -- the idle timeout ------------------------------------------------------------------------------
 
 
-def test_a_look_touches_only_after_a_tenth_of_the_idle_time(site: Site) -> None:
+def test_a_read_touches_only_after_a_tenth_of_the_idle_timeout(site: Site) -> None:
     cookie = site.new()
     tenth = site.runner.lifecycle.writer.idle / 10
     for after, verbs in ((tenth, ["get"]), (1, ["get", "touch"]), (1, ["get"])):
@@ -25,7 +26,7 @@ def test_a_look_touches_only_after_a_tenth_of_the_idle_time(site: Site) -> None:
 
 
 @pytest.mark.options(idle_timeout=60, absolute_timeout=100)
-def test_looks_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> None:
+def test_reads_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> None:
     cookie = site.new(n=1)
     for _ in range(9):
         site.clock.advance(11)
@@ -36,7 +37,7 @@ def test_looks_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> No
 
 
 @pytest.mark.options(idle_timeout=60, absolute_timeout=60)
-def test_a_touch_that_would_bring_nothing_is_not_made(site: Site) -> None:
+def test_a_touch_that_would_extend_nothing_is_not_made(site: Site) -> None:
     cookie = site.new()
     site.clock.advance(50)
     with site.request(cookie) as r:
@@ -60,7 +61,7 @@ def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site:
             assert r.session["n"] == 1
 
 
-def test_a_touch_does_not_bring_back_what_has_ended(site: Site) -> None:
+def test_a_touch_does_not_bring_back_an_ended_session(site: Site) -> None:
     cookie = site.new(n=1)
     reader = site.open(cookie)
     site.clock.advance(site.runner.lifecycle.writer.idle / 2)
@@ -87,7 +88,7 @@ USES: dict[str, Callable[[Site, Session], object]] = {
 
 @WITH_AGE
 @pytest.mark.parametrize("use", USES)
-def test_a_cookie_with_an_age_is_sent_again_when_the_session_is_extended(
+def test_a_cookie_with_max_age_is_sent_again_when_the_session_is_extended(
     site: Site, use: str
 ) -> None:
     cookie = site.new()
@@ -102,7 +103,7 @@ def test_a_cookie_with_an_age_is_sent_again_when_the_session_is_extended(
 
 @WITH_AGE
 @pytest.mark.parametrize("use", USES)
-def test_who_comes_often_keeps_both_the_session_and_the_cookie(site: Site, use: str) -> None:
+def test_frequent_requests_keep_both_the_session_and_the_cookie(site: Site, use: str) -> None:
     """The browser drops a cookie at its age, however alive the session is."""
     cookie = site.new()
     dropped = site.clock() + 1000
@@ -116,14 +117,14 @@ def test_who_comes_often_keeps_both_the_session_and_the_cookie(site: Site, use: 
 
 
 @WITH_AGE
-def test_touch_sends_it_again_at_once(site: Site) -> None:
+def test_touch_sends_the_cookie_again_at_once(site: Site) -> None:
     with site.request(site.new()) as r:
         r.session.touch()
     assert r.reply.cookie == "set"
 
 
 @WITH_AGE
-def test_an_edit_cannot_send_it(site: Site) -> None:
+def test_an_edit_cannot_send_the_cookie(site: Site) -> None:
     cookie = site.new()
     session = site.open(cookie)
     assert session["n"] == 1
@@ -136,7 +137,7 @@ def test_an_edit_cannot_send_it(site: Site) -> None:
 
 
 @WITH_AGE
-def test_who_came_with_a_replaced_id_is_sent_none(site: Site) -> None:
+def test_a_request_with_a_rotated_id_gets_no_renewed_cookie(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     assert session.user_id == "alice"
@@ -158,19 +159,18 @@ def test_a_remembered_login_is_renewed_for_what_is_left_of_it(site: Site) -> Non
     assert "Max-Age=4500;" in r.reply.header
 
 
-def test_an_age_is_renewed_over_a_store_without_standings_too() -> None:
+def test_a_max_age_is_renewed_over_a_store_without_reputations_too() -> None:
     store = NaiveStore()
     manager = SessionManager(store, idle_timeout=1000, cookie=CookieOptions(max_age=1000))
     cookie = manager.create({"n": 1})
     store.now = 500
     session = manager.load(cookie)
-    manager.commit(session)
-    header = manager.set_cookie(session, None, https=False)
-    assert header is not None
+    runner_of(manager).commit(session)
+    (header,) = cookies_of(session, https=False)
     assert header.startswith(f"sid={cookie}; Max-Age=1000;".encode())
 
 
-def test_a_cookie_without_an_age_is_not_sent_again(site: Site) -> None:
+def test_a_cookie_without_max_age_is_not_sent_again(site: Site) -> None:
     cookie = site.new()
     site.clock.advance(site.runner.lifecycle.writer.idle / 2)
     with site.request(cookie) as r:
@@ -199,14 +199,14 @@ def test_a_tenth_is_a_tenth_for_the_cookie_too(site: Site, after: float, due: bo
 
 
 @pytest.mark.options(idle_timeout=1000)
-def test_what_was_loaded_ahead_and_not_looked_at_is_not_extended(site: Site) -> None:
+def test_a_preloaded_session_that_is_not_accessed_is_not_extended(site: Site) -> None:
     cookie = site.new("alice")
     site.clock.advance(500)
     assert "touch" not in site.commit(site.open(cookie)).verbs
 
 
 @pytest.mark.options(idle_timeout=1000, rotation_grace=300, cookie=CookieOptions(max_age=1000))
-def test_who_comes_by_a_replaced_id_gets_no_cookie_for_what_is_extended(site: Site) -> None:
+def test_a_rotated_id_extends_the_session_without_a_cookie(site: Site) -> None:
     old = site.new("alice")
     site.rotate(old)
     site.clock.advance(200)
@@ -243,10 +243,10 @@ def test_without_a_grace_an_emptied_session_is_still_there_for_a_request_in_flig
     assert site.data(cookie) == {"m": 2}
 
 
-def test_other_options_go_by_the_same_standings() -> None:
+def test_a_lifecycle_with_other_options_reads_the_same_reputations() -> None:
     def reputation_of(value: bytes) -> bytes:
         return value[:16]
 
     core = Lifecycle(SessionOptions(), reputation_of=reputation_of)
-    other = core.of(SessionOptions(idle_timeout=60))
-    assert other.of(SessionOptions()).writer._reputation_of is reputation_of
+    other = core.with_options(SessionOptions(idle_timeout=60))
+    assert other.with_options(SessionOptions()).writer._reputation_of is reputation_of

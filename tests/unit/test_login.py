@@ -4,51 +4,126 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
 from itertools import permutations
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 import pytest
 
 from lembro import LoginRequired, Session, TooManySessions
 from lembro._http.cookie import Presented
+from lembro.ids import UserID
+from lembro.manager import runner_of
 from tests.support.site import Site
 
 # -- login -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("user", [7, 7.0, b"alice", True, ["alice"]])
-def test_a_user_is_a_str(site: Site, user: Any) -> None:
+class Staff(StrEnum):
+    ALICE = "alice"
+
+
+class Number(IntEnum):
+    SEVEN = 7
+
+
+class Name(str):
+    """A str whose ``str()`` is another text, as of a lazy translation."""
+
+    def __str__(self) -> str:
+        return "another"
+
+
+ID: Final = UUID("12345678-1234-5678-1234-567812345678")
+
+
+@pytest.mark.parametrize(
+    ("user_id", "text"),
+    [
+        (7, "7"),
+        (0, "0"),
+        (-1, "-1"),
+        (2**64, "18446744073709551616"),
+        (Number.SEVEN, "7"),
+        (ID, "12345678-1234-5678-1234-567812345678"),
+        (Staff.ALICE, "alice"),
+        (Name("alice"), "alice"),
+        ("é" * 128, "é" * 128),
+        ("a", "a"),
+        ("a\nb;\x00", "a\nb;\x00"),
+        ("🙂", "🙂"),
+    ],
+)
+def test_a_user_id_is_stored_as_text(site: Site, user_id: UserID, text: str) -> None:
+    with site.request() as r:
+        r.session.login(user_id)
+        assert r.session.user_id == text
+        assert type(r.session.user_id) is str
+    assert r.reply.id is not None
+    assert site.user(r.reply.id) == text
+    (info,) = site.elsewhere.user_sessions(user_id)
+    assert info.user_id == text
+    assert site.elsewhere.revoke_user(user_id) == 1
+
+
+@pytest.mark.parametrize("user_id", [7, ID, Staff.ALICE])
+def test_a_login_with_another_form_of_the_same_user_id_keeps_the_data(
+    site: Site, user_id: UserID
+) -> None:
+    cookie = site.new(str(user_id), cart=[1])
+    with site.request(cookie) as r:
+        r.session.login(user_id)
+    assert site.data(r.reply.id) == {"cart": [1]}
+
+
+@pytest.mark.parametrize("user_id", [7.0, b"alice", True, ["alice"], None])
+def test_a_user_id_of_another_type_is_refused(site: Site, user_id: Any) -> None:
     session = site.open()
-    with pytest.raises(TypeError, match=r"str\(user.id\)"):
-        session.login(user)
+    kind = type(user_id).__name__
+    with pytest.raises(TypeError) as raised:
+        session.login(user_id)
+    assert str(raised.value) == (
+        f"login() takes the user ID as str, int or UUID, got {kind}. Example: login(user.id)"
+    )
     assert session.user_id is None
 
 
-def test_a_user_is_not_assigned(site: Site) -> None:
+def test_user_id_cannot_be_assigned(site: Site) -> None:
     session: Any = site.open()
-    with pytest.raises(AttributeError, match=r"call session\.login\(user\), or logout\(\)"):
+    with pytest.raises(AttributeError, match=r"call session\.login\(user_id\) or session\.logout"):
         session.user_id = "alice"
     assert session.user_id is None
 
 
-def test_a_login_of_nobody_is_no_logout(site: Site) -> None:
-    nobody: Any = None
-    with pytest.raises(TypeError, match=r"needs a user; to end the session call logout\(\)"):
-        site.open().login(nobody)
-
-
 @pytest.mark.parametrize(
-    ("user", "problem"),
-    [("", "non-empty"), ("é" * 129, "256 bytes, not 258"), ("\ud800", "UTF-8")],
+    ("user_id", "problem"),
+    [
+        ("", r"a non-empty user ID, got ''"),
+        ("é" * 129, "at most 256 bytes, got 258"),
+        (10**256, "at most 256 bytes, got 257"),
+        ("\ud800", "UTF-8"),
+    ],
+    ids=["empty", "long", "a long int", "a surrogate"],
 )
-def test_a_user_is_what_a_store_can_keep(site: Site, user: str, problem: str) -> None:
+def test_a_user_id_that_a_store_cannot_keep_is_refused(
+    site: Site, user_id: UserID, problem: str
+) -> None:
+    session = site.open()
     with pytest.raises(ValueError, match=problem):
-        site.open().login(user)
+        session.login(user_id)
+    assert session.user_id is None
+    with pytest.raises(ValueError, match=problem):
+        site.elsewhere.create(user_id=user_id)
 
 
-@pytest.mark.parametrize("user", ["é" * 128, "a", "a\nb;\x00", "🙂"])
-def test_any_other_str_is_a_user(site: Site, user: str) -> None:
-    assert site.user(site.new(user)) == user
+@pytest.mark.parametrize("user_id", [10**5000, -(10**5000)], ids=["positive", "negative"])
+def test_an_int_of_too_many_digits_is_refused_like_any_long_user_id(
+    site: Site, user_id: int
+) -> None:
+    """Python itself refuses to write so many digits, with an error about its own limit."""
+    with pytest.raises(ValueError, match="at most 256 bytes"):
+        site.open().login(user_id)
 
 
 def test_a_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
@@ -119,12 +194,12 @@ def test_what_is_written_after_a_logout_is_kept_by_a_login_of_another_user(site:
     assert site.data(r.reply.id) == {"after": 1}
 
 
-def test_when_it_was_elsewhere_that_somebody_logged_in_is_not_known(site: Site) -> None:
+def test_the_time_of_a_login_at_another_library_is_not_known(site: Site) -> None:
     session = site.open(site.new("alice"))
     assert session.user_id == "alice"
-    session._meta["moved"] = b"a nonce"
+    session._meta["adopted"] = b"a nonce"
     assert session.authenticated_at is None
-    with pytest.raises(LoginRequired, match="taken over from elsewhere"):
+    with pytest.raises(LoginRequired, match="comes from a legacy session, and its age is unknown"):
         session.require_recent(3600)
     session.login("alice")
     assert session.authenticated_at is not None
@@ -287,7 +362,7 @@ def test_a_login_that_logs_the_others_out_stays(site: Site, first: str) -> None:
             r.session.login("alice")
     assert r.reply.id is not None
     assert site.user(r.reply.id) == "alice"
-    assert site.user(old) == "alice", "what leads to it stays, for the grace"
+    assert site.user(old) == "alice", "the rotated ID works for the grace"
     assert site.data(other) is None
     assert site.count == 1
 
@@ -323,7 +398,7 @@ def test_a_login_in_flight_of_a_user_who_was_revoked_is_dropped(site: Site) -> N
     cookie = site.new("alice")
     session = site.open(cookie)
     session.login("alice")
-    site.elsewhere.destroy_user("alice")
+    site.elsewhere.revoke_user("alice")
     site.events.clear()
     reply = site.commit(session)
     assert (reply.cookie, reply.happened) == ("", ["dropped"])
@@ -368,7 +443,7 @@ def test_renewing_a_login_and_rotating_are_no_new_sessions(site: Site) -> None:
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
 def test_a_renewed_login_above_a_lowered_cap_is_refused_and_stays_logged_in(site: Site) -> None:
     """The session that is there looks just like the one that was refused."""
-    site.elsewhere.core.writer.per_user = None
+    runner_of(site.elsewhere).lifecycle.writer.per_user = None
     cookie = site.elsewhere.create({"n": 1}, user_id="alice")
     site.elsewhere.create({"n": 1}, user_id="alice")
     session = site.open(cookie)
@@ -500,31 +575,31 @@ def test_a_login_is_recent_from_its_first_moment(site: Site) -> None:
 # -- since when the visitor is known ---------------------------------------------------------------
 
 
-def standing_in(header: str) -> str:
+def reputation_in(header: str) -> str:
     """The second part of a cookie's value."""
     return header.partition("=")[2].partition(";")[0].split(".")[1]
 
 
-def test_a_standing_goes_along_with_every_new_id(site: Site) -> None:
+def test_a_new_id_keeps_the_reputation(site: Site) -> None:
     with site.request() as r:
         r.session["n"] = 1
-    born = standing_in(r.reply.header)
+    born = reputation_in(r.reply.header)
     for intent in (Session.regenerate_id, lambda session: session.login("alice")):
         value = r.reply.header.partition("=")[2].partition(";")[0]
         site.clock.advance(60)
         with site.request(Presented(r.reply.id, value.encode())) as r:
             intent(r.session)
-        assert standing_in(r.reply.header) == born
+        assert reputation_in(r.reply.header) == born
 
 
-def test_a_cookie_that_nobody_vouches_for_has_the_standing_of_its_session(site: Site) -> None:
+def test_a_cookie_without_a_reputation_gets_that_of_its_session(site: Site) -> None:
     """As after a restart without a secret: the store knows it still."""
     with site.request() as r:
         r.session["n"] = 1
-    born = standing_in(r.reply.header)
+    born = reputation_in(r.reply.header)
     with site.request(r.reply.id) as r:
         r.session.regenerate_id()
-    assert standing_in(r.reply.header) == born
+    assert reputation_in(r.reply.header) == born
 
 
 # -- after a save() that found the session gone ----------------------------------------------------

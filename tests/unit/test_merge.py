@@ -52,13 +52,13 @@ RULE: list[tuple[str, Data, Data, Data, Data, list[str]]] = [
     [row[1:] for row in RULE],
     ids=[row[0] for row in RULE],
 )
-def test_the_rule(base: Data, theirs: Data, ours: Data, merged: Data, conflicts: list[str]) -> None:
+def test_merge(base: Data, theirs: Data, ours: Data, merged: Data, conflicts: list[str]) -> None:
     result = merge(base, theirs, ours)
     assert result == (merged, conflicts)
     assert encode_value(result[0]) == encode_value(merged), "types too"
 
 
-def test_our_objects_stay_ours_where_theirs_have_not_changed() -> None:
+def test_our_objects_are_kept_where_theirs_have_not_changed() -> None:
     cart: list[int] = [1]
     deep = {"x": {"y": cart}}
     base = copy.deepcopy(deep)
@@ -80,13 +80,15 @@ sessions = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
 
 
 @given(sessions, sessions, sessions)
-def test_nobody_is_merged_into_by_nobody(base: Data, theirs: Data, ours: Data) -> None:
+def test_a_merge_with_an_unmodified_side_returns_the_other(
+    base: Data, theirs: Data, ours: Data
+) -> None:
     assert merge(base, theirs, base) == (theirs, [])
     assert merge(base, base, ours) == (ours, [])
 
 
 @given(sessions, sessions)
-def test_two_that_agree_do_not_conflict(base: Data, both: Data) -> None:
+def test_equal_changes_do_not_conflict(base: Data, both: Data) -> None:
     merged, conflicts = merge(base, both, copy.deepcopy(both))
     assert conflicts == []
     assert merged.keys() == both.keys()
@@ -95,7 +97,7 @@ def test_two_that_agree_do_not_conflict(base: Data, both: Data) -> None:
 
 
 @given(sessions, sessions, sessions)
-def test_nothing_appears_that_nobody_wrote(base: Data, theirs: Data, ours: Data) -> None:
+def test_a_merge_has_only_values_that_somebody_wrote(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     written = [encode_value(value) for value in leaves([base, theirs, ours])]
     # (A dict that both have taken keys from may end up empty.)
@@ -105,7 +107,7 @@ def test_nothing_appears_that_nobody_wrote(base: Data, theirs: Data, ours: Data)
 
 
 @given(sessions, sessions, sessions)
-def test_what_both_have_is_kept(base: Data, theirs: Data, ours: Data) -> None:
+def test_keys_that_both_have_are_kept(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     for key in theirs.keys() & ours.keys():
         assert key in merged
@@ -141,7 +143,7 @@ def test_a_merge_changes_neither_what_was_loaded_nor_theirs(
 
 
 @given(sessions, sessions, sessions)
-def test_a_second_merge_of_what_was_merged_is_none(base: Data, theirs: Data, ours: Data) -> None:
+def test_merging_again_changes_nothing(base: Data, theirs: Data, ours: Data) -> None:
     """As after a lost race: what was merged is tried again against the same."""
     merged, _ = merge(base, theirs, ours)
     again, conflicts = merge(theirs, theirs, merged)

@@ -93,7 +93,7 @@ BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_COOKIES, ids=lambda given: str(given)[:50])
-def test_a_cookie_that_cannot_work(options: dict[str, Any], message: str) -> None:
+def test_a_cookie_that_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CookieOptions(**options)
 
@@ -117,7 +117,7 @@ def test_a_cookie_that_cannot_work(options: dict[str, Any], message: str) -> Non
     ],
     ids=str,
 )
-def test_a_cookie_that_can(options: dict[str, Any]) -> None:
+def test_a_cookie_that_can_work_is_accepted(options: dict[str, Any]) -> None:
     CookieOptions(**options)
 
 
@@ -143,7 +143,7 @@ BAD_DURATIONS = [
 
 @pytest.mark.parametrize("name", ["idle_timeout", "absolute_timeout", "rotation_grace"])
 @pytest.mark.parametrize("value", BAD_DURATIONS, ids=lambda value: repr(value)[:20])
-def test_a_duration_that_cannot_work(name: str, value: Any) -> None:
+def test_a_wrong_duration_is_refused(name: str, value: Any) -> None:
     if name == "absolute_timeout" and value is None:  # no limit
         return
     if name == "rotation_grace" and value in (0, timedelta(0)):  # no grace
@@ -158,7 +158,7 @@ def test_a_duration_that_cannot_work(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"), [(1, 1), (0.5, 0.5), (timedelta(hours=1), 3600), (100 * 365 * DAY, None)]
 )
-def test_a_duration_that_can(value: Any, expected: float | None) -> None:
+def test_a_duration_is_accepted(value: Any, expected: float | None) -> None:
     result = seconds("idle_timeout", value)
     assert type(result) is float
     assert result == (value if expected is None else expected)
@@ -201,21 +201,21 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("options", "message"), BAD_OPTIONS, ids=lambda given: str(given).partition(" at 0x")[0][:50]
 )
-def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
+def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SessionOptions(**options)
     with pytest.raises(ConfigError, match=message):
         SessionManager(MemoryStore(), **options)
 
 
-def test_a_secret_is_not_told() -> None:
+def test_the_repr_hides_the_secret() -> None:
     assert STRONG not in repr(SessionOptions(secret=STRONG))
     with pytest.raises(ConfigError) as caught:
         SessionOptions(secret="hunter2")
     assert "hunter2" not in str(caught.value)
 
 
-def test_secrets_are_a_tuple_in_the_end() -> None:
+def test_secrets_become_a_tuple() -> None:
     assert SessionOptions().secret == ()
     assert SessionOptions(secret=STRONG).secret == (STRONG,)
     assert SessionOptions(secret=[STRONG, STRONG[::-1]]).secret == (STRONG, STRONG[::-1])
@@ -360,7 +360,7 @@ def test_keywords_go_over_options() -> None:
     [(3600, 30 * DAY), (timedelta(days=90), 90 * DAY), (None, None)],
     ids=str,
 )
-def test_the_cookie_in_the_words_of_other_libraries(max_age: Any, absolute: float | None) -> None:
+def test_cookie_keywords_of_other_libraries(max_age: Any, absolute: float | None) -> None:
     options = OptionKeywords()
     take_cookie_keywords(options, {"name": "sid", "max_age": max_age})
     assert options.get("cookie") == CookieOptions(name="sid", prefix=None, max_age=max_age)
@@ -398,7 +398,7 @@ def test_a_legacy_cookie_has_no_prefix_but_an_explicit_one() -> None:
     assert legacy_cookie(fixed) is fixed
 
 
-def test_the_cookie_in_the_words_of_other_libraries_and_ours() -> None:
+def test_cookie_keywords_and_cookie_options_cannot_be_mixed() -> None:
     options = OptionKeywords(cookie=CookieOptions(), idle_timeout=60)
     take_cookie_keywords(options, {})
     assert options == {"cookie": CookieOptions(), "idle_timeout": 60}

@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
-from lembro import CodecError, ConfigError, LembroError, MemoryStore, Session, SessionManager
+from lembro import (
+    CodecError,
+    ConfigError,
+    LoginRequired,
+    MemoryStore,
+    Session,
+    SessionManager,
+)
+from lembro.errors import UsageError
 from lembro.ids import handle_for, key_for
 from tests.support.site import Site
 
@@ -131,7 +140,7 @@ def test_every_key_is_plain_data(site: Site, key: str) -> None:
 
 
 def test_repr(site: Site) -> None:
-    assert repr(site.open(looks=False)) == "<Session, not looked at>"
+    assert repr(site.open(looks=False)) == "<Session, not loaded>"
     session = site.open()
     session["a"] = 1
     assert repr(session) == "<Session new, 1 keys>"
@@ -149,7 +158,8 @@ def test_nothing_it_shows_has_the_id(site: Site) -> None:
     site.save(session)
     issued = session.issued_id
     assert issued is not None
-    shown = [repr(session), str(session), session.handle, repr(session.manager), f"{session!r}"]
+    shown = [repr(session), str(session), session.handle, repr(site.manager), f"{session!r}"]
+    shown.append(repr(session._transport))
     shown += [repr(getattr(session, name, None)) for name in vars(session) if name != "_issued_id"]
     assert not [text for text in shown if text and (cookie in text or issued in text)]
 
@@ -170,18 +180,41 @@ def test_is_new_and_handle(site: Site) -> None:
     assert session.handle not in (None, before)
 
 
-def test_the_manager_of_a_session(site: Site) -> None:
-    cookie = site.new("alice")
-    other = site.new("alice")
+def test_user_sessions_lists_the_sessions_of_the_user_who_is_logged_in(site: Site) -> None:
+    cookie, other = site.new("alice"), site.new("alice")
+    site.new("bob")
     session = site.open(cookie)
-    manager = session.manager
     infos = (
-        manager.user_sessions("alice")
-        if site.driver != "async"
-        else site.wait(manager.auser_sessions("alice"))
+        session.user_sessions() if site.driver != "async" else site.wait(session.auser_sessions())
     )
+    assert [info.handle for info in infos] == [handle_for(key_for(id_)) for id_ in (cookie, other)]
     assert [info.current for info in infos] == [True, False]
-    assert other
+    assert [info.user_id for info in infos] == ["alice", "alice"]
+
+
+def test_revoke_ends_a_session_of_the_same_user_only(site: Site) -> None:
+    cookie, other, bobs = site.new("alice"), site.new("alice"), site.new("bob")
+    session = site.open(cookie)
+
+    def revoke(id_: str) -> bool:
+        handle = handle_for(key_for(id_))
+        if site.driver != "async":
+            return session.revoke(handle)
+        return site.wait(session.arevoke(handle))
+
+    assert [revoke(id_) for id_ in (other, other, bobs)] == [True, False, False]
+    assert [site.data(id_) is None for id_ in (cookie, other, bobs)] == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["user_sessions", "revoke"])
+def test_the_sessions_of_a_user_need_a_login(site: Site, name: str) -> None:
+    session = site.open(site.new())
+    args = ("x" * 12,) if name == "revoke" else ()
+    with pytest.raises(LoginRequired, match="nobody is logged in"):
+        if site.driver == "async":
+            site.wait(getattr(session, f"a{name}")(*args))
+        else:
+            getattr(session, name)(*args)
 
 
 @pytest.mark.parametrize("within", [0, -1, "5 minutes", None])
@@ -193,16 +226,16 @@ def test_require_recent_wants_a_duration(site: Site, within: Any) -> None:
     assert message.endswith(f"got {within!r}. Example: require_recent(timedelta(minutes=5))")
 
 
-def test_a_look_is_what_loads(site: Site) -> None:
-    looks: list[Callable[[Session], object]] = [
+def test_the_first_access_loads_the_session(site: Site) -> None:
+    accesses: list[Callable[[Session], object]] = [
         lambda s: "a" in s,
         len,
         list,
         lambda s: s.get("a"),
-        lambda s: s.user,
+        lambda s: s.user_id,
         lambda s: s.is_new,
         lambda s: s.handle,
-        lambda s: s.manager,
+        bool,
         lambda s: s.authenticated_at,
         lambda s: s == {},
         lambda s: s.touch(),
@@ -211,10 +244,10 @@ def test_a_look_is_what_loads(site: Site) -> None:
     if site.driver != "sync":
         return  # loaded before
     cookie = site.new(a=1)
-    for look in looks:
+    for access in accesses:
         session = site.open(cookie)
         assert site.store.verbs == []
-        look(session)
+        access(session)
         assert site.store.verbs == ["get"]
         site.commit(session)
     session = site.open(cookie)
@@ -223,7 +256,7 @@ def test_a_look_is_what_loads(site: Site) -> None:
     assert site.store.verbs == []
 
 
-def test_what_was_loaded_is_looked_at_once(site: Site) -> None:
+def test_a_session_is_loaded_once(site: Site) -> None:
     session = site.open(site.new(a=1))
     for _ in range(3):
         assert session["a"] == 1
@@ -245,21 +278,90 @@ def test_it_can_be_held_weakly_and_not_be_pickled(site: Site) -> None:
         pickle.dumps(session)
 
 
-@pytest.fixture
-def excluded() -> Iterator[tuple[Site, Session]]:
-    site = Site("async")
-    yield site, site.open(site.new(a=1), looks=False)
+@pytest.fixture(params=["async", "blocking"])
+def waiting(request: pytest.FixtureRequest) -> Iterator[Site]:
+    site = Site(request.param)
+    yield site
     site.close()
 
 
-def test_a_session_of_an_excluded_path_has_to_be_loaded_first(
-    excluded: tuple[Site, Session],
-) -> None:
-    site, session = excluded
-    with pytest.raises(LembroError, match=r"excluded, so `await session\.areload\(\)` first"):
+def test_a_session_that_was_not_preloaded_is_loaded_by_areload(waiting: Site) -> None:
+    session = waiting.open(waiting.new(a=1), looks=False)
+
+    async def access() -> None:
         session.get("a")
-    site.reload(session)
+
+    with pytest.raises(UsageError) as raised:
+        waiting.wait(access())
+    assert str(raised.value) == (
+        f"{type(waiting.manager.store).__name__} would block the event loop; write "
+        f"`await session.areload()` first: it was not loaded yet"
+    )
+    waiting.reload(session)
     assert session["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda session: session.save(), "`await session.asave()`"),
+        (lambda session: session.reload(), "`await session.areload()`"),
+        (lambda session: session.atomic(len), "`await session.aatomic()`"),
+        (lambda session: session.user_sessions(), "`await session.auser_sessions()`"),
+        (lambda session: session.revoke("x" * 12), "`await session.arevoke()`"),
+        (lambda session: session.edit().__enter__(), "`async with session.edit():`"),
+    ],
+)
+def test_a_plain_call_in_an_event_loop_is_told_what_to_await(
+    waiting: Site, call: Callable[[Session], object], instead: str
+) -> None:
+    session = waiting.open(waiting.new("alice"))
+
+    async def in_a_loop() -> None:
+        call(session)
+
+    with pytest.raises(UsageError, match="would block the event loop") as raised:
+        waiting.wait(in_a_loop())
+    assert str(raised.value).endswith(f"write {instead}")
+
+
+@pytest.mark.parametrize(
+    ("call", "instead"),
+    [
+        (lambda session: session.get("a"), "`await session.areload()`"),
+        (lambda session: session.save(), "`await session.asave()`"),
+        (lambda session: session.revoke("x" * 12), "`await session.arevoke()`"),
+    ],
+)
+def test_a_plain_call_without_any_event_loop_is_told_what_to_await(
+    call: Callable[[Session], object], instead: str
+) -> None:
+    site = Site("async")
+    session = site.open(site.new("alice"), looks=False)
+    site.close()
+    with pytest.raises(UsageError, match="is asynchronous, and no event loop runs") as raised:
+        call(session)
+    assert instead in str(raised.value)
+
+
+def test_an_error_of_an_async_store_reaches_a_worker_thread() -> None:
+    """A RuntimeError too, which is also what anyio raises in a thread that is none of its own."""
+
+    async def main(site: Site, session: Session) -> None:
+        site.store.before["set"] = fail
+        session["a"] = 2
+        await to_thread.run_sync(session.save)
+
+    def fail() -> None:
+        raise RuntimeError("the store's own error")
+
+    site = Site("async")
+    session = site.open(site.new(a=1))
+    try:
+        with pytest.raises(RuntimeError, match="the store's own error"):
+            site.wait(main(site, session))
+    finally:
+        site.close()
 
 
 def test_the_manager_can_be_made_with_a_size() -> None:

@@ -38,16 +38,16 @@ def test_visits_login_and_logout(browser: TestClient) -> None:
     assert browser.get("/me").json() == {"user": None, "visits": 1}
 
 
-def test_the_list_of_ones_sessions_and_their_end(browser: TestClient) -> None:
+def test_the_list_of_a_users_sessions_and_their_end(browser: TestClient) -> None:
     assert browser.get("/sessions").status_code == 401
-    assert browser.post("/sessions/x/end").status_code == 401
+    assert browser.post("/sessions/x/revoke").status_code == 401
     other = TestClient(uses.app)
     log_in(other)
     log_in(browser)
     listed = browser.get("/sessions").json()
-    assert [(info["user"], info["current"]) for info in listed] == [("7", False), ("7", True)]
-    assert browser.post(f"/sessions/{listed[0]['handle']}/end").json() is True
-    assert browser.post(f"/sessions/{listed[0]['handle']}/end").json() is False
+    assert [(info["user_id"], info["current"]) for info in listed] == [("7", False), ("7", True)]
+    assert browser.post(f"/sessions/{listed[0]['handle']}/revoke").json() is True
+    assert browser.post(f"/sessions/{listed[0]['handle']}/revoke").json() is False
     assert other.get("/me").json()["user"] is None
 
 
@@ -73,6 +73,17 @@ def test_the_typed_parts(browser: TestClient) -> None:
     }
 
 
+def test_the_typed_parts_of_a_session(browser: TestClient) -> None:
+    assert [browser.post(f"/typed/{item}").json() for item in ("tea", "milk")] == [1, 2]
+    assert browser.post("/cart/jam").json() == ["tea", "milk", "jam"]
+
+
+def test_the_whole_session_as_one_model() -> None:
+    with TestClient(uses.whole) as client:
+        assert client.get("/a").json() == ["a"]
+        assert client.get("/b").json() == ["a", "b"]
+
+
 def test_a_counter(browser: TestClient) -> None:
     assert [browser.post("/stock").json() for _ in range(3)] == [9, 8, 7]
 
@@ -85,7 +96,7 @@ def test_a_websocket(browser: TestClient) -> None:
             assert socket.receive_json() == {"seen": word}
         (info,) = uses.manager.all()
         assert info.data == {"visits": 1, "seen": "two"}
-        uses.manager.end(info.handle)
+        uses.manager.revoke(info.handle)
         socket.send_text("three")
         assert socket.receive()["code"] == 4401
 
@@ -105,13 +116,15 @@ def test_the_command_line(browser: TestClient) -> None:
     (line,) = uses.support("list").splitlines()
     handle, user, age = line.split()
     assert (user, age) == ("7", "0")
-    assert uses.support("end", handle) == "ended"
-    assert uses.support("end", handle) == "no such session"
+    assert uses.support("revoke", handle) == "ended"
+    assert uses.support("revoke", handle) == "no such session"
     assert uses.manager.get(uses.support("create", "8")) == {"by": "support"}
     assert uses.support("lock", "8") == "1 ended"
     assert uses.support("help").startswith("list |")
 
 
 def test_from_a_coroutine() -> None:
-    assert asyncio.run(uses.asupport("9")) == 0
-    assert [info.data for info in uses.manager.user_sessions("9")] == [{"n": 1}]
+    for user_id in (9, "9"):
+        uses.manager.clear()
+        assert asyncio.run(uses.asupport(user_id)) == 0
+        assert [info.data for info in uses.manager.user_sessions("9")] == [{"n": 1}]

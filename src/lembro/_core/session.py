@@ -19,7 +19,7 @@ from . import actions, codec
 from .edit import Edit
 from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, View
 from .typed import cached_converters, loader
-from .user_sessions import SessionInfo, revoke_own, user_sessions
+from .user_sessions import SessionInfo, revoke, user_sessions
 
 T = TypeVar("T")
 
@@ -346,11 +346,11 @@ class Session(SessionState, MutableMapping[str, Any]):
         Raises:
             LoginRequired: nobody is logged in.
         """
-        return self._transport.runner.run_action(self, revoke_own, handle)  # type: ignore[no-any-return]
+        return self._transport.runner.run_action(self, revoke, handle)  # type: ignore[no-any-return]
 
     async def arevoke(self, handle: str) -> bool:
         """End another session of the user who is logged in; see :meth:`revoke`."""
-        return await self._transport.runner.arun_action(self, revoke_own, handle)  # type: ignore[no-any-return]
+        return await self._transport.runner.arun_action(self, revoke, handle)  # type: ignore[no-any-return]
 
     # -- within ------------------------------------------------------------------------------------
 

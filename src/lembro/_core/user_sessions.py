@@ -65,16 +65,16 @@ def user_sessions(core: Lifecycle, session: SessionState) -> Flow[list[SessionIn
     return (yield from list_sessions(core, "of_user", user, current=session._key))
 
 
-def revoke_own(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
+def revoke(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
     """End the session of this handle if it is the logged-in user's. Returns whether it did."""
     user = yield from _user_of(core, session)
-    event = yield from revoke(handle, user)
+    event = yield from revoke_handle(handle, user)
     if event is not None:
         session._events.append(event)
     return event is not None
 
 
-def revoke(handle: str, user: str | None = None) -> Flow[Event | None]:
+def revoke_handle(handle: str, user: str | None = None) -> Flow[Event | None]:
     """End the session of this handle, of this user or (None) of anybody.
 
     Returns the event, or None if there is no such session.

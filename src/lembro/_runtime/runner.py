@@ -151,8 +151,9 @@ class Runner:
         if not self.in_process:
             if session._failure is not None:
                 raise _copy_of(session._failure)
-            self.check_may_block("`await session.areload()` first: it was not loaded yet")
-            self._run(self.lifecycle.load(session), session)
+            instead = "`await session.areload()` first: it was not loaded yet"
+            self.check_may_block(instead)
+            self._run(self.lifecycle.load(session), session, instead)
             return
         key = begin_load(session)
         try:
@@ -217,9 +218,10 @@ class Runner:
 
     def run_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
         """Run an action that the application asked for, such as ``save``."""
-        self.check_may_block(f"`await session.a{action.__name__}()`")
+        instead = f"`await session.a{action.__name__}()`"
+        self.check_may_block(instead)
         session._preloaded = False
-        return self._run(action(self.lifecycle, session, *args), session)
+        return self._run(action(self.lifecycle, session, *args), session, instead)
 
     async def arun_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
         """Run an action that the application asked for, in an event loop."""
@@ -288,8 +290,9 @@ class Runner:
 
     def run(self, flow: Flow[T], name: str, session: Session | None = None) -> T:
         """Run a flow for the manager's method of this name."""
-        self.check_may_block(f"`await manager.a{name}()`")
-        return self._run(flow, session)
+        instead = f"`await manager.a{name}()`"
+        self.check_may_block(instead)
+        return self._run(flow, session, instead)
 
     async def arun(self, flow: Flow[T], session: Session | None = None) -> T:
         """Run a flow in an event loop."""
@@ -314,15 +317,16 @@ class Runner:
             )
             self.events.emit(event)
 
-    def _run(self, flow: Flow[T], session: Session | None) -> T:
+    def _run(self, flow: Flow[T], session: Session | None, instead: str = "") -> T:
+        """Run a flow. ``instead`` is what to write where nothing can run it, for the error."""
         try:
             if self.is_async:
-                return self._run_on_loop(flow)
+                return self._run_on_loop(flow, instead)
             return run(flow, self.store)
         finally:
             self._report(session)
 
-    def _run_on_loop(self, flow: Flow[T]) -> T:
+    def _run_on_loop(self, flow: Flow[T], instead: str) -> T:
         """Run a flow from a worker thread: its store belongs to the application's event loop."""
 
         async def awaited() -> T:
@@ -335,7 +339,7 @@ class Runner:
                 raise
             raise UsageError(
                 f"{type(self.store).__name__} is asynchronous, and no event loop runs that could "
-                f"await it; await the method of this name that begins with an a"
+                f"await it; write {instead or 'the async form'} in an event loop"
             ) from error
 
     def _report(self, session: Session | None) -> None:

@@ -1,4 +1,4 @@
-"""What may go wrong in the store while a session of old moves in."""
+"""What may go wrong in the store while a legacy session is adopted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.recording import Recorder
 from tests.support.site import Site
 
 GRACE: Final = 30.0
-OLD: Final = "ada's cookie of old"
+OLD: Final = "ada's legacy cookie"
 
 
 class Before(Reader):
@@ -36,13 +36,13 @@ def site() -> Iterator[Site]:
 
 
 def arrive(site: Site) -> Session:
-    """A request with the cookie of old."""
+    """Make a request with the legacy cookie."""
     header = f"before={OLD}".encode()
     return session_by_id(site.runner, site.runner.cookie.read([header], https=False))
 
 
-def move_in(site: Site) -> str:
-    """The id of the session that it has become."""
+def adopt(site: Site) -> str:
+    """Return the ID of the session that it was adopted as."""
     session = arrive(site)
     assert session.user_id == "ada"
     reply = site.commit(session)
@@ -50,7 +50,7 @@ def move_in(site: Site) -> str:
     return reply.id
 
 
-def test_a_mark_that_has_gone_is_made_again(site: Site) -> None:
+def test_a_mark_that_was_evicted_is_made_again(site: Site) -> None:
     session = arrive(site)
     assert session["cart"] == [1]
     site.store.before["replace"] = site.store.clear
@@ -66,7 +66,7 @@ class Forgetful(Recorder):
         return super().replace(*args, **options)
 
 
-def test_a_store_that_keeps_no_mark_is_said() -> None:
+def test_a_store_that_keeps_no_mark_is_an_error() -> None:
     site = Site(store=Forgetful(), migrate_from=READER)
     session = arrive(site)
     assert session.user_id == "ada"
@@ -76,21 +76,23 @@ def test_a_store_that_keeps_no_mark_is_said() -> None:
     site.close()
 
 
-def test_the_same_cookie_is_not_set_where_the_store_fails_then(site: Site) -> None:
+def test_the_same_cookie_is_not_sent_if_the_store_fails(site: Site) -> None:
     """The page is answered all the same, and the next request gets the cookie."""
-    lost = move_in(site)
+    lost = adopt(site)
     site.store.fail = {"touch"}
     session = arrive(site)
     assert session["cart"] == [1]
     assert site.commit(session).cookie == ""
     site.store.fail = set()
-    assert move_in(site) == lost
+    assert adopt(site) == lost
 
 
 @pytest.mark.parametrize("later", [0.0, GRACE + 1], ids=["at once", "after the grace"])
-def test_what_it_has_become_cannot_be_read(site: Site, later: float) -> None:
+def test_an_adopted_session_that_cannot_be_read_is_not_adopted_again(
+    site: Site, later: float
+) -> None:
     """Then it is as if there were nothing, and the old cookie does not bring it back."""
-    site.store.corrupt(move_in(site))
+    site.store.corrupt(adopt(site))
     site.clock.advance(later)
     session = arrive(site)
     assert (session.user_id, dict(session)) == (None, {})
@@ -98,10 +100,11 @@ def test_what_it_has_become_cannot_be_read(site: Site, later: float) -> None:
     assert (reply.cookie, reply.happened) == ("", ["rejected"])
 
 
-def test_a_mark_of_another_make_is_that_of_a_used_cookie(site: Site) -> None:
+def test_a_mark_of_an_unknown_format_means_that_the_cookie_was_used(site: Site) -> None:
     old = READER.read(OLD)
     mark = Adoption(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
     site.store.add(mark, Record(b"?"), idle=100, life=100)
     session = arrive(site)
     assert (session.user_id, dict(session)) == (None, {})
-    assert "has been used" in site.commit(session).events[0].reason
+    (event,) = site.commit(session).events
+    assert event.reason == "the legacy cookie 'before': the legacy cookie was used before"

@@ -1,5 +1,5 @@
-"""Exhaustive schedules of requests that bring one cookie of old: whatever they do, in whichever
-order their store calls fall, it becomes one session, and none after a logout."""
+"""Exhaustive schedules of requests that bring one legacy cookie: whatever they do, and in whichever
+order their store calls fall, it is adopted as one session, and as none after a logout."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 
 from lembro import SessionManager
+from lembro._core.effects import run_flow
 from lembro._core.session import Session
 from lembro._core.state import SetCookie
 from lembro._runtime.drivers import run
@@ -46,7 +47,7 @@ def ann(manager: SessionManager) -> str:
 
 
 def arrive(manager: SessionManager, cookie: str) -> Session:
-    """A request with a cookie of old."""
+    """Make a request with the legacy cookie."""
     runner = runner_of(manager)
     presented = runner.cookie.read([f"before={cookie}".encode()], https=False)
     return session_by_id(runner, presented)
@@ -67,7 +68,7 @@ def check(requests: Sequence[Request], world: World) -> None:
     assert all("never" not in data for data in world.live()), where
     if ended:
         assert old == [], where
-        assert _comes_again(world) is None, where
+        assert _user_of_replay(world) is None, where
         return
     assert {done.user for done in world.done} == {"ann"}, where
     assert not any(done.dropped or done.raised for done in world.done), where
@@ -79,11 +80,11 @@ def check(requests: Sequence[Request], world: World) -> None:
             assert old[0][key] == key, where
         elif kind == "nested":
             assert old[0]["nested"][key] == key, where
-    assert _comes_again(world) == "ann", where
+    assert _user_of_replay(world) == "ann", where
 
 
-def _comes_again(world: World) -> str | None:
-    """Who the old cookie is now, within the grace."""
+def _user_of_replay(world: World) -> str | None:
+    """Return the user of a request that brings the legacy cookie again, within the grace."""
     manager = SessionManager(world.store, **OPTIONS)
     session = arrive(manager, world.cookie)
     run(runner_of(manager).lifecycle.load(session), world.store)
@@ -103,7 +104,7 @@ def test_of_several_requests_every_schedule(number: int) -> None:
 
 @pytest.mark.parametrize("other", [READ, WRITES[0], LOGOUT], ids=lambda request: request.name)
 @pytest.mark.parametrize("login", LOGINS, ids=lambda request: request.name)
-def test_beside_a_login(login: Request, other: Request) -> None:
+def test_in_parallel_with_a_login(login: Request, other: Request) -> None:
     for world in explore(ann, told_apart([login, other]), arrive, **OPTIONS):
         where = f"{other.name}: turns {world.turns}"
         assert all(done.issued_live for done in world.done), where
@@ -113,8 +114,8 @@ def test_beside_a_login(login: Request, other: Request) -> None:
             assert not any("old" in data for data in world.live()), where
 
 
-def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
-    """As by a crash, or a client that has gone."""
+def test_an_adoption_interrupted_at_any_call_is_completed_by_the_next_request() -> None:
+    """A crash interrupts it, or a client that closes the connection."""
     calls = 0
     while True:
         store = NaiveStore()
@@ -122,6 +123,7 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
         first = arrive(manager, "ann")
         run(runner_of(manager).lifecycle.load(first), store)
         flow = runner_of(manager).lifecycle.commit(first)
+        assert flow is not None
         finished = False
         call = next(flow)
         for _ in range(calls):
@@ -132,8 +134,8 @@ def test_interrupted_at_any_call_it_moves_in_at_the_next_request() -> None:
         flow.close()
         second = arrive(manager, "ann")
         run(runner_of(manager).lifecycle.load(second), store)
-        assert (second.user, second["old"]) == ("ann", 1)
-        run(runner_of(manager).lifecycle.commit(second), store)
+        assert (second.user_id, second["old"]) == ("ann", 1)
+        run(run_flow(runner_of(manager).lifecycle.commit(second)), store)
         assert isinstance(second._cookie, SetCookie)
         assert [found.user for _, found in store.all()] == ["ann"]
         if finished:

@@ -1,4 +1,4 @@
-"""Replaced ids, and who may clear the cookie."""
+"""Rotated IDs and stale IDs, and which request may clear the cookie."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from lembro._core.load import MAX_ROTATIONS
 from tests.support.site import Site
 
-# -- followed or a dead end ------------------------------------------------------------------------
+# -- rotated or stale ------------------------------------------------------------------------------
 
 
-def test_an_id_rotated_within_a_login_is_followed_for_the_grace(site: Site) -> None:
+def test_an_id_rotated_within_a_login_works_for_the_grace(site: Site) -> None:
     old = site.new("alice", cart=[1])
     new = site.rotate(old)
     assert site.data(old) == site.data(new) == {"cart": [1]}
@@ -21,20 +21,20 @@ def test_an_id_rotated_within_a_login_is_followed_for_the_grace(site: Site) -> N
     assert site.data(new) == {"cart": [1]}
 
 
-def test_an_id_replaced_by_a_renewed_login_is_followed(site: Site) -> None:
+def test_an_id_rotated_by_a_renewed_login_works(site: Site) -> None:
     old = site.new("alice")
     site.login(old, "alice")
     assert site.user(old) == "alice"
 
 
-def test_an_id_from_before_the_login_leads_nowhere(site: Site) -> None:
+def test_an_id_from_before_the_login_is_stale(site: Site) -> None:
     old = site.new(cart=[1])
     new = site.login(old, "alice")
     assert site.data(old) is None
     assert site.data(new) == {"cart": [1]}
 
 
-def test_an_anonymous_id_that_was_rotated_leads_nowhere(site: Site) -> None:
+def test_an_anonymous_id_that_was_rotated_is_stale(site: Site) -> None:
     """For applications that log in with ``regenerate_id()`` and a key of their own."""
     old = site.new()
     with site.request(old) as r:
@@ -43,20 +43,20 @@ def test_an_anonymous_id_that_was_rotated_leads_nowhere(site: Site) -> None:
     assert site.data(old) is None
 
 
-def test_an_id_leads_to_no_other_user(site: Site) -> None:
+def test_an_id_of_another_user_is_stale(site: Site) -> None:
     old = site.new("alice")
     site.login(old, "bob")
     assert site.data(old) is None
 
 
-def test_a_replaced_id_is_followed_through_several_rotations(site: Site) -> None:
+def test_a_rotated_id_works_through_several_rotations(site: Site) -> None:
     first = last = site.new("alice", cart=[1])
     for _ in range(MAX_ROTATIONS):
         last = site.rotate(last)
     assert site.data(first) == {"cart": [1]}
 
 
-def test_an_id_that_was_replaced_too_often_is_a_dead_end(site: Site) -> None:
+def test_an_id_that_was_rotated_too_often_is_stale(site: Site) -> None:
     first = last = site.new("alice", cart=[1])
     for _ in range(MAX_ROTATIONS + 1):
         last = site.rotate(last)
@@ -134,7 +134,7 @@ def test_of_two_logouts_one_clears_the_cookie(site: Site) -> None:
     assert [site.commit(a).cookie, site.commit(b).cookie] == ["clear", ""]
 
 
-@pytest.mark.parametrize("kind", ["unknown", "expired", "ended", "dead end"])
+@pytest.mark.parametrize("kind", ["unknown", "expired", "ended", "stale"])
 def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
     """It would race with a login in another tab."""
     cookie = site.new()
@@ -155,7 +155,7 @@ def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
 def test_a_logout_that_races_with_a_rotation_ends_the_successor(site: Site) -> None:
     cookie = site.new("alice")
     leaving = site.open(cookie)
-    assert leaving.user == "alice"
+    assert leaving.user_id == "alice"
     new = site.rotate(cookie)
     leaving.logout()
     reply = site.commit(leaving)
@@ -167,7 +167,7 @@ def test_a_logout_that_races_with_a_rotation_ends_the_successor(site: Site) -> N
 def test_a_logout_ends_the_session_however_often_it_was_rotated(site: Site) -> None:
     cookie = last = site.new("alice")
     leaving = site.open(cookie)
-    assert leaving.user == "alice"
+    assert leaving.user_id == "alice"
     for _ in range(2 * MAX_ROTATIONS):
         last = site.rotate(last)
     leaving.logout()
@@ -188,7 +188,7 @@ def test_a_logout_that_races_with_a_login_leaves_the_login(site: Site) -> None:
 def test_a_rotation_between_the_steps_of_a_logout_does_not_save_the_session(site: Site) -> None:
     cookie = site.new("alice")
     leaving = site.open(cookie)
-    assert leaving.user == "alice"
+    assert leaving.user_id == "alice"
     new = site.rotate(cookie)
     leaving.logout()
     assert new is not None
