@@ -1,7 +1,7 @@
-"""Sessions of old move in: accepted once, nobody is logged out, and what was logged out stays so.
+"""Adoption of legacy sessions: each is adopted once, users stay logged in, and a logout holds.
 
-On every integration and store; the old ones are in a signed cookie, and in a store that has to be
-waited for.
+On every integration and store. The legacy sessions are in a signed cookie, and in a store that
+blocks.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WEEK: Final = 7 * 24 * 3600.0
 
 
 class Before:
-    """The application before: its reader, and the cookies that it has given out."""
+    """The legacy application: its reader, and the cookies that it has set."""
 
     def __init__(self, stored: bool) -> None:
         self.held: dict[str, Any] = {}
@@ -70,28 +70,28 @@ def world(build: Build, before: Before) -> World:
 
 
 def browser(world: World, cookie: str) -> Tab:
-    """One that has nothing but a cookie of old."""
+    """A browser that has only a legacy cookie."""
     tab = world.tab()
     tab.jar[OLD] = cookie
     return tab
 
 
 def changes(answer: Answer) -> dict[str, bool]:
-    """Each cookie that the answer touches, and whether it is set."""
+    """Return each cookie that the response changes, and whether it is set."""
     return {name: bool(value) for name, value, _ in map(parse_set_cookie, answer.set_cookies)}
 
 
-MOVES: Final = {"sid": True, OLD: False}
+ADOPTS: Final = {"sid": True, OLD: False}
 
 
-# -- moving in -------------------------------------------------------------------------------------
+# -- adoption --------------------------------------------------------------------------------------
 
 
-async def test_a_look_is_enough(world: World, before: Before) -> None:
+async def test_a_read_adopts_the_legacy_session(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
     answer = await tab.visit(look)
     assert (answer.status, answer.error, answer.result) == (200, None, DATA)
-    assert changes(answer) == MOVES
+    assert changes(answer) == ADOPTS
     assert answer.tokens("cache-control") == {"private", "no-store"}
     (cleared,) = [p for p in map(parse_set_cookie, answer.set_cookies) if p[0] == OLD]
     assert (cleared[2]["path"], cleared[2]["domain"]) == ("/app", "example.com")
@@ -100,7 +100,7 @@ async def test_a_look_is_enough(world: World, before: Before) -> None:
     assert [event.user_id for event in world.heard("created")] == ["ada"]
 
 
-async def test_not_looked_at_nothing_happens(world: World, before: Before) -> None:
+async def test_an_unused_legacy_session_is_not_adopted(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
     answer = await tab.visit()
     assert not answer.set_cookies
@@ -109,7 +109,7 @@ async def test_not_looked_at_nothing_happens(world: World, before: Before) -> No
     assert not world.events
 
 
-async def test_what_the_first_request_changes_is_kept(world: World, before: Before) -> None:
+async def test_a_change_of_the_first_request_is_stored(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
 
     def change(visit: Visit) -> None:
@@ -120,47 +120,49 @@ async def test_what_the_first_request_changes_is_kept(world: World, before: Befo
     assert await tab.read() == {**DATA, "cart": [1, 2], "a": 1}
 
 
-async def test_a_cookie_of_lembros_goes_first(world: World, before: Before) -> None:
+async def test_a_cookie_of_lembro_takes_precedence(world: World, before: Before) -> None:
     tab = world.tab()
     await tab.write(a=1)
     tab.jar[OLD] = before.cookie()
     assert await tab.read() == {"a": 1}
-    assert changes(await tab.logout()) == {"sid": False, OLD: False}  # or it would move in now
+    assert changes(await tab.logout()) == {"sid": False, OLD: False}  # or it would be adopted now
     assert await tab.user() is None
 
 
 @pytest.mark.parametrize("value", ["not-one-of-lembros", new_id()], ids=["malformed", "unknown"])
-async def test_so_does_one_that_leads_nowhere(world: World, before: Before, value: str) -> None:
+async def test_a_cookie_of_lembro_without_a_session_takes_precedence(
+    world: World, before: Before, value: str
+) -> None:
     tab = browser(world, before.cookie())
     tab.jar["sid"] = value
     assert (await tab.user(), await tab.read()) == (None, {})
     assert world.backend.records() == 0
 
 
-async def test_and_several_that_differ(world: World, before: Before) -> None:
+async def test_ambiguous_cookies_of_lembro_take_precedence(world: World, before: Before) -> None:
     pairs = f"sid={new_id()}; sid={new_id()}; {OLD}={before.cookie()}"
     answer = await world.tab().visit(look, cookies=[pairs.encode()])
     assert (answer.result, answer.set_cookies) == ({}, [])
     assert world.backend.records() == 0
 
 
-async def test_an_anonymous_one_moves_in_too(world: World, before: Before) -> None:
+async def test_an_anonymous_legacy_session_is_adopted(world: World, before: Before) -> None:
     tab = browser(world, before.cookie({"cart": [1]}))
     assert await tab.read() == {"cart": [1]}
     assert tab.jar.keys() == {"sid"}
     assert (await tab.user(), await tab.read()) == (None, {"cart": [1]})
 
 
-async def test_an_empty_one_is_none(world: World, before: Before) -> None:
+async def test_an_empty_legacy_session_is_not_adopted(world: World, before: Before) -> None:
     tab = browser(world, before.cookie({}))
     answer = await tab.visit(look)
     assert not answer.set_cookies
     assert world.backend.records() == 0
 
 
-async def test_a_new_id_is_given_once(world: World, before: Before) -> None:
+async def test_one_new_id_is_issued(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
-    assert changes(await tab.visit(rotate)) == MOVES
+    assert changes(await tab.visit(rotate)) == ADOPTS
     assert (await tab.user(), world.backend.records()) == ("ada", 2)  # itself, and the mark
 
 
@@ -168,7 +170,7 @@ async def test_a_new_id_is_given_once(world: World, before: Before) -> None:
 async def test_a_login_in_the_first_request(world: World, before: Before, user: str) -> None:
     old = before.cookie()
     tab = browser(world, old)
-    assert changes(await tab.login(user)) == MOVES
+    assert changes(await tab.login(user)) == ADOPTS
     assert (await tab.user(), await tab.read()) == (user, DATA if user == "ada" else {})
     world.clock.advance(GRACE + 1)
     assert await browser(world, old).user() is None
@@ -187,13 +189,13 @@ async def test_save_reload_and_atomic_in_the_first_request(world: World, before:
     tab = browser(world, before.cookie())
     answer = await tab.visit(script)
     assert answer.result == [DATA]
-    assert changes(answer) == MOVES
+    assert changes(answer) == ADOPTS
     assert await tab.read() == {**DATA, "b": 2, "c": 3}
 
 
-async def test_how_old_the_login_is_is_not_known(world: World, before: Before) -> None:
+async def test_the_age_of_a_legacy_login_is_unknown(world: World, before: Before) -> None:
     def ask(visit: Visit) -> Any:
-        with pytest.raises(LoginRequired, match="age is not known"):
+        with pytest.raises(LoginRequired, match="its age is unknown"):
             visit.session.require_recent(3600)
         return visit.session.authenticated_at
 
@@ -207,7 +209,9 @@ async def test_how_old_the_login_is_is_not_known(world: World, before: Before) -
     assert (await tab.visit(lambda visit: visit.session.require_recent(3600))).error is None
 
 
-async def test_a_cookie_that_outlived_the_browser_still_does(build: Build, before: Before) -> None:
+async def test_a_persistent_legacy_cookie_makes_a_persistent_one(
+    build: Build, before: Before
+) -> None:
     class Lasting(Reader):
         def read(self, value: str) -> LegacySession:
             return self.session(DATA, remember=value == "lasting")
@@ -230,14 +234,14 @@ async def test_over_a_websocket(world: World, before: Before) -> None:
 
     answer = await tab.visit(script, websocket=True)
     assert answer.result == DATA
-    assert changes(answer) == MOVES
+    assert changes(answer) == ADOPTS
     assert await tab.user() == "ada"
 
 
 # -- once ------------------------------------------------------------------------------------------
 
 
-async def test_after_a_logout_the_old_cookie_is_dead(world: World, before: Before) -> None:
+async def test_a_logout_ends_the_legacy_cookie(world: World, before: Before) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.read()
@@ -259,13 +263,13 @@ async def test_a_logout_in_the_first_request(world: World, before: Before) -> No
     assert world.backend.live() == 0
 
 
-async def test_the_users_sessions_are_ended_and_the_old_cookie_stays_dead(
+async def test_a_revoked_user_stays_logged_out_with_the_legacy_cookie(
     world: World, before: Before
 ) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.read()
-    assert await world.destroy_user("ada") == 1
+    assert await world.revoke_user("ada") == 1
     assert await browser(world, old).user() is None
     assert await tab.user() is None
 
@@ -278,25 +282,27 @@ async def test_logout_others_in_the_first_request(world: World, before: Before) 
     assert (await tab.user(), await other.user()) == ("ada", None)
 
 
-async def test_it_is_dead_once_the_new_cookie_has_come_back(world: World, before: Before) -> None:
+async def test_the_legacy_cookie_ends_once_the_new_one_has_come_back(
+    world: World, before: Before
+) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.read()
     await tab.read()
     world.clock.advance(GRACE - 1)
-    assert await browser(world, old).user() == "ada"  # may have been under way
+    assert await browser(world, old).user() == "ada"  # the request may have been in flight
     world.clock.advance(2)
     replay = browser(world, old)
     assert await replay.user() is None
     assert world.heard("rejected")[-1].reason == (
-        f"the old cookie {OLD!r}: the old cookie has been used"
+        f"the legacy cookie {OLD!r}: the legacy cookie was used before"
     )
     assert await tab.user() == "ada"
-    assert changes(await replay.write(a=1)) == MOVES  # a visitor as any other
+    assert changes(await replay.write(a=1)) == ADOPTS  # like any other visitor
     assert await replay.read() == {"a": 1}
 
 
-async def test_a_response_that_got_lost_logs_nobody_out(world: World, before: Before) -> None:
+async def test_a_lost_response_logs_nobody_out(world: World, before: Before) -> None:
     old = before.cookie()
     lost = browser(world, old)
     await lost.write(a=1)
@@ -304,7 +310,7 @@ async def test_a_response_that_got_lost_logs_nobody_out(world: World, before: Be
     tab = browser(world, old)
     answer = await tab.visit(look)
     assert answer.result == {**DATA, "a": 1}
-    assert changes(answer) == MOVES
+    assert changes(answer) == ADOPTS
     assert tab.cookie == lost.cookie
     assert world.backend.live() == 1
     await tab.read()
@@ -312,7 +318,7 @@ async def test_a_response_that_got_lost_logs_nobody_out(world: World, before: Be
     assert await browser(world, old).user() is None
 
 
-async def test_what_came_before_a_login_leads_nowhere(world: World, before: Before) -> None:
+async def test_a_legacy_cookie_from_before_a_login_is_stale(world: World, before: Before) -> None:
     planted = before.cookie({"theme": "dark"})
     victim = browser(world, planted)
     await victim.login("ada")
@@ -323,7 +329,9 @@ async def test_what_came_before_a_login_leads_nowhere(world: World, before: Befo
     assert await victim.user() == "ada"
 
 
-async def test_it_leads_to_a_session_of_the_same_user_only(world: World, before: Before) -> None:
+async def test_a_legacy_cookie_is_followed_to_the_same_user_only(
+    world: World, before: Before
+) -> None:
     old = before.cookie()
     await browser(world, old).read()
     before.reader._user = lambda data: "eve"  # as after a mistake in the configuration
@@ -343,7 +351,7 @@ async def test_two_first_requests(world: World, before: Before) -> None:
         await second.write(b=2)
 
     answer = await tab.visit(slow)
-    assert changes(answer) == MOVES
+    assert changes(answer) == ADOPTS
     assert tab.cookie == second.cookie
     assert await tab.read() == {**DATA, "a": 1, "b": 2}
     assert world.backend.live() == 1
@@ -370,7 +378,7 @@ async def test_twenty_first_requests(world: World, before: Before) -> None:
 
 
 @pytest.mark.parametrize("acts", [look, write(a=1), rotate], ids=["look", "write", "rotate"])
-async def test_a_logout_is_not_undone_by_a_first_request_under_way(
+async def test_a_logout_wins_over_a_first_request_in_flight(
     world: World, before: Before, acts: Script
 ) -> None:
     old = before.cookie()
@@ -387,7 +395,9 @@ async def test_a_logout_is_not_undone_by_a_first_request_under_way(
     assert await browser(world, old).user() is None
 
 
-async def test_what_follows_a_second_logout_begins_anew(world: World, before: Before) -> None:
+async def test_a_write_after_a_second_logout_begins_a_new_session(
+    world: World, before: Before
+) -> None:
     tab = browser(world, before.cookie())
     second = tab.twin()
 
@@ -396,11 +406,13 @@ async def test_what_follows_a_second_logout_begins_anew(world: World, before: Be
         visit.session["said"] = "goodbye"
         await second.logout()
 
-    assert changes(await tab.visit(slow)) == MOVES
+    assert changes(await tab.visit(slow)) == ADOPTS
     assert (await tab.user(), await tab.read()) == (None, {"said": "goodbye"})
 
 
-async def test_a_login_as_somebody_else_is_not_undone_either(world: World, before: Before) -> None:
+async def test_a_login_as_another_user_wins_over_a_first_request_in_flight(
+    world: World, before: Before
+) -> None:
     tab = browser(world, before.cookie())
     second = tab.twin()
 
@@ -416,9 +428,7 @@ async def test_a_login_as_somebody_else_is_not_undone_either(world: World, befor
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), login("bob")], ids=["look", "write", "login"])
-async def test_a_handler_that_fails_moves_nothing(
-    world: World, before: Before, act: Script
-) -> None:
+async def test_a_failed_handler_adopts_nothing(world: World, before: Before, act: Script) -> None:
     tab = browser(world, before.cookie())
     answer = await tab.visit(act, status=500)
     assert not answer.set_cookies
@@ -426,7 +436,7 @@ async def test_a_handler_that_fails_moves_nothing(
     assert (await tab.user(), await tab.read()) == ("ada", DATA)
 
 
-async def test_a_handler_that_logs_out_and_fails(world: World, before: Before) -> None:
+async def test_a_failed_handler_keeps_its_logout(world: World, before: Before) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.visit(logout, status=500)
@@ -467,14 +477,16 @@ async def test_bad_input_is_an_anonymous_session(
     assert await tab.read() == {"a": 1}
 
 
-async def test_two_cookies_of_old_that_differ(world: World, before: Before) -> None:
+async def test_two_different_legacy_cookies_are_ambiguous(world: World, before: Before) -> None:
     pairs = f"{OLD}={before.cookie()}; {OLD}={before.cookie({'uid': 'eve'})}"
     answer = await world.tab().visit(look, cookies=[pairs.encode()])
     assert answer.result == {}
     assert "several" in world.heard("rejected")[0].reason
 
 
-async def test_one_larger_than_the_store_accepts(build: Build, before: Before) -> None:
+async def test_a_legacy_session_that_is_too_large_is_not_adopted(
+    build: Build, before: Before
+) -> None:
     world = build(store={"max_session_size": 1024}, migrate_from=before.reader)
     old = before.cookie({"uid": "ada", "text": "x" * 2000})
     tab = browser(world, old)
@@ -485,7 +497,9 @@ async def test_one_larger_than_the_store_accepts(build: Build, before: Before) -
     assert await browser(world, old).user() is None
 
 
-async def test_more_sessions_than_a_user_may_have(build: Build, before: Before) -> None:
+async def test_the_limit_of_sessions_holds_for_legacy_sessions(
+    build: Build, before: Before
+) -> None:
     world = build(max_sessions_per_user=1, at_max_sessions="refuse", migrate_from=before.reader)
     first = world.tab()
     await first.login("ada")
@@ -497,7 +511,7 @@ async def test_more_sessions_than_a_user_may_have(build: Build, before: Before) 
 
 @pytest.mark.parametrize("before", [True], indirect=True, ids=["stored"])
 @pytest.mark.parametrize("error", [StoreError("down"), OSError("down"), RuntimeError("down")])
-async def test_where_the_old_ones_are_cannot_be_asked(
+async def test_a_failure_of_the_legacy_store_is_answered(
     world: World, before: Before, error: Exception
 ) -> None:
     tab = browser(world, before.cookie())
@@ -512,7 +526,9 @@ async def test_where_the_old_ones_are_cannot_be_asked(
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if not kind[1].in_process], indirect=True, ids=name_of
 )
-async def test_the_store_fails_while_it_moves(world: World, before: Before) -> None:
+async def test_a_store_failure_during_the_adoption_is_answered(
+    world: World, before: Before
+) -> None:
     tab = browser(world, before.cookie())
 
     def breaks(visit: Visit) -> None:
@@ -525,7 +541,7 @@ async def test_the_store_fails_while_it_moves(world: World, before: Before) -> N
     assert (await tab.user(), await tab.read()) == ("ada", DATA)
 
 
-async def test_the_store_tells_nobody_what_the_cookies_are(world: World, before: Before) -> None:
+async def test_the_store_does_not_hold_the_cookies(world: World, before: Before) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.read()
@@ -536,7 +552,7 @@ async def test_the_store_tells_nobody_what_the_cookies_are(world: World, before:
 
 
 @pytest.mark.parametrize("kind", KINDS[:1], indirect=True, ids=name_of)
-async def test_a_flood_does_not_let_a_used_cookie_in_again(build: Build, before: Before) -> None:
+async def test_a_flood_does_not_revive_a_used_legacy_cookie(build: Build, before: Before) -> None:
     world = build(store={"max_size": "128K"}, migrate_from=before.reader)
     old = before.cookie()
     tab = browser(world, old)

@@ -1,10 +1,10 @@
-"""A visitor's way through an application, on every integration and store."""
+"""What a visitor does in an application, on every integration and store."""
 
 from __future__ import annotations
 
 import pytest
 
-from lembro import CookieOptions, LoginRequired
+from lembro import CookieOptions
 from tests.support.messages import parse_set_cookie
 from tests.support.visits import BODY, COOKIE, FIRST, LAST, Visit, World, login, look, write
 from tests.support.worlds import Build
@@ -12,7 +12,7 @@ from tests.support.worlds import Build
 pytestmark = pytest.mark.anyio
 
 
-async def test_from_the_first_look_to_the_logout(world: World) -> None:
+async def test_from_the_first_request_to_the_logout(world: World) -> None:
     tab = world.tab()
     assert await tab.read() == {}
     assert tab.cookie is None
@@ -81,14 +81,14 @@ async def test_a_stream_is_passed_on(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-async def test_an_answer_that_failed_changes_nothing(world: World, status: int) -> None:
+async def test_a_failed_response_changes_nothing(world: World, status: int) -> None:
     tab = world.tab()
     answer = await tab.visit(write(a=1), status=status)
     assert (answer.status, answer.set_cookies) == (status, [])
     assert world.backend.records() == 0
 
 
-async def test_what_cannot_be_stored_is_said_once(
+async def test_an_unstorable_value_is_logged_once(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     tab = world.tab()
@@ -97,7 +97,7 @@ async def test_what_cannot_be_stored_is_said_once(
     answer = await tab.visit(lambda visit: visit.session["cart"].append(object()))
     assert (answer.status, answer.set_cookies) == (500, [])
     (said,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
-    assert said.startswith("the session could not be stored: cart[0]: ")
+    assert said.startswith("lembro: the session could not be stored: cart[0]: ")
     assert [event.name for event in world.events] == ["created"]
     assert await tab.read() == {"cart": []}
 
@@ -110,7 +110,7 @@ async def test_other_headers_are_left_as_they_are(world: World) -> None:
     assert answer.set_cookies[0] == "other=1"
 
 
-async def test_other_cookies_are_nobodys_business(world: World) -> None:
+async def test_other_cookies_are_left_as_they_are(world: World) -> None:
     tab = world.tab()
     tab.jar.update(theme="dark", id="x" * 43, sid2="y")
     await tab.write(a=1)
@@ -119,10 +119,10 @@ async def test_other_cookies_are_nobodys_business(world: World) -> None:
     assert set(tab.jar) == {"theme", "id", "sid2"}
 
 
-async def test_a_proxy_that_is_not_trusted_is_said_once(
+async def test_an_untrusted_proxy_is_reported_once(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends TLS on this machine. Its word is for the log, and changes nothing of the cookie."""
+    """Its header is logged, and does not change the cookie."""
     monkeypatch.setattr("lembro._http.headers._said", set())
     tab = world.tab()
     await tab.write(a=1)
@@ -142,7 +142,7 @@ async def test_a_proxy_that_is_not_trusted_is_said_once(
         assert "ends TLS" in said
 
 
-async def test_a_cookie_that_is_always_secure_needs_no_proxys_word(
+async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
     build: Build, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lembro._http.headers._said", set())
@@ -162,21 +162,20 @@ async def test_a_recent_login_is_required(world: World) -> None:
     await tab.login("ada")
     world.clock.advance(301)
     answer = await tab.visit(lambda visit: visit.session.require_recent(300))
-    assert isinstance(answer.error, LoginRequired)
+    assert (answer.status, answer.error, answer.result) == (401, None, None)
+    assert answer.all("www-authenticate") == ["Cookie"]
     await tab.login("ada")
     assert (await tab.visit(lambda visit: visit.session.require_recent(300))).error is None
 
 
-async def test_my_sessions(world: World) -> None:
+async def test_a_user_lists_their_sessions(world: World) -> None:
     laptop, phone = world.tab(), world.tab()
     await laptop.login("ada")
     await phone.login("ada")
 
     async def mine(visit: Visit) -> list[bool]:
-        manager = visit.session.manager
-        user = visit.session.user_id
-        assert user is not None
-        infos = manager.user_sessions(user) if visit.sync else await manager.auser_sessions(user)
+        session = visit.session
+        infos = session.user_sessions() if visit.sync else await session.auser_sessions()
         return [info.current for info in infos]
 
     assert (await laptop.visit(mine)).result == [True, False]

@@ -22,7 +22,7 @@ SECRET = "a secret of 32 bytes or more, with many letters"
 
 
 class Everything:
-    """All texts that somebody might write down."""
+    """All texts that an application might log."""
 
     def __init__(self, world: World, log: list[str]) -> None:
         self.world = world
@@ -33,10 +33,12 @@ class Everything:
         session = visit.session
         things: list[Any] = [
             session,
-            session.manager,
-            session.manager.store,
-            session.manager.options,
-            session.manager.cookie,
+            session._transport,
+            session._transport.runner,
+            session._transport.runner.cookie,
+            self.world.manager,
+            self.world.manager.store,
+            self.world.manager.options,
             session._presented,
             session._found,
             session._cookie,

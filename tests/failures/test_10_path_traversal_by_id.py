@@ -112,7 +112,7 @@ def test_as_an_id_or_a_handle_of_a_manager() -> None:
             assert not manager.touch(path)
             assert not manager.destroy(path)
             assert manager.regenerate(path) is None
-            assert not manager.end(path)
+            assert not manager.revoke(path)
             assert manager.load(path).is_new
     assert manager.get(session_id) == {"a": 1}
 

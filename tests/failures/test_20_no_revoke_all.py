@@ -33,7 +33,7 @@ async def test_one_is_in_the_middle_of_a_request(world: World, act: str) -> None
 
     async def slow(visit: Visit) -> None:
         look(visit)
-        assert await world.destroy_user("ada") == 5
+        assert await world.revoke_user("ada") == 5
         ACTS[act](visit)
 
     answer = await tabs[0].visit(slow)
@@ -48,7 +48,7 @@ async def test_replaced_ids_go_too(world: World) -> None:
     old = world.tab(tabs[0].cookie)
     await tabs[0].visit(rotate)
     assert await old.user() == "ada"
-    await world.destroy_user("ada")
+    await world.revoke_user("ada")
     assert await old.user() is None
     assert world.backend.records() == 0
 

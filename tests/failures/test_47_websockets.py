@@ -106,7 +106,7 @@ async def test_ended_elsewhere(world: World, how: str) -> None:
             case "logout":
                 await tab.twin().logout()
             case "by an operator":
-                await world.destroy_user("ada")
+                await world.revoke_user("ada")
             case _:
                 world.clock.advance(2 * 86400)
         if world.backend.in_process:

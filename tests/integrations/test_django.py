@@ -790,14 +790,14 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
 
     from lembro import wsgi  # noqa: PLC0415
     from tests.support.django_site import _acting  # noqa: PLC0415
-    from tests.support.gateways import fetch_wsgi  # noqa: PLC0415
+    from tests.support.gateways import call_wsgi  # noqa: PLC0415
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:
         handler: Any = WSGIHandler()
         app = wsgi.SessionMiddleware(handler, get_manager())
         with _acting(put(a=1)):
-            answer = fetch_wsgi(app, Request(path="/do"))
+            answer = call_wsgi(app, Request(path="/do"))
         assert answer.status == 200
         assert len(answer.set_cookies) == 1
         assert site.only().idle_left == WEEKS

@@ -177,7 +177,7 @@ class PlainWSGI:
         self.app: WSGIApplication = wsgi.SessionMiddleware(_plain_wsgi, manager)
 
     async def fetch(self, request: Request) -> Answer:
-        return fetch_wsgi(self.app, request)
+        return await fetch_wsgi(self.app, request)
 
 
 def _plain_wsgi(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -32,7 +32,7 @@ class InBottle:
         self.app.route("/", ["GET", "POST"], _page)
 
     async def fetch(self, request: Request) -> Answer:
-        return fetch_wsgi(self.app, request)
+        return await fetch_wsgi(self.app, request)
 
 
 def _page(path: str = "") -> Any:

@@ -71,7 +71,7 @@ class InDjango:
 
     async def fetch(self, request: Request) -> Answer:
         use(self.manager)
-        return _answered(request, fetch_wsgi(self.app, request))
+        return _answered(request, await fetch_wsgi(self.app, request))
 
 
 class _AsyncRequest(ASGIRequest):  # type: ignore[misc]  # Django is not typed

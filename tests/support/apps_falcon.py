@@ -36,7 +36,7 @@ class InFalcon:
         self.app.add_sink(_page)
 
     async def fetch(self, request: Request) -> Answer:
-        return _with_error(fetch_wsgi(self.app, request), request, self.errors)
+        return _with_error(await fetch_wsgi(self.app, request), request, self.errors)
 
     def _failed(
         self, req: falcon.Request, resp: falcon.Response, error: Exception, params: Any

@@ -25,7 +25,7 @@ class InFlask:
         self.app.add_url_rule("/<path:path>", view_func=_page)
 
     async def fetch(self, request: Request) -> Answer:
-        return fetch_wsgi(self.app, request)
+        return await fetch_wsgi(self.app, request)
 
 
 def _page(path: str) -> flask.Response:

@@ -31,7 +31,7 @@ class InPyramid:
             self.app: WSGIApplication = config.make_wsgi_app()
 
     async def fetch(self, request: Request) -> Answer:
-        return fetch_wsgi(self.app, request)
+        return await fetch_wsgi(self.app, request)
 
 
 def _page(request: Any) -> Response:

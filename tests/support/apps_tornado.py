@@ -9,7 +9,7 @@ import anyio
 from tornado import httputil
 from tornado.web import Application, RequestHandler
 
-from lembro import SessionManager
+from lembro import LoginRequired, SessionManager, StoreError
 from lembro.integrations.tornado import Lembro, SessionMixin
 from tests.support.messages import Answer, Request
 from tests.support.visits import HEADER, visit_of
@@ -126,5 +126,5 @@ class _Page(SessionMixin, RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         connection: Any = self.request.connection
-        if not (value is None or "StoreError" in repr(value)):
+        if not isinstance(value, StoreError | LoginRequired | None):  # those are answered
             connection._answer.error = value

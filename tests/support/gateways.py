@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+from anyio import to_thread
 
 from lembro import asgi
+from lembro._threads import in_event_loop
 from tests.support.messages import Answer, Request
 
 if TYPE_CHECKING:
@@ -81,8 +83,15 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
     return answer
 
 
-def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
-    """Call a WSGI application as a server would."""
+async def fetch_wsgi(app: WSGIApplication, request: Request) -> Answer:
+    """Call a WSGI application as a server would: in a thread in which no event loop runs."""
+    if in_event_loop():
+        return await to_thread.run_sync(call_wsgi, app, request)
+    return call_wsgi(app, request)
+
+
+def call_wsgi(app: WSGIApplication, request: Request) -> Answer:
+    """Call a WSGI application in this thread."""
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",

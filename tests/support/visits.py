@@ -29,6 +29,7 @@ from typing import Any, Final, Protocol, TypeVar
 import anyio
 
 from lembro import Session, SessionManager
+from lembro._threads import in_event_loop
 from lembro.events import EVENTS, Event
 from lembro.testing import FakeClock
 from tests.support.meetings import Meeting, TaskMeeting, ThreadMeeting
@@ -222,11 +223,15 @@ class World:
     def heard(self, name: str) -> list[Event]:
         return [event for event in self.events if event.name == name]
 
-    async def destroy_user(self, user: str) -> int:
-        """As an operator would."""
-        if self.app.sync:
-            return self.manager.revoke_user(user)
-        return await self.manager.arevoke_user(user)
+    async def revoke_user(self, user: str) -> int:
+        """End the user's sessions, as an operator would."""
+        return await self.call("revoke_user", user)
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Call a method of the manager, or await its twin if an event loop runs here."""
+        if in_event_loop():
+            return await getattr(self.manager, f"a{method}")(*args)
+        return getattr(self.manager, method)(*args)
 
     async def together(self, visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
         """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""

@@ -108,9 +108,9 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
     if request is not None and _came_by_https(request):
         _said.add(b"http")
         log.warning(
-            "lembro: a session cookie was set over plain http for a request whose X-Forwarded-Proto or "
-            "Forwarded says https, so it has no Secure. The likely reason is a proxy that ends "
-            "TLS and whose word the server does not take: %s",
+            "lembro: a session cookie was set over plain http for a request whose "
+            "X-Forwarded-Proto or Forwarded says https, so it has no Secure. The likely reason is "
+            "a proxy that ends TLS and that the server does not trust: %s",
             _TRUST,
         )
     elif client is not None and _is_elsewhere(client):
