@@ -119,8 +119,8 @@ class Events:
                 raise ConfigError(f"a listener must be callable, got {function!r}")
             if inspect.iscoroutinefunction(function):
                 raise ConfigError(
-                    f"a listener must be a plain function, got the coroutine function {function!r}, "
-                    f"which nobody would await. Example: lambda event: "
+                    f"a listener must be a plain function, got the coroutine function "
+                    f"{function!r}, which nobody would await. Example: lambda event: "
                     f"loop.call_soon_threadsafe(queue.put_nowait, event)"
                 )
             with self._lock:

@@ -24,7 +24,6 @@ LOOKS: dict[str, Script] = {
     "user": lambda visit: visit.session.user_id,
     "is_new": lambda visit: visit.session.is_new,
     "handle": lambda visit: visit.session.handle,
-    "manager": lambda visit: visit.session.manager,
     "authenticated_at": lambda visit: visit.session.authenticated_at,
     "touch": lambda visit: visit.session.touch(),
     "save": lambda visit: visit.save(),

@@ -218,5 +218,5 @@ def test_a_value_that_is_too_large_is_said() -> None:
 
 def test_what_is_no_store() -> None:
     wrong: Any = "64M"
-    with pytest.raises(ConfigError, match="^store must be a store, got .* Example: MemoryStore"):
+    with pytest.raises(ConfigError, match=r"^store must be a store, got .* Example: MemoryStore"):
         LembroCache(wrong)

@@ -125,7 +125,7 @@ async def test_a_value_that_is_too_large_is_said() -> None:
 
 async def test_what_is_no_store() -> None:
     wrong: Any = "64M"
-    with pytest.raises(ConfigError, match="^store must be a store, got .* Example: MemoryStore"):
+    with pytest.raises(ConfigError, match=r"^store must be a store, got .* Example: MemoryStore"):
         LembroStore(wrong)
 
 

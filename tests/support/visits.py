@@ -225,7 +225,7 @@ class World:
 
     async def revoke_user(self, user: str) -> int:
         """End the user's sessions, as an operator would."""
-        return await self.call("revoke_user", user)
+        return int(await self.call("revoke_user", user))
 
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method of the manager, or await its twin if an event loop runs here."""

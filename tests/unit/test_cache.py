@@ -466,7 +466,7 @@ def test_a_store_without_open_and_close_works() -> None:
 
 @pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
 def test_another_object_than_a_store_is_refused(store: Any) -> None:
-    with pytest.raises(ConfigError, match="^store must be a store, got .*Example: MemoryStore"):
+    with pytest.raises(ConfigError, match=r"^store must be a store, got .*Example: MemoryStore"):
         Cache(store)
 
 

@@ -308,7 +308,7 @@ def test_a_user_id_is_a_str_an_int_or_a_uuid(manager: Any, method: str, user: An
     kind = type(user).__name__
     message = rf"^{method}\(\) takes the user ID as str, int or UUID, got {kind}"
     with pytest.raises(TypeError, match=message):
-        getattr(manager, method)(**{"user_id": user})
+        getattr(manager, method)(user_id=user)
 
 
 @pytest.mark.parametrize("user", [7, UUID(int=7), "7"])

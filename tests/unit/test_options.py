@@ -252,7 +252,7 @@ def test_the_presets() -> None:
     assert (three.idle_timeout, three.absolute_timeout) == (900, DAY / 2)
     assert three.secret == (STRONG,)
     with pytest.raises(ConfigError, match="no option 'idle'; did you mean idle_timeout"):
-        SessionOptions.aal3(idle=1)
+        SessionOptions.aal3(idle=1)  # type: ignore[call-arg]
 
 
 # -- as keywords -----------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Call(msgspec.Struct):
 
     verb: str
     args: tuple[Any, ...]
-    keywords: dict[str, Any] = {}  # noqa: RUF012 - a Struct copies it
+    keywords: dict[str, Any] = {}
     of: Any = None  # a LegacySource
 
 

@@ -62,9 +62,9 @@ class Lifecycle:
         """Return a lifecycle that is the same but for its options."""
         return type(self)(options, reputation_of=self._reputation_of)
 
-    # A load has two halves, before and after the store's answer: ``begin_load`` and this. The runner
-    # calls them around ``get`` of an in-process store; the generator ``load`` would take 15 % of a
-    # request that reads.
+    # A load has two halves, before and after the store's answer: ``begin_load`` and this one. The
+    # runner calls them around ``get`` of an in-process store, because the generator ``load`` would
+    # take 15 % of a request that reads.
 
     def finish_load(
         self, session: SessionState, key: bytes | None, found: Found | None

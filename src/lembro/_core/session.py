@@ -366,8 +366,8 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._transport.runner.recheck(self)
 
     def _check_writable(self, *, cookie: bool = False) -> None:
-        """Load the session. Raise SessionCommitted if it cannot be written any more, or (``cookie``)
-        if no cookie can be set any more."""
+        """Load the session. Raise SessionCommitted if it cannot be written any more, or if
+        ``cookie`` and no cookie can be set any more."""
         if self._phase is not OPEN:
             if self._phase is COMMITTED:
                 raise SessionCommitted(

@@ -66,8 +66,8 @@ def caching_with_cookie(given: list[str]) -> str | None:
     if given and value.encode("latin-1", "replace") not in _said and len(_said) < 100:
         _said.add(value.encode("latin-1", "replace"))
         log.warning(
-            "lembro: a response that sets the session cookie had Cache-Control: %s; it was replaced "
-            "by %s, so that no cache serves the cookie to somebody else",
+            "lembro: a response that sets the session cookie had Cache-Control: %s; it was "
+            "replaced by %s, so that no cache serves the cookie to somebody else",
             value,
             _PRIVATE,
         )

@@ -222,7 +222,7 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlette:
     """Make the café over a store of 4 MB, in which sessions expire after two minutes without a
-    request, so that you can watch them. It answers as localhost, by an address, and by ``names``."""
+    request, so that you can watch them. It answers as localhost, by address and by ``names``."""
     store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
     manager = SessionManager(store, idle_timeout=idle_timeout)
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))

@@ -111,7 +111,7 @@ If nobody is logged in, the response is a 401, or what the application's handler
 
 
 @overload
-def SessionData(  # noqa: N802 - named like the annotation that it makes
+def SessionData(
     key: str,
     kind: type[T],
     *,
@@ -119,7 +119,7 @@ def SessionData(  # noqa: N802 - named like the annotation that it makes
     upgrade: Callable[[Any], T] | None = None,
 ) -> Any: ...
 @overload
-def SessionData(  # noqa: N802
+def SessionData(
     key: type[T],
     *,
     default: Callable[[], T] | None = None,

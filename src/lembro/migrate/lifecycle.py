@@ -2,8 +2,8 @@
 
 * A legacy session becomes a session under a new ID when the request that brought it is committed,
   even if the request changed nothing. Then what the request did happens to it, as to any other.
-* It is adopted once. The store holds a mark under a hash of the legacy identity, which one request,
-  and no second one, replaces by the session (``add`` the mark, ``replace`` it). The mark then points
+* It is adopted once. The store holds a mark under a hash of the legacy identity. One request, and
+  no second one, replaces it by the session (``add`` the mark, ``replace`` it). The mark then points
   to the session, like a rotated key, and lives as long as the legacy cookie may be valid.
 * Requests that bring the cookie at the same time follow the mark to the session, and all set the
   same new cookie. They can do so within the grace, and until the new cookie has come back: a

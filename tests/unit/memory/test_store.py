@@ -141,7 +141,7 @@ def test_events_are_emitted_after_the_lock_is_released(
 
     def listen(event: Event) -> None:
         store.stats()  # would wait for ever if the lock were held
-        heard.append((event.name, event.handle, event.user, event.reason))
+        heard.append((event.name, event.handle, event.user_id, event.reason))
 
     store.on("expired", listen)
     store.on("evicted")(listen)
