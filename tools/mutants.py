@@ -59,7 +59,8 @@ TESTS: Final = {
     "unit/test_login.py",
     "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
     "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
-    "migrate/lifecycle": "unit/test_adoption.py schedules/test_adoption.py behaviour/test_migrate.py",
+    "migrate/lifecycle": "unit/test_adoption.py schedules/test_adoption.py "
+    "behaviour/test_migrate.py",
     "stores/memory/ledger": _STORE,
     "stores/memory/limits": _STORE,
     "stores/memory/reader": f"unit/memory/test_reader.py {_STORE}",
