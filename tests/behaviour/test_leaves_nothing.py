@@ -1,7 +1,8 @@
-"""When a request has ended its session is freed, and does not wait for the garbage collector: what
-it holds would be memory beyond the bound of the store. Where the framework itself leaves its
-request to the garbage collector, the session waits with it, and goes with it. And however many
-requests there were, nothing is left of them but what is in the store."""
+"""Sessions are freed when their requests end, without the garbage collector.
+
+The data of a session that waits for the collector is memory beyond the bound of the store. If a
+framework leaves its own request to the collector, the session may wait with it. Many requests leave
+no object outside of the store."""
 
 from __future__ import annotations
 
@@ -29,12 +30,12 @@ pytestmark = pytest.mark.anyio
 TIMES: Final = 3
 OTHERS: Final = ("asyncio", "django.request", "sanic.error", "sanic.root")
 OURS: Final = {Counter, logging.LogRecord, MethodType}
-"""What counts, what pytest keeps, and what coverage keeps for each thread."""
-PATIENCE: Final = 1000  # milliseconds
+"""Objects of this test, of pytest, and those that coverage keeps for each thread."""
+WAIT: Final = 1000  # milliseconds
 TURNS: Final = 5  # of the event loop, until its tasks and callbacks are done
 
 
-# -- what a visitor does ---------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 
 def nothing(visit: Visit) -> None: ...
@@ -49,15 +50,15 @@ def fail(visit: Visit) -> None:
     raise LookupError
 
 
-def fail_unlooked(visit: Visit) -> None:
+def fail_unused(visit: Visit) -> None:
     raise LookupError
 
 
-def keep_what_cannot_be_kept(visit: Visit) -> None:
+def store_an_unstorable_value(visit: Visit) -> None:
     visit.session["a"] = object()
 
 
-def look_twice_in_vain(visit: Visit) -> None:
+def fail_to_read_twice(visit: Visit) -> None:
     for _ in range(2):
         with pytest.raises(StoreError):
             look(visit)
@@ -67,6 +68,10 @@ async def edit(visit: Visit) -> None:
     for number in range(5):
         async with visit.edit() as session:
             session["n"] = number
+
+
+def require_login(visit: Visit) -> None:
+    visit.session.require_recent(60)
 
 
 def accepting(script: Script) -> Script:
@@ -81,7 +86,7 @@ def accepting(script: Script) -> Script:
 
 
 def leaving(after: int, scope: CancelScope, *, cancels: bool) -> Callable[[], Awaitable[None]]:
-    """The client has gone, when so much has been sent: the server says so, or cancels."""
+    """The client disconnects after so many messages: sending raises, or the server cancels."""
     left = after
 
     async def sending() -> None:
@@ -90,7 +95,7 @@ def leaving(after: int, scope: CancelScope, *, cancels: bool) -> Callable[[], Aw
         if left >= 0:
             return
         if not cancels:
-            raise OSError("the client has gone")
+            raise OSError("the client has disconnected")
         scope.cancel()
         await checkpoint()
 
@@ -99,23 +104,24 @@ def leaving(after: int, scope: CancelScope, *, cancels: bool) -> Callable[[], Aw
 
 ACTS: Final[dict[str, dict[str, Any]]] = {
     "nothing": {"script": nothing},
-    "look": {"script": look},
+    "read": {"script": look},
     "write": {"script": write(a=1)},
     "append": {"script": append},
     "login": {"script": login("ada")},
     "rotate": {"script": rotate},
-    "a failed answer": {"script": write(a=2), "status": 500},
+    "a failed response": {"script": write(a=2), "status": 500},
     "fail": {"script": fail},
-    "fail, not looked at": {"script": fail_unlooked},
-    "fail to store": {"script": keep_what_cannot_be_kept},
+    "fail, unused": {"script": fail_unused},
+    "login required": {"script": require_login},
+    "fail to store": {"script": store_an_unstorable_value},
     "stream": {"script": look, "later": look},
-    "stream, not looked at": {"script": nothing, "later": nothing},
-    "stream, first look": {"script": nothing, "later": look},
+    "stream, unused": {"script": nothing, "later": nothing},
+    "stream, first access": {"script": nothing, "later": look},
     "stream, edits": {"script": look, "later": edit},
     "stream, late change": {"script": append, "later": append},
     "stream, fail": {"script": look, "later": fail},
-    "the client goes": {"script": look, "leaving": 0},
-    "the client goes in a stream": {"script": look, "later": look, "leaving": 1},
+    "the client disconnects": {"script": look, "leaving": 0},
+    "the client disconnects in a stream": {"script": look, "later": look, "leaving": 1},
     "cancelled": {"script": look, "leaving": 0, "cancels": True},
     "cancelled in a stream": {"script": look, "later": look, "leaving": 1, "cancels": True},
 }
@@ -123,21 +129,23 @@ SOCKET_ACTS: Final[dict[str, dict[str, Any]]] = {
     "accept": {"script": accepting(nothing)},
     "accept, edits": {"script": accepting(edit)},
     "accept, fail": {"script": accepting(fail)},
+    "accept, login required": {"script": accepting(require_login)},
     "refuse": {"script": look},
+    "refuse, login required": {"script": require_login},
 }
 FAILURES: Final[dict[str, dict[str, Any]]] = {
-    "nothing": {"script": nothing},
-    "look": {"script": look},
-    "write": {"script": write(a=1)},
-    "look twice": {"script": look_twice_in_vain},
+    "store down, nothing": {"script": nothing},
+    "store down, read": {"script": look},
+    "store down, write": {"script": write(a=1)},
+    "store down, read twice": {"script": fail_to_read_twice},
 }
 
 
-# -- who makes it wait -----------------------------------------------------------------------------
+# -- frameworks that leave their request to the garbage collector ----------------------------------
 
-_RAISED: Final = {"fail", "fail, not looked at", "fail to store"}
+_RAISED: Final = {"fail", "fail, unused", "fail to store"}
 _CANCELLED: Final = {"cancelled", "cancelled in a stream"}
-_CUT_OFF: Final = {"stream, fail", "the client goes", "the client goes in a stream"}
+_CUT_OFF: Final = {"stream, fail", "the client disconnects", "the client disconnects in a stream"}
 ALWAYS: Final = {*ACTS, *SOCKET_ACTS, *FAILURES}
 
 WAITS: Final[dict[str, set[str]]] = {
@@ -151,16 +159,22 @@ WAITS: Final[dict[str, set[str]]] = {
     # These keep the exception of a handler in a frame that is in its traceback.
     "django": _RAISED,
     "flask": _RAISED,
-    "pyramid": _RAISED,
+    "pyramid": _RAISED | {"login required"},
     "quart": _RAISED | _CUT_OFF | _CANCELLED | {"accept, fail"},
-    "aiohttp": {"look", "write"} & FAILURES.keys(),
+    # It raises its response of an error, whose traceback has the frame that holds the response.
+    "aiohttp": {
+        "store down, read",
+        "store down, write",
+        "login required",
+        "refuse, login required",
+    },
     # Its WebSocket holds a function of its own that holds it; so does a stream that is cancelled.
     "litestar": {*SOCKET_ACTS, "cancelled in a stream"},
 }
-"""In which integrations it may wait, at which acts."""
+"""The acts of each integration at which a session may wait for the garbage collector."""
 
 KEEPS_LAST: Final = {"bottle", "sanic"}
-"""Whose thread, or task, has the last request until the next one."""
+"""Integrations whose thread or task holds the last request until the next one."""
 
 
 # -- the tests -------------------------------------------------------------------------------------
@@ -168,7 +182,7 @@ KEEPS_LAST: Final = {"bottle", "sanic"}
 
 @pytest.fixture(scope="module", autouse=True)
 def collected_quickly() -> Iterator[None]:
-    """What all the frameworks are made of is not looked through each time."""
+    """Exclude the objects of all frameworks from each collection."""
     gc.collect()
     gc.freeze()
     yield
@@ -177,7 +191,7 @@ def collected_quickly() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_garbage_collector(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in OTHERS:  # what they log holds what was raised, and pytest what was logged
+    for name in OTHERS:  # pytest keeps log records, and these keep exceptions
         monkeypatch.setattr(logging.getLogger(name), "disabled", True)
     gc.collect()
     gc.disable()
@@ -186,7 +200,7 @@ def no_garbage_collector(world: World, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 async def sessions_of(tab: Tab, act: dict[str, Any]) -> list[weakref.ref[Session]]:
-    """The sessions of some requests that have ended."""
+    """Return the sessions of some requests that have ended."""
     keywords = dict(act)
     script = keywords.pop("script")
     after, cancels = keywords.pop("leaving", None), keywords.pop("cancels", False)
@@ -209,7 +223,7 @@ async def sessions_of(tab: Tab, act: dict[str, Any]) -> list[weakref.ref[Session
 
 
 async def visit_and_forget(tab: Tab, script: Script, keywords: dict[str, Any]) -> None:
-    """One request, of which the tests keep nothing either."""
+    """Make one request, of which the test keeps nothing."""
     try:
         answer = await tab.visit(script, **keywords)
     except Exception as error:
@@ -222,11 +236,11 @@ async def visit_and_forget(tab: Tab, script: Script, keywords: dict[str, Any]) -
 
 
 async def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> None:
-    """They are freed, and without the garbage collector where nobody makes them wait for it."""
+    """Check that the sessions are freed, without the garbage collector unless WAITS says so."""
     assert len(seen) == TIMES
     name = world.app.name
     waits, kept = act in WAITS.get(name, ()), TIMES
-    for _ in range(PATIENCE):  # a thread that took part may still be at its last line
+    for _ in range(WAIT):  # a worker thread may still run its last line
         if waits:
             gc.collect()
         kept = sum(reference() is not None for reference in seen)
@@ -243,11 +257,11 @@ async def check(world: World, act: str, seen: list[weakref.ref[Session]]) -> Non
         for kind in KINDS
         for act in ACTS
         if kind[1].in_process
-        if "leaving" not in ACTS[act] or kind[0].name != "tornado"  # which does not wait for it
+        if "leaving" not in ACTS[act] or kind[0].name != "tornado"  # it does not await its writes
     ],
     indirect=["kind"],
 )
-async def test_a_request(world: World, act: str) -> None:
+async def test_a_request_leaves_no_session(world: World, act: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     await check(world, act, await sessions_of(tab, ACTS[act]))
@@ -257,7 +271,7 @@ async def test_a_request(world: World, act: str) -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in SOCKET_KINDS if kind[1].in_process], indirect=True, ids=name_of
 )
-async def test_a_websocket(world: World, act: str) -> None:
+async def test_a_websocket_leaves_no_session(world: World, act: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     await check(world, act, await sessions_of(tab, {**SOCKET_ACTS[act], "websocket": True}))
@@ -267,8 +281,8 @@ async def test_a_websocket(world: World, act: str) -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if not kind[1].in_process], indirect=True, ids=name_of
 )
-async def test_a_store_that_fails(world: World, act: str) -> None:
-    """Of a session that could not be loaded the failure is kept, for the first look."""
+async def test_a_store_failure_leaves_no_session(world: World, act: str) -> None:
+    """A session that could not be loaded keeps the error for its first access."""
     tab = world.tab()
     await tab.write(cart=[1])
     world.backend.breaks()
@@ -278,13 +292,13 @@ async def test_a_store_that_fails(world: World, act: str) -> None:
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind[1] is not BlockingBackend], indirect=True, ids=name_of
 )
-async def test_many_requests(world: World) -> None:
+async def test_many_requests_leave_no_object(world: World) -> None:
     acts = [act for act in ACTS.values() if "leaving" not in act]
     if world.app.websockets:
         acts += [{**act, "websocket": True} for act in SOCKET_ACTS.values()]
 
     async def left_after(rounds: int) -> Counter[type]:
-        """What there is of each type; a round is about 60 requests."""
+        """Count the objects of each type; a round is about 60 requests."""
         for _ in range(rounds):
             tab = world.tab()
             await tab.write(cart=[1])
@@ -292,13 +306,13 @@ async def test_many_requests(world: World) -> None:
                 await sessions_of(tab, act)
             await tab.logout()
         world.events.clear()
-        for _ in range(3):  # what ends in one collection may free what goes in the next
+        for _ in range(3):  # one collection may make more objects collectable
             gc.collect()
         return Counter(kind for kind in map(type, gc.get_objects()) if kind not in OURS)
 
-    await left_after(1)  # what is made once
+    await left_after(1)  # makes what is made only once
     before, growth = await left_after(1), Counter[type]()
-    for _ in range(5):  # a thread more in a pool is made once; what leaks is there each time
+    for _ in range(5):  # a pool may get one more thread; a leak appears each time
         after = await left_after(4)
         growth = after - before
         if not growth:
