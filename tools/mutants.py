@@ -71,7 +71,7 @@ TESTS: Final = {
     "stores/memory/sweep": _STORE,
     "stores/memory/user_share": _STORE,
     "stores/memory/arena": f"unit/memory/test_arena.py {_STORE}",
-    "stores/memory/expiry": f"unit/memory/test_expiry.py {_STORE}",
+    "stores/memory/expiry_wheel": f"unit/memory/test_expiry_wheel.py {_STORE}",
 }
 """The modules, and the tests that are to notice."""
 

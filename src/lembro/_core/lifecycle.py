@@ -20,6 +20,8 @@ request did with it.
 * A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
   for the grace, so that a write in flight merges into it.
 * Several session cookies with different values count as a stale ID.
+* Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
+  expired or evicted session is an ID that the store does not know.
 * After a handler that failed, changes are dropped and a destroy is honoured.
 
 Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;

@@ -1,9 +1,9 @@
 """The cookie: found on raw header bytes, signed, rendered.
 
-Its value is ``id``, ``id.mac`` or ``id.standing.mac``: 256 random bits, how long this visitor has
+Its value is ``id``, ``id.mac`` or ``id.reputation.mac``: 256 random bits, how long this visitor has
 been known (see :class:`~lembro.Record`), and a keyed hash of what precedes. With a secret, a value
 without a valid hash is rejected. Without one, the id needs none, and the hash, by a random key of
-this process, only vouches for the standing.
+this process, only vouches for the reputation.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class SessionCookie:
         return Presented(value[:43].decode("ascii"), value)
 
     def reputation(self, value: bytes) -> bytes | None:
-        """The standing in a cookie's value, if this process (or a secret) vouches for it."""
+        """The reputation in a cookie's value, if this process (or a secret) vouches for it."""
         match = _VALUE.fullmatch(value)
         if match is None or match[2] is None or not self._vouched(value, match):
             return None

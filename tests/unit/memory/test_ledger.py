@@ -12,7 +12,7 @@ from lembro.stores.base import PerUser, Record
 from lembro.stores.memory import MemoryStore
 from lembro.stores.memory.arena import Arena
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.expiry import ExpiryWheel
+from lembro.stores.memory.expiry_wheel import ExpiryWheel
 from lembro.stores.memory.index import Index
 from lembro.stores.memory.ledger import FIXED, Ledger
 from lembro.stores.memory.overflow import Overflow, allocated

@@ -7,13 +7,17 @@ the slots of a user (``user_index``).
 **Counting.** The ledger adds up all tables and all segments, whatever these contain (``ledger``).
 It does so after each change, so the sum is at most max_size at every moment.
 
-**Expiring.** A wheel knows which segments may hold expired records (``expiry``). The sweep checks
-those segments record by record (``sweep``): a few records with each write, the others in the
-thread.
+**Expiring.** Each record has a deadline: ``idle`` seconds after its last use, and ``life`` seconds
+after its start at the latest. The core passes both (``idle_timeout``, ``absolute_timeout``). After
+its deadline a record counts as absent: each verb checks it (``verbs``). The sweep then frees its
+memory (``sweep``): a few records with each write, the others in the thread. A wheel knows which
+segments may hold expired records (``expiry_wheel``).
 
-**Evicting.** If memory is short, the least recently used session of the lowest tier is evicted
-(``eviction``). Logged-in users are in the highest tier. The tier of an anonymous visitor depends on
-how long the visitor has been known (``reputation``).
+**Evicting.** If memory is short, the least recently used session of the lowest tier is evicted, of
+those tiers that hold more than their floor (``eviction``). Logged-in users are in the highest tier;
+among them, a user who holds more than a share goes first (``user_share``). The tier of an anonymous
+visitor depends on how long the visitor has been known (``reputation``). Apart from memory, a login
+above the limit evicts the user's oldest session (``user_sessions``). ``docs/flood.md`` says why.
 
 **Reclaiming.** A write gets room from expired records, then from dead bytes, then from evicted
 records (``reclaim``). Dead bytes are the space of removed records. Compaction moves the living
@@ -39,8 +43,8 @@ records of a segment elsewhere, and the segment goes back to the system (``compa
 | ``overflow`` | payloads too large for a segment |
 | ``index`` | finds the slot of a key |
 | ``user_index`` | finds the slots of a user or a token |
-| ``expiry`` | knows which segments may hold expired records |
-| ``eviction`` | the tiers, and the order of eviction |
+| ``expiry_wheel`` | knows which segments may hold expired records |
+| ``eviction`` | the tiers, and which record is evicted next |
 | ``reputation`` | how long a visitor has been known |
 | ``slots`` | the table of slots |
 | ``linked_lists`` | linked lists of slots |

@@ -16,7 +16,7 @@ from typing import Final
 from . import layout
 from .arena import CLASSES, Arena
 from .eviction import FREE_LIST, Queues
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .layout import BODY, DEADLINE, LARGE, read_state
 from .ledger import Ledger
 from .linked_lists import NONE

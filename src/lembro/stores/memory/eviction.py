@@ -7,6 +7,8 @@ used record comes first in it.
 The lowest tier that holds more bytes than its floor loses a record. So a flood of new visitors
 cannot evict the sessions of known visitors and logged-in users. The floor guarantees some room to
 each tier: a tier within its floor loses records only if all tiers are within theirs.
+
+This module chooses. ``reclaim.py`` evicts, and in tier 4 asks ``user_share.py`` first.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from .arena import Arena
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .overflow import Overflow
 from .reserved_memory import PAGE

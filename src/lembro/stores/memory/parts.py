@@ -12,7 +12,7 @@ from .arena import Arena
 from .compaction import Compaction
 from .counters import Counters
 from .eviction import TIERS, Queues
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .ledger import Ledger, unit_for
 from .limits import SizeLimits

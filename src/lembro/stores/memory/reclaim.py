@@ -18,7 +18,7 @@ from .arena import Arena
 from .compaction import Compaction
 from .counters import Counters
 from .eviction import LOGGED_IN, ROTATED_BIT, Queues
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .ledger import Ledger
 from .limits import SizeLimits
 from .linked_lists import NONE

@@ -16,7 +16,7 @@ from . import layout
 from .arena import Arena
 from .counters import Counters
 from .eviction import FREE_LIST, LOGGED_IN, Queues, tier_for
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .layout import (
     BODY,

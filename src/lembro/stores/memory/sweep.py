@@ -9,7 +9,7 @@ from collections.abc import Callable
 from math import inf
 
 from .arena import Arena
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .layout import DEADLINE, read_state
 from .linked_lists import NONE
 from .records import Records

@@ -17,7 +17,7 @@ from ...errors import ConfigError
 from ..base import Found, PerUser, Record
 from . import layout
 from .arena import Arena
-from .expiry import ExpiryWheel
+from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .layout import (
     BODY,

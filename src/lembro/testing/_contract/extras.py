@@ -102,7 +102,7 @@ class Extras(Subject):
         self.later(11)
         assert destroy_user("ana") == [L]
 
-    def test_new_standing(self) -> None:
+    def test_new_reputation(self) -> None:
         new_reputation = self.has("new_reputation")
         first, second = new_reputation(), new_reputation()
         assert isinstance(first, bytes)

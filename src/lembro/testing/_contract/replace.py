@@ -23,7 +23,7 @@ class Replace(Subject):
         assert self.store.get(K).user is None
         assert self.store.get(L).user == "ana"
 
-    def test_replace_bears_the_standing_it_is_given(self) -> None:
+    def test_replace_stores_the_reputation_it_is_given(self) -> None:
         reputation = b"s" * 8 + b"\0" * 8
         self.add(K, reputation=reputation)
         found = self.replace(reputation=reputation)

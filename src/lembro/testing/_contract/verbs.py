@@ -139,7 +139,7 @@ class Verbs(Subject):
         assert self.set(K, b"two", b"one") is None
         assert self.store.get(K) is None
 
-    def test_set_keeps_user_standing_age_and_life(self) -> None:
+    def test_set_keeps_user_reputation_age_and_life(self) -> None:
         reputation = b"s" * 8 + b"\0" * 8
         self.add(K, b"one", "ana", reputation=reputation, life=1000)
         self.later(50)

@@ -1,4 +1,4 @@
-"""The expiry wheel: which segments may hold expired records.
+"""The expiry wheel: which segments may hold expired records. It removes none itself.
 
 The wheel knows a bound for each segment: nothing in the segment expires before it. Time is divided
 into buckets of equal width, and a segment is listed in the bucket of its bound. When a bucket has

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro.stores.memory import MemoryStore
-from lembro.stores.memory.expiry import MOVED, ExpiryWheel
+from lembro.stores.memory.expiry_wheel import MOVED, ExpiryWheel
 from lembro.stores.memory.linked_lists import NONE
 from lembro.testing import FakeClock
 
