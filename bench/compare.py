@@ -65,7 +65,7 @@ def worker(root: Path, kinds: str, frameworks: str) -> Any:
 
 def main() -> None:
     """Run the comparison that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Compare two checkouts of lembro.")
     parser.add_argument("before", type=Path, help="the other checkout")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kinds", default="asgi,wsgi")
