@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..errors import CodecError, SessionCommitted, SessionGone
+from ..errors import SessionCommitted, SessionGone
 from ..stores.base import Found, Record
 from . import codec
-from .commit import ATTEMPTS, is_written, marked, note_conflicts, refused
+from .commit import ATTEMPTS, is_written, marked, refused
 from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle
 from .load import Lost, follow_rotation, use_record
-from .merge import merge
-from .state import Loaded, Phase, SessionState, View, put_view
+from .state import Loaded, Phase, SessionState
+from .views import carry_over_views
 
 T = TypeVar("T")
 
@@ -135,44 +135,10 @@ def end_edit(core: Lifecycle, session: SessionState, failed: bool) -> Flow[None]
         if ended and not failed:  # no cookie can be set for what was written after a destroy
             session._data = {}
         elif views:
-            _merge_views(session, views, failed)
+            carry_over_views(session, views, failed=failed)
         yield from run_flow(core.commit(session, failed=failed))
     finally:
         if views is not None:
             session._views, session._nested_possible = views, True
     if not failed and session._key is None and not ended:
         raise SessionGone(_ENDED)
-
-
-def _merge_views(session: SessionState, views: dict[str | None, View], failed: bool) -> None:
-    """Merge typed parts that the application held from before the edit.
-
-    They hold what was loaded then; what has changed in them is merged with what is stored now, like
-    any two changes. After a failure the changes are dropped.
-    """
-    if not failed:
-        session._flush_views()
-    for key, view in views.items():
-        try:
-            ours = view.dump(view.value)
-            encoding = codec.encode_value(ours, key or "session")
-        except CodecError:
-            if failed:
-                continue
-            raise
-        if encoding == view.stored:
-            continue
-        stored, view.stored = view.stored, encoding
-        if failed:
-            continue
-        base = codec.decode_value(stored)
-        if key is None:
-            theirs = {name: session._data[name] for name in base if name in session._data}
-            ours, conflicts = merge(base, theirs, ours)
-            note_conflicts(session, session._current_user(), conflicts)
-        elif key in session._data:
-            merged, conflicts = merge({key: base}, {key: session._data[key]}, {key: ours})
-            ours = merged[key]
-            note_conflicts(session, session._current_user(), conflicts)
-        put_view(session, key, ours, stored)
-        session._assigned = session._nested_possible = True

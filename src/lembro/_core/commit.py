@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import CodecError, StoreError, TooManySessions, printable
+from ..errors import CodecError, StoreError, TooManySessions
 from ..events import Event
 from ..ids import handle_for, key_for, new_id, new_mark
 from ..options import SessionOptions, seconds
@@ -336,12 +336,4 @@ def _merge(session: SessionState, theirs: Found) -> None:
     session._nested_possible = True  # a merged value may need a tag
     if session._login is None:
         session._meta = meta
-    note_conflicts(session, theirs.user, conflicts)
-
-
-def note_conflicts(session: SessionState, user: str | None, paths: list[str]) -> None:
-    """Report where a merge could keep only one of two changes."""
-    handle = session._current_handle()
-    session._events += [
-        Event("conflict", handle, user, f"{printable(path)}: the later write won") for path in paths
-    ]
+    session._note_conflicts(theirs.user, conflicts)

@@ -43,6 +43,7 @@ from .commit import UNTRIED, Write, Writer, changed_encoding, has_changed
 from .effects import Call, Flow, run_flow
 from .load import Lost, begin_load, load_successor, use_record
 from .state import CLEAR, COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
+from .views import flush_views
 
 
 class Lifecycle:
@@ -148,7 +149,7 @@ class Lifecycle:
         yield from _revoke(session)
 
     def _commit_changes(self, session: SessionState) -> Flow[None]:
-        session._flush_views()
+        flush_views(session)
         if session._login is not None:
             yield from self._commit_login(session, session._login)
         elif session._key is None:

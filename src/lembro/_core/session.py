@@ -17,7 +17,7 @@ from ..ids import UserID, user_id_text
 from ..options import Seconds, seconds
 from . import actions, codec
 from .edit import Edit
-from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, View
+from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, Upgraded, View
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
 
@@ -270,8 +270,8 @@ class Session(SessionState, MutableMapping[str, Any]):
             CodecError: the stored data do not fit, and there is no ``upgrade``.
             ConfigError: ``kind`` cannot be stored, or cannot be made without arguments.
         """
-        load, dump = cached_converters(key, cast("Any", kind))
-        load = loader(key, kind, default, upgrade, load=load)
+        convert, dump = cached_converters(key, cast("Any", kind))
+        load = loader(key, kind, default, upgrade, load=convert)
         return cast("T", self._typed_view(key, load, dump))
 
     # -- the store: each method has an async twin --------------------------------------------------
@@ -396,18 +396,22 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._transport.runner.require("destroy_user")
         self._revoke = user
 
-    def _typed_view(self, key: str | None, load: Callable[[Any], T], dump: Callable[[T], Any]) -> T:
+    def _typed_view(
+        self, key: str | None, load: Callable[[Any], T | Upgraded], dump: Callable[[T], Any]
+    ) -> T:
         """Return the typed part under ``key``; without a key, the whole session."""
         if not self._ready:
             self._load()
         view = self._views.get(key)
         if view is None:
-            if key is not None:
-                stored = self._data.get(key, MISSING)
-            else:
-                stored = dict(self._data) or MISSING
-            value = load(stored)
+            stored: Any = self._data or MISSING if key is None else self._data.get(key, MISSING)
+            loaded: Any = load(stored)
+            upgraded = isinstance(loaded, Upgraded)
+            value: Any = loaded.value if upgraded else loaded
             self._nested_possible = True
-            encoding = codec.encode_value(dump(value), key or "session")
-            view = self._views[key] = View(value, dump, encoding)
+            name = key or "session"
+            encoding = base = codec.encode_value(dump(value), name)
+            if stored is not MISSING and (upgraded or key is not None):
+                base = codec.encode_value(stored, name)
+            view = self._views[key] = View(value, dump, encoding, base)
         return view.value  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from .._http.cookie import Presented
-from ..errors import StoreError
+from ..errors import StoreError, printable
 from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
@@ -105,15 +105,27 @@ MISSING: Final = object()
 """What a typed part is made of where its key is missing."""
 
 
+class Upgraded:
+    """An object that was made from data that do not fit its kind any more."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value: Any = value
+
+
 class View:
-    """A typed part of a session, and the encoding of what was last stored of it."""
+    """A typed part of a session: the object, and the encodings that tell whether it has changed."""
 
-    __slots__ = ("dump", "stored", "value")
+    __slots__ = ("base", "dump", "stored", "value")
 
-    def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes) -> None:
+    def __init__(self, value: Any, dump: Callable[[Any], Any], stored: bytes, base: bytes) -> None:
         self.value: Any = value
         self.dump: Callable[[Any], Any] = dump
         self.stored: bytes = stored
+        """What the object encoded to when it was made or last stored."""
+        self.base: bytes = base
+        """What the data held then: other bytes, if the object was upgraded."""
 
 
 class SessionState:
@@ -177,22 +189,10 @@ class SessionState:
     def _current_handle(self) -> str | None:
         return None if self._key is None else handle_for(self._key)
 
-    def _flush_views(self) -> None:
-        """Put typed parts that have changed into the data."""
-        for key, view in self._views.items():
-            value = view.dump(view.value)
-            encoding = codec.encode_value(value, key or "session")
-            if encoding != view.stored:
-                put_view(self, key, value, view.stored)
-                view.stored = encoding
-                self._assigned = True
-
-
-def put_view(session: SessionState, key: str | None, value: Any, stored: bytes) -> None:
-    """Put the value of a typed part under its key; without a key it is the whole session."""
-    if key is not None:
-        session._data[key] = value
-        return
-    for gone in codec.decode_value(stored).keys() - value.keys():
-        session._data.pop(gone, None)
-    session._data.update(value)
+    def _note_conflicts(self, user: str | None, paths: list[str]) -> None:
+        """Report where a merge could keep only one of two changes."""
+        handle = self._current_handle()
+        self._events += [
+            Event("conflict", handle, user, f"{printable(path)}: the later write won")
+            for path in paths
+        ]

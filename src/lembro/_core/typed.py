@@ -16,7 +16,7 @@ import msgspec
 import msgspec.inspect
 
 from ..errors import CodecError, ConfigError, printable
-from .state import MISSING
+from .state import MISSING, Upgraded
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def loader(
     upgrade: Callable[[Any], T] | None = None,
     *,
     load: Callable[[Any], T] | None = None,
-) -> Callable[[Any], T]:
+) -> Callable[[Any], T | Upgraded]:
     """Return the function that makes the object from what is stored, or from ``MISSING``.
 
     Args:
@@ -89,13 +89,14 @@ def loader(
         load: The first function of :func:`converters`, if it is there already.
 
     Returns:
-        A function that raises :class:`Misfit`, a CodecError, if what is stored does not fit, and
+        A function that returns the object, within :class:`Upgraded` if ``upgrade`` made it. It raises
+        :class:`Misfit`, a CodecError, if what is stored does not fit, and
         ConfigError if the default cannot be made.
     """
     convert = converters(key, kind)[0] if load is None else load
     make: Callable[[], T] = kind if default is None else default
 
-    def loaded(value: Any) -> T:
+    def loaded(value: Any) -> T | Upgraded:
         if value is MISSING:
             return _default(key, make)
         try:
@@ -104,7 +105,8 @@ def loader(
             if upgrade is None:
                 raise Misfit(key, kind, _reason(error)) from None
         try:
-            return upgrade(deepcopy(value))  # it may change its argument, but not what is stored
+            # It may change its argument, but not what is stored.
+            return Upgraded(upgrade(deepcopy(value)))
         except ValueError as error:
             raise Misfit(key, kind, _reason(error)) from None
 

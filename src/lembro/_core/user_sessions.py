@@ -13,9 +13,10 @@ from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
 from . import codec
-from .effects import Call, Flow
+from .actions import recheck
+from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle, destroy_chain
-from .state import NOT_LOADED, SessionState
+from .state import NOT_LOADED, OPEN, SessionState
 
 CACHE_ENTRY: Final = b"\x02"
 """The first byte of a cache entry's payload, in a store that may hold sessions too. No session's
@@ -103,8 +104,14 @@ def note_cache_entries(store: Any) -> None:
 
 
 def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
-    if session._loaded is NOT_LOADED:
-        yield from core.load(session)
+    """Return the user who is logged in, as the store knows it now."""
+    if session._phase is OPEN:
+        if session._loaded is NOT_LOADED:
+            yield from core.load(session)
+        if session._login is not None or session._destroy:  # it acts at once, so they must too
+            yield from run_flow(core.commit(session))
+    else:
+        yield from recheck(core, session)
     user = session._current_user()
     if user is None:
         raise LoginRequired("nobody is logged in, so there are no sessions of a user")

@@ -15,6 +15,7 @@ from .._core.lifecycle import Lifecycle
 from .._core.load import begin_load
 from .._core.session import Session
 from .._core.state import COMMITTED, NOT_LOADED
+from .._core.views import flush_views
 from .._device import Visitor
 from .._http.cookie import SessionCookie
 from .._http.headers import warn_of_shared_cookie
@@ -237,7 +238,7 @@ class Runner:
             return  # an assignment would have raised
         session._assigned = False
         try:
-            session._flush_views()
+            flush_views(session)
             if session._key is None:  # without a session only a typed part can have changed
                 changed = session._assigned
             else:

@@ -10,7 +10,7 @@ from .. import asgi
 from .._core import typed
 from .._core.session import Session
 from .._log import log
-from ..errors import LoginRequired
+from ..errors import ConfigError, LoginRequired
 from ..options import CookieOptions
 
 try:
@@ -153,9 +153,18 @@ def SessionData(  # noqa: N802
     name: str | None = key
     if kind is None:
         name, kind = None, key
+    elif not isinstance(key, str):
+        raise ConfigError(
+            f"the key of a typed part must be a str, got {key!r}. Example: SessionData('cart', Cart)"
+        )
     shown = "session" if name is None else name
-    load, dump = typed.converters(shown, kind)
-    load = typed.loader(shown, kind, default, upgrade, load=load)
+    if name is None and not isinstance(kind, type):
+        raise ConfigError(
+            f"the whole session must be a pydantic model, a dataclass, a msgspec Struct or a "
+            f"TypedDict, got {kind!r}. Example: SessionData(Shop), or SessionData('cart', Cart)"
+        )
+    convert, dump = typed.converters(shown, kind)
+    load = typed.loader(shown, kind, default, upgrade, load=convert)
 
     def load_or_conflict(value: Any) -> Any:
         try:

@@ -27,6 +27,7 @@ from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.load import Lost, follow_rotation, use_record
 from .._core.state import LIVE, NOT_LOADED, Loaded, SessionState, SetCookie
+from .._core.views import flush_views
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
 from ..ids import handle_for, key_for
@@ -196,7 +197,7 @@ class MigratingLifecycle(Lifecycle):
             session._found, session._payload = None, b""
             return
         if session._login is None:
-            session._flush_views()
+            flush_views(session)
             if has_changed(session):
                 session._events.append(Event("dropped", None, adoption.user, followed.value))
         session._lost_user = adoption.user

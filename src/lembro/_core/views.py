@@ -1,0 +1,60 @@
+"""Typed parts of a session: merge what has changed in them into the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import CodecError
+from . import codec
+from .merge import merge
+from .state import SessionState, View
+
+
+def flush_views(session: SessionState) -> None:
+    """Merge typed parts that have changed into the data.
+
+    The data may have changed too, since the part was made: by a merge with another request, by
+    ``atomic``, or by an assignment. So this is a merge of three, like that of two requests.
+    """
+    for key, view in session._views.items():
+        value = view.dump(view.value)
+        encoding = codec.encode_value(value, key or "session")
+        if encoding != view.stored:
+            _merge_view(session, key, view, value)
+            view.stored = view.base = encoding
+            session._assigned = True
+
+
+def carry_over_views(session: SessionState, views: dict[str | None, View], *, failed: bool) -> None:
+    """Merge typed parts that the application held from before an edit; after a failure drop them."""
+    if not failed:
+        flush_views(session)
+    for key, view in views.items():
+        try:
+            value = view.dump(view.value)
+            encoding = codec.encode_value(value, key or "session")
+        except CodecError:
+            if failed:
+                continue
+            raise
+        if encoding != view.stored:
+            if not failed:
+                _merge_view(session, key, view, value)
+                session._assigned = session._nested_possible = True
+            view.stored = view.base = encoding
+
+
+def _merge_view(session: SessionState, key: str | None, view: View, ours: Any) -> None:
+    """Merge the value of a typed part into the data: under its key, or as the whole session."""
+    base, data = codec.decode_value(view.base), session._data
+    if key is not None:
+        if key not in data:
+            data[key] = ours
+            return
+        base, ours = {key: base}, {key: ours}
+    theirs = {name: data[name] for name in {**base, **ours} if name in data}
+    merged, conflicts = merge(base, theirs, ours)
+    session._note_conflicts(session._current_user(), conflicts)
+    for name in theirs.keys() - merged.keys():
+        del data[name]
+    data.update(merged)
