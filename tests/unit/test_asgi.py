@@ -340,7 +340,7 @@ def test_a_middleware_within_itself_shares_its_session(site: Site) -> None:
 def test_two_managers_of_one_cookie_are_reported(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._said", set())
+    monkeypatch.setattr("lembro._http.headers._warned", set())
     other = SessionManager(MemoryStore("64K"))
     call(site, SessionMiddleware(page(change), other))
     assert other.length() == 1
