@@ -393,7 +393,7 @@ def test_what_browsers_refuse_without_secure_needs_https_only(keywords: dict[str
 
 
 def test_a_cookie_is_given_in_one_way_or_the_other() -> None:
-    with pytest.raises(ConfigError, match=r"beside cookie=, got path\. Write cookie="):
+    with pytest.raises(ConfigError, match=r"together with cookie=, got path\. Write cookie="):
         SessionMiddleware(untouched_asgi, path="/a", cookie=lembro.CookieOptions())
 
 

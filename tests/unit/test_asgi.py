@@ -206,7 +206,7 @@ def test_a_failed_commit_reports_no_late_changes(
 
 
 @pytest.mark.parametrize(
-    ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the limit for one session")]
+    ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the session must take at most")]
 )
 def test_an_unstorable_value_is_answered_with_500(
     site: Site, value: Any, logged: str, caplog: pytest.LogCaptureFixture
