@@ -254,7 +254,7 @@ def test_incr_keeps_the_timeout(cache: Caller) -> None:
 
 def test_incr_of_another_type_is_refused(cache: Caller) -> None:
     cache.set("key", "1")
-    with pytest.raises(TypeError, match="no int to add to, but a str"):
+    with pytest.raises(TypeError, match="must be an int to add to, got str"):
         cache.incr("key")
     cache.set("nothing", None)
     assert cache.incr("nothing") == 1
@@ -472,7 +472,7 @@ def test_another_object_than_a_store_is_refused(store: Any) -> None:
 
 def test_a_namespace_must_be_a_str() -> None:
     wrong: Any = 1
-    with pytest.raises(ConfigError, match="1 is no name for a part of a cache: give a str"):
+    with pytest.raises(ConfigError, match="a namespace must be a str, got 1"):
         Cache(MemoryStore(), wrong)
 
 
