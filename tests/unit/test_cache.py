@@ -113,7 +113,7 @@ def test_an_unstorable_value_is_refused_with_its_path(cache: Caller) -> None:
 def test_a_value_that_is_too_large_is_refused(cache: Caller) -> None:
     cache.set("key", "before")
     limit = cache.memory.max_session_size
-    with pytest.raises(SessionTooLarge, match=f"^the entry takes .* for one entry is {limit} by"):
+    with pytest.raises(SessionTooLarge, match=f"^the entry must take at most {limit} bytes, got"):
         cache.set("key", b"." * limit)
     assert cache.get("key") == "before"
 
@@ -447,7 +447,7 @@ def test_a_store_failure_is_raised() -> None:
 
 
 def test_a_plain_call_on_an_async_store_names_the_twin() -> None:
-    with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous; use .*aget"):
+    with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous; call .*aget"):
         Cache(AsyncAdapter(MemoryStore())).get("key")
 
 
