@@ -1,8 +1,8 @@
 """The logger ``lembro``.
 
 It has no NullHandler. If an application has not set up logging, Python writes warnings and errors
-to stderr, for example about a second worker, a lost change or a failing store. Every message begins
-with "lembro:".
+to stderr. They report, for example, a second worker, a lost change or a failing store. Every
+message begins with "lembro:".
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Events:
             self._listeners[name] = kept
 
     def heard(self, name: str) -> bool:
-        """Return whether a listener is registered, so that a hot path need not make the event."""
+        """Return whether the event has a listener, so that a hot path can skip making it."""
         return bool(self._listeners.get(name))
 
     def emit(self, event: Event) -> None:

@@ -169,8 +169,7 @@ class SessionManager(EventSource):
     def load(self, session_id: str | None = None) -> Session:
         """Return the session of an ID as an object, to change and ``save()``.
 
-        If there is no such session, return a new one. ``session.issued_id`` is the ID that
-        ``save()`` issued.
+        If there is none, return a new one. ``session.issued_id`` is the ID that ``save()`` issued.
         """
         session = self._session(session_id)
         self._runner.run(self._runner.lifecycle.load(session), "load", session)
@@ -241,9 +240,8 @@ class SessionManager(EventSource):
 
     async def auser_sessions(self, user_id: UserID) -> list[SessionInfo]:
         """List the live sessions of a user; see :meth:`user_sessions`."""
-        return await self._runner.arun(
-            self._list("of_user", user_id_text(user_id, "user_sessions"))
-        )
+        flow = self._list("of_user", user_id_text(user_id, "user_sessions"))
+        return await self._runner.arun(flow)
 
     def revoke(self, handle: str) -> bool:
         """End the session with this handle, of any user. Return whether there was one.

@@ -124,8 +124,8 @@ def check(key: Any, value: Any) -> None:
 def encode_value(value: Any, path: str = "") -> bytes:
     """Encode one value.
 
-    Two encodings are equal if and only if the values and their types are: 1, 1.0 and True differ,
-    and so do maps with another order of keys.
+    Two encodings are equal if and only if the values and their types are. So 1, 1.0 and True
+    differ, as do maps with another order of keys.
 
     Raises:
         CodecError: the value cannot be stored.
@@ -345,20 +345,8 @@ _HINTS: Final = {
     "Model": "store its primary key",
     "DeclarativeBase": "store its primary key",
     "QuerySet": "store list(value.values())",
-    **dict.fromkeys(
-        [
-            "deque",
-            "range",
-            "generator",
-            "map",
-            "filter",
-            "zip",
-            "dict_keys",
-            "dict_values",
-            "dict_items",
-        ],
-        "store list(value)",
-    ),
+    **dict.fromkeys(("deque", "range", "generator", "map", "filter", "zip"), "store list(value)"),
+    **dict.fromkeys(("dict_keys", "dict_values", "dict_items"), "store list(value)"),
 }
 
 

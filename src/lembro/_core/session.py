@@ -228,19 +228,11 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._assigned = True
 
     def logout_others(self) -> None:
-        """End all other sessions of the user.
-
-        Raises:
-            LoginRequired: nobody is logged in.
-        """
+        """End all other sessions of the user. Raise LoginRequired if nobody is logged in."""
         self._revoke_user()
 
     def logout_everywhere(self) -> None:
-        """End all sessions of the user, including this one.
-
-        Raises:
-            LoginRequired: nobody is logged in.
-        """
+        """End all sessions of the user. Raise LoginRequired if nobody is logged in."""
         self._revoke_user()
         self.destroy()
 
@@ -333,11 +325,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         return Edit(self)
 
     def user_sessions(self) -> list[SessionInfo]:
-        """List the sessions of the user who is logged in, the oldest first.
-
-        Raises:
-            LoginRequired: nobody is logged in.
-        """
+        """List the user's sessions, the oldest first. Raise LoginRequired without a login."""
         return self._transport.runner.run_action(self, user_sessions)  # type: ignore[no-any-return]
 
     async def auser_sessions(self) -> list[SessionInfo]:

@@ -145,14 +145,14 @@ class SessionCookie:
             value = values[0]
             if value.translate(_OUTLINE) not in _OUTLINES:
                 return MALFORMED
-        if self.signed and not self._vouched(value, _VALUE.fullmatch(value)):
+        if self.signed and not self._is_verified(value, _VALUE.fullmatch(value)):
             return FORGED
         return Presented(value[:43].decode("ascii"), value)
 
     def reputation(self, value: bytes) -> bytes | None:
         """Return the reputation in a cookie's value; None if there is none with a valid hash."""
         match = _VALUE.fullmatch(value)
-        if match is None or match[2] is None or not self._vouched(value, match):
+        if match is None or match[2] is None or not self._is_verified(value, match):
             return None
         return urlsafe_b64decode(match[2] + b"==")
 
@@ -193,7 +193,7 @@ class SessionCookie:
         expires = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         return self._names[https] + b"=" + expires + self._attributes[https]
 
-    def _vouched(self, value: bytes, match: re.Match[bytes] | None) -> bool:
+    def _is_verified(self, value: bytes, match: re.Match[bytes] | None) -> bool:
         mac = None if match is None else match[3]
         if mac is None:
             return False

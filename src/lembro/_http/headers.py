@@ -16,7 +16,7 @@ RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
 _VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
 _TRUST: Final = (
-    "tell the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
+    "configure the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
     "--forwarded-allow-ips; waitress: trusted_proxy, trusted_proxy_headers; Flask and others over "
     "WSGI: werkzeug's ProxyFix; Django: SECURE_PROXY_SSL_HEADER; Tornado: xheaders=True), or write "
     "CookieOptions(secure=True)"
@@ -119,7 +119,7 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
         _warned.add(b"http")
         log.warning(
             "lembro: a session cookie was set over plain http for a client on another machine, so "
-            "it has no Secure and anyone on the way can read it. The likely reason is a proxy that "
+            "it has no Secure. Anyone on the way can read it. The likely reason is a proxy that "
             "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
             _TRUST,
         )

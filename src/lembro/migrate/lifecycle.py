@@ -7,8 +7,8 @@
   mark then points to the session, like a rotated key, for as long as the legacy cookie may be
   valid.
 * Requests that bring the cookie at the same time follow the mark to the session, and all set the
-  same new cookie. They can do so within the grace, and later until the new cookie has come back, so
-  that a lost response does not log the user out. After that, or after a logout, the legacy cookie
+  same new cookie. They can do so within the grace, and later until the new cookie has come back.
+  So a lost response does not log the user out. After that, or after a logout, the legacy cookie
   is stale.
 * After a handler that failed, nothing is adopted; a logout is honoured.
 """
