@@ -500,7 +500,7 @@ def test_more_than_a_cookie_holds() -> None:
 def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._said", set())  # what is said once, is said here
+    monkeypatch.setattr("lembro._http.headers._warned", set())  # what is said once, is said here
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", app_with())], middleware=[Middleware(SessionMiddleware)]
     )
