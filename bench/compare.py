@@ -1,9 +1,10 @@
-"""Compare two checkouts of lembro: what a request costs in each, in one run.
+"""Compare the CPU time of a request in two checkouts of lembro, in one run.
 
     python -m bench.compare ../before [--rounds 200] [--frameworks flask,django]
 
-A process for each checkout serves batches of requests in turns, so that both meet the same machine.
-Prints the medians of the CPU time a request, and the ratio. A ratio above 1.05 is marked.
+Two processes, one for each checkout, serve batches of requests in turns, so that both meet the same
+load of the machine. Prints the median CPU time per request, and the ratio. A ratio above 1.05 is
+marked.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ print(json.dumps(list(contenders)), flush=True)
 for line in sys.stdin:
     name, count = line.rsplit(" ", 1)
     gc.collect()
-    contenders[name](int(count) // 4)  # a collection empties caches: warm them up again
+    contenders[name](int(count) // 4)  # fill caches that the collection has emptied
     began = time.process_time()
     contenders[name](int(count))
     print(time.process_time() - began, flush=True)

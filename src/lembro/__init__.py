@@ -1,5 +1,4 @@
-"""Server-side sessions in the application's own memory, bounded in true bytes, purged without
-being asked."""
+"""Server-side sessions in the application's memory: bounded in bytes, and purged automatically."""
 
 from __future__ import annotations
 

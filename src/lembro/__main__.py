@@ -1,4 +1,4 @@
-"""``python -m lembro``: the command line."""
+"""The command line, as ``python -m lembro``."""
 
 from __future__ import annotations
 

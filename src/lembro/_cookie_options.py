@@ -1,4 +1,4 @@
-"""The options of the session cookie, and of cookies that other libraries name."""
+"""The options of the session cookie and of legacy cookies."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class CookieOptions:
     name: str = "sid"
     """The name without its prefix."""
     prefix: Prefix | None = "auto"
-    """What is put before the name when the cookie is Secure (RFC 6265bis, 4.1.3). "auto":
+    """The prefix of the name of a Secure cookie (RFC 6265bis, 4.1.3). "auto":
     ``__Host-``, or ``__Secure-`` if a domain or another path is set. "host", "secure": always that
-    one, which needs ``secure=True``. None: nothing."""
+    one, which needs ``secure=True``. None: no prefix."""
     path: str = "/"
     """The path for which the browser sends the cookie."""
     domain: str | None = None
-    """The domain that shares the cookie with its subdomains. None: this host only."""
+    """The domain whose subdomains share the cookie. None: this host only."""
     secure: bool | Literal["auto"] = "auto"
     """Whether the cookie has Secure. "auto": if the request came over https. True: always, also
     behind a proxy whose headers are not trusted. False: never."""
     httponly: bool = True
-    """Whether JavaScript is kept from reading the cookie."""
+    """Whether the cookie is hidden from JavaScript."""
     samesite: SameSite = "lax"
     """Which requests of other sites carry the cookie; "none" needs ``secure=True``."""
     partitioned: bool = False
@@ -156,7 +156,7 @@ def exact_cookie(fields: Mapping[str, Any]) -> CookieOptions:
     cookie by that name. A name that begins with ``__Host-`` or ``__Secure-`` keeps this prefix.
 
     Raises:
-        ConfigError: As of :class:`CookieOptions`.
+        ConfigError: The fields cannot work; see :class:`CookieOptions`.
     """
     name = fields.get("name")
     if name is None or "prefix" in fields:
@@ -168,5 +168,5 @@ def exact_cookie(fields: Mapping[str, Any]) -> CookieOptions:
 
 
 def legacy_cookie(cookie: CookieOptions) -> CookieOptions:
-    """Return the options of another library's cookie, which has no prefix but an explicit one."""
+    """Return the options of another library's cookie, which gets no automatic prefix."""
     return replace(cookie, prefix=None) if cookie.prefix == "auto" else cookie

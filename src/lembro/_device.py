@@ -1,7 +1,7 @@
 """Short descriptions of devices, for a list of a user's sessions.
 
 The text comes from the User-Agent header (RFC 9110, 10.1.5), which a client can set to anything. A
-description is for people to read: never decide by it who somebody is.
+description is for people to read. Never identify a visitor by it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 LONGEST: Final = 60
-"""The most characters that a description has."""
+"""The most characters of a description."""
 
 _READ: Final = 512  # characters of the header; browsers send about 120
 _UNKNOWN: Final = "Unknown device"
 
-# The first that occurs decides: most browsers also name those that they descend from.
+# The first name that occurs decides, because most browsers also send the names of older ones.
 _BROWSERS: Final = (
     ("Edg", "Edge"),  # Edg/, EdgA/, EdgiOS/, Edge/
     ("OPR/", "Opera"),
@@ -61,7 +61,7 @@ _PRODUCT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 @dataclass(frozen=True)
 class Visitor:
-    """The client of a login, as a function given as ``describe=`` receives it.
+    """The client of a login: the argument of the function that you give as ``describe=``.
 
     Attributes:
         user_agent: The User-Agent header; empty if there was none. A client can send any text.
@@ -73,7 +73,7 @@ class Visitor:
 
 
 def describe_visitor(visitor: Visitor) -> str:
-    """Describe the device of a visitor by its User-Agent: the default of ``describe=``."""
+    """Describe the device of a visitor by its User-Agent. This is the default of ``describe=``."""
     return describe_device(visitor.user_agent)
 
 
@@ -81,8 +81,8 @@ def describe_device(user_agent: str) -> str:
     """Return a short description of a device, such as "Firefox on Windows".
 
     Args:
-        user_agent: A User-Agent header, which is not trusted: only its first 512 characters are
-            read, in linear time.
+        user_agent: A User-Agent header. It is not trusted: only its first 512 characters are read,
+            in linear time.
 
     Returns:
         At most 60 printable ASCII characters: the browser or program and its platform, if they are
@@ -103,7 +103,7 @@ def _first(text: str, names: tuple[tuple[str, str], ...]) -> str:
 
 
 def _product(text: str) -> str:
-    """Return the name of a program that is no known browser; empty if there is none."""
+    """Return the name of a program that is not a known browser; empty if the header has none."""
     robot = _ROBOT.search(text)
     if robot is not None:
         return robot[1]

@@ -1,4 +1,4 @@
-"""Durations as options take them: seconds, or a timedelta."""
+"""Durations of options: seconds, or a timedelta."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False)
     Args:
         name: The option, for the error.
         value: Seconds or a timedelta.
-        example: What the error shows as an example, if that is not a value of the option.
+        example: The example in the error, if it is not ``name=...``.
         zero: Whether 0 is allowed.
 
     Raises:

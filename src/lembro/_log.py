@@ -1,8 +1,8 @@
 """The logger ``lembro``.
 
 It has no NullHandler. If an application has not set up logging, Python writes warnings and errors
-to stderr, such as those of a second worker, a lost change or a failing store. Every message names
-lembro.
+to stderr. They report, for example, a second worker, a lost change or a failing store. Every
+message begins with "lembro:".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ log: logging.Logger = logging.getLogger("lembro")
 
 
 def set_up() -> None:
-    """Called once, on import. ``DEBUG=lembro`` (as for the Node package) writes to stderr."""
+    """Log to stderr if the environment has ``DEBUG=lembro``. Called once, on import."""
     if {"lembro", "*"} & set(re.split(r"[\s,]+", os.environ.get("DEBUG", ""))):
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -1,4 +1,4 @@
-"""Where a call runs: in an event loop, or in a thread that may block."""
+"""Run a call in an event loop, or in a thread that may block."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ T = TypeVar("T")
 
 
 def in_event_loop() -> bool:
-    """Whether an event loop runs in this thread, so that nothing may block it."""
-    asyncio: Any = sys.modules.get("asyncio")  # nobody imported it: no loop of it runs
+    """Return whether an event loop runs in this thread, which must not block then."""
+    asyncio: Any = sys.modules.get("asyncio")  # if it is not imported, no loop of it runs
     if asyncio is not None and asyncio._get_running_loop() is not None:
         return True
     trio: Any = sys.modules.get("trio")
@@ -25,7 +25,7 @@ def in_event_loop() -> bool:
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Call a blocking function in a worker thread, under asyncio, or trio where anyio is there."""
+    """Call a blocking function in a worker thread, under asyncio, or with anyio also under trio."""
     try:
         from anyio import to_thread  # noqa: PLC0415 - optional
     except ImportError:
@@ -70,7 +70,7 @@ class LoopBridge:
             try:
                 return from_thread.run(noted)  # a thread that anyio started knows its loop
             except RuntimeError:
-                if started or self._loop is None:  # function() itself failed, or nothing is left
+                if started or self._loop is None:  # function() itself failed, or no loop is known
                     raise
         loop = self._loop
         if loop is None or not loop.is_running():

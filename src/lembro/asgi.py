@@ -34,9 +34,10 @@ class SessionMiddleware:
 
     Args:
         app: The application.
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options, as an object; ``keywords`` change single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -112,7 +113,7 @@ class ASGIExchange(Exchange):
 
     _scope: Any  # a Scope, until the exchange ends
     _kept: tuple[Any, str | None]
-    """The headers and the scheme, for a first access after the exchange has ended."""
+    """The headers and the scheme, if the session is first accessed after the exchange has ended."""
 
     def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
         self.runner = runner
@@ -129,7 +130,7 @@ class ASGIExchange(Exchange):
         return self.runner.cookie.read(headers, https=is_https(scope))
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return is_https(self._request())
 
     def client(self) -> str | None:
@@ -142,7 +143,7 @@ class ASGIExchange(Exchange):
         return () if self._scope is None else self._scope["headers"]
 
     def _request(self) -> Mapping[str, Any]:
-        """Return the scope, or what is left of it after the exchange has ended."""
+        """Return the scope; after the exchange has ended, what was kept of it."""
         if self._scope is None:
             return {"headers": self._kept[0], "scheme": self._kept[1]}
         scope: Scope = self._scope
@@ -151,10 +152,10 @@ class ASGIExchange(Exchange):
     # -- the response ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Stand in for the server's ``send``: commit before the response begins.
+        """Send a message of the application; commit before the response begins.
 
-        Not ``async`` itself, which spares an unused session a coroutine for each message (0.1 us of
-        the 0.9 that lembro adds).
+        This is not ``async``, so an unused session needs no coroutine for each message. That saves
+        0.1 of the 0.9 us that lembro adds.
         """
         session = self.session
         if session is not None and session._phase is OPEN:
@@ -184,7 +185,7 @@ class ASGIExchange(Exchange):
         except COMMIT_ERRORS as error:
             await self.answer(error)
             return
-        if self._send is not discard:  # else the request has ended, and left this task behind
+        if self._send is not discard:  # else the request has ended before this task
             await self._send(self._with_headers(message))
 
     def _with_headers(self, message: Message) -> Message:
@@ -192,14 +193,14 @@ class ASGIExchange(Exchange):
         return {**message, "headers": with_session(message.get("headers", ()), cookies)}
 
     async def _refuse(self, message: Message) -> None:
-        """Close a WebSocket that was not accepted: no cookie can be set."""
+        """Close a WebSocket that was not accepted, so that no cookie can be set."""
         session = self.session
         needs_cookie = session._key is None or session._login or session._regenerate
         await self.acommit(500 if needs_cookie else 200)
         await self._send(message)
 
     async def app_failed(self, error: BaseException) -> bool:
-        """Handle an exception of the application. Returns whether it was answered."""
+        """Handle an exception of the application. Return whether it was answered."""
         session = self.session
         if session is None or session._phase is not OPEN:
             return False
@@ -210,7 +211,7 @@ class ASGIExchange(Exchange):
         return True
 
     async def app_returned(self) -> None:
-        """Handle the end of an application that accessed the session; it may have sent nothing."""
+        """Handle the return of an application, possibly without a response."""
         session = self.session
         if session._phase is OPEN:
             await self.runner.acommit(session, failed=True)
@@ -218,7 +219,7 @@ class ASGIExchange(Exchange):
             self.report_late_changes()
 
     def close(self) -> None:
-        """End the exchange. A task that the request left behind may still access the session."""
+        """End the exchange. A task that outlives the request may still access the session."""
         self._send = discard
         if self.session._loaded is NOT_LOADED:
             scope = self._scope
@@ -226,7 +227,7 @@ class ASGIExchange(Exchange):
         self.session = self._scope = None  # type: ignore[assignment]
 
     async def answer(self, error: BaseException) -> None:
-        """Answer in place of the application. What it sends from now on is discarded."""
+        """Send an error response, and discard what the application sends from now on."""
         send, self._send = self._send, discard
         answer = error_response_for(error)
         if send is discard:
@@ -241,9 +242,9 @@ class ASGIExchange(Exchange):
 
 
 def is_https(scope: Mapping[str, Any]) -> bool:
-    """Whether an ASGI connection came over https or wss."""
+    """Return whether an ASGI connection came over https or wss."""
     return scope.get("scheme") in ("https", "wss")
 
 
 async def discard(message: Message) -> None:
-    """Stand in for ``send`` where nothing is sent any more."""
+    """Discard a message: the ``send`` of an exchange that has ended."""

@@ -22,8 +22,8 @@ def parse(size: int | str) -> int:
     (4194304, 1572864, 512)
 
     Raises:
-        ConfigError: ``size`` is not a size from 1 byte to 2**63 - 1. A setting that is not
-            understood must never mean "no limit".
+        ConfigError: ``size`` is not a size from 1 byte to 2**63 - 1. (An unreadable setting must
+            never mean "no limit".)
     """
     if isinstance(size, int) and not isinstance(size, bool):
         number = size
@@ -45,7 +45,7 @@ def pretty(number: int) -> str:
     if abs(number) < 1024:
         return f"{number}B"
     unit, factor = "T", _UNITS["T"]
-    for unit, factor in _UNITS.items():  # noqa: B007 - the last one stands if none is larger
+    for unit, factor in _UNITS.items():  # noqa: B007 - used after the loop
         if round(abs(number) / factor, 3) < 1024:
             break
     return f"{number / factor:.3f}".rstrip("0").rstrip(".") + unit
@@ -53,6 +53,6 @@ def pretty(number: int) -> str:
 
 def _wrong(size: object) -> ConfigError:
     return ConfigError(
-        f"a size must be a whole number of bytes from 1 to 2**63 - 1, or a number with a unit of "
-        f'K, M, G or T (powers of 1024; "B" or "iB" may follow), got {size!r}. Example: "4M"'
+        f"a size must be a whole number of bytes from 1 to 2**63 - 1, or a number with the unit K, "
+        f'M, G or T (powers of 1024), got {size!r}. Example: "4M"'
     )

@@ -1,4 +1,4 @@
-"""The errors of lembro. All that lembro raises on purpose is a :class:`LembroError`."""
+"""The errors of lembro: subclasses of :class:`LembroError`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class LembroError(Exception):
 
 
 class ConfigError(LembroError, ValueError):
-    """An option, an argument or a setup that cannot work; says what to write instead."""
+    """An option, an argument or a setup cannot work. The message says what to write instead."""
 
 
 class UsageError(LembroError):
-    """A call that cannot work where it is made; says what to write instead."""
+    """A call cannot work where it is made. The message says what to write instead."""
 
 
 class StoreError(LembroError):
@@ -25,10 +25,10 @@ def printable(path: str) -> str:
 
 
 class CodecError(LembroError, ValueError):
-    """A value that a session cannot store, or a stored record that cannot be read.
+    """A value cannot be stored in a session, or a stored record cannot be read.
 
     Attributes:
-        path: Where the value is in the session, such as ``cart[2].price``; empty if not known.
+        path: The path of the value in the session, such as ``cart[2].price``; empty if unknown.
     """
 
     def __init__(self, message: str, *, path: str = "") -> None:
@@ -41,14 +41,14 @@ class SessionTooLarge(LembroError):  # noqa: N818 - named after the state, as in
     """The session is larger than the store accepts. The stored session stays as it was.
 
     Attributes:
-        size: What the session would take, in bytes.
-        limit: What the store accepts, in bytes.
+        size: The size that the session would have, in bytes.
+        limit: The largest size that the store accepts, in bytes.
     """
 
     def __init__(self, size: int, limit: int, what: str = "session") -> None:
         super().__init__(
-            f"the {what} takes {size} bytes, the limit for one {what} is {limit} bytes; "
-            f"keep less in it, or raise max_session_size"
+            f"the {what} must take at most {limit} bytes, got {size} bytes. "
+            f"Store less in it, or raise max_session_size"
         )
         self.size = size
         self.limit = limit

@@ -34,11 +34,11 @@ class Event:
     handle: str | None = None
     """The public name of the session."""
     user_id: str | None = None
-    """Who was logged in."""
+    """The ID of the user who was logged in."""
     reason: str = ""
-    """Why it happened, in plain text."""
+    """The reason, in plain text."""
     error: BaseException | None = None
-    """The error that caused it, if one did."""
+    """The error that caused the event, if there is one."""
 
 
 Listener = Callable[[Event], Any]
@@ -48,8 +48,8 @@ L = TypeVar("L", bound=Listener)
 class Events:
     """Registers listeners (``on``, ``once``, ``off``) and calls them (``emit``).
 
-    Emit only after locks are released: a listener may call the store. An exception of a listener is
-    logged.
+    Call ``emit`` only after locks are released, because a listener may call the store. An exception
+    of a listener is logged.
     """
 
     def __init__(self) -> None:
@@ -77,14 +77,14 @@ class Events:
         return self._register(name, listener, once=True)
 
     def off(self, name: str, listener: Listener) -> None:
-        """Remove a listener; one that is not registered is ignored."""
+        """Remove a listener. If it is not registered, do nothing."""
         self._check(name)
         with self._lock:
             kept = tuple(e for e in self._listeners.get(name, ()) if e[0] != listener)
             self._listeners[name] = kept
 
     def heard(self, name: str) -> bool:
-        """Whether a listener is registered, so that a hot path need not make the event."""
+        """Return whether the event has a listener, so that a hot path can skip making it."""
         return bool(self._listeners.get(name))
 
     def emit(self, event: Event) -> None:
@@ -116,11 +116,14 @@ class Events:
 
         def register(function: Listener) -> Listener:
             if not callable(function):
-                raise ConfigError(f"a listener must be callable, got {function!r}")
+                raise ConfigError(
+                    f"a listener must be callable, got {function!r}. Example: "
+                    f'manager.on("expired", lambda event: print(event))'
+                )
             if inspect.iscoroutinefunction(function):
                 raise ConfigError(
                     f"a listener must be a plain function, got the coroutine function "
-                    f"{function!r}, which nobody would await. Example: lambda event: "
+                    f"{function!r}, which would not be awaited. Example: lambda event: "
                     f"loop.call_soon_threadsafe(queue.put_nowait, event)"
                 )
             with self._lock:
@@ -132,11 +135,11 @@ class Events:
     @staticmethod
     def _check(name: str) -> None:
         if name not in EVENTS:
-            raise ConfigError(f"there is no event {name!r}; the events are {', '.join(EVENTS)}")
+            raise ConfigError(f"the event must be one of {', '.join(EVENTS)}, got {name!r}")
 
 
 class EventSource:
-    """A base class that offers the methods of its ``events``."""
+    """A base class with the methods of its ``events``."""
 
     events: Events
 
@@ -164,5 +167,5 @@ class EventSource:
         return self.events.once(name) if listener is None else self.events.once(name, listener)
 
     def off(self, name: str, listener: Listener) -> None:
-        """Remove a listener."""
+        """Remove a listener. If it is not registered, do nothing."""
         self.events.off(name, listener)

@@ -12,45 +12,45 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 UserID: TypeAlias = str | int | UUID
-"""What names a user: ``str``, ``int`` or ``UUID``. It is stored as its ``str``."""
+"""The type of a user ID. It is stored as its ``str``."""
 
 MAX_USER_ID: Final = 256  # bytes
 
 _is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base64url, no padding
 
-# Marks have a generator of their own, seeded by the system and unmoved by random.seed(); to ask the
-# system for each takes 0.5 us, a tenth of a write.
+# Marks come from a separate generator, which the system seeds and random.seed() does not change. To
+# ask the system for each mark would take 0.5 us, a tenth of a write.
 _marks = random.Random()  # noqa: S311
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    os.register_at_fork(after_in_child=_marks.seed)  # or two workers would make the same marks
+    os.register_at_fork(after_in_child=_marks.seed)  # else workers would make the same marks
 
 
 def new_id() -> str:
-    """A new session id: 256 bits from the system's source, 43 characters."""
+    """Return a new session ID: 256 random bits from the system, as 43 characters."""
     return secrets.token_urlsafe(32)
 
 
 def new_mark() -> bytes:
-    """48 random bits that tell one write of a session from every other one. No secret."""
+    """Return 48 random bits, which make a write of a session unique. They are not secret."""
     return _marks.getrandbits(48).to_bytes(6, "big")
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` has the form of an id; says nothing of whether it was ever issued."""
+    """Return whether ``text`` has the form of a session ID, issued or not."""
     return _is_id(text) is not None
 
 
 def key_for(session_id: str) -> bytes:
-    """The key that stores know a session by: SHA-256 of the id, 32 bytes.
+    """Return the key of a session in the store: the SHA-256 of its ID, 32 bytes.
 
-    A copy of the store is no list of live ids, and looking one up by a hash leaves nothing to
-    time (CVE-2019-16782).
+    So a copy of the store contains no session IDs, and the time of a lookup reveals nothing about
+    them (CVE-2019-16782).
     """
     return sha256(session_id.encode()).digest()
 
 
 def handle_for(key: bytes) -> str:
-    """The public name of a session, for lists and logs: 12 characters, worthless as a cookie."""
+    """Return the public name of a session, for lists and logs: 12 characters, no secret."""
     return urlsafe_b64encode(key[:9]).decode()
 
 
@@ -73,15 +73,20 @@ def user_id_text(user_id: object, call: str) -> str:
     try:
         size = len(user_id.encode())
     except UnicodeEncodeError:
-        raise ValueError(f"{call}() takes a user ID that UTF-8 can encode") from None
+        raise ValueError(
+            f"{call}() takes a user ID that UTF-8 can encode, got a lone surrogate"
+        ) from None
     if size > MAX_USER_ID:
         raise ValueError(f"{call}() takes a user ID of at most {MAX_USER_ID} bytes, got {size}")
     return user_id if type(user_id) is str else str.__str__(user_id)
 
 
 def _digits(number: int) -> str:
-    """Write an int. For one of thousands of digits, which Python refuses to write, return any text
-    that is as long."""
+    """Return an int as text.
+
+    For thousands of digits, which Python refuses to convert, return another text of that length:
+    its length is all that the caller reports.
+    """
     if number.bit_length() > 8 * MAX_USER_ID:  # at least 617 digits
         return "9" * (number.bit_length() * 3 // 10)
     return str(int(number))

@@ -1,4 +1,4 @@
-"""SessionManager: a store and its options, and what an application calls on them.
+"""SessionManager: a store, its options, and the methods for sessions outside of a request.
 
 The methods that ask the store come in pairs. The plain one (``get``) works in any thread, and in an
 event loop over an in-process store. Its twin (``aget``) works in an event loop over every store.
@@ -77,7 +77,7 @@ class SessionManager(EventSource):
     # -- open and close ----------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open the store, before the first session is used. Integrations do this at startup."""
+        """Open the store before the first session is used. Integrations call this at startup."""
         self._runner.open()
 
     async def aopen(self) -> None:
@@ -85,7 +85,7 @@ class SessionManager(EventSource):
         await self._runner.aopen()
 
     def close(self) -> None:
-        """Close the store, unless another application that has opened it still runs."""
+        """Close the store, unless another application has opened it and still runs."""
         self._runner.close()
 
     async def aclose(self) -> None:
@@ -112,7 +112,7 @@ class SessionManager(EventSource):
         """Store a new session and return its ID.
 
         Raises:
-            UsageError: there is neither data nor a user. An empty session is not stored.
+            UsageError: there is neither data nor a user; an empty session is not stored.
             TypeError, ValueError: the data or the user ID cannot be stored.
         """
         return _created(self._by_id("create", admin.create, None, *_new(data, user_id)))
@@ -132,7 +132,7 @@ class SessionManager(EventSource):
         return await self._aby_id(admin.get, session_id)
 
     def set(self, session_id: str, data: Mapping[str, Any]) -> bool:
-        """Replace the data of a session. Return False if there is none: it is never created."""
+        """Replace the data of a session. Return False if there is no such session."""
         return self._by_id("set", admin.overwrite, session_id, _mapping("set", data))
 
     async def aset(self, session_id: str, data: Mapping[str, Any]) -> bool:
@@ -140,7 +140,7 @@ class SessionManager(EventSource):
         return await self._aby_id(admin.overwrite, session_id, _mapping("set", data))
 
     def destroy(self, session_id: str) -> bool:
-        """End a session. Return True to the one caller that ended it."""
+        """End a session. Return whether this call ended it."""
         return self._by_id("destroy", admin.destroy, session_id)
 
     async def adestroy(self, session_id: str) -> bool:
@@ -158,8 +158,7 @@ class SessionManager(EventSource):
     def regenerate(self, session_id: str) -> str | None:
         """Give a session a new ID and return it.
 
-        None if there is no such session, or if its ID was rotated already: then the new ID went to
-        whoever rotated it.
+        Return None if there is no such session, or if this ID was rotated already.
         """
         return self._by_id("regenerate", admin.regenerate, session_id)
 
@@ -170,8 +169,7 @@ class SessionManager(EventSource):
     def load(self, session_id: str | None = None) -> Session:
         """Return the session of an ID as an object, to change and ``save()``.
 
-        A new session if there is none of this ID. ``session.issued_id`` is the ID that ``save()``
-        issued.
+        If there is none, return a new one. ``session.issued_id`` is the ID that ``save()`` issued.
         """
         session = self._session(session_id)
         self._runner.run(self._runner.lifecycle.load(session), "load", session)
@@ -190,7 +188,7 @@ class SessionManager(EventSource):
         return self._runner.run(self._list("all"), "all")
 
     async def aall(self) -> list[SessionInfo]:
-        """List every live session."""
+        """List every live session; see :meth:`all`."""
         return await self._runner.arun(self._list("all"))
 
     def length(self) -> int:
@@ -198,7 +196,7 @@ class SessionManager(EventSource):
         return self._runner.run(self._count(), "length")
 
     async def alength(self) -> int:
-        """Count the live sessions."""
+        """Count the live sessions; see :meth:`length`."""
         return await self._runner.arun(self._count())
 
     def clear(self) -> None:
@@ -206,7 +204,7 @@ class SessionManager(EventSource):
         self._runner.run(self._runner.verb("clear"), "clear")
 
     async def aclear(self) -> None:
-        """End every session, of every user."""
+        """End every session, of every user; see :meth:`clear`."""
         await self._runner.arun(self._runner.verb("clear"))
 
     def purge(self) -> int:
@@ -226,11 +224,11 @@ class SessionManager(EventSource):
         return int(await self._runner.arun(self._runner.verb("reduce")))
 
     def stats(self) -> Stats:
-        """Return the store's numbers. (Its fields are provisional in 0.1.)"""
+        """Return the store's statistics. (Their fields are provisional in 0.1.)"""
         return cast("Stats", self._runner.run(self._runner.verb("stats"), "stats"))
 
     async def astats(self) -> Stats:
-        """Return the store's numbers; see :meth:`stats`."""
+        """Return the store's statistics; see :meth:`stats`."""
         return cast("Stats", await self._runner.arun(self._runner.verb("stats")))
 
     # -- the sessions of a user --------------------------------------------------------------------
@@ -242,31 +240,30 @@ class SessionManager(EventSource):
 
     async def auser_sessions(self, user_id: UserID) -> list[SessionInfo]:
         """List the live sessions of a user; see :meth:`user_sessions`."""
-        return await self._runner.arun(
-            self._list("of_user", user_id_text(user_id, "user_sessions"))
-        )
+        flow = self._list("of_user", user_id_text(user_id, "user_sessions"))
+        return await self._runner.arun(flow)
 
     def revoke(self, handle: str) -> bool:
-        """End the session of this handle, whoever's it is. Return whether there was one.
+        """End the session with this handle, of any user. Return whether there was one.
 
-        For operators. For a page of a user's own sessions, call ``session.revoke(handle)``, which
-        ends no session of another user.
+        This is for operators. On a page of a user's own sessions, call ``session.revoke(handle)``,
+        which ends no session of another user.
         """
         return self._emitted(self._runner.run(self._revoke(handle), "revoke"))
 
     async def arevoke(self, handle: str) -> bool:
-        """End the session of this handle; see :meth:`revoke`."""
+        """End the session with this handle; see :meth:`revoke`."""
         return self._emitted(await self._runner.arun(self._revoke(handle)))
 
     def revoke_user(self, user_id: UserID, keep: Session | str | None = None) -> int:
         """End all sessions of a user, and return how many.
 
         Args:
-            user_id: The user.
+            user_id: The user's ID.
             keep: A session to keep, as a Session or a session ID.
 
         Raises:
-            UsageError: ``keep`` is a str but no session ID. No session is ended.
+            UsageError: ``keep`` is a str, but not a session ID; no session is ended.
         """
         user = user_id_text(user_id, "revoke_user")
         flow = self._runner.verb("destroy_user", user, _key_of(keep))
@@ -284,8 +281,8 @@ class SessionManager(EventSource):
         if session_id is not None:
             if not isinstance(session_id, str):
                 raise TypeError(
-                    f"a session ID is a str, as create() returns it, got "
-                    f"{type(session_id).__name__}"
+                    f"the session ID must be a str, got {type(session_id).__name__}. Write the str "
+                    f"that create() returned"
                 )
             if not is_id(session_id):
                 session_id = None  # lembro never issues an ID of this form
@@ -347,7 +344,7 @@ def manager_of(
     if not isinstance(manager, SessionManager):
         raise ConfigError(
             f"manager must be a SessionManager, got {manager!r}. Write SessionManager(store), or "
-            f"store=..."
+            f"give store=... instead"
         )
     given = [
         *(["store"] if store is not None else []),
@@ -356,8 +353,8 @@ def manager_of(
     ]
     if given:
         raise ConfigError(
-            f"{', '.join(given)} cannot be given together with a SessionManager: write "
-            f"SessionManager(store, ...) with them, or leave the SessionManager out"
+            f"{', '.join(given)} cannot be given together with a SessionManager. Give them to the "
+            f"SessionManager, or leave the SessionManager out"
         )
     return manager
 
@@ -366,7 +363,7 @@ def check_application(app: T, example: str) -> T:
     """Return the application that a middleware was given.
 
     Raises:
-        ConfigError: it is not callable: it was probably forgotten.
+        ConfigError: it is not callable, probably because it was forgotten.
     """
     if not callable(app):
         raise ConfigError(
@@ -402,12 +399,12 @@ def _key_of(keep: Session | str | None) -> bytes | None:
         return keep._key if keep.handle is not None else None
     if keep is not None and not isinstance(keep, str):
         raise TypeError(
-            f"revoke_user() keeps a Session or a session ID, got {type(keep).__name__}. "
+            f"keep must be a Session or a session ID, got {type(keep).__name__}. "
             f"Example: revoke_user(user_id, keep=session)"
         )
-    if keep is not None and not is_id(keep):  # it may be a cookie's value, so it is not repeated
+    if keep is not None and not is_id(keep):  # not quoted, because it may be a cookie's value
         raise UsageError(
-            "revoke_user() keeps a Session or a session ID, and this str is no session ID. Write "
-            "keep=session (a handle is for revoke(handle), which ends that session alone)"
+            "keep must be a Session or a session ID, and this str is not a session ID. Write "
+            "keep=session. (A handle is for revoke(handle), which ends that session only.)"
         )
     return None if keep is None else key_for(keep)

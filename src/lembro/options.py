@@ -1,4 +1,4 @@
-"""The options of sessions, which are checked when they are made. Durations are seconds or a
+"""The options of sessions. They are checked when they are made. Durations are seconds or a
 timedelta."""
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ class LegacyReader(Protocol):
 
     @property
     def lifetime(self) -> Seconds:
-        """How long a legacy cookie may still be valid. That it was used is remembered as long."""
+        """The time for which a legacy cookie may still be valid, and its use is remembered."""
         ...
 
     @property
     def blocking(self) -> bool:
-        """Whether ``read`` waits for something; in async code it is then called in a thread."""
+        """Whether ``read`` waits for I/O. If it does, async code calls it in a thread."""
         ...
 
     def read(self, value: str) -> Any:
@@ -67,15 +67,16 @@ class LegacyReader(Protocol):
             The session, or None if there is none.
 
         Raises:
-            ValueError: the cookie is not accepted (:class:`Refused` gives the reason).
-            StoreError: the sessions could not be asked; the response is a 503, and the cookie
-                stays. So does any error that bad data cannot cause.
+            ValueError: the cookie is not accepted. Raise :class:`~lembro.migrate.Refused` to give
+                the reason.
+            StoreError: the store of the legacy sessions failed. The response is a 503, and the
+                cookie stays. Any error that bad data cannot cause has the same effect.
         """
         ...
 
 
 def is_weak(secret: str) -> bool:
-    """Return whether a secret has less than 32 bytes, or less than 8 different characters."""
+    """Return whether a secret has fewer than 32 bytes, or fewer than 8 different characters."""
     return len(secret.encode("utf-8", "surrogatepass")) < 32 or len(set(secret)) < 8
 
 
@@ -124,40 +125,41 @@ def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How long sessions live, how many a user may have, and what their cookie is.
+    """The options of sessions: how long they live, how many a user may have, and their cookie.
 
     Raises:
         ConfigError: An option cannot work. The error says what to write instead.
     """
 
     idle_timeout: Seconds = DAY
-    """How long a session lives without being used, in seconds."""
+    """The idle timeout: seconds that a session lives after its last use."""
     absolute_timeout: Seconds | None = 30 * DAY
-    """How long a session lives at most, even if it is used, in seconds. A login starts it again.
-    None: no limit."""
+    """The absolute timeout: seconds that a session lives at most, even if it is used. A login
+    starts it again. None: no limit."""
     cookie: CookieOptions = field(default_factory=CookieOptions)
     """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
-    """Signs the cookie, so that a forged ID never reaches the store. Safety does not depend on it,
-    because an ID has 256 random bits. Of several secrets the first signs, and all are accepted."""
+    """The secret that signs the cookie, so that a forged ID never reaches the store. Safety does
+    not depend on it, because an ID has 256 random bits. Of several secrets, the first signs, and
+    all are accepted."""
     rotation_grace: Seconds = 30
-    """How long the old ID keeps working for requests in flight, in seconds, after the session got
-    a new one. 0: the old ID is stale at once."""
+    """The grace: seconds that the old ID keeps working for requests in flight, after the session
+    got a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
-    """How many sessions a user may have at a time. None: any number."""
+    """The most sessions that a user may have at a time. None: no limit."""
     at_max_sessions: AtMaxSessions = "oldest"
-    """What happens at a login beyond that limit. "oldest": the user's oldest session ends.
-    "refuse": the login raises TooManySessions."""
+    """The effect of a login beyond that limit. "oldest": the user's oldest session ends. "refuse":
+    the commit of the login raises TooManySessions."""
     describe: Callable[[Visitor], str] | None = describe_visitor
-    """Makes the description of the device that ``SessionInfo`` shows, from a
-    :class:`~lembro.Visitor`, at a login. By default it comes from the User-Agent, such as "Firefox
-    on Windows". None: no description."""
+    """The function that describes the device of a login for ``SessionInfo``, from a
+    :class:`~lembro.Visitor`. The default reads the User-Agent, for example "Firefox on Windows".
+    None: no description."""
     store_address: bool = False
-    """Whether ``SessionInfo`` gets the client's address, which is stored at a login. An address is
-    personal data: in many countries you must say why you keep it."""
+    """Whether a login stores the client's address for ``SessionInfo``. An address is personal data:
+    in many countries you must state why you keep it."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
-    """Readers of legacy sessions, from :mod:`lembro.migrate`. Each of their cookies is accepted
-    once, and the session goes on under a cookie of lembro's."""
+    """Readers of legacy sessions, from :mod:`lembro.migrate`. Each legacy cookie is accepted once,
+    and the session continues under lembro's cookie."""
 
     def __post_init__(self) -> None:
         idle = seconds("idle_timeout", self.idle_timeout)
@@ -204,19 +206,19 @@ class SessionOptions:
 
     @classmethod
     def aal2(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
-        """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in all.
+        """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in total.
 
         Args:
-            changes: Other options, or another value for one of these.
+            changes: Fields of :class:`SessionOptions`; they replace these values.
         """
         return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
 
     @classmethod
     def aal3(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
-        """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in all.
+        """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in total.
 
         Args:
-            changes: Other options, or another value for one of these.
+            changes: Fields of :class:`SessionOptions`; they replace these values.
         """
         return from_keywords({"idle_timeout": 15 * 60, "absolute_timeout": DAY / 2, **changes})
 
@@ -239,7 +241,7 @@ class OptionKeywords(TypedDict, total=False):
 STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
 """The options of ``MemoryStore``."""
 
-_ELSEWHERE: Final = {  # a name in other libraries, without underscores: the option of lembro
+_ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's option
     "httpsonly": "secure",
     "sessioncookie": "name",
     "sid": "name",
@@ -251,7 +253,7 @@ _ELSEWHERE: Final = {  # a name in other libraries, without underscores: the opt
 
 
 def meant_option(name: str, known: Sequence[str]) -> str:
-    """Return what to write instead of a name that is not among those ``known``."""
+    """Return the end of an error for a name that is not ``known``: what to write instead."""
     if name in ("session", "sessions"):
         return "; the keyword for a SessionManager is manager"
     ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
@@ -282,7 +284,7 @@ def option_names() -> list[str]:
 
 
 def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
-    """Raise ConfigError for a name that is not ``known``; the error suggests the nearest one."""
+    """Raise ConfigError for a name that is not ``known``. The error suggests the nearest one."""
     for name in keywords:
         if name not in known:
             raise ConfigError(
@@ -297,7 +299,7 @@ def from_keywords(
 
     Args:
         keywords: Fields of :class:`SessionOptions`.
-        base: The options that have all other values, instead of the defaults.
+        base: Options with the values of all other fields, instead of the defaults.
 
     Raises:
         ConfigError: A keyword is unknown, or cannot work.
@@ -311,9 +313,9 @@ def from_keywords(
 
 
 def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
-    """Put fields of the cookie, which other libraries take as keywords, into ``options``.
+    """Move fields of the cookie, which other libraries have as keywords, into ``options``.
 
-    ``max_age`` also is the idle timeout, as in those libraries. A name is kept exactly.
+    As in those libraries, ``max_age`` is the idle timeout too. The name gets no prefix.
 
     Raises:
         ConfigError: ``options`` has a cookie already, or a field cannot work.
@@ -323,7 +325,8 @@ def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> 
     if "cookie" in options:
         given = ", ".join(f"{name}=..." for name in cookie)
         raise ConfigError(
-            f"keywords of the cookie cannot be given beside cookie=, got {', '.join(cookie)}. "
+            f"keywords of the cookie cannot be given together with cookie=, got "
+            f"{', '.join(cookie)}. "
             f"Write cookie=CookieOptions({given})"
         )
     options["cookie"] = exact_cookie(cookie)

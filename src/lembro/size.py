@@ -1,4 +1,4 @@
-"""Sizes in bytes: what a text such as ``"4M"`` means, and how much a value takes in a session."""
+"""Sizes in bytes: parse and print sizes such as ``"4M"``, and measure a value of a session."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ __all__ = ["of", "parse", "pretty"]
 
 
 def of(value: Any) -> int:
-    """How many bytes ``value`` takes in a session; of a dict, about what a session with this data
-    takes in the store, where some 150 bytes come on top. Raises CodecError."""
+    """Return how many bytes a value takes in a session.
+
+    For a dict, add about 150 bytes to get what a session with this data takes in the store.
+
+    Raises:
+        CodecError: the value cannot be stored.
+    """
     return len(encode_value(value, "value"))

@@ -26,15 +26,15 @@ _NAMES = {b"vary": "Vary", b"set-cookie": "Set-Cookie", b"cache-control": "Cache
 class SessionMiddleware:
     """Add a session to each request of a WSGI application.
 
-    The session is in ``environ["lembro.session"]``. It is committed when the application has
-    returned, before the first byte of the response (if the application is a generator, when it
-    yields).
+    The session is in ``environ["lembro.session"]``. It is committed when the application returns,
+    or at its first ``yield`` if it is a generator, before the first byte of the response.
 
     Args:
         app: The application.
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options, as an object; ``keywords`` change single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -43,7 +43,7 @@ class SessionMiddleware:
     """
 
     session_class: type[Session] = Session
-    """What a session is made of; for integrations."""
+    """The class of the sessions, which an integration may replace."""
 
     def __init__(
         self,
@@ -88,11 +88,11 @@ class SessionMiddleware:
             return [exchange.page]
         if exchange.committed and session._loaded is NOT_LOADED and not is_lazy_body(body, environ):
             exchange.close()
-            return body  # as it is: a file wrapper, or a list whose length the server may use
+            return body  # unchanged: a file wrapper, or a list whose length the server may use
         return _Body(body, exchange)
 
     def add_session(self, environ: WSGIEnvironment, session: Session) -> None:
-        """Put the session where the application finds it."""
+        """Add the session to the environ."""
         environ[KEY] = session
 
 
@@ -111,7 +111,7 @@ class EnvironExchange(Exchange):
         return [header.encode("latin-1", "replace")] if header else []
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return is_https(self._environ)
 
     def client(self) -> str | None:
@@ -123,8 +123,10 @@ class EnvironExchange(Exchange):
         return self._environ
 
     def drop_environ(self) -> None:
-        """Break the circle environ -> session -> environ, which would wait for the garbage
-        collector. What a first access needs stays."""
+        """Break the reference cycle of environ and session, but keep what a first access needs.
+
+        The cycle would otherwise stay until the garbage collector runs.
+        """
         environ = self._environ
         self._environ = {
             "HTTP_COOKIE": environ.get("HTTP_COOKIE"),
@@ -133,7 +135,7 @@ class EnvironExchange(Exchange):
 
 
 class WSGIExchange(EnvironExchange):
-    """One request of a WSGI server, and its response, which is held back until the commit."""
+    """One request of a WSGI server, and its response, which waits for the commit."""
 
     __slots__ = (
         "_accessed",
@@ -151,7 +153,7 @@ class WSGIExchange(EnvironExchange):
         self.runner = runner
         self.answered = False
         self.page = b""
-        """The body that replaces the application's, if the exchange has answered."""
+        """The body that replaces the application's, if the exchange has answered instead."""
         self.committed = False
         self._environ = environ
         self._start_response = start_response
@@ -163,13 +165,14 @@ class WSGIExchange(EnvironExchange):
 
     @property
     def started(self) -> bool:
-        """Whether the application has started a response that is held back."""
+        """Whether the application has started a response that was not sent yet."""
         return self._held is not None
 
     def start(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
-        """Stand in for the server's ``start_response``."""
+        """Hold back the start of the response until the commit: the ``start_response`` that the
+        application is called with."""
         if self.answered:
             return self.write
         if self.committed:  # the server decides whether it is too late (PEP 3333)
@@ -180,13 +183,13 @@ class WSGIExchange(EnvironExchange):
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send a part of the body, as ``start_response`` lets applications do."""
+        """Send a part of the body: the ``write`` that ``start_response`` returns (PEP 3333)."""
         self.send_start()
         if not self.answered and self._write is not None:
             self._write(data)
 
     def send_start(self) -> None:
-        """Commit the session, and begin the response that was held back. Does so once."""
+        """Commit the session and send the start of the response, once."""
         if self.committed or self._held is None:
             return
         self.committed = True
@@ -211,14 +214,14 @@ class WSGIExchange(EnvironExchange):
             self._write = self._start_response(status, headers, exc_info)
 
     def _with_headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Add what the session adds to the headers, if it was accessed before the commit."""
+        """Add the session's headers, if the session was accessed before the commit."""
         if not self._accessed:
             return headers
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         return _decoded(with_session(raw, self.set_cookies()))
 
     def app_failed(self, error: BaseException) -> bool:
-        """Handle an exception of the application. Returns whether ``page`` is the response."""
+        """Handle an exception of the application. Return whether ``page`` is the response."""
         if self.committed:
             return False
         self.committed = True
@@ -232,7 +235,7 @@ class WSGIExchange(EnvironExchange):
         return answered
 
     def close(self) -> None:
-        """End the exchange. The server's ``start_response`` may refer to the environ."""
+        """End the exchange. Drop ``start_response``, which may refer to the environ."""
         super().close()
         self._held = self._write = None
         self._start_response = _ended
@@ -240,7 +243,7 @@ class WSGIExchange(EnvironExchange):
     def _answer(self, error: BaseException) -> None:
         response = error_response_for(error)
         self.answered = True
-        if self._environ.get("REQUEST_METHOD") != "HEAD":  # to HEAD, servers leave the body to us
+        if self._environ.get("REQUEST_METHOD") != "HEAD":  # servers would send the body
             self.page = response.body
         headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
         self._start_response(f"{response.status} {response.phrase}", _decoded(headers))
@@ -291,7 +294,7 @@ class _Body:
         return chunk
 
     def close(self) -> None:
-        """End the response, whichever way it ended. Called by the server."""
+        """Close the body, after success or failure. The server calls it (PEP 3333)."""
         exchange = self._exchange
         try:
             _close(self._body)
@@ -303,12 +306,12 @@ class _Body:
 
 
 def is_https(environ: WSGIEnvironment) -> bool:
-    """Whether a request came over https."""
+    """Return whether a request came over https."""
     return bool(environ["wsgi.url_scheme"] == "https")
 
 
 def is_lazy_body(body: Any, environ: WSGIEnvironment) -> bool:
-    """Whether the application's code may run while the body is sent, and access the session."""
+    """Return whether the application may access the session while the body is sent."""
     if not hasattr(body, "__next__"):
         return False
     wrapper = environ.get("wsgi.file_wrapper")

@@ -123,13 +123,13 @@ async def test_an_untrusted_proxy_is_reported_once(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its header is logged, and does not change the cookie."""
-    monkeypatch.setattr("lembro._http.headers._said", set())
+    monkeypatch.setattr("lembro._http.headers._warned", set())
     tab = world.tab()
     await tab.write(a=1)
     assert not said_of_plain_http(caplog)
 
     for header in ((b"x-forwarded-proto", b"https"), (b"forwarded", b"for=192.0.2.1;proto=https")):
-        monkeypatch.setattr("lembro._http.headers._said", set())
+        monkeypatch.setattr("lembro._http.headers._warned", set())
         caplog.clear()
         await tab.visit(look, sent=[header])  # no cookie is set
         await world.tab(https=True).visit(write(a=1), sent=[header])
@@ -145,7 +145,7 @@ async def test_an_untrusted_proxy_is_reported_once(
 async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
     build: Build, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._said", set())
+    monkeypatch.setattr("lembro._http.headers._warned", set())
     tab = build(cookie=CookieOptions(secure=True)).tab()
     answer = await tab.visit(write(a=1), sent=[(b"x-forwarded-proto", b"https")])
     assert "secure" in parse_set_cookie(answer.set_cookies[0])[2]

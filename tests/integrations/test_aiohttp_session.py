@@ -539,7 +539,7 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ({"encoder": repr}, "no option 'encoder'"),
         (
             {"cookie_name": "sid", "cookie": CookieOptions()},
-            r"beside cookie=, got name\. Write cookie=",
+            r"together with cookie=, got name\. Write cookie=",
         ),
         ({"max_age": 0}, "max_age must be more than 0 .*got 0"),
         ({"samesite": "Loose"}, "samesite must be .*got 'loose'"),

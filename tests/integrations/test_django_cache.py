@@ -84,7 +84,7 @@ def test_numbers(cache: Any) -> None:
     with pytest.raises(ValueError, match="not found"):
         cache.incr("missing")
     cache.set("none", None)
-    with pytest.raises(TypeError, match="no number"):
+    with pytest.raises(TypeError, match="not a number"):
         cache.incr("none")
 
 

@@ -121,7 +121,7 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
             {"PERMANENT_SESSION_LIFETIME": "1h"},
             "PERMANENT_SESSION_LIFETIME must be seconds .*got '1h'",
         ),
-        ({}, {"SESSION_USE_SIGNER": True}, "signs the cookie with SECRET_KEY, and there is none"),
+        ({}, {"SESSION_USE_SIGNER": True}, "needs a SECRET_KEY, which signs the cookie"),
         ({}, {"SESSION_USE_SIGNER": True, "SECRET_KEY": "dev"}, "can be guessed"),
         ({}, {"SESSION_USE_SIGNER": "false"}, "SESSION_USE_SIGNER='false': write True or False"),
         ({}, {"SESSION_PERMANENT": "no"}, "SESSION_PERMANENT='no': write True or False"),

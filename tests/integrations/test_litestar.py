@@ -729,7 +729,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         (lambda: LembroPlugin(key="a b"), "cookie name .*got 'a b'"),
         (
             lambda: LembroPlugin(key="sid", cookie=CookieOptions()),
-            "beside cookie=, got name. Write cookie=",
+            "together with cookie=, got name. Write cookie=",
         ),
         (
             lambda: LembroPlugin(renew_on_access=True),  # type: ignore[call-arg]

@@ -838,7 +838,7 @@ def test_without_settings() -> None:
             {"lembro.manager": SessionManager(MemoryStore("1M")), "lembro.idle_timeout": "60"},
             "lembro.idle_timeout cannot be given together with lembro.manager",
         ),
-        ({"lembro.cookie": CookieOptions(), "lembro.cookie.name": "sid"}, "one of the two"),
+        ({"lembro.cookie": CookieOptions(), "lembro.cookie.name": "sid"}, "leave one of them out"),
         ({"lembro.secret": "changeme"}, "can be guessed"),
         ({"lembro.options": "aal2"}, "lembro.options must be an object"),
         ({"lembro.exclude": "static"}, "path prefixes that begin with"),

@@ -380,7 +380,7 @@ def test_a_first_access_after_the_request_is_gone_raises(manager: SessionManager
     request: Any = Gone()
     session = Session(_Exchange(runner_of(manager), request))
     del request
-    with pytest.raises(UsageError, match="the request has ended"):
+    with pytest.raises(UsageError, match="before its request ends"):
         session.get("a")
 
 

@@ -393,7 +393,7 @@ def test_what_browsers_refuse_without_secure_needs_https_only(keywords: dict[str
 
 
 def test_a_cookie_is_given_in_one_way_or_the_other() -> None:
-    with pytest.raises(ConfigError, match=r"beside cookie=, got path\. Write cookie="):
+    with pytest.raises(ConfigError, match=r"together with cookie=, got path\. Write cookie="):
         SessionMiddleware(untouched_asgi, path="/a", cookie=lembro.CookieOptions())
 
 
@@ -500,7 +500,7 @@ def test_more_than_a_cookie_holds() -> None:
 def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._said", set())  # what is said once, is said here
+    monkeypatch.setattr("lembro._http.headers._warned", set())  # what is said once, is said here
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", app_with())], middleware=[Middleware(SessionMiddleware)]
     )

@@ -206,7 +206,7 @@ def test_a_failed_commit_reports_no_late_changes(
 
 
 @pytest.mark.parametrize(
-    ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the limit for one session")]
+    ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the session must take at most")]
 )
 def test_an_unstorable_value_is_answered_with_500(
     site: Site, value: Any, logged: str, caplog: pytest.LogCaptureFixture
@@ -340,7 +340,7 @@ def test_a_middleware_within_itself_shares_its_session(site: Site) -> None:
 def test_two_managers_of_one_cookie_are_reported(
     site: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._said", set())
+    monkeypatch.setattr("lembro._http.headers._warned", set())
     other = SessionManager(MemoryStore("64K"))
     call(site, SessionMiddleware(page(change), other))
     assert other.length() == 1

@@ -19,7 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 
 @pytest.fixture(autouse=True)
 def _unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "_said", set())
+    monkeypatch.setattr(headers, "_warned", set())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_replaced_cache_control_is_logged_once(caplog: pytest.LogCaptureFixtur
         with_session([(b"cache-control", b"public")], [COOKIE])
     with_session([], [COOKIE])
     assert len(caplog.records) == 1
-    assert "Cache-Control: public; it was replaced by private, no-store" in caplog.text
+    assert "Cache-Control: public. lembro replaced it with private, no-store" in caplog.text
 
 
 def test_at_most_100_replaced_values_are_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -201,7 +201,7 @@ manager_from: Any = manager_of
         (lambda: manager_from("x", None, None, {}), r"must be a SessionManager, got 'x'"),
         (
             lambda: manager_from(Manager(MemoryStore()), MemoryStore(), None, {"idle_timeout": 1}),
-            "^store, idle_timeout cannot be given together with a SessionManager: write",
+            r"^store, idle_timeout cannot be given together with a SessionManager\. Give",
         ),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 from pydantic.errors import PydanticUserError
 
 from lembro import CodecError, ConfigError
-from lembro._core.state import MISSING
+from lembro._core.state import MISSING, Upgraded
 from lembro._core.typed import Misfit, converters, loader
 
 
@@ -273,7 +273,9 @@ def test_upgrade_makes_the_object_from_a_copy_of_what_is_stored() -> None:
         return StructCart([StructItem(name) for name in old.pop("items").split(", ")])
 
     stored = {"items": "bread, butter"}
-    cart = loader("cart", StructCart, None, split)(stored)
+    upgraded = loader("cart", StructCart, None, split)(stored)
+    assert isinstance(upgraded, Upgraded)
+    cart: StructCart = upgraded.value
     assert [item.name for item in cart.items] == ["bread", "butter"]
     assert stored == {"items": "bread, butter"}
 

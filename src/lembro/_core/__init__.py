@@ -1,1 +1,1 @@
-"""The core: what happens to a session. Pure: no I/O, no clock, no framework."""
+"""The core: decides what happens to a session. It uses no I/O, no clock and no framework."""

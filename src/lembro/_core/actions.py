@@ -1,6 +1,6 @@
-"""What an application can ask of a session at any time: save, reload, atomic, edit.
+"""Actions that an application can call at any time: save, reload, atomic, edit.
 
-Flows, like those of ``lifecycle.py``, and as pure.
+They are flows, like those of ``lifecycle.py``, and as pure.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def recheck(core: Lifecycle, session: SessionState) -> Flow[None]:
 
 
 def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
-    """Find the record of this session as it is now. Raises SessionGone."""
+    """Return the current record of this session. Raise SessionGone if there is none."""
     assert session._key is not None
     found: Found | None = yield Call("get", (session._key,))
     if found is not None and found.successor is None:
@@ -73,7 +73,7 @@ def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
 
 
 def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Data], T]) -> Flow[T]:
-    """Read, change and write in one step; try again whenever another request was first."""
+    """Read, change and write in one step. Try again whenever another request was first."""
     if session._loaded is Loaded.NOT_LOADED:
         yield from core.load(session)
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):
@@ -105,7 +105,7 @@ def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Dat
 
 def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:
     """Open the session for writing after the response has begun."""
-    is_open = session._phase is Phase.OPEN  # then it can be written anyway
+    is_open = session._phase is Phase.OPEN  # it can be written without an edit
     if session._loaded is Loaded.NOT_LOADED:
         yield from core.load(session)
     elif not is_open and session._key is not None:
@@ -122,7 +122,7 @@ def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:
 
 
 def end_edit(core: Lifecycle, session: SessionState, failed: bool) -> Flow[None]:
-    """Merge and save what was edited; after an exception, drop it."""
+    """Merge and save the edit; after an exception, drop it."""
     if session._phase is Phase.OPEN:
         if not failed:
             yield from run_flow(core.commit(session))

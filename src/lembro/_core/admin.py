@@ -1,4 +1,4 @@
-"""What ``SessionManager`` offers by session ID, as flows: the lifecycle without a request."""
+"""The flows of ``SessionManager``'s methods by session ID, which need no request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .state import CLEAR
 def create(
     core: Lifecycle, session: Session, data: Mapping[str, Any], user_id: str | None
 ) -> Flow[str | None]:
-    """Store a new session. Returns its ID, or None if it is empty."""
+    """Store a new session. Return its ID, or None if it is empty."""
     yield from core.load(session)
     session.update(data)
     if user_id is not None:
@@ -31,7 +31,7 @@ def get(core: Lifecycle, session: Session) -> Flow[dict[str, Any] | None]:
 
 
 def overwrite(core: Lifecycle, session: Session, data: Mapping[str, Any]) -> Flow[bool]:
-    """Replace the data. Returns whether there is such a session."""
+    """Replace the data. Return whether there is such a session."""
     yield from core.load(session)
     if session._key is None:
         return False
@@ -43,7 +43,7 @@ def overwrite(core: Lifecycle, session: Session, data: Mapping[str, Any]) -> Flo
 
 
 def destroy(core: Lifecycle, session: Session) -> Flow[bool]:
-    """End the session. Returns whether this call ended it."""
+    """End the session. Return whether this call ended it."""
     yield from core.load(session)
     session.destroy()
     yield from run_flow(core.commit(session))
@@ -51,7 +51,7 @@ def destroy(core: Lifecycle, session: Session) -> Flow[bool]:
 
 
 def touch(core: Lifecycle, session: Session) -> Flow[bool]:
-    """Extend the idle timeout. Returns whether there is such a session."""
+    """Extend the idle timeout. Return whether there is such a session."""
     yield from core.load(session)
     if session._key is None:
         return False
@@ -60,7 +60,7 @@ def touch(core: Lifecycle, session: Session) -> Flow[bool]:
 
 
 def regenerate(core: Lifecycle, session: Session) -> Flow[str | None]:
-    """Give the session a new ID. Returns it, or None if there is no such session."""
+    """Give the session a new ID. Return it, or None if there is no such session."""
     yield from core.load(session)
     if session._key is None:
         return None

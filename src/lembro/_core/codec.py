@@ -1,9 +1,11 @@
-"""A session's data <-> bytes, such that what comes back equals what went in, type for type.
+"""Encode a session's data to bytes and decode them to equal values of the same types.
 
 The payload is a version byte, a msgpack array of two maps (lembro's own and the application's), and
-a mark of six bytes. None of lembro's keys is among the application's. Types that msgpack does not
-know (tuples, sets, dates, UUIDs, ...) are tagged with an extension code, because msgspec by itself
-turns them into lists and strings silently. There is no pickle: a record holds nothing but values.
+a mark of six bytes. The two maps keep lembro's keys apart from the application's.
+
+Types that msgpack does not know (tuples, sets, dates, UUIDs, ...) are tagged with an extension
+code. Without a tag, msgspec would silently make lists and strings of them. A record holds plain
+values, never a pickle.
 """
 
 from __future__ import annotations
@@ -25,28 +27,34 @@ Data = dict[str, Any]
 Meta = dict[str, bool | bytes]
 
 VERSION: Final = b"\x01"
-"""The first byte of a payload that is msgpack and no more."""
+"""The first byte of a payload without tagged values."""
 TAGGED: Final = b"\x81"
-"""The first byte of one in which something is tagged, or may be."""
+"""The first byte of a payload that may hold tagged values."""
 PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
-"""The types that msgpack knows as they are, and whose values cannot change in themselves."""
+"""Immutable types that msgpack encodes without a tag."""
 MARK: Final = 6
-"""Bytes at the end of a payload that tell one write from every other."""
+"""Bytes at the end of a payload that make each write unique."""
 _NO_MARK: Final = bytes(MARK)
 MAX_DEPTH: Final = 100
-"""Containers within containers; what is deeper is refused, long before any recursion limit."""
+"""The most levels of nested containers, far below Python's recursion limit."""
 
 
 def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
-    """The payload of a session. Raises CodecError with the path to a value it cannot carry.
+    """Encode the payload of a session.
 
-    ``plain``: the caller knows that nothing needs a tag. To find that out takes longer than the
-    encoding itself, and to tag takes twice as long again.
+    Args:
+        meta: lembro's own map.
+        data: The application's data.
+        plain: Whether the caller knows that nothing needs a tag. To find that out takes longer than
+            the encoding itself, and to tag takes twice as long again.
+
+    Raises:
+        CodecError: a value cannot be stored; ``path`` says where it is.
     """
     if plain or _is_plain(data, 1):
-        try:  # to suppress takes as long as to encode
+        try:  # contextlib.suppress takes as long as the encoding
             return VERSION + _encode((meta, data)) + _NO_MARK
-        except (UnicodeEncodeError, OverflowError):  # it is to be found, or tagged
+        except (UnicodeEncodeError, OverflowError):  # find the text, or tag the integer, below
             pass
     tagged = {}
     for key, value in data.items():
@@ -60,20 +68,22 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
 
 
 def with_mark(payload: bytes, mark: bytes) -> bytes:
-    """Return the payload with this mark, which tells one write of the same data from another."""
+    """Return the payload with this mark, which makes each write of the same data unique."""
     return payload[:-MARK] + mark
 
 
 def same_data(payload: bytes, other: bytes) -> bool:
-    """Whether two payloads differ in their marks at most."""
+    """Return whether two payloads are equal but for their marks."""
     return payload[:-MARK] == other[:-MARK]
 
 
 def changed(payload: bytes, meta: Meta, data: Data) -> bytes | None:
-    """Return what the data encode to, or None if that is ``payload``.
+    """Encode data in which no key was assigned. Return None if they equal those of ``payload``.
 
-    For data in which no key was assigned. Tries the plain encoding first, which is several times
-    faster and all that a session without tagged values needs. Raises CodecError as ``encode`` does.
+    Tries the plain encoding first: it is several times faster, and enough without tagged values.
+
+    Raises:
+        CodecError: a value cannot be stored.
     """
     try:
         plain = _encode((meta, data))
@@ -86,10 +96,13 @@ def changed(payload: bytes, meta: Meta, data: Data) -> bytes | None:
 
 
 def decode(payload: bytes) -> tuple[Meta, Data]:
-    """Read a payload. Raises CodecError for what is none.
+    """Decode a payload.
 
-    One that was forged may hold what :func:`encode` refuses: keys of other types, containers nested
-    deeper. To look for that would cost more than the reading; it is refused when it is written.
+    A forged payload may hold what :func:`encode` refuses, such as keys of other types or deeper
+    containers. To check for that would cost more than the decoding; ``encode`` refuses it later.
+
+    Raises:
+        CodecError: the bytes are not a payload.
     """
     if not payload.startswith((VERSION, TAGGED)):
         raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
@@ -100,7 +113,7 @@ def decode(payload: bytes) -> tuple[Meta, Data]:
 
 
 def check(key: Any, value: Any) -> None:
-    """Raise CodecError, with the path, unless a session can carry ``value`` under ``key``."""
+    """Raise CodecError, with the path, unless a session can store ``value`` under ``key``."""
     _check_top_key(key)
     kind = type(value)
     if kind is int or kind is bool or value is None or kind is float or kind is bytes:
@@ -109,8 +122,14 @@ def check(key: Any, value: Any) -> None:
 
 
 def encode_value(value: Any, path: str = "") -> bytes:
-    """The encoding of one value: equal if and only if value and types are (1, 1.0 and True all
-    differ; maps also by the order of their keys)."""
+    """Encode one value.
+
+    Two encodings are equal if and only if the values and their types are. So 1, 1.0 and True
+    differ, as do maps with another order of keys.
+
+    Raises:
+        CodecError: the value cannot be stored.
+    """
     tagged = _tag(value, path, 1)
     try:
         return _encode(tagged)
@@ -119,7 +138,7 @@ def encode_value(value: Any, path: str = "") -> bytes:
 
 
 def decode_value(encoding: bytes) -> Any:
-    """What ``encode_value`` made this of."""
+    """Decode what ``encode_value`` returned."""
     return _decode_value(encoding)
 
 
@@ -133,7 +152,7 @@ _AS_IS: Final = PLAIN - {int}
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Whether msgpack knows everything in this dict or list (integers beyond 64 bits apart)."""
+    """Return whether nothing in this dict or list needs a tag, except integers beyond 64 bits."""
     if type(value) is dict:
         if not all(type(key) is str for key in value):
             return False
@@ -150,7 +169,7 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _tag(value: Any, path: str, depth: int) -> Any:
-    """``value`` with everything that msgpack does not know wrapped in an Ext."""
+    """Return ``value`` with everything that msgpack does not know wrapped in an Ext."""
     kind = type(value)
     if kind in _AS_IS:
         return value
@@ -160,7 +179,7 @@ def _tag(value: Any, path: str, depth: int) -> Any:
         raise CodecError(f"nested deeper than {MAX_DEPTH} levels, or within itself", path=path)
     if kind is list:
         return [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
-    if isinstance(value, dict):  # a subclass too: it comes back as the plain dict it equals
+    if isinstance(value, dict):  # a subclass is loaded as the plain dict that it equals
         return {
             _check_key(key, path): _tag(item, f"{path}.{key}", depth + 1)
             for key, item in value.items()
@@ -174,8 +193,10 @@ def _tag(value: Any, path: str, depth: int) -> Any:
 
 
 def _markup() -> Any:
-    """The class of MarkupSafe, whose text a template does not escape (as in a flashed message), if
-    anybody has imported it: lembro does without."""
+    """Return the class ``markupsafe.Markup`` if the application has imported it.
+
+    Templates do not escape its text, for example in a flashed message.
+    """
     return getattr(sys.modules.get("markupsafe"), "Markup", None)
 
 
@@ -191,7 +212,7 @@ def _tag_tuple(value: tuple[Any, ...], path: str, depth: int) -> Ext:
 def _tag_set(value: set[Any] | frozenset[Any], path: str, depth: int) -> Ext:
     parts = [_encode_part(_tag(item, f"{path}{{}}", depth + 1), item, path) for item in value]
     code = _SET if type(value) is set else _FROZENSET
-    # Sorted, so that a set has one encoding; in front the header of an array of 32-bit length.
+    # Sorted, so that a set has one encoding, after the header of an array of 32-bit length.
     return Ext(code, b"\xdd" + len(parts).to_bytes(4, "big") + b"".join(sorted(parts)))
 
 
@@ -204,8 +225,11 @@ def _tag_time(value: time, path: str, depth: int) -> Ext:
 
 
 def _clock_text(value: datetime | time, path: str) -> bytes:
-    """The fold, the ISO form, and a zone by its name: its offset alone would be another value, of
-    which Python even says that it differs in the hour that the clocks go through twice."""
+    """Encode the fold, the ISO form, and the name of a zone.
+
+    The offset alone would be another value: Python compares it as unequal in the hour that occurs
+    twice when the clocks change.
+    """
     zone = value.tzinfo
     if zone is None or type(zone) is timezone:
         return b"%d%s" % (value.fold, value.isoformat().encode())
@@ -275,7 +299,7 @@ def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
 
 
 def _untag_markup(data: bytes) -> str:
-    """Where nobody has MarkupSafe, plain text: what does not know of it escapes everything."""
+    """Decode Markup; as plain text without MarkupSafe, since templates then escape everything."""
     markup: Callable[[str], str] = _markup() or str
     return markup(_decode_text(data))
 
@@ -301,7 +325,7 @@ _UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
 }
 
 
-# -- saying what is wrong --------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 _HINTS: Final = {
     "Enum": "store its .value",
@@ -315,26 +339,14 @@ _HINTS: Final = {
     "bytearray": "store bytes(value)",
     "memoryview": "store bytes(value)",
     "PurePath": "store str(value)",
-    "__proxy__": "store str(value)",  # a lazy translation of Django's
-    "LazyString": "store str(value)",  # and of Flask-Babel's
-    # By name, since lembro imports no framework: of Django, Flask-SQLAlchemy and SQLAlchemy.
+    "__proxy__": "store str(value)",  # Django's lazy translation
+    "LazyString": "store str(value)",  # Flask-Babel's
+    # The models of Django, Flask-SQLAlchemy and SQLAlchemy, by name: lembro imports no framework.
     "Model": "store its primary key",
     "DeclarativeBase": "store its primary key",
     "QuerySet": "store list(value.values())",
-    **dict.fromkeys(
-        [
-            "deque",
-            "range",
-            "generator",
-            "map",
-            "filter",
-            "zip",
-            "dict_keys",
-            "dict_values",
-            "dict_items",
-        ],
-        "store list(value)",
-    ),
+    **dict.fromkeys(("deque", "range", "generator", "map", "filter", "zip"), "store list(value)"),
+    **dict.fromkeys(("dict_keys", "dict_values", "dict_items"), "store list(value)"),
 }
 
 
@@ -371,7 +383,7 @@ def _refusal(value: Any) -> str:
 
 
 def _surrogate(value: Any, path: str = "") -> CodecError:
-    """The error for text that is not Unicode, with the path to it."""
+    """Make the error for text with a lone surrogate, with the path to it."""
     if isinstance(value, dict):
         parts = [
             (f"{path}.{key}" if path else str(key), (key, item)) for key, item in value.items()

@@ -21,12 +21,12 @@ from .merge import merge
 from .state import LIVE, Loaded, SessionState, SetCookie
 
 ATTEMPTS: Final = 1000
-"""Writes that are tried in a row before the store counts as broken. Each attempt that fails means
-that another request's write succeeded."""
+"""Attempts to write before the store counts as broken. An attempt fails only because another
+request's write succeeded."""
 
 
 class Write(enum.Enum):
-    """How a changed session is written."""
+    """The ways to write a changed session."""
 
     SET = "set"
     ROTATE = "regenerate_id"
@@ -34,9 +34,9 @@ class Write(enum.Enum):
 
 
 STORED: Final = Found(b"stored")
-"""What a successful attempt to write returns."""
+"""The result of an attempt that wrote the session."""
 UNTRIED: Final = Found(b"untried")
-"""In place of what an attempt returned: no attempt was made."""
+"""The result before the first attempt."""
 
 
 def marked(payload: bytes) -> bytes:
@@ -46,19 +46,21 @@ def marked(payload: bytes) -> bytes:
 
 
 def is_written(payload: bytes, held: Found | None) -> bool:
-    """Whether what the store holds now shows that this write was done."""
+    """Return whether the store's answer ``held`` shows that this write was done."""
     return held is not None and held.payload == payload and held.successor is None
 
 
 def refused() -> StoreError:
-    """Make the error after so many attempts."""
+    """Make the error after ``ATTEMPTS`` failed attempts."""
     return StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
 
 
 class Writer:
-    """The flows that write, with the options that they need.
+    """Writes sessions by flows, with the options that they need.
 
-    ``reputation_of``: as for :class:`~lembro._core.lifecycle.Lifecycle`.
+    Args:
+        options: The options of the sessions.
+        reputation_of: Reads the reputation from a cookie's value; None if the store uses none.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class Writer:
         self.life: float = (
             float("inf") if absolute is None else seconds("absolute_timeout", absolute)
         )
-        self.fresh: float = self.idle * 0.9  # with so much left a session is not due for a touch
+        self.fresh: float = self.idle * 0.9  # with this much left, no touch is due
         self.grace: float = seconds("rotation_grace", options.rotation_grace, zero=True)
         self.emptied_idle: float = self.grace or 30.0
         """How long an emptied session stays, in seconds: the grace, or its default if it is 0."""
@@ -79,8 +81,8 @@ class Writer:
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self.idle_of_data: Callable[[codec.Data], float | None] | None = None
-        """The idle timeout of a session with these data, where each has its own; None from it:
-        nothing extends the session."""
+        """Returns the idle timeout of a session with these data, if sessions have timeouts of their
+        own. It returns None for a session that nothing extends."""
         self._reputation_of = reputation_of
 
     def add(self, session: SessionState, user: str | None) -> Flow[None]:
@@ -110,8 +112,13 @@ class Writer:
     ) -> Flow[Lost | None]:
         """Write the session by ``set`` or ``replace``, and merge with other requests' writes.
 
-        Returns None once it is stored, or why there is no record to write to. ``held`` is what a
-        first attempt returned.
+        Args:
+            session: The session.
+            write: How to write it.
+            held: The result of a first attempt, if one was made.
+
+        Returns:
+            None once it is stored, or why there is no record to write to.
         """
         for _ in range(ATTEMPTS):
             if held is UNTRIED:
@@ -134,13 +141,13 @@ class Writer:
             elif write is Write.LOGIN and held.payload == session._payload:
                 raise self.too_many()
             self.rebase(session, held)
-            if write is Write.SET and not has_changed(session):  # the merge left nothing of ours
+            if write is Write.SET and not has_changed(session):  # the merge kept no change of ours
                 return None
             held = UNTRIED
         raise refused()
 
     def _set(self, session: SessionState) -> Flow[Found | None]:
-        """Try once. Returns STORED, or what the store holds instead."""
+        """Try once by ``set``. Return STORED, or what the store holds instead."""
         call = self.call_to_set(session, _encode(session))
         held: Found | None = yield call
         return STORED if self.was_set(session, call, held) else held
@@ -153,7 +160,7 @@ class Writer:
         return Call("set", (session._key, Record(marked(encoded))), keywords)
 
     def was_set(self, session: SessionState, call: Call, held: Found | None) -> bool:
-        """Whether ``held`` shows that the call was done; then note what was written."""
+        """Return whether ``held`` shows that the call was done; if so, note what was written."""
         payload: bytes = call.args[1].payload
         if not is_written(payload, held):
             return False
@@ -165,7 +172,7 @@ class Writer:
         return True
 
     def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
-        """Try once under a new ID. Returns STORED, or what the store holds instead."""
+        """Try once under a new ID. Return STORED, or what the store holds instead."""
         payload = marked(_encode(session))
         session_id = new_id()
         key = key_for(session_id)
@@ -230,11 +237,14 @@ class Writer:
     # -- lifetimes ---------------------------------------------------------------------------------
 
     def _idle_of(self, session: SessionState) -> float:
-        """An emptied session stays for the grace, so that a write in flight merges into it."""
+        """Return the idle timeout.
+
+        An emptied session stays for the grace, so that a write in flight merges into it.
+        """
         return self.emptied_idle if _is_empty(session) else self.idle
 
     def is_due(self, found: Found) -> bool:
-        """Whether a tenth of the idle timeout has passed, and a touch would extend the session."""
+        """Return whether a tenth of the idle timeout has passed and a touch would help."""
         return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
 
     def idle_of_write(self, found: Found, *, empty: bool) -> float:
@@ -254,7 +264,7 @@ class Writer:
     def renew_cookie(self, session: SessionState, found: Found, *, asked: bool = False) -> None:
         """Send a cookie with a Max-Age again when its session was extended.
 
-        Only the request that came with the ID can do so: nobody else knows it.
+        Only a request that came with the ID can do so, because the store has only its hash.
         """
         if not (self.renews_cookie or session._resend_cookie):
             return
@@ -266,6 +276,7 @@ class Writer:
             session._cookie = _cookie_for(session, session_id, reputation, life)
 
     def known_reputation(self, session: SessionState) -> bytes | None:
+        """Return the reputation from the cookie, or else from the stored session."""
         if self._reputation_of is None:
             return None
         known = self._reputation_of(session._presented.value)
@@ -283,7 +294,7 @@ class Writer:
 
 
 def changed_encoding(session: SessionState) -> bytes | None:
-    """Return the session's encoding if its data are others than were loaded; else None."""
+    """Return the session's encoding if its data differ from what was loaded; else None."""
     if session._assigned:
         encoded = _encode(session)
         return None if codec.same_data(encoded, session._payload) else encoded
@@ -293,13 +304,13 @@ def changed_encoding(session: SessionState) -> bytes | None:
 
 
 def has_changed(session: SessionState) -> bool:
-    """Whether the session's data are others than were loaded."""
+    """Return whether the session's data differ from what was loaded."""
     return changed_encoding(session) is not None
 
 
 def _encode(session: SessionState) -> bytes:
-    """Encode the payload. Data that came without a tag and had no mutable value accessed need no
-    tag."""
+    """Encode the payload. Data that were loaded without tags need none, unless a mutable value was
+    accessed."""
     plain = not session._nested_possible and session._payload.startswith(codec.VERSION)
     return codec.encode(session._meta, session._data, plain=plain)
 
@@ -317,14 +328,14 @@ def _is_empty(session: SessionState) -> bool:
 
 
 def _switches_user(session: SessionState) -> bool:
-    """Whether the stored data are another user's, which the new user must not see."""
+    """Return whether the stored data are another user's, which the new user must not see."""
     if session._login is None or session._found is None:
         return False
     return session._found.user not in (None, session._login)
 
 
 def _merge(session: SessionState, theirs: Found) -> None:
-    """Merge what was loaded, what another request stored, and what is here."""
+    """Merge what was loaded, what another request stored, and this request's data."""
     try:
         _, base = codec.decode(session._payload)
         meta, data = codec.decode(theirs.payload)

@@ -61,7 +61,7 @@ class Edit(Generic[S]):
 
 
 def _turns_of(session: SessionState) -> Turns:
-    """The turns of a session, made at its first edit: a session that is never edited has none."""
+    """Return the turns of a session, made at its first edit."""
     with suppress(AttributeError):
         return session._turns
     with _creating:

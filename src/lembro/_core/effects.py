@@ -1,8 +1,8 @@
-"""What the core says to a driver: a flow yields calls to the store and is sent their results.
+"""Calls to the store, and the flows that yield them and are sent their results.
 
 A flow is a generator, so the core does no I/O and knows neither threads nor event loops.
-``_runtime/drivers.py`` performs the calls. A function that may have nothing to ask returns None
-instead of a flow.
+``_runtime/drivers.py`` performs the calls. A function that needs no call returns None instead of a
+flow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class LegacySource(Protocol):
-    """Whoever reads legacy cookies (``migrate/source.py``)."""
+    """A reader of legacy cookies (``migrate/source.py``)."""
 
     def read(self, value: bytes) -> Any:
         """Read a legacy cookie."""
@@ -28,8 +28,10 @@ class LegacySource(Protocol):
 
 
 class Call(msgspec.Struct):
-    """A verb of the store to call, or of a legacy source (``of``). (A Struct is made in a quarter
-    of the time of a NamedTuple, and one is made for each call.)"""
+    """A call of one verb, of the store or of a legacy source (``of``).
+
+    A Struct, because one is made for each call, in a quarter of a NamedTuple's time.
+    """
 
     verb: str
     args: tuple[Any, ...]
@@ -41,5 +43,5 @@ Flow = Generator[Call, Any, T]
 
 
 def run_flow(flow: Flow[T] | None) -> Flow[T | None]:
-    """Run one flow within another; None is a flow that has nothing to ask."""
+    """Run one flow within another; None is a flow without calls."""
     return None if flow is None else (yield from flow)

@@ -49,7 +49,9 @@ from .views import flush_views
 class Lifecycle:
     """Decides what happens to a session, by the options.
 
-    ``reputation_of`` reads the reputation from a cookie's value. None: the store does not use it.
+    Args:
+        options: The options of the sessions.
+        reputation_of: Reads the reputation from a cookie's value; None if the store uses none.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Lifecycle:
         self._reputation_of = reputation_of
 
     def with_options(self, options: SessionOptions) -> Lifecycle:
-        """Return a lifecycle that is the same but for its options."""
+        """Return a copy of this lifecycle with other options."""
         return type(self)(options, reputation_of=self._reputation_of)
 
     # A load has two halves, before and after the store's answer: ``begin_load`` and this one. The
@@ -72,7 +74,7 @@ class Lifecycle:
     def finish_load(
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
-        """Take what the store holds under the key. Return a flow if more must be asked."""
+        """Use what the store holds. Return a flow if the store must be asked again."""
         if key is None or found is None:
             return None
         if found.successor is not None:
@@ -97,7 +99,7 @@ class Lifecycle:
         session._ready = session._phase is not COMMITTED
 
     def commit(self, session: SessionState, *, failed: bool = False) -> Flow[None] | None:
-        """Bring the store in line with what the request did. Return None if nothing is to be done.
+        """Store what the request did. Return None if there is nothing to do.
 
         The flow leaves in ``session._cookie`` what the response does to the cookie.
 
@@ -111,13 +113,13 @@ class Lifecycle:
         """
         if self.has_nothing_to_commit(session):
             return None
-        if not failed and self._only_writes(session):  # as most requests that change something
+        if not failed and self._only_writes(session):  # true of most requests that change something
             encoded = changed_encoding(session)
             return None if encoded is None else self._write_changes(session, encoded)
         return self._commit(session, failed)
 
     def has_nothing_to_commit(self, session: SessionState) -> bool:
-        """Whether a commit would do nothing, as after most requests."""
+        """Return whether a commit would do nothing, as after most requests."""
         if session._loaded is NOT_LOADED or session._preloaded:
             return True
         if session._assigned or session._nested_possible or session._login is not None:
@@ -131,8 +133,8 @@ class Lifecycle:
 
     def _commit(self, session: SessionState, failed: bool) -> Flow[None]:
         if session._destroy:
-            # The user's other sessions first: whoever is interrupted in between is still logged in
-            # and can try again.
+            # The user's other sessions end first: if this is interrupted, the user is still logged
+            # in and can try again.
             yield from _revoke(session)
             yield from _destroy(session)
         if failed:
@@ -163,7 +165,7 @@ class Lifecycle:
         session._regenerate = session._touch = False
 
     def _only_writes(self, session: SessionState) -> bool:
-        """Whether nothing was asked for but to store changed data, and no touch is due."""
+        """Return whether the request did no more than change data, and no touch is due."""
         if session._loaded is not LIVE or session._login is not None or session._views:
             return False
         if session._regenerate or session._destroy or session._revoke is not None:
@@ -216,7 +218,7 @@ class Lifecycle:
 
 
 def roll_back(session: SessionState) -> None:
-    """Restore the data that were loaded, and forget what was asked for."""
+    """Restore the data that were loaded, and drop what the application asked for."""
     session._views.clear()
     session._login, session._regenerate = None, False
     session._assigned = session._nested_possible = False
@@ -263,9 +265,10 @@ def _destroy(session: SessionState) -> Flow[None]:
 def destroy_chain(key: bytes) -> Flow[tuple[bytes, str | None] | None]:
     """Destroy a session, also if its ID was rotated meanwhile.
 
-    Returns its key and user if this call ended it, else None.
+    Returns:
+        Its key and user if this call ended it, else None.
     """
-    while True:  # each turn removes a record
+    while True:  # ends, because each iteration removes a record
         held: Found | None = yield Call("destroy", (key,))
         if held is None:
             return None

@@ -18,11 +18,11 @@ from .effects import Call, Flow
 from .state import NEW, Loaded, SessionState
 
 MAX_ROTATIONS: Final = 16
-"""Rotated IDs that are followed one after the other."""
+"""The most rotated IDs that are followed in a row."""
 
 
 class Lost(enum.Enum):
-    """Why there is no record to go on with."""
+    """The reasons why a session has no record to write to."""
 
     GONE = "the session has ended"
     STALE = "a login replaced the session's ID"
@@ -58,7 +58,7 @@ def load_successor(session: SessionState, pointer: Found) -> Flow[None]:
 
 
 def follow_rotation(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
-    """Find the record that a rotated ID points to. Only one of the same user is followed."""
+    """Find the record that a rotated ID points to, if it is the same user's."""
     for _ in range(MAX_ROTATIONS):
         key = pointer.successor
         if key is None or pointer.user is None:
@@ -75,7 +75,7 @@ def follow_rotation(pointer: Found) -> Flow[tuple[bytes, Found] | Lost]:
 
 
 def use_record(session: SessionState, key: bytes, found: Found) -> None:
-    """Make ``found`` what the session was loaded from. An unreadable record counts as none."""
+    """Load the session from ``found``. An unreadable record counts as no record."""
     try:
         session._meta, session._data = codec.decode(found.payload)
     except CodecError as error:

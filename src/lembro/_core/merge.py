@@ -1,8 +1,9 @@
-"""Merge on conflict: what becomes of a session that two requests changed at the same time.
+"""Merge the changes of two requests to one session (three-way, against what this one loaded).
 
-Three ways, against what this request loaded (``base``): dicts by key, recursively; a list that
-both sides only appended to: theirs, then ours (also if both appended the same; a new list that both
-came to is one); for anything else the later commit wins, and the path is a conflict.
+* Dicts are merged by key, recursively.
+* If both sides only appended to a list, the result is their items, then ours. The same item
+  appended by both occurs twice. The same new list set by both is kept once.
+* For anything else the later commit wins, and the path is reported as a conflict.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .codec import MAX_DEPTH, Data, encode_value
 
 
 class _Missing:
-    def __repr__(self) -> str:  # pragma: no cover - for who debugs a merge
+    def __repr__(self) -> str:  # pragma: no cover - for debugging
         return "MISSING"
 
 
@@ -23,9 +24,18 @@ _MISSING: Final = _Missing()
 
 
 def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, list[str]]:
-    """The merged data and the paths at which ours won over a different change of theirs.
+    """Merge two changed versions of the same data.
 
-    Takes our objects wherever theirs has not changed, so that references into our data stay good.
+    The result holds our objects wherever theirs did not change, so that references which the
+    application holds into our data stay valid.
+
+    Args:
+        base: The data that both started from.
+        theirs: The data that another request has stored.
+        ours: The data of this request.
+
+    Returns:
+        The merged data, and the paths where ours replaced a different change of theirs.
     """
     merging = _Merge()
     return merging.dicts(base, theirs, ours, ""), merging.conflicts
@@ -34,7 +44,7 @@ def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, list[str]]:
 class _Merge:
     def __init__(self) -> None:
         self.conflicts: list[str] = []
-        self._seen: dict[int, bytes] = {}  # of each dict, its digest; none changes meanwhile
+        self._seen: dict[int, bytes] = {}  # id() of a dict: its digest; no dict changes meanwhile
 
     def dicts(self, base: Data, theirs: Data, ours: Data, path: str) -> dict[Any, Any]:
         merged = {}
@@ -52,7 +62,7 @@ class _Merge:
     def values(self, base: Any, theirs: Any, ours: Any, path: str) -> Any:
         equal = self._equal
         if equal(ours, base):
-            # Ours by identity where all three agree.
+            # Where all three are equal, our object is kept.
             return ours if equal(theirs, base) else theirs
         if equal(theirs, base) or (base is _MISSING and equal(theirs, ours)):
             return ours
@@ -72,7 +82,7 @@ class _Merge:
         return ours
 
     def _equal(self, one: Any, other: Any) -> bool:
-        """Equal in value and type, as the codec sees it."""
+        """Return whether two values have the same encoding, that is, equal values and types."""
         if one is other:
             return True
         if one is _MISSING or other is _MISSING or isinstance(one, dict) != isinstance(other, dict):
@@ -80,8 +90,11 @@ class _Merge:
         return self._image(one, 1) == self._image(other, 1)
 
     def _image(self, value: Any, depth: int) -> bytes:
-        """What stands for a value: its encoding, or of a dict a digest, which is made once. To
-        encode dicts within dicts at each level anew would take a hundred times as long."""
+        """Return bytes that represent a value: its encoding, or the digest of a dict.
+
+        Each digest is made once. To encode nested dicts again at each level would take a hundred
+        times as long.
+        """
         if not isinstance(value, dict):
             return encode_value(value)
         digest = self._seen.get(id(value))

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Loaded(enum.Enum):
-    """How a session was loaded: the rows of the decision table."""
+    """The ways a session was loaded: the rows of the decision table."""
 
     NOT_LOADED = "not loaded yet"
     NEW = "no cookie, or an ID that the store does not know"
@@ -29,14 +29,14 @@ class Loaded(enum.Enum):
 
 
 class Phase(enum.Enum):
-    """Whether the response has begun: what may be written, and where."""
+    """The phases of a request, which decide what may be written."""
 
     OPEN = "the response has not begun"
     COMMITTED = "the response has begun"
     EDITING = "inside session.edit()"
 
 
-# The members that every request meets. Before Python 3.14, to get one from its class is slow.
+# The members that every request uses. Before Python 3.14, to get one from its class is slow.
 NOT_LOADED: Final = Loaded.NOT_LOADED
 NEW: Final = Loaded.NEW
 LIVE: Final = Loaded.LIVE
@@ -45,7 +45,7 @@ COMMITTED: Final = Phase.COMMITTED
 
 
 class FlowRunner(Protocol):
-    """What a session asks of the runner that serves it (``_runtime/runner.py``)."""
+    """The interface of the runner that a session uses (``_runtime/runner.py``)."""
 
     def load(self, session: Any) -> None:
         """Load a session that is accessed for the first time."""
@@ -69,7 +69,7 @@ class FlowRunner(Protocol):
 
 
 class Transport(Protocol):
-    """What a session asks of its request (``_runtime/exchange.py``)."""
+    """The interface of the request that a session uses (``_runtime/exchange.py``)."""
 
     runner: Any  # a FlowRunner
 
@@ -78,7 +78,7 @@ class Transport(Protocol):
         ...
 
     def describe_visitor(self) -> tuple[str, str]:
-        """Describe the device and give the address, as the options ask for; else empty."""
+        """Return the visitor's device and address; each is empty unless the options ask for it."""
         ...
 
 
@@ -102,7 +102,7 @@ class ClearCookie:
 CLEAR: Final = ClearCookie()
 
 MISSING: Final = object()
-"""What a typed part is made of where its key is missing."""
+"""The stored value of a typed part whose key is missing."""
 
 
 class Upgraded:
@@ -129,13 +129,13 @@ class View:
 
 
 class SessionState:
-    """What is known of a session, and what the application asked for.
+    """The state of a session: its record, its data, and what the application asked for.
 
-    :class:`~lembro.Session` is its public face; the lifecycle works on these attributes.
+    The lifecycle works on these attributes. :class:`~lembro.Session` adds the public methods.
     """
 
-    # The values of a session that nobody has accessed. One is made for every request, and each
-    # attribute that need not be set saves 0.02 us.
+    # The values of a session before its first access, as class attributes: one session is made for
+    # every request, and each attribute that need not be set saves 0.02 us.
     _ready = False  # loaded, and the response has not begun
     _preloaded = False  # loaded before the handler was called, and not accessed so far
     _loaded = NOT_LOADED
@@ -150,19 +150,19 @@ class SessionState:
     _found: Found | None = None
     _payload = b""
     _issued_id: str | None = None  # if one was issued
-    _lost_user: str | None = None  # whose data these still are, once save() found it gone
+    _lost_user: str | None = None  # the owner of the data, after save() found the session gone
     _adoption: object | None = None  # the legacy session that it came from (``migrate_from``)
 
-    # What a session has once it is being loaded.
+    # Set when the session is loaded.
     _presented: Presented
     _meta: codec.Meta  # lembro's own map
     _data: codec.Data
     _views: dict[str | None, View]
     _events: list[Event]  # emitted once the flow has ended
 
-    # What the request makes of it.
+    # What the request changed.
     _assigned = False  # a key was assigned or deleted since it was loaded
-    _nested_possible = False  # a value that can change in itself was handed out
+    _nested_possible = False  # a mutable value was returned, so a nested change is possible
 
     _outer_views: dict[str | None, View] | None = None  # set aside while edit() is under way
 
@@ -178,7 +178,7 @@ class SessionState:
         self._transport = transport
 
     def _is_unused(self) -> bool:
-        """Whether nobody has accessed it. An unused session costs nothing and leaves no trace."""
+        """Return whether the session was never accessed: then it is neither loaded nor stored."""
         return self._preloaded or self._loaded is NOT_LOADED
 
     def _current_user(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Whose turn it is to edit a session: one task or thread at a time, the others wait in line."""
+"""A lock for the edits of one session, which tasks and threads take in turns."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class _Turn(NamedTuple):
 class Turns:
     """A first-come, first-served lock for tasks and threads alike.
 
-    It belongs to a task, or to a thread in which no event loop runs. Anybody may release it: a
-    generator that is abandoned may be closed by another task than the one that entered it.
+    Its owner is a task, or a thread in which no event loop runs. Any task or thread may release it:
+    an abandoned generator may be closed by another task than the one that entered it.
     """
 
     __slots__ = ("_current", "_lock", "_waiting")
@@ -77,18 +77,18 @@ class Turns:
                 raise
 
     def release(self) -> None:
-        """End the turn; the one that has waited longest is next."""
+        """End the turn and wake the task or thread that has waited longest."""
         with self._lock:
             self._current = None
             while self._waiting and self._current is None:
                 turn = self._waiting.popleft()
                 assert turn.wake is not None
-                with suppress(RuntimeError):  # its event loop is closed: nobody waits there
+                with suppress(RuntimeError):  # its event loop is closed, so it does not wait
                     turn.wake()
                     self._current = turn
 
     def _start(self, turn: _Turn) -> bool:
-        """Whether this turn starts at once. If not, a turn that can be woken joins the line."""
+        """Return whether this turn starts at once. If not, queue it if it can be woken."""
         with self._lock:
             if self._current is None:
                 self._current = turn
@@ -100,7 +100,7 @@ class Turns:
             return False
 
     def _withdraw(self, turn: _Turn) -> None:
-        """Stop waiting. If the turn has come meanwhile, the next in line gets it."""
+        """Stop waiting. If the turn has come meanwhile, wake the next in the queue."""
         with self._lock:
             if self._current is turn:
                 self.release()
@@ -109,7 +109,7 @@ class Turns:
 
 
 def _owner() -> object:
-    """The running task; where there is none, the thread's number."""
+    """Return the running task, or the thread's number if no task runs."""
     with suppress(RuntimeError):
         task = asyncio.current_task()
         if task is not None:
@@ -123,7 +123,8 @@ def _owner() -> object:
 
 
 def _event() -> tuple[Callable[[], Awaitable[object]], Callable[[], object]]:
-    """An event of the running loop: how to wait for it, and how to set it from any thread."""
+    """Make an event of the running loop. Return how to wait for it, and how to set it from any
+    thread."""
     with suppress(RuntimeError):
         loop = asyncio.get_running_loop()
         if asyncio.current_task() is not None:

@@ -24,12 +24,12 @@ T = TypeVar("T")
 _QUOTED: Final = re.compile(r"(Invalid (?:enum )?value) .*?( - at `(?:key` in `)?\$[^'`]*`)?", re.S)
 
 
-class Misfit(CodecError):  # noqa: N818 - what is stored, not what went wrong
-    """What is stored does not fit the kind of a typed part any more.
+class Misfit(CodecError):  # noqa: N818 - named after the data
+    """The stored data do not fit the kind of a typed part any more.
 
     Attributes:
         path: The key of the part.
-        reason: The fields that do not fit, and why. It has no stored values.
+        reason: The fields that do not fit, and why. It never quotes stored values.
     """
 
     def __init__(self, key: str, kind: object, reason: str) -> None:
@@ -50,11 +50,11 @@ def converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T
         kind: A dataclass, a msgspec Struct, a pydantic model, a TypedDict, or a list of such.
 
     Returns:
-        ``load``, which raises ValueError for what does not fit, and ``dump``, which raises
-        CodecError for what cannot be stored.
+        ``load``, which raises ValueError if the data do not fit, and ``dump``, which raises
+        CodecError if the object cannot be stored.
 
     Raises:
-        ConfigError: ``kind`` is nothing of that sort.
+        ConfigError: ``kind`` is of another sort.
     """
     if not _has_struct(kind):
         found = _with_pydantic(key, kind)
@@ -66,7 +66,7 @@ def converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T
 
 @lru_cache(maxsize=256)
 def cached_converters(key: str, kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Return what :func:`converters` makes. It is kept: pydantic takes milliseconds to make it."""
+    """Return the cached result of :func:`converters`, which takes pydantic milliseconds."""
     return converters(key, kind)
 
 
@@ -82,16 +82,16 @@ def loader(
 
     Args:
         key: The key of the part.
-        kind: As of :func:`converters`.
+        kind: A kind that :func:`converters` accepts.
         default: Makes the object if nothing is stored; ``kind`` itself if it is None.
         upgrade: Makes the object from a copy of what is stored, if that does not fit. It may raise
             ValueError to refuse it.
-        load: The first function of :func:`converters`, if it is there already.
+        load: The first function of :func:`converters`, if you have called it already.
 
     Returns:
-        A function that returns the object, within :class:`Upgraded` if ``upgrade`` made it. It raises
-        :class:`Misfit`, a CodecError, if what is stored does not fit, and
-        ConfigError if the default cannot be made.
+        A function that returns the object, within :class:`Upgraded` if ``upgrade`` made it.
+        It raises :class:`Misfit`, a CodecError, if what is stored does not fit, and ConfigError if
+        the default cannot be made.
     """
     convert = converters(key, kind)[0] if load is None else load
     make: Callable[[], T] = kind if default is None else default
@@ -197,10 +197,10 @@ def _reason(error: ValueError) -> str:
 
 
 def _fields(errors: list[Any]) -> Iterator[str]:
-    """Describe each error of pydantic: the field, if it is not all of it, and why."""
+    """Describe each error of pydantic: the field, if there is one, and the reason."""
     for each in errors:
         message: str = each["msg"]
-        if each["type"] == "union_tag_invalid":  # which quotes the stored tag
+        if each["type"] == "union_tag_invalid":  # its message quotes the stored tag
             message = "Input tag does not match any of the expected tags"
         field = ".".join(map(str, each["loc"]))
         yield f"{field}: {message}" if field else message

@@ -19,8 +19,8 @@ from .lifecycle import Lifecycle, destroy_chain
 from .state import NOT_LOADED, OPEN, SessionState
 
 CACHE_ENTRY: Final = b"\x02"
-"""The first byte of a cache entry's payload, in a store that may hold sessions too. No session's
-payload begins with it."""
+"""The first byte of a cache entry's payload. No session's payload begins with it, so both can be in
+one store."""
 
 _stores_with_entries: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by id()
 
@@ -32,14 +32,14 @@ class SessionInfo:
     handle: str
     """The public name of the session; ``manager.revoke(handle)`` ends it."""
     age: float
-    """Since the session began, or since the login."""
+    """Seconds since the session began, or since the login."""
     idle_for: float
-    """Since the session was last extended, which happens once a tenth of the idle timeout has
-    passed. Its age, if nothing extends it."""
+    """Seconds since the session was last extended, which happens once a tenth of the idle timeout
+    has passed. If nothing extends the session, its age."""
     data: dict[str, Any]
-    """The session's data, a copy."""
+    """A copy of the session's data."""
     user_id: str | None
-    """Who is logged in."""
+    """The ID of the user who is logged in."""
     current: bool
     """Whether it is the session that asked (``session.user_sessions()``)."""
     device: str = ""
@@ -51,7 +51,14 @@ class SessionInfo:
 def list_sessions(
     core: Lifecycle, verb: str, *args: Any, current: bytes | None = None
 ) -> Flow[list[SessionInfo]]:
-    """List what ``all`` or ``of_user`` of the store returns. ``current``: the key that asks."""
+    """List the sessions that a verb of the store returns.
+
+    Args:
+        core: The lifecycle.
+        verb: ``all`` or ``of_user``.
+        args: The arguments of the verb.
+        current: The key of the session that asks, if one does.
+    """
     records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
     return [
         _info(core, key, found, current)
@@ -67,7 +74,7 @@ def user_sessions(core: Lifecycle, session: SessionState) -> Flow[list[SessionIn
 
 
 def revoke(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
-    """End the session of this handle if it is the logged-in user's. Returns whether it did."""
+    """End the session with this handle if it is the logged-in user's. Return whether it did."""
     user = yield from _user_of(core, session)
     event = yield from revoke_handle(handle, user)
     if event is not None:
@@ -76,9 +83,10 @@ def revoke(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
 
 
 def revoke_handle(handle: str, user: str | None = None) -> Flow[Event | None]:
-    """End the session of this handle, of this user or (None) of anybody.
+    """End the session with this handle, of this user, or of any user if it is None.
 
-    Returns the event, or None if there is no such session.
+    Returns:
+        The event, or None if there is no such session.
     """
     records: Iterable[tuple[bytes, Found]]
     records = yield Call("all", ()) if user is None else Call("of_user", (user,))

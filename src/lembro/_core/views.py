@@ -26,7 +26,7 @@ def flush_views(session: SessionState) -> None:
 
 
 def carry_over_views(session: SessionState, views: dict[str | None, View], *, failed: bool) -> None:
-    """Merge typed parts that the application held from before an edit; after a failure drop them."""
+    """Merge the typed parts from before an edit into the data; after a failure drop them."""
     if not failed:
         flush_views(session)
     for key, view in views.items():

@@ -1,1 +1,1 @@
-"""What HTTP asks of a session: its cookie, its headers, the response when it fails."""
+"""The HTTP of a session: its cookie, its headers, and the response when it fails."""

@@ -1,9 +1,13 @@
-"""The cookie: found on raw header bytes, signed, rendered.
+"""The session cookie: find it in raw header bytes, verify it, render it.
 
-Its value is ``id``, ``id.mac`` or ``id.reputation.mac``: 256 random bits, how long this visitor has
-been known (see :class:`~lembro.Record`), and a keyed hash of what precedes. With a secret, a value
-without a valid hash is rejected. Without one, the id needs none, and the hash, by a random key of
-this process, only vouches for the reputation.
+Its value is ``id``, ``id.mac`` or ``id.reputation.mac``:
+
+* ``id``: the session ID, 256 random bits;
+* ``reputation``: how long this visitor has been known (see :class:`~lembro.Record`);
+* ``mac``: a keyed hash of all that precedes it.
+
+With a secret, a value without a valid hash is rejected. Without a secret, the ID needs no hash. A
+reputation still has one, by a random key of this process.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import msgspec
 
 from ..options import CookieOptions, seconds
 
-LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the most that browsers grant, RFC 6265bis, 5.5
+LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the limit of browsers (RFC 6265bis, 5.5)
 
 _VALUE: Final = re.compile(
     rb"([A-Za-z0-9_-]{43})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
@@ -30,7 +34,8 @@ _VALUE: Final = re.compile(
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _OUTLINE: Final = bytes(97 if c in _LETTERS else 46 if c == 46 else 0 for c in range(256))
 _OUTLINES: Final = {b"a" * 43 + rest for rest in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)}
-# What _VALUE matches, once each letter has become an "a": that takes a third of its time.
+# The values that _VALUE matches, with each letter replaced by "a". This check takes a third of the
+# time.
 
 
 class Clearable(Protocol):
@@ -42,33 +47,34 @@ class Clearable(Protocol):
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """What a request presented: a session ID, or why there is none."""
+    """The result of reading a request's cookies: a session ID, or why there is none."""
 
     id: str | None = None
     value: bytes = b""
     problem: str = ""
-    """Empty, or why the cookie was not accepted."""
+    """Why the cookie was not accepted; empty if it was, or if there is none."""
     legacy: tuple[Clearable, ...] = ()
     """Other libraries' cookies, if ``migrate_from`` names a reader for them."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
-        return f"<Presented {self.problem or ('no id' if self.id is None else 'an id')}>"
+        return f"<Presented {self.problem or ('no ID' if self.id is None else 'an ID')}>"
 
 
 ABSENT: Final = Presented()
 DUPLICATE: Final = Presented(
-    problem="several cookies of this name with different values: look for one that is set by "
-    "another application on this host or a sibling domain, and rename one of them"
+    problem="several cookies of this name with different values. Another application on this host "
+    "or a sibling domain may set one of them; rename one"
 )
 MALFORMED: Final = Presented(problem="not a value that lembro issues")
 FORGED: Final = Presented(problem="the signature does not match any secret")
 
 
 def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
-    """The distinct values of the cookies that are called exactly ``name``, in linear time.
+    """Return the distinct values of the cookies with exactly this name, in linear time.
 
-    Splits at semicolons and strips blanks and tabs, nothing else: no quotes, no ``$Version``, no
-    Unicode spaces, through which a cookie could pass for another (CVE-2023-23934).
+    It stops at the second value. It splits at semicolons, and strips blanks and tabs only. To
+    strip quotes, ``$Version`` or Unicode spaces would let one cookie pass for another
+    (CVE-2023-23934).
     """
     values: list[bytes] = []
     for header in headers:
@@ -80,14 +86,17 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
                 stripped = value.strip(b" \t")
                 if stripped not in values:
                     values.append(stripped)
-                    if len(values) > 1:  # already one too many
+                    if len(values) > 1:  # ambiguous, so the rest does not matter
                         return values
     return values
 
 
 def _only(headers: list[bytes], name: bytes) -> bytes | None:
-    """What ``find`` finds, in a third of its time, where a browser has sent one header in which the
-    name occurs once, at the beginning of a pair. None: not so plain."""
+    """Return the value that ``find`` returns, in a third of its time, in the simple case.
+
+    That is one header, as browsers send it, with the name once, at the beginning of a pair. Return
+    None in any other case.
+    """
     if len(headers) != 1:
         return None
     header = headers[0]
@@ -102,7 +111,12 @@ def _only(headers: list[bytes], name: bytes) -> bytes | None:
 
 
 class SessionCookie:
-    """Reads and renders the session cookie. ``secrets``: the first signs, all verify."""
+    """Reads and renders the session cookie.
+
+    Args:
+        options: The attributes of the cookie.
+        signing: The secrets: the first signs, all verify. Empty: the ID is not signed.
+    """
 
     def __init__(self, options: CookieOptions, signing: tuple[str, ...] = ()) -> None:
         self.options: CookieOptions = options
@@ -119,7 +133,7 @@ class SessionCookie:
         self._attributes = {https: self._render_attributes(https) for https in (True, False)}
 
     def read(self, headers: list[bytes], *, https: bool) -> Presented:
-        """The id in these Cookie headers. Never raises, whatever they hold."""
+        """Return the session ID in these Cookie headers, or why there is none. It never raises."""
         name = self._names[https]
         value = _only(headers, name)
         if value is None or value.translate(_OUTLINE) not in _OUTLINES:
@@ -131,19 +145,19 @@ class SessionCookie:
             value = values[0]
             if value.translate(_OUTLINE) not in _OUTLINES:
                 return MALFORMED
-        if self.signed and not self._vouched(value, _VALUE.fullmatch(value)):
+        if self.signed and not self._is_verified(value, _VALUE.fullmatch(value)):
             return FORGED
         return Presented(value[:43].decode("ascii"), value)
 
     def reputation(self, value: bytes) -> bytes | None:
-        """The reputation in a cookie's value, if this process (or a secret) vouches for it."""
+        """Return the reputation in a cookie's value; None if there is none with a valid hash."""
         match = _VALUE.fullmatch(value)
-        if match is None or match[2] is None or not self._vouched(value, match):
+        if match is None or match[2] is None or not self._is_verified(value, match):
             return None
         return urlsafe_b64decode(match[2] + b"==")
 
     def value(self, session_id: str, reputation: bytes | None) -> bytes:
-        """The cookie's value for an id."""
+        """Return the cookie's value for a session ID."""
         value = session_id.encode("ascii")
         if reputation is not None:
             value += b"." + urlsafe_b64encode(reputation).rstrip(b"=")
@@ -152,7 +166,7 @@ class SessionCookie:
         return value
 
     def with_max_age(self, max_age: float | None) -> SessionCookie:
-        """Return this cookie with another Max-Age."""
+        """Return a copy with another Max-Age, in seconds."""
         other = copy.copy(self)
         other._max_age = max_age
         return other
@@ -160,7 +174,14 @@ class SessionCookie:
     def render(
         self, session_id: str, reputation: bytes | None, *, https: bool, max_age: float | None
     ) -> bytes:
-        """The Set-Cookie header for an id; ``max_age`` in seconds, None: a session cookie."""
+        """Render the Set-Cookie header for a session ID.
+
+        Args:
+            session_id: The session ID.
+            reputation: The reputation, if the store uses one.
+            https: Whether the request came over https.
+            max_age: Max-Age in seconds. None: as the options say.
+        """
         value = self.value(session_id, reputation)
         if max_age is None:
             max_age = self._max_age
@@ -168,16 +189,16 @@ class SessionCookie:
         return self._names[https] + b"=" + value + age + self._attributes[https]
 
     def render_cleared(self, *, https: bool) -> bytes:
-        """The Set-Cookie header that removes the cookie: same name, path and flags."""
+        """Render the Set-Cookie header that removes the cookie: same name, path and flags."""
         expires = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         return self._names[https] + b"=" + expires + self._attributes[https]
 
-    def _vouched(self, value: bytes, match: re.Match[bytes] | None) -> bool:
+    def _is_verified(self, value: bytes, match: re.Match[bytes] | None) -> bool:
         mac = None if match is None else match[3]
         if mac is None:
             return False
         signed = value[: -len(mac) - 1]
-        # Every key is tried, so that the time says nothing of which one matched.
+        # Stops at the first key that matches. The time may show which one; that is no secret.
         return any(hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys)
 
     @staticmethod

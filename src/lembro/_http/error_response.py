@@ -1,4 +1,4 @@
-"""The response that replaces the application's when its session fails, and what the log says."""
+"""The response that replaces the application's when its session fails, and its log message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ErrorResponse(NamedTuple):
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers, but for Content-Length."""
+        """The headers, except Content-Length."""
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"cache-control", b"no-store"),
@@ -37,7 +37,7 @@ class ErrorResponse(NamedTuple):
 
     @property
     def text_headers(self) -> dict[str, str]:
-        """The headers by their names, as most frameworks take them."""
+        """The headers by their names, in the form that most frameworks need."""
         return {name.decode().title(): value.decode() for name, value in self.headers}
 
 
@@ -56,10 +56,10 @@ _TOO_MANY: Final = ErrorResponse(
 _LOGIN_REQUIRED: Final = ErrorResponse(401, "Unauthorized", b"Log in first.\n", 1008)
 
 COMMIT_ERRORS: Final = (StoreError, SessionTooLarge, CodecError, TooManySessions)
-"""The errors of a commit that the response tells, because they are no fault of the code."""
+"""The errors of a commit that become a response instead of an exception."""
 
 ANSWERED_ERRORS: Final = (StoreError, LoginRequired)
-"""The errors that an integration answers if a handler raises them: 503 and 401."""
+"""The errors of a handler that become a response: a 503 and a 401."""
 
 
 def error_response_for(error: BaseException) -> ErrorResponse:

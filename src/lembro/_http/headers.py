@@ -1,4 +1,4 @@
-"""What a session reads from request headers and adds to response headers."""
+"""Request headers that a session reads, and response headers that it adds."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
 _VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
 _TRUST: Final = (
-    "tell the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
+    "configure the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
     "--forwarded-allow-ips; waitress: trusted_proxy, trusted_proxy_headers; Flask and others over "
     "WSGI: werkzeug's ProxyFix; Django: SECURE_PROXY_SSL_HEADER; Tornado: xheaders=True), or write "
     "CookieOptions(secure=True)"
 )
-_said: set[bytes] = set()
+_warned: set[bytes] = set()
 
 
 def with_session(headers: Iterable[tuple[bytes, bytes]], cookies: Sequence[bytes]) -> Headers:
-    """Add to the headers of a response what an accessed session adds.
+    """Add the headers of an accessed session to those of a response.
 
-    ``Vary: Cookie`` keeps caches from serving the response to somebody else. A response that sets
+    ``Vary: Cookie`` keeps caches from serving the response to another visitor. A response that sets
     a cookie must not be cached at all (CVE-2023-30861).
     """
     result = list(headers)
     for header in result:
         name = header[0]
-        if len(name) == 4 and name.lower() == b"vary":  # the length first: 0.1 us a response
+        if len(name) == 4 and name.lower() == b"vary":  # the length check saves 0.1 us
             _vary(result)
             break
     else:
@@ -45,7 +45,7 @@ def with_session(headers: Iterable[tuple[bytes, bytes]], cookies: Sequence[bytes
 
 
 def vary_with_cookie(given: list[str]) -> str | None:
-    """Return ``Vary`` with ``Cookie`` added to the given lines; None if they have it already."""
+    """Return the value of ``Vary`` with ``Cookie`` added; None if the lines have it already."""
     if not given:
         return "Cookie"
     value = ", ".join(line for line in given if line.strip())
@@ -55,7 +55,7 @@ def vary_with_cookie(given: list[str]) -> str | None:
 
 
 def caching_with_cookie(given: list[str]) -> str | None:
-    """Return ``Cache-Control`` for a response that sets the cookie; None if the given lines do.
+    """Return the ``Cache-Control`` for a response that sets the cookie; None to keep the given one.
 
     A replaced value is logged once.
     """
@@ -63,11 +63,11 @@ def caching_with_cookie(given: list[str]) -> str | None:
     tokens = _tokens(value)
     if not tokens.isdisjoint(("private", "no-store")) and "public" not in tokens:
         return None
-    if given and value.encode("latin-1", "replace") not in _said and len(_said) < 100:
-        _said.add(value.encode("latin-1", "replace"))
+    if given and value.encode("latin-1", "replace") not in _warned and len(_warned) < 100:
+        _warned.add(value.encode("latin-1", "replace"))
         log.warning(
-            "lembro: a response that sets the session cookie had Cache-Control: %s; it was "
-            "replaced by %s, so that no cache serves the cookie to somebody else",
+            "lembro: a response that sets the session cookie had Cache-Control: %s. lembro "
+            "replaced it with %s, so that no cache serves the cookie to another visitor",
             value,
             _PRIVATE,
         )
@@ -101,12 +101,14 @@ def _remove(headers: Headers, name: bytes) -> None:
 
 
 def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
-    """Warn once that the cookie went over plain http although a proxy received the request over
-    https, or although the client is on another machine."""
-    if b"http" in _said:
+    """Warn once if the cookie is sent over plain http and that is probably a mistake.
+
+    It is if a proxy received the request over https, or if the client is on another machine.
+    """
+    if b"http" in _warned:
         return
     if request is not None and _came_by_https(request):
-        _said.add(b"http")
+        _warned.add(b"http")
         log.warning(
             "lembro: a session cookie was set over plain http for a request whose "
             "X-Forwarded-Proto or Forwarded says https, so it has no Secure. The likely reason is "
@@ -114,10 +116,10 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
             _TRUST,
         )
     elif client is not None and _is_elsewhere(client):
-        _said.add(b"http")
+        _warned.add(b"http")
         log.warning(
             "lembro: a session cookie was set over plain http for a client on another machine, so "
-            "it has no Secure and anyone on the way can read it. The likely reason is a proxy that "
+            "it has no Secure. Anyone on the way can read it. The likely reason is a proxy that "
             "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
             _TRUST,
         )
@@ -126,13 +128,15 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
 def _is_elsewhere(client: str) -> bool:
     try:
         return not ipaddress.ip_address(client).is_loopback
-    except ValueError:  # a test client, a socket in the file system
+    except ValueError:  # a test client, or a socket in the file system
         return False
 
 
 def _came_by_https(request: RequestHeaders) -> bool:
-    """Whether the headers claim that a proxy received the request over https. Anybody can send
-    them, so they decide about a warning only, never about the scheme."""
+    """Return whether the headers claim that a proxy received the request over https.
+
+    Any client can send them, so they decide about a warning only, never about the scheme.
+    """
     said = header_of(request, "X-Forwarded-Proto").split(",")
     for part in header_of(request, "Forwarded").replace(",", ";").split(";"):
         name, _, value = part.partition("=")
@@ -142,7 +146,7 @@ def _came_by_https(request: RequestHeaders) -> bool:
 
 
 def header_of(request: RequestHeaders, name: str) -> str:
-    """Return the value of a request header; of several, all, joined by commas."""
+    """Return the value of a request header; several are joined by commas."""
     if isinstance(request, Mapping):
         named: Mapping[Any, Any] = request
         value = named.get(name) or named.get(f"HTTP_{name.upper().replace('-', '_')}")
@@ -154,9 +158,9 @@ def header_of(request: RequestHeaders, name: str) -> str:
 def warn_of_shared_cookie(name: str) -> None:
     """Warn once that two nested middlewares of different managers set the same cookie."""
     said = b"shared " + name.encode()
-    if said in _said:
+    if said in _warned:
         return
-    _said.add(said)
+    _warned.add(said)
     log.warning(
         "lembro: two nested session middlewares have different managers and both set the cookie "
         "%r, so each overwrites the other's. Give both the same SessionManager, and they share "
@@ -166,7 +170,7 @@ def warn_of_shared_cookie(name: str) -> None:
 
 
 def path_prefixes(exclude: object) -> tuple[str, ...]:
-    """Check ``exclude=``: path prefixes on which there is no session.
+    """Check ``exclude=``, the path prefixes without a session, and return them.
 
     Raises:
         ConfigError: a prefix does not begin with "/".
@@ -175,7 +179,7 @@ def path_prefixes(exclude: object) -> tuple[str, ...]:
     if isinstance(exclude, Iterable) and not isinstance(exclude, str | bytes):
         given = tuple(exclude)
     for path in given:
-        if not isinstance(path, str) or not path.startswith("/"):  # "" would be every path
+        if not isinstance(path, str) or not path.startswith("/"):  # "" would exclude every path
             raise ConfigError(
                 f"exclude takes path prefixes that begin with '/', got {exclude!r}. "
                 f'Example: exclude=["/static/"]'

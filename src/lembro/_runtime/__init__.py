@@ -1,1 +1,1 @@
-"""Runs the flows of the core against a store, sync and async."""
+"""The runtime: runs the flows of the core against a store, sync and async."""

@@ -1,7 +1,7 @@
-"""One request and its response, as a session sees them.
+"""The exchange: one request and its response, for one session.
 
-A middleware or an integration makes one exchange a request. The exchange knows how to read the
-cookie, commits the session before the response begins, and says what the response gets. The
+A middleware or an integration makes one exchange per request. The exchange reads the cookie,
+commits the session before the response begins, and renders the cookies for the response. The
 session itself knows nothing of HTTP.
 """
 
@@ -33,7 +33,7 @@ class Exchange:
         raise NotImplementedError
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         raise NotImplementedError
 
     def client(self) -> str | None:
@@ -44,15 +44,16 @@ class Exchange:
         """Return the headers of the request."""
         return ()
 
-    # -- what the session asks ---------------------------------------------------------------------
+    # -- called by the session ---------------------------------------------------------------------
 
     def read_cookie(self) -> Presented:
-        """Read the session cookie. Never raises, whatever the request holds."""
+        """Read the session cookie. It never raises: a cookie that is not valid is a problem in the
+        result."""
         headers = self.cookie_headers()
         return self.runner.cookie.read(headers, https=self.https()) if headers else ABSENT
 
     def describe_visitor(self) -> tuple[str, str]:
-        """Describe the device and give the address, as the options ask for; else empty."""
+        """Return the visitor's device and address; each is empty unless the options ask for it."""
         options = self.runner.options
         if options.describe is None and not options.store_address:
             return "", ""
@@ -74,13 +75,13 @@ class Exchange:
         try:
             self.runner.commit(self.session, failed=status >= 500)
         except COMMIT_ERRORS as error:
-            self.session._nested_possible = False  # that it is lost has been logged
+            self.session._nested_possible = False  # the error was logged, so report no late change
             return error_response_for(error)
         return None
 
     async def acommit(self, status: int) -> ErrorResponse | None:
         """Commit the session, in an event loop; see :meth:`commit`."""
-        session = self.session  # the exchange may end while this task waits
+        session = self.session  # close() may remove it while this task waits
         try:
             await self.runner.acommit(session, failed=status >= 500)
         except COMMIT_ERRORS as error:
@@ -106,17 +107,20 @@ class Exchange:
         return [cookie, *dict.fromkeys(each.cleared(https=https) for each in legacy)]
 
     def report_late_changes(self) -> None:
-        """Report a change that was made after the response had begun, and is lost."""
+        """Report a lost change: one that was made after the response had begun."""
         self.runner.report_late_changes(self.session)
 
     def close(self) -> None:
-        """End the exchange. Exchange and session refer to each other, and such a circle would wait
-        for the garbage collector, data and all. The session can still be used."""
+        """End the exchange. The session can still be used.
+
+        This breaks the reference cycle of exchange and session, which would otherwise keep the data
+        until the garbage collector runs.
+        """
         self.session = None
 
 
 class NoRequest(Exchange):
-    """A session that is loaded by its ID, without a request."""
+    """The exchange of a session that is loaded by its ID, without a request."""
 
     __slots__ = ("_presented",)
 
@@ -126,14 +130,14 @@ class NoRequest(Exchange):
         self._presented = presented
 
     def read_cookie(self) -> Presented:
-        """Return what stands in for a cookie."""
+        """Return the ID that was given in place of a cookie."""
         return self._presented
 
     def describe_visitor(self) -> tuple[str, str]:
-        """Return nothing: there is no visitor."""
+        """Return empty texts, because there is no visitor."""
         return "", ""
 
 
 def session_by_id(runner: Runner, presented: Presented = ABSENT) -> Session:
-    """Make the session of an ID, without a request."""
+    """Make a session for an ID, without a request."""
     return Session(NoRequest(runner, presented))

@@ -1,4 +1,4 @@
-"""Count the applications that have opened a store: the end of one must not close it for others."""
+"""Count the applications that have opened a store, so that only the last one closes it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def add(store: Any) -> None:
             return
         try:
             ref = weakref.ref(store, lambda _: _open.pop(key, None))
-        except TypeError:  # it cannot be remembered, so each application that ends closes it
+        except TypeError:  # no weak references, so each application that ends closes it
             return
         _open[key] = ref, 1
 
 
 def remove(store: Any) -> bool:
-    """Note that an application has ended. Returns whether no other one has the store open."""
+    """Note that an application has ended. Return whether no other one has the store open."""
     with _lock:
         ref, count = _open.pop(id(store), (None, 1))
         if ref is None or count == 1:

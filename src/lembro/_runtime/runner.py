@@ -1,4 +1,4 @@
-"""Run the flows of the lifecycle against one store, sync or async, and report what happened."""
+"""Run the flows of the lifecycle against one store, sync or async, and emit their events."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Runner:
         open_stores.add(self.store)
 
     def close(self) -> None:
-        """Close the store, unless another application that has opened it still runs."""
+        """Close the store, unless another application has opened it and still runs."""
         if open_stores.remove(self.store) and hasattr(self.store, "close"):
             self.run(self.verb("close"), "close")
 
@@ -96,10 +96,10 @@ class Runner:
             await self.arun(self.verb("close"))
 
     def open_for_good(self) -> None:
-        """Open the store for an application that nobody starts or stops, as in WSGI.
+        """Open the store for an application without startup and shutdown, such as one of WSGI.
 
-        An in-process store is ready as it is, and if it was closed, that was on purpose. This may
-        block an event loop, because ASGI servers import the application while theirs runs.
+        An in-process store needs no opening; one that was closed stays closed. This may block an
+        event loop, because ASGI servers import the application while their loop runs.
         """
         if not self.in_process:
             if hasattr(self.store, "open"):
@@ -107,7 +107,7 @@ class Runner:
             open_stores.add(self.store)
 
     def require_sync(self, what: str) -> None:
-        """Raise ConfigError if the store is asynchronous: ``what`` has no event loop."""
+        """Raise ConfigError if the store is asynchronous, because ``what`` has no event loop."""
         if self.is_async:
             raise ConfigError(
                 f"{type(self.store).__name__} is asynchronous, and {what} has no event loop; give "
@@ -115,9 +115,9 @@ class Runner:
             )
 
     def with_lifetime(self, idle: float, max_age: float | None) -> Runner:
-        """Return a runner for sessions of another idle timeout and cookie Max-Age, in seconds.
+        """Return a copy for sessions with another idle timeout and cookie Max-Age, in seconds.
 
-        The absolute timeout stays.
+        The absolute timeout stays, and limits both.
         """
         idle = min(idle, self.lifecycle.writer.life)
         if max_age is not None:
@@ -132,9 +132,9 @@ class Runner:
     # -- the session of a request ------------------------------------------------------------------
 
     def owns(self, session: object, *, https: bool) -> bool:
-        """Whether the session that a request has already is this manager's.
+        """Return whether the session that a request already has is this manager's.
 
-        It is if one middleware is mounted within another of the same manager. Warns once if two
+        That is so if one middleware is nested in another of the same manager. Warns once if two
         managers share a cookie name.
         """
         if not isinstance(session, Session):
@@ -172,7 +172,7 @@ class Runner:
     def recheck(self, session: Session) -> None:
         """Raise SessionGone if a session has ended since its response began.
 
-        Over a store that blocks, only ``edit()`` and ``reload()`` find out.
+        With a store that blocks, only ``edit()`` and ``reload()`` check it.
         """
         if self.in_process:
             self._run(actions.recheck(self.lifecycle, session), session)
@@ -196,7 +196,7 @@ class Runner:
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """Store what a request did, before its response begins.
 
-        A session that nobody has accessed is closed for writing too: nobody would store it.
+        A session that was never accessed is closed for writing too: a later change would be lost.
 
         Raises:
             StoreError, SessionTooLarge, CodecError, TooManySessions: nothing was stored.
@@ -230,9 +230,9 @@ class Runner:
         return await self.arun(action(self.lifecycle, session, *args), session)
 
     def report_late_changes(self, session: Session) -> None:
-        """Report a change that was made after the response had begun, and is lost.
+        """Report a lost change: one that was made after the response had begun.
 
-        Called at the end of a response, by its transport.
+        The exchange calls this at the end of a response.
         """
         if session._loaded is NOT_LOADED or not session._nested_possible:
             return  # an assignment would have raised
@@ -251,7 +251,7 @@ class Runner:
             self.report_lost_change(session)
 
     def report_lost_change(self, session: Session) -> None:
-        """Report that a change came too late."""
+        """Log and emit that a change came too late."""
         handle = session._current_handle()
         log.error(
             "lembro: session %s was changed after the response had begun; the change is lost. "
@@ -261,7 +261,7 @@ class Runner:
         self.emit([Event("dropped", handle, session._current_user(), "changed too late")])
 
     def describe(self, visitor: Visitor) -> str:
-        """Describe a visitor's device by the option ``describe``, cut to 200 characters."""
+        """Describe a visitor's device with the option ``describe``, in at most 200 characters."""
         assert self.options.describe is not None
         try:
             return str(self.options.describe(visitor))[:200]
@@ -319,7 +319,7 @@ class Runner:
             self.events.emit(event)
 
     def _run(self, flow: Flow[T], session: Session | None, instead: str = "") -> T:
-        """Run a flow. ``instead`` is what to write where nothing can run it, for the error."""
+        """Run a flow. If no event loop can run it, the error says to write ``instead``."""
         try:
             if self.is_async:
                 return self._run_on_loop(flow, instead)
@@ -328,7 +328,7 @@ class Runner:
             self._report(session)
 
     def _run_on_loop(self, flow: Flow[T], instead: str) -> T:
-        """Run a flow from a worker thread: its store belongs to the application's event loop."""
+        """Run a flow on the application's event loop, from a worker thread."""
 
         async def awaited() -> T:
             return await arun(flow, self._perform)
@@ -354,8 +354,11 @@ def _call(call: Call) -> Flow[Any]:
 
 
 def _copy_of(failure: StoreError) -> StoreError:
-    """Copy an error to raise it. A raised error holds the frames that it passes, and with them the
-    session. If the session held it too, both would wait for the garbage collector."""
+    """Copy an error that a session keeps, to raise the copy.
+
+    A raised error refers to the frames that it passes, and so to the session. If the session
+    referred to it too, the cycle would stay until the garbage collector runs.
+    """
     kind = type(failure)
     copy = kind.__new__(kind, *failure.args)
     copy.__dict__.update(failure.__dict__)

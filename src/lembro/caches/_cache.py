@@ -1,9 +1,10 @@
-"""Values by name in a lembro store, for caches: bounded and purged like sessions, and atomic.
+"""A cache in a lembro store: values by name, bounded and purged like sessions.
 
 A cache entry is a record without a user, so when memory is short the least recently used entries
 are evicted first. Its key is a hash of the name and of the cache's namespace. It cannot be the key
 of a session, so a store may hold both: a SessionManager lists and counts only its sessions. The
-payload is a format byte, the namespace, and the value as ``codec`` encodes it. No pickle anywhere.
+payload is a format byte, the namespace, and the value in the encoding of ``codec``. Nothing is
+pickled.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ T = TypeVar("T")
 Timeout: TypeAlias = float | timedelta | None
 """Seconds from now, or a timedelta. None: never. 0 or less: the entry is removed at once."""
 
-_NAME: Final = "value"  # what an error calls the stored value
+_NAME: Final = "value"  # the name of the stored value in errors
 
 
 class Cache:
-    """Values by name, in one namespace of a store.
+    """A cache: values by name, in one namespace of a store.
 
-    Values are what a session can carry, and come back with their types. The methods come in pairs:
+    A value is anything that a session can store, and keeps its type. The methods come in pairs:
     ``get`` for a store with plain verbs, ``aget`` in an event loop over every store.
 
     Args:
@@ -60,7 +61,7 @@ class Cache:
         self.store: Store | AsyncStore = store
         note_cache_entries(store)
         self._names = names
-        # What is packed ends where it ends: ("a", "bc") and ("ab", "c") are two namespaces.
+        # Packed names have a length, so ("a", "bc") and ("ab", "c") are two namespaces.
         self._path = b"".join(pack(_text(name)) for name in names)
         self._hash = blake2b(
             digest_size=32,
@@ -79,92 +80,109 @@ class Cache:
         return Cache(self.store, *self._names, name)
 
     def get(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
-        """The value, else ``default``. ``renew``: the timeout from now on, if it has one."""
+        """Return a value, or the default.
+
+        Args:
+            name: The name of the value.
+            default: The result if there is no such value.
+            renew: A new timeout for the value, if it has a timeout.
+        """
         return self._run(self._get(name, default, renew))
 
     async def aget(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
-        """As ``get``."""
+        """Return a value; see :meth:`get`."""
         return await self._arun(self._get(name, default, renew))
 
     def set(self, name: str, value: Any, timeout: Timeout = None) -> None:
-        """Store a value, in place of another one."""
+        """Store a value, and replace an existing one."""
         self._run(self._set(name, value, timeout))
 
     async def aset(self, name: str, value: Any, timeout: Timeout = None) -> None:
-        """As ``set``."""
+        """Store a value; see :meth:`set`."""
         await self._arun(self._set(name, value, timeout))
 
     def add(self, name: str, value: Any, timeout: Timeout = None) -> bool:
-        """Store a value unless there is one; True for the one caller that did."""
+        """Store a value unless there is one. Return whether this call stored it."""
         return self._run(self._add(name, value, timeout))
 
     async def aadd(self, name: str, value: Any, timeout: Timeout = None) -> bool:
-        """As ``add``."""
+        """Store a value unless there is one; see :meth:`add`."""
         return await self._arun(self._add(name, value, timeout))
 
     def incr(
         self, name: str, delta: int = 1, *, initial: int | None = 0, timeout: Timeout = None
     ) -> int | None:
-        """Add to a number, in one step, and return the sum; its timeout stays. If there is none it
-        begins with ``initial`` and ``timeout``; ``initial=None``: None, and nothing is stored.
-        Raises TypeError if what is stored is no number."""
+        """Add to a number in one step, and return the sum. The timeout of the number stays.
+
+        Args:
+            name: The name of the number.
+            delta: The number to add.
+            initial: The number to start from if there is none. None: store nothing, return None.
+            timeout: The timeout if there is no number yet.
+
+        Raises:
+            TypeError: the value is not an int.
+        """
         return self._run(self._incr(name, delta, initial, timeout))
 
     async def aincr(
         self, name: str, delta: int = 1, *, initial: int | None = 0, timeout: Timeout = None
     ) -> int | None:
-        """As ``incr``."""
+        """Add to a number in one step; see :meth:`incr`."""
         return await self._arun(self._incr(name, delta, initial, timeout))
 
     def has(self, name: str) -> bool:
-        """Whether there is such an entry; the value is not read."""
+        """Return whether there is such an entry, without reading its value."""
         return self._run(self._ttl(name)) is not None
 
     async def ahas(self, name: str) -> bool:
-        """As ``has``."""
+        """Return whether there is such an entry; see :meth:`has`."""
         return await self._arun(self._ttl(name)) is not None
 
     def ttl(self, name: str) -> float | None:
-        """Seconds until it expires, ``math.inf`` without a timeout; None if there is none."""
+        """Return the seconds until an entry expires; None if there is no such entry.
+
+        Without a timeout they are ``math.inf``.
+        """
         return self._run(self._ttl(name))
 
     async def attl(self, name: str) -> float | None:
-        """As ``ttl``."""
+        """Return the seconds until an entry expires; see :meth:`ttl`."""
         return await self._arun(self._ttl(name))
 
     def touch(self, name: str, timeout: Timeout = None) -> bool:
-        """Give an entry another timeout; False if there is none."""
+        """Give an entry another timeout. Return whether there is one."""
         return self._run(self._touch(name, timeout))
 
     async def atouch(self, name: str, timeout: Timeout = None) -> bool:
-        """As ``touch``."""
+        """Give an entry another timeout; see :meth:`touch`."""
         return await self._arun(self._touch(name, timeout))
 
     def delete(self, name: str) -> bool:
-        """Remove an entry; True for the one caller that did."""
+        """Remove an entry. Return whether this call removed it."""
         return self._run(self._delete(name))
 
     async def adelete(self, name: str) -> bool:
-        """As ``delete``."""
+        """Remove an entry; see :meth:`delete`."""
         return await self._arun(self._delete(name))
 
     def clear(self) -> None:
-        """Remove all entries of this namespace and those within it; sessions in the store stay."""
+        """Remove all entries of this namespace and of those within it. Sessions stay."""
         self._run(self._clear())
 
     async def aclear(self) -> None:
-        """As ``clear``."""
-        if self._in_process:  # it goes through everything, while others may go on
+        """Remove all entries; see :meth:`clear`."""
+        if self._in_process:  # it reads the whole store, so it must not block the event loop
             await in_thread(self.clear)
         else:
             await self._arun(self._clear())
 
     async def aopen(self) -> None:
-        """Call what the store wants called before its first use (its ``open``)."""
+        """Open the store, if it has an ``open()``."""
         await self._arun(_verb(self.store, "open"))
 
     async def aclose(self) -> None:
-        """Call what the store wants called after its last use (its ``close``)."""
+        """Close the store, if it has a ``close()``."""
         await self._arun(_verb(self.store, "close"))
 
     # -- flows -------------------------------------------------------------------------------------
@@ -211,7 +229,7 @@ class Cache:
                 if initial is None:
                     return None
                 number = initial + delta
-                if found is not None:  # nothing that could be read
+                if found is not None:  # an entry that cannot be read
                     yield from self._set(name, number, timeout)
                     return number
                 if (yield from self._add(name, number, timeout)):
@@ -219,7 +237,7 @@ class Cache:
                 continue
             if not isinstance(number, int):
                 raise TypeError(
-                    f"what is stored is no int to add to, but a {type(number).__name__}"
+                    f"the value of {name!r} must be an int to add to, got {type(number).__name__}"
                 )
             payload = self._payload(number + delta)
             keywords = {"expected": found.payload, "idle": found.idle_left}
@@ -273,8 +291,8 @@ class Cache:
         if self._is_async:
             flow.close()
             raise UsageError(
-                f"{type(self.store).__name__} is asynchronous; use the methods that begin with an "
-                f"a (aget, aset, ...)"
+                f"{type(self.store).__name__} is asynchronous; call the async methods (aget, aset, "
+                f"...)"
             )
         try:
             return run(flow, self.store)
@@ -303,17 +321,17 @@ def _seconds(timeout: Timeout) -> float:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise ConfigError(f"{name!r} is no name for a part of a cache: give a str")
+        raise ConfigError(f"a namespace must be a str, got {name!r}")
     return name
 
 
 def _of_an_entry(error: CodecError | SessionTooLarge) -> CodecError | SessionTooLarge:
-    """What speaks of a session."""
+    """Reword an error about a session for a cache entry."""
     if isinstance(error, SessionTooLarge):
         return SessionTooLarge(error.size, error.limit, "entry")
-    said = str(error).removeprefix(f"{error.path}: ")
-    said = said.replace("a session cannot carry", "a cache cannot carry", 1)
-    return CodecError(said, path=error.path)
+    message = str(error).removeprefix(f"{error.path}: ")
+    message = message.replace("a session cannot carry", "a cache cannot carry", 1)
+    return CodecError(message, path=error.path)
 
 
 def _refused() -> StoreError:

@@ -1,4 +1,4 @@
-"""cachelib, and what stands on it (Flask-Session, Flask-Caching): a bounded ``BaseCache``."""
+"""A bounded ``BaseCache`` for cachelib, and for Flask-Session and Flask-Caching, which use it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ __all__ = ["LembroCache"]
 
 
 class LembroCache(BaseCache):
-    """``LembroCache(MemoryStore("64M"))``: a cache in the memory of this process that never takes
-    more than it may, and from which what has expired goes by itself.
+    """A cache in a lembro store, which bounds its memory and removes expired values.
 
-    Values are data, never pickled: what a session can carry, so no objects of classes of one's
-    own. A value that is none raises CodecError, one that is too large SessionTooLarge. Caches with
-    different ``namespace`` may share a store, which may hold sessions of lembro's too.
+    Example: ``LembroCache(MemoryStore("64M"))``. A value is anything that a session can store;
+    values are never pickled. The store may hold sessions too.
+
+    Args:
+        store: Where the values are kept; ``MemoryStore()`` by default.
+        default_timeout: Seconds, or a timedelta; 0: values never expire.
+        ignore_delete_many_errors: See cachelib.
+        namespace: Caches of different namespaces share no values.
+
+    Raises:
+        StoreError: the store failed.
+        CodecError: a value cannot be stored.
+        SessionTooLarge: a value is larger than the store accepts.
     """
 
     def __init__(
@@ -44,24 +53,24 @@ class LembroCache(BaseCache):
         return f"<LembroCache in {self.store!r}>"
 
     def get(self, key: str) -> Any:
-        """The value, or None."""
+        """Return a value, or None."""
         return self._cache.get(key)
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """Store a value. ``timeout`` in seconds; 0: for ever, None: the default timeout."""
+        """Store a value. ``timeout`` is in seconds. 0: it never expires. None: the default."""
         self._cache.set(key, value, self._left(timeout))
         return True
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """As ``set``; False if there is a value already, which stays."""
+        """Store a value unless there is one. Return whether it was stored. See :meth:`set`."""
         return self._cache.add(key, value, self._left(timeout))
 
     def delete(self, key: str) -> bool:
-        """Remove a value; False if there is none."""
+        """Remove a value. Return whether there was one."""
         return self._cache.delete(key)
 
     def has(self, key: str) -> bool:
-        """Whether there is a value, without reading it."""
+        """Return whether there is a value, without reading it."""
         return self._cache.has(key)
 
     def clear(self) -> bool:
@@ -70,12 +79,14 @@ class LembroCache(BaseCache):
         return True
 
     def inc(self, key: str, delta: int = 1) -> int | None:
-        """Add to a number, in one step; its timeout stays. A new one begins with 0 and has the
-        default timeout."""
+        """Add to a number in one step, and return the sum. Its timeout stays.
+
+        A new number starts from 0, with the default timeout.
+        """
         return self._cache.incr(key, delta, timeout=self._left(None))
 
     def dec(self, key: str, delta: int = 1) -> int | None:
-        """As ``inc``, with ``-delta``."""
+        """Subtract from a number in one step; see :meth:`inc`."""
         return self.inc(key, -delta)
 
     def _left(self, timeout: int | timedelta | None) -> float | None:

@@ -28,7 +28,7 @@ except ImportError as _missing:  # pragma: no cover
 __all__ = ["LembroCache"]
 
 _MARK: Final = b"lembro.django"
-"""The first item of the tuple that stands for a value which a session cannot hold."""
+"""The first item of a tuple that represents a value which a session cannot hold."""
 
 _lock: Final = threading.Lock()
 _stores: Final[dict[str, tuple[dict[str, Any], MemoryStore]]] = {}
@@ -152,11 +152,11 @@ class LembroCache(_Base):
         return await self._cache.adelete(self._key(key, version))
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
-        """Whether there is such a key."""
+        """Return whether there is such a key."""
         return self._cache.has(self._key(key, version))
 
     async def ahas_key(self, key: Any, version: int | None = None) -> bool:
-        """Whether there is such a key."""
+        """Return whether there is such a key."""
         return await self._cache.ahas(self._key(key, version))
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
@@ -164,7 +164,7 @@ class LembroCache(_Base):
 
         Raises:
             ValueError: There is no such key.
-            TypeError: The value is no number.
+            TypeError: The value is not a number.
         """
         name = self._key(key, version)
         number = self._cache.incr(name, delta, initial=None)
@@ -221,7 +221,7 @@ def _too_large(error: SessionTooLarge) -> bool:
 
 def _not_added(key: Any, there: bool) -> NoReturn:
     if there:
-        raise TypeError(f"the value of key {key!r} is None, which is no number")
+        raise TypeError(f"the value of key {key!r} is None, not a number")
     raise ValueError(f"Key '{key}' not found")
 
 

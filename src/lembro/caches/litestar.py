@@ -1,4 +1,4 @@
-"""Litestar's ``Store``, over a lembro store: for rate limits, cached responses and the like."""
+"""Litestar's ``Store`` over a lembro store, for rate limits and cached responses."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _S = TypeVar("_S", bound="LembroStore")
 
 
 class LembroStore(NamespacedStore):
-    """A store of Litestar whose memory is bounded and whose expired values are removed by itself.
+    """A store of Litestar that bounds its memory and removes expired values.
 
-    Example: ``Litestar(stores=StoreRegistry(default_factory=LembroStore().with_namespace))`` uses
-    it for everything.
+    Example, for all stores of an application:
+    ``Litestar(stores=StoreRegistry(default_factory=LembroStore().with_namespace))``.
 
     Args:
         store: Where the values are kept; ``MemoryStore()`` by default.
         namespace: Stores of different namespaces share no values.
 
     Raises:
-        ConfigError: ``store`` is no store.
+        ConfigError: ``store`` is not a store.
     """
 
     __slots__ = ("_cache",)
@@ -80,7 +80,7 @@ class LembroStore(NamespacedStore):
 
         Args:
             key: The name of the value.
-            renew_for: Seconds from now until it expires, if it expires at all.
+            renew_for: A new timeout in seconds, if the value has a timeout.
         """
         value: bytes | None = await self._cache.aget(key, renew=renew_for or None)
         return value
@@ -94,7 +94,7 @@ class LembroStore(NamespacedStore):
         await self._cache.aclear()
 
     async def exists(self, key: str) -> bool:
-        """Whether there is a value. Does not read it."""
+        """Return whether there is a value, without reading it."""
         return await self._cache.ahas(key)
 
     async def expires_in(self, key: str) -> int | None:

@@ -15,7 +15,7 @@ from . import capacity
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code; with wrong arguments exit with 2."""
+    """Run a command and return its exit code. Exit with 2 if an argument is wrong."""
     parser = argparse.ArgumentParser(
         prog="lembro", description="Server-side sessions for Python web applications."
     )
@@ -32,12 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=_seconds,
         default=120.0,
         metavar="SECONDS",
-        help="a session ends when it is not used for so long (%(default)g)",
+        help="idle timeout of a session (%(default)g)",
     )
     demo.set_defaults(run=_demo)
 
     fits = commands.add_parser(
-        "size", help="how many sessions fit into how much memory", description=_size.__doc__
+        "size", help="how many sessions fit into a store", description=_size.__doc__
     )
     fits.add_argument(
         "file", nargs="?", default="-", help="a sample of a session, as JSON; - for standard input"
@@ -47,20 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=_max_size,
         action="append",
         metavar="SIZE",
-        help="of the store, such as 64M; may be given again (a table from 4M to 1G)",
+        help="size of the store, such as 64M; may be repeated (default: 4M to 1G)",
     )
     fits.add_argument(
         "--sessions",
         type=_count,
         action="append",
         metavar="N",
-        help="say how large max_size has to be for so many; may be given again",
+        help="show the max_size that so many sessions need; may be repeated",
     )
     fits.add_argument(
         "--user",
         type=_user,
         default=capacity.USER,
-        help="a user's name, as long as yours are (%(default)s)",
+        help="a user ID of typical length (%(default)s)",
     )
     fits.set_defaults(run=_size)
 
@@ -85,8 +85,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _size(arguments: argparse.Namespace) -> int:
-    """Say how many bytes a session takes, and how many such fit into a MemoryStore: by filling
-    one."""
+    """Measure how large a session is, and how many fit into a MemoryStore."""
     name = "standard input" if arguments.file == "-" else arguments.file
     try:
         if arguments.file == "-":
@@ -112,7 +111,7 @@ def _fail(message: str) -> int:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: write 0 to 65535")
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text}")
     return int(text)
 
 
@@ -126,13 +125,13 @@ def _max_size(text: str) -> int:
 def _count(text: str) -> int:
     number = text.replace(",", "").replace("_", "")
     if not (number.isdecimal() and 1 <= int(number) <= 1_000_000_000):
-        raise argparse.ArgumentTypeError(f"{text}: write how many, 1 to 1,000,000,000")
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 1,000,000,000, got {text}")
     return int(number)
 
 
 def _user(text: str) -> str:
     if not 1 <= len(text.encode("utf-8", "replace")) <= MAX_USER_ID:
-        raise argparse.ArgumentTypeError(f"write a name of 1 to {MAX_USER_ID} bytes")
+        raise argparse.ArgumentTypeError(f"must be a user ID of 1 to {MAX_USER_ID} bytes")
     return text
 
 
@@ -142,5 +141,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0
     if not 1 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text}: write 1 to 86400 seconds")
+        raise argparse.ArgumentTypeError(f"must be 1 to 86400 seconds, got {text}")
     return seconds

@@ -1,4 +1,4 @@
-"""``lembro size``: how many sessions fit into a MemoryStore, found out by filling one."""
+"""``lembro size``: measure how many sessions fit into a MemoryStore, by filling one."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from ..stores.memory.settings import SMALLEST
 SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
 FILLED: Final = SIZES[0]
 USER: Final = "user-1234"
-SHARE: Final = 16  # what one session may take of max_size, by default
-MOST_AROUND: Final = 1024  # bytes that the store puts around a payload, at most
+SHARE: Final = 16  # one session may take max_size / 16, by default
+MOST_AROUND: Final = 1024  # the most bytes that the store adds to a payload
 TOO_LARGE: Final = "too large"
 YEAR: Final = 365 * 86400.0
 
 
 class SampleError(ValueError):
-    """What was given is no session."""
+    """The sample is not a session."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a full store has come to."""
+    """The content of a full store."""
 
     sessions: int
     used: int
-    """Bytes."""
+    """Bytes that the sessions take."""
     max_size: int
 
     @property
     def each(self) -> int:
-        """Bytes that a session takes, with its share of everything."""
+        """Bytes that a session takes, including its share of the tables."""
         return round(self.used / self.sessions)
 
     def in_store_of(self, max_size: int) -> int:
-        """How many sessions a store of another size holds."""
+        """Return how many sessions a store of another size holds."""
         return self.sessions * max_size // self.max_size
 
 
 def read(text: bytes) -> dict[str, Any]:
-    """A session as JSON. Raises SampleError."""
+    """Parse the JSON of a session. Raise SampleError if it is not one."""
     if not text.strip():
         raise SampleError("there is nothing in it: give a session as JSON")
     try:
@@ -69,8 +69,16 @@ def read(text: bytes) -> dict[str, Any]:
 
 
 def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
-    """Fill a store with such sessions, and go on until as many again have come; None if it refuses
-    one for being too large. ``user``: each is of a user with a name as long as this."""
+    """Fill a store with copies of a session, then replace all of them once.
+
+    Args:
+        payload: The encoded session.
+        max_size: The size of the store, in bytes.
+        user: A user ID; each session has another one of this length. None: anonymous sessions.
+
+    Returns:
+        None if the session is too large for the store.
+    """
     store = MemoryStore(max_size, clock=lambda: 0.0)
     store.close()  # nothing expires, so there is nothing to purge
     evicted: list[Event] = []
@@ -90,18 +98,20 @@ def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
             add()
     except SessionTooLarge:
         return None
-    for _ in range(number):  # while sessions come and go it holds some fewer
+    for _ in range(number):  # with evictions going on, it holds a few sessions less
         add()
     stats = store.stats()
     return Fit(stats.sessions, stats.used, max_size)
 
 
 def size_for(count: int, payload: bytes, fit: Fit, user: str | None = None) -> str:
-    """The ``max_size`` of a store for so many such sessions, of two digits and on the safe side.
-    ``fit``: of a store in which they are not too large."""
+    """Return the ``max_size`` of a store for so many sessions, rounded up to two digits.
+
+    ``fit`` is the result for a store in which they are not too large.
+    """
     needed = count * fit.max_size // fit.sessions
-    needed = max(SMALLEST, needed + needed // 32)  # it may hold some hundredths less
-    while needed < fit.max_size:  # in a small one the tables take a larger part
+    needed = max(SMALLEST, needed + needed // 32)  # a margin of 3 %
+    while needed < fit.max_size:  # in a small store the tables take a larger part
         found = fill(payload, needed, user)
         if found is not None and found.sessions >= count:
             break
@@ -115,14 +125,23 @@ def report(
     user: str = USER,
     counts: Sequence[int] = (),
 ) -> Iterator[str]:
-    """The lines that say how large a session is, how many such fit into stores of these sizes, and
-    what so many need. Raises SampleError for a value that a session cannot carry."""
+    """Yield the lines of the report.
+
+    Args:
+        data: The sample session.
+        sizes: Sizes of stores, in bytes, to report how many sessions fit.
+        user: A user ID of typical length.
+        counts: Numbers of sessions, to report the size of store that they need.
+
+    Raises:
+        SampleError: a value cannot be stored in a session.
+    """
     try:
         payload = codec.encode({}, data)
     except CodecError as error:
         raise SampleError(str(error)) from None
     filled: dict[int, tuple[Fit | None, Fit | None]] = {}
-    # A larger store holds as many in proportion, and would take its time to fill.
+    # A larger store holds as many in proportion, but takes long to fill.
     enough = max(FILLED, SHARE * (len(payload) + MOST_AROUND))
 
     def fits_in(max_size: int) -> tuple[Fit | None, Fit | None]:
@@ -156,7 +175,7 @@ def report(
 
 
 def _about(count: int | None) -> str:
-    """Two digits of it: by some hundredths it depends on the keys, and on what was before."""
+    """Round down to two digits, because the result varies by a few percent."""
     if count is None:
         return TOO_LARGE
     step = 10 ** max(0, len(str(count)) - 2)
@@ -164,7 +183,7 @@ def _about(count: int | None) -> str:
 
 
 def _rounded_up(number: int) -> str:
-    """Two digits of a size, of which it is no more."""
+    """Round a size up to two digits."""
     unit = 1024 ** (((number * 1024 // 1000).bit_length() - 1) // 10)
     tenths = -(-10 * number // unit)
     step = 10 ** max(0, len(str(tenths)) - 2)

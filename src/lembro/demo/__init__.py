@@ -1,6 +1,9 @@
-"""``lembro demo``: a small café on the web, and what its session store does while you watch.
+"""``lembro demo``: a small café on the web that shows its session store live.
 
-``app.py`` is the application as anybody would write it. ``live.py`` tells the page how the store
-is doing, ``visitors.py`` and ``bots.py`` are the crowd, ``guard.py`` keeps other sites out, and
-``server.py`` runs it all under uvicorn. What the browser gets is in ``static/``.
+* ``app.py``: the application;
+* ``live.py``: sends the store's statistics to the page;
+* ``visitors.py`` and ``bots.py``: simulated visitors;
+* ``guard.py``: refuses requests from other sites;
+* ``server.py``: runs the demo under uvicorn;
+* ``static/``: the page.
 """

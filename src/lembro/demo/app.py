@@ -1,4 +1,4 @@
-"""The demo application: a café where you log in, fill a tray and look after your sessions."""
+"""The demo application: a café where you log in, fill a tray and manage your sessions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def page(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    """Answer what the page shows of the visitor."""
+    """Return what the page shows of the visitor."""
     session = note_visit(request)
     return JSONResponse(
         {
@@ -63,7 +63,7 @@ async def me(request: Request) -> Response:
 
 
 def note_visit(request: Request) -> Session:
-    """Return the session of a request. A newcomer's begins with what a shop likes to know."""
+    """Return the session of a request. A new one begins with data that a shop may collect."""
     session = get_session(request)
     if "visit" not in session:
         session["visit"] = {
@@ -151,7 +151,7 @@ async def sessions_of(session: Session) -> list[dict[str, Any]]:
 
 
 async def order(request: Request) -> Response:
-    """Put one thing on the tray. Twenty of these at the same time lose nothing."""
+    """Add one thing to the tray. No concurrent order is lost."""
     session = get_session(request)
     tray = session.setdefault("tray", [])
     thing = request.path_params["thing"]
@@ -160,9 +160,9 @@ async def order(request: Request) -> Response:
     if len(tray) >= FULL_TRAY:
         raise HTTPException(409, f"The tray is full: {len(tray)} things.")
 
-    await brew()  # meanwhile, other requests change the session
+    await brew()  # other requests change the session in the meantime
 
-    tray.append(thing)  # lists that were appended to at the same time are merged
+    tray.append(thing)  # concurrent appends are merged
     await session.aatomic(count)  # a counter cannot be merged, so it is changed in one step
     return done()
 
@@ -186,7 +186,7 @@ async def clear_tray(request: Request) -> Response:
 
 
 async def live(request: Request) -> Response:
-    """Send the store's numbers, as server-sent events."""
+    """Send the store's statistics, as server-sent events."""
     events = request.app.state.live.events(get_session(request))
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
@@ -221,8 +221,13 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlette:
-    """Make the café over a store of 4 MB, in which sessions expire after two minutes without a
-    request, so that you can watch them. It answers as localhost, by address and by ``names``."""
+    """Make the café, with a store of 4 MB.
+
+    Args:
+        idle_timeout: The idle timeout of the sessions, in seconds; short, so that you see them
+            expire.
+        names: Names of this machine that the demo accepts, in addition to localhost and addresses.
+    """
     store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
     manager = SessionManager(store, idle_timeout=idle_timeout)
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))

@@ -1,4 +1,4 @@
-"""Ten thousand visitors who keep no cookie, so that each page they look at begins a session."""
+"""Ten thousand simulated visitors without cookies, so that each request begins a session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .visitors import REGULARS, Regulars, Visitor
 
 TOTAL: Final = 10_000
 A_SECOND: Final = 1_250
-AT_A_TIME: Final = 20  # then others come first
+AT_A_TIME: Final = 20  # then other requests are served
 
 HEADERS: Final = {
     "host": "127.0.0.1",
@@ -27,7 +27,7 @@ QUERY: Final = "utm_source=compare&utm_medium=cpc&utm_campaign=autumn&offer={}"
 
 
 class Bots:
-    """One run of bots at a time, in small slices, so that everybody else is served meanwhile."""
+    """One run of bots at a time, in small slices, so that other requests are served meanwhile."""
 
     def __init__(self, store: MemoryStore, regulars: Regulars) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Bots:
         return self._task is not None and not self._task.done()
 
     def send(self, app: ASGIApp) -> bool:
-        """Send them off; False if they are on their way already."""
+        """Start a run. Return False if one is running already."""
         if self.running:
             return False
         self._task = asyncio.create_task(self._run(app))
@@ -56,7 +56,7 @@ class Bots:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def report(self) -> dict[str, Any] | None:
-        """How far they are, or how it went; None before the first run."""
+        """Return the progress of the run, or its result; None before the first run."""
         if self._task is None:
             return None
         return {

@@ -1,4 +1,4 @@
-"""What the browser is told to keep out, and what is refused without looking at the session."""
+"""A middleware that refuses requests from other sites, before the session is loaded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ POLICY: Final = (
 
 
 class Guard:
-    """Refuses requests that another site's page made the browser send, and sets the headers that
-    keep this page to what it brought itself. ``names``: those of this machine, beside localhost."""
+    """Refuses requests of other sites' pages, and sets security headers (CSP and others).
+
+    Args:
+        app: The application.
+        names: Names of this machine, in addition to localhost.
+    """
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
         self.app: Final = app
@@ -40,22 +44,22 @@ class Guard:
 
         asked = Headers(scope=scope)
         if not is_ours(asked.get("host"), self.names):
-            refusal = PlainTextResponse("The demo is not to be had by this name.", status_code=403)
+            refusal = PlainTextResponse("The demo has another host name.", status_code=403)
             await refusal(scope, receive, send_with_headers)
         elif scope["method"] in SAFE_METHODS or is_same_origin(asked):
             await self.app(scope, receive, send_with_headers)
         else:
-            refusal = PlainTextResponse("This came from another site.", status_code=403)
+            refusal = PlainTextResponse("This request comes from another site.", status_code=403)
             await refusal(scope, receive, send_with_headers)
 
 
 def is_ours(host: str | None, names: frozenset[str]) -> bool:
-    """Whether a Host is this machine: localhost, an address, or one of the names.
+    """Return whether a Host is this machine: localhost, an address, or one of the names.
 
-    Another site can let a name of its own lead here, and its page would then be of one origin with
-    the demo (DNS rebinding). An address is no name that anybody can have lead elsewhere.
+    Another site can point its own name to this machine, and its page would then have the demo's
+    origin (DNS rebinding). An address cannot be misused in this way.
     """
-    if host is None:  # no browser
+    if host is None:  # a browser always sends it
         return True
     name, _, end = host.lower().rpartition(":")
     if not name or "]" in end or not end.isdecimal():
@@ -71,10 +75,10 @@ def is_ours(host: str | None, names: frozenset[str]) -> bool:
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Whether a request comes from our own page, or from no page at all.
+    """Return whether a request comes from our own page, or from no page.
 
-    Browsers say so in ``Sec-Fetch-Site``, and where they don't (plain http to another machine) in
-    ``Origin``. What sends neither is no browser, and has no cookies but its own.
+    Browsers send ``Sec-Fetch-Site``, or (over plain http to another machine) ``Origin``. A client
+    that sends neither is not a browser, so no other site controls its cookies.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:

@@ -1,4 +1,4 @@
-"""How the store is doing, four times a second, to everybody who watches."""
+"""Send the store's statistics to each open page, four times a second."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from .bots import Bots
 
 EVERY: Final = 0.25  # seconds
 WINDOW: Final = 60  # seconds
-FULL: Final = 0.9  # of max_size; a sixteenth is kept free, and the rest is room being made
+FULL: Final = 0.9  # of max_size: with a sixteenth kept free, the store is full at about this share
 
 
 class Live:
-    """Looks at ``store.stats()`` at intervals and keeps the last minute, so that whoever comes
-    sees it at once."""
+    """Samples ``store.stats()`` at intervals, and keeps the last minute for pages that open."""
 
     def __init__(self, store: MemoryStore, bots: Bots) -> None:
         self._store = store
@@ -40,8 +39,10 @@ class Live:
         self._stopping.set()
 
     async def events(self, session: Session) -> AsyncIterator[str]:
-        """The stream of one page, until it leaves, its session ends, or the server does. (The page
-        then asks again, with the cookie that it has by now.)"""
+        """Yield the events of one page, until it closes, its session ends, or the server stops.
+
+        After the end of its session, the page connects again with its new cookie.
+        """
         last = -1.0
         while not self._stopping.is_set():
             samples = [sample for sample in self._samples if sample["at"] > last]
@@ -65,7 +66,7 @@ class Live:
             "expired": stats.expired,
             "evicted": stats.evicted,
             "rss": stats.rss,
-            # While there is room, everybody stays until they have been idle for too long.
+            # Until the store is full, sessions only expire.
             "survives": stats.oldest_visitor_age if stats.used > FULL * stats.max_size else None,
         }
 

@@ -1,4 +1,4 @@
-"""The demo under uvicorn: on a port that is free, and gone at once after Ctrl-C."""
+"""Run the demo under uvicorn, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .live import Live
 
 
 class CannotListenError(Exception):
-    """The address can't be had. The message says why, and what to do."""
+    """The server cannot listen on the address. The message says why, and what to do."""
 
 
 class Server(uvicorn.Server):
@@ -29,7 +29,11 @@ class Server(uvicorn.Server):
 
 
 def run(host: str, port: int, *, idle_timeout: float) -> None:
-    """Serve until Ctrl-C. Raises CannotListenError."""
+    """Serve until Ctrl-C.
+
+    Raises:
+        CannotListenError: the port is in use, or the address is not this machine's.
+    """
     listener = listen(host, port)
     app = create_app(idle_timeout, (host, socket.gethostname()))
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)

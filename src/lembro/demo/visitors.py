@@ -1,4 +1,4 @@
-"""Visitors without a browser: they call the application in this process, as a server would."""
+"""Simulated visitors, which call the application in this process, as a server would."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message
 
 REGULARS: Final = 60
-KNOWN_AFTER: Final = 11.0  # seconds; at 10 the store lifts a visitor to the next level
+KNOWN_AFTER: Final = 11.0  # seconds; at 10 a visitor reaches the next tier
 
 
 class Visitor:
-    """Sends the headers that it was made with, and keeps its cookie."""
+    """A visitor that sends fixed headers and keeps its cookie."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self.app: Final = app
@@ -62,7 +62,7 @@ class Visitor:
 
 
 class Regular(Visitor):
-    """Comes back, and notices whether it is remembered."""
+    """A visitor that comes back, and notes whether its session is still there."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, {"host": "127.0.0.1", "user-agent": "Mozilla/5.0 (a regular)"})
@@ -70,22 +70,22 @@ class Regular(Visitor):
         self.seen: float = self.began
 
     async def come_back(self) -> bool:
-        """Whether the session of the last visit was found."""
+        """Visit again. Return whether the session of the last visit was found."""
         before = self.cookie
         await self.get("/")
         return self.cookie == before
 
 
 class Regulars:
-    """People who have a cookie and come back every few seconds, a third of them logged in."""
+    """Visitors with cookies that come back every few seconds, a third of them logged in."""
 
     def __init__(self, come_back_after: float) -> None:
         self._pause = come_back_after / REGULARS
         self._all: list[Regular] = []
         self.lost: int = 0
-        """Visits of somebody who was known and yet did not find their session."""
+        """Visits after the session of a known visitor was lost."""
         self.lost_as_newcomers: int = 0
-        """The same of those whom the store had no time to get to know."""
+        """Visits after the session of a visitor was lost who was not known yet."""
 
     async def run(self, app: ASGIApp) -> None:
         for number in range(REGULARS):
@@ -99,7 +99,7 @@ class Regulars:
             await self._come_back(regular)
 
     async def come_back_all(self) -> None:
-        """Find out at once whether all of them are remembered."""
+        """Let all of them visit again now."""
         for regular in self._all:
             await self._come_back(regular)
 

@@ -1,1 +1,1 @@
-"""One short file a framework, each a translation of the framework's words into lembro's."""
+"""The integrations: one module or package for each framework, all of one shape."""

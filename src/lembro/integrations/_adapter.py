@@ -1,18 +1,18 @@
-"""What all integrations share: one exchange a request, and one wording for each error.
+"""The base of all integrations: the steps of a request, and one wording for each error.
 
 Every integration has the same parts, in this order:
 
-1. the import guard, which names the extra to install;
-2. the exchange: an :class:`Exchange` that reads the framework's request;
-3. the response: a :class:`Response` that reads and changes the framework's response;
-4. the entry point, which an application calls to add sessions;
-5. the typed accessor (``get_session`` or a typed ``session``).
+1. The import guard names the extra to install.
+2. The exchange is an :class:`Exchange` that reads the framework's request.
+3. The response is a :class:`Response` that reads and changes the framework's response.
+4. The entry point is what an application calls to add sessions.
+5. The typed accessor is ``get_session`` or a typed ``session``.
 
 A request goes through them in one direction. Before the handler, the integration makes an exchange
-with its session; over a store that waits, an async framework awaits ``preload``. Once there is a
-response, ``respond`` (or ``arespond``) commits the session and adds its headers, or replaces the
-response if the session could not be stored. After the last byte, ``finish`` reports changes that
-came too late, and ends the exchange.
+with its session. With a store that waits, an async framework awaits ``preload``. When there is a
+response, ``respond`` (or ``arespond``) commits the session and adds its headers. If the session
+could not be stored, it replaces the response. After the last byte, ``finish`` reports late changes
+and ends the exchange.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Response(Protocol):
         ...
 
     def set(self, name: str, value: str) -> None:
-        """Replace all lines of a header by one."""
+        """Replace all lines of a header with one."""
         ...
 
     def add(self, name: str, value: str) -> None:
@@ -75,7 +75,7 @@ class Response(Protocol):
         ...
 
     def replace(self, error: ErrorResponse) -> None:
-        """Become this response instead, and close the body that was to be sent."""
+        """Replace the response with an error, and close the body that was to be sent."""
         ...
 
 
@@ -83,7 +83,7 @@ class Response(Protocol):
 
 
 async def preload(exchange: Exchange) -> None:
-    """Load the session before an async handler, if the store has to be waited for."""
+    """Load the session before an async handler, if the store waits."""
     if exchange.runner.preloads:
         await exchange.runner.preload(exchange.session)
 
@@ -92,7 +92,7 @@ def respond(exchange: Exchange, response: Response) -> bool:
     """Commit the session, and add its headers to the response.
 
     Returns:
-        False if the session could not be stored: then the response was replaced.
+        False if the session could not be stored, so that the response was replaced.
     """
     error = exchange.commit(response.status())
     if error is not None:
@@ -113,7 +113,7 @@ async def arespond(exchange: Exchange, response: Response) -> bool:
 
 
 def add_headers(exchange: Exchange, response: Response) -> None:
-    """Add to a response what a committed session adds: nothing, if it was not accessed."""
+    """Add the headers of a committed session to a response; none if it was not accessed."""
     if exchange.session._is_unused():
         return
     vary = vary_with_cookie(response.lines("Vary"))
@@ -129,14 +129,14 @@ def add_headers(exchange: Exchange, response: Response) -> None:
 
 
 def finish(exchange: Exchange) -> None:
-    """Report changes that came after the response had begun, and end the exchange."""
+    """Report late changes, and end the exchange."""
     if exchange.session is not None:
         exchange.report_late_changes()
         exchange.close()
 
 
 def encoded(cookies: str | None) -> list[bytes]:
-    """Return a Cookie header that a framework has decoded, as ``cookie_headers`` needs it."""
+    """Encode a Cookie header that a framework has decoded, for ``cookie_headers``."""
     return [cookies.encode("utf-8", "replace")] if cookies else []
 
 
@@ -153,7 +153,7 @@ def check_app(app: object, kind: type, framework: str, call: str = "Lembro") -> 
 
 
 def already_installed(what: str = "Lembro") -> ConfigError:
-    """Make the error for an application that has lembro's sessions already."""
+    """Make the error for an application that already has lembro's sessions."""
     return ConfigError(f"{what} is already installed in this application; add it only once")
 
 
@@ -161,15 +161,15 @@ def no_session(example: str) -> ConfigError:
     """Make the error for a request without a lembro session. ``example`` installs it."""
     return ConfigError(
         f"this request has no lembro session. Install it for the whole application: {example}. "
-        f"If it is installed, check that exclude= does not name this path, and that what accesses "
-        f"the session runs inside of it"
+        f"If it is installed, check that exclude= does not name this path, and that the code that "
+        f"accesses the session runs inside of it"
     )
 
 
 def as_kind(session: Session, kind: type[S]) -> S:
-    """Give the session of an outer middleware the methods of a framework's kind of session.
+    """Add the methods of a framework's session class to the session of an outer middleware.
 
-    The outer middleware commits it. It keeps its own methods, and has no state of the kind's.
+    The outer middleware commits the session. It keeps its own methods.
     """
     present = type(session)
     if not issubclass(present, kind):

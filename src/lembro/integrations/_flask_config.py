@@ -1,8 +1,8 @@
-"""What ``app.config`` of Flask and Quart says, as lembro's options.
+"""Read lembro's options from the arguments and from ``app.config`` of Flask and Quart.
 
-Three sources say what the sessions are like: the arguments of ``Lembro(...)``, the settings
-``LEMBRO_...``, and the framework's own (``SESSION_COOKIE_...``, ``PERMANENT_SESSION_LIFETIME``, and
-two of Flask-Session's). Two of them may say the same, and must not contradict each other.
+There are three sources: the arguments of ``Lembro(...)``, the settings ``LEMBRO_...``, and the
+framework's own settings (``SESSION_COOKIE_...``, ``PERMANENT_SESSION_LIFETIME``, and two of
+Flask-Session's). Two sources may set the same option, but only to the same value.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _made(
 
 
 def _choose_lifetimes(keywords: dict[str, Any]) -> None:
-    """Let the idle timeout be the framework's lifetime, and the absolute one no shorter."""
+    """Set the idle timeout to the framework's lifetime, and the absolute one to at least that."""
     absolute = keywords.get("absolute_timeout")
     if "idle_timeout" not in keywords:
         idle = LIFETIME.total_seconds()
@@ -270,16 +270,16 @@ def _changed(options: SessionOptions | None) -> dict[str, Any]:
 
 
 def _agree(fields: Mapping[str, Any], chosen: Mapping[str, Any], who: str) -> None:
-    """Raise ConfigError if a setting ``LEMBRO_...`` says something else than another source."""
+    """Raise ConfigError if a setting ``LEMBRO_...`` differs from another source."""
     for name, value in fields.items():
         if name in chosen and _normal(name, chosen[name]) != _normal(name, value):
             raise _contradiction(_setting(name), value, who, name, chosen[name])
 
 
 def _compare(wanted: Wanted, chosen: Mapping[str, Any], who: str) -> None:
-    """Raise ConfigError if a setting of the framework says something else than another source.
+    """Raise ConfigError if a setting of the framework differs from another source.
 
-    ``who`` is the source; empty for settings ``LEMBRO_...``.
+    ``who`` names the source; it is empty for settings ``LEMBRO_...``.
     """
     for option, (key, value) in wanted.items():
         if option == "name" and value in chosen.get("names", ()):
@@ -291,21 +291,21 @@ def _compare(wanted: Wanted, chosen: Mapping[str, Any], who: str) -> None:
 
 def _contradiction(key: str, value: Any, who: str, option: str, chosen: Any) -> ConfigError:
     """Make the error for two sources that contradict each other. It shows no secret."""
-    said, other = ("...", "...") if option == "secret" else (repr(value), repr(chosen))
+    given, other = ("...", "...") if option == "secret" else (repr(value), repr(chosen))
     return ConfigError(
-        f"app.config has {key}={said}, but {who} has {option}={other}: leave one of them out, or "
-        f"make them say the same"
+        f"app.config has {key}={given}, but {who} has {option}={other}: leave one of them out, or "
+        f"give both the same value"
     )
 
 
 def _comparable(source: Mapping[str, Any]) -> set[str]:
-    """Return what a source sets, of the options that the framework's settings set too."""
+    """Return the options of a source that the framework's settings can set too."""
     names = {"idle_timeout", "secret"} & source.keys()
     return names | {*COOKIE, "names", "max_age"} if "cookie" in source else names
 
 
 def _normal(name: str, value: Any) -> Any:
-    """Return a value in the one form in which equal ones are equal."""
+    """Return a value in a form that can be compared."""
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, CookieOptions):

@@ -1,4 +1,4 @@
-"""Flask-Login: its logins are logins of lembro's session too."""
+"""Flask-Login: log lembro's session in and out together with Flask-Login."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["follow_flask_login"]
 
 
 def follow_flask_login(app: flask.Flask) -> None:
-    """Make the logins of Flask-Login logins of lembro's session too.
+    """Log lembro's session in and out together with Flask-Login.
 
-    ``login_user`` then gives the session a new ID, and ``logout_user`` ends it. The session has its
-    ``user_id``, so ``logout_everywhere()``, the limit of sessions per user, and the tier of
-    logged-in users apply.
+    ``login_user`` then gives the session a new ID and a ``user_id``, and ``logout_user`` ends it.
+    So ``logout_everywhere()``, the limit of sessions per user, and the tier of logged-in users
+    apply.
     """
     from flask_login import (  # noqa: PLC0415
         user_loaded_from_cookie,

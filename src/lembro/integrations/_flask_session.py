@@ -1,4 +1,4 @@
-"""FlaskSession: a session with the attributes of Flask's own. Quart's is the same."""
+"""FlaskSession: a session with the attributes of Flask's and Quart's sessions."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def new(self) -> bool:  # type: ignore[override]
-        """Whether there is no stored session yet, as ``is_new``."""
+        """Whether there is no stored session yet, like ``is_new``."""
         return self.is_new
 
     @property
     def accessed(self) -> bool:
-        """Whether the session was accessed. Only then the response has ``Vary: Cookie``."""
+        """Whether the session was accessed. If so, the response has ``Vary: Cookie``."""
         return not self._is_unused()
 
     @accessed.setter
     def accessed(self, accessed: bool) -> None:
-        """Do nothing. Flask sets it whenever it hands the session out, accessed or not."""
+        """Do nothing. Flask sets it whenever it returns the session, accessed or not."""
 
     @property
     def modified(self) -> bool:
@@ -65,7 +65,7 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the cookie outlives the browser, as after ``login(remember=True)``."""
+        """Whether the cookie outlives the browser, like after ``login(remember=True)``."""
         if not self._ready:
             self._load()
         return self._meta.get("remember") is True
@@ -89,10 +89,10 @@ class FlaskSession(Session, SessionMixin):
         super().login(user_id, remember=remember or self._permanent)
 
     def _drop_changes(self) -> None:
-        """Drop the changes that ``modified = False`` has left, before the response begins."""
+        """Drop the changes before ``modified = False``, when the response begins."""
         if not self._is_dropped():
             return
-        if self._destroy:  # the logout holds; what was written after it is dropped
+        if self._destroy:  # a logout is kept, and later changes are dropped
             self._data, self._meta = {}, {}
         else:
             roll_back(self)

@@ -1,4 +1,4 @@
-"""The settings of Flask and Quart for sessions, and those of Flask-Session, as lembro's options."""
+"""Read the session settings of Flask, Quart and Flask-Session as lembro's options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["COOKIE", "LIFETIME", "Config", "Wanted", "framework_settings", "warn
 
 Config = Mapping[str, Any]
 Wanted = Mapping[str, tuple[str, Any]]
-"""Each option that the framework's settings set: the setting, and its value."""
+"""The options that the framework's settings set: for each, the setting and its value."""
 
 COOKIE: Final[dict[str, tuple[str, Any]]] = {
     "name": ("SESSION_COOKIE_NAME", "session"),
@@ -25,7 +25,7 @@ COOKIE: Final[dict[str, tuple[str, Any]]] = {
     "partitioned": ("SESSION_COOKIE_PARTITIONED", False),
     "samesite": ("SESSION_COOKIE_SAMESITE", None),
 }
-"""Each option of the cookie: its setting, and the framework's default, which means lembro's."""
+"""The options of the cookie: for each, the setting, and the default that means lembro's."""
 
 LIFETIME: Final = timedelta(days=31)
 """The frameworks' default of ``PERMANENT_SESSION_LIFETIME``."""
@@ -44,11 +44,11 @@ _UNUSED: Final = (
     "SESSION_DYNAMODB",
     "SESSION_URI",
 )
-"""How settings of Flask-Session and Quart-Session begin for which lembro has no use."""
+"""Prefixes of settings of Flask-Session and Quart-Session that lembro does not use."""
 
 
 def framework_settings(config: Config) -> Wanted:
-    """Return what the framework's settings set to something else than their default."""
+    """Return the framework's settings that differ from their defaults."""
     wanted: dict[str, tuple[str, Any]] = {}
     for option, (key, default) in COOKIE.items():
         value = config.get(key, default)
@@ -74,7 +74,7 @@ def framework_settings(config: Config) -> Wanted:
 
 
 def _is_on(config: Config, key: str) -> bool:
-    """Whether a setting is True. A str, as from the environment, is always true, so it raises."""
+    """Return whether a setting is True. Refuse a str, because it would always be true."""
     value = config.get(key)
     if isinstance(value, str):
         raise ConfigError(f"{key}={value!r}: write True or False, without quotes")
@@ -85,8 +85,8 @@ def _secrets(config: Config) -> tuple[str, ...]:
     keys = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]
     if not keys[0]:
         raise ConfigError(
-            "SESSION_USE_SIGNER=True signs the cookie with SECRET_KEY, and there is none: set one, "
-            "or leave SESSION_USE_SIGNER out, because a session ID cannot be guessed"
+            "SESSION_USE_SIGNER=True needs a SECRET_KEY, which signs the cookie. Set one, or leave "
+            "SESSION_USE_SIGNER out, because a session ID cannot be guessed"
         )
     return tuple(key.decode("latin-1") if isinstance(key, bytes) else key for key in keys)
 
@@ -105,6 +105,5 @@ def warn_of_unused(config: Config) -> None:
     if config.get("SESSION_REFRESH_EACH_REQUEST") is False:
         log.warning(
             "lembro: app.config has SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use: "
-            "a session that is used lives on. To end it after some time all the same, set "
-            "LEMBRO_ABSOLUTE_TIMEOUT"
+            "using a session extends it. To limit its lifetime, set LEMBRO_ABSOLUTE_TIMEOUT"
         )

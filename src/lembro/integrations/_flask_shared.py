@@ -36,7 +36,7 @@ _EXAMPLE = "Lembro(app)"
 
 
 class FlaskResponse:
-    """A response of Werkzeug's kind, as the adapter reads and changes it."""
+    """A response of Werkzeug, for the adapter."""
 
     __slots__ = ("_response",)
 
@@ -54,7 +54,7 @@ class FlaskResponse:
         return lines
 
     def set(self, name: str, value: str) -> None:
-        """Replace all lines of a header by one."""
+        """Replace all lines of a header with one."""
         self._response.headers[name] = value
 
     def add(self, name: str, value: str) -> None:
@@ -62,7 +62,7 @@ class FlaskResponse:
         self._response.headers.add(name, value)
 
     def replace(self, error: ErrorResponse) -> None:
-        """Become this response instead, and close the body that was to be sent."""
+        """Replace the response with an error, and close the body that was to be sent."""
         response = self._response
         close = getattr(response.response, "close", None)
         if close is not None:
@@ -82,7 +82,7 @@ def error_page(error: ErrorResponse) -> WerkzeugResponse:
 
 
 def answer_errors(app: Any, handler: Any) -> None:
-    """Register an error handler for StoreError and LoginRequired where the application has none."""
+    """Register a handler for StoreError and LoginRequired, unless the application has one."""
     present = app.error_handler_spec[None][None]
     for error in ANSWERED_ERRORS:
         if error not in present:
@@ -93,10 +93,10 @@ def answer_errors(app: Any, handler: Any) -> None:
 
 
 class NoSession(NullSession):
-    """The session on an excluded path, as Flask has one without a secret key.
+    """The session on an excluded path, like Flask's session without a secret key.
 
-    It reads as empty, because extensions such as Flask-Login read the session of every page. To
-    write raises ConfigError.
+    It is empty, because extensions such as Flask-Login read the session of every page. Writing
+    raises ConfigError.
     """
 
     def _refuse(self, *args: Any, **keywords: Any) -> Any:
@@ -130,7 +130,7 @@ class LazyManager:
         self._given = given
         self._lock = Lock()
         self._manager: SessionManager | None = None
-        self._runner: Runner | None = None  # set last: then the rest is there
+        self._runner: Runner | None = None  # set last, so that the rest is set when it is
         self._exclude: tuple[str, ...] = ()
 
     @property
@@ -175,10 +175,10 @@ class LazyManager:
 class Extension(Generic[App]):
     """Add sessions to an application: ``Lembro(app)``.
 
-    Without ``app``, call :meth:`init_app` later. Without ``manager``, each application gets a
-    manager of its own, from these arguments and from ``app.config``: ``LEMBRO_...``,
-    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME``, read when they are first needed. An
-    argument and a setting must not contradict each other.
+    Without ``app``, call :meth:`init_app` later. Without ``manager``, each application gets its own
+    manager, from these arguments and from ``app.config``. The settings are ``LEMBRO_...``,
+    ``SESSION_COOKIE_...`` and ``PERMANENT_SESSION_LIFETIME``. They are read at the first request.
+    An argument and a setting must not contradict each other.
 
     Args:
         app: The application.
@@ -217,7 +217,7 @@ class Extension(Generic[App]):
         """Add sessions to an application.
 
         Raises:
-            ConfigError: it has lembro's sessions already, or is no application.
+            ConfigError: it already has lembro's sessions, or is not an application.
         """
         _adapter.check_app(app, self._kind, self._kind.__name__)
         served: Any = app
@@ -229,7 +229,7 @@ class Extension(Generic[App]):
 
     @property
     def manager(self) -> SessionManager:
-        """The manager of the current application, or else of the last one that was given.
+        """The manager of the current application, or else of the last one that was installed.
 
         Raises:
             ConfigError: there is no application, or its configuration cannot work.
@@ -242,7 +242,7 @@ class Extension(Generic[App]):
         return interface.manager
 
     def _install(self, app: App) -> None:
-        """Put the sessions of an application where the framework asks for them."""
+        """Install the session interface in an application."""
         raise NotImplementedError
 
     def _current_app(self) -> Any:

@@ -99,7 +99,7 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[SessionManager, Any]:
     if cookie:
         if "cookie" in given:
             raise ConfigError(
-                "lembro.cookie cannot be given together with lembro.cookie.*: give one of the two"
+                "lembro.cookie cannot be given together with lembro.cookie.*: leave one of them out"
             )
         given["cookie"] = CookieOptions(**cookie)
     store, options = given.pop("store", None), given.pop("options", None)

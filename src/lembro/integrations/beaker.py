@@ -23,15 +23,15 @@ _INSTEAD: Final = {
     "get_by_id": "the store does not know session IDs; manager.user_sessions() and "
     "manager.revoke() go by handles",
     "load": "a session is loaded at its first access; session.reload() loads it again",
-    "lock": "two requests are merged, so nobody waits; session.atomic(f) is for counters",
-    "unlock": "two requests are merged, so nobody waits; session.atomic(f) is for counters",
+    "lock": "concurrent changes are merged without locks; change counters in session.atomic(f)",
+    "unlock": "concurrent changes are merged without locks; change counters in session.atomic(f)",
     "persist": "the middleware stores the session; session.save() stores it at once",
     "namespace": "the store is manager.store",
 }
 
 
 class BeakerSession(Session):
-    """A session that also has Beaker's methods.
+    """A session with Beaker's methods in addition.
 
     Changes are stored when the response begins, whether ``save()`` was called or not.
     """
@@ -48,7 +48,7 @@ class BeakerSession(Session):
         return super().__contains__(key) or key in _TIMES
 
     def has_key(self, key: str) -> bool:
-        """Whether the session has this key."""
+        """Return whether the session has this key."""
         return key in self
 
     def delete(self) -> None:
@@ -56,7 +56,7 @@ class BeakerSession(Session):
         self.destroy()
 
     def invalidate(self) -> None:
-        """End the session. What is written from now on goes into a new one, under a new ID."""
+        """End the session. Keys written afterwards begin a new session."""
         self.destroy()
 
     def revert(self) -> None:
@@ -71,14 +71,16 @@ class BeakerSession(Session):
 
     @property
     def created(self) -> float:
-        """When the session began, or its user logged in, as ``time.time()``."""
+        """The time when the session began, or its user logged in, in seconds since the epoch."""
         found = None if self.is_new else self._found
         return time.time() - (0.0 if found is None else found.age)
 
     @property
     def last_accessed(self) -> float | None:
-        """When the session was last extended, which happens once a tenth of the idle timeout has
-        passed; None while it is new."""
+        """The time when the session was last extended, in seconds since the epoch.
+
+        That happens once a tenth of the idle timeout has passed. None while the session is new.
+        """
         found = None if self.is_new else self._found
         if found is None:
             return None
@@ -93,12 +95,12 @@ class BeakerSession(Session):
 class SessionMiddleware(wsgi.SessionMiddleware):
     """Add sessions that are also ``environ["beaker.session"]``: ``SessionMiddleware(app)``.
 
-    Takes what :class:`lembro.wsgi.SessionMiddleware` takes.
+    It takes the arguments of :class:`lembro.wsgi.SessionMiddleware`.
     """
 
-    session_class = BeakerSession
+    session_class: type[Session] = BeakerSession
 
     def add_session(self, environ: WSGIEnvironment, session: Session) -> None:
-        """Put the session where Beaker's applications find it, too."""
+        """Add the session to the environ, also under Beaker's key."""
         super().add_session(environ, session)
         environ[KEY] = session

@@ -37,8 +37,8 @@ __all__ = ["Lembro", "get_session"]
 _KEY: Final = "bottle.request.ext.session"  # where Bottle finds request.session
 
 
-# The exchange and the response are those of lembro.wsgi: its middleware stands around Bottle, which
-# makes the response of what a route returns, and a page of an error, after its plugins.
+# The exchange and the response are those of lembro.wsgi. Its middleware wraps Bottle, which makes
+# the response or the error page after its plugins have run.
 
 
 # -- the entry point -------------------------------------------------------------------------------
@@ -92,9 +92,9 @@ class Lembro:
         app.wsgi = wsgi.SessionMiddleware(_with_name(app.wsgi), self.manager, exclude=self._exclude)
 
     def apply(self, callback: Callable[..., Any], route: bottle.Route) -> Callable[..., Any]:
-        """Answer the errors of a session in place of Bottle's 500; Bottle calls it for a route.
+        """Wrap a route to answer the errors of a session, instead of with Bottle's 500.
 
-        A plugin that was installed later is inside of this one, and may answer them itself.
+        Bottle calls this for each route. A plugin that was installed later may answer them itself.
         """
 
         @wraps(callback)
@@ -109,7 +109,7 @@ class Lembro:
 
 
 def _with_name(application: WSGIApplication) -> WSGIApplication:
-    """Give the session of a request the name by which Bottle finds ``request.session``."""
+    """Add the session to the environ under the key that Bottle reads ``request.session`` from."""
 
     def named(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         session = environ.get(wsgi.KEY)

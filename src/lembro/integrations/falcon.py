@@ -47,9 +47,8 @@ _FAILURES: Final = frozenset((1011, *range(3500, 3600)))
 
 # -- the exchange: that of lembro.wsgi or lembro.asgi ----------------------------------------------
 
-# Falcon does not call its middlewares if a responder is cancelled, or an error handler fails. So an
-# exchange has its session only while the response is made; else the two, which refer to each other,
-# would wait for the garbage collector.
+# Falcon does not call its middlewares if a responder is cancelled or an error handler fails. So an
+# exchange refers to its session only while the response is made, and leaves no reference cycle.
 
 
 def _exchange_of(session: Session) -> Exchange:
@@ -59,8 +58,10 @@ def _exchange_of(session: Session) -> Exchange:
 
 
 def _asgi_scope(req: falcon.asgi.Request) -> asgi.Scope:
-    """Return the scope of a request, with its headers: some test clients give an iterator, which
-    Falcon has used up."""
+    """Return the scope of a request, with its headers.
+
+    Some test clients give an iterator of headers, which Falcon has used up.
+    """
     scope: Any = req.scope
     if isinstance(scope["headers"], list | tuple):
         return scope  # type: ignore[no-any-return]
@@ -72,9 +73,9 @@ def _asgi_scope(req: falcon.asgi.Request) -> asgi.Scope:
 
 
 async def _send(session: Session, message: Any) -> None:
-    """Stand in for the ``send`` of a WebSocket's server: commit before it is accepted or refused.
+    """Send a message of a WebSocket; commit before it is accepted or refused.
 
-    Nobody tells that the client has closed it; see above for what that means.
+    The exchange is not notified when the client closes the WebSocket; see above.
     """
     exchange = cast("asgi.ASGIExchange", _exchange_of(session))
     closes = message["type"] == "websocket.close"
@@ -124,7 +125,7 @@ class _Response:
 
 
 def _until_the_end(session: Session, stream: Any) -> Iterator[bytes]:
-    """Send a stream, and report what was changed too late."""
+    """Send a stream, and then report late changes."""
     try:
         yield from stream
     finally:
@@ -174,8 +175,8 @@ async def _aanswer(
 class Lembro:
     """Add sessions to a ``falcon.App`` or a ``falcon.asgi.App``: ``Lembro(app)``.
 
-    It adds a middleware, and error handlers for StoreError (503) and LoginRequired (401). Add the
-    middlewares that use the session after it, and error handlers in place of these.
+    It adds a middleware, and error handlers for StoreError (503) and LoginRequired (401). After it,
+    add the middlewares that use the session, and your own handlers for these errors.
 
     Args:
         app: The application.

@@ -43,7 +43,7 @@ _serving: Final[ContextVar[starlette.SessionMiddleware]] = ContextVar("lembro_se
 class SessionMiddleware(starlette.SessionMiddleware):
     """Add sessions to an application: ``app.add_middleware(SessionMiddleware)``.
 
-    Takes what :class:`lembro.integrations.starlette.SessionMiddleware` takes.
+    It takes the arguments of :class:`lembro.integrations.starlette.SessionMiddleware`.
     """
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
@@ -82,8 +82,8 @@ class _CurrentSession(SecurityBase):
 
 
 current_session: Final = _CurrentSession()
-"""What ``WebSessionDep`` depends on; for ``app.dependency_overrides``. It is a coroutine function:
-FastAPI calls a plain one in a thread, which takes ten times as long as a session does."""
+"""The dependency of ``WebSessionDep``, for ``app.dependency_overrides``. It is a coroutine
+function, because FastAPI calls a plain one in a thread: ten times the time of a session."""
 
 WebSessionDep = Annotated[Session, Depends(current_session)]
 """The session, for HTTP and WebSocket endpoints: ``def page(session: WebSessionDep)``."""
@@ -132,14 +132,15 @@ def SessionData(  # noqa: N802
     default: Callable[[], Any] | None = None,
     upgrade: Callable[[Any], Any] | None = None,
 ) -> Any:
-    """A typed part of the session: ``CartDep = Annotated[Cart, SessionData("cart", Cart)]``.
+    """Make a dependency on a typed part: ``CartDep = Annotated[Cart, SessionData("cart", Cart)]``.
 
-    Without a key it is the whole session: ``Annotated[Shop, SessionData(Shop)]``. What is stored is
-    checked when it is loaded. The object is stored when the response begins, if it has changed.
+    Without a key it is the whole session: ``Annotated[Shop, SessionData(Shop)]``. The stored data
+    are checked when they are loaded. The object is stored when the response begins, if it has
+    changed.
 
-    If what is stored does not fit ``kind`` any more, because an older version of the application
-    has stored it, the object is ``upgrade(stored)``. Without ``upgrade``, or if it raises
-    ValueError, the response is a 409, the log says what does not fit, and what is stored stays.
+    If data of an older version of the application do not fit ``kind``, the object is
+    ``upgrade(stored)``. Without ``upgrade``, or if it raises ValueError, the response is a 409. The
+    log then says what does not fit, and the stored data stay.
 
     Args:
         key: The key of the part, or the kind of the whole session.
@@ -155,7 +156,8 @@ def SessionData(  # noqa: N802
         name, kind = None, key
     elif not isinstance(key, str):
         raise ConfigError(
-            f"the key of a typed part must be a str, got {key!r}. Example: SessionData('cart', Cart)"
+            f"the key of a typed part must be a str, got {key!r}. "
+            f"Example: SessionData('cart', Cart)"
         )
     shown = "session" if name is None else name
     if name is None and not isinstance(kind, type):

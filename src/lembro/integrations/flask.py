@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["FlaskSession", "Lembro", "LembroSessionInterface", "follow_flask_login", "session"]
 
 _KEY: Final = "lembro.flask"
-"""Where the environ of a request that Flask serves has its session."""
+"""The key of the session in the environ of a request that Flask serves."""
 
 _ENDED: Final[WSGIEnvironment] = {"wsgi.url_scheme": "http"}
-"""The environ after the end of a request whose session was loaded: nothing is read from it."""
+"""The environ of a request that has ended with a loaded session, which reads nothing more."""
 
 
 # -- the exchange ----------------------------------------------------------------------------------
@@ -51,8 +51,8 @@ _ENDED: Final[WSGIEnvironment] = {"wsgi.url_scheme": "http"}
 class FlaskExchange(wsgi.EnvironExchange):
     """One request of a Flask application, and its response.
 
-    It has its session only while it responds. A request context that nobody ends, such as one of
-    Flask-SocketIO, then leaves no circle to the garbage collector.
+    It refers to its session only while it responds. So a request context that never ends, such as
+    one of Flask-SocketIO, leaves no reference cycle.
     """
 
     __slots__ = ("interface", "streamed")
@@ -61,10 +61,10 @@ class FlaskExchange(wsgi.EnvironExchange):
         self, runner: Runner, interface: LembroSessionInterface, environ: WSGIEnvironment
     ) -> None:
         super().__init__(runner, environ)
-        self.session = None
-        self.interface = interface
-        """Which of several nested applications commits the session."""
-        self.streamed = False
+        self.session: Any = None
+        self.interface: LembroSessionInterface = interface
+        """The interface of the application that commits the session, if several are nested."""
+        self.streamed: bool = False
         """Whether the end of the body ends the exchange."""
 
     def respond(self, session: FlaskSession, response: Response) -> None:
@@ -88,8 +88,8 @@ class FlaskExchange(wsgi.EnvironExchange):
             self.session = None
 
     def end(self, session: FlaskSession) -> None:
-        """End the exchange. What a first access to the session needs is kept."""
-        if session._phase is OPEN:  # no response was made of it: only a logout is honoured
+        """End the exchange, but keep what a first access to the session needs."""
+        if session._phase is OPEN:  # there is no response: only a logout is honoured
             self.session = session
             self.commit(500)
             self.session = None
@@ -121,7 +121,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
             return None
         session = FlaskSession(FlaskExchange(runner, self, environ))
-        if _KEY in environ:  # else others may keep the environ, as Flask-SocketIO does
+        if _KEY in environ:  # else the environ may be kept, as Flask-SocketIO does
             environ[_KEY] = environ[wsgi.KEY] = session
         return session
 
@@ -133,7 +133,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             return
         exchange = session._transport
         if not isinstance(exchange, FlaskExchange) or exchange.interface is not self:
-            return  # whoever is around this application commits it
+            return  # a middleware or application around this one commits it
         if response.is_streamed and not exchange.streamed:
             exchange.streamed = True
             response.call_on_close(partial(exchange.end, session))
@@ -166,7 +166,7 @@ class Lembro(Extension[flask.Flask]):
 
 
 def _answer(error: Exception) -> Response:
-    """Answer an error that a view raised. Its changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
     current = _session()
     if isinstance(current, FlaskSession):
         current._failed = True
@@ -174,8 +174,10 @@ def _answer(error: Exception) -> Response:
 
 
 def _answering(process: Callable[..., Response]) -> Callable[..., Response]:
-    """Answer errors of functions that run after the view, where Flask would answer 500. One of
-    Flask-Login's accesses every session."""
+    """Answer errors of ``after_request`` functions, for which Flask would answer 500.
+
+    A function of Flask-Login accesses every session.
+    """
 
     def process_response(*args: Any) -> Response:
         try:

@@ -54,7 +54,7 @@ _EXAMPLE: Final = 'config.include("lembro.integrations.pyramid")'
 
 
 class PyramidSession(Session):
-    """A session that also has the methods of Pyramid's ``ISession``."""
+    """A session with the methods of Pyramid's ``ISession`` in addition."""
 
     @property
     def new(self) -> bool:
@@ -63,7 +63,7 @@ class PyramidSession(Session):
 
     @property
     def created(self) -> int:
-        """When the session began, or its user logged in, in seconds since the epoch."""
+        """The time when the session began, or its user logged in, in seconds since the epoch."""
         if not self._ready:
             self._load()
         return int(time.time() - (0.0 if self._found is None else self._found.age))
@@ -73,11 +73,11 @@ class PyramidSession(Session):
         self.destroy()
 
     def changed(self) -> None:
-        """Extend the idle timeout, as ``touch()`` does. Nested changes are noticed without it."""
+        """Extend the idle timeout, as ``touch()`` does. Nested changes are stored without it."""
         self.touch()
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
-        """Add a message to a queue; without ``allow_duplicate`` only if it is not there yet."""
+        """Add a message to a queue. Without ``allow_duplicate``, add it only once."""
         messages = self.setdefault(f"_f_{queue}", [])
         if allow_duplicate or msg not in messages:
             messages.append(msg)
@@ -93,13 +93,13 @@ class PyramidSession(Session):
         return messages
 
     def new_csrf_token(self) -> str:
-        """Make a token against cross-site request forgery, and keep it in the session."""
+        """Make a token against cross-site request forgery, and store it in the session."""
         token = secrets.token_hex(20)
         self["_csrft_"] = token
         return token
 
     def get_csrf_token(self) -> str:
-        """Return the token; make one if there is none."""
+        """Return the token against cross-site request forgery; make one if there is none."""
         token: str | None = self.get("_csrft_")
         return self.new_csrf_token() if token is None else token
 
@@ -122,7 +122,7 @@ class _Exchange(EnvironExchange):
         self.session: PyramidSession = PyramidSession(self)
 
     def respond(self, request: Request, response: WebObResponse) -> None:
-        """Commit the session; Pyramid calls it when the tweens are done with the response."""
+        """Commit the session. Pyramid calls this after the tweens, with the response."""
         if not respond(self, _Response(response)):
             return
         body = response.app_iter
@@ -131,7 +131,7 @@ class _Exchange(EnvironExchange):
             _follow(response, body, partial(self.runner.report_late_changes, self.session))
 
     def finish(self, request: Request) -> None:
-        """End the exchange; Pyramid calls it last, though the body may be sent only now."""
+        """End the exchange. Pyramid calls this last, but the body may not be sent yet."""
         session = self.session
         if session._phase is OPEN:  # an exception without a view, or a first access after respond()
             if sys.exception() is None and _is_changed(session):
@@ -157,7 +157,7 @@ def _is_changed(session: Session) -> bool:
 
 
 def _is_finished(request: Request) -> bool:
-    """Whether the body is being sent: Pyramid has removed the context from the request."""
+    """Return whether the body is being sent: Pyramid has removed the context from the request."""
     known = request.__dict__
     return "view_name" in known and "context" not in known
 
@@ -209,7 +209,7 @@ class _Body:
         return iter(self._body)
 
     def close(self) -> None:
-        """End the response, whichever way it ended. Called by the server."""
+        """Close the body, after success or failure. The server calls it (PEP 3333)."""
         if hasattr(self._body, "close"):
             self._body.close()
         self._end()
@@ -224,7 +224,7 @@ def _follow(response: WebObResponse, body: Any, end: Callable[[], None]) -> None
 def follow_bodies(handler: Callable[[Request], Any], registry: object) -> Callable[..., Any]:
     """Make a tween for sessions that are first accessed while the body is sent.
 
-    By then the tweens and all callbacks of the request have been called, so that nothing else would
+    By then the tweens and all callbacks of the request have been called, so nothing else would
     report a late change.
     """
 
@@ -261,9 +261,9 @@ def _answer(error: Exception, request: Request) -> WebObResponse:
 def includeme(config: Any) -> None:
     """Add sessions: ``config.include("lembro.integrations.pyramid")``.
 
-    The options are the settings that begin with ``lembro.``, of which there may be none. The
-    manager is the setting ``lembro.manager`` afterwards. Adds exception views for StoreError (503)
-    and LoginRequired (401); the application's own take their place.
+    The options are the settings that begin with ``lembro.``; all are optional. Afterwards the
+    manager is the setting ``lembro.manager``. It also adds exception views for StoreError (503) and
+    LoginRequired (401), which the application can replace.
 
     Raises:
         ConfigError: a setting cannot work.
@@ -328,10 +328,10 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 
 
 class LembroAuthenticationHelper:
-    """Stands in for Pyramid's ``SessionAuthenticationHelper`` within a security policy.
+    """Replaces Pyramid's ``SessionAuthenticationHelper`` in a security policy.
 
-    The userid is ``session.user_id``. So a login has a new session ID, and all sessions of a user
-    can be revoked.
+    The userid is ``session.user_id``. So a login gets a new session ID, and you can revoke all
+    sessions of a user.
     """
 
     def remember(

@@ -48,8 +48,8 @@ QuartSession: TypeAlias = FlaskSession
 class QuartExchange(Exchange):
     """A request without lembro's middleware around it: a test client's ``session_transaction``.
 
-    Every other request has the exchange of the middleware. This one has its session only while it
-    responds, so that it leaves no circle to the garbage collector.
+    Every other request has the exchange of the middleware. This one refers to its session only
+    while it responds, so that it leaves no reference cycle.
     """
 
     __slots__ = ("_cookies", "_https")
@@ -65,12 +65,14 @@ class QuartExchange(Exchange):
         return self._cookies
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return self._https
 
     async def respond(self, session: QuartSession, response: FlaskResponse) -> None:
-        """Commit the session, and add its headers to the response. Raises what the commit raises:
-        it is a test that waits for it."""
+        """Commit the session, and add its headers to the response.
+
+        An error of the commit is raised to the test, not answered.
+        """
         await self.runner.acommit(session, failed=response.status() >= 500)
         self.session = session
         _adapter.add_headers(self, response)
@@ -163,7 +165,7 @@ class Lembro(Extension[quart.Quart]):
 
 
 async def _answer(error: Exception) -> WerkzeugResponse | None:
-    """Answer an error that a view raised. Its changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
     current = _session()
     response = error_response_for(error)
     if not quart.has_websocket_context():
@@ -178,7 +180,7 @@ async def _answer(error: Exception) -> WerkzeugResponse | None:
 
 
 def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Answer errors of functions that run after the view, where Quart would answer 500."""
+    """Answer errors of ``after_request`` functions, for which Quart would answer 500."""
 
     async def process_response(*args: Any) -> Any:
         try:
@@ -193,7 +195,7 @@ def _answering(process: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitabl
 
 
 class _WithSessions:
-    """Stands for Quart's class that serves a connection: puts the middleware around it."""
+    """Wraps Quart's class that serves a connection in the middleware."""
 
     def __init__(self, interface: LembroSessionInterface, inner: Any) -> None:
         self._interface = interface

@@ -50,8 +50,8 @@ _NONE: Final[list[str]] = []
 class _Exchange(Exchange):
     """One request of Sanic, and its response.
 
-    It holds the request weakly, and its session only while the response is made: a handler may be
-    cancelled, which Sanic tells nobody, and a circle would wait for the garbage collector.
+    It refers to the request weakly, and to its session only while the response is made. A handler
+    may be cancelled without a signal, and a reference cycle would then be left.
     """
 
     __slots__ = ("_request",)
@@ -66,8 +66,8 @@ class _Exchange(Exchange):
         request = self._request()
         if request is None:
             raise UsageError(
-                "the request has ended before its session was accessed; access the session before "
-                "you hand it to a task of its own"
+                "the session must be accessed before its request ends. Access it before you pass "
+                "it to a background task"
             )
         return request
 
@@ -113,7 +113,7 @@ async def _commit(
 
 
 class _Response:
-    """A response of Sanic, or what is sent in its place."""
+    """A response of Sanic, or the one that replaces it."""
 
     __slots__ = ("_exchange", "_headers", "_stream", "response")
 
@@ -140,8 +140,10 @@ class _Response:
         self.response = self._stream.respond(_ErrorPage(error))
 
     def _writable(self) -> Any:
-        """Return the headers: a copy, if there will be a cookie. The application may send a
-        response object again, to somebody else."""
+        """Return the headers; a copy if there will be a cookie.
+
+        The application may send the same response object to another visitor.
+        """
         if self._headers is None:
             if self._exchange.session._cookie is not None:
                 response = copy(self.response)
@@ -153,9 +155,9 @@ class _Response:
 
 
 class _Stream:
-    """Sends a response, and reports what was changed too late at its end.
+    """Sends a response, and reports late changes at its end.
 
-    (Sanic has a signal for the end, which another application of the process can switch off.)
+    Sanic's signal for the end is no alternative: another application of the process can disable it.
     """
 
     __slots__ = ("_session", "_stream")
@@ -176,12 +178,12 @@ class _Stream:
         await self._stream.send(data, end_stream=end_stream)
         session = self._session
         if end_stream and session is not None:
-            self._session = None  # Sanic ends a response that has ended once more
+            self._session = None  # Sanic may end a response twice
             session._transport.runner.report_late_changes(session)
 
 
 class _ErrorPage(HTTPResponse):
-    """Stands in for the application's response, of which nothing more is sent."""
+    """The response that replaces the application's, of which nothing more is sent."""
 
     def __init__(self, error: ErrorResponse) -> None:
         headers = error.text_headers
@@ -196,17 +198,16 @@ class _ErrorPage(HTTPResponse):
 
 
 def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
-    """Extend a request class by the commit.
+    """Add the commit to a request class.
 
-    A response middleware would be the wrong place: one of the application's that returns a response
-    ends the round, so that ours could be left out.
+    A response middleware would not do: Sanic skips it if an earlier one returns a response.
     """
 
     class SessionRequest(base):  # type: ignore[misc,valid-type]
         __slots__ = ()
 
         async def respond(self, response: Any = None, **keywords: Any) -> Any:
-            """Respond; every response passes here, once the response middlewares are done."""
+            """Respond. Sanic calls this for every response, after the response middlewares."""
             response = await super().respond(response, **keywords)
             session = getattr(self.ctx, "lembro", None)
             if session is None or session._phase is not OPEN:
@@ -234,7 +235,7 @@ def _answer(request: Request[Any, Any], error: Exception) -> HTTPResponse:
 async def _accepted(request: Request[Any, Any], websocket: object) -> None:
     """Commit: Sanic accepts a WebSocket before it calls the handler, and no cookie can be set."""
     session: Session | None = getattr(request.ctx, "lembro", None)
-    if session is None:  # it belongs to a middleware around the application, or there is none
+    if session is None:  # a middleware around the application commits it, or there is none
         return
     needs_cookie = not session._is_unused() and (
         session._key is None or session._login or session._regenerate

@@ -1,4 +1,4 @@
-"""Starlette, and what is built on it (FastAPI, FastHTML, NiceGUI): ``request.session``."""
+"""Starlette, FastHTML, NiceGUI and others built on Starlette: ``request.session``."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ UNSET: Final = _Unset()
 class SessionMiddleware(asgi.SessionMiddleware):
     """Add sessions to an application: ``app.add_middleware(SessionMiddleware)``.
 
-    It takes what :class:`lembro.asgi.SessionMiddleware` takes, and the keywords of Starlette's own
-    ``SessionMiddleware``, so it can stand in its place.
+    It takes the arguments of :class:`lembro.asgi.SessionMiddleware`. It also takes the keywords of
+    Starlette's own ``SessionMiddleware``, which it can replace.
 
     Args:
         app: The application; Starlette gives it.

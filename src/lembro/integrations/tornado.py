@@ -55,7 +55,7 @@ _SETTING: Final = "lembro"
 
 
 class _Exchange(Exchange):
-    """One request of Tornado, and its response. It holds no more of the request than it needs."""
+    """One request of Tornado, and its response. It keeps only the parts that it needs."""
 
     __slots__ = ("_client", "_headers", "_scheme")
 
@@ -79,7 +79,7 @@ class _Exchange(Exchange):
         return self._headers
 
     def has_to_wait(self) -> bool:
-        """Whether the commit has to ask a store that waits."""
+        """Return whether the commit needs a store that waits."""
         runner = self.runner
         if runner.in_process or self.session is None:
             return False
@@ -122,7 +122,7 @@ class _Response:
 class Lembro:
     """Add sessions to an application: ``Lembro(app)``.
 
-    The handlers that use the session have :class:`SessionMixin`.
+    Give the handlers that use the session :class:`SessionMixin` as a base class.
 
     Args:
         app: The application.
@@ -160,7 +160,7 @@ class Lembro:
 class SessionMixin(_Handler):
     """Gives a handler ``self.session``: ``class Page(SessionMixin, RequestHandler)``.
 
-    Also for a ``WebSocketHandler``. ``self.current_user`` is ``self.session.user_id``, so that
+    It works for a ``WebSocketHandler`` too. ``self.current_user`` is ``self.session.user_id``, so
     ``@authenticated`` requires a login.
     """
 
@@ -209,14 +209,14 @@ class SessionMixin(_Handler):
                     await lembro.runner.preload(exchange.session)
                 except BaseException:
                     self._transforms = transforms
-                    self.send_error(500)  # else the connection would be left hanging
+                    self.send_error(500)  # else the connection would stay open
                     raise
         await super()._execute(transforms, *args, **kwargs)
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
     async def _get(self, *args: Any, **kwargs: Any) -> None:
-        """Commit before a WebSocket is accepted, which happens in here."""
+        """Commit, then accept a WebSocket."""
         if isinstance(self, WebSocketHandler) and self._exchange is not None:
             error = await self._exchange.acommit(101)
             if error is not None:
@@ -228,7 +228,7 @@ class SessionMixin(_Handler):
         if isinstance(result, Awaitable):
             await result
 
-    if not TYPE_CHECKING:  # pragma: no branch - handlers define theirs as they like
+    if not TYPE_CHECKING:  # pragma: no branch - the signature of a handler's get() varies
         get = _get
 
     def write(self, chunk: str | bytes | dict[str, Any]) -> None:
@@ -237,7 +237,7 @@ class SessionMixin(_Handler):
             super().write(chunk)
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
-        """Send what was written. The first time, commit the session before that."""
+        """Send what was written. Commit the session before the first byte."""
         exchange, session = self._exchange, self._session
         if exchange is not None and not self._headers_written and session._phase is OPEN:
             if session._loaded is NOT_LOADED:
@@ -249,7 +249,7 @@ class SessionMixin(_Handler):
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        """End the response. Over a store that waits, commit the session before that."""
+        """End the response. With a store that waits, commit the session first."""
         exchange = self._exchange
         if exchange is None:
             return super().finish(chunk)
@@ -273,7 +273,7 @@ class SessionMixin(_Handler):
             finish(self._exchange)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Send an error; that of a session has its own status."""
+        """Send an error; an error of a session has its own status."""
         error = kwargs.get("exc_info", (None, None))[1]
         if isinstance(error, ANSWERED_ERRORS):
             status_code = 401 if isinstance(error, LoginRequired) else 503
@@ -287,7 +287,7 @@ class SessionMixin(_Handler):
     # -- the commit --------------------------------------------------------------------------------
 
     async def _commit_once(self) -> None:
-        """Commit, however often it is asked for meanwhile."""
+        """Commit once, however many callers wait for it."""
         exchange = self._exchange
         assert exchange is not None
         if self._committing is None:
@@ -309,7 +309,7 @@ class SessionMixin(_Handler):
         await self.finish()
 
     def _replace(self, error: ErrorResponse) -> None:
-        """Put an error in place of the handler's response, of which nothing more is sent."""
+        """Replace the handler's response with an error, and send nothing more of it."""
         self.clear()
         self.set_status(error.status, error.phrase)
         for name, value in error.text_headers.items():

@@ -1,9 +1,9 @@
-"""Readers of other libraries' sessions, so that the change to lembro logs nobody out.
+"""Readers of other libraries' sessions, so that users stay logged in when you change to lembro.
 
 Example: ``SessionManager(store, migrate_from=StarletteCookieReader(secret_key))``.
 
 A legacy cookie is read when a session is accessed and the request has no lembro cookie. It is
-accepted once. Each reader checks signatures with the library that made them, and unpickles nothing.
+accepted once. No reader unpickles anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Beaker."""
+"""Readers of Beaker's sessions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,27 @@ from ._reader import (
 )
 from .source import LegacySession, Refused
 
-_SIGNATURE: Final = 40  # letters in front of what they sign
+_SIGNATURE: Final = 40  # hexadecimal digits, before the text that they sign
 
 _OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
 
 
 class BeakerReader(StoreReader):
-    """Beaker's sessions by id: ``load(id)`` returns their data as a dict, or as JSON.
+    """Reads exported sessions of Beaker by their ID.
 
-    What Beaker keeps in files, databases and Redis is pickled, and only Beaker itself should read
-    that: export it before the change. ``secret``: the ``session.secret``; ``timeout``: the
-    ``session.timeout``.
+    Beaker pickles the sessions that it keeps in files, databases and Redis. Let Beaker read them,
+    and export their data before the change.
+
+    Args:
+        load: ``load(id)`` returns the data as a dict, or as JSON, or None. It may be ``async def``.
+        secret: Beaker's ``session.secret``.
+        cookie: Beaker's ``session.key``, or CookieOptions; see :class:`Reader`.
+        timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout.
+        user: The key of the data under which the user ID is, or a function of the data.
+        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -71,8 +81,22 @@ class BeakerReader(StoreReader):
 
 
 class BeakerCookieReader(Reader):
-    """Beaker's ``session.type = cookie``, with ``session.data_serializer = json``. Needs Beaker,
-    and for an ``encrypt_key`` what it encrypts with."""
+    """Reads Beaker's cookies: ``session.type = cookie`` with ``session.data_serializer = json``.
+
+    Needs Beaker, and with an ``encrypt_key`` the package that Beaker encrypts with.
+
+    Args:
+        validate_key: Beaker's ``session.validate_key``.
+        encrypt_key: Beaker's ``session.encrypt_key``.
+        crypto_type: Beaker's ``session.crypto_type``.
+        cookie: Beaker's ``session.key``, or CookieOptions; see :class:`Reader`.
+        timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout.
+        user: The key of the data under which the user ID is, or a function of the data.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        ImportError: Beaker is not installed.
+    """
 
     def __init__(
         self,
@@ -106,7 +130,7 @@ class BeakerCookieReader(Reader):
         try:
             session = self._open(request, **self._options)
         except Exception as error:
-            # Without a name: it may quote what the cookie holds.
+            # Only the type: the message may quote the cookie's data.
             raise Refused(f"Beaker does not accept it ({type(error).__name__})") from None
         if session.is_new:
             raise Refused("Beaker does not accept it")

@@ -1,4 +1,4 @@
-"""Django's own session engines."""
+"""The reader of Django's sessions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ _SIGNED = "signed_cookies"
 
 
 class DjangoSessionReader(StoreReader):
-    """The sessions of one of Django's engines, through that engine:
-    ``DjangoSessionReader("django.contrib.sessions.backends.db")``. It must still be set up.
+    """Reads Django's sessions through one of its session engines, which must still be set up.
 
-    ``lifetime``: the SESSION_COOKIE_AGE. An engine that keeps sessions in a cache gives it to
-    Django's cache, which pickles what it holds; a SESSION_SERIALIZER that pickles is not used.
+    A SESSION_SERIALIZER that pickles is refused. An engine that keeps sessions in a cache reads
+    Django's cache, which pickles its values.
+
+    Args:
+        engine: The SESSION_ENGINE of the legacy sessions.
+        cookie: The SESSION_COOKIE_NAME, or CookieOptions; see :class:`Reader`.
+        lifetime: The SESSION_COOKIE_AGE: seconds, or a timedelta.
+        user: The key of the data under which the user ID is, or a function of the data.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -31,8 +39,8 @@ class DjangoSessionReader(StoreReader):
     ) -> None:
         if not isinstance(engine, str) or "." not in engine or engine.startswith("lembro."):
             raise ConfigError(
-                f"engine={engine!r}: give the SESSION_ENGINE that was there before, for example "
-                f'"django.contrib.sessions.backends.db"'
+                f"engine must be the SESSION_ENGINE of the legacy sessions, got {engine!r}. "
+                f'Example: engine="django.contrib.sessions.backends.db"'
             )
         self._engine = engine
         self._signs = engine.endswith(_SIGNED)
@@ -46,7 +54,7 @@ class DjangoSessionReader(StoreReader):
         )
 
     async def aread(self, value: str) -> LegacySession | None:
-        """As ``read``, in the thread that Django keeps its connections in."""
+        """Read the session in an event loop, in the thread that has Django's connections."""
         from asgiref.sync import sync_to_async  # noqa: PLC0415
 
         old: Any = await sync_to_async(self.read)(value)
@@ -59,7 +67,8 @@ class DjangoSessionReader(StoreReader):
             raise needs("django", "DjangoSessionReader") from missing
         if "pickle" in settings.SESSION_SERIALIZER.lower():
             raise ConfigError(
-                f"SESSION_SERIALIZER={settings.SESSION_SERIALIZER!r}: what is pickled is not read"
+                f"SESSION_SERIALIZER must not pickle, got {settings.SESSION_SERIALIZER!r}. "
+                f"Pickled sessions cannot be migrated; remove DjangoSessionReader"
             )
         store = import_module(self._engine).SessionStore(session_key)
         data: dict[str, Any] = store.load()

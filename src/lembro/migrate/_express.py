@@ -1,4 +1,4 @@
-"""express-session, for those whose application was written for Node."""
+"""The reader of express-session's sessions, for an application that was written for Node."""
 
 from __future__ import annotations
 
@@ -17,11 +17,21 @@ _PREFIX: Final = "s:"
 
 
 class ExpressSessionReader(StoreReader):
-    """The sessions of express-session: ``ExpressSessionReader(redis.get, secret)``.
+    """Reads the sessions of express-session: ``ExpressSessionReader(redis.get, secret)``.
 
-    ``load(key)`` returns the JSON that is stored under ``"sess:" + id``, as by connect-redis.
-    ``secret``: as there, one or several. ``lifetime``: the ``cookie.maxAge``, or what the store
-    has in its place.
+    Args:
+        load: ``load(key)`` returns the JSON under the key ``"sess:" + id``, for example from Redis,
+            where connect-redis stored it. It may be ``async def``.
+        secret: The ``secret`` of express-session, one or several.
+        cookie: The ``name`` of express-session, or CookieOptions; see :class:`Reader`.
+        lifetime: The ``cookie.maxAge``, or the store's lifetime: seconds (not milliseconds), or a
+            timedelta.
+        prefix: The prefix of the store's keys.
+        user: The key of the data under which the user ID is, or a function of the data.
+        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+
+    Raises:
+        ConfigError: an argument cannot work.
     """
 
     def __init__(
@@ -47,7 +57,7 @@ class ExpressSessionReader(StoreReader):
         session_id, dot, signature = plain.removeprefix(_PREFIX).rpartition(".")
         if not plain.startswith(_PREFIX) or not dot:
             raise Refused("it is not signed")
-        # Every secret is tried, so that the time says nothing of which one matched.
+        # Every secret is tried, so that the time does not show which one matched.
         matches = [
             hmac.compare_digest(_signature(secret, session_id), signature.encode())
             for secret in self._secrets

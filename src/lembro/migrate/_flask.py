@@ -1,4 +1,4 @@
-"""Flask's own sessions (Quart's are the same), and Flask-Session."""
+"""Readers of the sessions of Flask, Quart and Flask-Session."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ Key = str | bytes
 class FlaskCookieReader(Reader):
     """Reads the cookie of Flask or Quart: ``FlaskCookieReader(app.secret_key)``.
 
-    With SECRET_KEY_FALLBACKS, give all keys in a list. ``max_age`` is PERMANENT_SESSION_LIFETIME.
+    Args:
+        secret_key: The SECRET_KEY. With SECRET_KEY_FALLBACKS, give all keys in a list.
+        cookie: The SESSION_COOKIE_NAME, or CookieOptions; see :class:`Reader`.
+        max_age: The PERMANENT_SESSION_LIFETIME: seconds, or a timedelta.
+        salt: The salt of Flask's session interface.
+        user: The key of the data under which the user ID is, or a function of the data. The default
+            is Flask-Login's key.
 
-    ``user`` is by default where Flask-Login has it.
+    Raises:
+        ConfigError: an argument cannot work.
+        ImportError: Flask is not installed.
     """
 
     def __init__(
@@ -33,7 +41,7 @@ class FlaskCookieReader(Reader):
         user: User = "_user_id",
     ) -> None:
         try:
-            from flask.sessions import SecureCookieSessionInterface as Flasks  # noqa: PLC0415
+            from flask.sessions import SecureCookieSessionInterface  # noqa: PLC0415
             from itsdangerous import URLSafeTimedSerializer  # noqa: PLC0415
         except ImportError as missing:
             raise needs("flask", "FlaskCookieReader") from missing
@@ -42,10 +50,10 @@ class FlaskCookieReader(Reader):
         self._serializer = URLSafeTimedSerializer(
             _keys(secret_key, "FlaskCookieReader"),
             salt=salt,
-            serializer=Flasks.serializer,
+            serializer=SecureCookieSessionInterface.serializer,
             signer_kwargs={
-                "key_derivation": Flasks.key_derivation,
-                "digest_method": Flasks.digest_method,
+                "key_derivation": SecureCookieSessionInterface.key_derivation,
+                "digest_method": SecureCookieSessionInterface.digest_method,
             },
         )
 
@@ -59,18 +67,31 @@ class FlaskCookieReader(Reader):
         except BadSignature:
             raise Refused("the signature does not match") from None
         except BadData:
-            raise Refused("what is signed cannot be read") from None
-        # The signature can be written in several ways, what it signs only in one.
+            raise Refused("its signed data cannot be read") from None
+        # The same signature can be written in several ways, but the signed part only in one.
         signed = value.rpartition(".")[0]
         return self.session(data, signed, remember=_is_permanent(data))
 
 
 class FlaskSessionReader(StoreReader):
-    """The sessions of Flask-Session: ``FlaskSession(redis.get)``.
+    """Reads the sessions of Flask-Session: ``FlaskSessionReader(redis.get)``.
 
-    ``load(key)`` returns what is stored under ``"session:" + id``: msgpack, as since 0.7, or JSON.
-    What is pickled (cachelib, the file system, releases before 0.7) is not read. ``secret_key`` if
-    SESSION_USE_SIGNER was on; ``lifetime``: the PERMANENT_SESSION_LIFETIME.
+    Pickled sessions are not read: those in cachelib or the file system, or of releases before 0.7.
+
+    Args:
+        load: ``load(key)`` returns the value under the key ``"session:" + id``: msgpack (since
+            Flask-Session 0.7) or JSON. It may be ``async def``.
+        cookie: The SESSION_COOKIE_NAME, or CookieOptions; see :class:`Reader`.
+        lifetime: The PERMANENT_SESSION_LIFETIME: seconds, or a timedelta.
+        prefix: The SESSION_KEY_PREFIX.
+        secret_key: The SECRET_KEY, if SESSION_USE_SIGNER was on.
+        user: The key of the data under which the user ID is, or a function of the data. The default
+            is Flask-Login's key.
+        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        ImportError: there is a ``secret_key``, and itsdangerous is not installed.
     """
 
     def __init__(
@@ -91,8 +112,8 @@ class FlaskSessionReader(StoreReader):
             try:
                 from itsdangerous import Signer  # noqa: PLC0415
             except ImportError as missing:
-                raise needs("itsdangerous", "FlaskSession") from missing
-            (key,) = _keys(secret_key, "FlaskSession")
+                raise needs("itsdangerous", "FlaskSessionReader") from missing
+            (key,) = _keys(secret_key, "FlaskSessionReader")
             self._signer = Signer(key, salt="flask-session", key_derivation="hmac")
 
     def id_in(self, value: str) -> str:
@@ -115,7 +136,7 @@ class FlaskSessionReader(StoreReader):
                 return decode(held)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
-        raise Refused("what is stored is neither msgpack nor JSON")
+        raise Refused("its stored data are neither msgpack nor JSON")
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         return self.session(data, session_id, remember=_is_permanent(data))

@@ -13,26 +13,27 @@ from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
 from .source import LegacySession, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
-"""The key of the data under which the user ID is, or a function of the data."""
+"""The key under which the data hold the user ID, or a function of the data."""
 
 Load = Callable[[str], Any]
-"""``load(id)``, plain or async, returns the data, as a dict or encoded; None if there are none."""
+"""A function, plain or async, that returns the data of an ID: a dict, bytes, a str, or None."""
 
 NEVER: Final = 3650 * DAY
-"""How long lembro remembers that a cookie without an expiry was used."""
+"""Seconds for which lembro remembers that a cookie without an expiry was used."""
 
 IDS: Final = r"[A-Za-z0-9_-]{8,256}"
+"""The form of a legacy session ID, unless the reader gives another one."""
 
 
 class Reader:
-    """The base class of a reader of your own. (Provisional in 0.1.)
+    """The base class for your own reader. (Provisional in 0.1.)
 
-    Write ``read(value)``, which returns ``self.session(data, ...)`` or None, or raises
+    Implement ``read(value)``. It returns ``self.session(data, ...)``, returns None, or raises
     :class:`~lembro.migrate.Refused`.
 
     Args:
         cookie: The name of the legacy cookie, or CookieOptions if it was set with another path or
-            domain than the default ones. ``prefix="auto"`` adds no prefix here.
+            domain. Here ``prefix="auto"`` adds no prefix.
         lifetime: How long a legacy cookie may still be valid: seconds, or a timedelta.
         user: The key of the data under which the user ID is, or a function of the data.
 
@@ -46,7 +47,7 @@ class Reader:
         self, *, cookie: str | CookieOptions, lifetime: Seconds, user: User = None
     ) -> None:
         if isinstance(cookie, str):
-            prefixed = cookie.startswith(("__Host-", "__Secure-"))  # which a browser ties to Secure
+            prefixed = cookie.startswith(("__Host-", "__Secure-"))  # they need Secure
             cookie = exact_cookie({"name": cookie, "secure": True if prefixed else "auto"})
         if not isinstance(cookie, CookieOptions):
             raise ConfigError(
@@ -65,22 +66,22 @@ class Reader:
         return f"<{type(self).__name__} of the cookie {self.cookie.name!r}>"
 
     def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
-        """Read the session of this cookie's value."""
+        """Read the session of a cookie's value; see :class:`~lembro.migrate.LegacyReader`."""
         raise NotImplementedError
 
     def session(
         self, data: object, identity: str | bytes = "", *, remember: bool = False
     ) -> LegacySession:
-        """Make what ``read`` returns.
+        """Make the session that ``read`` returns.
 
         Args:
             data: The data of the legacy session, a mapping.
-            identity: What stays the same however the cookie is written (see
-                :class:`~lembro.migrate.LegacySession`).
+            identity: Text that is the same for each spelling of the cookie; see
+                :class:`~lembro.migrate.LegacySession`.
             remember: Whether the cookie outlives the browser.
 
         Raises:
-            Refused: the data are no mapping, or their user ID is no str.
+            Refused: the data are not a mapping, or the user ID is not a str or int.
         """
         if not isinstance(data, Mapping):
             raise Refused(f"it holds a {type(data).__name__}, not a dict")
@@ -132,26 +133,26 @@ class StoreReader(Reader):
     def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
         session_id = self.id_in(value)
         if not self._is_id(session_id):
-            raise Refused("it has no id of the form that was issued")
+            raise Refused("its session ID has the wrong form")
         held = self._load(self.key_of(session_id))
         if inspect.isawaitable(held):
             return self._later(session_id, held)
         return self._found(session_id, held)
 
     def id_in(self, value: str) -> str:
-        """Return the ID in a cookie's value. Raises Refused."""
+        """Return the ID in a cookie's value, or raise Refused."""
         return value
 
     def key_of(self, session_id: str) -> str:
-        """Return what ``load`` is called with."""
+        """Return the argument for ``load``."""
         return session_id
 
     def decode(self, held: bytes) -> object:
-        """Decode what ``load`` returned."""
+        """Decode the bytes that ``load`` returned."""
         return json.loads(held)
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        """Make the session from what is stored."""
+        """Make the session from the stored data."""
         return self.session(data, session_id, remember=self._remember)
 
     async def _later(self, session_id: str, held: Awaitable[Any]) -> LegacySession | None:
@@ -165,12 +166,12 @@ class StoreReader(Reader):
         if isinstance(held, bytes | bytearray | memoryview):
             held = self.decode(bytes(held))
         if not isinstance(held, Mapping):
-            raise Refused(f"what is stored is a {type(held).__name__}, not a dict")
+            raise Refused(f"its stored data are a {type(held).__name__}, not a dict")
         return self.made_of(dict(held), session_id)
 
 
 def needs(package: str, reader: str) -> ImportError:
-    """Make the error if the library that made the cookie is not installed."""
+    """Make the error for a library that is not installed."""
     return ImportError(
         f"lembro.migrate.{reader} reads legacy cookies with the library that made them: "
         f"pip install {package}"

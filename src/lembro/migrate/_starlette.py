@@ -1,4 +1,4 @@
-"""Starlette's own sessions, and starsessions."""
+"""Readers of the sessions of Starlette and starsessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from ..options import DAY, CookieOptions, Seconds, seconds
 from ._reader import NEVER, Reader, StoreReader, User, needs
 from .source import LegacySession, Refused
 
-_YEAR: Final = 360 * DAY  # what starsessions makes of a lifetime of 0
+_YEAR: Final = 360 * DAY  # how long starsessions keeps a session with a lifetime of 0
 
 
 class StarletteCookieReader(Reader):
-    """The cookie of ``starlette.middleware.sessions.SessionMiddleware``, with the arguments it had.
+    """Reads the cookie of ``starlette.middleware.sessions.SessionMiddleware``.
 
-    Needs itsdangerous, as that did.
+    Args:
+        secret_key: The ``secret_key`` of that middleware.
+        cookie: Its ``session_cookie``, or CookieOptions; see :class:`Reader`.
+        max_age: Its ``max_age``: seconds, or a timedelta. None: the cookies never expire.
+        user: The key of the data under which the user ID is, or a function of the data.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        ImportError: itsdangerous is not installed.
     """
 
     def __init__(
@@ -46,9 +54,19 @@ class StarletteCookieReader(Reader):
 
 
 class StarsessionsReader(StoreReader):
-    """The sessions of starsessions, through the store that they are in, in async code.
+    """Reads the sessions of starsessions through their store. Works in async code only.
 
-    ``lifetime``: as of its middleware, where 0 means until the browser is closed.
+    Args:
+        store: The store of starsessions.
+        cookie: The ``cookie_name`` of its middleware, or CookieOptions; see :class:`Reader`.
+        lifetime: The ``lifetime`` of its middleware: seconds, or a timedelta. 0: until the browser
+            is closed.
+        serializer: The ``serializer`` of its middleware; by default JSON.
+        user: The key of the data under which the user ID is, or a function of the data.
+
+    Raises:
+        ConfigError: an argument cannot work.
+        ImportError: starsessions is not installed.
     """
 
     def __init__(
@@ -92,8 +110,11 @@ class StarsessionsReader(StoreReader):
 
 
 def _signed_part(value: str) -> str:
-    """What a signature of itsdangerous signs. The signature itself can be written in several ways
-    that are all accepted, the last bits of its base64 being of no meaning."""
+    """Return the part of the value that itsdangerous has signed.
+
+    The signature itself can be written in several ways that are all accepted, because the last bits
+    of its base64 are ignored.
+    """
     return value.rpartition(".")[0]
 
 

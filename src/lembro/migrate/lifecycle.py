@@ -1,14 +1,15 @@
-"""Adopt legacy sessions (``migrate_from``): the lifecycle where another library's cookie may come.
+"""Adopt legacy sessions (``migrate_from``): the lifecycle with cookies of other libraries.
 
-* A legacy session becomes a session under a new ID when the request that brought it is committed,
-  even if the request changed nothing. Then what the request did happens to it, as to any other.
-* It is adopted once. The store holds a mark under a hash of the legacy identity. One request, and
-  no second one, replaces it by the session (``add`` the mark, ``replace`` it). The mark then points
-  to the session, like a rotated key, and lives as long as the legacy cookie may be valid.
+* A legacy session becomes a session under a new ID when its request is committed, even if the
+  request changed nothing. The changes of the request are then committed as usual.
+* It is adopted once. The store holds a mark under a hash of the legacy identity. One request
+  replaces the mark with the session (``add`` the mark, then ``replace`` it); no second one can. The
+  mark then points to the session, like a rotated key, for as long as the legacy cookie may be
+  valid.
 * Requests that bring the cookie at the same time follow the mark to the session, and all set the
-  same new cookie. They can do so within the grace, and until the new cookie has come back: a
-  response that got lost logs nobody out. After that the legacy cookie is stale, and after a logout
-  at once.
+  same new cookie. They can do so within the grace, and later until the new cookie has come back.
+  So a lost response does not log the user out. After that, or after a logout, the legacy cookie
+  is stale.
 * After a handler that failed, nothing is adopted; a logout is honoured.
 """
 
@@ -35,11 +36,11 @@ from ..stores.base import Found, Record
 from .source import LegacyCookie, LegacySession, Rejection, Source
 
 MARK: Final = b"adopting"
-"""The payload of the mark before it is replaced. No session has it."""
+"""The payload of the mark before the session replaces it. No session has this payload."""
 
 
 class Adoption:
-    """A legacy session that a request brought: to be adopted now, or adopted before."""
+    """A legacy session that came with a request, adopted before or to be adopted now."""
 
     def __init__(self, source: Source, legacy: LegacySession, identity: bytes) -> None:
         self.name: str = source.name
@@ -51,22 +52,22 @@ class Adoption:
         if legacy.remember:
             self.meta["remember"] = True
         self.became: tuple[bytes, Found] | None = None
-        """Key and record of the session, if another request has adopted it."""
+        """The key and record of the session, if another request has adopted it."""
 
     @property
     def guard(self) -> str | None:
-        """The user name of the mark in the store.
+        """The user of the mark in the store, if the legacy session has one.
 
-        The mark of a login must be evicted last, but must not end with the sessions of its user:
-        that would let the legacy cookie in again.
+        With a user, the mark is evicted last. It is not the session's user, because the mark must
+        stay when that user's sessions are revoked: else the legacy cookie would be accepted again.
         """
         return None if self.user is None else f"adopted {self.key.hex()}"
 
     def id_from(self, meta: codec.Meta) -> str | None:
         """Derive the ID of the session from its nonce and the legacy identity.
 
-        It is the same for all requests that bring the legacy cookie, so it does not matter whose
-        response arrives. The session carries the nonce until its own cookie has come back.
+        All requests that bring the legacy cookie derive the same ID, so any of their responses will
+        do. The session carries the nonce until its own cookie has come back.
         """
         nonce = meta.get("adopted")
         if not isinstance(nonce, bytes):
@@ -81,13 +82,13 @@ class MigratingLifecycle(Lifecycle):
     def finish_load(
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
-        """Take what the store holds; without a session cookie, look for a legacy one."""
+        """Use what the store holds. Without a session cookie, look for a legacy one."""
         if key is None and session._presented.legacy and not session._presented.problem:
             return self._load_legacy(session)
         return super().finish_load(session, key, found)
 
     def has_nothing_to_commit(self, session: SessionState) -> bool:
-        """Whether a commit would do nothing."""
+        """Return whether a commit would do nothing."""
         if session._loaded is NOT_LOADED or session._preloaded:
             return True
         if session._adoption is not None or _cookie_came_back(session):
@@ -132,7 +133,7 @@ class MigratingLifecycle(Lifecycle):
             yield from self._send_same_cookie(session, adoption, *adoption.became)
 
     def _adopt(self, session: SessionState, adoption: Adoption) -> Flow[None]:
-        """Replace the mark by the session, or join the request that was first."""
+        """Replace the mark with the session, or join the request that was first."""
         writer = self.writer
         # A session that this request destroys need not be stored first.
         data = {} if session._destroy else codec.decode(session._payload)[1]
@@ -169,7 +170,7 @@ class MigratingLifecycle(Lifecycle):
                 session._regenerate = False  # it has a new ID
                 writer.issue(session, session_id, held)
                 session._loaded = LIVE
-                session._assigned = True  # so that the request's changes are looked for
+                session._assigned = True  # so that the commit looks for the request's changes
                 reason = f"from the legacy cookie {adoption.name!r}"
                 session._events.append(Event("created", handle_for(key), adoption.user, reason))
                 return
@@ -180,14 +181,14 @@ class MigratingLifecycle(Lifecycle):
         raise refused()
 
     def _join(self, session: SessionState, adoption: Adoption, mark: Found) -> Flow[None]:
-        """Go on with the session that another request has adopted."""
+        """Use the session that another request has adopted."""
         followed = yield from _follow_mark(adoption, mark, self.writer.grace)
         if not isinstance(followed, Lost):
             session._key, found = followed
             session._presented_key = session._key
             session._loaded = Loaded.ROTATED
             session._regenerate = False
-            if session._destroy:  # its data now belong to the session that begins after this one
+            if session._destroy:  # the data of this request belong to the next session
                 session._found, session._payload = found, found.payload
             else:
                 self.writer.rebase(session, found)
@@ -236,7 +237,7 @@ def _read(cookie: LegacyCookie) -> Flow[LegacySession | Rejection]:
 def _load_adoption(
     session: SessionState, adoption: Adoption, legacy: LegacySession, grace: float
 ) -> Flow[None]:
-    """Load a legacy session: its own data, or the session that it has become."""
+    """Load a legacy session, or the session that it was adopted as."""
     try:
         payload = codec.encode(adoption.meta, dict(legacy.data))
         meta, data = codec.decode(payload)
@@ -272,8 +273,11 @@ def _load_adopted(
 
 
 def _follow_mark(adoption: Adoption, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
-    """Find the session that the mark points to, for requests that bring the legacy cookie at the
-    same time, and for browsers that never received the new cookie."""
+    """Find the session that the mark points to.
+
+    Requests that bring the legacy cookie at the same time need this, and browsers that never
+    received the new cookie.
+    """
     key = mark.successor
     if key is None:
         return Lost.USED
@@ -300,7 +304,7 @@ def _meta_of(found: Found) -> codec.Meta:
 
 
 def _cookie_came_back(session: SessionState) -> bool:
-    """Whether an adopted session's own cookie has come with this request for the first time."""
+    """Return whether an adopted session's own cookie came with a request for the first time."""
     return (
         session._presented.id is not None
         and session._key is not None
@@ -309,7 +313,7 @@ def _cookie_came_back(session: SessionState) -> bool:
 
 
 def _forget(session: SessionState, loaded: Loaded) -> None:
-    """Store neither the legacy session nor what the request changed in it."""
+    """Drop the legacy session and the request's changes."""
     session._found, session._payload, session._data = None, b"", {}
     if session._login is None:
         session._meta = {}

@@ -1,4 +1,4 @@
-"""Legacy sessions: what another library has left in the browsers.
+"""Legacy sessions: sessions of another library, whose cookies browsers still send.
 
 A reader of ``lembro.migrate`` reads them; ``lifecycle.py`` adopts them.
 """
@@ -17,7 +17,7 @@ from ..ids import user_id_text
 from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
 
 LONGEST: Final = 8192
-"""Bytes of a legacy cookie. Browsers keep 4096; a longer one is not unpacked."""
+"""The most bytes of a legacy cookie that is read. Browsers keep 4096."""
 
 _DATA_FAULTS: Final = (
     ValueError,
@@ -31,26 +31,26 @@ _DATA_FAULTS: Final = (
 
 @dataclass(frozen=True)
 class LegacySession:
-    """A legacy session, as a reader found it."""
+    """A legacy session, as a reader returns it."""
 
     data: Mapping[str, Any] = field(repr=False)
     user: str | None = None
-    """Who is logged in; becomes ``session.user_id``."""
+    """The ID of the user who is logged in; becomes ``session.user_id``."""
     identity: str | bytes = field(default="", repr=False)
-    """What stays the same however the cookie is written: the ID, or what the signature signs. Each
+    """Text that is the same for each spelling of the cookie: the ID, or the signed part. Each
     identity is accepted once. Empty: the cookie's value."""
     remember: bool = False
     """Whether the cookie outlives the browser."""
 
 
 class Rejection(NamedTuple):
-    """Why a legacy cookie is not accepted. Holds nothing of the cookie: errors may quote it."""
+    """The reason why a legacy cookie is not accepted. It never quotes the cookie."""
 
     reason: str
 
 
 class Refused(ValueError):  # noqa: N818 - the cookie is refused
-    """Raised by readers: the cookie is not accepted. The reason is logged."""
+    """The error of a reader that does not accept a cookie. Its text is logged as the reason."""
 
 
 class Source:
@@ -72,7 +72,7 @@ class Source:
         self.waits: bool = self.asynchronous or reader.blocking
 
     def identity(self, legacy: LegacySession, value: bytes) -> bytes:
-        """Return what a legacy session is remembered by."""
+        """Return the identity under which the adoption of a legacy session is remembered."""
         identity = legacy.identity or value
         if isinstance(identity, str):
             identity = identity.encode("utf-8", "surrogatepass")
@@ -83,11 +83,17 @@ class Source:
         return self._cookie.render_cleared(https=https)
 
     def read(self, value: bytes) -> LegacySession | Rejection:
-        """Read a cookie. Raises StoreError if the reader could not find out."""
+        """Read a cookie.
+
+        Raises:
+            StoreError: the reader's backend failed.
+            ConfigError: the reader cannot work.
+            UsageError: the reader is asynchronous.
+        """
         if self.asynchronous:
             raise UsageError(
-                f"the cookie {self.name!r} can only be read in async code; "
-                f"write `await session.areload()` first"
+                f"the legacy cookie {self.name!r} can only be read in async code. Write "
+                f"`await session.areload()` first"
             )
         try:
             return self._checked(self._read(_text(value)))
@@ -95,7 +101,7 @@ class Source:
             return self._judged(error)
 
     async def aread(self, value: bytes) -> LegacySession | Rejection:
-        """Read a cookie in an event loop; in a thread if that would block."""
+        """Read a cookie in an event loop; see :meth:`read`. In a thread if that would block."""
         if self._aread is None:
             return await in_thread(lambda: self.read(value))
         try:
@@ -138,7 +144,7 @@ class LegacyCookie:
         self.value: bytes = values[0] if len(values) == 1 else b""
 
     def identity(self, legacy: LegacySession) -> bytes:
-        """Return what this legacy session is remembered by."""
+        """Return the identity under which the adoption of this session is remembered."""
         return self.source.identity(legacy, self.value)
 
     def cleared(self, *, https: bool) -> bytes:
@@ -147,7 +153,7 @@ class LegacyCookie:
 
     @property
     def problem(self) -> Rejection | None:
-        """Why the cookie is not accepted, before its value is read."""
+        """The reason to reject the cookie before its value is read, if there is one."""
         if not self.value:
             return Rejection(f"several legacy cookies {self.source.name!r}, or an empty one")
         if len(self.value) > LONGEST:
@@ -156,7 +162,7 @@ class LegacyCookie:
 
 
 class CookieWithLegacy(SessionCookie):
-    """lembro's cookie, where legacy cookies are looked for too."""
+    """The session cookie together with the legacy cookies."""
 
     def __init__(
         self, options: CookieOptions, signing: tuple[str, ...], sources: tuple[Source, ...]

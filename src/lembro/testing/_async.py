@@ -1,4 +1,4 @@
-"""The same suite for stores whose verbs are ``async def``."""
+"""The contract suite for stores whose verbs are ``async def``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from ._contract import StoreContract
 
 
 class Blocking:
-    """An AsyncStore seen as a Store: each verb runs to its end on a loop of its own, which stays
-    open as long as the store."""
+    """A Store over an AsyncStore: each verb runs on a private event loop."""
 
     blocking = True
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        """``make()`` returns the store or an awaitable of it; it is called on the loop."""
+        """Make the store. ``make()`` is called on the loop; it may return an awaitable."""
         self._runner = asyncio.Runner()
         self.store: Any = self._runner.run(self._make(make))
 
@@ -55,10 +54,10 @@ class Blocking:
 
 
 class AsyncStoreContract(StoreContract):
-    """The suite for an AsyncStore. A subclass gives ``make_async_store`` and ``advance``."""
+    """The suite for an AsyncStore. Subclass it with ``make_async_store`` and ``advance``."""
 
     def make_async_store(self) -> Any:
-        """A new, empty store, or an awaitable of one; called on the loop."""
+        """Return a new, empty store, or an awaitable of one. It is called on the loop."""
         raise NotImplementedError(
             f"{type(self).__name__} needs make_async_store(self), which returns a new, empty store"
         )

@@ -1,4 +1,4 @@
-"""A machine that does the same to a store and to a model, and compares."""
+"""A state machine that runs the same verbs on a store and on a model, and compares."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ def store_machine(
     longest: int = 300,
     tolerance: float = 1e-6,
 ) -> Any:
-    """A hypothesis RuleBasedStateMachine that does the same to a store and to a model.
+    """Make a hypothesis RuleBasedStateMachine that compares a store with a model.
 
-    ``make_store()`` returns a new store, ``advance(store, seconds)`` lets time pass for it, and
-    ``recount(store)`` is called after every step. With ``evicts`` the store (which then has
-    ``on``) may lose sessions, if it says so by an ``evicted`` event of the reason "memory", and
-    replaced keys. ``longest`` is the length of the longest payload.
+    Args:
+        make_store: Returns a new store.
+        advance: ``advance(store, seconds)`` lets time pass for the store.
+        recount: ``recount(store)`` is called after every step, to check the store's own counts.
+        evicts: Whether the store may evict sessions. It then has ``on``, and emits ``evicted`` with
+            the reason "memory". It may drop rotated keys without an event.
+        longest: The length of the longest payload, in bytes.
+        tolerance: How far times may be off, in seconds.
     """
-    from hypothesis import strategies as st  # noqa: PLC0415 - only for those who use it
+    from hypothesis import strategies as st  # noqa: PLC0415 - optional
     from hypothesis.stateful import RuleBasedStateMachine, invariant, rule  # noqa: PLC0415
 
     keys = st.one_of(st.sampled_from(KEYS[:4]), st.sampled_from(KEYS))
@@ -89,13 +93,13 @@ def store_machine(
             assert found.life_left == left or abs(found.life_left - left) <= tolerance
 
         def reconcile(self) -> None:
-            """Let the model lose what the store said it has lost."""
+            """Remove from the model what the store has evicted."""
             if not evicts:
                 return
             for handle in self.lost:
                 named = [k for k in self.model.entries if handle_for(k) == handle]
                 assert named, f"an eviction of {handle}, which is not there"
-                # Some keys share their handle's bytes: the one that is gone was meant.
+                # Several keys may have this handle; the evicted one is missing in the store.
                 gone = [k for k in named if self.store.get(k) is None]
                 assert gone
                 del self.model.entries[gone[0]]

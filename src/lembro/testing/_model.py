@@ -1,5 +1,4 @@
-"""The store contract over a dict, as plainly as it can be said: the model that others are held
-against."""
+"""The store contract over a dict: the model that other stores are compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ class Entry:
 
 
 class NaiveStore:
-    """In-process, without a bound; the time is ``now``, which tests set."""
+    """An unbounded store in a dict. Its time is ``now``, which tests set."""
 
     blocking = False
 
@@ -127,7 +126,7 @@ class NaiveStore:
         return ended
 
     def _leads_to(self, key: bytes | None, goal: bytes | None) -> bool:
-        while key is not None and key != goal:  # an id is replaced by a newer one: no circles
+        while key is not None and key != goal:  # no cycle: an ID is replaced by a newer one
             entry = self.entries.get(key)
             key = None if entry is None else entry.record.successor
         return key is not None

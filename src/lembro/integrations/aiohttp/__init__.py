@@ -41,12 +41,13 @@ def setup(
 ) -> SessionManager:
     """Add sessions to an application: ``setup(app)``.
 
-    It appends a middleware. Call it before you add middlewares that use the session, and after you
-    add those that read the scheme or the address from a proxy's headers.
+    It appends a middleware. Call it before you add middlewares that use the session. Call it after
+    you add those that read the scheme or the address from a proxy's headers.
 
     Args:
         app: The application.
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
         options: The options; keywords change single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
@@ -56,7 +57,7 @@ def setup(
         The manager.
 
     Raises:
-        ConfigError: an argument cannot work, or the application has sessions already.
+        ConfigError: an argument cannot work, or the application already has lembro's sessions.
     """
     _adapter.check_app(app, web.Application, "aiohttp", "setup")
     manager = manager_of(manager, store, options, keywords)

@@ -46,7 +46,7 @@ __all__ = ["LembroStorage"]
 
 _OWN: Final = web.RequestKey("lembro.storage", Session)
 _MAX_AGE: Final = "max_age"
-"""In the session's own map: the max_age that was set for this session alone."""
+"""The key, in lembro's own map, of a max_age that was set for this session alone."""
 
 
 # -- the entry point -------------------------------------------------------------------------------
@@ -60,7 +60,8 @@ class LembroStorage(aiohttp_session.AbstractStorage):
     share the session, which then works for streams and WebSockets too.
 
     Args:
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
         options: The options; keywords change single ones.
         cookie_name: The cookie's name.
@@ -120,8 +121,10 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         )
 
     async def new_session(self) -> aiohttp_session.Session:
-        """Return an empty session. Once it is saved, the request's session ends, and this one takes
-        its place under a new ID."""
+        """Return an empty session.
+
+        When it is saved, it replaces the request's session, which ends, under a new ID.
+        """
         return _StoredSession(self, None)
 
     async def load_session(self, request: web.Request) -> aiohttp_session.Session:
@@ -134,7 +137,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         session, _ = await self._session_of(request)
         try:
             if session._loaded is NOT_LOADED and self._runner.preloads:
-                await session.areload()  # the store failed before
+                await session.areload()  # the preload failed
             return _StoredSession(self, session)
         except StoreError as error:
             raise error_page(error_response_for(error)) from error
@@ -148,7 +151,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             web.HTTPException: the response to send instead, if the session could not be stored.
         """
         if not isinstance(session, _StoredSession):
-            raise TypeError(f"the session must be of this storage, got {session!r}")
+            raise TypeError(f"the session must come from this storage, got {session!r}")
         inner, is_own = await self._session_of(request)
         if session.is_replacement:
             replace_session(session, inner)
@@ -161,7 +164,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             await commit(inner, response)
 
     async def _save_with_max_age(self, inner: Session, max_age: int | None) -> None:
-        """Save a session with a max_age of its own: in the store, and of the cookie."""
+        """Save a session with its own max_age, for the store and the cookie."""
         limit = None if max_age == self.max_age else max_age
         wanted = b"" if limit is None else b"%d" % limit
         if inner._meta.get(_MAX_AGE, b"") != wanted:
@@ -208,14 +211,14 @@ def _extend(key: bytes, limit: float) -> Flow[None]:
 
 
 class _StoredSession(aiohttp_session.Session, Replacement):
-    """A session with aiohttp-session's methods, whose data are in lembro's."""
+    """A session with aiohttp-session's methods, over one of lembro."""
 
     def __init__(self, storage: LembroStorage, inner: Session | None) -> None:
         self._storage = storage
         self._inner = inner
         max_age = storage.max_age
         self.has_max_age = False
-        """Whether its max_age differs, or has differed, from the storage's."""
+        """Whether its max_age differs from the storage's, or did so before."""
         if inner is None:
             super().__init__(None, data=None, new=True, max_age=max_age)
             return
@@ -254,7 +257,7 @@ class _StoredSession(aiohttp_session.Session, Replacement):
         self._max_age, self.has_max_age = value, True
 
     def changed(self) -> None:
-        """Extend the idle timeout. Nested changes are noticed without it."""
+        """Extend the idle timeout. Nested changes are stored without it."""
         self._was_changed = True
         if self._inner is not None:
             self._inner.touch()
@@ -269,11 +272,11 @@ class _StoredSession(aiohttp_session.Session, Replacement):
 
     @property
     def is_replacement(self) -> bool:
-        """Whether ``new_session()`` made it, and it is not yet the session of the request."""
+        """Whether it comes from ``new_session()`` and is not the session of the request yet."""
         return self._inner is None
 
     def replaces_session_of(self, runner: Runner) -> bool:
-        """Whether it replaces the session of this runner."""
+        """Return whether it replaces the session of this runner."""
         return self.is_replacement and self._was_changed and self._storage._runner is runner
 
     def move_into(self, session: Session) -> None:

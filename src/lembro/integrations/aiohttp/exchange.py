@@ -1,4 +1,4 @@
-"""One request of aiohttp: how its session reads the request and changes the response."""
+"""One request of aiohttp, its session and its response."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _NO_LINES: Final[list[str]] = []
 
 
 class AiohttpExchange(Exchange):
-    """What a session needs of its request. It does not hold the request itself.
+    """One request of aiohttp. It keeps the parts that a session needs, not the request itself.
 
-    Exchange and session refer to each other only while the session is committed. In between, the
-    session can still be used, and all are freed with the request.
+    It refers to its session only while the session is committed, so that all are freed with the
+    request.
     """
 
     __slots__ = ("_client", "_headers", "_https")
 
     def __init__(self, runner: Runner, request: web.BaseRequest) -> None:
         self.runner = runner
-        self.session = None
+        self.session: Session | None = None
         self._headers = request.headers
         self._https = request.secure
         self._client = request.remote
@@ -50,7 +50,7 @@ class AiohttpExchange(Exchange):
         return encoded("; ".join(self._headers.getall(hdrs.COOKIE, _NO_LINES)))
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return self._https
 
     def client(self) -> str | None:
@@ -63,13 +63,13 @@ class AiohttpExchange(Exchange):
 
 
 class RequestSession:
-    """The session of one request and one manager. It is made at the first access.
+    """The session of one request and one manager, made at the first access.
 
     The clones of a request share it.
     """
 
     may_be_replaced = False
-    """Whether this process has a ``LembroStorage``, whose new sessions replace the request's."""
+    """Whether this process has a ``LembroStorage``, whose new sessions may replace a request's."""
 
     runner: Runner
     outer: RequestSession | None = None  # of an outer application with another manager
@@ -77,7 +77,7 @@ class RequestSession:
     begun = False  # the response has left the middleware, or its first byte was sent
     headed: object = None  # the response that has the session's headers
     error_page: web.HTTPException | None = None  # the response that replaces a stream
-    done = False  # the response has begun, and has all that it needs
+    done = False  # the response has begun with all its headers
 
     def session_of(self, request: web.Request) -> Session:
         """Return the session of the request."""
@@ -91,10 +91,10 @@ class RequestSession:
 
 
 class Replacement:
-    """A session that the application has made itself, to replace the request's."""
+    """A session that the application has made, to replace the request's."""
 
     def replaces_session_of(self, runner: Runner) -> bool:
-        """Whether it replaces the session of this runner."""
+        """Return whether it replaces the session of this runner."""
         raise NotImplementedError
 
     def move_into(self, session: Session) -> None:
@@ -113,7 +113,7 @@ EXCLUDED: Final = web.RequestKey("lembro.excluded", Runner)
 class AiohttpResponse:
     """A response of aiohttp.
 
-    If a handler has returned something else, aiohttp answers 500, and headers are of no use.
+    If a handler has returned something else, aiohttp answers 500, without these headers.
     """
 
     __slots__ = ("_headers", "_response")
@@ -133,7 +133,7 @@ class AiohttpResponse:
         return self._headers.getall(name, _NO_LINES)
 
     def set(self, name: str, value: str) -> None:
-        """Replace all lines of a header by one."""
+        """Replace all lines of a header with one."""
         self._headers[name] = value
 
     def add(self, name: str, value: str) -> None:
@@ -154,7 +154,7 @@ _ERROR_PAGES: Final[dict[int, type[web.HTTPException]]] = {
 
 
 def error_page(error: ErrorResponse) -> web.HTTPException:
-    """Make aiohttp's exception of an error response, which a middleware may replace by a page."""
+    """Make aiohttp's exception for an error response. A middleware may replace it with a page."""
     headers = {**error.text_headers}
     del headers[hdrs.CONTENT_TYPE]  # it follows from the text
     return _ERROR_PAGES[error.status](text=error.body.decode(), headers=headers)
@@ -208,12 +208,12 @@ def replace_session(replacement: Replacement, session: Session) -> None:
 
 
 def report_late_changes(session: Session) -> None:
-    """Report changes that came after the response had begun."""
+    """Report changes that were made after the response had begun."""
     session._transport.runner.report_late_changes(session)
 
 
 def report_late_changes_after_task(session: Session) -> None:
-    """Report changes that come too late, once the task that serves the request has ended."""
+    """Report late changes when the task that serves the request has ended."""
     with suppress(RuntimeError):  # a worker thread has no task
         task = asyncio.current_task()
         if task is not None:

@@ -30,11 +30,11 @@ from .exchange import (
     roll_back,
 )
 
-_AIOHTTP_SESSION: Final = "aiohttp_session"  # the key under which it keeps a request's session
+_AIOHTTP_SESSION: Final = "aiohttp_session"  # aiohttp-session's key of a request's session
 
 
 class _Nothing:
-    """Something to await that does nothing, without a coroutine."""
+    """An awaitable that does nothing, without a coroutine."""
 
     def __await__(self) -> Generator[Any, Any, None]:
         nothing: Any = iter(())
@@ -113,7 +113,7 @@ async def _raised(current: RequestSession, raised: web.HTTPException) -> None:
 
 
 async def _failed(current: RequestSession) -> bool:
-    """Handle an exception. Returns whether another response can still be sent."""
+    """Handle an exception. Return whether another response can still be sent."""
     if current.begun:
         return False
     if current.session is not None:
@@ -125,8 +125,11 @@ async def _failed(current: RequestSession) -> bool:
 
 
 def begin_response(request: web.Request, response: web.StreamResponse) -> Awaitable[None]:
-    """Commit the session of a stream or WebSocket. If an outer middleware has replaced the response
-    that was committed, add the session's headers to the new one."""
+    """Commit the session of a stream or WebSocket.
+
+    If an outer middleware has replaced a committed response, add the session's headers to the new
+    one.
+    """
     try:
         current = request[REQUEST_SESSION]
     except KeyError:  # an excluded path, or the original of a request that a middleware has cloned
@@ -158,7 +161,7 @@ async def _begin_with_sessions(
 
 
 def _replacement_in(request: web.Request, runner: Runner) -> Replacement | None:
-    """Return what ``new_session()`` of aiohttp-session has made to replace the session."""
+    """Return the session from ``new_session()`` of aiohttp-session, if it replaces this one."""
     made = request.get(_AIOHTTP_SESSION)
     if isinstance(made, Replacement) and made.replaces_session_of(runner):
         return made

@@ -17,7 +17,7 @@ else:
 
 
 class LembroConfig(_Base):
-    """The configuration that Django finds."""
+    """The configuration of the application."""
 
     name: str = "lembro.integrations.django"
     label: str = "lembro"

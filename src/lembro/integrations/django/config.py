@@ -38,7 +38,7 @@ KEYS: Final = (*_STORE_KEYS, "STORE", "MANAGER", "OPTIONS", "EXCLUDE", *_OPTION_
 _lock: Final = threading.RLock()
 _manager: SessionManager | None = None
 _exclude: tuple[str, ...] = ()
-_store: Any = None  # is kept when SESSION_* change
+_store: Any = None  # kept when SESSION_* change
 
 
 def get_manager() -> SessionManager:
@@ -58,7 +58,7 @@ def get_exclude() -> tuple[str, ...]:
 
 def _made() -> SessionManager:
     global _manager, _exclude  # noqa: PLW0603 - one for each process, like the settings
-    with _lock:  # so that two first requests at the same time get one store
+    with _lock:  # so that concurrent first requests share one store
         if _manager is None:
             _exclude = exclude_from(settings)
             manager = manager_from(settings)
@@ -73,7 +73,7 @@ def _made() -> SessionManager:
 
 
 def manager_from(settings: Any) -> SessionManager:
-    """Make the manager of these settings. Its store is made once."""
+    """Make the manager from these settings. Its store is made once."""
     global _store  # noqa: PLW0603
     given = _given(settings)
     given.pop("EXCLUDE", None)
@@ -100,7 +100,7 @@ def exclude_from(settings: Any) -> tuple[str, ...]:
 
 
 def _check_name(name: str) -> None:
-    """Check that Django can send the cookie: no cookie of http.cookies has an attribute's name."""
+    """Check that Django can send the cookie: http.cookies refuses the names of attributes."""
     if Morsel().isReservedKey(name):
         raise ConfigError(
             f"the cookie's name must not be the name of a cookie attribute, got {name!r}. "
@@ -109,7 +109,7 @@ def _check_name(name: str) -> None:
 
 
 def store_from(given: Mapping[str, Any]) -> Any:
-    """Return the store that LEMBRO asks for."""
+    """Return the store of LEMBRO, or a new MemoryStore."""
     keywords = {name: given[key] for key, name in _STORE_KEYS.items() if key in given}
     if "STORE" not in given:
         return MemoryStore(**keywords)
@@ -131,7 +131,7 @@ def store_from(given: Mapping[str, Any]) -> Any:
 
 
 def options_from(settings: Any, given: Mapping[str, Any]) -> SessionOptions:
-    """Return the options: a key of LEMBRO comes first, then its OPTIONS, then SESSION_*."""
+    """Return the options. A key of LEMBRO precedes its OPTIONS, and these precede SESSION_*."""
     base = given.get("OPTIONS")
     if base is not None and not isinstance(base, SessionOptions):
         raise ConfigError(
@@ -174,7 +174,7 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
             "name": settings.SESSION_COOKIE_NAME,
             "path": settings.SESSION_COOKIE_PATH,
             "domain": settings.SESSION_COOKIE_DOMAIN,
-            # Django's default is False, "not only over https"; it is set over https all the same.
+            # With False, Django's default, the cookie is Secure over https only.
             "secure": _boolean(settings, "SESSION_COOKIE_SECURE") or "auto",
             "httponly": _boolean(settings, "SESSION_COOKIE_HTTPONLY"),
             "samesite": samesite.lower(),
@@ -231,7 +231,7 @@ def forget(*, store: bool = True) -> None:
     """Read the settings again at the next use.
 
     Args:
-        store: Whether the sessions are forgotten, too.
+        store: Whether the store, with its sessions, is dropped too.
     """
     global _manager, _store  # noqa: PLW0603
     with _lock:

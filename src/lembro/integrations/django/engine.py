@@ -1,8 +1,8 @@
 """The session engine: ``request.session``, with Django's methods over a lembro session.
 
-For a session that our middleware has made, what the view asks for happens once, when the response
-begins. Any other session (under Django's own middleware, of a test client, in a script) stands
-alone: each method acts at once, as it does in Django's engines.
+For a session of our middleware, the view's requests are carried out once, when the response begins.
+There are other sessions: under Django's own middleware, of a test client, in a script. For them,
+each method acts at once, as in Django's engines.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ class SessionStore(SessionMapping):
     ``session_key`` is the value of the cookie: the session ID, and its signature if there is one.
     """
 
-    # -- what happened to it -----------------------------------------------------------------------
+    # -- changes -----------------------------------------------------------------------------------
 
     @property
     def modified(self) -> bool:
-        """Whether the session has to be saved: it was changed, also in a nested value, or it is due
-        to be extended. Assign True to extend it now, False to drop the changes."""
+        """Whether the session must be saved, because it was changed or is due to be extended.
+
+        Nested changes count too. Assign True to extend the session now, False to drop the changes.
+        """
         if self._dirty or self._asked is not None:
             return self._dirty or bool(self._asked)
         return not self._lembro._is_unused() and self._is_unsaved()
@@ -70,7 +72,7 @@ class SessionStore(SessionMapping):
             return True
 
     def is_empty(self) -> bool:
-        """Whether the session has neither an ID nor data."""
+        """Return whether the session has neither an ID nor data."""
         session = self._lembro
         if session._loaded is NOT_LOADED:
             return self._presented().id is None
@@ -127,7 +129,7 @@ class SessionStore(SessionMapping):
         self._do(self._committing())
 
     async def aflush(self) -> None:
-        """End the session at once."""
+        """End the session at once; see :meth:`flush`."""
         (await self._aget_session()).destroy()
         self._dirty = True
         await self._ado(self._committing())
@@ -135,11 +137,11 @@ class SessionStore(SessionMapping):
     # -- the store ---------------------------------------------------------------------------------
 
     def exists(self, session_key: str | None) -> bool:
-        """Whether there is a session of this key."""
+        """Return whether there is a session with this key."""
         return self._do(self._finding(session_key))
 
     async def aexists(self, session_key: str | None) -> bool:
-        """Whether there is a session of this key."""
+        """Return whether there is a session with this key; see :meth:`exists`."""
         return await self._ado(self._finding(session_key))
 
     def create(self) -> None:
@@ -165,24 +167,24 @@ class SessionStore(SessionMapping):
         await self._ado(self._saving(must_create))
 
     def delete(self, session_key: str | None = None) -> None:
-        """End the session of this key, by default this session."""
+        """End the session with this key, by default this session."""
         session = self._session_of(session_key)
         if session is not None:
             self._check_may_block()
             self._base.run(admin.destroy(self._base.lifecycle, session), "destroy", session)
 
     async def adelete(self, session_key: str | None = None) -> None:
-        """End the session of this key; see :meth:`delete`."""
+        """End the session with this key; see :meth:`delete`."""
         session = self._session_of(session_key)
         if session is not None:
             await self._base.arun(admin.destroy(self._base.lifecycle, session), session)
 
     def load(self) -> dict[str, Any]:
-        """Return the data that are stored."""
+        """Return the stored data."""
         return self._do(self._loading())
 
     async def aload(self) -> dict[str, Any]:
-        """Return the data that are stored."""
+        """Return the stored data; see :meth:`load`."""
         return await self._ado(self._loading())
 
     @classmethod
@@ -223,7 +225,7 @@ class SessionStore(SessionMapping):
             return {}
 
     def _issuing(self) -> Flow[None]:
-        """Commit what needs a new ID. Django promises an ID for a new and empty session too."""
+        """Commit, and issue an ID. Django promises one for a new and empty session too."""
         self.before_commit()
         yield from self._committing()
         self.after_commit()
@@ -234,7 +236,7 @@ class SessionStore(SessionMapping):
         if session._key is not None:
             return
         if session._loaded is Loaded.STALE:
-            if self._owner is not None:  # the browser has another cookie, or will have
+            if self._owner is not None:  # the browser has another cookie, or will get one
                 return
             session._loaded = NEW
         yield from self._lifecycle.writer.add(session, None)
@@ -266,7 +268,7 @@ class SessionStore(SessionMapping):
         if session._key is None:
             if not ended:
                 raise UpdateError
-        elif session._found is found:  # nothing was written, so extend it at least
+        elif session._found is found:  # nothing was written, so extend it
             touched = yield Call("touch", (session._key,), {"idle": lifecycle.writer.idle})
             if not touched:
                 try:
@@ -282,14 +284,14 @@ class SessionStore(SessionMapping):
         return lifecycle
 
     def nothing_to_commit(self) -> bool:
-        """Whether a commit would do nothing, as after most requests, which only read."""
+        """Return whether a commit would do nothing, which is so for most requests."""
         session = self._lembro
         if not session._transport.runner.lifecycle.has_nothing_to_commit(session):
             return False
         return EXPIRY not in session._data and type(self).get_session_cookie_age is USUAL_AGE
 
     def before_commit(self, *, extend: bool = False) -> None:
-        """Translate what Django's methods asked for.
+        """Apply what Django's methods have recorded, before a commit.
 
         Args:
             extend: Whether the session is extended even if that is not due.
@@ -312,13 +314,13 @@ class SessionStore(SessionMapping):
         session = self._lembro
         if not self._renewed or session._cookie is not None:
             return
-        # Only the request that came with the ID can do so: nobody else knows it.
+        # Only a request that came with the ID can do so, because the store has only its hash.
         if session._loaded is LIVE and session._presented.id is not None:
             reputation = self._lifecycle.writer.known_reputation(session)
             session._cookie = SetCookie(session._presented.id, reputation, None)
 
     def _has_lost_its_user(self) -> bool:
-        """Whether ``_auth_user_id`` was removed: that is a logout."""
+        """Return whether ``_auth_user_id`` was removed, which is a logout."""
         session = self._lembro
         found = session._found
         if found is None or found.user is None or USER in session._data or session._destroy:

@@ -1,4 +1,4 @@
-"""One request of Django and its response, as a session sees them."""
+"""One request of Django and its response."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class DjangoExchange(Exchange):
         self._cookies = _cookies_of(request)
         self._https = https
         self._meta: dict[str, Any] = request.META
-        self.stays_open = False
-        """Whether the exchange is closed when the response is, and not when it begins."""
+        self.stays_open: bool = False
+        """Whether the exchange is closed at the end of the response, not at its beginning."""
         self.session: Session = Session(self)
 
     def read_cookie(self) -> Presented:
@@ -33,7 +33,7 @@ class DjangoExchange(Exchange):
         return self.runner.cookie.read([cookies.encode("utf-8", "replace")], https=self._https)
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return self._https
 
     def client(self) -> str | None:
@@ -45,26 +45,26 @@ class DjangoExchange(Exchange):
         return self._meta
 
     def bind(self, session: Session, request: Any) -> None:
-        """Serve the response of this request, also if another exchange did before."""
+        """Use this exchange for the response to this request."""
         self.session = session
         self._https = request.is_secure()
         self._meta = request.META
 
     def close(self) -> None:
-        """End the exchange. What the first access of a session needs stays."""
+        """End the exchange, but keep what a first access to the session needs."""
         self._meta = _NO_META
         self.session = None  # type: ignore[assignment]
 
 
 class KeyExchange(DjangoExchange):
-    """A session that is found by Django's session key: the value of a cookie."""
+    """The exchange of a session that is loaded by Django's session key: a cookie's value."""
 
     __slots__ = ("_key",)
 
     def __init__(self, runner: Runner, key: str | None) -> None:
         self.runner = runner
         self.session = None  # type: ignore[assignment]
-        self.stays_open = False
+        self.stays_open: bool = False
         self._cookies = None
         self._https = False
         self._meta = _NO_META
@@ -75,12 +75,12 @@ class KeyExchange(DjangoExchange):
         return read_key(self.runner, self._key)
 
     def describe_visitor(self) -> tuple[str, str]:
-        """Describe the visitor of the request, if the session was bound to one."""
+        """Return the visitor's device and address, if the session is bound to a request."""
         return ("", "") if self.session is None else super().describe_visitor()
 
 
 def read_key(runner: Runner, key: str | None) -> Presented:
-    """Read a session key of Django's, which is the value of a cookie."""
+    """Read a session key of Django, which is the value of a cookie."""
     if not key or not isinstance(key, str):
         return ABSENT
     name = runner.options.cookie.name_over(https=False)
@@ -88,8 +88,10 @@ def read_key(runner: Runner, key: str | None) -> Presented:
 
 
 def _cookies_of(request: Any) -> str | None:
-    """Return the Cookie header. Under ASGI, Django 5.2 joins several of them, as HTTP/2 has them,
-    into one that cannot be read."""
+    """Return the Cookie header.
+
+    HTTP/2 may send several. Under ASGI, Django 5.2 joins them into one that cannot be read.
+    """
     if "scope" not in request.__dict__:
         header: str | None = request.META.get("HTTP_COOKIE")
         return header

@@ -1,4 +1,4 @@
-"""How long a session lives after ``request.session.set_expiry(...)``."""
+"""The lifetime of a session after ``request.session.set_expiry(...)``."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ...options import DAY
 from .._adapter import Runner
 
 EXPIRY: Final = "_session_expiry"
-"""The key under which Django keeps the expiry, among the data."""
+"""Django's key of the expiry in the data."""
 
 LONGEST: Final = 100 * 365 * DAY
 
 MOST: Final = 100
-"""How many runners are kept for each runner of a manager: one for each lifetime."""
+"""The most runners that are cached for each manager: one for each lifetime."""
 
 _others: Final[WeakKeyDictionary[Runner, dict[Any, Runner]]] = WeakKeyDictionary()
 
 
 def runner_lasting(runner: Runner, age: float, *, browser: bool) -> Runner:
-    """Return a runner for sessions of this age, in seconds.
+    """Return a runner for sessions with this lifetime.
 
-    Runners are kept, because checking their options takes longer than the rest of a request.
+    Runners are cached, because checking their options takes longer than the rest of a request.
 
     Args:
         runner: The runner of the manager.
-        age: The idle timeout.
+        age: The idle timeout, in seconds.
         browser: Whether the cookie lasts until the browser is closed.
     """
     others = _others.setdefault(runner, {})
@@ -53,7 +53,7 @@ def runner_lasting(runner: Runner, age: float, *, browser: bool) -> Runner:
 
 
 def is_expiry(value: Any) -> bool:
-    """Whether ``set_expiry`` may have stored this value. Its key may hold anything."""
+    """Return whether ``set_expiry`` may have stored this value. Its key may hold anything."""
     if type(value) is str:
         try:
             moment = datetime.fromisoformat(value)
@@ -66,7 +66,7 @@ def is_expiry(value: Any) -> bool:
 def idle_of(usual: float, data: dict[str, Any]) -> float | None:
     """Return the idle timeout of a session with these data, in seconds.
 
-    None: the session ends at a moment, and nothing extends it.
+    None: the session ends at a fixed time, and nothing extends it.
     """
     expiry = data.get(EXPIRY)
     if not expiry or not is_expiry(expiry):

@@ -32,11 +32,11 @@ else:
 
 
 class SessionMapping(_Base):
-    """The methods of ``request.session`` that ask the store only to load the session."""
+    """The methods of ``request.session`` that use the store only to load the session."""
 
     _lembro: Session
-    _base: Runner  # the manager's; a session with an expiry of its own has another one
-    _owner: object = None  # commits the session when the response begins; None: nobody does
+    _base: Runner  # the manager's; a session with its own expiry has another one
+    _owner: object = None  # the middleware that commits the session, if one does
     _dirty = False  # changed by a method of this class
     _asked: bool | None = None  # what was assigned to ``modified``
     _renewed = False  # its expiry is not what was loaded
@@ -44,7 +44,7 @@ class SessionMapping(_Base):
     _failed = False  # its view raised an error that lembro answers
 
     def __init__(self, session_key: str | Session | None = None, owner: object = None) -> None:
-        # The first of these is true for each request, and in a tenth of the second's time.
+        # The first check is true for each request, and takes a tenth of the second's time.
         if type(session_key) is Session or isinstance(session_key, Session):
             self._lembro = session_key
             self._owner = owner
@@ -80,7 +80,7 @@ class SessionMapping(_Base):
     def _load_session(self, session: Session) -> None:
         """Load a session at its first access; see ``Session._load``."""
         if session._loaded is NOT_LOADED:
-            if self._base.in_process:  # the way of most requests
+            if self._base.in_process:  # true of most requests
                 self._base.load(session)
                 return
             if session._failure is None:
@@ -132,7 +132,7 @@ class SessionMapping(_Base):
         self.update(dict_)
 
     def clear(self) -> None:
-        """Remove all keys. The session keeps its ID, unless somebody is logged in."""
+        """Remove all keys. The session keeps its ID, unless a user is logged in."""
         session = self._get_session()
         for key in list(session):
             del session[key]
@@ -164,10 +164,10 @@ class SessionMapping(_Base):
     # -- within ------------------------------------------------------------------------------------
 
     def _use_expiry(self) -> bool:
-        """Have the session last as ``set_expiry`` and ``get_session_cookie_age`` say.
+        """Apply ``set_expiry`` and ``get_session_cookie_age`` to the session.
 
         Returns:
-            False if it has expired already.
+            False if the session has expired already.
         """
         session, base = self._lembro, self._base
         expiry = session._data.get(EXPIRY)

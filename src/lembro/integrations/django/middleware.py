@@ -56,7 +56,7 @@ class SessionMiddleware(_Base):
         ConfigError: A setting cannot work.
     """
 
-    # Read again when a setting has changed: to ask Django's settings takes a third of a us.
+    # Cached until a setting changes, because reading Django's settings takes 0.3 us.
     _manager: SessionManager | None = None
     _runner: Runner
     _exclude: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class SessionMiddleware(_Base):
         try:
             try:
                 response = self.get_response(request)
-            except BaseException:  # as only DEBUG_PROPAGATE_EXCEPTIONS lets through
+            except BaseException:  # only with DEBUG_PROPAGATE_EXCEPTIONS
                 left = self._exchange_in(request)
                 if left is not None:
                     try:
@@ -98,7 +98,7 @@ class SessionMiddleware(_Base):
                 exchange.close()
 
     async def __acall__(self, request: Any) -> Any:
-        """Serve a request in the event loop, without the two threads that Django's own takes."""
+        """Serve a request in the event loop. Django's own middleware uses two threads for this."""
         self.process_request(request)
         exchange = self._exchange_in(request)
         try:
@@ -106,7 +106,7 @@ class SessionMiddleware(_Base):
                 await self._preload(exchange)
             try:
                 response = await self.get_response(request)
-            except BaseException:  # or a request that is cancelled
+            except BaseException:  # only with DEBUG_PROPAGATE_EXCEPTIONS, or if cancelled
                 left = self._exchange_in(request)
                 if left is not None:
                     try:
@@ -127,8 +127,7 @@ class SessionMiddleware(_Base):
                 exchange.close()
 
     def process_request(self, request: Any) -> None:
-        """Add the session to a request, unless it has one of this manager or its path is
-        excluded."""
+        """Add the session to a request, unless it already has one or its path is excluded."""
         manager = get_manager()
         if manager is not self._manager:
             self._manager, self._runner = manager, runner_of(manager)
@@ -157,7 +156,7 @@ class SessionMiddleware(_Base):
         return self._after(response, store, exchange, error)
 
     def process_exception(self, request: Any, exception: Exception) -> Any:
-        """Answer a view that needs a login, or that could not load its session."""
+        """Answer an error of a session that a view raised."""
         if not isinstance(exception, ANSWERED_ERRORS):
             return None
         store = getattr(request, "session", None)
@@ -165,10 +164,10 @@ class SessionMiddleware(_Base):
             store._failed = True
         return replacement(error_response_for(exception))
 
-    # -- its parts ---------------------------------------------------------------------------------
+    # -- within ------------------------------------------------------------------------------------
 
     async def _preload(self, exchange: DjangoExchange) -> None:
-        """Load the session before the view, over a store that has to be waited for."""
+        """Load the session before the view, with a store that waits."""
         runner = exchange.runner
         if runner.is_async and self._opened is not runner:
             await runner.aopen()  # there is no event loop before the first request
@@ -183,9 +182,10 @@ class SessionMiddleware(_Base):
         return _exchange_of(request, store)
 
     def _is_done(self, request: Any, response: Any, store: SessionStore) -> bool:
-        """Whether nothing is left to commit, as after most requests. Then the response is complete.
+        """Return whether nothing is left to commit, which is so for most requests.
 
-        A session that the view has put in place of the request's is committed here as well.
+        If so, it also completes the response. A session that the view has put in place of the
+        request's is committed too.
         """
         owner = store._owner
         if owner is not self and owner is not None:
@@ -208,7 +208,7 @@ class SessionMiddleware(_Base):
         return True
 
     def _status(self, response: Any, store: SessionStore) -> int:
-        """Return the status by which to commit, after preparing the session for it."""
+        """Prepare the session for the commit, and return the status to commit with."""
         status: int = response.status_code
         dropped = store._asked is False and not store._dirty
         if status >= FAILED or store._failed or dropped:

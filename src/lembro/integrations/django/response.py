@@ -1,4 +1,4 @@
-"""A response of Django, as lembro's adapter reads and changes it."""
+"""A response of Django, for lembro's adapter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._adapter import ErrorResponse
 
 
 class DjangoResponse:
-    """A response. ``response`` is another one after :meth:`replace`."""
+    """A response of Django. After :meth:`replace`, ``response`` is the error response."""
 
     __slots__ = ("response",)
 
@@ -25,7 +25,7 @@ class DjangoResponse:
         return status
 
     def lines(self, name: str) -> list[str]:
-        """Return all lines of a header: Django keeps at most one."""
+        """Return all lines of a header, of which Django keeps at most one."""
         headers = self.response.headers
         return [headers[name]] if name in headers else []
 
@@ -34,11 +34,11 @@ class DjangoResponse:
         self.response.headers[name] = value
 
     def add(self, name: str, value: str) -> None:
-        """Add a Set-Cookie header, to where Django's test client and others read it."""
+        """Add a Set-Cookie header to ``response.cookies``, which the test client reads."""
         _set_cookie(self.response, value)
 
     def replace(self, error: ErrorResponse) -> None:
-        """Become this response instead."""
+        """Replace the response with an error."""
         closers = self.response._resource_closers
         self.response = replacement(error)
         self.response._resource_closers.extend(closers)
@@ -52,7 +52,7 @@ def replacement(error: ErrorResponse) -> Any:
 def add_vary(response: Any) -> None:
     """Add ``Vary: Cookie`` to a response."""
     headers = response.headers
-    # To ask these whether they have one, and to set one, takes a tenth of a request that reads.
+    # To read and set the header in the public way takes a tenth of a request that reads.
     held = getattr(headers, "_store", None)
     if held is not None and "vary" not in held:
         held["vary"] = ("Vary", "Cookie")
@@ -63,7 +63,7 @@ def add_vary(response: Any) -> None:
 
 
 class _Cookie(Morsel[str]):
-    """A cookie that may be Partitioned, which Python's own may be since 3.14."""
+    """A cookie that may be Partitioned, which http.cookies supports since Python 3.14."""
 
     _reserved: ClassVar[dict[str, str]] = {
         **Morsel._reserved,  # type: ignore[attr-defined]

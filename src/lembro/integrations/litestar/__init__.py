@@ -1,7 +1,7 @@
 """Litestar: ``Litestar(plugins=[LembroPlugin()])`` adds ``request.session``.
 
-It is a session backend too, for ``SessionAuth`` and the test client. ``LembroStore`` keeps rate
-limits and cached responses.
+There is a session backend too, for ``SessionAuth`` and the test client. ``LembroStore`` stores
+rate limits and cached responses.
 """
 
 from __future__ import annotations
@@ -57,11 +57,12 @@ class LembroPlugin(InitPlugin):
     ``plugin.config`` is for ``SessionAuth`` and the test client.
 
     Args:
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
         options: The options; keywords change single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
-        config: A config, if you have made one. Then give no manager, options and the like.
+        config: A config, if you have made one, instead of the other arguments.
         session_dependency_key: The name of the parameter; None for no such parameter.
         keywords: The fields of :class:`~lembro.SessionOptions`, and other keywords of
             :class:`LembroSessionConfig`.
@@ -117,7 +118,7 @@ class LembroPlugin(InitPlugin):
         if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
             raise already_installed("LembroPlugin")
         app_config.middleware.insert(0, self.config.middleware)  # around all others
-        # Litestar's types say that request.session is a dict, so a handler may return it.
+        # In Litestar's types request.session is a dict, so a handler may return it.
         app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         app_config.on_startup.append(self.manager.aopen)
         app_config.on_shutdown.append(self.manager.aclose)

@@ -32,11 +32,11 @@ _SESSION: Final = "lembro.session"  # the backend's session, in the scope
 class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
     """The backend of Litestar's test client and of Litestar's own session middleware.
 
-    The middleware of :class:`LembroSessionConfig` does not call it: that loads lazily.
+    The middleware of :class:`LembroSessionConfig` does not call it, because it loads lazily.
     """
 
     def get_session_id(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-        """Return None: the session ID is a secret. ``session.handle`` is its public name."""
+        """Return None, because the session ID is a secret. Use ``session.handle`` instead."""
 
     async def load_from_connection(
         self, connection: ASGIConnection[Any, Any, Any, Any]
@@ -97,12 +97,13 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
     For ``middleware=[config.middleware]``, for ``SessionAuth`` and for the test client.
 
     Args:
-        manager: The manager, if you have made one. Otherwise one is made from the rest.
+        manager: The manager, if you have made one. Otherwise one is made from ``store``,
+            ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
         options: The options; keywords change single ones.
         exclude: Regular expressions of paths without a session, as Litestar's middlewares take
             them: ``"^/static"``.
-        exclude_opt_key: The key of a handler's ``opt`` that says it has no session.
+        exclude_opt_key: The key of a handler's ``opt`` that excludes it from sessions.
         scopes: The kinds of connections that have a session; HTTP and WebSocket by default.
         key: The cookie's name.
         max_age: The idle timeout and the cookie's Max-Age, in seconds.
@@ -172,7 +173,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
 
 
 class LembroSessionMiddleware(SessionMiddleware[LembroSessionBackend]):
-    """Adds sessions; ``LembroSessionConfig.middleware`` makes it."""
+    """The middleware of ``LembroSessionConfig.middleware``."""
 
     def __init__(self, app: Any, backend: LembroSessionBackend) -> None:
         super().__init__(app, backend)

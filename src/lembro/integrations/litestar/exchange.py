@@ -1,4 +1,4 @@
-"""One connection of Litestar: how its session reads the request and changes the response."""
+"""One connection of Litestar and its response."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, encode
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
 
-_HANDLER_RAISED: Final = 4500  # the code with which Litestar closes a WebSocket then
+_HANDLER_RAISED: Final = 4500  # Litestar's close code if the handler of a WebSocket raised
 
 
 # -- the exchange ----------------------------------------------------------------------------------
 
 
 class ConnectionExchange(Exchange):
-    """What the backend's session needs of its connection. It does not hold the connection itself.
+    """One connection, for the backend. It keeps the parts that a session needs only.
 
-    It and its session refer to each other only while the session is loaded or stored.
+    It refers to its session only while the session is loaded or stored.
     """
 
     __slots__ = ("_client", "_cookies", "_headers", "_https")
@@ -48,7 +48,7 @@ class ConnectionExchange(Exchange):
         return encoded(self._cookies)
 
     def https(self) -> bool:
-        """Whether the request came over https."""
+        """Return whether the request came over https."""
         return self._https
 
     def client(self) -> str | None:
@@ -67,7 +67,7 @@ class InnerApp:
     """The application inside the ASGI middleware.
 
     Litestar itself replaces the session (``set_session()``, ``clear_session()``) and answers the
-    exceptions of handlers. Both are told to the session's exchange before the response begins.
+    exceptions of handlers. This passes both to the session's exchange before the response begins.
     """
 
     def __init__(self, app: Any) -> None:
@@ -105,7 +105,7 @@ async def _begin_response(
         if not await exchange.app_failed(error):
             await exchange.answer(error)
         return
-    # Litestar answers what a handler raises inside of its middlewares. It is still being handled.
+    # Litestar answers an exception of a handler inside of its middlewares, while handling it.
     raised = sys.exception()
     if raised is not None and _is_failure(message, raised) and await exchange.app_failed(raised):
         return
@@ -113,14 +113,14 @@ async def _begin_response(
 
 
 def _is_failure(message: asgi.Message, raised: BaseException) -> bool:
-    """Whether Litestar answers this exception because the application does not."""
+    """Return whether Litestar answers this exception because the application does not."""
     if message.get("code") == _HANDLER_RAISED:
         return True
     return message.get("status") == 500 and isinstance(raised, ANSWERED_ERRORS)
 
 
 def _take_replacement(session: Session, scope: Any) -> None:
-    """Make the session hold what ``set_session()`` or ``clear_session()`` put in its place."""
+    """Write the value of ``set_session()`` or ``clear_session()`` into the session."""
     value = scope["session"]
     if not isinstance(value, Session):  # that of an inner middleware is a Session
         scope["session"] = session

@@ -26,4 +26,4 @@ class Counters:
         self.evicted: int = 0
         self.too_large: int = 0
         self.events: list[Event] = []
-        self.has_listener = has_listener
+        self.has_listener: Callable[[str], bool] = has_listener

@@ -71,8 +71,8 @@ class Ledger:
         overflow: Overflow,
         wheel: ExpiryWheel,
     ) -> None:
-        self.max_size = max_size
-        self.target = int(max_size * reduce_to)
+        self.max_size: int = max_size
+        self.target: int = int(max_size * reduce_to)
         self._arena = arena
         self._slots = slots
         self._index = index

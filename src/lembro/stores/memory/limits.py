@@ -27,7 +27,7 @@ class SizeLimits:
     def __init__(self, max_session_size: int, segment: int, counters: Counters) -> None:
         """Derive the limits from max_session_size and the size of a segment, in bytes."""
         self._counters = counters
-        self.max_session_size = max_session_size
+        self.max_session_size: int = max_session_size
         quarter = segment >> 2
         self.small: int = min(MOST_INSIDE, quarter)
         self.longest_user: int = min(LONGEST_USER, quarter - 128)

@@ -41,10 +41,10 @@ class RecordReader:
     def __init__(
         self, memory: mmap, place: memoryview[int], overflow: Overflow, start: float
     ) -> None:
-        self.memory = memory
-        self.place = place
+        self.memory: mmap = memory
+        self.place: memoryview[int] = place
         self._overflow = overflow
-        self.start = start
+        self.start: float = start
 
     def found(self, slot: int, now: float) -> Found:
         """Return the record of a slot in the form that the contract requires."""

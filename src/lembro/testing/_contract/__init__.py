@@ -1,4 +1,4 @@
-"""The store contract, a test for every sentence of ``lembro.stores.base``."""
+"""The store contract: a test for every sentence of ``lembro.stores.base``."""
 
 from __future__ import annotations
 

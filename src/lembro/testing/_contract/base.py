@@ -1,4 +1,4 @@
-"""What the tests of the contract are made of."""
+"""Helpers for the tests of the contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...stores.base import Found, PerUser, Record
 
 
 def key(name: str | int) -> bytes:
-    """A key for a test: 32 bytes, not worth hashing."""
+    """Return a key for a test: 32 bytes."""
     return f"{name}".encode().ljust(32, b".")
 
 
@@ -29,7 +29,7 @@ class Subject:
     store: Any
 
     def make_store(self) -> Any:
-        """A new, empty store."""
+        """Return a new, empty store."""
         raise NotImplementedError(
             f"{type(self).__name__} needs make_store(self), which returns a new, empty store"
         )
@@ -38,7 +38,7 @@ class Subject:
         """Let ``seconds`` pass for the store."""
         raise NotImplementedError(
             f"{type(self).__name__} needs advance(self, store, seconds), which lets time pass for "
-            f"the store: for example self.clock.advance(seconds), of a FakeClock that it was given"
+            f"the store. Example: self.clock.advance(seconds), with a FakeClock as its clock"
         )
 
     def setup_method(self) -> None:

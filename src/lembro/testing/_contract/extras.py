@@ -1,4 +1,4 @@
-"""What a store may offer besides."""
+"""The optional verbs of a store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .base import K, L, M, Subject, key
 
 
 class Extras(Subject):
-    """Tested if the store has it."""
+    """The optional verbs, tested if the store has them."""
 
     def test_all_lists_live_sessions(self) -> None:
         every = self.has("all")

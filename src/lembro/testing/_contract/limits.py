@@ -1,4 +1,4 @@
-"""What a store refuses: sessions too many for a user, and what is too large."""
+"""The limits: sessions of a user, and the size of a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""replace, and what a replaced key is."""
+"""The verb ``replace``, and rotated keys."""
 
 from __future__ import annotations
 

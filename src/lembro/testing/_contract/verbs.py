@@ -1,4 +1,4 @@
-"""get, add, set, touch and destroy."""
+"""The verbs ``get``, ``add``, ``set``, ``touch`` and ``destroy``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .base import K, L, Subject, key
 
 
 class Verbs(Subject):
-    """The verbs but for ``replace``."""
+    """The verbs except ``replace``."""
 
     # --- get
 
