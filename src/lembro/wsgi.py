@@ -151,10 +151,10 @@ class WSGIExchange(EnvironExchange):
         self, runner: Runner, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
         self.runner = runner
-        self.answered = False
-        self.page = b""
+        self.answered: bool = False
+        self.page: bytes = b""
         """The body that replaces the application's, if the exchange has answered instead."""
-        self.committed = False
+        self.committed: bool = False
         self._environ = environ
         self._start_response = start_response
         self._accessed = False

@@ -102,7 +102,14 @@ class NoSession(NullSession):
     def _refuse(self, *args: Any, **keywords: Any) -> Any:
         raise _adapter.no_session(_EXAMPLE)
 
-    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _refuse
+    __setitem__: Any = _refuse
+    __delitem__: Any = _refuse
+    __ior__: Any = _refuse
+    clear: Any = _refuse
+    pop: Any = _refuse
+    popitem: Any = _refuse
+    update: Any = _refuse
+    setdefault: Any = _refuse
     del _refuse
 
 

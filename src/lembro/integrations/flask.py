@@ -58,7 +58,7 @@ class FlaskExchange(wsgi.EnvironExchange):
     __slots__ = ("interface", "streamed")
 
     def __init__(
-        self, runner: Runner, interface: LembroSessionInterface, environ: WSGIEnvironment
+        self, runner: Runner, interface: LembroSessionInterface, environ: dict[str, Any]
     ) -> None:
         super().__init__(runner, environ)
         self.session: Any = None

@@ -56,7 +56,7 @@ class QuartExchange(Exchange):
 
     def __init__(self, runner: Runner, request: BaseRequestWebsocket) -> None:
         self.runner = runner
-        self.session = None
+        self.session: Any = None
         self._cookies = _adapter.encoded("; ".join(request.headers.getlist("Cookie")))
         self._https = request.scheme in ("https", "wss")
 

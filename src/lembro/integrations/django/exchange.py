@@ -63,7 +63,7 @@ class KeyExchange(DjangoExchange):
 
     def __init__(self, runner: Runner, key: str | None) -> None:
         self.runner = runner
-        self.session = None  # type: ignore[assignment]
+        self.session: Any = None
         self.stays_open: bool = False
         self._cookies = None
         self._https = False

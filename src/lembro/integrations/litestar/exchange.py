@@ -37,7 +37,7 @@ class ConnectionExchange(Exchange):
     def __init__(self, runner: Runner, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         scope: Any = connection.scope
         self.runner = runner
-        self.session = None
+        self.session: Any = None
         self._cookies = "; ".join(f"{name}={value}" for name, value in connection.cookies.items())
         self._https = asgi.is_https(scope)
         self._client = connection.client.host if connection.client else None
