@@ -348,7 +348,7 @@ def manager_of(
         )
     given = [
         *(["store"] if store is not None else []),
-        *(["options"] if options else []),
+        *(["options"] if options is not None else []),
         *keywords,
     ]
     if given:

@@ -62,7 +62,9 @@ class Exchange:
         if options.describe is not None:
             user_agent = header_of(self.headers(), "User-Agent")
             device = self.runner.describe(Visitor(user_agent, address))
-        return device, (address or "") if options.store_address else ""
+        if not options.store_address or not isinstance(address, str):
+            return device, ""
+        return device, address[:64]  # an IPv6 address with a zone; a proxy may pass on any text
 
     # -- the response ------------------------------------------------------------------------------
 

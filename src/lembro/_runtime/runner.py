@@ -264,10 +264,11 @@ class Runner:
         """Describe a visitor's device with the option ``describe``, in at most 200 characters."""
         assert self.options.describe is not None
         try:
-            return str(self.options.describe(visitor))[:200]
+            device: object = self.options.describe(visitor)
         except Exception:
             log.exception("lembro: the function describe= failed; the device is not described")
             return ""
+        return device[:200] if isinstance(device, str) else ""
 
     # -- flows -------------------------------------------------------------------------------------
 

@@ -93,8 +93,9 @@ def manager_from(settings: Any) -> SessionManager:
 
 def exclude_from(settings: Any) -> tuple[str, ...]:
     """Return the path prefixes without a session."""
+    given = _given(settings)
     try:
-        return path_prefixes(_given(settings).get("EXCLUDE", ()))
+        return path_prefixes(given.get("EXCLUDE", ()))
     except ConfigError as error:
         raise ConfigError(f"LEMBRO['EXCLUDE']: {error}") from None
 
