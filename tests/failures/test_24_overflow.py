@@ -80,14 +80,14 @@ def test_durations(option: str, bad: object) -> None:
     if option == "rotation_grace" and bad in (0, timedelta(0)) and bad is not False:
         DURATIONS[option](bad)  # no grace
         return
-    with pytest.raises(ConfigError, match=r"must be|must be given|Example"):
+    with pytest.raises(ConfigError, match="must be"):
         DURATIONS[option](bad)
 
 
 @pytest.mark.parametrize("bad", BAD_COUNTS, ids=_name)
 @pytest.mark.parametrize("option", COUNTS)
 def test_counts(option: str, bad: object) -> None:
-    with pytest.raises(ConfigError, match=r"must be|Example"):
+    with pytest.raises(ConfigError, match="must be"):
         COUNTS[option](bad)
 
 

@@ -1,16 +1,20 @@
-"""42. A page of a session in a cache (CVE-2023-30861): every way of looking at the session says
-`Vary: Cookie`; an answer that sets the cookie is `private, no-store`, whatever the application
-said."""
+"""42. A page of a session in a cache (CVE-2023-30861): every access to the session adds
+`Vary: Cookie`; a response that sets the cookie is `private, no-store`, even if the application
+chose another caching."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass, field
+
 import pytest
 
+from lembro import LoginRequired
 from tests.support.visits import Script, Visit, World, login, rotate
 
 pytestmark = pytest.mark.anyio
 
-LOOKS: dict[str, Script] = {
+ACCESSES: dict[str, Script] = {
     "in": lambda visit: "a" in visit.session,
     "len": lambda visit: len(visit.session),
     "bool": lambda visit: bool(visit.session),
@@ -42,25 +46,57 @@ async def edit(visit: Visit) -> None:
         session["a"] = 2
 
 
-LOOKS["edit"] = edit
+async def user_sessions(visit: Visit) -> None:
+    with suppress(LoginRequired):
+        if visit.sync:
+            visit.session.user_sessions()
+        else:
+            await visit.session.auser_sessions()
 
 
-@pytest.mark.parametrize("way", LOOKS)
+async def revoke(visit: Visit) -> None:
+    with suppress(LoginRequired):
+        if visit.sync:
+            visit.session.revoke("x" * 12)
+        else:
+            await visit.session.arevoke("x" * 12)
+
+
+def require_recent(visit: Visit) -> None:
+    with suppress(LoginRequired):
+        visit.session.require_recent(60)
+
+
+@dataclass
+class Cart:
+    items: list[str] = field(default_factory=list)
+
+
+ACCESSES |= {
+    "edit": edit,
+    "user_sessions": user_sessions,
+    "revoke": revoke,
+    "require_recent": require_recent,
+    "typed": lambda visit: visit.session.typed("cart", Cart),
+}
+
+
+@pytest.mark.parametrize("way", ACCESSES)
 @pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "no cookie"])
-async def test_every_way_of_looking_varies(world: World, way: str, logged_in: bool) -> None:
+async def test_every_access_adds_vary(world: World, way: str, logged_in: bool) -> None:
     tab = world.tab()
     if logged_in:
         await tab.login("ada")
-    answer = await tab.visit(LOOKS[way])
+    answer = await tab.visit(ACCESSES[way])
     assert answer.error is None
     assert answer.all("vary") == ["Cookie"]
 
 
-@pytest.mark.parametrize("way", LOOKS)
-async def test_a_cookie_is_never_to_be_cached(world: World, way: str) -> None:
+@pytest.mark.parametrize("way", ACCESSES)
+async def test_a_response_with_a_cookie_is_not_cached(world: World, way: str) -> None:
     public = ("Cache-Control", "public, max-age=3600")
     for tab in (world.tab(), world.tab()):
-        answer = await tab.visit(LOOKS[way], headers=[public])
+        answer = await tab.visit(ACCESSES[way], headers=[public])
         if answer.set_cookies:
             assert answer.all("cache-control") == ["private, no-store"]
         else:
@@ -68,7 +104,7 @@ async def test_a_cookie_is_never_to_be_cached(world: World, way: str) -> None:
         await tab.login("ada")
 
 
-async def test_without_a_look_the_page_may_be_cached(world: World) -> None:
+async def test_an_unused_session_leaves_the_page_cacheable(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     answer = await tab.visit(headers=[("Cache-Control", "public, max-age=3600")])
@@ -87,15 +123,17 @@ async def test_without_a_look_the_page_may_be_cached(world: World) -> None:
         ("X-Cookie", {"x-cookie", "cookie"}),
     ],
 )
-async def test_the_applications_own_vary(world: World, given: str, expected: set[str]) -> None:
-    answer = await world.tab().visit(LOOKS["len"], headers=[("Vary", given)])
+async def test_the_vary_of_the_application_is_kept(
+    world: World, given: str, expected: set[str]
+) -> None:
+    answer = await world.tab().visit(ACCESSES["len"], headers=[("Vary", given)])
     assert answer.tokens("vary") == expected
 
 
 @pytest.mark.parametrize(
     "given", ["private", "no-store", "no-cache, no-store", "private, max-age=60", "PRIVATE"]
 )
-async def test_what_is_private_already_stays(world: World, given: str) -> None:
+async def test_a_private_response_keeps_its_caching(world: World, given: str) -> None:
     answer = await world.tab().visit(login("ada"), headers=[("Cache-Control", given)])
     assert answer.sets_session
     assert answer.all("cache-control") == [given]
@@ -104,19 +142,19 @@ async def test_what_is_private_already_stays(world: World, given: str) -> None:
 @pytest.mark.parametrize(
     "given", ["public", "max-age=3600", "no-cache", "s-maxage=60", "public, no-store", "x-private"]
 )
-async def test_anything_else_is_replaced(world: World, given: str) -> None:
+async def test_any_other_caching_is_replaced(world: World, given: str) -> None:
     answer = await world.tab().visit(login("ada"), headers=[("Cache-Control", given)])
     assert answer.all("cache-control") == ["private, no-store"]
 
 
-async def test_two_headers_that_contradict_each_other(world: World) -> None:
+async def test_contradictory_headers_are_replaced(world: World) -> None:
     headers = [("Cache-Control", "private"), ("Cache-Control", "public, max-age=60")]
     answer = await world.tab().visit(login("ada"), headers=headers)
     assert "public" not in answer.tokens("cache-control")
     assert {"private", "no-store"} <= answer.tokens("cache-control")
 
 
-async def test_what_the_middleware_answers_itself(world: World) -> None:
+async def test_an_error_response_is_not_cached(world: World) -> None:
     tab = world.tab()
     answer = await tab.write(big="x" * 3_000_000)
     assert answer.status == 500
