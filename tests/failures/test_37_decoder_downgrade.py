@@ -10,9 +10,16 @@ import msgspec
 import pytest
 
 from lembro._core import codec
+from lembro._core.codec import MARK
 from tests.support.visits import World
 
 pytestmark = pytest.mark.anyio
+
+
+def ours(value: object) -> bytes:
+    """Return a value with our version and a mark."""
+    return codec.VERSION + msgspec.msgpack.encode(value) + bytes(MARK)
+
 
 DATA = {"user_id": 7, "is_admin": True}
 BARE = msgspec.msgpack.encode(DATA)
@@ -30,18 +37,21 @@ OTHERS: dict[str, bytes] = {
     "version 255": b"\xff" + OURS[1:],
     "version as text": b"1" + OURS[1:],
     "two versions": b"\x01" + OURS,
-    "one map": b"\x01" + BARE,
-    "three maps": b"\x01" + msgspec.msgpack.encode([{}, DATA, {}]),
-    "the data first": b"\x01" + msgspec.msgpack.encode([DATA]),
-    "a map of them": b"\x01" + msgspec.msgpack.encode({0: {}, 1: DATA}),
-    "something behind it": OURS + b"\x00",
-    "something before it": b"\x00" + OURS,
+    "no mark": OURS[:-MARK],
+    "half a mark": OURS[: -MARK // 2],
+    "one map": ours(DATA),
+    "three maps": ours([{}, DATA, {}]),
+    "the data first": ours([DATA]),
+    "a map of them": ours({0: {}, 1: DATA}),
+    "a byte after it": OURS + b"\x00",
+    "a byte before the mark": OURS[:-MARK] + b"\x00" + bytes(MARK),
+    "a byte before it": b"\x00" + OURS,
     "utf-16": json.dumps(DATA).encode("utf-16"),
 }
 
 
 @pytest.mark.parametrize("other", OTHERS)
-async def test_it_is_rejected(world: World, other: str) -> None:
+async def test_a_record_of_another_format_is_rejected(world: World, other: str) -> None:
     tab = world.tab()
     await tab.login("ada")
     (key,) = world.backend.payloads()

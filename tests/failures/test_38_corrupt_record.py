@@ -21,6 +21,7 @@ RICH: dict[str, Any] = {
     "big": 10**30,
     "nested": {"a": {1: b"x", None: 1.5}},
 }
+MARK = bytes(codec.MARK)
 PAYLOAD = codec.encode({"remember": True}, RICH)
 
 CORRUPT: dict[str, bytes] = {
@@ -28,18 +29,19 @@ CORRUPT: dict[str, bytes] = {
     "5": b"5",
     "[]": b"[]",
     "null": b"null",
-    "a five": b"\x01\x05",
-    "a list": b"\x01\x90",
-    "two lists": b"\x01\x92\x90\x90",
-    "nothing": b"\x01",
+    "a five": b"\x01\x05" + MARK,
+    "a list": b"\x01\x90" + MARK,
+    "two lists": b"\x01\x92\x90\x90" + MARK,
+    "a version alone": b"\x01",
+    "a version and a mark": b"\x01" + MARK,
     "zeros": b"\x00" * 64,
     "ones": b"\xff" * 64,
-    "our version, then ones": b"\x01" + b"\xff" * 64,
-    "a length of 4 GB": b"\x01\x92\x80\xdf\xff\xff\xff\xff",
-    "a string of 4 GB": b"\x01\x92\x80\x81\xdb\xff\xff\xff\xff",
-    "an extension of 4 GB": b"\x01\x92\x80\x81\xa1a\xc9\xff\xff\xff\xff\x01",
-    "a depth of 100,000": b"\x01\x92\x80\x81\xa1a" + b"\x91" * 100_000 + b"\xc0",
-    "keys that are no text": b"\x01\x92\x80\x81\x05\x05",
+    "our version, then ones": b"\x01" + b"\xff" * 64 + MARK,
+    "a length of 4 GB": b"\x01\x92\x80\xdf\xff\xff\xff\xff" + MARK,
+    "a string of 4 GB": b"\x01\x92\x80\x81\xdb\xff\xff\xff\xff" + MARK,
+    "an extension of 4 GB": b"\x01\x92\x80\x81\xa1a\xc9\xff\xff\xff\xff\x01" + MARK,
+    "a depth of 100,000": b"\x01\x92\x80\x81\xa1a" + b"\x91" * 100_000 + b"\xc0" + MARK,
+    "keys that are no text": b"\x01\x92\x80\x81\x05\x05" + MARK,
 }
 
 
@@ -99,15 +101,15 @@ async def test_flipped_bytes(world: World) -> None:
 
 async def test_a_logout_of_a_corrupt_session(world: World) -> None:
     """It cannot be read, but it must not outlive a logout, or a revocation of the user."""
-    tab = await session_of(world, b"\x01garbage")
+    tab = await session_of(world, b"\x01garbage" + MARK)
     assert await world.revoke_user("ada") == 1
-    tab = await session_of(world, b"\x01garbage")
+    tab = await session_of(world, b"\x01garbage" + MARK)
     answer = await tab.logout()
     assert answer.status == 200
 
 
 async def test_lists_go_on(world: World) -> None:
-    await session_of(world, b"\x01garbage")
+    await session_of(world, b"\x01garbage" + MARK)
     other = world.tab()
     await other.login("ada")
     infos = await world.call("user_sessions", "ada")
@@ -121,7 +123,7 @@ async def test_corrupted_while_a_request_is_under_way(world: World) -> None:
     def slow(visit: Any) -> None:
         look(visit)
         (key,) = world.backend.payloads()
-        world.backend.plant(key, b"\x01garbage")
+        world.backend.plant(key, b"\x01garbage" + MARK)
         visit.session["a"] = 1
 
     answer = await tab.visit(slow)
