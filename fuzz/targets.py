@@ -102,9 +102,10 @@ def _values(
 
 
 def record(data: bytes) -> None:
-    """Reading a record raises nothing but CodecError; what was read and is written again comes back
-    equal, or is refused, as a forged record may be, by CodecError."""
-    for payload in (data, codec.VERSION + data):
+    """Reading a record raises nothing but CodecError. A record that was read is written again, and
+    comes back equal or is refused by CodecError, as a forged one may be."""
+    marked = data + bytes(codec.MARK)
+    for payload in (data, codec.VERSION + data, marked, codec.VERSION + marked):
         try:
             meta, session = codec.decode(payload)
             again = codec.encode(meta, session)

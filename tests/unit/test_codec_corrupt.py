@@ -10,12 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lembro._core.codec import decode, encode
+from lembro._core.codec import MARK, decode, encode
 from lembro.errors import CodecError
 
 # -- what was not written by encode ----------------------------------------------------------------
 
+NO_MARK = bytes(MARK)
 GOOD = encode({"remember": True}, {"n": 1, "t": (1, {2}), "d": datetime.min, "x": [2**70, b"x"]})
+
+
+def ours(value: object) -> bytes:
+    """Return a value with the version and the mark of a payload."""
+    return b"\x01" + msgspec.msgpack.encode(value) + NO_MARK
 
 
 @pytest.mark.parametrize(
@@ -29,18 +35,17 @@ GOOD = encode({"remember": True}, {"n": 1, "t": (1, {2}), "d": datetime.min, "x"
         b"null",
         b"\x80\x04\x95\x00\x00\x00",  # the beginning of a pickle
         GOOD + b"\x00",
-        b"\x01" + msgspec.msgpack.encode(5),
-        b"\x01" + msgspec.msgpack.encode([]),
-        b"\x01" + msgspec.msgpack.encode([{}, {}, {}]),
-        b"\x01" + msgspec.msgpack.encode([{}, {1: 2}]),
-        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(99, b"")}]),
-        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(2, b"\x91\x90")}]),
-        b"\x01"
-        + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(7, b"\x93\xcf" + b"\xff" * 8)}]),
-        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(8, b"short")}]),
-        b"\x01" + msgspec.msgpack.encode([{}, {"a": msgspec.msgpack.Ext(9, b"not a number")}]),
-        b"\x01\x92\x80\x81\xa1a\xdd\xff\xff\xff\xff",  # a list of 4 G items
-        b"\x01\x92\x80" + b"\x91" * 100_000,  # a list in a list in a list ...
+        ours(5),
+        ours([]),
+        ours([{}, {}, {}]),
+        ours([{}, {1: 2}]),
+        ours([{}, {"a": msgspec.msgpack.Ext(99, b"")}]),
+        ours([{}, {"a": msgspec.msgpack.Ext(2, b"\x91\x90")}]),
+        ours([{}, {"a": msgspec.msgpack.Ext(7, b"\x93\xcf" + b"\xff" * 8)}]),
+        ours([{}, {"a": msgspec.msgpack.Ext(8, b"short")}]),
+        ours([{}, {"a": msgspec.msgpack.Ext(9, b"not a number")}]),
+        b"\x01\x92\x80\x81\xa1a\xdd\xff\xff\xff\xff" + NO_MARK,  # a list of 4 G items
+        b"\x01\x92\x80" + b"\x91" * 100_000 + NO_MARK,  # a list in a list in a list ...
     ],
     ids=lambda payload: repr(payload)[:30],
 )
@@ -66,14 +71,14 @@ def test_a_payload_with_bytes_changed_is_read_or_refused(data: Any) -> None:
 @given(st.binary(max_size=200))
 def test_bytes_of_any_kind_are_read_or_refused(body: bytes) -> None:
     read_or_refuse(body)
-    read_or_refuse(b"\x01\x92\x80\x81\xa1a" + body)
+    read_or_refuse(b"\x01\x92\x80\x81\xa1a" + body + NO_MARK)
 
 
 @given(st.integers(-128, 127), st.binary(max_size=60))
 def test_extensions_of_any_kind_are_read_or_refused(code: int, body: bytes) -> None:
     ext = msgspec.msgpack.Ext(code, body)
-    read_or_refuse(b"\x01" + msgspec.msgpack.encode([{}, {"a": [ext]}]))
-    read_or_refuse(b"\x01" + msgspec.msgpack.encode([{"a": ext}, {}]))
+    read_or_refuse(ours([{}, {"a": [ext]}]))
+    read_or_refuse(ours([{"a": ext}, {}]))
 
 
 def read_or_refuse(payload: bytes) -> None:

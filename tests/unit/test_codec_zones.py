@@ -80,6 +80,8 @@ def test_a_zone_that_is_no_more_makes_the_record_unreadable() -> None:
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "", "\0", "Europe"])
 def test_a_zone_is_no_path(name: str) -> None:
     text = b"02024-10-27T02:30:00[" + name.encode() + b"]"
-    payload = b"\x01\x92\x80\x81\xa2at\xc7" + bytes([len(text)]) + b"\x04" + text
+    payload = (
+        b"\x01\x92\x80\x81\xa2at\xc7" + bytes([len(text)]) + b"\x04" + text + bytes(codec.MARK)
+    )
     with pytest.raises(CodecError):
         codec.decode(payload)

@@ -16,6 +16,7 @@ from lembro import (
     StoreError,
     TooManySessions,
 )
+from lembro._core import codec
 from lembro._http.error_response import error_response_for
 from lembro.stores.base import Found, Record
 from tests.support.recording import Recorder
@@ -139,12 +140,13 @@ def test_a_view_that_cannot_be_stored_fails_the_commit_with_its_path(site: Site)
 
 
 class Stubborn(Recorder):
-    """A store in which somebody else is always first."""
+    """A store in which another request is always first."""
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
         self._called("set")
         found = self.get(key)
-        return Found(b"\x01\x92\x80\x81\xa1n%c" % (len(self.verbs) % 100), *_rest(found))
+        theirs = codec.encode({}, {"n": len(self.verbs)})
+        return Found(theirs, *_rest(found))
 
 
 def _rest(found: Found | None) -> tuple[Any, ...]:
