@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lembro import MemoryStore, Session, SessionInfo, SessionManager, Visitor
+from lembro import LoginRequired, MemoryStore, Session, SessionInfo, SessionManager, Visitor
 from lembro._core import codec
 from tests.support.middlewares import KINDS, Browser, Kind
 
@@ -167,3 +167,27 @@ def test_a_login_without_a_request_has_no_device() -> None:
     manager = SessionManager(MemoryStore("64K"), store_address=True)
     manager.create(user_id="ada")
     assert (only(manager).device, only(manager).address) == ("", "")
+
+
+def test_the_list_right_after_a_login_has_the_new_session(kind: Kind) -> None:
+    browser = browser_of(kind)
+
+    def log_in_and_list(session: Any) -> Any:
+        session.login("ada")
+        return session.user_sessions()
+
+    infos = browser.visit(log_in_and_list)
+    assert [(info.user_id, info.current) for info in infos] == [("ada", True)]
+
+
+def test_after_a_logout_in_the_same_request_there_is_no_list(kind: Kind) -> None:
+    browser = browser_of(kind)
+    browser.visit(log_in)
+
+    def log_out_and_list(session: Any) -> Any:
+        session.logout()
+        with pytest.raises(LoginRequired):
+            session.user_sessions()
+
+    browser.visit(log_out_and_list)
+    assert list(browser.manager.all()) == []

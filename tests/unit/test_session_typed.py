@@ -28,6 +28,10 @@ class StructCart(msgspec.Struct):
     since: date = date(2026, 1, 2)
 
 
+class StructKinds(msgspec.Struct, forbid_unknown_fields=True):
+    kinds: list[str]
+
+
 class ModelCart(pydantic.BaseModel):
     items: list[str] = []
     since: date = date(2026, 1, 2)
@@ -136,6 +140,40 @@ def test_a_typed_part_is_reloaded_inside_edit(site: Site) -> None:
         assert cart.items == ["tea", "theirs"]
         cart.items.append("ours")
     assert site.data(cookie) == {"cart": {**STORED, "items": ["tea", "theirs", "ours"]}}
+
+
+def test_atomic_and_a_typed_part_lose_no_update(site: Site) -> None:
+    cookie = site.new(cart=STORED)
+    with site.request(cookie) as r:
+        r.session.typed("cart", DataCart).since = date(2027, 1, 1)
+        site.atomic(r.session, lambda data: data["cart"]["items"].append("milk"))
+    assert site.data(cookie) == {"cart": {"items": ["tea", "milk"], "since": "2027-01-01"}}
+
+
+def test_save_and_a_typed_part_lose_no_update_of_another_request(site: Site) -> None:
+    cookie = site.new(cart=STORED)
+    one, other = site.open(cookie), site.open(cookie)
+    cart = one.typed("cart", DataCart)
+    other.typed("cart", DataCart).items.append("milk")
+    site.commit(other)
+    one["page"] = 1
+    site.save(one)
+    cart.since = date(2027, 1, 1)
+    site.commit(one)
+    assert site.data(cookie) == {
+        "cart": {"items": ["tea", "milk"], "since": "2027-01-01"},
+        "page": 1,
+    }
+
+
+def test_an_upgraded_part_is_stored_in_its_new_form_when_it_changes(site: Site) -> None:
+    cookie = site.new(cart={"bought": "tea"})
+    with site.request(cookie) as r:
+        cart = r.session.typed(
+            "cart", StructKinds, upgrade=lambda old: StructKinds(kinds=[old["bought"]])
+        )
+        cart.kinds.append("milk")
+    assert site.data(cookie) == {"cart": {"kinds": ["tea", "milk"]}}
 
 
 # -- the whole session, in FastAPI -----------------------------------------------------------------
