@@ -35,7 +35,7 @@ demo: .venv/.demo ## the demo on http://127.0.0.1:8000 (PORT=8001 for another po
 .PHONY: test
 test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
 	@sh tools/chromium.sh ensure
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto $(ARGS)
 
 .PHONY: schedules
 schedules: .venv/.test ## every overlap of three requests, and many of more (LEMBRO_SEED=1 for the same again)
