@@ -396,14 +396,15 @@ class Session(SessionState, MutableMapping[str, Any]):
             self._load()
         view = self._views.get(key)
         if view is None:
+            name = key or "session"
             stored: Any = self._data or MISSING if key is None else self._data.get(key, MISSING)
-            loaded: Any = load(stored)
+            base = b"" if stored is MISSING else codec.encode_value(stored, name)
+            loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
             upgraded = isinstance(loaded, Upgraded)
             value: Any = loaded.value if upgraded else loaded
             self._nested_possible = True
-            name = key or "session"
-            encoding = base = codec.encode_value(dump(value), name)
-            if stored is not MISSING and (upgraded or key is not None):
-                base = codec.encode_value(stored, name)
+            encoding = codec.encode_value(dump(value), name)
+            if not base or (key is None and not upgraded):  # other keys are not this object's
+                base = encoding
             view = self._views[key] = View(value, dump, encoding, base)
         return view.value  # type: ignore[no-any-return]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import CodecError
 from . import codec
 from .merge import merge
@@ -17,10 +15,9 @@ def flush_views(session: SessionState) -> None:
     ``atomic``, or by an assignment. So this is a merge of three, like that of two requests.
     """
     for key, view in session._views.items():
-        value = view.dump(view.value)
-        encoding = codec.encode_value(value, key or "session")
+        encoding = codec.encode_value(view.dump(view.value), key or "session")
         if encoding != view.stored:
-            _merge_view(session, key, view, value)
+            _merge_view(session, key, view, encoding)
             view.stored = view.base = encoding
             session._assigned = True
 
@@ -31,22 +28,21 @@ def carry_over_views(session: SessionState, views: dict[str | None, View], *, fa
         flush_views(session)
     for key, view in views.items():
         try:
-            value = view.dump(view.value)
-            encoding = codec.encode_value(value, key or "session")
+            encoding = codec.encode_value(view.dump(view.value), key or "session")
         except CodecError:
             if failed:
                 continue
             raise
         if encoding != view.stored:
             if not failed:
-                _merge_view(session, key, view, value)
+                _merge_view(session, key, view, encoding)
                 session._assigned = session._nested_possible = True
             view.stored = view.base = encoding
 
 
-def _merge_view(session: SessionState, key: str | None, view: View, ours: Any) -> None:
-    """Merge the value of a typed part into the data: under its key, or as the whole session."""
-    base, data = codec.decode_value(view.base), session._data
+def _merge_view(session: SessionState, key: str | None, view: View, encoding: bytes) -> None:
+    """Merge a typed part into the data: under its key, or as the whole session."""
+    base, ours, data = codec.decode_value(view.base), codec.decode_value(encoding), session._data
     if key is not None:
         if key not in data:
             data[key] = ours
