@@ -15,7 +15,7 @@ def flush_views(session: SessionState) -> None:
     ``atomic``, or by an assignment. So this is a merge of three, like that of two requests.
     """
     for key, view in session._views.items():
-        encoding = codec.encode_value(view.dump(view.value), key or "session")
+        encoding = _encoding(key, view)
         if encoding != view.stored:
             _merge_view(session, key, view, encoding)
             view.stored = view.base = encoding
@@ -28,7 +28,7 @@ def carry_over_views(session: SessionState, views: dict[str | None, View], *, fa
         flush_views(session)
     for key, view in views.items():
         try:
-            encoding = codec.encode_value(view.dump(view.value), key or "session")
+            encoding = _encoding(key, view)
         except CodecError:
             if failed:
                 continue
@@ -38,6 +38,11 @@ def carry_over_views(session: SessionState, views: dict[str | None, View], *, fa
                 _merge_view(session, key, view, encoding)
                 session._assigned = session._nested_possible = True
             view.stored = view.base = encoding
+
+
+def _encoding(key: str | None, view: View) -> bytes:
+    """Return the encoding of a typed part as it is now. Raise CodecError if it cannot be stored."""
+    return codec.encode_value(view.dump(view.value), key or "session")
 
 
 def _merge_view(session: SessionState, key: str | None, view: View, encoding: bytes) -> None:
