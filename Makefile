@@ -29,8 +29,10 @@ help: ## what there is (this)
 		| awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 .PHONY: demo
+# The recipe needs no shell, so make runs Python itself. A shell would end with an error on a signal.
+demo: export LEMBRO_CALLED_AS := make demo PORT=
 demo: .venv/.demo ## the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
-	@LEMBRO_CALLED_AS="make demo PORT=" $(PY) -m lembro demo --port $(PORT)
+	@$(PY) -m lembro demo --port $(PORT)
 
 .PHONY: test
 test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)

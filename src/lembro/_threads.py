@@ -35,6 +35,13 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await to_thread.run_sync(function)
 
 
+def is_coroutine_function(function: object) -> bool:
+    """Return whether a call of ``function`` has to be awaited."""
+    import inspect  # noqa: PLC0415 - slow to import
+
+    return inspect.iscoroutinefunction(function)
+
+
 class LoopBridge:
     """Runs coroutines of an event loop for worker threads that wait for them."""
 

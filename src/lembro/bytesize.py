@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from typing import Final
 
 from .errors import ConfigError
@@ -28,7 +27,9 @@ def parse(size: int | str) -> int:
     if isinstance(size, int) and not isinstance(size, bool):
         number = size
     elif isinstance(size, str) and (match := _read.fullmatch(size)):
-        number = int(Fraction(match[1]) * _UNITS[(match[2] or "").upper()])
+        whole, _, decimals = match[1].partition(".")
+        # In whole numbers: a float would round, and fractions is slow to import.
+        number = int(whole + decimals) * _UNITS[(match[2] or "").upper()] // 10 ** len(decimals)
     else:
         raise _wrong(size)
     if not 1 <= number <= MAX:

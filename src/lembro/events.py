@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
 from ._log import log
+from ._threads import is_coroutine_function
 from .errors import ConfigError
 
 EVENTS: Final = (
@@ -120,7 +120,7 @@ class Events:
                     f"a listener must be callable, got {function!r}. Example: "
                     f'manager.on("expired", lambda event: print(event))'
                 )
-            if inspect.iscoroutinefunction(function):
+            if is_coroutine_function(function):
                 raise ConfigError(
                     f"a listener must be a plain function, got the coroutine function "
                     f"{function!r}, which would not be awaited. Example: lambda event: "

@@ -3,8 +3,6 @@ timedelta."""
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, Protocol, TypedDict, Unpack, get_args
@@ -12,6 +10,7 @@ from typing import Any, Final, Literal, Protocol, TypedDict, Unpack, get_args
 from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
 from ._durations import DAY, Seconds, seconds
+from ._threads import is_coroutine_function
 from .errors import ConfigError
 
 __all__ = [
@@ -191,7 +190,7 @@ class SessionOptions:
                 f'Example: at_max_sessions="oldest"'
             )
         if self.describe is not None and (
-            not callable(self.describe) or inspect.iscoroutinefunction(self.describe)
+            not callable(self.describe) or is_coroutine_function(self.describe)
         ):
             raise ConfigError(
                 f"describe must be a plain function of a Visitor, or None, got {self.describe!r}. "
@@ -265,6 +264,8 @@ def meant_option(name: str, known: Sequence[str]) -> str:
         if meant is not None:
             break
     else:
+        import difflib  # noqa: PLC0415 - only an error needs it
+
         near = difflib.get_close_matches(name, ours, 1, 0.7)
         near = near or difflib.get_close_matches(name, known, 1, 0.5)
         if not near or near[0] in known:

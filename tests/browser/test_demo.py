@@ -271,6 +271,30 @@ def keep(page: Page, name: str) -> bool:
     return True
 
 
+def test_the_code_sample_follows_the_tick_of_remember_me(
+    context: BrowserContext, open_page: Open
+) -> None:
+    page = open_page(context)
+    code, tick = page.locator("#login-code"), page.get_by_label("Remember me")
+    expect(code).to_have_text("session.login(name)")
+    tick.check()
+    expect(code).to_have_text("session.login(name, remember=True)")
+    tick.uncheck()
+    expect(code).to_have_text("session.login(name)")
+
+
+def test_a_phone_shows_the_flood_button_and_the_chart_together(
+    context: BrowserContext, open_page: Open
+) -> None:
+    page = open_page(context)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#bots-title").evaluate("title => title.scrollIntoView()")
+    expect(page.get_by_role("button", name="Send 10,000 bots")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#memory")).to_be_in_viewport(ratio=1)
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "demo-flood-phone.png")
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_sticks_out(
     context: BrowserContext, other: BrowserContext, open_page: Open, width: int

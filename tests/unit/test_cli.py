@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -33,9 +35,17 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"lembro {lembro.__version__}\n"
 
 
-def test_without_a_command_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending([]) == 2
-    assert "usage: lembro" in capsys.readouterr().err
+def test_without_a_command_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("usage: lembro")
+    assert "how many sessions fit into a store" in printed.out
+    assert printed.err == ""
+
+
+def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ending(["serve"]) == 2
+    assert "'serve'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -94,7 +104,7 @@ def test_a_port_that_is_taken_under_make(
 ) -> None:
     """Which takes the port otherwise, and hands over its own words for it."""
     makefile = (ROOT / "Makefile").read_text()
-    name, words = re.findall(r'(LEMBRO_\w+)="([^"]+)" \$\(PY\) -m lembro demo', makefile)[0]
+    name, words = re.findall(r"^demo: export (LEMBRO_\w+) := (.+)$", makefile, re.MULTILINE)[0]
     monkeypatch.setenv(name, words)
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
@@ -129,6 +139,43 @@ def test_ctrl_c_ends_it_with_streams_open() -> None:
         while last := stream.recv(65536):  # what was under way has come, to its end
             assert last.endswith(b"\r\n")
         assert server.log == f"lembro demo: {server.url} (Ctrl-C ends it)\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_demo_without_an_error(name: str) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "lembro", "demo", "--port", str(free_port())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    )
+    with demo:
+        assert demo.stdout is not None
+        assert demo.stdout.readline().startswith("lembro demo: http://")
+        port_is_open(demo.args)
+        demo.send_signal(signal.Signals[name])
+        assert demo.wait(20) == 0
+        assert demo.stdout.read() == ""
+
+
+def port_is_open(arguments: Any) -> None:
+    """Wait until the demo answers, because uvicorn handles signals only from then on."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((HOST, int(arguments[-1])), 1) as page:
+            page.sendall(b"GET /static/icon.svg HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            if page.recv(10):
+                return
+    pytest.fail("the demo does not answer")
+
+
+def test_make_runs_the_demo_without_a_shell() -> None:
+    """A shell that gets Ctrl-C too would end with an error, and make would print it."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = re.findall(r"^demo: \.venv.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert recipe == ["\t@$(PY) -m lembro demo --port $(PORT)\n"]
 
 
 def test_the_module_runs_too() -> None:

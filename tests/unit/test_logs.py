@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import re
@@ -11,7 +12,11 @@ import sys
 import pytest
 
 from lembro import StoreError
+from lembro.stores.memory import worker_check
+from tests.support import ROOT
 from tests.support.site import Site
+
+LEVELS = ("debug", "info", "warning", "error", "exception", "critical", "log")
 
 SCRIPT = """
 import logging
@@ -117,3 +122,38 @@ def test_a_key_that_a_visitor_chose_cannot_begin_a_line(
     [line] = [line for line in caplog.messages if line.startswith("lembro: conflict: ")]
     assert line.isprintable()
     assert "prefs.k\\nERROR" in line
+
+
+def messages_of(tree: ast.AST) -> list[ast.expr]:
+    """Return the message of each call of the logger in a module."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [
+        call.args[1 if call.func.attr == "log" else 0]
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "log"
+        and call.func.attr in LEVELS
+    ]
+
+
+def text_of(message: ast.expr) -> object:
+    """Return the text of a message, which is a literal or a constant of its module."""
+    if isinstance(message, ast.Name):
+        return getattr(worker_check, message.id)
+    return ast.literal_eval(message)
+
+
+def test_every_log_message_begins_with_lembro() -> None:
+    found = [
+        (path.name, message.lineno, text_of(message))
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for message in messages_of(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert len(found) > 20
+    assert [entry for entry in found if not str(entry[2]).startswith("lembro: ")] == []
+
+
+def test_the_search_for_log_messages_finds_one_without_the_prefix() -> None:
+    [message] = messages_of(ast.parse('log.log(10, "the store failed")'))
+    assert text_of(message) == "the store failed"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
+import subprocess
+import sys
 import tarfile
 import tomllib
+import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -88,3 +92,37 @@ def test_the_makefile_installs_every_extra() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     line = next(line for line in makefile.splitlines() if line.startswith("EXTRAS :="))
     assert set(line.partition(":=")[2].strip().split(",")) == set(PROJECT["optional-dependencies"])
+
+
+def test_the_wheel_works_in_a_fresh_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = build(hatchling.build.build_wheel, tmp_path, monkeypatch)
+    venv.create(tmp_path / "venv", with_pip=False)  # which would take seconds
+    scripts = "Scripts" if sys.platform == "win32" else "bin"
+    python = tmp_path / "venv" / scripts / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    options = ["--quiet", "--no-deps", "--no-index"]  # the network may be away
+    run([*pip, "install", *options, str(wheel)])
+    folder = Path(run([str(python), "-c", "import sysconfig as s; print(s.get_path('purelib'))"]))
+    msgspec = Path(str(importlib.metadata.distribution("msgspec").locate_file("msgspec")))
+    shutil.copytree(msgspec, folder / "msgspec")
+
+    found = Path(run([str(python), "-c", "import lembro; print(lembro.__file__)"]))
+    assert found == folder / "lembro" / "__init__.py"
+    assert (folder / "lembro" / "py.typed").is_file()
+    command = str(python.with_name("lembro"))
+    assert run([command, "--version"]) == f"lembro {PROJECT['version']}"
+    assert run([command]).startswith("usage: lembro")
+
+
+def run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.strip()
+
+
+def test_the_metadata_pass_twine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twine = pytest.importorskip("twine.commands.check")
+    wheel = build(hatchling.build.build_wheel, tmp_path, monkeypatch)
+    sdist = build(hatchling.build.build_sdist, tmp_path, monkeypatch)
+    assert twine.check([str(wheel), str(sdist)], strict=True) is False  # nothing to object to

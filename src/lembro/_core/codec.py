@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from msgspec.msgpack import Decoder, Encoder, Ext
 
 from ..errors import CodecError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 Data = dict[str, Any]
 Meta = dict[str, bool | bytes]
@@ -233,6 +235,8 @@ def _clock_text(value: datetime | time, path: str) -> bytes:
     zone = value.tzinfo
     if zone is None or type(zone) is timezone:
         return b"%d%s" % (value.fold, value.isoformat().encode())
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - few values have a zone
+
     if type(zone) is not ZoneInfo or zone.key is None:
         raise CodecError(
             f"a session cannot carry a {type(value).__name__} whose zone is a "
@@ -292,6 +296,8 @@ def _clock_parts(data: bytes) -> tuple[str, ZoneInfo | None]:
     text, bracket, key = data[1:].decode().partition("[")
     if not bracket:
         return text, None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
     try:
         return text, ZoneInfo(key.removesuffix("]"))
     except (LookupError, OSError) as error:  # no such zone (any more)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import UsageError
 
@@ -110,10 +109,12 @@ class Turns:
 
 def _owner() -> object:
     """Return the running task, or the thread's number if no task runs."""
-    with suppress(RuntimeError):
-        task = asyncio.current_task()
-        if task is not None:
-            return task
+    asyncio: Any = sys.modules.get("asyncio")  # if it is not imported, no task of it runs
+    if asyncio is not None:
+        with suppress(RuntimeError):
+            task = asyncio.current_task()
+            if task is not None:
+                return task
     if sys.modules.get("trio") is not None:
         import trio  # noqa: PLC0415 - optional, and slow to import
 
@@ -125,11 +126,13 @@ def _owner() -> object:
 def _event() -> tuple[Callable[[], Awaitable[object]], Callable[[], object]]:
     """Make an event of the running loop. Return how to wait for it, and how to set it from any
     thread."""
-    with suppress(RuntimeError):
-        loop = asyncio.get_running_loop()
-        if asyncio.current_task() is not None:
-            event = asyncio.Event()
-            return event.wait, partial(loop.call_soon_threadsafe, event.set)
+    asyncio: Any = sys.modules.get("asyncio")
+    if asyncio is not None:
+        with suppress(RuntimeError):
+            loop = asyncio.get_running_loop()
+            if asyncio.current_task() is not None:
+                event = asyncio.Event()
+                return event.wait, partial(loop.call_soon_threadsafe, event.set)
     import trio  # noqa: PLC0415
 
     trio_event = trio.Event()

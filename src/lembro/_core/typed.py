@@ -20,8 +20,9 @@ from .state import MISSING, Upgraded
 
 T = TypeVar("T")
 
-# msgspec quotes a stored value in these two errors. The path behind it names fields only.
-_QUOTED: Final = re.compile(r"(Invalid (?:enum )?value) .*?( - at `(?:key` in `)?\$[^'`]*`)?", re.S)
+# msgspec quotes a stored value in these two errors. The path behind it names fields only. Compiled
+# by the first such error, because that takes longer than to import this module.
+_QUOTED: Final = r"(Invalid (?:enum )?value) .*?( - at `(?:key` in `)?\$[^'`]*`)?"
 
 
 class Misfit(CodecError):  # noqa: N818 - named after the data
@@ -188,7 +189,7 @@ def _default(key: str, make: Callable[[], T]) -> T:
 def _reason(error: ValueError) -> str:
     """Return what does not fit, without the stored values that an error may quote."""
     if isinstance(error, msgspec.ValidationError):
-        quoted = _QUOTED.fullmatch(str(error))
+        quoted = re.fullmatch(_QUOTED, str(error), re.DOTALL)
         return str(error) if quoted is None else quoted[1] + (quoted[2] or "")
     errors: Any = getattr(error, "errors", None)
     if errors is not None:  # pydantic's ValidationError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -126,6 +125,8 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
 
 
 def _is_elsewhere(client: str) -> bool:
+    import ipaddress  # noqa: PLC0415 - only https decides this without it
+
     try:
         return not ipaddress.ip_address(client).is_loopback
     except ValueError:  # a test client, or a socket in the file system

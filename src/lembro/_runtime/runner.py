@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,11 +19,9 @@ from .._device import Visitor
 from .._http.cookie import SessionCookie
 from .._http.headers import warn_of_shared_cookie
 from .._log import log
-from .._threads import LoopBridge, in_event_loop
+from .._threads import LoopBridge, in_event_loop, is_coroutine_function
 from ..errors import ConfigError, LembroError, StoreError, UsageError
 from ..events import Event, Events
-from ..migrate.lifecycle import MigratingLifecycle
-from ..migrate.source import CookieWithLegacy, Source
 from ..options import SessionOptions, from_keywords
 from ..stores.base import AsyncStore, Store
 from . import open_stores
@@ -50,23 +47,27 @@ class Runner:
         self.options: SessionOptions = options
         secret = options.secret
         signing = tuple(secret) if secret else ()
-        readers: Any = options.migrate_from  # a tuple, once it is checked
-        sources = tuple(Source(reader) for reader in readers)
-        self.cookie: SessionCookie = (
-            CookieWithLegacy(options.cookie, signing, sources)
-            if sources
-            else SessionCookie(options.cookie, signing)
-        )
+        self.cookie: SessionCookie = SessionCookie(options.cookie, signing)
+        lifecycle = Lifecycle
         self.in_process: bool = getattr(store, "blocking", True) is False
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
-        self.preloads: bool = not self.in_process or any(source.waits for source in sources)
+        self.preloads: bool = not self.in_process
         """Whether a session is loaded before a handler in an event loop is called."""
         self.is_async: bool = not hasattr(store, "blocking")
         """Whether the store's verbs are ``async def``."""
+        if options.migrate_from:
+            # Imported only here, because the readers load json, urllib and more.
+            from ..migrate.lifecycle import MigratingLifecycle  # noqa: PLC0415
+            from ..migrate.source import CookieWithLegacy, Source  # noqa: PLC0415
+
+            readers: Any = options.migrate_from  # a tuple, once it is checked
+            sources = tuple(Source(reader) for reader in readers)
+            self.cookie = CookieWithLegacy(options.cookie, signing, sources)
+            self.preloads = self.preloads or any(source.waits for source in sources)
+            lifecycle = MigratingLifecycle
         self._perform = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
-        lifecycle = MigratingLifecycle if sources else Lifecycle
         self.lifecycle: Lifecycle = lifecycle(options, reputation_of=reputation_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
@@ -337,6 +338,8 @@ class Runner:
         try:
             return self._bridge.run(awaited)
         except RuntimeError as error:
+            import inspect  # noqa: PLC0415 - slow to import
+
             if inspect.getgeneratorstate(flow) != inspect.GEN_CREATED:  # the flow itself failed
                 raise
             raise UsageError(
@@ -376,7 +379,7 @@ def _check_store(store: Any) -> None:
         raise ConfigError(
             f"store must be a store, got {store!r}.{lacks} Example: MemoryStore(max_size='64M')"
         )
-    asynchronous = [inspect.iscoroutinefunction(getattr(store, verb)) for verb in _VERBS]
+    asynchronous = [is_coroutine_function(getattr(store, verb)) for verb in _VERBS]
     if hasattr(store, "blocking") and any(asynchronous):
         raise ConfigError(
             f"{type(store).__name__} has async verbs and `blocking`; remove `blocking`"

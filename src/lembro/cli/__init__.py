@@ -15,12 +15,16 @@ from . import capacity
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code. Exit with 2 if an argument is wrong."""
+    """Run a command and return its exit code. Exit with 2 if an argument is wrong.
+
+    Without a command, print the help.
+    """
     parser = argparse.ArgumentParser(
         prog="lembro", description="Server-side sessions for Python web applications."
     )
     parser.add_argument("--version", action="version", version=f"lembro {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     demo = commands.add_parser(
         "demo", help="a small page that shows what lembro does", description=_demo.__doc__
@@ -65,12 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     fits.set_defaults(run=_size)
 
     arguments = parser.parse_args(argv)
+    if arguments.run is None:
+        parser.print_help()
+        return 0
     code: int = arguments.run(arguments)
     return code
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    """Serve the demo until Ctrl-C."""
+    """Serve the demo until Ctrl-C or SIGTERM."""
     missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
         return _fail(f"the demo needs {' and '.join(missing)}: pip install 'lembro[demo]'")

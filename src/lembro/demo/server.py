@@ -1,8 +1,9 @@
-"""Run the demo under uvicorn, until Ctrl-C."""
+"""Run the demo under uvicorn, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from contextlib import suppress
 
@@ -29,7 +30,7 @@ class Server(uvicorn.Server):
 
 
 def run(host: str, port: int, *, idle_timeout: float) -> None:
-    """Serve until Ctrl-C.
+    """Serve until Ctrl-C or SIGTERM. Both end the demo without an error.
 
     Raises:
         CannotListenError: the port is in use, or the address is not this machine's.
@@ -39,6 +40,9 @@ def run(host: str, port: int, *, idle_timeout: float) -> None:
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     shown = f"[{host}]" if ":" in host else host
     print(f"lembro demo: http://{shown}:{listener.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+    # After the shutdown uvicorn raises the signal again. By default SIGTERM would then end the
+    # process as a failure, and make would report an error.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with listener, suppress(KeyboardInterrupt):
         Server(config, app.state.live).run(sockets=[listener])
 

@@ -5,13 +5,12 @@ A reader of ``lembro.migrate`` reads them; ``lifecycle.py`` adopts them.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from .._http.cookie import DUPLICATE, Presented, SessionCookie, find
-from .._threads import in_thread
+from .._threads import in_thread, is_coroutine_function
 from ..errors import ConfigError, StoreError, UsageError
 from ..ids import user_id_text
 from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
@@ -65,7 +64,7 @@ class Source:
         self.life: float = seconds("lifetime", reader.lifetime)
         self._cookie = SessionCookie(cookie)
         self._read: Any = reader.read
-        self.asynchronous: bool = inspect.iscoroutinefunction(reader.read) or bool(
+        self.asynchronous: bool = is_coroutine_function(reader.read) or bool(
             getattr(reader, "asynchronous", False)
         )
         self._aread: Any = reader.read if self.asynchronous else getattr(reader, "aread", None)

@@ -106,6 +106,13 @@ $("login").addEventListener("submit", (event) => {
   event.preventDefault();
   act("/login", { name: $("name").value, remember: $("remember").checked });
 });
+function showLoginCode() {
+  const more = $("remember").checked ? ", remember=True" : "";
+  $("login-code").textContent = `session.login(name${more})`;
+}
+$("remember").addEventListener("change", showLoginCode);
+showLoginCode(); // a browser may have kept the tick over a reload
+
 for (const chip of document.querySelectorAll("[data-name]")) {
   chip.addEventListener("click", () => {
     $("name").value = chip.dataset.name;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
-from pathlib import PurePosixPath
 from typing import Final
 
 try:
@@ -50,6 +49,8 @@ def _of_machine() -> Iterator[int]:
 
 def of_groups(groups: str, limits: str) -> Iterator[int]:
     """Yield the memory limits of this process's control groups, of versions 1 and 2."""
+    from pathlib import PurePosixPath  # noqa: PLC0415 - slow to import
+
     try:
         with open(groups) as lines:
             entries = [line.rstrip("\n").split(":", 2) for line in lines]

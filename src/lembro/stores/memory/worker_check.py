@@ -15,7 +15,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 import time
 from itertools import islice
 from typing import Final
@@ -78,7 +77,14 @@ def _name() -> str:
     uid = os.getuid() if hasattr(os, "getuid") else 0
     who = repr((uid, os.getppid(), sys.argv, os.getcwd()))
     digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
-    return os.path.join(tempfile.gettempdir(), f"lembro-{digest[:32]}.lock")
+    return os.path.join(_folder(), f"lembro-{digest[:32]}.lock")
+
+
+def _folder() -> str:
+    """Return the folder of the lock files."""
+    import tempfile  # noqa: PLC0415 - slow to import
+
+    return tempfile.gettempdir()
 
 
 def _hold(path: str) -> bool:
@@ -109,7 +115,7 @@ def _hold(path: str) -> bool:
 
 def _sweep() -> None:
     """Remove the files of processes that a signal ended, which runs no exit handlers."""
-    with os.scandir(tempfile.gettempdir()) as entries:
+    with os.scandir(_folder()) as entries:
         names = [
             entry.path
             for entry in islice(entries, SEEN)
