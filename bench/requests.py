@@ -30,7 +30,7 @@ from bench.serving import (
 from bench.verdicts import save
 
 BATCH_SECONDS: Final = 0.002
-ROUNDS: Final = {"quick": 200, "full": 1500}
+ROUNDS: Final = {"quick": 200, "full": 1000}
 REFERENCE: Final = {"ASGI": "Starlette (cookie)", "WSGI": "Beaker (memory)"}
 
 REQUIRED: Final = {"unused": 20, "read": 4, "modified": 3}

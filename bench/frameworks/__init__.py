@@ -28,7 +28,7 @@ FRAMEWORKS: Final = (
     "bottle",
     "tornado",
 )
-ROUNDS: Final = {"quick": 60, "full": 600}
+ROUNDS: Final = {"quick": 60, "full": 300}
 
 
 def main(*, quick: bool) -> None:
