@@ -12,6 +12,7 @@ import pytest
 
 from bench import pauses, verdicts
 from bench import record as records
+from lembro import cli
 from tests.support import ROOT
 from tools import measured
 
@@ -164,6 +165,23 @@ def test_a_time_in_a_sentence_has_its_ratio(page: Path) -> None:
         times = [name for name, value in marks.items() if TIME.search(value)]
         for name in times:
             assert any(other.startswith(f"{name}.") for other in marks), (name, sentence)
+
+
+# -- the page about sizes --------------------------------------------------------------------------
+
+
+def test_the_tables_of_sizes_are_what_the_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
+    [session] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "session.json").write_text(session, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^    lembro (size .*)$", text, re.MULTILINE)
+    tables = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    for arguments, table in zip(commands, tables, strict=True):
+        assert cli.main(arguments.split()) == 0
+        assert capsys.readouterr().out == table
 
 
 # -- the tool --------------------------------------------------------------------------------------
