@@ -87,7 +87,8 @@ def markdown(heads: list[str], rows: list[list[str]]) -> str:
 def about(of: Any) -> str:
     """When and where a bench ran."""
     quick = ", a quick run with smaller numbers" if of["quick"] else ""
-    return f"{of['python']}, {of['machine']}, {of['when'].partition(' ')[0]}{quick}"
+    when = re.sub(r" \d\d:\d\d$", "", of["when"])
+    return f"{of['python']}, {of['machine']}, {when}{quick}"
 
 
 def between(values: list[float]) -> str:
