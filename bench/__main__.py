@@ -1,4 +1,4 @@
-"""``python -m bench [names] [--quick]``."""
+"""``python -m bench [names] [--docs] [--quick]``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Final
 
+from bench.record import SOURCES
 from bench.verdicts import Verdict, verdict_table
 
 BENCHES: Final = {
@@ -30,20 +31,25 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="; ".join(f"{name}: {what}" for name, what in BENCHES.items()),
     )
     parser.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
+    parser.add_argument("--docs", action="store_true", help="those that the documentation shows")
     parser.add_argument("--quick", action="store_true", help="shorter, and less exact")
     parser.add_argument("--whole", action="store_true", help="the flood at its full size (slow)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHES]
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    if given.docs and given.names:
+        parser.error("--docs names the benches itself")
     verdicts: list[Verdict] = []
-    for name in given.names or BENCHES:
+    for name in given.names or (SOURCES if given.docs else BENCHES):
         start = time.monotonic()
         print(f"\n=== {name}: {BENCHES[name]}\n", flush=True)
         bench = importlib.import_module(f"bench.{name}")
         more = {"whole": True} if given.whole and name == "flood" else {}
         verdicts += bench.main(quick=given.quick, **more) or []
         print(f"\n({name}: {time.monotonic() - start:.0f} s)", flush=True)
+    if given.docs:
+        print("\nNow `python -m tools.measured` writes the numbers into the documentation.")
     if verdicts and len(given.names) != 1:
         print(f"\n=== all bars\n\n{verdict_table(verdicts)}", flush=True)
     if verdicts and given.quick:

@@ -80,7 +80,8 @@ def shifting(details: Any, ours: str, path: Path) -> None:
             axes.axvline(last, color="#cccccc", linewidth=0.8, zorder=1)
     _labels_at_the_right(axes, whole, ends, top)
     axes.set(xlim=(0, whole), ylim=(0, top), xticks=[])
-    said = "what is written: sessions of these sizes, in each phase more than the cap"
+    said = "what is written: sessions of these sizes, in each phase more than the cap; "
+    said += "the others are told the payloads alone"
     if any("why" in it for it in details.values()):
         said += f"\n({TIMES}: hardly a write a moment once it was full)"
     axes.set_xlabel(said, labelpad=8)

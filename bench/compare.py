@@ -52,14 +52,15 @@ for line in sys.stdin:
 
 
 def worker(root: Path, kinds: str, frameworks: str) -> Any:
-    """Start a process that serves batches with the code of this checkout."""
-    paths = os.pathsep.join([str(root / "src"), str(root)])
+    """Start a process that serves batches with the code of a checkout, by the bench of this one."""
+    here = Path(__file__).parent.parent
+    paths = os.pathsep.join([str(root / "src"), str(here)])
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, kinds, frameworks],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=root,
+        cwd=here,
         env={**os.environ, "PYTHONPATH": paths},
     )
 

@@ -1,6 +1,8 @@
 """Who keeps their session while bots pour in: lembro's store and well-known policies, replayed.
 
-Room for 10,000 sessions, 5,000 real users, an hour to settle, an hour of bots. Model A counts the
+An hour to settle, an hour of bots. ``--whole`` has room for 10,000 sessions and 5,000 real users;
+without it, the flood runs at a tenth of that scale (1,000 sessions, 500 users, and bots at a
+tenth of the rates that the tables name), and the results name the scale. Model A counts the
 requests that find their session, apart for users from before the flood (established) and since
 (arriving). Model B has users who log in with their second request, which needs the session of the
 first (its CSRF token): counted are the requests of the logged-in, the logins that succeed at once,
@@ -39,7 +41,7 @@ from bench.verdicts import save
 
 REAL: Final = "lembro MemoryStore"
 WHOLE: Final = Model()
-FULL: Final = Model(capacity=2500)
+FULL: Final = Model(capacity=1000)
 QUICK: Final = Model(capacity=300, length=1200.0)
 """Everything but the times scales with the capacity, and so hardly any share changes with it."""
 
@@ -199,7 +201,23 @@ def main(*, quick: bool, whole: bool = False) -> None:
     print("\nModel B: requests of the logged-in/logins at the first try/requests of returning\n")
     print(_table("B", columns[len(TABLE_A) :], TABLE_B))
     print("\n" + judge(columns[: len(TABLE_A)], columns[len(TABLE_A) :]))
-    save("flood", quick, [], {"kept": kept(columns[: len(TABLE_A)])})
+    save("flood", quick, [], details(model, columns[: len(TABLE_A)], columns[len(TABLE_A) :]))
+
+
+def details(
+    model: Model, a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]
+) -> dict[str, object]:
+    """What the figure and the documentation are made from, with the scale that was run."""
+    slow = b[: len(FLOODS) // 2]
+    return {
+        "capacity": model.capacity,
+        "users": round(FLOODS[0].users * model.scale),
+        "scale": model.scale,
+        "minutes": model.length / 60,
+        "kept": kept(a),
+        "logged_in": min(column[REAL].logged_in.percent for column in b[: len(FLOODS)]),
+        "first_try": {policy: _worst_first_try([c[policy] for c in slow]) for policy in b[0]},
+    }
 
 
 def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
 from importlib import import_module
+from itertools import count
 from typing import Any, Final
 
 from lembro import MemoryStore, SessionManager, asgi, wsgi
@@ -25,10 +26,14 @@ SECRET: Final = secrets.token_urlsafe(48)
 BODY: Final = b"<!doctype html><title>Shop</title><p>Hello."
 
 
+_users: Final = count(1000)
+
+
 def session_data() -> dict[str, Any]:
-    """What a shop keeps of somebody who is logged in: 300 bytes of JSON."""
+    """What a shop keeps of somebody who is logged in: 300 bytes of JSON. Each call is for another
+    user: lembro ends the oldest of more than a hundred sessions of one."""
     return {
-        "user_id": "4711",
+        "user_id": f"{next(_users) % 100_000}",
         "name": "Ada Lovelace",
         "csrf_token": "Zk3v0GQm2pB1w7xN5tYcUe8RjLh4aSdF",
         "roles": ["customer", "reviewer"],

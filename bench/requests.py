@@ -2,78 +2,75 @@
 
 Applications are called in-process, without a server or a client, whose time would drown what is
 measured. All of them take turns in each round; what counts is the median over the rounds of the
-difference to the bare application in the same round. A request is one of a browser with a login
-and two cookies of other people.
+difference to the bare application in the same round. The time is that of the processor, so that
+whatever else the machine does counts little. The requests are those of 2,000 visitors in
+turns, as a server sees them: each finds a session that was not the last one used.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import platform
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from io import BytesIO
 from statistics import median
-from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
-from bench import peers
-from bench.peers import ACTIONS, LOGIN, ASGIApp, WSGIApp
+from bench import peers, serving
+from bench.peers import ACTIONS
 from bench.report import Progress, table
+from bench.serving import (
+    Batch,
+    Contender,
+    asgi_actions,
+    asgi_batch,
+    strangers,
+    wsgi_actions,
+    wsgi_batch,
+)
+from bench.verdicts import save
 
 BATCH_SECONDS: Final = 0.002
-ROUNDS: Final = {"quick": 200, "full": 1500}
-OTHERS: Final = "_ga=GA1.1.1209345177.1790000000; theme=dark"
+ROUNDS: Final = {"quick": 200, "full": 1000}
+REFERENCE: Final = {"ASGI": "Starlette (cookie)", "WSGI": "Beaker (memory)"}
 
 REQUIRED: Final = {"unused": 20, "read": 4, "modified": 3}
 AIMED_AT: Final = {"unused": 25, "read": 5, "modified": 4}
 """lembro takes at most one such part of the time that Starlette's cookie session takes."""
 
-Batch = Callable[[int], float]
-"""Serve so many requests; the seconds it took."""
-
-
-@dataclass
-class Contender:
-    library: str
-    action: str
-    batch: Batch
-
 
 def main(*, quick: bool) -> None:
     size = len(json.dumps(peers.session_data(), separators=(",", ":")))
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    print(f"{python}; a session of {size} bytes of JSON; added microseconds a request\n")
+    print(
+        f"{python}; {serving.VISITORS:,} visitors with a session of {size} bytes of JSON each; "
+        "added microseconds a request\n"
+    )
     rounds = ROUNDS["quick" if quick else "full"]
     asgi = measure("ASGI", asgi_contenders(), rounds)
     report_asgi(asgi)
     wsgi = measure("WSGI", wsgi_contenders(), rounds)
     report_wsgi(wsgi)
+    details = {"visitors": serving.VISITORS, "bytes": size, "rounds": rounds}
+    save("requests", quick, [], {**details, "asgi": by_library(asgi), "wsgi": by_library(wsgi)})
 
 
 # -- who takes part --------------------------------------------------------------------------------
 
 
 def asgi_contenders() -> list[Contender]:
-    found = [Contender("bare", "", asgi_batch(peers.bare_asgi, OTHERS))]
+    found = [Contender("bare", "", asgi_batch(peers.bare_asgi, strangers()))]
     for library, build in peers.ASGI.items():
         try:
             apps = build()
         except ImportError as error:
             _missing(library, error)
             continue
-        cookie = asgi_cookie(apps[LOGIN])
-        for action in ACTIONS:
-            _check_asgi(library, action, apps[action], cookie)
-            found.append(Contender(library, action, asgi_batch(apps[action], cookie)))
+        found += asgi_actions(library, apps)
     return found
 
 
 def wsgi_contenders() -> list[Contender]:
-    found = [Contender("bare", "", wsgi_batch(peers.bare_wsgi, OTHERS))]
+    found = [Contender("bare", "", wsgi_batch(peers.bare_wsgi, strangers()))]
     for library, build in peers.WSGI.items():
         try:
             apps = build()
@@ -86,191 +83,6 @@ def wsgi_contenders() -> list[Contender]:
 
 def _missing(library: str, error: ImportError) -> None:
     print(f"  MISSING: {library} can't be imported ({error})\n")
-
-
-# -- one request -----------------------------------------------------------------------------------
-
-
-def _scope(cookie: str) -> dict[str, Any]:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [
-            (b"host", b"127.0.0.1:8000"),
-            (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101"),
-            (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
-            (b"accept-language", b"en-GB,en;q=0.5"),
-            (b"accept-encoding", b"gzip, deflate, br, zstd"),
-            (b"connection", b"keep-alive"),
-            (b"cookie", cookie.encode()),
-        ],
-        "client": ("127.0.0.1", 40000),
-        "server": ("127.0.0.1", 8000),
-    }
-
-
-async def _receive() -> dict[str, Any]:
-    return {"type": "http.request", "body": b"", "more_body": False}
-
-
-async def _send(message: Any) -> None:
-    pass
-
-
-def asgi_batch(app: ASGIApp, cookie: str) -> Batch:
-    scope = _scope(cookie)
-
-    async def serve(count: int) -> float:
-        start = perf_counter()
-        for _ in range(count):
-            await app(dict(scope), _receive, _send)
-        return perf_counter() - start
-
-    # In a running loop, though nothing here ever waits for it: that is what libraries expect.
-    return lambda count: asyncio.run(serve(count))
-
-
-def asgi_cookie(login: ASGIApp) -> str:
-    """The Cookie header of a browser that has logged in."""
-    messages: list[Any] = []
-
-    async def send(message: Any) -> None:
-        messages.append(message)
-
-    asyncio.run(_run(login, _scope(OTHERS), send))
-    headers = [(bytes(n).lower(), bytes(v)) for n, v in messages[0]["headers"]]
-    return _join([value.decode() for name, value in headers if name == b"set-cookie"])
-
-
-def asgi_actions(library: str, apps: dict[str, ASGIApp]) -> list[Contender]:
-    """One for each action, with the cookie that a login sets."""
-    cookie = asgi_cookie(apps[LOGIN])
-    for action in ACTIONS:
-        _check_status(library, action, asgi_status(apps[action], cookie))
-    return [Contender(library, action, asgi_batch(apps[action], cookie)) for action in ACTIONS]
-
-
-def asgi_status(app: ASGIApp, cookie: str) -> int:
-    given: list[int] = []
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            given.append(message["status"])
-
-    asyncio.run(_run(app, _scope(cookie), send))
-    return given[0]
-
-
-async def _run(app: ASGIApp, scope: dict[str, Any], send: Any) -> None:
-    await app(scope, _receive, send)
-
-
-def _check_asgi(library: str, action: str, app: ASGIApp, cookie: str) -> None:
-    """It is the session of the login that is found: else a miss would be timed."""
-    if action != "unused":
-        scope = _scope(cookie)
-        asyncio.run(_run(app, scope, _send))
-        if scope["session"].get("user_id") != "4711":
-            raise SystemExit(f"{library} does not find its session; the bench is broken")
-
-
-def _environ(cookie: str) -> dict[str, Any]:
-    return {
-        "REQUEST_METHOD": "GET",
-        "SCRIPT_NAME": "",
-        "PATH_INFO": "/",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "HTTP_HOST": "127.0.0.1:8000",
-        "HTTP_ACCEPT_LANGUAGE": "en-GB,en;q=0.5",
-        "HTTP_COOKIE": cookie,
-        "wsgi.input": BytesIO(),
-        "wsgi.errors": sys.stderr,
-        "wsgi.url_scheme": "http",
-    }
-
-
-def _start_response(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], None]:
-    return lambda data: None
-
-
-def wsgi_batch(app: WSGIApp, cookie: str) -> Batch:
-    environ = _environ(cookie)
-
-    def serve(count: int) -> float:
-        start = perf_counter()
-        for _ in range(count):
-            body = app(dict(environ), _start_response)
-            for _chunk in body:
-                pass
-            close = getattr(body, "close", None)
-            if close is not None:
-                close()
-        return perf_counter() - start
-
-    return serve
-
-
-def wsgi_cookie(login: WSGIApp) -> str:
-    given: list[tuple[str, str]] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        given.extend(headers)
-
-    list(login(_environ(OTHERS), start_response))
-    return _join([value for name, value in given if name.lower() == "set-cookie"])
-
-
-def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
-    """One for each action, with the cookie that a login sets."""
-    cookie = wsgi_cookie(apps[LOGIN])
-    for action in ACTIONS:
-        _check_status(library, action, wsgi_status(apps[action], cookie))
-    return [Contender(library, action, wsgi_batch(apps[action], cookie)) for action in ACTIONS]
-
-
-def wsgi_status(app: WSGIApp, cookie: str) -> int:
-    given: list[int] = []
-
-    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-        given.append(int(status[:3]))
-
-    list(app(_environ(cookie), start_response))
-    return given[0]
-
-
-def _check_status(library: str, action: str, status: int) -> None:
-    """A framework makes a 500 of a page that does not find its session, which would be timed."""
-    if status != 200:
-        raise SystemExit(f"{library} answers {status} ({action}); the bench is broken")
-
-
-def by_action(app: WSGIApp) -> dict[str, WSGIApp]:
-    """An application whose paths are the actions, as one for each."""
-
-    def at(action: str) -> WSGIApp:
-        def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            environ["PATH_INFO"] = f"/{action}"
-            return app(environ, start_response)
-
-        return page
-
-    return {action: at(action) for action in (LOGIN, *ACTIONS)}
-
-
-def _join(set_cookies: list[str]) -> str:
-    assert set_cookies, "the login has set no cookie"
-    return "; ".join([OTHERS, *(value.partition(";")[0] for value in set_cookies)])
 
 
 # -- measuring -------------------------------------------------------------------------------------
@@ -308,6 +120,14 @@ def _count_for(batch: Batch) -> int:
     return max(20, int(BATCH_SECONDS / (batch(200) / 200)))
 
 
+def by_library(added: Added) -> dict[str, dict[str, float]]:
+    """The same in a form that JSON holds: library -> action -> microseconds."""
+    found: dict[str, dict[str, float]] = {}
+    for (library, action), microseconds in added.items():
+        found.setdefault(library, {})[action] = microseconds
+    return found
+
+
 # -- reporting -------------------------------------------------------------------------------------
 
 
@@ -320,7 +140,7 @@ def _rows(added: Added) -> list[list[str]]:
 
 def report_asgi(added: Added) -> None:
     rows: list[list[str] | None] = [*_rows(added)]
-    reference = "Starlette (cookie)"
+    reference = REFERENCE["ASGI"]
     libraries = [name for name in peers.ASGI if name.startswith("lembro")]
     if (reference, "read") in added:
         rows.append(None)
@@ -336,10 +156,9 @@ def report_asgi(added: Added) -> None:
 
 def report_wsgi(added: Added) -> None:
     rows: list[list[str] | None] = [*_rows(added)]
-    if ("Beaker (memory)", "read") in added:
-        parts = [
-            added["Beaker (memory)", action] / added["lembro.wsgi", action] for action in ACTIONS
-        ]
+    reference = REFERENCE["WSGI"]
+    if (reference, "read") in added:
+        parts = [added[reference, action] / added["lembro.wsgi", action] for action in ACTIONS]
         rows += [None, ["lembro.wsgi: of Beaker", *map(part, parts)]]
     print(table(["", *ACTIONS], rows))
 

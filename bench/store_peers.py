@@ -1,5 +1,9 @@
 """The peers of MemoryStore, each as its users use it. They are imported when they are made: one
-that is not installed raises ImportError then."""
+that is not installed raises ImportError then.
+
+Those with a bound of their own are told ``entry``: the bytes that an entry takes besides its
+payload. By default they are told the payload alone, as by most of their users.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +22,12 @@ class Cachetools(Contender):
     bound = "bytes"
     purges = "expire()"
 
-    def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, cap: int | None, count: int, clock: Clock | None = None, entry: int = 0
+    ) -> None:
         more: dict[str, Any] = {} if clock is None else {"timer": clock}
         if cap is not None:
-            more["getsizeof"] = len
+            more["getsizeof"] = lambda value: len(value) + entry
         self.it: Any = import_module("cachetools").TTLCache(cap or count, IDLE, **more)
 
     def load(self, at: Any) -> Any:
@@ -59,10 +65,12 @@ class Cachebox(Contender):
     title = "cachebox TTLCache"
     bound = "bytes"
 
-    def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, cap: int | None, count: int, clock: Clock | None = None, entry: int = 0
+    ) -> None:
         more: dict[str, Any] = {}
         if cap is not None:
-            more["getsizeof"] = lambda _, value: len(value)
+            more["getsizeof"] = lambda _, value: len(value) + entry
         self.it: Any = import_module("cachebox").TTLCache(cap or count, IDLE, **more)
 
     def load(self, at: Any) -> Any:
@@ -88,8 +96,10 @@ class Cachebox(Contender):
 class Theine(Contender):
     title = "theine"
 
-    def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
-        self.it: Any = import_module("theine").Cache(cap // USUAL if cap else count)
+    def __init__(
+        self, cap: int | None, count: int, clock: Clock | None = None, entry: int = 0
+    ) -> None:
+        self.it: Any = import_module("theine").Cache(cap // (USUAL + entry) if cap else count)
         self._ttl = timedelta(seconds=IDLE)
 
     def close(self) -> None:
@@ -119,10 +129,12 @@ class Moka(Contender):
     title = "moka-py"
     bound = "bytes"
 
-    def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, cap: int | None, count: int, clock: Clock | None = None, entry: int = 0
+    ) -> None:
         more: dict[str, Any] = {}
         if cap is not None:
-            more["weigher"] = lambda _, value: len(value)
+            more["weigher"] = lambda _, value: len(value) + entry
         # LRU as the others: its TinyLFU would refuse newcomers, and so new sessions
         self.it: Any = import_module("moka_py").Moka(cap or count, tti=IDLE, policy="lru", **more)
 
@@ -150,11 +162,13 @@ class Cachelib(Contender):
     title = "cachelib SimpleCache"
     purges = "within set(), when it is full"
 
-    def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, cap: int | None, count: int, clock: Clock | None = None, entry: int = 0
+    ) -> None:
         module: Any = import_module("cachelib.simple")
         if clock is not None:
             module.time = clock
-        self.it = module.SimpleCache(cap // USUAL if cap else count, IDLE)
+        self.it = module.SimpleCache(cap // (USUAL + entry) if cap else count, IDLE)
 
     def value(self, data: dict[str, Any]) -> Any:
         return data

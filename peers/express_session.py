@@ -93,11 +93,20 @@ def _manager(made: dict[str, Any], secrets: Any) -> SessionManager:
 
 
 def _made() -> list[dict[str, Any]]:
+    install("express.js")
+    done = _called("node", "express.js", json.dumps(WAYS))
+    done.check_returncode()
+    made: list[dict[str, Any]] = json.loads(done.stdout)
+    return made
+
+
+def install(script: str) -> None:
+    """Install express-session and a script into ``.peers/node``. Raises NotFetchedError."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             raise NotFetchedError(f"there is no {tool} on the PATH")
     INSTALLED.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "express.js"):
+    for name in ("package.json", script):
         shutil.copy(HERE / name, INSTALLED)
     if not all((PACKAGES / name).is_dir() for name in ("express-session", "connect-redis")):
         # connect-redis wants a client of Redis beside it, whose place express.js takes.
@@ -105,10 +114,6 @@ def _made() -> list[dict[str, Any]]:
         done = _called("npm", "install", *options.split())
         if done.returncode:
             raise NotFetchedError("npm could not fetch it")
-    done = _called("node", "express.js", json.dumps(WAYS))
-    done.check_returncode()
-    made: list[dict[str, Any]] = json.loads(done.stdout)
-    return made
 
 
 def _called(*command: str) -> subprocess.CompletedProcess[str]:

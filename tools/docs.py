@@ -6,6 +6,8 @@ A page may hold these lines, each alone on its line:
     <!-- table: src/lembro/_core/lifecycle.py -->      the table in the docstring of a module
     <!-- adrs -->                                the list of the decisions in the page's folder
 
+The marks around a measured number (``tools/measured.py``) are removed.
+
 After a table may stand a copy of it, up to a line ``<!-- /table -->``, for who reads the page as it
 is; it is replaced.
 
@@ -31,6 +33,7 @@ _DIRECTIVE = re.compile(
     r"^<!-- (include|table|adrs)(?:: (\S+))? -->$(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
     re.MULTILINE,
 )
+_MARK = re.compile(r"<!-- /?measured(?:: \S+)? -->")
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\])\(([^)\s]+)\)")
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 
@@ -182,7 +185,8 @@ def prepare(root: Path, out: Path) -> None:
                 return table_of_module(root / match[2])
             return move_links((root / match[2]).read_text("utf-8"), match[2], page, homes)
 
-        (out / page).write_text(_DIRECTIVE.sub(filled, text), encoding="utf-8")
+        whole = _DIRECTIVE.sub(filled, text)
+        (out / page).write_text(_MARK.sub("", whole), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
+from bench import serving
 from bench.peers import ACTIONS
 from bench.report import table
-from bench.requests import Added, measure, part
+from bench.requests import Added, by_library, measure, part
+from bench.verdicts import save
 
 FRAMEWORKS: Final = (
     "flask",
@@ -26,10 +28,12 @@ FRAMEWORKS: Final = (
     "bottle",
     "tornado",
 )
-ROUNDS: Final = {"quick": 60, "full": 600}
+ROUNDS: Final = {"quick": 60, "full": 300}
 
 
 def main(*, quick: bool) -> None:
+    rounds = ROUNDS["quick" if quick else "full"]
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for name in FRAMEWORKS:
         try:
             framework = import_module(f"bench.frameworks.{name}")
@@ -37,8 +41,10 @@ def main(*, quick: bool) -> None:
         except ImportError as error:
             print(f"  MISSING: {name} can't be measured ({error})\n")
             continue
-        added = measure(name, contenders, ROUNDS["quick" if quick else "full"])
+        added = measure(name, contenders, rounds)
         print(report(added, framework.REFERENCE, framework.BAR) + "\n")
+        found[name] = by_library(added)
+    save("frameworks", quick, [], {"visitors": serving.VISITORS, "rounds": rounds, "added": found})
 
 
 def report(added: Added, reference: str, bar: dict[str, int]) -> str:

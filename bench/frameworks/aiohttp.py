@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
+from time import process_time
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -17,8 +18,9 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from bench import serving
 from bench.peers import ACTIONS, BODY, LOGIN, session_data
-from bench.requests import OTHERS, Batch, Contender
+from bench.serving import OTHERS, Batch, Contender, check_status, strangers, with_others
 from lembro import MemoryStore
 from lembro.integrations.aiohttp import get_session, setup
 from lembro.integrations.aiohttp.aiohttp_session import LembroStorage
@@ -31,7 +33,7 @@ BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 def contenders() -> list[Contender]:
     """The bare application first."""
     warnings.simplefilter("ignore", web.NotAppKeyWarning)  # of aiohttp-session's keys
-    found = [Contender("bare", "", _batch(_application(lambda app: None, _bare), OTHERS))]
+    found = [Contender("bare", "", _batch(_application(lambda app: None, _bare), strangers()))]
     setups: dict[str, tuple[SetUp, Any]] = {
         "lembro": (lambda app: setup(app, store=MemoryStore("4M")), _lembros),
         "lembro (LembroStorage)": (_storage(LembroStorage(store=MemoryStore("4M"))), _theirs),
@@ -39,8 +41,8 @@ def contenders() -> list[Contender]:
     }
     for library, (set_up, session_of) in setups.items():
         app = _application(set_up, session_of)
-        cookie = asyncio.run(_cookie(app))
-        found += [Contender(library, action, _batch(app, cookie, action)) for action in ACTIONS]
+        cookies = asyncio.run(_log_in_and_check(library, app))
+        found += [Contender(library, action, _batch(app, cookies, action)) for action in ACTIONS]
     return found
 
 
@@ -69,7 +71,7 @@ def _application(set_up: SetUp, session_of: Any) -> web.Application:
         return _page()
 
     async def read(request: web.Request) -> web.Response:
-        assert (await session_of(request))["user_id"] == "4711"
+        assert (await session_of(request))["user_id"]
         return _page()
 
     async def modified(request: web.Request) -> web.Response:
@@ -138,20 +140,28 @@ async def _serve(
     return response
 
 
-def _batch(app: web.Application, cookie: str, action: str = "unused") -> Batch:
-    message = _message(f"/{action}", cookie)
+def _batch(app: web.Application, cookies: Sequence[str], action: str = "unused") -> Batch:
+    messages = cycle([_message(f"/{action}", cookie) for cookie in cookies])
 
     async def serve(count: int) -> float:
         loop = asyncio.get_running_loop()
-        start = perf_counter()
-        for _ in range(count):
+        start = process_time()
+        for message in islice(messages, count):
             await _serve(app, message, loop)
-        return perf_counter() - start
+        return process_time() - start
 
     return lambda count: asyncio.run(serve(count))
 
 
-async def _cookie(app: web.Application) -> str:
-    response = await _serve(app, _message(f"/{LOGIN}", OTHERS), asyncio.get_running_loop())
-    pairs = [value.partition(";")[0] for value in response.headers.getall("Set-Cookie")]
-    return "; ".join([OTHERS, *pairs])
+async def _log_in_and_check(library: str, app: web.Application) -> list[str]:
+    """The cookies that the logins of the visitors set."""
+    loop = asyncio.get_running_loop()
+    cookies = []
+    for _ in range(serving.VISITORS):
+        response = await _serve(app, _message(f"/{LOGIN}", OTHERS), loop)
+        cookies.append(with_others(response.headers.getall("Set-Cookie")))
+    for action in ACTIONS:
+        for cookie in cookies:
+            response = await _serve(app, _message(f"/{action}", cookie), loop)
+            check_status(library, action, response.status)
+    return cookies

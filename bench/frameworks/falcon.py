@@ -9,7 +9,7 @@ from typing import Any, Final
 import falcon
 
 from bench.peers import BODY, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
+from bench.serving import Contender, by_action, strangers, wsgi_actions, wsgi_batch
 from lembro import MemoryStore
 from lembro.integrations.falcon import Lembro
 
@@ -21,7 +21,7 @@ BAR: Final[dict[str, int]] = {}
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    found = [Contender("bare", "", wsgi_batch(_application(_bare, _none)["unused"], OTHERS))]
+    found = [Contender("bare", "", wsgi_batch(_application(_bare, _none)["unused"], strangers()))]
     setups: dict[str, tuple[Callable[[App], WSGIApp], SessionOf]] = {
         "lembro": (_lembro, lambda req: req.context.session),
         REFERENCE: (_beaker, lambda req: req.env["beaker.session"]),
@@ -64,7 +64,7 @@ def _application(set_up: Callable[[App], WSGIApp], session_of: SessionOf) -> dic
     def unused(req: falcon.Request) -> None: ...
 
     def read(req: falcon.Request) -> None:
-        assert session_of(req)["user_id"] == "4711"
+        assert session_of(req)["user_id"]
 
     def modified(req: falcon.Request) -> None:
         session = session_of(req)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench.peers import ACTIONS, BODY, LOGIN, ASGIApp, session_data
-from bench.requests import OTHERS, Contender, asgi_batch, asgi_cookie
+from bench.peers import BODY, LOGIN, ASGIApp, session_data
+from bench.serving import Contender, asgi_actions, asgi_batch, strangers
 from lembro import MemoryStore, SessionManager
 
 REFERENCE: Final = "Litestar (server-side)"
@@ -18,18 +18,14 @@ Apps = dict[str, ASGIApp]
 def contenders() -> list[Contender]:
     """The bare application is the first."""
     bare = _apps()["unused"]
-    found = [Contender("bare", "", asgi_batch(bare, OTHERS))]
+    found = [Contender("bare", "", asgi_batch(bare, strangers()))]
     for library, build in LIBRARIES.items():
-        apps = build()
-        cookie = asgi_cookie(apps[LOGIN])
-        found += [
-            Contender(library, action, asgi_batch(apps[action], cookie)) for action in ACTIONS
-        ]
+        found += asgi_actions(library, build())
     return found
 
 
 def _apps(**keywords: Any) -> Apps:
-    """An application for each action; an error in one would be a 500, which is raised here."""
+    """An application for each action."""
     from litestar import Litestar, Request, get
 
     page = BODY.decode()
@@ -58,32 +54,9 @@ def _apps(**keywords: Any) -> Apps:
 
     handlers = {"unused": unused, "read": read, "modified": modified, LOGIN: login}
     return {
-        action: _succeeding(
-            Litestar([handler], openapi_config=None, logging_config=None, **keywords)
-        )
+        action: Litestar([handler], openapi_config=None, logging_config=None, **keywords)
         for action, handler in handlers.items()
     }
-
-
-def _succeeding(app: Any) -> ASGIApp:
-    """The application, which is called once a batch too many and must not fail."""
-    checked = False
-
-    async def checking(scope: Any, receive: Any, send: Any) -> None:
-        nonlocal checked
-        if checked:
-            await app(scope, receive, send)
-            return
-        checked = True
-
-        async def look_and_send(message: Any) -> None:
-            if message.get("status", 200) != 200:
-                raise SystemExit("the session is not found, or the bench is broken")
-            await send(message)
-
-        await app(scope, receive, look_and_send)
-
-    return checking
 
 
 def _server_side() -> Apps:

@@ -10,7 +10,7 @@ from pyramid.response import Response
 from pyramid.session import SignedCookieSessionFactory
 
 from bench.peers import BODY, SECRET, WSGIApp, session_data
-from bench.requests import OTHERS, Contender, by_action, wsgi_actions, wsgi_batch
+from bench.serving import Contender, by_action, strangers, wsgi_actions, wsgi_batch
 from lembro import MemoryStore
 
 SetUp = Callable[[Any], None]
@@ -20,7 +20,9 @@ BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 def contenders() -> list[Contender]:
     """The bare application first."""
-    found = [Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], OTHERS))]
+    found = [
+        Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], strangers()))
+    ]
     setups: dict[str, SetUp] = {"lembro": _lembro, REFERENCE: _signed}
     for library, set_up in setups.items():
         found += wsgi_actions(library, _application(set_up))
@@ -46,7 +48,7 @@ def unused(request: Any) -> Response:
 
 
 def read(request: Any) -> Response:
-    assert request.session["user_id"] == "4711"
+    assert request.session["user_id"]
     return Response(BODY)
 
 

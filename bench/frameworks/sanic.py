@@ -13,7 +13,7 @@ import sanic
 from sanic.response import HTTPResponse, html
 
 from bench.peers import ACTIONS, BODY, LOGIN, ASGIApp, session_data
-from bench.requests import OTHERS, Contender, asgi_actions, asgi_batch
+from bench.serving import Contender, asgi_actions, asgi_batch, strangers
 from lembro import MemoryStore
 from lembro.integrations.sanic import Lembro
 
@@ -30,7 +30,7 @@ _numbers: Final = itertools.count(1)  # each application of a process has a name
 def contenders() -> list[Contender]:
     """The bare application first."""
     bare = _application(lambda app: None)["unused"]
-    found = [Contender("bare", "", asgi_batch(bare, OTHERS))]
+    found = [Contender("bare", "", asgi_batch(bare, strangers()))]
     setups: dict[str, SetUp] = {
         REFERENCE: lambda app: import_module("sanic_sessions").Session(app),
         "lembro": lambda app: Lembro(app, store=MemoryStore("4M")),
@@ -50,7 +50,7 @@ async def unused(request: Request) -> HTTPResponse:
 
 
 async def read(request: Request) -> HTTPResponse:
-    assert request.ctx.session["user_id"] == "4711"
+    assert request.ctx.session["user_id"]
     return html(PAGE)
 
 

@@ -6,10 +6,12 @@ from itertools import pairwise
 
 import pytest
 
+from bench import flood
 from bench.flood import Outcome, simulate_a, simulate_b
 from bench.policies import LRU, POLICIES, AgeLevels, EarliestExpiry, Policy
 from bench.replay import RealStore
 from bench.traffic import BACK, FIRST, LAST, ONCE, Flood, Model, Users, stream
+from tools import measured
 
 SMALL = Model(capacity=100, warm_up=900.0, length=300.0, seed=1)
 ONE_BACK = Flood("1,000/s, back once", 1000, 1, ONCE)
@@ -89,6 +91,20 @@ def test_the_logged_in_stay_logged_in() -> None:
     assert lru.logged_in.percent < 60
     assert tiers.logged_in.percent == 100
     assert real.logged_in.percent == 100
+
+
+def test_the_results_name_the_scale() -> None:
+    model = Model(capacity=100, warm_up=30.0, length=60.0)
+    columns = [flood.run(("A", each, model)) for each in flood.TABLE_A]
+    logins = [flood.run(("B", each, model)) for each in flood.TABLE_B]
+    details = flood.details(model, columns, logins)
+    assert (details["capacity"], details["users"], details["scale"]) == (100, 50, 0.01)
+    assert details["minutes"] == 1
+    values = dict(
+        measured.flood({**details, "when": "", "python": "", "machine": "", "quick": True})
+    )
+    assert values["capacity"] == "100"
+    assert values["slow"] == "1"
 
 
 def test_the_last_visit_of_a_bot_is_forgotten() -> None:

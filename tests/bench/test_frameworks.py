@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench import peers, requests, serving, verdicts
 from bench.frameworks import FRAMEWORKS, report
-from bench.peers import ACTIONS
+from bench.peers import ACTIONS, LOGIN
+from lembro import MemoryStore, SessionManager, asgi
+
+
+@pytest.fixture(autouse=True)
+def _few_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "VISITORS", 3)
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -35,3 +44,52 @@ def test_nothing_is_required_and_theirs_costs_nothing() -> None:
     assert "theirs: nothing" in text
     assert "1/4.0" in text
     assert "required" not in text
+
+
+# -- many visitors ---------------------------------------------------------------------------------
+
+
+def test_the_visitors_take_turns() -> None:
+    asked: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(dict(scope["headers"])[b"cookie"])
+
+    batch = serving.asgi_batch(app, ["sid=a", "sid=b", "sid=c"])
+    assert batch(2) > 0
+    assert batch(2) > 0
+    assert asked == [b"sid=a", b"sid=b", b"sid=c", b"sid=a"]
+
+
+def test_each_visitor_has_a_session_of_a_user_of_its_own() -> None:
+    manager = SessionManager(MemoryStore("1M"))
+    apps = peers._each(lambda app: asgi.SessionMiddleware(app, manager))
+    contenders = serving.asgi_actions("lembro", apps)
+    assert [contender.action for contender in contenders] == list(ACTIONS)
+    assert len({session.user_id for session in manager.all()}) == 3
+
+
+def test_a_visitor_without_a_session_ends_the_bench() -> None:
+    async def login(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"set-cookie", b"sid=a; Path=/")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+
+    apps: dict[str, Any] = {LOGIN: login, **dict.fromkeys(ACTIONS, page)}
+    with pytest.raises(SystemExit, match="it answers 500"):
+        serving.asgi_actions("it", apps)
+
+
+def test_the_requests_are_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
+    monkeypatch.setattr(requests, "ROUNDS", {"quick": 2})
+    monkeypatch.setattr(requests, "BATCH_SECONDS", 0.0)
+    requests.main(quick=True)
+    details = verdicts.load("requests")["details"]
+    assert details["visitors"] == 3
+    assert 290 <= details["bytes"] <= 310
+    assert set(details["asgi"]["lembro.asgi"]) == set(ACTIONS)
+    assert requests.REFERENCE["ASGI"] in details["asgi"]
+    assert requests.REFERENCE["WSGI"] in details["wsgi"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import child, memory, pauses, speed, survivors, threads, verdicts
-from bench.contenders import OURS, PEERS, Contender
+from bench.contenders import OURS, PEERS, Cachetools, Contender
 from bench.data import decode, encode, key, name, session
 from bench.pauses import histogram
+from bench.store_peers import Cachebox, Cachelib, Moka, Theine
 from bench.verdicts import Verdict, verdict_table
 from lembro import MemoryStore
 
@@ -58,6 +60,48 @@ def test_memory_of_a_store() -> None:
     phases = memory.phases("lembro", 1 << 20, 60.0, say)
     assert len(phases["samples"]) == memory.LOOKS * len(phases["bounds"])
     assert max(phases["counted"]) <= 1.0
+
+
+@pytest.mark.parametrize("cls", [Cachetools, Cachebox, Moka, Theine, Cachelib])
+def test_what_an_entry_takes_counts_against_the_bound(cls: Any) -> None:
+    def held(entry: int) -> int:
+        try:
+            contender = cls(30_000, 0, entry=entry)
+        except ImportError:
+            pytest.skip(f"{cls.title} is not installed")
+        ids = [contender.ident(n) for n in range(200)]
+        contender.fill(ids, [bytes(300)] * 200)
+        found = sum(contender.load(at) is not None for at in ids)
+        contender.close()
+        return found
+
+    assert held(300) < held(0) <= 120
+
+
+def test_a_peer_that_gave_up_is_not_the_best() -> None:
+    def run(most: float, **more: str) -> Any:
+        return {"most": {"a": most}, **more}
+
+    shifting = {"lembro": run(1.01), "quick": run(3.0), "slow": run(1.5, why="given up")}
+    truly = {"quick": run(1.9)}
+    verdict, _ = memory.judge_phases(shifting, truly, run(1.0), 100_000_000)
+    assert verdict.got == 1.01
+    assert verdict.peer == "3.00 x quick; told truly 1.90 x quick"
+
+
+def test_each_store_has_as_many_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = pauses.measure("lembro", 2000, 100, 60.0, say)
+    asked: list[str] = []
+
+    def measured(function: str, arguments: Any, say: Any) -> Any:
+        asked.append(arguments["title"])
+        return run
+
+    monkeypatch.setattr(child, "run", measured)
+    monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
+    pauses.main(quick=True)
+    assert set(Counter(asked).values()) == {pauses.RUNS}
+    assert verdicts.load("pauses")["details"]["best_of"] == pauses.RUNS
 
 
 def test_half_of_them_expire() -> None:

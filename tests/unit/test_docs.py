@@ -123,6 +123,13 @@ def test_a_copy_of_the_table_is_replaced(project: Path) -> None:
     assert (project / "out" / "table.md").read_text() == f"# Table\n\n{PIPES}\n\nTail.\n"
 
 
+def test_the_marks_of_measured_numbers_are_removed(project: Path) -> None:
+    page = "# It\n\nIt takes <!-- measured: a.b -->2 ms<!-- /measured -->, no more.\n"
+    (project / "docs" / "table.md").write_text(page, encoding="utf-8")
+    prepare(project, project / "out")
+    assert (project / "out" / "table.md").read_text() == "# It\n\nIt takes 2 ms, no more.\n"
+
+
 def test_a_page_that_the_navigation_lacks(project: Path) -> None:
     (project / "docs" / "lost.md").write_text("# Lost\n", encoding="utf-8")
     with pytest.raises(DocsError, match=r"docs/lost\.md is not in the navigation"):

@@ -1,0 +1,171 @@
+"""The committed record of the benches: ``bench/results.json``, the results of one machine.
+
+It is small: of what a bench saves in ``.artifacts/bench/`` it keeps the numbers that the README and
+the documentation show (``tools/measured.py`` writes them there), each bench with the machine, the
+version of Python and the day.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bench import verdicts
+from bench.contenders import BARE, BY_TITLE, BareDict, Cachetools, Lembro
+from bench.memory import DEFAULT_CAP, MIB, worst_of
+from bench.pauses import MEANWHILE, STEPS, longest
+from bench.speed import VERBS, quotient
+
+PATH: Final = verdicts.ROOT / "bench" / "results.json"
+ABOUT: Final = ("when", "python", "machine", "quick")
+
+Record = dict[str, Any]
+"""Bench -> what it has found."""
+
+
+def _requests(details: Any) -> Record:
+    return {
+        "visitors": details["visitors"],
+        "bytes": details["bytes"],
+        "asgi": _rounded(details["asgi"]),
+        "wsgi": _rounded(details["wsgi"]),
+    }
+
+
+def _frameworks(details: Any) -> Record:
+    return {"visitors": details["visitors"], "added": _rounded(details["added"])}
+
+
+def _speed(details: Any) -> Record:
+    """The run with the most sessions; each verb as a multiple of a bare dict's."""
+    found = max(details.values(), key=lambda it: it["number"])
+    times = found["times"]
+    return {
+        "number": found["number"],
+        "of_a_dict": {
+            title: {
+                verb: significant(quotient(times, title, BareDict.title, verb))
+                for verb in VERBS
+                if times[title][verb] and times[BareDict.title][verb]
+            }
+            for title in times
+            if title != BareDict.title
+        },
+        "touch_of_cachetools": (
+            significant(quotient(times, Lembro.title, Cachetools.title, "touch"))
+            if Cachetools.title in times
+            else None
+        ),
+    }
+
+
+def _memory(details: Any) -> Record:
+    bare = details["million"][BareDict.title]["gc"]
+    kept = {
+        title: {
+            "number": it["number"],
+            "overhead": round(it["overhead"]),
+            "gc_of_a_dict": significant(it["gc"] / bare),
+        }
+        for title, it in details["million"].items()
+    }
+    small = max(details["small"]["most"].values())
+    return {
+        "cap": details["phases"][Lembro.title]["cap"],
+        "million": kept,
+        "returned": round(100 * min(it["returned"] for it in details["halves"].values())),
+        "worst": _rounded(worst_of(details["phases"])),
+        "worst_told_truly": _rounded(worst_of(details["truly"])),
+        "unfinished": sorted(
+            {
+                title
+                for of in ("phases", "truly")
+                for title, it in details[of].items()
+                if "why" in it
+            }
+        ),
+        "beyond_default": round((small - 1) * DEFAULT_CAP / MIB, 2),
+    }
+
+
+def _pauses(details: Any) -> Record:
+    runs = details["runs"]
+    return {
+        "best_of": details["best_of"],
+        "number": {title: of[0]["number"] for title, of in runs.items()},
+        "longest": {
+            title: {
+                step: significant(value)
+                for step in (*STEPS, MEANWHILE)
+                if (value := longest(of, step)) is not None
+            }
+            for title, of in runs.items()
+        },
+    }
+
+
+def _threads(details: Any) -> Record:
+    return {"quotient": significant(details["quotient"]), "lost": details["lost"]}
+
+
+def _flood(details: Any) -> Record:
+    return dict(details)
+
+
+SOURCES: Final[dict[str, Callable[[Any], Record]]] = {
+    "requests": _requests,
+    "frameworks": _frameworks,
+    "speed": _speed,
+    "memory": _memory,
+    "pauses": _pauses,
+    "threads": _threads,
+    "flood": _flood,
+}
+"""The benches that the documentation shows, in the order in which ``--docs`` runs them."""
+
+
+def significant(value: float, digits: int = 3) -> float:
+    """Round to so many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return significant(value)
+
+
+def collected(before: Record, *, quick: bool) -> tuple[Record, list[str]]:
+    """Return the record with what the benches have saved since, and what was left as it is.
+
+    Args:
+        before: The record so far. A bench without a result keeps what it has there.
+        quick: Accept the results of ``--quick`` too.
+    """
+    record, left = dict(before), []
+    for name, condense in SOURCES.items():
+        result = verdicts.load(name)
+        if result is None:
+            left.append(f"{name}: it was not run")
+        elif result["quick"] and not quick:
+            left.append(f"{name}: its last run was a quick one")
+        else:
+            record[name] = {key: result[key] for key in ABOUT} | condense(result["details"])
+    return record, left
+
+
+def load(path: Path = PATH) -> Record:
+    record: Record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return record
+
+
+def save(record: Record, path: Path = PATH) -> None:
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def is_peer(title: str) -> bool:
+    """Whether a contender of the store benches is another library."""
+    cls = BY_TITLE[title]
+    return cls not in BARE and not issubclass(cls, Lembro)
