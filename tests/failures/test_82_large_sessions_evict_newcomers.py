@@ -29,7 +29,7 @@ def test_thirty_of_the_largest_sessions(
         manager.touch(session_id)
     there = manager.stats().sessions
     for number in range(30):
-        clock.advance(1)
+        clock.advance(0.1)
         large = {"x": "x" * 64_000}
         if grows:
             assert manager.set(bots[number], large)
@@ -39,6 +39,21 @@ def test_thirty_of_the_largest_sessions(
     assert kept > there * 0.85
     stats = manager.stats()
     assert stats.used <= stats.max_size
+
+
+def test_bots_that_wait_leave_newcomers_their_floor() -> None:
+    """After ten seconds they are in a higher tier, and newcomers keep a fifth of the store."""
+    clock = FakeClock()
+    manager = SessionManager(MemoryStore("1M", clock=clock))
+    bots = [manager.create({"bot": number}) for number in range(30)]
+    clock.advance(11)
+    ids = [manager.create({"cart": [number] * 200}) for number in range(1560)]
+    for bot in bots:
+        manager.set(bot, {"x": "x" * 64_000})
+    stats = manager.stats()
+    assert stats.tiers[1] < 16
+    kept = sum(manager.get(session_id) is not None for session_id in ids)
+    assert kept > len(ids) * 0.15
 
 
 @pytest.mark.anyio
