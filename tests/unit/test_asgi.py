@@ -81,7 +81,7 @@ def test_each_message_that_begins_a_response_commits_first(site: Site, kind: str
     assert headers[b"x-a"] == b"b"
     assert headers[b"set-cookie"].startswith(b"sid=")
     assert headers[b"vary"] == b"Cookie"
-    assert site.data(headers[b"set-cookie"].decode().partition(";")[0][4:]) == {"n": 1}
+    assert site.data(headers[b"set-cookie"].decode().partition(".")[0][4:]) == {"n": 1}
 
 
 # -- responses -------------------------------------------------------------------------------------
