@@ -62,6 +62,7 @@ async def test_over_requests(build: Build) -> None:
     visitors = [world.tab() for _ in range(60)]
     for number, tab in enumerate(visitors):
         await tab.write(number=number, page="x" * 400)
+    bot = world.tab()
     for _ in range(30):
         world.clock.advance(0.1)
         bot = world.tab()
