@@ -48,7 +48,7 @@ def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
                 say(text)
             elif sign == "=":
                 result = json.loads(text)
-        code = process.wait()
+        code = process.wait(timeout=60)
         errors.seek(0)
         said = errors.read()
     if result is None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
 import subprocess
 import sys
 from collections import defaultdict
@@ -50,6 +51,8 @@ for line in sys.stdin:
     print(time.process_time() - began, flush=True)
 """
 
+LIMIT: Final = 300  # seconds that a worker has for an answer
+
 
 def worker(root: Path, kinds: str, frameworks: str) -> Any:
     """Start a process that serves batches with the code of a checkout, by the bench of this one."""
@@ -65,6 +68,14 @@ def worker(root: Path, kinds: str, frameworks: str) -> Any:
     )
 
 
+def _line(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a worker writes."""
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], LIMIT)[0]:
+        raise TimeoutError(f"a worker wrote nothing for {LIMIT} seconds")
+    return process.stdout.readline()  # no limit: there is something to read
+
+
 def main() -> None:
     """Run the comparison that the command line asks for."""
     parser = argparse.ArgumentParser(description="Compare two checkouts of lembro.")
@@ -78,14 +89,14 @@ def main() -> None:
     workers = {
         name: worker(root, arguments.kinds, arguments.frameworks) for name, root in roots.items()
     }
-    known = {name: json.loads(each.stdout.readline()) for name, each in workers.items()}
+    known = {name: json.loads(_line(each)) for name, each in workers.items()}
     names = [name for name in known["now"] if name in known["before"]]
 
     def serve(which: str, name: str, count: int) -> float:
         process = workers[which]
         process.stdin.write(f"{name} {count}\n")
         process.stdin.flush()
-        return float(process.stdout.readline()) / count * 1e6
+        return float(_line(process)) / count * 1e6
 
     counts = {}
     for name in names:

@@ -238,7 +238,7 @@ def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
             elapsed = time.monotonic() - begun
             progress.say(f"{done} of {len(jobs)} floods, {share:.0%} of the work, {elapsed:.0f} s")
     progress.done()
-    return [futures[i].result() for i in range(len(jobs))]
+    return [futures[i].result(timeout=0) for i in range(len(jobs))]
 
 
 def _visits(flood: Flood) -> float:

@@ -126,7 +126,7 @@ def main(*, quick: bool) -> list[Verdict]:
 
 def _results(futures: dict[str, Future[Any]]) -> dict[str, Any]:
     """What was found, without the peers that are missing."""
-    found = {title: future.result() for title, future in futures.items()}
+    found = {title: future.result(timeout=3600) for title, future in futures.items()}
     return {title: result for title, result in found.items() if result is not None}
 
 

@@ -205,7 +205,7 @@ def _getting(contender: Lembro, watch: Watch) -> Times:
             real, used = perf_counter() - real, process_time() - began
             cpu.append(used)
             wall.append(real)
-    purger.join()
+    purger.join(60)
     assert store.stats().sessions == VISITORS
     return cpu, wall
 

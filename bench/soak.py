@@ -78,7 +78,7 @@ class Soak:
         """For the threads, between two batches: wait while a check is going on."""
         if not self.gate.is_set():
             self.at_rest.release()
-            self.gate.wait()
+            self.gate.wait(60)
 
     @property
     def sizes(self) -> Callable[[random.Random], int]:
@@ -326,7 +326,7 @@ def run(minutes: float, max_size: str) -> int:
     for thread in (*workers, watcher):
         thread.start()
     asyncio.run(loop(soak, lags))
-    watcher.join()
+    watcher.join(60)
     for worker in workers:
         worker.join(20)
     soak.operations += sum(worker.done for worker in workers)

@@ -153,17 +153,17 @@ def measure(operations: int, rounds: int, say: child.Say) -> dict[str, Any]:
 
 def together(workers: Sequence[Worker]) -> float:
     """Start all at the same moment; the seconds until the last has ended."""
-    barrier = threading.Barrier(len(workers) + 1)
+    barrier = threading.Barrier(len(workers) + 1, timeout=60)
 
     def begin(worker: Worker) -> None:
-        barrier.wait()
+        barrier.wait(60)
         worker.run()
 
     threads = [threading.Thread(target=begin, args=(worker,)) for worker in workers]
     for thread in threads:
         thread.start()
-    barrier.wait()
+    barrier.wait(60)
     start = perf_counter()
     for thread in threads:
-        thread.join()
+        thread.join(600)
     return perf_counter() - start

@@ -5,6 +5,7 @@
 #   sh tools/chromium.sh ensure    the same, installing Debian's package where that can be done
 #
 # LEMBRO_CHROMIUM names the one to use; LEMBRO_CHROMIUM=none leaves the browser tests out.
+# LEMBRO_INSTALL=none installs no package of the system.
 # Without a browser `ensure` says so and succeeds (the tests are skipped), unless CI=true.
 set -u
 
@@ -25,6 +26,7 @@ find_chromium() {
 }
 
 install_chromium() {
+    [ "${LEMBRO_INSTALL:-}" != none ] || return 1
     command -v apt-get >/dev/null 2>&1 || return 1
     if [ "$(id -u)" -eq 0 ]; then
         sudo=
@@ -33,7 +35,9 @@ install_chromium() {
     else
         return 1
     fi
-    echo "lembro: no browser here: installing the package chromium by apt-get (LEMBRO_CHROMIUM=none: don't)"
+    echo "lembro: tests/browser needs a Chromium, and this system has none. As root, make now runs"
+    echo "lembro:   apt-get update && apt-get install --no-install-recommends chromium"
+    echo "lembro: To install nothing, set LEMBRO_INSTALL=none. The browser tests are then skipped."
     log=$(mktemp)
     # shellcheck disable=SC2086
     if $sudo env DEBIAN_FRONTEND=noninteractive sh -c \

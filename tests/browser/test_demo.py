@@ -209,7 +209,7 @@ def events(demo: Server, context: BrowserContext) -> Iterator[dict[str, Any]]:
     try:
         connection.request("GET", "/live", headers={"Cookie": cookie})
         stream = connection.getresponse()
-        while line := stream.readline():
+        while line := stream.readline():  # no limit: the connection has one
             if line.startswith(b"data: "):
                 yield json.loads(line[6:])
     finally:

@@ -165,7 +165,7 @@ def port() -> Iterator[int]:
         thread.start()
         yield server.server_address[1]
         server.shutdown()
-        thread.join()
+        thread.join(60)
 
 
 def talk(port: int, *lines: str) -> list[str]:
@@ -176,7 +176,7 @@ def talk(port: int, *lines: str) -> list[str]:
         for line in lines:
             file.write(f"{line}\n")
             file.flush()
-            answers.append(file.readline().strip())
+            answers.append(file.readline().strip())  # no limit: the connection has one
         file.close()
         return answers
 

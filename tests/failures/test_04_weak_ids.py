@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import random
-from base64 import urlsafe_b64decode
-from collections.abc import Callable
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
 
 import pytest
 
 from lembro import MemoryStore, SessionManager
 from lembro.ids import new_id
+from tests.support.processes import in_fork
 from tests.support.visits import World
 
 A_MILLION = 1_000_000
@@ -52,26 +53,49 @@ async def test_a_seed_has_no_effect_on_the_cookie(world: World) -> None:
     assert len(set(cookies)) == 3
 
 
+def drawn(count: int) -> bytes:
+    """Stand in for the system's source of random bytes."""
+    return bytes(range(100, 100 + count))
+
+
+DRAWN: Final = urlsafe_b64encode(drawn(32)).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def known_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the system's source of random bytes return known ones, wherever it was imported."""
+    monkeypatch.setattr(os, "urandom", drawn)
+    monkeypatch.setattr(random, "_urandom", drawn)  # what ``secrets`` uses
+
+
+@pytest.mark.usefixtures("known_source")
+def test_an_id_is_drawn_from_the_system() -> None:
+    """No generator in between, however it was seeded: all 256 bits are the system's."""
+    assert new_id() == DRAWN
+    assert SessionManager(MemoryStore()).create({"a": 1}) == DRAWN
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("known_source")
+async def test_the_id_in_the_cookie_is_drawn_from_the_system(world: World) -> None:
+    tab = world.tab()
+    await tab.write(a=1)
+    assert tab.cookie is not None
+    assert tab.cookie.partition(".")[0] == DRAWN
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.usefixtures("known_source")
+def test_a_fork_draws_from_the_system_too() -> None:
+    """A generator that is seeded again after a fork is not the system's source."""
+    assert in_fork(lambda: new_id().encode()).decode() == DRAWN
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_two_forks_issue_different_ids() -> None:
     manager = SessionManager(MemoryStore())
     new_id()  # a source that buffers has drawn by now
-    issued = [_in_fork(lambda: manager.create({"a": 1})) for _ in range(2)]
+    issued = [in_fork(lambda: manager.create({"a": 1}).encode()).decode() for _ in range(2)]
     issued.append(manager.create({"a": 1}))
     assert len(set(issued)) == 3
     assert all(len(session_id) == 43 for session_id in issued)
-
-
-def _in_fork(function: Callable[[], str]) -> str:
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(writing, function().encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as result:
-        text = result.read()
-    os.waitpid(pid, 0)
-    return text

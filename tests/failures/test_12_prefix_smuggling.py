@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.visits import COOKIE, SECURE_COOKIE, World, look, write
+from tests.support.worlds import PARSER_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +35,7 @@ SMUGGLED = {
 }
 
 
+@only(PARSER_KINDS)
 @pytest.mark.parametrize("smuggled", SMUGGLED)
 async def test_it_is_not_seen_as_the_cookie(world: World, smuggled: str) -> None:
     attacker = world.tab(https=True)

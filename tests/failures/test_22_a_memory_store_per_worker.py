@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support import ROOT
+from tests.support.processes import read_line
 
 WORKER = """
 import logging, sys
@@ -40,7 +41,7 @@ def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
     ]
     for process in processes:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert read_line(process.stdout) == "ready\n"
     return [process.communicate("\n", timeout=20)[1] for process in processes]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.visits import Script, Visit, World, login, rotate
+from tests.support.worlds import CODEC_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +48,7 @@ NOTHING: dict[str, Script] = {
 }
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("script", NOTHING)
 async def test_nothing_comes_of_it(world: World, script: str) -> None:
     for _ in range(3):

@@ -3,36 +3,48 @@ intervals."""
 
 from __future__ import annotations
 
-import threading
+import weakref
 
 import pytest
 
-from lembro.events import Event
-from tests.support.visits import World
-from tests.support.worlds import Build
+from lembro import MemoryStore, SessionManager
+from lembro.stores.memory import purger
+from lembro.testing import FakeClock
 
-pytestmark = pytest.mark.anyio
+MANY = 500
+INTERVAL = 100.0
 
-MANY = 20
+
+class Timer:
+    """The signal to stop that the thread waits for: each wait takes its time on a fake clock."""
+
+    def __init__(self, clock: FakeClock, until: float) -> None:
+        self._clock = clock
+        self._until = until
+
+    def acquire(self, *, timeout: float) -> bool:
+        """Let the time pass. Return whether the thread has to stop."""
+        if self._clock() + timeout > self._until:
+            return True
+        self._clock.advance(timeout)
+        return False
 
 
-async def test_without_any_traffic(build: Build) -> None:
-    world: World = build(store={"interval": 0.05}, idle_timeout=60)
-    expired: list[Event] = []
-    all_gone = threading.Event()
-
-    def heard(event: Event) -> None:
-        expired.append(event)
-        if len(expired) == MANY:
-            all_gone.set()
-
-    world.backend.memory.on("expired", heard)
+@pytest.mark.parametrize("idle", [1, 50, 99, 100, 101, 160, 199, 12_345])
+def test_without_any_traffic(monkeypatch: pytest.MonkeyPatch, idle: int) -> None:
+    started: list[tuple[MemoryStore, float]] = []
+    monkeypatch.setattr(purger, "start", lambda store, seconds: started.append((store, seconds)))
+    clock = FakeClock()
+    store = MemoryStore(interval=INTERVAL, clock=clock)
+    manager = SessionManager(store, idle_timeout=idle)
+    empty = store.stats().used
     for number in range(MANY):
-        await world.tab().write(number=number)
-    empty = world.backend.memory.stats().used
-    world.clock.advance(61)
-    assert all_gone.wait(20)  # seconds for two intervals of 50 ms; it is the fact that counts
-    stats = world.backend.memory.stats()
-    assert stats.sessions == 0
-    assert stats.used < empty
-    assert stats.purge_errors == 0
+        manager.create({"number": number})
+    [(its_store, seconds)] = started
+    assert its_store is store
+    deadline = clock() + idle
+    purger._run(weakref.ref(store), Timer(clock, deadline + 2 * INTERVAL), seconds)  # type: ignore[arg-type]
+    assert clock() <= deadline + 2 * INTERVAL
+    stats = store.stats()
+    assert (stats.sessions, stats.expired, stats.purge_errors) == (0, MANY, 0)
+    assert stats.used < empty + 100 * MANY

@@ -13,6 +13,7 @@ import pytest
 from lembro._http.cookie import SessionCookie
 from lembro.options import CookieOptions
 from tests.support.visits import COOKIE, World, look
+from tests.support.worlds import PARSER_KINDS, only
 
 NAME = COOKIE.encode()
 
@@ -69,6 +70,7 @@ def test_many_headers(headers: int) -> None:
     assert lines <= 20 * headers + 100
 
 
+@only(PARSER_KINDS)
 @pytest.mark.anyio
 @pytest.mark.parametrize("hostile", HOSTILE)
 async def test_and_the_answer_is_as_ever(world: World, hostile: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from lembro import CodecError
 from tests.support.visits import Visit, World
+from tests.support.worlds import CODEC_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +109,7 @@ def same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)  # -0.0 and NaN as well
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("value", EXACT)
 async def test_exact(world: World, value: str) -> None:
     tab = world.tab()
@@ -118,6 +120,7 @@ async def test_exact(world: World, value: str) -> None:
     assert same(data["within"], {"list": [EXACT[value]]})
 
 
+@only(CODEC_KINDS)
 async def test_not_a_number(world: World) -> None:
     """It is unequal to itself, and yet no change when it is only read."""
     tab = world.tab()
@@ -127,6 +130,7 @@ async def test_not_a_number(world: World) -> None:
     assert world.backend.payloads() == before
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("value", REFUSED)
 async def test_refused_when_it_is_assigned(world: World, value: str) -> None:
     tab = world.tab()
@@ -163,6 +167,7 @@ async def test_refused_at_the_commit_when_it_is_nested(
     assert any("cart[1]" in line for line in no_id_in_any_log)
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("key", [1, None, b"a", ("a",), Text("a"), "\ud800", 1.5], ids=repr)
 async def test_the_keys_of_a_session_are_text(world: World, key: Any) -> None:
     tab = world.tab()

@@ -12,6 +12,7 @@ import pytest
 from lembro._core import codec
 from lembro._core.codec import MARK
 from tests.support.visits import World
+from tests.support.worlds import CODEC_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +51,7 @@ OTHERS: dict[str, bytes] = {
 }
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("other", OTHERS)
 async def test_a_record_of_another_format_is_rejected(world: World, other: str) -> None:
     tab = world.tab()

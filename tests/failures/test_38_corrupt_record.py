@@ -12,6 +12,7 @@ import pytest
 
 from lembro._core import codec
 from tests.support.visits import Tab, World, look
+from tests.support.worlds import CODEC_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +54,7 @@ async def session_of(world: World, payload: bytes) -> Tab:
     return tab
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("corrupt", CORRUPT)
 async def test_a_fresh_session_and_an_event(build: Any, corrupt: str) -> None:
     world: World = build(store={"max_size": "16M"})

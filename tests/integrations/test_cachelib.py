@@ -132,7 +132,7 @@ def test_no_increment_of_another_thread_is_lost(cache: LembroCache) -> None:
     meet = threading.Barrier(10)
 
     def count() -> None:
-        meet.wait()
+        meet.wait(60)
         for _ in range(50):
             cache.inc("counter")
 
@@ -140,7 +140,7 @@ def test_no_increment_of_another_thread_is_lost(cache: LembroCache) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert cache.get("counter") == 500
 
 

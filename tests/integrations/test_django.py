@@ -1369,7 +1369,7 @@ class Announced:
         self.comers += 1
         if self.comers == 2:
             self.second.set()
-        self.lock.acquire()
+        assert self.lock.acquire(timeout=60)
 
     def __exit__(self, *error: object) -> None:
         self.lock.release()
@@ -1391,7 +1391,7 @@ def test_two_first_requests_at_the_same_time_have_one_manager(
     monkeypatch.setattr(config, "manager_from", slow)
     other = threading.Thread(target=lambda: made.append(get_manager()))
     made.append(get_manager())
-    other.join()
+    other.join(60)
     assert made[0] is made[1]
     monkeypatch.undo()
     config.forget()

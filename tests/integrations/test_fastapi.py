@@ -542,7 +542,7 @@ def test_requests_at_the_same_time_keep_each_others_keys(
     async def slow(key: str, session: WebSessionDep) -> None:
         session.setdefault("all", []).append(key)
         session[key] = True
-        await both_are_in.wait()
+        await asyncio.wait_for(both_are_in.wait(), 60)
 
     async def run() -> dict[str, Any]:
         transport = httpx.ASGITransport(app)

@@ -173,7 +173,7 @@ def test_over_httpx_at_the_same_time_nothing_is_lost(app: FastAPI) -> None:
     @app.post("/slow/{item}")
     async def slow(item: str, cart: CartDep) -> None:
         cart.items.append(item)
-        await both_are_in.wait()
+        await asyncio.wait_for(both_are_in.wait(), 60)
 
     async def run() -> list[str]:
         transport = httpx.ASGITransport(app)

@@ -314,7 +314,7 @@ def test_a_websocket_begins_a_session_and_edits_it(networked: bool) -> None:
             cookie = socket.response.headers["set-cookie"]
             assert cookie.startswith("sid=")
             await socket.send("hello")
-            assert await socket.recv() == "None"
+            assert await asyncio.wait_for(socket.recv(), 60) == "None"
         client.cookies.set("sid", cookie.partition(";")[0].partition("=")[2])
         assert (await client.get("/read")).json() == {"opened": True, "said": "hello"}
 
@@ -423,7 +423,7 @@ def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
         url = str(client.base_url).replace("http", "ws")
         async with websockets.connect(f"{url}/ws") as socket:
             await socket.send("hello")
-            assert await socket.recv() == "hello"
+            assert await asyncio.wait_for(socket.recv(), 60) == "hello"
         assert socket.close_code == 1000
 
     visit(Application([("/ws", Echo)]), visitor)

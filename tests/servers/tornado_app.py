@@ -101,7 +101,7 @@ def application() -> Application:
 
 async def main(port: int) -> None:
     application().listen(port, "127.0.0.1")
-    await asyncio.Event().wait()
+    await asyncio.Event().wait()  # no limit: the server runs until it is killed
 
 
 if __name__ == "__main__":

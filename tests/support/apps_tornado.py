@@ -60,7 +60,7 @@ async def fetch_tornado(app: Application, request: Request) -> Answer:
     try:
         await handler._execute([], *found.path_args, **found.path_kwargs)
     finally:
-        with anyio.CancelScope(shield=True):  # Tornado's server cancels nothing
+        with anyio.move_on_after(60, shield=True):  # Tornado's server cancels nothing
             await connection.finished.wait()
             await connection.sent()
     return answer

@@ -52,7 +52,8 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
         nonlocal received
         received += 1
         if received > 1:
-            await ended.wait()
+            with anyio.fail_after(60):
+                await ended.wait()
             return {"type": "websocket.disconnect" if request.websocket else "http.disconnect"}
         if request.websocket:
             return {"type": "websocket.connect"}

@@ -36,4 +36,4 @@ class ThreadMeeting:
         self._barrier = threading.Barrier(parties, timeout=10)
 
     async def meet(self) -> None:
-        self._barrier.wait()
+        self._barrier.wait(10)

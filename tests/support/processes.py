@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 PATIENCE = 60.0
 
@@ -68,3 +72,30 @@ def speak(folder: Path, script: str) -> list[str]:
     )
     assert "FAILED" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("WARNING")]
+
+
+def in_fork(function: Callable[[], bytes]) -> bytes:
+    """Return the bytes that a function returns in a forked child."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, function())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    try:
+        ready, _, _ = select.select([reading], [], [], PATIENCE)
+        assert ready, "the child wrote nothing"
+        return os.read(reading, 65536)
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)  # it has ended, or it hangs
+        os.waitpid(pid, 0)
+
+
+def read_line(stream: IO[str]) -> str:
+    """Return the first line that a process writes. Fail if it writes none."""
+    ready, _, _ = select.select([stream], [], [], PATIENCE)
+    assert ready, "the process wrote nothing"
+    return stream.readline()  # no limit: there is something to read

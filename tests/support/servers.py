@@ -156,4 +156,4 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         # Its children are in its process group; the group is empty if they have all left too.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait(timeout=60)

@@ -384,5 +384,5 @@ def _in_threads(visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     return [answers[number] for number in range(len(visits))]

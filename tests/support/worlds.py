@@ -28,10 +28,27 @@ KINDS: Final[list[Kind]] = [
 
 SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 
+CODEC_KINDS: Final = [
+    kind
+    for kind in KINDS
+    if kind[0].name == "asgi" or (kind[0].name, kind[1].name) == ("wsgi", "memory")
+]
+"""One kind for each way to the codec: called at once, awaited, in a thread, and in WSGI. The values
+of a session are the same in every framework."""
+
+PARSER_KINDS: Final = [kind for kind in KINDS if kind[1].name == "memory"]
+"""One kind for each integration, as each reads the cookie headers from a request of its own. The
+store takes no part in it."""
+
 
 def name_of(kind: Kind) -> str:
     integration, backend = kind
     return f"{integration.name}-{backend.name}"
+
+
+def only(kinds: list[Kind]) -> pytest.MarkDecorator:
+    """Run a test on these kinds instead of all."""
+    return pytest.mark.parametrize("kind", kinds, ids=name_of, indirect=True)
 
 
 @pytest.fixture

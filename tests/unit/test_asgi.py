@@ -67,6 +67,23 @@ def change(session: Session) -> None:
     session["n"] = session.get("n", 0) + 1
 
 
+@pytest.mark.parametrize(
+    "kind", ["http.response.start", "websocket.accept", "websocket.http.response.start"]
+)
+def test_each_message_that_begins_a_response_commits_first(site: Site, kind: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        change(scope["session"])
+        await send({"type": kind, "status": 403, "headers": [(b"x-a", b"b")]})
+
+    [start] = call(site, app, type=kind.partition(".")[0])
+    assert start["type"] == kind
+    headers = dict(start["headers"])
+    assert headers[b"x-a"] == b"b"
+    assert headers[b"set-cookie"].startswith(b"sid=")
+    assert headers[b"vary"] == b"Cookie"
+    assert site.data(headers[b"set-cookie"].decode().partition(".")[0][4:]) == {"n": 1}
+
+
 # -- responses -------------------------------------------------------------------------------------
 
 

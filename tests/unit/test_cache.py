@@ -265,7 +265,7 @@ def test_threads_lose_no_increment() -> None:
     meet = threading.Barrier(8)
 
     def count() -> None:
-        meet.wait()
+        meet.wait(60)
         for _ in range(200):
             with_threads.incr("key")
 
@@ -273,7 +273,7 @@ def test_threads_lose_no_increment() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert with_threads.get("key") == 1600
     with_threads.close()
 

@@ -248,7 +248,7 @@ async def events(
     left = leaves or asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        await left.wait()
+        await asyncio.wait_for(left.wait(), 60)
         return {"type": "http.disconnect"}
 
     async def call() -> None:
@@ -264,8 +264,8 @@ async def events(
         await messages.put({"body": b""})
 
     stream = asyncio.create_task(call())
-    assert (await messages.get())["status"] == 200
-    while body := (await messages.get())["body"]:
+    assert (await asyncio.wait_for(messages.get(), 60))["status"] == 200
+    while body := (await asyncio.wait_for(messages.get(), 60))["body"]:
         assert body.startswith(b"data: ")
         assert body.endswith(b"\n\n")
         yield json.loads(body[6:])

@@ -21,7 +21,14 @@ from lembro import (
 )
 from lembro.events import EVENTS
 from lembro.integrations.starlette import SessionMiddleware
-from lembro.stores.memory.eviction import FLOOR, NEWCOMERS_FLOOR, TIERS, tier_for
+from lembro.stores.memory.eviction import (
+    FLOOR,
+    LARGE_FROM,
+    LARGE_SHARE,
+    NEWCOMERS_FLOOR,
+    TIERS,
+    tier_for,
+)
 from lembro.stores.memory.stats import Stats
 from tests.support import ROOT
 
@@ -133,3 +140,5 @@ def test_the_tiers_are_those_of_the_table() -> None:
         assert tier_for(age) == tier
         assert tier_for(age - 0.001) == max(0, tier - 1)
     assert (FLOOR, NEWCOMERS_FLOOR) == (1 / 20, 1 / 5)
+    assert (LARGE_FROM, LARGE_SHARE) == (4096, 16)
+    assert "more than 4 KiB are large" in text

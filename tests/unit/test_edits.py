@@ -413,7 +413,7 @@ def test_a_thread_does_not_wait_for_a_turn_that_comes_free_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns = Turns()
-    turns.acquire()
+    turns.acquire()  # no limit: Turns.acquire takes none
 
     def event() -> Any:
         turns.release()  # by another thread, before this one has joined the line
@@ -421,7 +421,7 @@ def test_a_thread_does_not_wait_for_a_turn_that_comes_free_at_once(
 
     def acquire() -> None:
         monkeypatch.setattr(threading, "Event", event)
-        turns.acquire()
+        turns.acquire()  # no limit: Turns.acquire takes none
         monkeypatch.undo()
 
     Event = threading.Event

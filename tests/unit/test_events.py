@@ -139,7 +139,7 @@ def test_once_is_once_however_many_emit_at_a_time() -> None:
     def nested(event: Event) -> None:  # another thread has the list of listeners already
         worker = threading.Thread(target=events.emit, args=(CREATED,))
         worker.start()
-        worker.join()
+        worker.join(60)
 
     events.once("created", nested)
     events.once("created", heard.append)
@@ -154,7 +154,7 @@ def test_once_twice_is_twice() -> None:
     def nested(event: Event) -> None:
         worker = threading.Thread(target=events.emit, args=(CREATED,))
         worker.start()
-        worker.join()
+        worker.join(60)
 
     events.once("created", nested)
     events.once("created", heard.append)

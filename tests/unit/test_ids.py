@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
 
-from lembro.ids import handle_for, is_id, key_for, new_id
+from lembro.ids import handle_for, is_id, key_for, new_id, new_mark
+from tests.support.processes import in_fork
 
 
 def test_an_id_has_256_bits_and_the_form_of_one() -> None:
@@ -18,6 +20,23 @@ def test_random_seed_does_not_change_ids() -> None:
     first = new_id()
     random.seed(0)
     assert new_id() != first
+
+
+def test_random_seed_does_not_change_marks() -> None:
+    random.seed(0)
+    first = new_mark()
+    random.seed(0)
+    assert new_mark() != first
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_forked_processes_make_different_marks() -> None:
+    """Otherwise a worker would take the write of another one for its own."""
+    new_mark()
+    made = [in_fork(lambda: b"".join(new_mark() for _ in range(10))) for _ in range(2)]
+    made.append(b"".join(new_mark() for _ in range(10)))
+    assert [len(marks) for marks in made] == [60] * 3
+    assert len({marks[at : at + 6] for marks in made for at in range(0, 60, 6)}) == 30
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ def test_a_wrong_import_is_noticed(tmp_path: Path) -> None:
     linter = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; "
               "sys.path.insert(0, '.'); sys.exit(lint_imports(no_cache=True))"]  # fmt: skip
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
-    done = subprocess.run(linter, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        linter, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode != 0
     assert "lembro.errors -> lembro.manager" in done.stdout

@@ -35,7 +35,12 @@ def run(debug: str | None) -> tuple[str, str]:
     if debug is None:
         env.pop("DEBUG", None)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return done.stdout.strip(), done.stderr
 

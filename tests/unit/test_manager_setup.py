@@ -222,7 +222,7 @@ def test_an_integration_without_its_framework_says_what_to_install(module: str) 
         f"import lembro.integrations.{module}\n"
     )
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.stderr.splitlines()[-1].endswith(f"pip install 'lembro[{module}]'")
 
 

@@ -182,6 +182,7 @@ def run_pytest(folder: Path, name: str, source: str, *, ci: str) -> tuple[int, s
         cwd=folder,
         capture_output=True,
         text=True,
+        timeout=120,
         check=False,
     )
     return run.returncode, run.stdout

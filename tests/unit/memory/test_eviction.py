@@ -8,7 +8,14 @@ import pytest
 
 from lembro.stores.base import Record
 from lembro.stores.memory import MemoryStore
-from lembro.stores.memory.eviction import TIERS, Queues, tier_for
+from lembro.stores.memory.eviction import (
+    LARGE_FROM,
+    LOGGED_IN,
+    QUEUES,
+    TIERS,
+    Queues,
+    tier_for,
+)
 from lembro.stores.memory.linked_lists import NONE
 from lembro.stores.memory.slots import Slots
 from lembro.testing import FakeClock
@@ -86,9 +93,12 @@ def test_a_flood_of_logins_leaves_room_for_new_visitors(
     assert alive(store, range(2005, 2010)) == [2005, 2006, 2007, 2008, 2009]
 
 
+LAST_USED = [0.0] * 32
+
+
 def queues(max_size: int = 1000) -> Queues:
-    slots = Slots(32, TIERS)
-    new = Queues(max_size, slots)
+    slots = Slots(32, QUEUES)
+    new = Queues(max_size, slots, LAST_USED.__getitem__)
     slots.grow()
     return new
 
@@ -147,3 +157,149 @@ def test_rotated_keys_have_a_size_but_are_no_sessions() -> None:
     assert q.victim() == 0
     q.remove(0, 100)
     assert (q.rotated, q.sizes[0]) == (0, 0)
+
+
+def test_large_sessions_above_their_share_are_evicted_first() -> None:
+    q = queues(16 * 5000)  # the share is 5000
+    q.add(0, 0, 1)
+    q.add(1, 0, LARGE_FROM + 1)
+    q.add(2, 0, LARGE_FROM)
+    assert (q.counts[0], q.sizes[0], q.large[0]) == (3, 2 * LARGE_FROM + 2, LARGE_FROM + 1)
+    assert q.victim_of(0) == 0, "within the share the least recently used"
+    q.add(3, 0, 5000 - LARGE_FROM - 1 + LARGE_FROM)
+    assert q.victim_of(0) == 1
+    q.remove(1, LARGE_FROM + 1)
+    assert q.large[0] == 4999
+    assert q.victim_of(0) == 0
+
+
+def test_the_floor_does_not_protect_large_sessions_above_their_share() -> None:
+    q = queues(16 * 5000)  # the floor of tier 0 is 16000
+    q.add(0, 0, 5000)
+    q.add(1, 4, 60_000)
+    assert q.victim() == 1
+    q.resize(0, 5000, 5001)
+    assert q.victim() == 0
+
+
+def test_the_share_of_large_sessions_is_a_sixteenth() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 1, 100)
+    q.add(1, 1, 5000)
+    assert q.victim_of(1) == 0
+    q.resize(1, 5000, 5001)
+    assert q.victim_of(1) == 1
+    assert (q.sizes[1], q.large[1]) == (5101, 5001)
+
+
+def test_the_large_sessions_of_one_tier_do_not_count_in_another() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 1, 5000)
+    q.add(1, 2, 100)
+    q.add(2, 2, 5000)
+    assert q.victim_of(2) == 1
+
+
+def test_large_sessions_within_their_share_are_evicted_in_order_of_use() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 0, 5000)
+    q.add(1, 0, 100)
+    LAST_USED[0:2] = [1.0, 1.0]
+    assert q.victim_of(0) == 1
+    assert q.least_recently_used(0) == 1
+    LAST_USED[0:2] = [1.0, 2.0]
+    assert q.victim_of(0) == 0
+    assert q.least_recently_used(0) == 0
+    q.remove(1, 100)
+    assert q.victim_of(0) == 0
+    assert q.least_recently_used(0) == 0
+
+
+def test_a_spared_slot_is_no_victim_in_either_queue() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 0, 100)
+    q.add(1, 0, 5001)
+    assert q.victim_of(0, spare=1) == 0
+    assert q.victim_of(0, spare=0) == 1
+    q.remove(0, 100)
+    assert q.victim_of(0, spare=1) == NONE
+
+
+def test_the_least_recently_used_session_is_no_rotated_key() -> None:
+    q = queues(16 * 5000)
+    LAST_USED[0:2] = [1.0, 2.0]
+    q.add(0, 0, 100, rotated=True)
+    assert q.least_recently_used(0) == NONE
+    q.add(1, 0, 5000)
+    assert q.least_recently_used(0) == 1
+
+
+def test_a_session_that_grows_or_shrinks_changes_its_queue() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 0, 100)
+    q.resize(0, 100, LARGE_FROM)
+    assert (list(q.walk(0)), q.sizes[0], q.large[0]) == ([0], LARGE_FROM, 0)
+    q.resize(0, LARGE_FROM, 6000)
+    assert (list(q.walk(TIERS)), q.sizes[0], q.large[0], q.counts[0]) == ([0], 6000, 6000, 1)
+    q.use(0, 3, 6000)
+    assert (list(q.walk(TIERS + 3)), q.sizes, q.large) == (
+        [0],
+        [0, 0, 0, 6000, 0],
+        [0, 0, 0, 6000, 0],
+    )
+    q.resize(0, 6000, 200)
+    assert (list(q.walk(3)), q.sizes[3], q.large[3], q.counts[3]) == ([0], 200, 0, 1)
+
+
+def test_sessions_of_users_have_one_queue() -> None:
+    q = queues(16 * 5000)
+    q.add(0, LOGGED_IN, 100)
+    q.resize(0, 100, 6000)
+    q.add(1, LOGGED_IN, 6000)
+    q.use(0, LOGGED_IN, 6000)
+    assert list(q.walk(LOGGED_IN)) == [1, 0]
+    assert (q.sizes[LOGGED_IN], q.large) == (12000, [0] * TIERS)
+
+
+def test_no_queue_has_anything_after_a_reset() -> None:
+    q = queues(16 * 5000)
+    q.add(0, 0, 5001)
+    q.add(1, 0, 100)
+    q.reset()
+    assert (q.counts, q.sizes, q.large, q.rotated) == ([0] * TIERS, [0] * TIERS, [0] * TIERS, 0)
+    assert q.victim() == NONE
+
+
+def test_a_session_that_was_small_counts_as_large_from_its_next_write(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    fill(store, 0, 100)
+    record = Record(b"y" * 60_000)
+    store.set(key(0), record, expected=b"x" * 500, idle=1e6)
+    assert store._parts.queues.large[0] > 60_000
+    recounted(store)
+    fill(store, 100, 3000)
+    assert store.get(key(0)) is not None, "alone it is within the share"
+    store.set(key(3099), record, expected=b"x" * 500, idle=1e6)
+    fill(store, 4000, 100)
+    assert store.get(key(0)) is None
+    recounted(store)
+
+
+def test_a_flood_evicts_no_large_session_of_a_known_visitor(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    for n in range(10):
+        add(store, n, size=20_000)
+    clock.advance(15)
+    for n in range(10):
+        store.touch(key(n), idle=1e6)
+    fill(store, 100, 3000)
+    assert alive(store, range(10)) == list(range(10))
+
+
+def test_an_idle_large_visitor_is_evicted_before_the_room_is_needed(clock: FakeClock) -> None:
+    store = MemoryStore("1M", clock=clock)
+    fill(store, 0, 3, size=20_000)
+    clock.advance(1000)
+    fill(store, 10, 3000)
+    assert alive(store, range(3)) == []
+    recounted(store)

@@ -60,14 +60,14 @@ def test_random_verbs_never_exceed_max_size(clock: FakeClock) -> None:
 
 
 def test_the_tables_shrink_when_sessions_become_fewer_and_larger(clock: FakeClock) -> None:
-    store = MemoryStore("256K", clock=clock, max_session_size="64K")
+    store = MemoryStore("256K", clock=clock)
     fill(store, 0, 3000, size=0)
     small = store.stats()
     assert small.sessions > 700
     for n in range(10000, 10100):
-        add(store, n, size=60000)
+        add(store, n, size=3800)
         recounted(store)
-    assert store.stats().sessions == 3  # all that the payloads alone allow
+    assert store.stats().sessions < 60  # as many as the payloads alone allow
     for n in range(20000, 21000):
         add(store, n, size=0)
         recounted(store)

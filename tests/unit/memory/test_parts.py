@@ -6,7 +6,7 @@ import pytest
 
 from lembro.stores.memory import MemoryStore, layout, limits, parts
 from lembro.stores.memory.audit import recount
-from lembro.stores.memory.eviction import TIERS
+from lembro.stores.memory.eviction import QUEUES
 from lembro.stores.memory.layout import HEADER
 from lembro.stores.memory.linked_lists import NONE
 from lembro.stores.memory.user_index import user_tag
@@ -25,7 +25,7 @@ def test_places_have_64_bits_in_a_very_large_store(monkeypatch: pytest.MonkeyPat
 
 def test_the_largest_numbers_fit_in_their_fields() -> None:
     assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
-    assert 2**31 - 100 < parts.MOST_SLOTS < 2**31 - 2 * (TIERS + 1)
+    assert 2**31 - 100 < parts.MOST_SLOTS < 2**31 - 2 * (QUEUES + 1)
     assert limits.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
 
 

@@ -19,6 +19,7 @@ from lembro.stores.base import Found, PerUser, Record
 from lembro.stores.memory import MemoryStore, purger
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
+from tests.support.processes import read_line
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
 PATIENCE = 20.0  # seconds until a test that waits for a thread fails
@@ -43,7 +44,7 @@ def together(count: int, work: Any) -> None:
     barrier = threading.Barrier(count)
 
     def run(number: int) -> None:
-        barrier.wait()
+        barrier.wait(60)
         try:
             work(number)
         except BaseException as error:
@@ -53,7 +54,7 @@ def together(count: int, work: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     if errors:
         raise errors[0]
 
@@ -279,7 +280,7 @@ def test_a_script_that_uses_a_store_ends_at_once() -> None:
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "end\n"
+    assert read_line(process.stdout) == "end\n"
     start = time.monotonic()
     _, errors = process.communicate(timeout=PATIENCE)
     assert time.monotonic() - start < 1.0
@@ -306,7 +307,7 @@ def test_get_returns_what_one_writer_wrote() -> None:
         assert store.set(key(1), Record(after), expected=before, idle=100) is not None
         before = after
     stop.set()
-    reader.join()
+    reader.join(60)
     assert odd == []
     store.close()
 
@@ -317,6 +318,6 @@ def test_a_round_without_a_store_is_the_last() -> None:
     gone, stop = weakref.ref(store), threading.Lock()
     del store
     gc.collect()
-    stop.acquire()
+    assert stop.acquire(timeout=60)
     purger._run(gone, stop, 0.0)
     assert stop.locked()

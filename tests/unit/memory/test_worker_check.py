@@ -6,8 +6,6 @@ import errno
 import logging
 import os
 import stat
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lembro.stores.memory import worker_check
-from tests.support.processes import OTHERS, PATIENCE, PRELUDE, environment, run
+from tests.support.processes import OTHERS, run
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -102,37 +100,28 @@ assert not os.path.exists(target)
 
 
 def test_workers_that_each_make_a_store_are_told_once(folder: Path) -> None:
-    """As most servers do. All but one speak, once each, however many stores they make."""
+    """As most servers do. All but one log it, once each, however many stores they make."""
     script = """
-read, write = os.pipe()
+ready, report = os.pipe()
+hold, release = os.pipe()
 def work():
     for n in range(3):
         add(MemoryStore())
-    os.write(write, b"x")
-    sys.stdin.read()  # stay until the parent has seen all
+    os.close(release)
+    os.write(report, b"x")
+    os.read(hold, 1)  # stay until all have made their stores
 children = [child(work) for _ in range(4)]
 for _ in children:
-    os.read(read, 1)
+    os.read(ready, 1)
+os.close(release)
+for pid in children:
+    os.waitpid(pid, 0)
 """
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            PRELUDE + script + "os.close(0)\nfor pid in children: os.waitpid(pid, 0)",
-        ],
-        env=environment(folder),
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    said = [process.stderr.readline() for _ in range(3)]
-    _, rest = process.communicate(timeout=PATIENCE)  # closes stdin: the children go
-    assert all(line.startswith("WARNING") and OTHERS in line for line in said)
+    said = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
+    assert len(said) == 3
+    assert all(OTHERS in line for line in said)
     for better in ("--workers 1, with threads", "lembro.stores.base"):
         assert better in said[0]
-    assert "WARNING" not in rest
-    assert "FAILED" not in rest
 
 
 def test_the_folder_of_this_process_is_the_system_s() -> None:

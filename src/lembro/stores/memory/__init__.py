@@ -14,7 +14,8 @@ memory (``sweep``): a few records with each write, the others in the thread. A w
 segments may hold expired records (``expiry_wheel``).
 
 **Evicting.** If memory is short, the least recently used session of the lowest tier is evicted, of
-those tiers that hold more than their floor (``eviction``). Logged-in users are in the highest tier;
+those tiers that hold more than their floor (``eviction``); large sessions of visitors have a share,
+and beyond it are evicted first. Logged-in users are in the highest tier;
 among them, a user who holds more than a share goes first (``user_share``). The tier of an anonymous
 visitor depends on how long the visitor has been known (``reputation``). Apart from memory, a login
 above the limit evicts the user's oldest session (``user_sessions``). ``docs/flood.md`` says why.

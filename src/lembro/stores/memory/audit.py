@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .eviction import FREE_LIST, LOGGED_IN, ROTATED_BIT, TIERS
+from .eviction import FREE_LIST, LARGE_FROM, LOGGED_IN, ROTATED_BIT, TIERS
 from .layout import (
     BODY,
     DEADLINE,
@@ -98,14 +98,18 @@ def _check_queues(parts: Parts, slots: list[int]) -> None:
     seen: list[int] = []
     rotated = 0
     for tier in range(TIERS):
-        members = list(queues.walk(tier))
+        large = [] if tier == LOGGED_IN else list(queues.walk(TIERS + tier))
+        members = list(queues.walk(tier)) + large
         rotated_here = sum(bool(reader.flags(slot) & ROTATED) for slot in members)
         rotated += rotated_here
         assert queues.counts[tier] == len(members) - rotated_here
         assert queues.sizes[tier] == sum(reader.size(slot) for slot in members)
+        assert queues.large[tier] == sum(reader.size(slot) for slot in large)
         for slot in members:
             flags = reader.flags(slot)
-            assert queues.tier[slot] == tier | (ROTATED_BIT if flags & ROTATED else 0)
+            queue = TIERS + tier if slot in large else tier
+            assert queues.tier[slot] == queue | (ROTATED_BIT if flags & ROTATED else 0)
+            assert (slot in large) == (tier != LOGGED_IN and reader.size(slot) > LARGE_FROM)
             assert (tier == LOGGED_IN) == bool(flags & HAS_USER)
         seen += members
     assert rotated == queues.rotated

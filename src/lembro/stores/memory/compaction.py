@@ -92,7 +92,7 @@ class Compaction:
                 memory.move(to, at, size)
                 if size >> 3 != extent:  # the record had become shorter in its place
                     layout.write_extent(memory, to + layout.EXTENT, size >> 3)
-                    self._queues.resize(slot, size - (extent << 3))
+                    self._queues.resize(slot, extent << 3, size)
                 place[slot] = to >> 3
                 soonest = min(soonest, deadline)
             at += extent << 3

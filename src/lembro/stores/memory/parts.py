@@ -11,7 +11,7 @@ from typing import Final
 from .arena import Arena
 from .compaction import Compaction
 from .counters import Counters
-from .eviction import TIERS, Queues
+from .eviction import QUEUES, Queues
 from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .ledger import Ledger, unit_for
@@ -29,7 +29,7 @@ from .user_share import UserShare
 from .verbs import Verbs
 
 LEAST: Final = 96  # bytes; no record takes less, its place in the tables included
-MOST_SLOTS: Final = 2**31 - 16
+MOST_SLOTS: Final = 2**31 - 32
 WIDEST: Final = 1 << 35  # bytes that 32 bits can address in units of 8
 
 
@@ -82,17 +82,18 @@ class Parts:
         """
         most = min(MOST_SLOTS, max_size // LEAST)
         unit = unit_for(max_size)
-        # Where records are, and how they are found.
+        # Where records are, how they are found and read.
         self.arena: Final = Arena(max_size)
         self.overflow: Final = Overflow()
-        self.slots: Final = Slots(most, TIERS)
-        self.queues: Final = Queues(max_size, self.slots)
+        self.slots: Final = Slots(most, QUEUES)
         place = self.slots.column("I" if max_size <= WIDEST else "Q")
+        self.reader: Final = RecordReader(self.arena.memory, place, self.overflow, now)
+        self.queues: Final = Queues(max_size, self.slots, self.reader.last_used)
         self.index: Final = Index(self.slots, place, self.arena.memory, most, unit)
         self.user_index: Final = UserIndex(place, self.arena.memory, most, unit)
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel: Final = ExpiryWheel(self.arena.segments, buckets, interval / 2, now)
-        # What is counted and read.
+        # What is counted.
         self.ledger: Final = Ledger(
             max_size,
             reduce_to,
@@ -106,7 +107,6 @@ class Parts:
         self.counters: Final = Counters(has_listener)
         self.limits: Final = SizeLimits(max_session_size, self.arena.segment, self.counters)
         self.reputations: Final = Reputations(epoch)
-        self.reader: Final = RecordReader(self.arena.memory, place, self.overflow, now)
         # What writes, removes and moves records.
         self.records: Final = Records(
             arena=self.arena,

@@ -152,7 +152,7 @@ class Reclaim:
                     break
                 self._compaction.compact(segment)
                 return
-            slot = self._queues.linked_lists.first(0)
+            slot = self._queues.victim_of(0)
             if slot == NONE or now - self._reader.last_used(slot) < IDLE_VISITOR:
                 break
             self._records.evict(slot, now, "memory")

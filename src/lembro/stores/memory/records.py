@@ -202,7 +202,7 @@ class Records:
         self._memory[at + FLAGS] = flags
         if (outside | flags) & LARGE:
             self._ledger.update()
-        self._queues.resize(slot, self._reader.size(slot) - before)
+        self._queues.resize(slot, before, self._reader.size(slot))
 
     def make_rotated(self, slot: int, successor: bytes, deadline: float) -> None:
         """Turn a session into a rotated key, which only names its successor.
