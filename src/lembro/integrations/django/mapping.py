@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY as BACKEND
 from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
+from ..._core.login import distrust_login
 from ..._core.session import Session
 from ..._core.state import NOT_LOADED
 from ..._http.cookie import Presented
 from ...errors import StoreError
 from .._adapter import Runner, runner_of
 from .config import get_manager
-from .exchange import KeyExchange
+from .exchange import DjangoSession, KeyExchange
 from .lifetimes import EXPIRY, check_expiry, is_expiry, runner_lasting
 
 _NOT_GIVEN: Final = object()
@@ -45,7 +47,7 @@ class SessionMapping(_Base):
 
     def __init__(self, session_key: str | Session | None = None, owner: object = None) -> None:
         # The first check is true for each request, and takes a tenth of the second's time.
-        if type(session_key) is Session or isinstance(session_key, Session):
+        if type(session_key) is DjangoSession or isinstance(session_key, Session):
             self._lembro = session_key
             self._owner = owner
             self._base = session_key._transport.runner
@@ -132,8 +134,10 @@ class SessionMapping(_Base):
         self.update(dict_)
 
     def clear(self) -> None:
-        """Remove all keys. The session keeps its ID, unless a user is logged in."""
+        """Remove all keys. The session keeps its ID; if a user is logged in, it ends instead."""
         session = self._get_session()
+        if session._current_user() is not None:
+            session.destroy()
         for key in list(session):
             del session[key]
         self._dirty = True
@@ -141,6 +145,8 @@ class SessionMapping(_Base):
     def _assign(self, session: Session, key: str, value: Any) -> None:
         if key == USER and value:  # this is how django.contrib.auth logs a user in
             session.login(str(value))
+        elif key == BACKEND and session._login is not None and _is_remote(value):
+            distrust_login(session)
         elif key == EXPIRY:
             check_expiry(value)
         session[key] = value
@@ -190,3 +196,17 @@ class SessionMapping(_Base):
         self._base.check_may_block(
             "`await session.aget(...)`; the name of each async method begins with an a"
         )
+
+
+def _is_remote(backend: object) -> bool:
+    """Return whether this is the path of a backend that logs in by ``REMOTE_USER``.
+
+    The web server names the user in each request, so nobody knows when credentials were given.
+    """
+    # It imports the user model, so it cannot be imported before the applications are ready.
+    from django.contrib.auth.backends import RemoteUserBackend  # noqa: PLC0415
+
+    try:
+        return issubclass(import_string(backend), RemoteUserBackend)
+    except (ImportError, TypeError, AttributeError):  # not the path of a class
+        return False
