@@ -549,7 +549,9 @@ def test_require_recent(site: Site) -> None:
     session = site.open(cookie)
     session.require_recent(60)
     session.require_recent(timedelta(minutes=1))
-    with pytest.raises(LoginRequired, match=r"within the last 59 s is required, but it is 60 s old\. Ask"):
+    with pytest.raises(
+        LoginRequired, match=r"within the last 59 s is required, but it is 60 s old\. Ask"
+    ):
         session.require_recent(59)
     session.login("alice")
     session.require_recent(1)

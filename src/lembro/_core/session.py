@@ -369,8 +369,10 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._check_writable()
         user = self._current_user()
         if user is None:
-            raise LoginRequired("a login is required to end a user's sessions, but nobody is logged in. "
-                "Call session.login(user_id) first, or check session.user_id")
+            raise LoginRequired(
+                "a login is required to end a user's sessions, but nobody is logged in. "
+                "Call session.login(user_id) first, or check session.user_id"
+            )
         self._transport.runner.require("destroy_user")
         self._revoke = user
 

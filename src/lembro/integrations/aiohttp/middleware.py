@@ -31,6 +31,7 @@ from .exchange import (
     roll_back,
 )
 
+
 class _Nothing:
     """An awaitable that does nothing, without a coroutine."""
 

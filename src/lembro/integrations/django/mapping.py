@@ -110,8 +110,7 @@ class SessionMapping(_Base):
         self._assign(await self._aget_session(), key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self._get_session()[key]
-        self._dirty = True
+        self._remove(self._get_session(), key)
 
     def pop(self, key: str, default: Any = _NOT_GIVEN) -> Any:
         """Remove a key and return its value, or the default."""
@@ -153,11 +152,18 @@ class SessionMapping(_Base):
         self._dirty = True
 
     def _take(self, session: Session, key: str, default: Any) -> Any:
-        if key in session:
-            self._dirty = True
-        elif default is not _NOT_GIVEN:
+        if key not in session and default is not _NOT_GIVEN:
             return default
-        return session.pop(key)
+        return self._remove(session, key)
+
+    def _remove(self, session: Session, key: str) -> Any:
+        value = session.pop(key)
+        self._dirty = True
+        if key == USER and str(value) == session._current_user():  # the user is logged out
+            kept = dict(session)
+            session.destroy()
+            session.update(kept)
+        return value
 
     @property
     def accessed(self) -> bool:
