@@ -151,7 +151,7 @@ class _DjangoHandler(WSGIHandler):  # type: ignore[misc]
 
 def in_django(manager: SessionManager) -> Place:
     use(manager)
-    app = _DjangoHandler()
+    app: Any = _DjangoHandler()
 
     async def fetch(request: Request) -> Answer:
         request.path = "/do"
