@@ -789,14 +789,14 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
     from lembro import wsgi  # noqa: PLC0415
-    from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.django_site import acting  # noqa: PLC0415
     from tests.support.gateways import call_wsgi  # noqa: PLC0415
     from tests.support.messages import Request  # noqa: PLC0415
 
     with running(MIDDLEWARE=[OURS]) as site:
         handler: Any = WSGIHandler()
         app = wsgi.SessionMiddleware(handler, get_manager())
-        with _acting(put(a=1)):
+        with acting(put(a=1)):
             answer = call_wsgi(app, Request(path="/do"))
         assert answer.status == 200
         assert len(answer.set_cookies) == 1
@@ -952,7 +952,7 @@ async def test_a_store_that_fails_is_answered_503_in_an_event_loop(adapter: Any)
 @pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter])
 def test_a_plain_view_under_asgi_works_over_every_store(adapter: Any) -> None:
     """Django runs it in a worker thread."""
-    from tests.support.django_site import _acting  # noqa: PLC0415
+    from tests.support.django_site import acting  # noqa: PLC0415
 
     def act(request: Any) -> None:
         request.session["a"] = request.session.get("a", 0) + 1
@@ -960,7 +960,7 @@ def test_a_plain_view_under_asgi_works_over_every_store(adapter: Any) -> None:
 
     async def visits(site: Site) -> list[Any]:
         client = AsyncClient()
-        with _acting(act):
+        with acting(act):
             for _ in range(2):
                 await client.get("/do")
         return [await site.avisit(client, lambda request: request.session.aget("a"))]

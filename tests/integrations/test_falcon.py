@@ -15,7 +15,6 @@ import pytest
 
 from lembro import (
     ConfigError,
-    CookieOptions,
     LoginRequired,
     MemoryStore,
     SessionCommitted,
@@ -250,29 +249,6 @@ def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
     assert [*answer.cookies] == ["sid"]
     assert answer.headers["vary"] == "Cookie"
     assert get(outer, "/read", answer.cookies["sid"].value).json == {"a": 1}
-
-
-@KINDS
-def test_two_managers_in_one_application_keep_what_is_theirs(
-    asgi: bool, manager: SessionManager
-) -> None:
-    class Between:
-        def process_request(self, req: Any, resp: Any) -> None:
-            req.context.session["outer"] = 1
-
-        async def process_request_async(self, req: Any, resp: Any) -> None:
-            self.process_request(req, resp)
-
-    app: Any = falcon.asgi.App() if asgi else falcon.App()
-    outer = Lembro(app, store=MemoryStore(), cookie=CookieOptions(name="outer")).manager
-    app.add_middleware(Between())
-    Lembro(app, manager)
-    Lembro(app, manager)
-    app.add_route("/write", (AsyncPage if asgi else Page)(write))
-    answer = get(falcon.testing.TestClient(app), "/write")
-    assert sorted(answer.cookies) == ["outer", "sid"]
-    assert [info.data for info in manager.all()] == [{"a": 1}]
-    assert [info.data for info in outer.all()] == [{"outer": 1}]
 
 
 def test_a_websocket_whose_responder_raised_before_it_was_accepted(

@@ -192,7 +192,7 @@ def test_the_forms_of_flask_wtf(app: Flask) -> None:
     assert "CSRF token is missing" in browser.post("/order", data={"what": "bread"}).text
 
 
-def test_the_protection_of_flask_wtf_lasts_through_a_login(app: Flask) -> None:
+def test_the_protection_of_flask_wtf_has_a_new_token_after_a_login(app: Flask) -> None:
     CSRFProtect(app)
 
     @app.get("/token")
@@ -208,6 +208,8 @@ def test_the_protection_of_flask_wtf_lasts_through_a_login(app: Flask) -> None:
     sent = {"X-CSRFToken": browser.get("/token").text}
     assert browser.post("/login").status_code == 400
     assert browser.post("/login", headers=sent).text == "hello"
+    assert browser.post("/login", headers=sent).status_code == 400
+    sent = {"X-CSRFToken": browser.get("/token").text}
     assert browser.post("/login", headers=sent).text == "hello"
     assert app.test_client().post("/login", headers=sent).status_code == 400
 

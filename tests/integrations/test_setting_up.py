@@ -116,6 +116,8 @@ def test_what_is_no_application_given_later(manager: SessionManager) -> None:
         ),
         pytest.param(tornado.Lembro, Application, id="tornado"),
         pytest.param(aiohttp.setup, web.Application, id="aiohttp"),
+        pytest.param(in_falcon.Lembro, falcon.App, id="falcon"),
+        pytest.param(in_falcon.Lembro, falcon.asgi.App, id="falcon-asgi"),
     ],
 )
 def test_twice_is_refused(
@@ -171,6 +173,12 @@ def test_options_as_an_object_and_single_ones(
         set_up(served, manager, options=SessionOptions())
     options = set_up(served, options=SessionOptions.aal2(), idle_timeout=60).manager.options
     assert (options.idle_timeout, options.absolute_timeout) == (60, 86400)
+
+
+def test_options_as_the_config_of_the_plugin_are_refused() -> None:
+    config: Any = SessionOptions()
+    with pytest.raises(ConfigError, match=r"must be a LembroSessionConfig, got SessionOptions\("):
+        litestar.LembroPlugin(config=config)
 
 
 def test_two_plugins_are_refused(manager: SessionManager) -> None:

@@ -40,14 +40,14 @@ class Site:
     def visit(self, client: Any, act: Act, **extra: Any) -> Any:
         """The response to a request whose view calls ``act(request)``; what that returned, if it
         is no response, is the response's ``result``."""
-        with _acting(act) as results:
+        with acting(act) as results:
             response = client.get("/do", **extra)
         response.result = results[-1] if results else None
         return response
 
     async def avisit(self, client: Any, act: Act) -> Any:
         """As ``visit``, of an async view, with ``await act(request)``."""
-        with _acting(act) as results:
+        with acting(act) as results:
             response = await client.get("/ado")
         response.result = results[-1] if results else None
         return response
@@ -64,7 +64,7 @@ _acts: list[tuple[Act, list[Any]]] = []
 
 
 @contextmanager
-def _acting(act: Act) -> Iterator[list[Any]]:
+def acting(act: Act) -> Iterator[list[Any]]:
     results: list[Any] = []
     _acts.append((act, results))
     try:

@@ -17,6 +17,7 @@ from ..stores.base import Found, PerUser, Record
 from . import codec
 from .effects import Call, Flow
 from .load import Lost, follow_rotation
+from .login import csrf_keys
 from .merge import merge
 from .state import LIVE, Loaded, SessionState, SetCookie
 
@@ -52,7 +53,10 @@ def is_written(payload: bytes, held: Found | None) -> bool:
 
 def refused() -> StoreError:
     """Make the error after ``ATTEMPTS`` failed attempts."""
-    return StoreError(f"the store refused {ATTEMPTS} writes of one session in a row")
+    return StoreError(
+        f"the store refused {ATTEMPTS} writes of one session in a row. Check it with "
+        f"lembro.testing: set() and replace() must write if the payload is the expected one"
+    )
 
 
 class Writer:
@@ -196,7 +200,10 @@ class Writer:
     def too_many(self) -> TooManySessions:
         """Make the error for a login above the cap."""
         limit = self.per_user[0] if self.per_user else 0
-        return TooManySessions(f"the user has {limit} sessions, the most that one user may have")
+        return TooManySessions(
+            f"a user may have at most {limit} sessions, and this one has them. End one by its "
+            f'handle: manager.revoke(handle). Or set at_max_sessions="oldest"'
+        )
 
     def issue(self, session: SessionState, session_id: str, found: Found) -> None:
         """Note that the session is stored under a new ID, as ``found``."""
@@ -337,12 +344,17 @@ def _switches_user(session: SessionState) -> bool:
 def _merge(session: SessionState, theirs: Found) -> None:
     """Merge what was loaded, what another request stored, and this request's data."""
     try:
-        _, base = codec.decode(session._payload)
+        base_meta, base = codec.decode(session._payload)
         meta, data = codec.decode(theirs.payload)
     except CodecError:  # ours wins
         return
     if session._resend_cookie:
         meta["remember"] = session._meta.get("remember", False)
+    if "fresh" in session._meta and "fresh" not in base_meta:
+        meta["fresh"] = False
+    if session._login is not None:  # it drops a token that was stored since the load, too
+        for key in csrf_keys(data):
+            del data[key]
     session._data, conflicts = merge(base, data, session._data)
     session._nested_possible = True  # a merged value may need a tag
     if session._login is None:

@@ -14,9 +14,10 @@ from typing import Any, Never, Self, TypeVar, cast
 
 from ..errors import LoginRequired, SessionCommitted
 from ..ids import UserID, user_id_text
-from ..options import Seconds, seconds
+from ..options import Seconds
 from . import actions, codec
 from .edit import Edit
+from .login import check_recent, log_in, login_age
 from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, Upgraded, View
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
@@ -153,10 +154,11 @@ class Session(SessionState, MutableMapping[str, Any]):
     def authenticated_at(self) -> datetime | None:
         """When the user logged in, in UTC.
 
-        None without a login, and for an adopted legacy session, whose login time is unknown. To
-        decide, use :meth:`require_recent`, which does not depend on the wall clock.
+        None without a login, and if its time is unknown: after ``login(fresh=False)``, and for an
+        adopted legacy session. To decide, use :meth:`require_recent`, which does not depend on the
+        wall clock.
         """
-        age = self._login_age()
+        age = login_age(self, self.user_id)
         if age is None or age == inf:
             return None
         return datetime.now(UTC) - timedelta(seconds=age)
@@ -170,14 +172,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         Raises:
             LoginRequired: nobody is logged in, or the login is older, or its age is unknown.
         """
-        limit = seconds("within", within, "require_recent(timedelta(minutes=5))")
-        age = self._login_age()
-        if age is None:
-            raise LoginRequired("nobody is logged in")
-        if age == inf:
-            raise LoginRequired("the login comes from a legacy session, and its age is unknown")
-        if age > limit:
-            raise LoginRequired(f"the login is {age:.0f} s old, at most {limit:.0f} s are allowed")
+        check_recent(self, self.user_id, within)
 
     @property
     def issued_id(self) -> str | None:
@@ -189,14 +184,17 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     # -- what the application asks for -------------------------------------------------------------
 
-    def login(self, user_id: UserID, *, remember: bool = False) -> None:
+    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
         """Log a user in: under a new session ID, with a new absolute timeout.
 
-        The data of the session are kept, unless another user was logged in.
+        The data of the session are kept, unless another user was logged in. Keys whose name
+        contains ``csrf`` or ``xsrf`` are dropped: an attacker may have planted the session.
 
         Args:
             user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
             remember: Whether the cookie outlives the browser.
+            fresh: Whether the user gave credentials now. False for a login by itself, such as one
+                by a remember-me cookie: ``require_recent`` then raises until the next login.
 
         Raises:
             TypeError, ValueError: the user ID cannot be stored.
@@ -204,11 +202,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         """
         user = user_id_text(user_id, "login")
         self._check_writable(cookie=True)
-        if (self._current_user() or self._lost_user) not in (None, user):
-            self._data, self._meta = {}, {}
-            self._views.clear()
-        self._meta = {**self._meta, "remember": True} if remember else {}
-        self._login = user
+        log_in(self, user, remember=remember, fresh=fresh)
 
     def logout(self) -> None:
         """End this session: remove it from the store and clear its cookie.
@@ -371,20 +365,14 @@ class Session(SessionState, MutableMapping[str, Any]):
         if not self._ready:
             self._load()
 
-    def _login_age(self) -> float | None:
-        """Return the seconds since the login: None without a login, infinite if unknown."""
-        if self.user_id is None:
-            return None
-        if "adopted" in self._meta and self._login is None:  # the login was at another library
-            return inf
-        # A login makes a new record, and a rotation keeps its age.
-        return 0.0 if self._login is not None or self._found is None else self._found.age
-
     def _revoke_user(self) -> None:
         self._check_writable()
         user = self._current_user()
         if user is None:
-            raise LoginRequired("nobody is logged in, so there are no sessions to end")
+            raise LoginRequired(
+                "a login is required to end a user's sessions, but nobody is logged in. "
+                "Call session.login(user_id) first, or check session.user_id"
+            )
         self._transport.runner.require("destroy_user")
         self._revoke = user
 

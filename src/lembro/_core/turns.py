@@ -93,7 +93,10 @@ class Turns:
                 self._current = turn
                 return True
             if self._current.owner in (turn.owner, threading.get_ident()):
-                raise UsageError("this session is being edited already; edits do not nest")
+                raise UsageError(
+                    "this task or thread is editing the session already, and edits do not nest. "
+                    "Make all changes inside the outer edit()"
+                )
             if turn.wake is not None:
                 self._waiting.append(turn)
             return False

@@ -122,7 +122,10 @@ def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
         yield from recheck(core, session)
     user = session._current_user()
     if user is None:
-        raise LoginRequired("nobody is logged in, so there are no sessions of a user")
+        raise LoginRequired(
+            "a login is required to list or end a user's sessions, but nobody is logged in. "
+            "Call session.login(user_id) first, or check session.user_id"
+        )
     return user
 
 

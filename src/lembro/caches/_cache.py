@@ -335,4 +335,7 @@ def _of_an_entry(error: CodecError | SessionTooLarge) -> CodecError | SessionToo
 
 
 def _refused() -> StoreError:
-    return StoreError(f"the store refused {ATTEMPTS} writes of one entry in a row")
+    return StoreError(
+        f"the store refused {ATTEMPTS} writes of one entry in a row. Check it with "
+        f"lembro.testing: set() must write if the payload is the expected one"
+    )

@@ -21,6 +21,7 @@ from functools import cache
 from typing import Protocol, TypeVar, cast
 
 from .._core.session import Session
+from .._core.state import COMMITTED, NOT_LOADED
 from .._http.error_response import ANSWERED_ERRORS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, caching_with_cookie, path_prefixes, vary_with_cookie
 from .._runtime.exchange import Exchange
@@ -40,6 +41,7 @@ __all__ = [
     "already_installed",
     "arespond",
     "as_kind",
+    "begin_unused",
     "check_app",
     "encoded",
     "error_response_for",
@@ -126,6 +128,18 @@ def add_headers(exchange: Exchange, response: Response) -> None:
         response.set("Cache-Control", caching)
     for cookie in exchange.set_cookies():
         response.add("Set-Cookie", cookie.decode("ascii"))
+
+
+def begin_unused(session: Session) -> bool:
+    """Note that the response begins, if the session was never accessed.
+
+    Returns:
+        Whether that is so: nothing has to be committed, and the response needs no headers.
+    """
+    if session._loaded is not NOT_LOADED:
+        return False
+    session._phase = COMMITTED
+    return True
 
 
 def finish(exchange: Exchange) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import flask
 
+from .._core.login import distrust_login
 from ._flask_shared import typed_session
 
 if TYPE_CHECKING:
@@ -15,18 +16,23 @@ if TYPE_CHECKING:
 
 __all__ = ["follow_flask_login"]
 
+_USER: Final = "_user_id"  # Flask-Login's key of the user
+
 
 def follow_flask_login(app: flask.Flask) -> None:
     """Log lembro's session in and out together with Flask-Login.
 
     ``login_user`` then gives the session a new ID and a ``user_id``, and ``logout_user`` ends it.
     So ``logout_everywhere()``, the limit of sessions per user, and the tier of logged-in users
-    apply.
+    apply. While Flask-Login's login is not fresh, ``require_recent()`` raises LoginRequired.
     """
     from flask_login import (  # noqa: PLC0415
+        current_user,
+        session_protected,
         user_loaded_from_cookie,
         user_logged_in,
         user_logged_out,
+        user_login_confirmed,
     )
     from flask_login.config import SESSION_KEYS  # noqa: PLC0415
 
@@ -36,8 +42,11 @@ def follow_flask_login(app: flask.Flask) -> None:
     def log_in(sender: Any, user: Any, **_: Any) -> None:
         session = _current()
         keys = kept(session)  # the login of another user drops all keys
-        session.login(str(user.get_id()))
+        session.login(str(user.get_id()), fresh=keys.get("_fresh") is True)
         session.update(keys)
+
+    def confirm(sender: Any, **_: Any) -> None:
+        log_in(sender, current_user)
 
     def log_out(sender: Any, **_: Any) -> None:
         session = _current()
@@ -45,9 +54,20 @@ def follow_flask_login(app: flask.Flask) -> None:
         session.logout()
         session.update(keys)
 
+    def protect(sender: Any, **_: Any) -> None:
+        session = _current()
+        if session.user_id is None:
+            return
+        if _USER in session:  # SESSION_PROTECTION is "basic": the login is not fresh any more
+            distrust_login(session)
+        elif _USER.encode() in session._payload:  # it is "strong": Flask-Login has logged out
+            log_out(sender)
+
     user_logged_in.connect(log_in, app, weak=False)
     user_loaded_from_cookie.connect(log_in, app, weak=False)
+    user_login_confirmed.connect(confirm, app, weak=False)
     user_logged_out.connect(log_out, app, weak=False)
+    session_protected.connect(protect, app, weak=False)
 
 
 def _current() -> FlaskSession:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flask
 from flask.sessions import SessionMixin
 
 from .._core import codec
@@ -78,15 +79,21 @@ class FlaskSession(Session, SessionMixin):
             self._meta = {**self._meta, "remember": self._permanent}
             self._assigned = self._resend_cookie = True
 
-    def login(self, user_id: UserID, *, remember: bool = False) -> None:
+    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
         """Log a user in; see :meth:`lembro.Session.login`.
 
         Args:
             user_id: The user's ID.
             remember: Whether the cookie outlives the browser. It does too if this request has set
                 ``permanent``.
+            fresh: Whether the user gave credentials now.
         """
-        super().login(user_id, remember=remember or self._permanent)
+        super().login(user_id, remember=remember or self._permanent, fresh=fresh)
+        if flask.has_app_context():  # not so in Quart, which Flask-WTF does not support
+            # Flask-WTF keeps the token of this request outside of the session, too.
+            token = flask.current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")
+            self.pop(token, None)
+            flask.g.pop(token, None)
 
     def _drop_changes(self) -> None:
         """Drop the changes before ``modified = False``, when the response begins."""

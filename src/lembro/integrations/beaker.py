@@ -60,8 +60,11 @@ class BeakerSession(Session):
         self.destroy()
 
     def revert(self) -> None:
-        """Drop the changes, as ``reload()`` does."""
-        self.reload()
+        """Drop the changes, as ``reload()`` does. An ended session stays ended, as in Beaker."""
+        if self._destroy:
+            self.destroy()
+        else:
+            self.reload()
 
     @property
     def id(self) -> str | None:

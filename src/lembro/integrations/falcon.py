@@ -16,6 +16,7 @@ from ._adapter import (
     ErrorResponse,
     Exchange,
     SessionManager,
+    already_installed,
     arespond,
     check_app,
     error_response_for,
@@ -187,7 +188,7 @@ class Lembro:
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
     Raises:
-        ConfigError: an argument cannot work.
+        ConfigError: an argument cannot work, or the application has lembro's sessions already.
     """
 
     def __init__(
@@ -204,7 +205,8 @@ class Lembro:
         self.manager: SessionManager = manager_of(manager, store, options, keywords)
         self._runner = runner_of(self.manager)
         self._exclude = path_prefixes(exclude)
-        self._name = f"lembro_{id(self)}"  # of the session that is to be committed here
+        if any(isinstance(middleware, Lembro) for middleware in app._unprepared_middleware):
+            raise already_installed()
         if isinstance(app, falcon.asgi.App):
             app.add_middleware(self)
             app.add_error_handler(ANSWERED_ERRORS, _aanswer)
@@ -224,7 +226,7 @@ class Lembro:
             req.context.session = outer
         elif not (self._exclude and req.path.startswith(self._exclude)):
             session = Session(wsgi.EnvironExchange(self._runner, env))
-            setattr(req.context, self._name, session)
+            req.context.lembro = session  # to be committed here
             req.context.session = session
 
     def process_response(
@@ -287,7 +289,7 @@ class Lembro:
             await preload(exchange)
         finally:
             exchange.session = None  # type: ignore[assignment]
-        setattr(req.context, self._name, session)
+        req.context.lembro = session  # to be committed here
         req.context.session = session
         return session
 
@@ -329,7 +331,7 @@ class Lembro:
         return None
 
     def _to_commit(self, req: falcon.Request) -> Session | None:
-        session: Session | None = getattr(req.context, self._name, None)
+        session: Session | None = getattr(req.context, "lembro", None)
         return session if session is not None and session._phase is OPEN else None
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from .._core.state import COMMITTED, NOT_LOADED, OPEN
+from .._core.state import NOT_LOADED, OPEN
 from . import _adapter
 from ._adapter import ANSWERED_ERRORS, Runner, error_response_for
 
@@ -69,8 +69,7 @@ class FlaskExchange(wsgi.EnvironExchange):
 
     def respond(self, session: FlaskSession, response: Response) -> None:
         """Commit the session, and add its headers to the response or replace it."""
-        if session._loaded is NOT_LOADED:
-            session._phase = COMMITTED
+        if _adapter.begin_unused(session):
             return
         adapted = FlaskResponse(response)
         self.session = session

@@ -11,7 +11,7 @@ from typing import Any, Final, Unpack
 
 from .._core.commit import has_changed
 from .._core.session import Session
-from .._core.state import COMMITTED, OPEN
+from .._core.state import OPEN
 from ..errors import LembroError
 from ..ids import UserID
 from ..options import OptionKeywords, SessionOptions
@@ -24,6 +24,7 @@ from ._adapter import (
     Runner,
     SessionManager,
     as_kind,
+    begin_unused,
     error_response_for,
     manager_of,
     no_session,
@@ -317,7 +318,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
         exchange = _Exchange(runner, request)
         session = environ[KEY] = exchange.session
         if _is_finished(request):
-            session._phase = COMMITTED
+            begin_unused(session)
             exchange.close()
         else:
             request.add_response_callback(exchange.respond)
@@ -335,7 +336,13 @@ class LembroAuthenticationHelper:
     """
 
     def remember(
-        self, request: Request, userid: UserID, *, remember: bool = False, **kw: Any
+        self,
+        request: Request,
+        userid: UserID,
+        *,
+        remember: bool = False,
+        fresh: bool = True,
+        **kw: Any,
     ) -> list[tuple[str, str]]:
         """Log a user in. There are no headers to add.
 
@@ -343,9 +350,10 @@ class LembroAuthenticationHelper:
             request: The request.
             userid: The user's ID.
             remember: Whether the cookie outlives the browser.
+            fresh: Whether the user gave credentials now.
             kw: Not used.
         """
-        get_session(request).login(userid, remember=remember)
+        get_session(request).login(userid, remember=remember, fresh=fresh)
         return []
 
     def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from weakref import ref
 
 from .. import asgi
 from .._core.session import Session
-from .._core.state import COMMITTED, NOT_LOADED, OPEN
+from .._core.state import OPEN
 from ..errors import UsageError
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
@@ -23,6 +23,7 @@ from ._adapter import (
     SessionManager,
     already_installed,
     arespond,
+    begin_unused,
     check_app,
     error_response_for,
     manager_of,
@@ -214,8 +215,7 @@ def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
                 return response
             if not isinstance(response, BaseHTTPResponse):  # one that will itself respond here
                 return response
-            if session._loaded is NOT_LOADED:
-                session._phase = COMMITTED
+            if begin_unused(session):
                 sent: Any = _Stream(session, self.stream)
                 response.stream = sent
                 return response

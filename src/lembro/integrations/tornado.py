@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .._core.session import Session
-from .._core.state import COMMITTED, NOT_LOADED, OPEN
+from .._core.state import OPEN
 from ..errors import LoginRequired
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
@@ -22,6 +22,7 @@ from ._adapter import (
     add_headers,
     already_installed,
     arespond,
+    begin_unused,
     check_app,
     error_response_for,
     finish,
@@ -240,11 +241,9 @@ class SessionMixin(_Handler):
         """Send what was written. Commit the session before the first byte."""
         exchange, session = self._exchange, self._session
         if exchange is not None and not self._headers_written and session._phase is OPEN:
-            if session._loaded is NOT_LOADED:
-                session._phase = COMMITTED
-            elif exchange.has_to_wait():
+            if exchange.has_to_wait():
                 return asyncio.ensure_future(self._flush_later(include_footers))
-            else:
+            if not begin_unused(session):
                 respond(exchange, _Response(self))
         return super().flush(include_footers)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Final, Unpack
 
 from ..._core.session import Session
+from ..._core.state import OPEN
 from ...options import OptionKeywords, SessionOptions
 from ...stores.base import AsyncStore, Store
 from .. import _adapter
@@ -22,7 +23,7 @@ except ImportError as _missing:  # pragma: no cover
         "lembro.integrations.aiohttp needs aiohttp: pip install 'lembro[aiohttp]'"
     ) from _missing
 
-from .exchange import REQUEST_SESSION, RequestSession
+from .exchange import REQUEST_SESSION, RequestSession, replacement_in
 from .middleware import begin_response, session_middleware
 
 __all__ = ["get_session", "setup"]
@@ -82,10 +83,17 @@ def setup(
 def get_session(request: web.Request) -> Session:
     """Return the session of a request, typed. There is nothing to await.
 
+    If ``new_session()`` of aiohttp-session was called, the old session has ended.
+
     Raises:
         ConfigError: there is none.
     """
     current: RequestSession | None = request.get(REQUEST_SESSION)
     if current is None:
         raise _adapter.no_session("setup(app), before the middlewares that use the session")
-    return current.session_of(request)
+    session = current.session_of(request)
+    if current.may_be_replaced and session._phase is OPEN:
+        replacement = replacement_in(request, current.runner)
+        if replacement is not None:
+            replacement.move_into(session)
+    return session

@@ -38,7 +38,7 @@ class LembroIdentityPolicy(AbstractIdentityPolicy):
             request: The request.
             response: Not used: the middleware sets the cookie.
             identity: The ID of the user.
-            kwargs: ``remember=True`` lets the cookie outlive the browser.
+            kwargs: The keywords of ``login()``: ``remember``, ``fresh``.
         """
         get_session(request).login(identity, **kwargs)
 

@@ -236,11 +236,11 @@ class _StoredSession(aiohttp_session.Session, Replacement):
 
         It does so for each accessed session, because of ``Vary`` and of nested changes.
         """
-        return self._inner is not None or self._was_changed
+        return self._inner is not None or self.was_changed
 
     @_changed.setter
     def _changed(self, value: bool) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._was_changed = value
+        self.was_changed = value
 
     @property
     def max_age(self) -> int | None:
@@ -258,13 +258,13 @@ class _StoredSession(aiohttp_session.Session, Replacement):
 
     def changed(self) -> None:
         """Extend the idle timeout. Nested changes are stored without it."""
-        self._was_changed = True
+        self.was_changed = True
         if self._inner is not None:
             self._inner.touch()
 
     def invalidate(self) -> None:
         """End the session. Keys written afterwards begin a new one, under a new ID."""
-        self._was_changed = True
+        self.was_changed = True
         if self._inner is None:
             self._mapping = {}
         else:
@@ -277,7 +277,7 @@ class _StoredSession(aiohttp_session.Session, Replacement):
 
     def replaces_session_of(self, runner: Runner) -> bool:
         """Return whether it replaces the session of this runner."""
-        return self.is_replacement and self._was_changed and self._storage._runner is runner
+        return self.is_replacement and self._storage._runner is runner
 
     def move_into(self, session: Session) -> None:
         """End the session of the request, and write the data into its successor."""

@@ -10,7 +10,6 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from ..._core.session import Session
-from ..._core.state import COMMITTED
 from ..._http.error_response import COMMIT_ERRORS
 from .._adapter import (
     ErrorResponse,
@@ -19,11 +18,13 @@ from .._adapter import (
     Runner,
     add_headers,
     arespond,
+    begin_unused,
     encoded,
     error_response_for,
 )
 
 _NO_LINES: Final[list[str]] = []
+_AIOHTTP_SESSION: Final = "aiohttp_session"  # aiohttp-session's key of a request's session
 
 
 # -- the exchange ----------------------------------------------------------------------------------
@@ -85,13 +86,16 @@ class RequestSession:
         if session is None:
             session = self.session = Session(AiohttpExchange(self.runner, request))
             if self.begun:
-                session._phase = COMMITTED
+                begin_unused(session)
                 report_late_changes_after_task(session)
         return session
 
 
 class Replacement:
     """A session that the application has made, to replace the request's."""
+
+    was_changed: bool
+    """Whether the application has written to it."""
 
     def replaces_session_of(self, runner: Runner) -> bool:
         """Return whether it replaces the session of this runner."""
@@ -193,6 +197,14 @@ def add_headers_again(session: Session, response: web.StreamResponse) -> None:
     exchange.session = session
     add_headers(exchange, AiohttpResponse(response))
     exchange.close()
+
+
+def replacement_in(request: web.Request, runner: Runner) -> Replacement | None:
+    """Return the session from ``new_session()`` of aiohttp-session, if it replaces this one."""
+    made = request.get(_AIOHTTP_SESSION)
+    if isinstance(made, Replacement) and made.replaces_session_of(runner):
+        return made
+    return None
 
 
 def replace_session(replacement: Replacement, session: Session) -> None:

@@ -25,12 +25,11 @@ from .exchange import (
     commit,
     error_page,
     replace_session,
+    replacement_in,
     report_late_changes,
     report_late_changes_after_task,
     roll_back,
 )
-
-_AIOHTTP_SESSION: Final = "aiohttp_session"  # aiohttp-session's key of a request's session
 
 
 class _Nothing:
@@ -146,7 +145,9 @@ async def _begin_with_sessions(
 ) -> None:
     current: RequestSession | None = innermost
     while current is not None:
-        replacement = None if current.begun else _replacement_in(request, current.runner)
+        replacement = None if current.begun else replacement_in(request, current.runner)
+        if replacement is not None and not replacement.was_changed:  # it is not stored
+            replacement = None
         session = current.session if replacement is None else current.session_of(request)
         if session is not None and not current.done:
             if session._phase is OPEN:
@@ -158,14 +159,6 @@ async def _begin_with_sessions(
             current.headed = None  # a response holds its request, which holds this
         current.begun = True
         current = current.outer
-
-
-def _replacement_in(request: web.Request, runner: Runner) -> Replacement | None:
-    """Return the session from ``new_session()`` of aiohttp-session, if it replaces this one."""
-    made = request.get(_AIOHTTP_SESSION)
-    if isinstance(made, Replacement) and made.replaces_session_of(runner):
-        return made
-    return None
 
 
 async def _commit_stream(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Never, TypeVar
 
-from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from ..._core import actions, admin, codec
@@ -299,10 +298,6 @@ class SessionStore(SessionMapping):
         session = self._lembro
         if session._is_unused():
             return
-        if self._has_lost_its_user():
-            kept = dict(session)
-            session.destroy()
-            session.update(kept)
         if not self._use_expiry():
             session.destroy()
         self._renewed = session._assigned and self._stored(EXPIRY) != session._data.get(EXPIRY)
@@ -318,14 +313,6 @@ class SessionStore(SessionMapping):
         if session._loaded is LIVE and session._presented.id is not None:
             reputation = self._lifecycle.writer.known_reputation(session)
             session._cookie = SetCookie(session._presented.id, reputation, None)
-
-    def _has_lost_its_user(self) -> bool:
-        """Return whether ``_auth_user_id`` was removed, which is a logout."""
-        session = self._lembro
-        found = session._found
-        if found is None or found.user is None or USER in session._data or session._destroy:
-            return False
-        return session._login is None and self._stored(USER) == found.user
 
     def _stored(self, key: str) -> Any:
         payload = self._lembro._payload

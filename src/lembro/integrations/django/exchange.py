@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.middleware.csrf import rotate_token
+
 from ..._core.session import Session
 from ..._http.cookie import ABSENT, Presented
+from ...ids import UserID
 from .._adapter import Exchange, RequestHeaders, Runner
 
 _NO_META: dict[str, Any] = {}
+
+
+class DjangoSession(Session):
+    """The session of a request. A login by lembro's method changes Django's CSRF token, too."""
+
+    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+        """Log a user in; see :meth:`lembro.Session.login`."""
+        super().login(user_id, remember=remember, fresh=fresh)
+        exchange: Any = self._transport
+        exchange.rotate_csrf_token()
 
 
 class DjangoExchange(Exchange):
@@ -23,7 +36,7 @@ class DjangoExchange(Exchange):
         self._meta: dict[str, Any] = request.META
         self.stays_open: bool = False
         """Whether the exchange is closed at the end of the response, not at its beginning."""
-        self.session: Session = Session(self)
+        self.session: Session = DjangoSession(self)
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
@@ -42,6 +55,16 @@ class DjangoExchange(Exchange):
 
     def headers(self) -> RequestHeaders:
         """Return the headers of the request."""
+        return self._meta
+
+    def rotate_csrf_token(self) -> None:
+        """Change the token, as ``django.contrib.auth.login`` does, if the request has one."""
+        if "CSRF_COOKIE" in self._meta:
+            rotate_token(self)
+
+    @property
+    def META(self) -> dict[str, Any]:  # noqa: N802 - what rotate_token() needs of a request
+        """The request's META."""
         return self._meta
 
     def bind(self, session: Session, request: Any) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY as BACKEND
 from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
+from ..._core.login import distrust_login
 from ..._core.session import Session
 from ..._core.state import NOT_LOADED
 from ..._http.cookie import Presented
 from ...errors import StoreError
 from .._adapter import Runner, runner_of
 from .config import get_manager
-from .exchange import KeyExchange
+from .exchange import DjangoSession, KeyExchange
 from .lifetimes import EXPIRY, check_expiry, is_expiry, runner_lasting
 
 _NOT_GIVEN: Final = object()
@@ -45,7 +47,7 @@ class SessionMapping(_Base):
 
     def __init__(self, session_key: str | Session | None = None, owner: object = None) -> None:
         # The first check is true for each request, and takes a tenth of the second's time.
-        if type(session_key) is Session or isinstance(session_key, Session):
+        if type(session_key) is DjangoSession or isinstance(session_key, Session):
             self._lembro = session_key
             self._owner = owner
             self._base = session_key._transport.runner
@@ -108,8 +110,7 @@ class SessionMapping(_Base):
         self._assign(await self._aget_session(), key, value)
 
     def __delitem__(self, key: str) -> None:
-        del self._get_session()[key]
-        self._dirty = True
+        self._remove(self._get_session(), key)
 
     def pop(self, key: str, default: Any = _NOT_GIVEN) -> Any:
         """Remove a key and return its value, or the default."""
@@ -132,8 +133,10 @@ class SessionMapping(_Base):
         self.update(dict_)
 
     def clear(self) -> None:
-        """Remove all keys. The session keeps its ID, unless a user is logged in."""
+        """Remove all keys. The session keeps its ID; if a user is logged in, it ends instead."""
         session = self._get_session()
+        if session._current_user() is not None:
+            session.destroy()
         for key in list(session):
             del session[key]
         self._dirty = True
@@ -141,17 +144,26 @@ class SessionMapping(_Base):
     def _assign(self, session: Session, key: str, value: Any) -> None:
         if key == USER and value:  # this is how django.contrib.auth logs a user in
             session.login(str(value))
+        elif key == BACKEND and session._login is not None and _is_remote(value):
+            distrust_login(session)
         elif key == EXPIRY:
             check_expiry(value)
         session[key] = value
         self._dirty = True
 
     def _take(self, session: Session, key: str, default: Any) -> Any:
-        if key in session:
-            self._dirty = True
-        elif default is not _NOT_GIVEN:
+        if key not in session and default is not _NOT_GIVEN:
             return default
-        return session.pop(key)
+        return self._remove(session, key)
+
+    def _remove(self, session: Session, key: str) -> Any:
+        value = session.pop(key)
+        self._dirty = True
+        if key == USER and str(value) == session._current_user():  # the user is logged out
+            kept = dict(session)
+            session.destroy()
+            session.update(kept)
+        return value
 
     @property
     def accessed(self) -> bool:
@@ -190,3 +202,17 @@ class SessionMapping(_Base):
         self._base.check_may_block(
             "`await session.aget(...)`; the name of each async method begins with an a"
         )
+
+
+def _is_remote(backend: object) -> bool:
+    """Return whether this is the path of a backend that logs in by ``REMOTE_USER``.
+
+    The web server names the user in each request, so nobody knows when credentials were given.
+    """
+    # It imports the user model, so it cannot be imported before the applications are ready.
+    from django.contrib.auth.backends import RemoteUserBackend  # noqa: PLC0415
+
+    try:
+        return issubclass(import_string(backend), RemoteUserBackend)
+    except (ImportError, TypeError, AttributeError):  # not the path of a class
+        return False

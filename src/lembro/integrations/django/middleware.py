@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 
 from ... import wsgi
-from ..._core.state import COMMITTED, NOT_LOADED
+from ..._core.state import COMMITTED
 from ...errors import ConfigError, StoreError
 from .._adapter import (
     ANSWERED_ERRORS,
@@ -17,6 +17,7 @@ from .._adapter import (
     Runner,
     SessionManager,
     add_headers,
+    begin_unused,
     error_response_for,
     finish,
     runner_of,
@@ -193,9 +194,7 @@ class SessionMiddleware(_Base):
         if self._every or store._asked is not None or store._unreadable:
             return False
         session = store._lembro
-        if session._loaded is NOT_LOADED:
-            session._phase = COMMITTED
-        else:
+        if not begin_unused(session):
             if not session._ready or session._cookie is not None or not store.nothing_to_commit():
                 return False
             session._phase, session._ready = COMMITTED, False

@@ -83,6 +83,11 @@ class LembroPlugin(InitPlugin):
         **keywords: Unpack[ConfigKeywords],
     ) -> None:
         prefixes = path_prefixes(exclude)
+        if not isinstance(config, LembroSessionConfig | None):
+            raise ConfigError(
+                f"config must be a LembroSessionConfig, got {config!r}. "
+                f"Give options as LembroPlugin(options=SessionOptions(...))"
+            )
         if config is None:
             config = LembroSessionConfig(
                 manager,

@@ -20,7 +20,7 @@ from ..._http.headers import with_session
 from ...options import OptionKeywords, SessionOptions, seconds, take_cookie_keywords
 from ...stores.base import AsyncStore, Store
 from .._adapter import SessionManager, manager_of, preload, runner_of
-from .exchange import ConnectionExchange, InnerApp, replace_data
+from .exchange import ConnectionExchange, InnerApp, expect_clear, replace_data
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -70,6 +70,7 @@ class LembroSessionBackend(BaseSessionBackend["LembroSessionConfig"]):
         if session is None:
             exchange = ConnectionExchange(runner_of(self.config.manager), connection)
             exchange.session = session = scope[_SESSION] = Session(exchange)
+            expect_clear(scope)
             try:
                 await preload(exchange)
             finally:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from litestar.middleware.session.base import BaseSessionBackend
 from litestar.types import Empty, Scope
+from litestar.utils.scope.state import ScopeState
 
 from ... import asgi
 from ..._core.session import Session
@@ -15,7 +16,7 @@ from ..._core.state import NOT_LOADED, OPEN
 from ..._http.error_response import COMMIT_ERRORS
 from ..._log import log
 from ...events import Event
-from .._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, encoded
+from .._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, as_kind, encoded
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -60,6 +61,25 @@ class ConnectionExchange(Exchange):
         return self._headers
 
 
+# -- the session -----------------------------------------------------------------------------------
+
+
+class LitestarSession(Session):
+    """A session that follows ``set_session()`` and ``clear_session()`` of its connection.
+
+    They only change the scope. A later call of this session's methods acts on what they have left.
+    """
+
+    scope: Any = None
+    """The scope of the connection, while the application serves it."""
+
+    def _check_writable(self, *, cookie: bool = False) -> None:
+        scope = self.scope
+        if scope is not None and self._phase is OPEN and scope["session"] is not self:
+            take_replacement(self, scope)
+        super()._check_writable(cookie=cookie)
+
+
 # -- the response ----------------------------------------------------------------------------------
 
 
@@ -74,7 +94,9 @@ class InnerApp:
         self._app = app
 
     async def __call__(self, scope: Any, receive: asgi.Receive, send: asgi.Send) -> None:
-        session: Session = scope["session"]
+        session = as_kind(cast("Session", scope["session"]), LitestarSession)
+        expect_clear(scope)
+        outer, session.scope = session.scope, scope
 
         def send_with_session(message: asgi.Message) -> Awaitable[None]:
             if session._phase is OPEN and (
@@ -88,8 +110,9 @@ class InnerApp:
         try:
             await self._app(scope, receive, send_with_session)
         finally:
+            session.scope = outer  # no reference cycle is left
             if session._phase is OPEN:  # there was no response, but a logout is honoured
-                _take_replacement(session, scope)
+                take_replacement(session, scope)
             elif not isinstance(scope["session"], Session):
                 _report_late_replacement(session)
 
@@ -100,7 +123,7 @@ async def _begin_response(
     """Begin a response if the session was replaced, or if the handler may have failed."""
     exchange: asgi.ASGIExchange = session._transport  # type: ignore[assignment]
     try:
-        _take_replacement(session, scope)
+        take_replacement(session, scope)
     except COMMIT_ERRORS as error:
         if not await exchange.app_failed(error):
             await exchange.answer(error)
@@ -119,7 +142,16 @@ def _is_failure(message: asgi.Message, raised: BaseException) -> bool:
     return message.get("status") == 500 and isinstance(raised, ANSWERED_ERRORS)
 
 
-def _take_replacement(session: Session, scope: Any) -> None:
+def expect_clear(scope: Scope) -> None:
+    """Let ``clear_session()`` be noticed, although ``set_session()`` follows it.
+
+    It sets the ID of the session to Empty. Until then the ID is None, as for Litestar's own
+    middleware if the backend tells no ID.
+    """
+    ScopeState.from_scope(scope).session_id = None
+
+
+def take_replacement(session: Session, scope: Any) -> None:
     """Write the value of ``set_session()`` or ``clear_session()`` into the session."""
     value = scope["session"]
     if not isinstance(value, Session):  # that of an inner middleware is a Session
@@ -128,7 +160,14 @@ def _take_replacement(session: Session, scope: Any) -> None:
 
 
 def replace_data(session: Session, value: Any, scope: Scope) -> None:
-    """Replace the data of a session. Without a value, the session ends."""
+    """Replace the data of a session.
+
+    Without a value, the session ends. If ``clear_session()`` was called first, it ends too, and the
+    data begin a new one.
+    """
+    if ScopeState.from_scope(scope).session_id is Empty:
+        expect_clear(scope)
+        session.destroy()
     if value is Empty or value is None:
         session.destroy()
         return
