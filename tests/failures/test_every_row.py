@@ -12,5 +12,6 @@ LATER = range(49, 55)
 def test_every_row_has_its_file() -> None:
     names = [path.name for path in Path(__file__).parent.glob("test_*.py")]
     rows = [int(match[1]) for name in names if (match := re.match(r"test_(\d\d)_[a-z]", name))]
-    assert sorted(set(rows) - set(LATER)) == [row for row in range(1, 58) if row not in LATER]
+    first = sorted(row for row in rows if row < 58 and row not in LATER)
+    assert first == [row for row in range(1, 58) if row not in LATER]
     assert len(rows) == len(set(rows))

@@ -36,6 +36,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     Raises:
         StoreError: the store failed; on any access.
         SessionGone: the session ended after the response began; on any access after that.
+        SessionCommitted: the first access comes after the response has begun.
     """
 
     # -- the mapping -------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         return self
 
     def __repr__(self) -> str:
-        if self._loaded is NOT_LOADED:
+        if self._is_unused():
             return "<Session, not loaded>"
         user = f" of {self._current_user()!r}" if self._current_user() else ""
         return f"<Session {self._current_handle() or 'new'}{user}, {len(self._data)} keys>"
@@ -349,6 +350,8 @@ class Session(SessionState, MutableMapping[str, Any]):
     def _load(self) -> None:
         """Load the session at its first access. After the response has begun, check at each access
         that it still exists."""
+        if self._too_late:
+            self._check_accessible()
         if self._preloaded:
             self._preloaded = False
             self._ready = self._phase is not COMMITTED

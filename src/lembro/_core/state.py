@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from .._http.cookie import Presented
-from ..errors import StoreError, printable
+from ..errors import SessionCommitted, StoreError, printable
 from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
@@ -81,6 +81,30 @@ class Transport(Protocol):
         """Return the visitor's device and address; each is empty unless the options ask for it."""
         ...
 
+    def add_late_headers(self) -> bool:
+        """Add ``Vary`` to a response that has left the integration but was not sent, if possible.
+
+        Returns:
+            Whether it was possible.
+        """
+        ...
+
+
+RESPONSE_BEGUN: Final = (
+    "the response has begun without `Vary: Cookie`, because the session was not accessed before. A "
+    "cache could show this visitor's data to others. Access the session before the response "
+    "begins, for example with `bool(session)`. After that, read it at any time, and write inside "
+    "`with session.edit():` (in async code `async with`)"
+)
+"""Why a session cannot be accessed for the first time in a stream or a background task."""
+
+REQUEST_FAILED: Final = (
+    "the request has failed, and the response of this error handler would have no `Vary: Cookie`. "
+    "A cache could show this visitor's data to others. Handle the error inside of the session "
+    "middleware: wrap the whole application, app = SessionMiddleware(app)"
+)
+"""Why a session cannot be accessed in an error handler around the session middleware."""
+
 
 class SetCookie:
     """Send the cookie: for a new ID, or to renew its Max-Age."""
@@ -142,6 +166,7 @@ class SessionState:
     _phase = OPEN
     _cookie: SetCookie | ClearCookie | None = None
     _failure: StoreError | None = None  # of a preload; the first access raises it
+    _too_late = ""  # why the session cannot be accessed any more
     _turns: Turns  # made at the first edit
 
     # The record: its key, and what it held when it was loaded or last stored.
@@ -180,6 +205,13 @@ class SessionState:
     def _is_unused(self) -> bool:
         """Return whether the session was never accessed: then it is neither loaded nor stored."""
         return self._preloaded or self._loaded is NOT_LOADED
+
+    def _check_accessible(self) -> None:
+        """Raise SessionCommitted if the response lacks the header that an access needs."""
+        if self._too_late:
+            if not self._transport.add_late_headers():
+                raise SessionCommitted(self._too_late)
+            self._too_late = ""
 
     def _current_user(self) -> str | None:
         if self._login is not None:

@@ -221,11 +221,13 @@ class Runner:
         """Run an action that the application asked for, such as ``save``."""
         instead = f"`await session.a{action.__name__}()`"
         self.check_may_block(instead)
+        session._check_accessible()
         session._preloaded = False
         return self._run(action(self.lifecycle, session, *args), session, instead)
 
     async def arun_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
         """Run an action that the application asked for, in an event loop."""
+        session._check_accessible()
         session._preloaded = False
         return await self.arun(action(self.lifecycle, session, *args), session)
 

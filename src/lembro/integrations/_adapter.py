@@ -115,6 +115,7 @@ async def arespond(exchange: Exchange, response: Response) -> bool:
 def add_headers(exchange: Exchange, response: Response) -> None:
     """Add the headers of a committed session to a response; none if it was not accessed."""
     if exchange.session._is_unused():
+        exchange.begin_without_session()
         return
     vary = vary_with_cookie(response.lines("Vary"))
     if vary is not None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from .._core.state import COMMITTED, NOT_LOADED, OPEN
+from .._core.state import COMMITTED, NOT_LOADED, OPEN, RESPONSE_BEGUN
 from . import _adapter
 from ._adapter import ANSWERED_ERRORS, Runner, error_response_for
 
@@ -70,7 +70,7 @@ class FlaskExchange(wsgi.EnvironExchange):
     def respond(self, session: FlaskSession, response: Response) -> None:
         """Commit the session, and add its headers to the response or replace it."""
         if session._loaded is NOT_LOADED:
-            session._phase = COMMITTED
+            session._phase, session._too_late = COMMITTED, RESPONSE_BEGUN
             return
         adapted = FlaskResponse(response)
         self.session = session
@@ -88,7 +88,7 @@ class FlaskExchange(wsgi.EnvironExchange):
             self.session = None
 
     def end(self, session: FlaskSession) -> None:
-        """End the exchange, but keep what a first access to the session needs."""
+        """End the exchange."""
         if session._phase is OPEN:  # there is no response: only a logout is honoured
             self.session = session
             self.commit(500)
@@ -96,9 +96,8 @@ class FlaskExchange(wsgi.EnvironExchange):
         elif session._nested_possible:
             self.runner.report_late_changes(session)
         if session._loaded is NOT_LOADED:
-            self.drop_environ()
-        else:
-            self._environ = _ENDED
+            session._too_late = RESPONSE_BEGUN
+        self._environ = _ENDED
 
 
 class LembroSessionInterface(LazyManager, SessionInterface):

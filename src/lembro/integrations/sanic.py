@@ -10,7 +10,7 @@ from weakref import ref
 
 from .. import asgi
 from .._core.session import Session
-from .._core.state import COMMITTED, NOT_LOADED, OPEN
+from .._core.state import COMMITTED, NOT_LOADED, OPEN, RESPONSE_BEGUN
 from ..errors import UsageError
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import AsyncStore, Store
@@ -215,7 +215,7 @@ def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
             if not isinstance(response, BaseHTTPResponse):  # one that will itself respond here
                 return response
             if session._loaded is NOT_LOADED:
-                session._phase = COMMITTED
+                session._phase, session._too_late = COMMITTED, RESPONSE_BEGUN
                 sent: Any = _Stream(session, self.stream)
                 response.stream = sent
                 return response

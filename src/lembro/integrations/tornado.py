@@ -223,7 +223,8 @@ class SessionMixin(_Handler):
                 self._replace(error)
                 self.finish()
                 return
-            add_headers(self._exchange, _Response(self))
+            if not self._session._is_unused():
+                add_headers(self._exchange, _Response(self))
         result = super().get(*args, **kwargs)
         if isinstance(result, Awaitable):
             await result
@@ -242,6 +243,7 @@ class SessionMixin(_Handler):
         if exchange is not None and not self._headers_written and session._phase is OPEN:
             if session._loaded is NOT_LOADED:
                 session._phase = COMMITTED
+                exchange.begin_without_session()
             elif exchange.has_to_wait():
                 return asyncio.ensure_future(self._flush_later(include_footers))
             else:

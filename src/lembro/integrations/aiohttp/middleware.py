@@ -14,7 +14,7 @@ from aiohttp import payload, web
 from aiohttp.typedefs import Handler, Middleware
 
 from ..._core.session import Session
-from ..._core.state import OPEN
+from ..._core.state import OPEN, RESPONSE_BEGUN
 from .._adapter import ANSWERED_ERRORS, Runner, error_response_for
 from .exchange import (
     EXCLUDED,
@@ -137,6 +137,7 @@ def begin_response(request: web.Request, response: web.StreamResponse) -> Awaita
     perhaps_replaced = current.may_be_replaced and len(request) > 1
     if current.session is None and current.outer is None and not perhaps_replaced:
         current.begun = True
+        current.done = _is_http(response)
         return _NOTHING
     return _begin_with_sessions(request, response, current)
 
@@ -148,7 +149,9 @@ async def _begin_with_sessions(
     while current is not None:
         replacement = None if current.begun else _replacement_in(request, current.runner)
         session = current.session if replacement is None else current.session_of(request)
-        if session is not None and not current.done:
+        if session is None:
+            current.done = _is_http(response)
+        elif not current.done:
             if session._phase is OPEN:
                 current.begun = True
                 await _commit_stream(request, response, current, session, replacement)
@@ -156,8 +159,15 @@ async def _begin_with_sessions(
                 add_headers_again(session, response)
             current.done = True
             current.headed = None  # a response holds its request, which holds this
+            if session._is_unused() and _is_http(response):
+                session._too_late = RESPONSE_BEGUN
         current.begun = True
         current = current.outer
+
+
+def _is_http(response: web.StreamResponse) -> bool:
+    """Return whether a cache may keep a response: not that of a WebSocket."""
+    return response.status != 101
 
 
 def _replacement_in(request: web.Request, runner: Runner) -> Replacement | None:

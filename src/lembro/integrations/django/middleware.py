@@ -195,6 +195,7 @@ class SessionMiddleware(_Base):
         session = store._lembro
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
+            _exchange_of(request, store).begin_without_session(response)
         else:
             if not session._ready or session._cookie is not None or not store.nothing_to_commit():
                 return False
@@ -236,7 +237,9 @@ class SessionMiddleware(_Base):
             adapted.replace(error)
             exchange.close()
             return adapted.response
-        if not session._is_unused():
+        if session._is_unused():
+            exchange.begin_without_session(response)
+        else:
             store.after_commit()
             if session._cookie is None:
                 add_vary(response)
