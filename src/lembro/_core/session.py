@@ -17,9 +17,10 @@ from ..ids import UserID, user_id_text
 from ..options import Seconds, seconds
 from . import actions, codec
 from .edit import Edit
-from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, Upgraded, View
+from .state import COMMITTED, NOT_LOADED, OPEN, SessionState, Upgraded
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
+from .views import typed_view
 
 T = TypeVar("T")
 
@@ -186,7 +187,9 @@ class Session(SessionState, MutableMapping[str, Any]):
 
         Keep it secret: it gives access to the session.
         """
-        return self._issued_id if self._loaded is not NOT_LOADED else None
+        if self._loaded is NOT_LOADED or self._issued_id is None:
+            return None
+        return str(self._issued_id)
 
     # -- what the application asks for -------------------------------------------------------------
 
@@ -397,17 +400,4 @@ class Session(SessionState, MutableMapping[str, Any]):
         """Return the typed part under ``key``; without a key, the whole session."""
         if not self._ready:
             self._load()
-        view = self._views.get(key)
-        if view is None:
-            name = key or "session"
-            stored: Any = self._data or MISSING if key is None else self._data.get(key, MISSING)
-            base = b"" if stored is MISSING else codec.encode_value(stored, name)
-            loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
-            upgraded = isinstance(loaded, Upgraded)
-            value: Any = loaded.value if upgraded else loaded
-            self._nested_possible = True
-            encoding = codec.encode_value(dump(value), name)
-            if not base or (key is None and not upgraded):  # other keys are not this object's
-                base = encoding
-            view = self._views[key] = View(value, dump, encoding, base)
-        return view.value  # type: ignore[no-any-return]
+        return typed_view(self, key, load, dump)

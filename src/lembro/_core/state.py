@@ -13,6 +13,7 @@ from ..ids import handle_for
 from ..stores.base import Found
 from . import codec
 from .effects import Flow
+from .merge import Conflicts
 from .turns import Turns
 
 T = TypeVar("T")
@@ -221,10 +222,10 @@ class SessionState:
     def _current_handle(self) -> str | None:
         return None if self._key is None else handle_for(self._key)
 
-    def _note_conflicts(self, user: str | None, paths: list[str]) -> None:
-        """Report where a merge could keep only one of two changes."""
-        handle = self._current_handle()
-        self._events += [
-            Event("conflict", handle, user, f"{printable(path)}: the later write won")
-            for path in paths
-        ]
+    def _note_conflicts(self, user: str | None, conflicts: Conflicts) -> None:
+        """Report where a merge could keep only one of two changes: in one event."""
+        if conflicts:
+            paths = ", ".join(printable(path, 60) for path in conflicts.paths)
+            more = conflicts.number - len(conflicts.paths)
+            reason = f"{paths}{f' and {more} more' if more else ''}: the later write won"
+            self._events.append(Event("conflict", self._current_handle(), user, reason))
