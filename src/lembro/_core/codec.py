@@ -32,6 +32,8 @@ TAGGED: Final = b"\x81"
 """The first byte of a payload that may hold tagged values."""
 PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
 """Immutable types that msgpack encodes without a tag."""
+FIXED: Final = frozenset({int, float, bool, type(None)})
+"""Types of values that take few bytes, and can always be stored."""
 MARK: Final = 6
 """Bytes at the end of a payload that make each write unique."""
 _NO_MARK: Final = bytes(MARK)
@@ -117,7 +119,7 @@ def check(key: Any, value: Any) -> None:
     """Raise CodecError, with the path, unless a session can store ``value`` under ``key``."""
     _check_top_key(key)
     kind = type(value)
-    if kind is int or kind is bool or value is None or kind is float or kind is bytes:
+    if kind in FIXED or kind is bytes:
         return
     encode_value(value, key)
 

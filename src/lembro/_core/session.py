@@ -17,6 +17,7 @@ from ..ids import UserID, user_id_text
 from ..options import Seconds, seconds
 from . import actions, codec
 from .edit import Edit
+from .size_check import check_assigned
 from .state import COMMITTED, NOT_LOADED, OPEN, SessionState, Upgraded
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
@@ -54,10 +55,14 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._check_writable()
-        codec.check(key, value)
+        kind = type(value)
+        if kind in codec.FIXED:
+            codec.check(key, value)
+        else:
+            check_assigned(self, key, value)
         self._data[key] = value
         self._assigned = True
-        if type(value) not in codec.PLAIN:
+        if kind not in codec.PLAIN:
             self._nested_possible = True
 
     def __delitem__(self, key: str) -> None:

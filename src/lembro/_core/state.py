@@ -64,6 +64,9 @@ class FlowRunner(Protocol):
         """Run an action for a session, in an event loop."""
         ...
 
+    size_limit: int | None
+    """The most bytes of a session, if the store has a limit."""
+
     def require(self, verb: str) -> str:
         """Raise UsageError unless the store has this verb."""
         ...
@@ -189,6 +192,7 @@ class SessionState:
     # What the request changed.
     _assigned = False  # a key was assigned or deleted since it was loaded
     _nested_possible = False  # a mutable value was returned, so a nested change is possible
+    _size_limit = 0  # in bytes, if a value was assigned that exceeds it
 
     _outer_views: dict[str | None, View] | None = None  # set aside while edit() is under way
 

@@ -63,6 +63,8 @@ class Runner:
         """Whether a session is loaded before a handler in an event loop is called."""
         self.is_async: bool = not hasattr(store, "blocking")
         """Whether the store's verbs are ``async def``."""
+        self.size_limit: int | None = getattr(store, "max_session_size", None)
+        """The most bytes of a session, if the store has a limit."""
         self._perform = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
