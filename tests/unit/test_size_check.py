@@ -40,10 +40,12 @@ def test_what_is_oversized_takes_more_when_it_is_encoded(value: Any) -> None:
     assert is_oversized([value] * 10, 1000) == (len(encode_value([value] * 10)) > 1000)
 
 
-def test_a_value_within_itself_ends_the_count() -> None:
+def test_a_value_within_itself_is_refused_for_that(session: Session) -> None:
     value: list[Any] = []
     value.append(value)
-    assert is_oversized(value, 1000)
+    assert not is_oversized(value, 1000)
+    with pytest.raises(CodecError, match="within itself"):
+        session["loop"] = value
 
 
 @pytest.fixture

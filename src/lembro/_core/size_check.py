@@ -33,24 +33,26 @@ def is_oversized(value: Any, limit: int) -> bool:
 
     Counts the characters, the bytes and the items, and stops at the limit.
     """
-    size, waiting = 0, [value]
-    while waiting:
-        value = waiting.pop()
-        kind = type(value)
-        size += 1
-        if kind is str or kind is bytes:
-            size += len(value)
-        elif kind in _CONTAINERS or isinstance(value, dict):
-            if size + len(value) > limit:
+    size, level = 0, [value]
+    for _ in range(codec.MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            size += 1
+            if kind is str or kind is bytes:
+                size += len(item)
+            elif kind in _CONTAINERS or isinstance(item, dict):
+                if size + len(item) > limit:
+                    return True
+                inner += item
+                if isinstance(item, dict):
+                    inner += item.values()
+            if size > limit:
                 return True
-            if isinstance(value, dict):
-                waiting += value  # its keys
-                waiting += value.values()
-            else:
-                waiting += value
-        if size > limit:
-            return True
-    return False
+        if not inner:
+            break
+        level = inner
+    return False  # if it is nested too deeply, it is refused for that, before it is encoded
 
 
 def check_size(data: codec.Data, limit: int) -> None:
