@@ -115,14 +115,17 @@ class SessionMiddleware:
 class ASGIExchange(Exchange):
     """One connection of an ASGI server, and its response."""
 
-    __slots__ = ("_scope", "_send")
+    __slots__ = ("_last", "_scope", "_send")
 
     _scope: Any  # a Scope, until the exchange ends
+    _last: Message | None
+    """The last message of a response whose session was not accessed before."""
 
     def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
         self.runner = runner
         self._scope = scope
         self._send = send
+        self._last = None
         self.session: Session = Session(self)
 
     # -- the request -------------------------------------------------------------------------------
@@ -166,9 +169,16 @@ class ASGIExchange(Exchange):
                         session._too_late = RESPONSE_BEGUN
                 elif kind == "websocket.close":
                     return self._refuse(message)
-            elif session._too_late and message["type"] in _BODIES and not message.get("more_body"):
-                session._too_late = ""  # a background task shows nothing to a cache
+            elif session._too_late:
+                self._last = message
         return self._send(message)
+
+    def add_late_headers(self) -> bool:
+        """Return whether the response has ended: a background task shows nothing to a cache."""
+        last = self._last
+        if last is None or self._scope is None or last["type"] not in _BODIES:
+            return False
+        return not last.get("more_body")
 
     def reopen(self, scope: Scope | None) -> None:
         """Allow an access in an error handler around the middleware, or, with None, end it."""
@@ -231,7 +241,7 @@ class ASGIExchange(Exchange):
         self._send = discard
         if self.session._loaded is NOT_LOADED and not self.session._too_late:
             self.session._too_late = RESPONSE_BEGUN  # there was no response, or a WebSocket
-        self.session = self._scope = None  # type: ignore[assignment]
+        self.session = self._scope = self._last = None  # type: ignore[assignment]
 
     async def answer(self, error: BaseException) -> None:
         """Send an error response, and discard what the application sends from now on."""

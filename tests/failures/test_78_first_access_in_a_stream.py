@@ -95,6 +95,15 @@ async def test_an_error_handler_around_the_asgi_middleware(before: bool) -> None
     assert (answer.status, answer.error) == (500, None)
 
 
+async def test_starlettes_middleware_around_a_plain_application() -> None:
+    async def fails(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        await send({"type": "http.response.early_hint", "links": []})
+        raise ZeroDivisionError
+
+    answer = await fetch_asgi(SessionMiddleware(fails), Request())
+    assert isinstance(answer.error, ZeroDivisionError)
+
+
 async def _page(request: StarletteRequest, error: Exception) -> PlainTextResponse:
     user = request.session.user_id  # type: ignore[attr-defined]
     return PlainTextResponse(f"sorry, {user}", 500, dict([PUBLIC]))
@@ -158,12 +167,13 @@ async def test_a_page_that_does_not_access_the_session_stays_cacheable(installed
             bool(sessions[0])
 
 
-async def test_an_error_of_an_outer_middleware_after_startup_gets_vary() -> None:
+@pytest.mark.parametrize("before", [True, False], ids=["accessed before", "not accessed before"])
+async def test_an_error_of_an_outer_middleware_after_startup_gets_vary(before: bool) -> None:
     """The handler is prepared at startup, so the request that fails need not be the session's."""
     manager = SessionManager(MemoryStore("64K"))
 
     async def reads(request: StarletteRequest) -> PlainTextResponse:
-        return PlainTextResponse(str(request.session))
+        return PlainTextResponse(str(before and dict(request.session)))
 
     def failing(app: asgi.ASGIApp) -> asgi.ASGIApp:
         async def fails(scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:

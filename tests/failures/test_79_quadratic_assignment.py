@@ -62,7 +62,7 @@ def nested(depth: int) -> Any:
 
 def calls_of(function: Callable[[Session], object]) -> int:
     """Count the calls of functions, of C too, in ``function``, which gets a session."""
-    session = SessionManager(MemoryStore("64K")).load()
+    session = SessionManager(MemoryStore("16M", max_session_size="4M")).load()
     count = 0
 
     def profile(frame: Any, event: str, arg: Any) -> None:

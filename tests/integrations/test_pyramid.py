@@ -545,6 +545,30 @@ def test_a_first_access_when_the_response_is_there_already_is_an_error(
     assert app.get("/read").json == {"cart": [1]}
 
 
+def test_a_session_that_is_not_accessed_in_a_finished_callback_is_no_error(
+    manager: SessionManager,
+) -> None:
+    def unread(request: Any) -> Any:
+        request.add_finished_callback(lambda request: request.session is not None)
+        return "page"
+
+    assert serve(manager, unread=unread).get("/unread").json == "page"
+
+
+def test_a_first_access_in_the_body_is_refused(manager: SessionManager) -> None:
+    def late(request: Any) -> Any:
+        def body() -> Iterator[bytes]:
+            with pytest.raises(SessionCommitted, match="before the response begins"):
+                request.session["cart"]
+            yield b"refused"
+
+        return Response(app_iter=body())
+
+    app = serve(manager, late=late, write=write)
+    app.get("/write")
+    assert app.get("/late").text == "refused"
+
+
 def test_a_session_in_the_body(manager: SessionManager) -> None:
     raised: list[Exception] = []
 

@@ -89,7 +89,7 @@ class Transport(Protocol):
         """Add ``Vary`` to a response that has left the integration but was not sent, if possible.
 
         Returns:
-            Whether it was possible.
+            Whether the session may be accessed: ``Vary`` was added, or the response has ended.
         """
         ...
 

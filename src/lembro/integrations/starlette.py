@@ -119,25 +119,24 @@ _PREPARED: Final = "_lembro_prepared"
 
 def _with_session(handler: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap an error handler, so that it may access the session; async if the handler is."""
-    handle: Callable[..., Any]
-    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
 
-        @wraps(handler)
-        async def handle(request: HTTPConnection, error: Exception) -> Any:
-            with _accessible(request.scope):
-                response = await handler(request, error)
-            return _with_vary(request.scope, response)
+    @wraps(handler)
+    async def ahandle(request: HTTPConnection, error: Exception) -> Any:
+        with _accessible(request.scope):
+            response = await handler(request, error)
+        return _with_vary(request.scope, response)
 
-    else:
+    @wraps(handler)
+    def handle(request: HTTPConnection, error: Exception) -> Any:
+        with _accessible(request.scope):
+            response = handler(request, error)
+        return _with_vary(request.scope, response)
 
-        @wraps(handler)
-        def handle(request: HTTPConnection, error: Exception) -> Any:
-            with _accessible(request.scope):
-                response = handler(request, error)
-            return _with_vary(request.scope, response)
-
-    setattr(handle, _PREPARED, True)
-    return handle
+    call = type(handler).__call__
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+    prepared: Callable[..., Any] = ahandle if is_async else handle
+    setattr(prepared, _PREPARED, True)
+    return prepared
 
 
 @contextmanager
