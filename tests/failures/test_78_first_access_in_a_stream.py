@@ -53,7 +53,7 @@ async def test_every_first_access_raises(world: World, logged_in: bool) -> None:
 
 async def test_the_error_says_what_to_do(world: World) -> None:
     async def late(visit: Visit) -> None:
-        with pytest.raises(SessionCommitted, match=r"`bool\(session\)`"):
+        with pytest.raises(SessionCommitted, match=r"`session\.get\(key\)`"):
             look(visit)
 
     answer = await world.tab().visit(later=late)

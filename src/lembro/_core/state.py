@@ -97,8 +97,8 @@ class Transport(Protocol):
 RESPONSE_BEGUN: Final = (
     "the response has begun without `Vary: Cookie`, because the session was not accessed before. A "
     "cache could show this visitor's data to others. Access the session before the response "
-    "begins, for example with `bool(session)`. After that, read it at any time, and write inside "
-    "`with session.edit():` (in async code `async with`)"
+    "begins, for example with `session.get(key)`. After that, read it at any time, and write "
+    "inside `with session.edit():` (in async code `async with`)"
 )
 """Why a session cannot be accessed for the first time in a stream or a background task."""
 
