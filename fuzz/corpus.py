@@ -167,6 +167,8 @@ CORPUS: Final[dict[str, list[bytes]]] = {
     "cookie_scan": _COOKIES,
     "record": _RECORDS,
     "session_values": _VALUES,
+    "assignment": _VALUES,
+    "merging": _VALUES,
     "size_text": _SIZES,
     "old_cookie": _OLD,
 }

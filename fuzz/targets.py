@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from lembro import CodecError, ConfigError, CookieOptions, bytesize, size
+from lembro import (
+    CodecError,
+    ConfigError,
+    CookieOptions,
+    MemoryStore,
+    SessionManager,
+    bytesize,
+    size,
+)
 from lembro._core import codec
+from lembro._core.merge import merge
 from lembro._http.cookie import DUPLICATE, SessionCookie, find
 
 from . import rfc6265
@@ -147,6 +158,106 @@ def _refusal(session: codec.Data) -> CodecError | None:
     return None
 
 
+# -- a session, and merges -------------------------------------------------------------------------
+
+_SESSIONS: Final = SessionManager(MemoryStore("1M"))
+_STEPS_A_BYTE: Final = 200
+_STEPS: Final = 20_000
+
+
+def assignment(data: bytes) -> None:
+    """What is assigned reads back as from a dict, or is refused, in a budget of steps a byte."""
+    builder = Builder(Source(data))
+    values = builder.data()
+    session, model = _SESSIONS.load(), {}
+    with steps_within(_STEPS + _STEPS_A_BYTE * len(data)):
+        try:
+            for key, value in values.items():
+                session[key] = value
+                model[key] = value
+        except CodecError:
+            assert builder.refused, values
+        else:
+            assert not builder.refused, values
+    assert same(dict(session), model)
+
+
+@contextmanager
+def steps_within(budget: int) -> Iterator[None]:
+    """Fail if the block calls more functions than the budget allows."""
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        yield
+    finally:
+        sys.setprofile(before)
+    assert calls <= budget, (calls, budget)
+
+
+def merging(data: bytes) -> None:
+    """A merge is what a plain comparison of all values makes, and never changes its arguments."""
+    source = Source(data)
+    builder = Builder(source)
+    base, theirs, ours = (_related(builder, number) for number in range(3))
+    if builder.refused:
+        return
+    encodings = [codec.encode_value(each) for each in (base, theirs, ours)]
+    merged, conflicts = merge(base, theirs, ours)
+    expected, number = plain_merge(base, theirs, ours)
+    assert same(merged, expected), (base, theirs, ours)
+    assert conflicts.number == number, (base, theirs, ours)
+    assert encodings == [codec.encode_value(each) for each in (base, theirs, ours)]
+
+
+def _related(builder: Builder, number: int) -> codec.Data:
+    """Build data that share keys and beginnings of lists with those of other calls."""
+    shared: codec.Data = {"a": [1], "b": {"c": [1], "d": number}, "e": 1}
+    if builder.source.byte() % 2:
+        shared["a"] = [1, builder.value(4)]
+    if builder.source.byte() % 2:
+        shared["b"]["c"] = builder.value(3)
+    if builder.source.byte() % 3 == 0:
+        del shared["e"]
+    return {**shared, **builder.data()}
+
+
+_ABSENT: Final = object()
+
+
+def plain_merge(base: codec.Data, theirs: codec.Data, ours: codec.Data) -> tuple[codec.Data, int]:
+    """Merge by the table of the docs, value by value, and count the conflicts."""
+    merged, conflicts = {}, 0
+    for key in [*theirs, *(key for key in ours if key not in theirs)]:
+        was, one, two = (each.get(key, _ABSENT) for each in (base, theirs, ours))
+        value = two
+        if same(two, was):
+            value = one if not same(one, was) else two
+        elif same(one, was) or (was is _ABSENT and same(one, two)):
+            pass
+        elif isinstance(one, dict) and isinstance(two, dict):
+            value, inner = plain_merge(was if isinstance(was, dict) else {}, one, two)
+            conflicts += inner
+        elif _both_appended([] if was is _ABSENT else was, one, two):
+            value = one + two[0 if was is _ABSENT else len(was) :]
+        elif not same(one, two):
+            conflicts += 1
+        if value is not _ABSENT:
+            merged[key] = value
+    return merged, conflicts
+
+
+def _both_appended(was: Any, one: Any, two: Any) -> bool:
+    if not all(isinstance(each, list) for each in (was, one, two)):
+        return False
+    return same(one[: len(was)], was) and same(two[: len(was)], was)
+
+
 # -- sizes -----------------------------------------------------------------------------------------
 
 _UNITS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -193,5 +304,14 @@ def _size_by_hand(text: str) -> int | None:
 Target = Callable[[bytes], None]
 TARGETS: Final[dict[str, Target]] = {
     target.__name__: target
-    for target in (cookie_header, cookie_scan, record, session_values, size_text, old_cookie)
+    for target in (
+        cookie_header,
+        cookie_scan,
+        record,
+        session_values,
+        assignment,
+        merging,
+        size_text,
+        old_cookie,
+    )
 }

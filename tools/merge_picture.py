@@ -70,7 +70,7 @@ def _arrow(x: int, y: int, to_x: int, to_y: int, note: str, note_x: int) -> list
 
 def draw() -> str:
     merged, conflicts = merge(LOADED, THEIRS, OURS)
-    [conflict] = conflicts
+    [conflict] = conflicts.paths
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 470" role="img" '
         'aria-label="Two requests load a session, change it, and both changes are kept">',

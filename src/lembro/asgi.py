@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, Unpack
 
 from ._core.session import Session
-from ._core.state import COMMITTED, NOT_LOADED, OPEN
+from ._core.state import COMMITTED, NOT_LOADED, OPEN, REQUEST_FAILED, RESPONSE_BEGUN
 from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, path_prefixes, with_session
@@ -23,6 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ENDS = ("lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed")
+_BODIES = ("http.response.body", "websocket.http.response.body")
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
@@ -82,6 +83,7 @@ class SessionMiddleware:
                 await self.app(scope, receive, exchange.send)
             except BaseException as error:
                 if not await exchange.app_failed(error):
+                    self._prepare_error_handler(scope)
                     raise
             else:
                 if not (session._loaded is NOT_LOADED or session._preloaded):
@@ -89,8 +91,12 @@ class SessionMiddleware:
         finally:
             exchange.close()
 
+    def _prepare_error_handler(self, scope: Scope) -> None:
+        """Prepare an error handler around this middleware, which a subclass may know."""
+
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Open the store at startup, close it at shutdown."""
+        self._prepare_error_handler(scope)
 
         async def receive_and_open() -> Message:
             message = await receive()
@@ -109,29 +115,30 @@ class SessionMiddleware:
 class ASGIExchange(Exchange):
     """One connection of an ASGI server, and its response."""
 
-    __slots__ = ("_kept", "_scope", "_send")
+    __slots__ = ("_last", "_scope", "_send")
 
     _scope: Any  # a Scope, until the exchange ends
-    _kept: tuple[Any, str | None]
-    """The headers and the scheme, if the session is first accessed after the exchange has ended."""
+    _last: Message | None
+    """The last message of a response whose session was not accessed before."""
 
     def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
         self.runner = runner
         self._scope = scope
         self._send = send
+        self._last = None
         self.session: Session = Session(self)
 
     # -- the request -------------------------------------------------------------------------------
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
-        scope = self._request()
+        scope = self._scope
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
         return self.runner.cookie.read(headers, https=is_https(scope))
 
     def https(self) -> bool:
         """Return whether the request came over https."""
-        return is_https(self._request())
+        return is_https(self._scope)
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -142,13 +149,6 @@ class ASGIExchange(Exchange):
         """Return the headers of the request."""
         return () if self._scope is None else self._scope["headers"]
 
-    def _request(self) -> Mapping[str, Any]:
-        """Return the scope; after the exchange has ended, what was kept of it."""
-        if self._scope is None:
-            return {"headers": self._kept[0], "scheme": self._kept[1]}
-        scope: Scope = self._scope
-        return scope
-
     # -- the response ------------------------------------------------------------------------------
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -158,15 +158,31 @@ class ASGIExchange(Exchange):
         0.1 of the 0.9 us that lembro adds.
         """
         session = self.session
-        if session is not None and session._phase is OPEN:
-            kind = message["type"]
-            if kind in _STARTS:
-                if not (session._loaded is NOT_LOADED or session._preloaded):
-                    return self._start(message)
-                session._phase = COMMITTED
-            elif kind == "websocket.close":
-                return self._refuse(message)
+        if session is not None:
+            if session._phase is OPEN:
+                kind = message["type"]
+                if kind in _STARTS:
+                    if not (session._loaded is NOT_LOADED or session._preloaded):
+                        return self._start(message)
+                    session._phase = COMMITTED
+                    if kind != "websocket.accept":  # no cache keeps a WebSocket
+                        session._too_late = RESPONSE_BEGUN
+                elif kind == "websocket.close":
+                    return self._refuse(message)
+            elif session._too_late:
+                self._last = message
         return self._send(message)
+
+    def add_late_headers(self) -> bool:
+        """Return whether the response has ended: a background task shows nothing to a cache."""
+        last = self._last
+        if last is None or self._scope is None or last["type"] not in _BODIES:
+            return False
+        return not last.get("more_body")
+
+    def reopen(self, scope: Scope | None) -> None:
+        """Allow an access in an error handler around the middleware, or, with None, end it."""
+        self._scope = scope
 
     def _start(self, message: Message) -> Awaitable[None]:
         """Begin the response of a session that was accessed."""
@@ -206,6 +222,7 @@ class ASGIExchange(Exchange):
             return False
         await self.acommit(500)
         if not isinstance(error, ANSWERED_ERRORS):
+            session._too_late = REQUEST_FAILED
             return False
         await self.answer(error)
         return True
@@ -219,12 +236,12 @@ class ASGIExchange(Exchange):
             self.report_late_changes()
 
     def close(self) -> None:
-        """End the exchange. A task that outlives the request may still access the session."""
+        """End the exchange. A task that outlives the request may still access its session, if the
+        request has accessed it."""
         self._send = discard
-        if self.session._loaded is NOT_LOADED:
-            scope = self._scope
-            self._kept = scope["headers"], scope.get("scheme")
-        self.session = self._scope = None  # type: ignore[assignment]
+        if self.session._loaded is NOT_LOADED and not self.session._too_late:
+            self.session._too_late = RESPONSE_BEGUN  # there was no response, or a WebSocket
+        self.session = self._scope = self._last = None  # type: ignore[assignment]
 
     async def answer(self, error: BaseException) -> None:
         """Send an error response, and discard what the application sends from now on."""

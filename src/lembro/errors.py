@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+LONGEST_PATH: Final = 200
+"""The most characters of a path, or of another text of a visitor, in an error or a log message."""
+
+LONGEST_REASON: Final = 500
+"""The most characters of the reason in an event, and of an error in a log message."""
+
 
 class LembroError(Exception):
     """The base class of all errors of lembro."""
@@ -19,9 +27,14 @@ class StoreError(LembroError):
     """The backend of a store failed: it is down, full, locked or read-only."""
 
 
-def printable(path: str) -> str:
-    """Return a path of keys as text that is safe in logs, because keys may come from a user."""
-    return path if path.isprintable() else repr(path)[1:-1]
+def printable(text: str, longest: int = LONGEST_PATH) -> str:
+    """Return text that may come from a visitor in a form that is safe in logs: short, on one line.
+
+    Without a limit, a visitor could fill the disk with log messages.
+    """
+    if len(text) > longest:
+        text = text[: longest - 3] + "..."
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 class CodecError(LembroError, ValueError):

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, overload
 
 from ._log import log
 from ._threads import is_coroutine_function
-from .errors import ConfigError
+from .errors import LONGEST_REASON, ConfigError, printable
 
 EVENTS: Final = (
     "created",
@@ -36,9 +36,13 @@ class Event:
     user_id: str | None = None
     """The ID of the user who was logged in."""
     reason: str = ""
-    """The reason, in plain text."""
+    """The reason, in plain text. A longer one is cut, because a visitor may have written it."""
     error: BaseException | None = None
     """The error that caused the event, if there is one."""
+
+    def __post_init__(self) -> None:
+        if self.reason:
+            object.__setattr__(self, "reason", printable(self.reason, LONGEST_REASON))
 
 
 Listener = Callable[[Event], Any]

@@ -25,9 +25,21 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
     os.register_at_fork(after_in_child=_marks.seed)  # else workers would make the same marks
 
 
-def new_id() -> str:
+class SessionID(str):
+    """A session ID whose ``repr`` does not show it.
+
+    Error reporters record the variables of every frame, and a store may fail after it has written.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<session ID>"
+
+
+def new_id() -> SessionID:
     """Return a new session ID: 256 random bits from the system, as 43 characters."""
-    return secrets.token_urlsafe(32)
+    return SessionID(secrets.token_urlsafe(32))
 
 
 def new_mark() -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from ._core.session import Session
-from ._core.state import COMMITTED, NOT_LOADED
+from ._core.state import COMMITTED, NOT_LOADED, REQUEST_FAILED
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, path_prefixes, with_session
 from ._runtime.exchange import Exchange
@@ -123,15 +123,11 @@ class EnvironExchange(Exchange):
         return self._environ
 
     def drop_environ(self) -> None:
-        """Break the reference cycle of environ and session, but keep what a first access needs.
+        """Break the reference cycle of environ and session, but keep the scheme.
 
         The cycle would otherwise stay until the garbage collector runs.
         """
-        environ = self._environ
-        self._environ = {
-            "HTTP_COOKIE": environ.get("HTTP_COOKIE"),
-            "wsgi.url_scheme": environ.get("wsgi.url_scheme"),
-        }
+        self._environ = {"wsgi.url_scheme": self._environ.get("wsgi.url_scheme")}
 
 
 class WSGIExchange(EnvironExchange):
@@ -197,6 +193,7 @@ class WSGIExchange(EnvironExchange):
         session = self.session
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
+            self.begin_without_session()
             self.drop_environ()
         else:
             self._accessed = True
@@ -231,6 +228,7 @@ class WSGIExchange(EnvironExchange):
             answered = True
         else:
             answered = False
+            self.session._too_late = REQUEST_FAILED
         self.drop_environ()
         return answered
 

@@ -441,6 +441,7 @@ def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
         session["cart"].append("too late")
 
     def events(req: Any, resp: Any) -> None:
+        assert req.context.session
         resp.sse = emitter(req.context.session)
 
     def cart(req: Any, resp: Any) -> None:

@@ -540,6 +540,8 @@ def test_two_sessions_one_within_the_other(plugin: LembroPlugin) -> None:
 
     @get("/inner", middleware=[inner.middleware])
     async def stream(request: AnyRequest) -> Stream:
+        assert request.session
+
         async def chunks() -> AsyncIterator[str]:
             yield f"{dict(request.session)}"
 

@@ -511,7 +511,7 @@ def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
 
 @pytest.mark.parametrize("change", ["assign", "nested", "login", "huge"])
 @pytest.mark.parametrize("where", ["subscriber", "callback"])
-def test_a_first_look_when_the_response_is_there_already(
+def test_a_first_access_when_the_response_is_there_already_is_an_error(
     manager: SessionManager, where: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def act(request: Any) -> None:
@@ -539,34 +539,42 @@ def test_a_first_look_when_the_response_is_there_already(
 
     app = serve(manager, configure, page=page, write=write, read=read)
     app.get("/write")
-    assert app.get("/page?late=1").json == "page"
+    with pytest.raises(SessionCommitted, match="before the response begins"):
+        app.get("/page?late=1")
     assert "changed after the response had begun; the change is lost" in caplog.text
     assert app.get("/read").json == {"cart": [1]}
 
 
-def test_a_first_look_that_only_reads_then_says_nothing(
-    manager: SessionManager, caplog: pytest.LogCaptureFixture
+def test_a_session_that_is_not_accessed_in_a_finished_callback_is_no_error(
+    manager: SessionManager,
 ) -> None:
-    def page(request: Any) -> Any:
-        request.add_finished_callback(lambda request: request.session["cart"])
-        request.add_finished_callback(lambda request: request.session is not None)
-        return "page"
-
     def unread(request: Any) -> Any:
         request.add_finished_callback(lambda request: request.session is not None)
         return "page"
 
-    app = serve(manager, page=page, unread=unread, write=write)
+    assert serve(manager, unread=unread).get("/unread").json == "page"
+
+
+def test_a_first_access_in_the_body_is_refused(manager: SessionManager) -> None:
+    def late(request: Any) -> Any:
+        def body() -> Iterator[bytes]:
+            with pytest.raises(SessionCommitted, match="before the response begins"):
+                request.session["cart"]
+            yield b"refused"
+
+        return Response(app_iter=body())
+
+    app = serve(manager, late=late, write=write)
     app.get("/write")
-    app.get("/page")
-    app.get("/unread")
-    assert "too late" not in caplog.text
+    assert app.get("/late").text == "refused"
 
 
-def test_a_first_look_in_the_body(manager: SessionManager) -> None:
+def test_a_session_in_the_body(manager: SessionManager) -> None:
     raised: list[Exception] = []
 
     def late(request: Any) -> Any:
+        assert request.session
+
         def body() -> Iterator[bytes]:
             yield str(request.session["cart"]).encode()
             try:
@@ -583,29 +591,6 @@ def test_a_first_look_in_the_body(manager: SessionManager) -> None:
     assert app.get("/late").text == "[1]"
     assert len(raised) == 1
     assert app.get("/read").json == {"cart": [1], "edited": True}
-
-
-def test_a_nested_change_by_a_first_look_in_the_body(
-    manager: SessionManager, caplog: pytest.LogCaptureFixture
-) -> None:
-    dropped: list[Event] = []
-    manager.on("dropped", dropped.append)
-
-    def late(request: Any) -> Any:
-        def body() -> Iterator[bytes]:
-            yield b"first "
-            request.session["cart"].append("late")
-            yield b"last"
-
-        return Response(app_iter=body(), content_length=10)
-
-    app = serve(manager, late=late, write=write, read=read)
-    app.get("/write")
-    answer = app.get("/late")
-    assert (answer.text, answer.headers["Content-Length"]) == ("first last", "10")
-    assert [event.reason for event in dropped] == ["changed too late"]
-    assert "changed after the response had begun; the change is lost" in caplog.text
-    assert app.get("/read").json == {"cart": [1]}
 
 
 def test_a_body_in_which_nobody_looks(manager: SessionManager, tmp_path: Path) -> None:

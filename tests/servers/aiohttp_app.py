@@ -92,11 +92,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
 async def events(request: web.Request) -> web.StreamResponse:
     """Server-sent events, each of which is remembered."""
     session = get_session(request)
+    user = session.user_id
     response = await begun(request, "text/event-stream")
     for number in range(3):
         async with session.edit():
             session["last event"] = number
-        await response.write(f"id: {number}\ndata: {session.user_id}\n\n".encode())
+        await response.write(f"id: {number}\ndata: {user}\n\n".encode())
     return response
 
 

@@ -85,12 +85,13 @@ async def stream(session: WebSessionDep) -> StreamingResponse:
 @app.get("/events")
 async def events(session: WebSessionDep) -> StreamingResponse:
     """Server-sent events, each of which is remembered."""
+    user = session.user_id
 
     async def chunks() -> AsyncIterator[str]:
         for number in range(3):
             async with session.edit():
                 session["last event"] = number
-            yield f"id: {number}\ndata: {session.user_id}\n\n"
+            yield f"id: {number}\ndata: {user}\n\n"
 
     return StreamingResponse(chunks(), media_type="text/event-stream")
 

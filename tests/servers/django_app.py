@@ -58,6 +58,7 @@ _PAGES: dict[str, Callable[[Any, str], Any]] = {
 
 def view(request: Any, page: str, argument: str) -> Any:
     if page == "stream":
+        request.session.get("streamed")
         return StreamingHttpResponse(_stream(request))
     if page not in _PAGES:
         return HttpResponse(b"", status=404)
@@ -66,6 +67,7 @@ def view(request: Any, page: str, argument: str) -> Any:
 
 async def aview(request: Any, page: str, argument: str) -> Any:
     if page == "stream":
+        request.session.get("streamed")
         return StreamingHttpResponse(_astream(request))
     return view(request, page, argument)
 

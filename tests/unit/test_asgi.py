@@ -333,15 +333,20 @@ def test_a_late_change_is_reported(site: Site, caplog: pytest.LogCaptureFixture)
     assert "changed after the response had begun" in caplog.text
 
 
-def test_an_access_after_the_first_byte_loads(site: Site) -> None:
+def test_a_first_access_is_refused_from_the_start_of_the_response_to_its_end(site: Site) -> None:
     seen: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
-        seen.append(scope["session"].get("n"))
+        with pytest.raises(SessionCommitted, match="before the response begins"):
+            scope["session"].get("n")
+        await send({**BODY, "more_body": True})
+        with pytest.raises(SessionCommitted, match="before the response begins"):
+            scope["session"].get("n")
         await send(BODY)
+        seen.append(scope["session"].get("n"))
 
-    assert call(site, app, site.new(n=1)) == [START, BODY]
+    assert call(site, app, site.new(n=1)) == [START, {**BODY, "more_body": True}, BODY]
     assert seen == [1]
 
 
@@ -485,7 +490,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
         gc.enable()
 
 
-def test_a_background_task_may_load_the_session_after_the_request() -> None:
+def test_a_first_access_after_the_request_is_refused() -> None:
     manager = SessionManager(MemoryStore("64K"))
     cookie = manager.create({"n": 1}).encode()
     kept: list[Any] = []
@@ -497,7 +502,8 @@ def test_a_background_task_may_load_the_session_after_the_request() -> None:
     headers = [(b"cookie", b"sid=" + cookie)]
     scope = {"type": "http", "path": "/", "headers": headers, "scheme": "http"}
     asyncio.run(middleware(scope, None, None))
-    assert kept[0]["n"] == 1
+    with pytest.raises(SessionCommitted, match="before the response begins"):
+        kept[0]["n"]
 
 
 @pytest.mark.parametrize("broken", ["", "connection refused"])

@@ -433,6 +433,12 @@ def test_a_key_that_is_no_unicode_is_refused() -> None:
             refuse()
 
 
+def test_the_path_to_a_surrogate_passes_what_stands_before_it() -> None:
+    with pytest.raises(CodecError) as caught:
+        encode_value([{"a": 1, "b": [2]}, {"c": "\ud800"}], "cart")
+    assert caught.value.path == "cart[1].c"
+
+
 @pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
 def test_what_is_nested_too_deeply_is_refused(wrap: Any) -> None:
     value: Any = 1

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro._core.codec import encode_value
-from lembro._core.merge import merge
+from lembro._core.merge import NONE, merge
 from lembro.errors import CodecError
 from tests.support import ROOT
 from tools import merge_picture
@@ -57,14 +57,14 @@ def test_different_paths_commute(leaves: dict[Path, Any], drawn: dict[Path, Any]
     for path, (is_ours, value) in drawn.items():
         put(ours if is_ours else theirs, path, copy.deepcopy(value))
         put(both, path, value)
-    assert merge(base, theirs, ours) == (both, [])
-    assert merge(base, ours, theirs) == (both, [])
+    assert merge(base, theirs, ours) == (both, NONE)
+    assert merge(base, ours, theirs) == (both, NONE)
 
 
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
 def test_what_both_append_is_kept(start: list[int], more: list[int], ours: list[int]) -> None:
     base, theirs, mine = {"n": {"l": start}}, {"n": {"l": start + more}}, {"n": {"l": start + ours}}
-    assert merge(base, theirs, mine) == ({"n": {"l": start + more + ours}}, [])
+    assert merge(base, theirs, mine) == ({"n": {"l": start + more + ours}}, NONE)
 
 
 def test_the_picture_shows_what_is() -> None:
@@ -94,7 +94,7 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
         with patch("lembro._core.merge.encode_value", counted):
             merged, conflicts = merge(base, theirs, ours)
         assert merged == ours
-        assert conflicts == ["a." * depth + "leaf"]
+        assert conflicts == (1, ["a." * depth + "leaf"])
         return sum(sizes)
 
     assert encoded(90) < 2 * encoded(1)

@@ -11,8 +11,7 @@ values, never a pickle.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from uuid import UUID
 from msgspec.msgpack import Decoder, Encoder, Ext
 
 from ..errors import CodecError
+from .refusals import SURROGATE, Refused, parts_of_surrogate, refusal
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -34,6 +34,8 @@ TAGGED: Final = b"\x81"
 """The first byte of a payload that may hold tagged values."""
 PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
 """Immutable types that msgpack encodes without a tag."""
+FIXED: Final = frozenset({int, float, bool, type(None)})
+"""Types of values that take few bytes, and can always be stored."""
 MARK: Final = 6
 """Bytes at the end of a payload that make each write unique."""
 _NO_MARK: Final = bytes(MARK)
@@ -41,7 +43,7 @@ MAX_DEPTH: Final = 100
 """The most levels of nested containers, far below Python's recursion limit."""
 
 
-def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
+def encode(meta: Meta, data: Data, *, plain: bool = False, owner: str = "session") -> bytes:
     """Encode the payload of a session.
 
     Args:
@@ -49,6 +51,7 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
         data: The application's data.
         plain: Whether the caller knows that nothing needs a tag. To find that out takes longer than
             the encoding itself, and to tag takes twice as long again.
+        owner: What stores the data, for errors.
 
     Raises:
         CodecError: a value cannot be stored; ``path`` says where it is.
@@ -61,12 +64,12 @@ def encode(meta: Meta, data: Data, *, plain: bool = False) -> bytes:
     tagged = {}
     for key, value in data.items():
         _check_top_key(key)
-        tagged[key] = _tag(value, key, 1)
+        tagged[key] = _tagged(value, key, owner)
     try:
         version = VERSION if _is_plain(tagged, 1) else TAGGED
         return version + _encode((meta, tagged)) + _NO_MARK
     except UnicodeEncodeError:
-        raise _surrogate(data) from None
+        raise _surrogate(data, "") from None
 
 
 def with_mark(payload: bytes, mark: bytes) -> bytes:
@@ -118,7 +121,7 @@ def check(key: Any, value: Any) -> None:
     """Raise CodecError, with the path, unless a session can store ``value`` under ``key``."""
     _check_top_key(key)
     kind = type(value)
-    if kind is int or kind is bool or value is None or kind is float or kind is bytes:
+    if kind in FIXED or kind is bytes:
         return
     encode_value(value, key)
 
@@ -132,7 +135,13 @@ def encode_value(value: Any, path: str = "") -> bytes:
     Raises:
         CodecError: the value cannot be stored.
     """
-    tagged = _tag(value, path, 1)
+    kind = type(value)
+    if kind in PLAIN or ((kind is dict or kind is list) and _is_plain(value, 2)):
+        try:
+            return _encode(value)
+        except (UnicodeEncodeError, OverflowError):  # find the text, or tag the integer, below
+            pass
+    tagged = _tagged(value, path)
     try:
         return _encode(tagged)
     except UnicodeEncodeError:
@@ -170,7 +179,16 @@ def _is_plain(value: Any, depth: int) -> bool:
     return True
 
 
-def _tag(value: Any, path: str, depth: int) -> Any:
+def _tagged(value: Any, path: str, owner: str = "session") -> Any:
+    """Return ``value`` as :func:`_tag` does. The error names the path."""
+    try:
+        return _tag(value, 1)
+    except Refused as refused:
+        where = path + "".join(reversed(refused.parts))
+        raise CodecError(refused.message(owner), path=where) from None
+
+
+def _tag(value: Any, depth: int) -> Any:
     """Return ``value`` with everything that msgpack does not know wrapped in an Ext."""
     kind = type(value)
     if kind in _AS_IS:
@@ -178,20 +196,43 @@ def _tag(value: Any, path: str, depth: int) -> Any:
     if kind is int:
         return value if -(2**63) <= value < 2**64 else _tag_big_int(value)
     if depth > MAX_DEPTH:
-        raise CodecError(f"nested deeper than {MAX_DEPTH} levels, or within itself", path=path)
+        raise Refused(f"nested deeper than {MAX_DEPTH} levels, or within itself")
     if kind is list:
-        return [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+        return _tag_items(value, depth)
     if isinstance(value, dict):  # a subclass is loaded as the plain dict that it equals
-        return {
-            _check_key(key, path): _tag(item, f"{path}.{key}", depth + 1)
-            for key, item in value.items()
-        }
+        return _tag_dict(value, depth)
     tagger = _TAGGERS.get(kind)
     if tagger is not None:
-        return tagger(value, path, depth)
+        return tagger(value, depth)
     if kind.__name__ == "Markup" and kind is _markup():
-        return Ext(_MARKUP, _encode_part(str(value), None, path))
-    raise CodecError(_refusal(value), path=path)
+        return Ext(_MARKUP, _encode_part(str(value), None))
+    raise Refused(refusal(value), cannot_carry=True)
+
+
+def _tag_items(items: Iterable[Any], depth: int) -> list[Any]:
+    tagged: list[Any] = []
+    try:
+        for item in items:
+            tagged.append(_tag(item, depth + 1))  # noqa: PERF401 - the error needs the index
+    except Refused as refused:
+        refused.parts.append(f"[{len(tagged)}]")
+        raise
+    return tagged
+
+
+def _tag_dict(value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+    tagged: dict[Any, Any] = {}
+    key: Any = None
+    for key in value:
+        if type(key) is not str:
+            _check_key(key)
+    try:
+        for key, item in value.items():
+            tagged[key] = _tag(item, depth + 1)
+    except Refused as refused:
+        refused.parts.append(f".{key}")
+        raise
+    return tagged
 
 
 def _markup() -> Any:
@@ -206,27 +247,30 @@ def _tag_big_int(value: int) -> Ext:
     return Ext(_INT, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
 
-def _tag_tuple(value: tuple[Any, ...], path: str, depth: int) -> Ext:
-    items = [_tag(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
-    return Ext(_TUPLE, _encode_part(items, value, path))
+def _tag_tuple(value: tuple[Any, ...], depth: int) -> Ext:
+    return Ext(_TUPLE, _encode_part(_tag_items(value, depth), value))
 
 
-def _tag_set(value: set[Any] | frozenset[Any], path: str, depth: int) -> Ext:
-    parts = [_encode_part(_tag(item, f"{path}{{}}", depth + 1), item, path) for item in value]
+def _tag_set(value: set[Any] | frozenset[Any], depth: int) -> Ext:
+    try:
+        parts = [_encode_part(_tag(item, depth + 1), item) for item in value]
+    except Refused as refused:
+        refused.parts.append("{}")
+        raise
     code = _SET if type(value) is set else _FROZENSET
     # Sorted, so that a set has one encoding, after the header of an array of 32-bit length.
     return Ext(code, b"\xdd" + len(parts).to_bytes(4, "big") + b"".join(sorted(parts)))
 
 
-def _tag_datetime(value: datetime, path: str, depth: int) -> Ext:
-    return Ext(_DATETIME, _clock_text(value, path))
+def _tag_datetime(value: datetime, depth: int) -> Ext:
+    return Ext(_DATETIME, _clock_text(value))
 
 
-def _tag_time(value: time, path: str, depth: int) -> Ext:
-    return Ext(_TIME, _clock_text(value, path))
+def _tag_time(value: time, depth: int) -> Ext:
+    return Ext(_TIME, _clock_text(value))
 
 
-def _clock_text(value: datetime | time, path: str) -> bytes:
+def _clock_text(value: datetime | time) -> bytes:
     """Encode the fold, the ISO form, and the name of a zone.
 
     The offset alone would be another value: Python compares it as unequal in the hour that occurs
@@ -238,35 +282,37 @@ def _clock_text(value: datetime | time, path: str) -> bytes:
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - few values have a zone
 
     if type(zone) is not ZoneInfo or zone.key is None:
-        raise CodecError(
-            f"a session cannot carry a {type(value).__name__} whose zone is a "
+        raise Refused(
+            f"a {type(value).__name__} whose zone is a "
             f"{type(zone).__module__}.{type(zone).__name__}; give it a datetime.timezone or a "
             f"ZoneInfo, for example value.astimezone(datetime.UTC)",
-            path=path,
+            cannot_carry=True,
         )
     local = value.replace(tzinfo=None).isoformat()
     return b"%d%s[%s]" % (value.fold, local.encode(), zone.key.encode())
 
 
-def _encode_part(tagged: Any, value: Any, path: str) -> bytes:
+def _encode_part(tagged: Any, value: Any) -> bytes:
     try:
         return _encode(tagged)
     except UnicodeEncodeError:
-        raise _surrogate(value, path) from None
+        refused = Refused(SURROGATE)
+        refused.parts += parts_of_surrogate(value) or ()
+        raise refused from None
 
 
-_TAGGERS: Final[dict[type, Callable[[Any, str, int], Ext]]] = {
+_TAGGERS: Final[dict[type, Callable[[Any, int], Ext]]] = {
     tuple: _tag_tuple,
     set: _tag_set,
     frozenset: _tag_set,
     datetime: _tag_datetime,
-    date: lambda value, path, depth: Ext(_DATE, value.isoformat().encode()),
+    date: lambda value, depth: Ext(_DATE, value.isoformat().encode()),
     time: _tag_time,
-    timedelta: lambda value, path, depth: Ext(
+    timedelta: lambda value, depth: Ext(
         _TIMEDELTA, _encode([value.days, value.seconds, value.microseconds])
     ),
-    UUID: lambda value, path, depth: Ext(_UUID, value.bytes),
-    Decimal: lambda value, path, depth: Ext(_DECIMAL, str(value).encode()),
+    UUID: lambda value, depth: Ext(_UUID, value.bytes),
+    Decimal: lambda value, depth: Ext(_DECIMAL, str(value).encode()),
 }
 
 
@@ -333,28 +379,6 @@ _UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
 
 # -- errors ----------------------------------------------------------------------------------------
 
-_HINTS: Final = {
-    "Enum": "store its .value",
-    "Struct": "store msgspec.to_builtins(value)",
-    "BaseModel": "store value.model_dump()",
-    "str": "store str(value)",
-    "int": "store int(value)",
-    "float": "store float(value)",
-    "tuple": "store tuple(value)",
-    "list": "store list(value)",
-    "bytearray": "store bytes(value)",
-    "memoryview": "store bytes(value)",
-    "PurePath": "store str(value)",
-    "__proxy__": "store str(value)",  # Django's lazy translation
-    "LazyString": "store str(value)",  # Flask-Babel's
-    # The models of Django, Flask-SQLAlchemy and SQLAlchemy, by name: lembro imports no framework.
-    "Model": "store its primary key",
-    "DeclarativeBase": "store its primary key",
-    "QuerySet": "store list(value.values())",
-    **dict.fromkeys(("deque", "range", "generator", "map", "filter", "zip"), "store list(value)"),
-    **dict.fromkeys(("dict_keys", "dict_values", "dict_items"), "store list(value)"),
-}
-
 
 def _check_top_key(key: Any) -> None:
     if type(key) is not str:
@@ -366,42 +390,16 @@ def _check_top_key(key: Any) -> None:
         encode_value(key, repr(key)[:40])
 
 
-def _check_key(key: Any, path: str) -> Any:
+def _check_key(key: Any) -> None:
     if type(key) not in PLAIN or (type(key) is int and not -(2**63) <= key < 2**64):
-        raise CodecError(
-            f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None",
-            path=f"{path}.{repr(key)[:40]}",
+        refused = Refused(
+            f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None"
         )
-    return key
+        refused.parts.append(f".{repr(key)[:40]}")
+        raise refused
 
 
-def _refusal(value: Any) -> str:
-    names = [base.__name__ for base in type(value).__mro__]
-    hint = next((hint for name, hint in _HINTS.items() if name in names), None)
-    if hint is None and is_dataclass(value) and not isinstance(value, type):
-        hint = "store dataclasses.asdict(value)"
-    if hint is None:
-        hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
-        hint += "datetime, date, time, timedelta, UUID or Decimal"
-    name = type(value).__name__
-    article = "an" if name.lower().startswith(("a", "e", "i", "o")) else "a"
-    return f"a session cannot carry {article} {name}; {hint}"
-
-
-def _surrogate(value: Any, path: str = "") -> CodecError:
+def _surrogate(value: Any, path: str) -> CodecError:
     """Make the error for text with a lone surrogate, with the path to it."""
-    if isinstance(value, dict):
-        parts = [
-            (f"{path}.{key}" if path else str(key), (key, item)) for key, item in value.items()
-        ]
-        parts = [(where, part) for where, pair in parts for part in pair]
-    elif isinstance(value, list | tuple | set | frozenset):
-        parts = [(f"{path}[{i}]", item) for i, item in enumerate(value)]
-    else:
-        return CodecError("text with a lone surrogate, which UTF-8 cannot carry", path=path)
-    for where, part in parts:
-        try:
-            encode_value(part)
-        except CodecError:
-            return _surrogate(part, where)
-    return _surrogate(None, path)  # pragma: no cover - one of the parts it was
+    where = "".join(reversed(parts_of_surrogate(value) or ()))
+    return CodecError(SURROGATE, path=path + where if path else where.removeprefix("."))

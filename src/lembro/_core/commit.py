@@ -19,6 +19,7 @@ from .effects import Call, Flow
 from .load import Lost, follow_rotation
 from .login import csrf_keys
 from .merge import merge
+from .size_check import check_size
 from .state import LIVE, Loaded, SessionState, SetCookie
 
 ATTEMPTS: Final = 1000
@@ -318,6 +319,8 @@ def has_changed(session: SessionState) -> bool:
 def _encode(session: SessionState) -> bytes:
     """Encode the payload. Data that were loaded without tags need none, unless a mutable value was
     accessed."""
+    if session._size_limit:  # a value was too large when it was assigned
+        check_size(session._data, session._size_limit)
     plain = not session._nested_possible and session._payload.startswith(codec.VERSION)
     return codec.encode(session._meta, session._data, plain=plain)
 

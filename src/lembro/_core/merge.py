@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..errors import CodecError
 from .codec import MAX_DEPTH, Data, encode_value
@@ -22,8 +22,28 @@ class _Missing:
 
 _MISSING: Final = _Missing()
 
+SHOWN: Final = 5
+"""How many paths of conflicts a merge names."""
 
-def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, list[str]]:
+Path = tuple[Any, Any] | None
+"""The path of the parent, and the key. The text is made for the conflicts that are named only."""
+
+
+class Conflicts(NamedTuple):
+    """The changes of another request that a merge replaced."""
+
+    number: int
+    paths: list[str]
+    """The first of them."""
+
+    def __bool__(self) -> bool:
+        return self.number > 0
+
+
+NONE: Final = Conflicts(0, [])
+
+
+def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, Conflicts]:
     """Merge two changed versions of the same data.
 
     The result holds our objects wherever theirs did not change, so that references which the
@@ -35,31 +55,33 @@ def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, list[str]]:
         ours: The data of this request.
 
     Returns:
-        The merged data, and the paths where ours replaced a different change of theirs.
+        The merged data, and where ours replaced a different change of theirs.
     """
     merging = _Merge()
-    return merging.dicts(base, theirs, ours, ""), merging.conflicts
+    merged = merging.dicts(base, theirs, ours, None)
+    return merged, Conflicts(merging.conflicts, merging.paths)
 
 
 class _Merge:
     def __init__(self) -> None:
-        self.conflicts: list[str] = []
+        self.conflicts: int = 0
+        self.paths: list[str] = []
         self._seen: dict[int, bytes] = {}  # id() of a dict: its digest; no dict changes meanwhile
 
-    def dicts(self, base: Data, theirs: Data, ours: Data, path: str) -> dict[Any, Any]:
+    def dicts(self, base: Data, theirs: Data, ours: Data, path: Path) -> dict[Any, Any]:
         merged = {}
         for key in (*theirs, *(key for key in ours if key not in theirs)):
             value = self.values(
                 base.get(key, _MISSING),
                 theirs.get(key, _MISSING),
                 ours.get(key, _MISSING),
-                f"{path}.{key}" if path else str(key),
+                (path, key),
             )
             if value is not _MISSING:
                 merged[key] = value
         return merged
 
-    def values(self, base: Any, theirs: Any, ours: Any, path: str) -> Any:
+    def values(self, base: Any, theirs: Any, ours: Any, path: Path) -> Any:
         equal = self._equal
         if equal(ours, base):
             # Where all three are equal, our object is kept.
@@ -78,7 +100,9 @@ class _Merge:
             ):
                 return theirs + ours[len(start_list) :]
         if not equal(theirs, ours):
-            self.conflicts.append(path)
+            self.conflicts += 1
+            if len(self.paths) < SHOWN:
+                self.paths.append(_text(path))
         return ours
 
     def _equal(self, one: Any, other: Any) -> bool:
@@ -109,6 +133,14 @@ class _Merge:
                 whole.update(image)
             digest = self._seen[id(value)] = whole.digest()
         return digest
+
+
+def _text(path: Path) -> str:
+    keys: list[str] = []
+    while path is not None:
+        path, key = path
+        keys.append(str(key))
+    return ".".join(reversed(keys))
 
 
 def _begins(whole: list[Any], start: list[Any]) -> bool:

@@ -18,9 +18,11 @@ from ..options import Seconds
 from . import actions, codec
 from .edit import Edit
 from .login import check_recent, log_in, login_age
-from .state import COMMITTED, MISSING, NOT_LOADED, OPEN, SessionState, Upgraded, View
+from .size_check import check_assigned
+from .state import COMMITTED, NOT_LOADED, OPEN, SessionState, Upgraded
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
+from .views import typed_view
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     Raises:
         StoreError: the store failed; on any access.
         SessionGone: the session ended after the response began; on any access after that.
+        SessionCommitted: the first access comes after the response has begun.
     """
 
     # -- the mapping -------------------------------------------------------------------------------
@@ -53,10 +56,14 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._check_writable()
-        codec.check(key, value)
+        kind = type(value)
+        if kind in codec.FIXED:
+            codec.check(key, value)
+        else:
+            check_assigned(self, key, value)
         self._data[key] = value
         self._assigned = True
-        if type(value) not in codec.PLAIN:
+        if kind not in codec.PLAIN:
             self._nested_possible = True
 
     def __delitem__(self, key: str) -> None:
@@ -113,7 +120,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         return self
 
     def __repr__(self) -> str:
-        if self._loaded is NOT_LOADED:
+        if self._is_unused():
             return "<Session, not loaded>"
         user = f" of {self._current_user()!r}" if self._current_user() else ""
         return f"<Session {self._current_handle() or 'new'}{user}, {len(self._data)} keys>"
@@ -180,7 +187,9 @@ class Session(SessionState, MutableMapping[str, Any]):
 
         Keep it secret: it gives access to the session.
         """
-        return self._issued_id if self._loaded is not NOT_LOADED else None
+        if self._loaded is NOT_LOADED or self._issued_id is None:
+            return None
+        return str(self._issued_id)
 
     # -- what the application asks for -------------------------------------------------------------
 
@@ -343,6 +352,8 @@ class Session(SessionState, MutableMapping[str, Any]):
     def _load(self) -> None:
         """Load the session at its first access. After the response has begun, check at each access
         that it still exists."""
+        if self._too_late:
+            self._check_accessible()
         if self._preloaded:
             self._preloaded = False
             self._ready = self._phase is not COMMITTED
@@ -382,17 +393,4 @@ class Session(SessionState, MutableMapping[str, Any]):
         """Return the typed part under ``key``; without a key, the whole session."""
         if not self._ready:
             self._load()
-        view = self._views.get(key)
-        if view is None:
-            name = key or "session"
-            stored: Any = self._data or MISSING if key is None else self._data.get(key, MISSING)
-            base = b"" if stored is MISSING else codec.encode_value(stored, name)
-            loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
-            upgraded = isinstance(loaded, Upgraded)
-            value: Any = loaded.value if upgraded else loaded
-            self._nested_possible = True
-            encoding = codec.encode_value(dump(value), name)
-            if not base or (key is None and not upgraded):  # other keys are not this object's
-                base = encoding
-            view = self._views[key] = View(value, dump, encoding, base)
-        return view.value  # type: ignore[no-any-return]
+        return typed_view(self, key, load, dump)

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from .._http.cookie import Presented
-from ..errors import StoreError, printable
+from ..errors import SessionCommitted, StoreError, printable
 from ..events import Event
 from ..ids import handle_for
 from ..stores.base import Found
 from . import codec
 from .effects import Flow
+from .merge import Conflicts
 from .turns import Turns
 
 T = TypeVar("T")
@@ -63,6 +64,9 @@ class FlowRunner(Protocol):
         """Run an action for a session, in an event loop."""
         ...
 
+    size_limit: int | None
+    """The most bytes of a session, if the store has a limit."""
+
     def require(self, verb: str) -> str:
         """Raise UsageError unless the store has this verb."""
         ...
@@ -80,6 +84,30 @@ class Transport(Protocol):
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address; each is empty unless the options ask for it."""
         ...
+
+    def add_late_headers(self) -> bool:
+        """Add ``Vary`` to a response that has left the integration but was not sent, if possible.
+
+        Returns:
+            Whether the session may be accessed: ``Vary`` was added, or the response has ended.
+        """
+        ...
+
+
+RESPONSE_BEGUN: Final = (
+    "the response has begun without `Vary: Cookie`, because the session was not accessed before. A "
+    "cache could show this visitor's data to others. Access the session before the response "
+    "begins, for example with `session.get(key)`. After that, read it at any time, and write "
+    "inside `with session.edit():` (in async code `async with`)"
+)
+"""Why a session cannot be accessed for the first time in a stream or a background task."""
+
+REQUEST_FAILED: Final = (
+    "the request has failed, and the response of this error handler would have no `Vary: Cookie`. "
+    "A cache could show this visitor's data to others. Handle the error inside of the session "
+    "middleware: wrap the whole application, app = SessionMiddleware(app)"
+)
+"""Why a session cannot be accessed in an error handler around the session middleware."""
 
 
 class SetCookie:
@@ -142,6 +170,7 @@ class SessionState:
     _phase = OPEN
     _cookie: SetCookie | ClearCookie | None = None
     _failure: StoreError | None = None  # of a preload; the first access raises it
+    _too_late = ""  # why the session cannot be accessed any more
     _turns: Turns  # made at the first edit
 
     # The record: its key, and what it held when it was loaded or last stored.
@@ -163,6 +192,7 @@ class SessionState:
     # What the request changed.
     _assigned = False  # a key was assigned or deleted since it was loaded
     _nested_possible = False  # a mutable value was returned, so a nested change is possible
+    _size_limit = 0  # in bytes, if a value was assigned that exceeds it
 
     _outer_views: dict[str | None, View] | None = None  # set aside while edit() is under way
 
@@ -181,6 +211,13 @@ class SessionState:
         """Return whether the session was never accessed: then it is neither loaded nor stored."""
         return self._preloaded or self._loaded is NOT_LOADED
 
+    def _check_accessible(self) -> None:
+        """Raise SessionCommitted if the response lacks the header that an access needs."""
+        if self._too_late:
+            if not self._transport.add_late_headers():
+                raise SessionCommitted(self._too_late)
+            self._too_late = ""
+
     def _current_user(self) -> str | None:
         if self._login is not None:
             return self._login
@@ -189,10 +226,10 @@ class SessionState:
     def _current_handle(self) -> str | None:
         return None if self._key is None else handle_for(self._key)
 
-    def _note_conflicts(self, user: str | None, paths: list[str]) -> None:
-        """Report where a merge could keep only one of two changes."""
-        handle = self._current_handle()
-        self._events += [
-            Event("conflict", handle, user, f"{printable(path)}: the later write won")
-            for path in paths
-        ]
+    def _note_conflicts(self, user: str | None, conflicts: Conflicts) -> None:
+        """Report where a merge could keep only one of two changes: in one event."""
+        if conflicts:
+            paths = ", ".join(printable(path, 60) for path in conflicts.paths)
+            more = conflicts.number - len(conflicts.paths)
+            reason = f"{paths}{f' and {more} more' if more else ''}: the later write won"
+            self._events.append(Event("conflict", self._current_handle(), user, reason))

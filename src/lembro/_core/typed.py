@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, get_args, get_origin
 import msgspec
 import msgspec.inspect
 
-from ..errors import CodecError, ConfigError, printable
+from ..errors import LONGEST_REASON, CodecError, ConfigError, printable
 from .state import MISSING, Upgraded
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Misfit(CodecError):  # noqa: N818 - named after the data
     """
 
     def __init__(self, key: str, kind: object, reason: str) -> None:
-        self.reason: str = printable(reason)
+        self.reason: str = printable(reason, LONGEST_REASON)
         super().__init__(
             f"the session's {key!r} no longer fits {getattr(kind, '__name__', kind)}: "
             f"{self.reason}. If an older version of the application has stored it, give upgrade=f, "

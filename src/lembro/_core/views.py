@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from ..errors import CodecError
 from . import codec
 from .merge import merge
-from .state import SessionState, View
+from .state import MISSING, SessionState, Upgraded, View
+
+T = TypeVar("T")
+
+
+def typed_view(
+    session: SessionState,
+    key: str | None,
+    load: Callable[[Any], T | Upgraded],
+    dump: Callable[[T], Any],
+) -> T:
+    """Return the typed part of a loaded session; without a key, the whole session."""
+    view = session._views.get(key)
+    if view is None:
+        name = key or "session"
+        data = session._data
+        stored: Any = data or MISSING if key is None else data.get(key, MISSING)
+        base = b"" if stored is MISSING else codec.encode_value(stored, name)
+        loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
+        upgraded = isinstance(loaded, Upgraded)
+        value: Any = loaded.value if upgraded else loaded
+        session._nested_possible = True
+        encoding = codec.encode_value(dump(value), name)
+        if not base or (key is None and not upgraded):  # other keys are not this object's
+            base = encoding
+        view = session._views[key] = View(value, dump, encoding, base)
+    return view.value  # type: ignore[no-any-return]
 
 
 def flush_views(session: SessionState) -> None:

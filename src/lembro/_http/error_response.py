@@ -6,11 +6,13 @@ from typing import Final, NamedTuple
 
 from .._log import log
 from ..errors import (
+    LONGEST_REASON,
     CodecError,
     LoginRequired,
     SessionTooLarge,
     StoreError,
     TooManySessions,
+    printable,
 )
 
 
@@ -69,7 +71,7 @@ def error_response_for(error: BaseException) -> ErrorResponse:
     if isinstance(error, TooManySessions):
         return _TOO_MANY
     if isinstance(error, StoreError):
-        log.error("lembro: the session store failed: %s", str(error))
+        log.error("lembro: the session store failed: %s", printable(str(error), LONGEST_REASON))
         return _UNAVAILABLE
-    log.error("lembro: the session could not be stored: %s", str(error))
+    log.error("lembro: the session could not be stored: %s", printable(str(error), LONGEST_REASON))
     return _FAILED

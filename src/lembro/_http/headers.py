@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from .._log import log
-from ..errors import ConfigError
+from ..errors import ConfigError, printable
 
 Headers = list[tuple[bytes, bytes]]
 RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
@@ -67,7 +67,7 @@ def caching_with_cookie(given: list[str]) -> str | None:
         log.warning(
             "lembro: a response that sets the session cookie had Cache-Control: %s. lembro "
             "replaced it with %s, so that no cache serves the cookie to another visitor",
-            value,
+            printable(value),
             _PRIVATE,
         )
     return _PRIVATE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._core.session import Session
-from .._core.state import SetCookie
+from .._core.state import RESPONSE_BEGUN, SetCookie
 from .._device import Visitor
 from .._http.cookie import ABSENT, Presented
 from .._http.error_response import COMMIT_ERRORS, ErrorResponse, error_response_for
@@ -90,6 +90,14 @@ class Exchange:
             session._nested_possible = False
             return error_response_for(error)
         return None
+
+    def begin_without_session(self) -> None:
+        """Note that a response begins without the headers of an accessed session."""
+        self.session._too_late = RESPONSE_BEGUN
+
+    def add_late_headers(self) -> bool:
+        """Return False: this response cannot be changed any more."""
+        return False
 
     def set_cookies(self) -> list[bytes]:
         """Return the Set-Cookie headers that the response needs after the commit."""

@@ -65,6 +65,8 @@ class Runner:
             self.cookie = CookieWithLegacy(options.cookie, signing, sources)
             self.preloads = self.preloads or any(source.waits for source in sources)
             lifecycle = MigratingLifecycle
+        self.size_limit: int | None = getattr(store, "max_session_size", None)
+        """The most bytes of a session, if the store has a limit."""
         self._perform = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
@@ -222,11 +224,13 @@ class Runner:
         """Run an action that the application asked for, such as ``save``."""
         instead = f"`await session.a{action.__name__}()`"
         self.check_may_block(instead)
+        session._check_accessible()
         session._preloaded = False
         return self._run(action(self.lifecycle, session, *args), session, instead)
 
     async def arun_action(self, session: Session, action: Callable[..., Flow[T]], *args: Any) -> T:
         """Run an action that the application asked for, in an event loop."""
+        session._check_accessible()
         session._preloaded = False
         return await self.arun(action(self.lifecycle, session, *args), session)
 

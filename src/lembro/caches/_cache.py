@@ -276,7 +276,7 @@ class Cache:
         return named.digest()
 
     def _payload(self, value: Any) -> bytes:
-        return CACHE_ENTRY + self._path + marked(codec.encode({}, {_NAME: value}))
+        return CACHE_ENTRY + self._path + marked(codec.encode({}, {_NAME: value}, owner="cache"))
 
     def _value(self, found: Found | None, default: T) -> Any | T:
         if found is None:
@@ -296,16 +296,16 @@ class Cache:
             )
         try:
             return run(flow, self.store)
-        except (CodecError, SessionTooLarge) as error:
-            raise _of_an_entry(error) from None
+        except SessionTooLarge as error:
+            raise _too_large(error) from None
 
     async def _arun(self, flow: Flow[T]) -> T:
         try:
             if self._in_process:
                 return run(flow, self.store)
             return await arun(flow, self._perform)
-        except (CodecError, SessionTooLarge) as error:
-            raise _of_an_entry(error) from None
+        except SessionTooLarge as error:
+            raise _too_large(error) from None
 
 
 def _verb(store: object, verb: str) -> Flow[None]:
@@ -325,13 +325,9 @@ def _text(name: Any) -> str:
     return name
 
 
-def _of_an_entry(error: CodecError | SessionTooLarge) -> CodecError | SessionTooLarge:
-    """Reword an error about a session for a cache entry."""
-    if isinstance(error, SessionTooLarge):
-        return SessionTooLarge(error.size, error.limit, "entry")
-    message = str(error).removeprefix(f"{error.path}: ")
-    message = message.replace("a session cannot carry", "a cache cannot carry", 1)
-    return CodecError(message, path=error.path)
+def _too_large(error: SessionTooLarge) -> SessionTooLarge:
+    """Make the error of a store, which knows sessions only, one of a cache entry."""
+    return SessionTooLarge(error.size, error.limit, "entry")
 
 
 def _refused() -> StoreError:

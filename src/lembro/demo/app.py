@@ -187,7 +187,9 @@ async def clear_tray(request: Request) -> Response:
 
 async def live(request: Request) -> Response:
     """Send the store's statistics, as server-sent events."""
-    events = request.app.state.live.events(get_session(request))
+    session = get_session(request)
+    session.get("counted")  # a stream cannot be the first to access the session
+    events = request.app.state.live.events(session)
     return StreamingResponse(
         events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )

@@ -21,7 +21,7 @@ from functools import cache
 from typing import Protocol, TypeVar, cast
 
 from .._core.session import Session
-from .._core.state import COMMITTED, NOT_LOADED
+from .._core.state import COMMITTED, NOT_LOADED, RESPONSE_BEGUN
 from .._http.error_response import ANSWERED_ERRORS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, caching_with_cookie, path_prefixes, vary_with_cookie
 from .._runtime.exchange import Exchange
@@ -117,6 +117,7 @@ async def arespond(exchange: Exchange, response: Response) -> bool:
 def add_headers(exchange: Exchange, response: Response) -> None:
     """Add the headers of a committed session to a response; none if it was not accessed."""
     if exchange.session._is_unused():
+        exchange.begin_without_session()
         return
     vary = vary_with_cookie(response.lines("Vary"))
     if vary is not None:
@@ -138,7 +139,7 @@ def begin_unused(session: Session) -> bool:
     """
     if session._loaded is not NOT_LOADED:
         return False
-    session._phase = COMMITTED
+    session._phase, session._too_late = COMMITTED, RESPONSE_BEGUN
     return True
 
 

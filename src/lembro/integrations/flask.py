@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .. import wsgi
-from .._core.state import NOT_LOADED, OPEN
+from .._core.state import NOT_LOADED, OPEN, RESPONSE_BEGUN
 from . import _adapter
 from ._adapter import ANSWERED_ERRORS, Runner, error_response_for
 
@@ -87,7 +87,7 @@ class FlaskExchange(wsgi.EnvironExchange):
             self.session = None
 
     def end(self, session: FlaskSession) -> None:
-        """End the exchange, but keep what a first access to the session needs."""
+        """End the exchange."""
         if session._phase is OPEN:  # there is no response: only a logout is honoured
             self.session = session
             self.commit(500)
@@ -95,9 +95,8 @@ class FlaskExchange(wsgi.EnvironExchange):
         elif session._nested_possible:
             self.runner.report_late_changes(session)
         if session._loaded is NOT_LOADED:
-            self.drop_environ()
-        else:
-            self._environ = _ENDED
+            session._too_late = RESPONSE_BEGUN
+        self._environ = _ENDED
 
 
 class LembroSessionInterface(LazyManager, SessionInterface):

@@ -11,12 +11,12 @@ from typing import Any, Final, Unpack
 
 from .._core.commit import has_changed
 from .._core.session import Session
-from .._core.state import OPEN
-from ..errors import LembroError
+from .._core.state import OPEN, REQUEST_FAILED, RESPONSE_BEGUN
+from ..errors import LembroError, SessionCommitted
 from ..ids import UserID
 from ..options import OptionKeywords, SessionOptions
 from ..stores.base import Store
-from ..wsgi import KEY, EnvironExchange, is_https, is_lazy_body
+from ..wsgi import KEY, EnvironExchange, is_https
 from . import _pyramid_settings
 from ._adapter import (
     ANSWERED_ERRORS,
@@ -135,15 +135,20 @@ class _Exchange(EnvironExchange):
         """End the exchange. Pyramid calls this last, but the body may not be sent yet."""
         session = self.session
         if session._phase is OPEN:  # an exception without a view, or a first access after respond()
-            if sys.exception() is None and _is_changed(session):
+            failed, unused = sys.exception() is not None, session._is_unused()
+            if not failed and _is_changed(session):
                 self.runner.report_lost_change(session)
             self.commit(500)
+            session._too_late = REQUEST_FAILED if failed else RESPONSE_BEGUN
+            if not (failed or unused):  # the response has no Vary, and was not sent
+                self.close()
+                raise SessionCommitted(RESPONSE_BEGUN)
         elif not self._streams:
             self.runner.report_late_changes(session)
         self.close()
 
     def close(self) -> None:
-        """End the exchange. A body that is sent now may still access the session."""
+        """End the exchange. A body that is sent now may still read a session that was accessed."""
         self.drop_environ()
         self.session = None  # type: ignore[assignment]
 
@@ -222,33 +227,6 @@ def _follow(response: WebObResponse, body: Any, end: Callable[[], None]) -> None
     response.content_length = length  # WebOb has dropped it
 
 
-def follow_bodies(handler: Callable[[Request], Any], registry: object) -> Callable[..., Any]:
-    """Make a tween for sessions that are first accessed while the body is sent.
-
-    By then the tweens and all callbacks of the request have been called, so nothing else would
-    report a late change.
-    """
-
-    def tween(request: Request) -> Any:
-        response = handler(request)
-        body = getattr(response, "app_iter", None)
-        if (
-            type(body) is not list
-            and "session" not in request.__dict__
-            and is_lazy_body(body, request.environ)
-        ):
-            _follow(response, body, partial(_report_late_changes, request))
-        return response
-
-    return tween
-
-
-def _report_late_changes(request: Request) -> None:
-    session = request.__dict__.get("session")
-    if isinstance(session, Session):
-        session._transport.runner.report_late_changes(session)
-
-
 def _answer(error: Exception, request: Request) -> WebObResponse:
     """Answer an error of a session that a view raised: an exception view."""
     response = WebObResponse()
@@ -275,7 +253,6 @@ def includeme(config: Any) -> None:
     config.set_session_factory(LembroSessionFactory(manager, exclude=exclude))
     for error in ANSWERED_ERRORS:
         config.add_exception_view(_answer, context=error)
-    config.add_tween(f"{__name__}.follow_bodies")
 
 
 def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are

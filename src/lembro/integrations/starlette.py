@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, Literal, Unpack
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Final, Literal, Unpack, cast
 
 from .. import asgi
 from .._core.session import Session
@@ -15,6 +18,7 @@ from ._adapter import SessionManager, manager_of, no_session
 
 try:
     from starlette.datastructures import Secret
+    from starlette.middleware.errors import ServerErrorMiddleware
     from starlette.requests import HTTPConnection
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
@@ -95,6 +99,69 @@ class SessionMiddleware(asgi.SessionMiddleware):
         if secret_key is not None:
             _use_secret(str(secret_key), keywords)
         super().__init__(app, manager, store=store, options=options, exclude=exclude, **keywords)
+
+    def _prepare_error_handler(self, scope: asgi.Scope) -> None:
+        """Add ``Vary`` to the responses of the handler of status 500, which may access the session.
+
+        Starlette calls it around all middlewares.
+        """
+        outermost = getattr(scope.get("app"), "middleware_stack", None)
+        if isinstance(outermost, ServerErrorMiddleware):
+            handler: Any = outermost.handler
+            if handler is not None and not hasattr(handler, _PREPARED):
+                outermost.handler = _with_session(handler)
+
+
+# -- the handler of status 500 ---------------------------------------------------------------------
+
+_PREPARED: Final = "_lembro_prepared"
+
+
+def _with_session(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap an error handler, so that it may access the session; async if the handler is."""
+
+    @wraps(handler)
+    async def ahandle(request: HTTPConnection, error: Exception) -> Any:
+        with _accessible(request.scope):
+            response = await handler(request, error)
+        return _with_vary(request.scope, response)
+
+    @wraps(handler)
+    def handle(request: HTTPConnection, error: Exception) -> Any:
+        with _accessible(request.scope):
+            response = handler(request, error)
+        return _with_vary(request.scope, response)
+
+    call = type(handler).__call__
+    is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+    prepared: Callable[..., Any] = ahandle if is_async else handle
+    setattr(prepared, _PREPARED, True)
+    return prepared
+
+
+@contextmanager
+def _accessible(scope: asgi.Scope) -> Iterator[None]:
+    """Allow a first access to the session, although the request has failed."""
+    session = scope.get("session")
+    if not isinstance(session, Session) or not session._too_late:
+        yield
+        return
+    exchange = cast("asgi.ASGIExchange", session._transport)
+    reason, session._too_late = session._too_late, ""
+    exchange.reopen(scope)
+    try:
+        yield
+    finally:
+        exchange.reopen(None)
+        if session._is_unused():
+            session._too_late = reason
+
+
+def _with_vary(scope: asgi.Scope, response: Any) -> Any:
+    session = scope.get("session")
+    if isinstance(session, Session) and not session._is_unused():
+        response.headers.add_vary_header("Cookie")
+    return response
 
 
 def _use_secret(secret: str, keywords: OptionKeywords) -> None:

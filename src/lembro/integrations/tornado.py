@@ -224,7 +224,8 @@ class SessionMixin(_Handler):
                 self._replace(error)
                 self.finish()
                 return
-            add_headers(self._exchange, _Response(self))
+            if not self._session._is_unused():
+                add_headers(self._exchange, _Response(self))
         result = super().get(*args, **kwargs)
         if isinstance(result, Awaitable):
             await result

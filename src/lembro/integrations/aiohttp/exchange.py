@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from ..._core.session import Session
+from ..._core.state import COMMITTED, RESPONSE_BEGUN
 from ..._http.error_response import COMMIT_ERRORS
 from .._adapter import (
     ErrorResponse,
@@ -18,7 +19,6 @@ from .._adapter import (
     Runner,
     add_headers,
     arespond,
-    begin_unused,
     encoded,
     error_response_for,
 )
@@ -62,6 +62,9 @@ class AiohttpExchange(Exchange):
         """Return the headers of the request."""
         return self._headers
 
+    def begin_without_session(self) -> None:
+        """Do nothing: the signal that begins the response adds the headers of a late access."""
+
 
 class RequestSession:
     """The session of one request and one manager, made at the first access.
@@ -86,7 +89,9 @@ class RequestSession:
         if session is None:
             session = self.session = Session(AiohttpExchange(self.runner, request))
             if self.begun:
-                begin_unused(session)
+                session._phase = COMMITTED
+                if self.done:
+                    session._too_late = RESPONSE_BEGUN
                 report_late_changes_after_task(session)
         return session
 

@@ -14,7 +14,7 @@ from aiohttp import payload, web
 from aiohttp.typedefs import Handler, Middleware
 
 from ..._core.session import Session
-from ..._core.state import OPEN
+from ..._core.state import OPEN, RESPONSE_BEGUN
 from .._adapter import ANSWERED_ERRORS, Runner, error_response_for
 from .exchange import (
     EXCLUDED,
@@ -136,6 +136,7 @@ def begin_response(request: web.Request, response: web.StreamResponse) -> Awaita
     perhaps_replaced = current.may_be_replaced and len(request) > 1
     if current.session is None and current.outer is None and not perhaps_replaced:
         current.begun = True
+        current.done = _is_http(response)
         return _NOTHING
     return _begin_with_sessions(request, response, current)
 
@@ -149,7 +150,9 @@ async def _begin_with_sessions(
         if replacement is not None and not replacement.was_changed:  # it is not stored
             replacement = None
         session = current.session if replacement is None else current.session_of(request)
-        if session is not None and not current.done:
+        if session is None:
+            current.done = _is_http(response)
+        elif not current.done:
             if session._phase is OPEN:
                 current.begun = True
                 await _commit_stream(request, response, current, session, replacement)
@@ -157,8 +160,15 @@ async def _begin_with_sessions(
                 add_headers_again(session, response)
             current.done = True
             current.headed = None  # a response holds its request, which holds this
+            if session._is_unused() and _is_http(response):
+                session._too_late = RESPONSE_BEGUN
         current.begun = True
         current = current.outer
+
+
+def _is_http(response: web.StreamResponse) -> bool:
+    """Return whether a cache may keep a response: not that of a WebSocket."""
+    return response.status != 101
 
 
 async def _commit_stream(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import ReferenceType, ref
 
 from django.middleware.csrf import rotate_token
 
@@ -10,6 +11,7 @@ from ..._core.session import Session
 from ..._http.cookie import ABSENT, Presented
 from ...ids import UserID
 from .._adapter import Exchange, RequestHeaders, Runner
+from .response import add_vary
 
 _NO_META: dict[str, Any] = {}
 
@@ -27,7 +29,10 @@ class DjangoSession(Session):
 class DjangoExchange(Exchange):
     """One request, and its response."""
 
-    __slots__ = ("_cookies", "_https", "_meta", "stays_open")
+    __slots__ = ("_cookies", "_https", "_meta", "_unsent", "stays_open")
+
+    _unsent: ReferenceType[Any]
+    """The response, if no header of the session was added to it."""
 
     def __init__(self, runner: Runner, request: Any, *, https: bool) -> None:
         self.runner = runner
@@ -72,6 +77,24 @@ class DjangoExchange(Exchange):
         self.session = session
         self._https = request.is_secure()
         self._meta = request.META
+
+    def begin_without_session(self, response: Any = None) -> None:
+        """Note that a response has no headers of the session.
+
+        A middleware around this one may access the session before the response is sent. Its body
+        cannot, unless it is a stream.
+        """
+        super().begin_without_session()
+        if response is not None and not response.streaming:
+            self._unsent = ref(response)
+
+    def add_late_headers(self) -> bool:
+        """Add ``Vary`` to a response that was not sent, and return whether that was possible."""
+        response = self._unsent() if hasattr(self, "_unsent") else None
+        if response is None or response.closed:
+            return False
+        add_vary(response)
+        return True
 
     def close(self) -> None:
         """End the exchange, but keep what a first access to the session needs."""

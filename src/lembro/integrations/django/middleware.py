@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 
 from ... import wsgi
-from ..._core.state import COMMITTED
+from ..._core.state import COMMITTED, NOT_LOADED
 from ...errors import ConfigError, StoreError
 from .._adapter import (
     ANSWERED_ERRORS,
@@ -17,7 +17,6 @@ from .._adapter import (
     Runner,
     SessionManager,
     add_headers,
-    begin_unused,
     error_response_for,
     finish,
     runner_of,
@@ -194,7 +193,10 @@ class SessionMiddleware(_Base):
         if self._every or store._asked is not None or store._unreadable:
             return False
         session = store._lembro
-        if not begin_unused(session):
+        if session._loaded is NOT_LOADED:
+            session._phase = COMMITTED
+            _exchange_of(request, store).begin_without_session(response)
+        else:
             if not session._ready or session._cookie is not None or not store.nothing_to_commit():
                 return False
             session._phase, session._ready = COMMITTED, False
@@ -235,7 +237,9 @@ class SessionMiddleware(_Base):
             adapted.replace(error)
             exchange.close()
             return adapted.response
-        if not session._is_unused():
+        if session._is_unused():
+            exchange.begin_without_session(response)
+        else:
             store.after_commit()
             if session._cookie is None:
                 add_vary(response)

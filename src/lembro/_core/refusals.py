@@ -1,0 +1,82 @@
+"""The values that a session cannot store: the reason, the remedy and the path."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from typing import Any, Final
+
+SURROGATE: Final = "text with a lone surrogate, which UTF-8 cannot carry"
+
+_HINTS: Final = {
+    "Enum": "store its .value",
+    "Struct": "store msgspec.to_builtins(value)",
+    "BaseModel": "store value.model_dump()",
+    "str": "store str(value)",
+    "int": "store int(value)",
+    "float": "store float(value)",
+    "tuple": "store tuple(value)",
+    "list": "store list(value)",
+    "bytearray": "store bytes(value)",
+    "memoryview": "store bytes(value)",
+    "PurePath": "store str(value)",
+    "__proxy__": "store str(value)",  # Django's lazy translation
+    "LazyString": "store str(value)",  # Flask-Babel's
+    # The models of Django, Flask-SQLAlchemy and SQLAlchemy, by name: lembro imports no framework.
+    "Model": "store its primary key",
+    "DeclarativeBase": "store its primary key",
+    "QuerySet": "store list(value.values())",
+    **dict.fromkeys(("deque", "range", "generator", "map", "filter", "zip"), "store list(value)"),
+    **dict.fromkeys(("dict_keys", "dict_values", "dict_items"), "store list(value)"),
+}
+
+
+class Refused(Exception):  # noqa: N818 - it becomes a CodecError
+    """A value that cannot be stored. The levels above add their parts of the path to it.
+
+    To build the path of each value, in case it is refused, would take time in the square of the
+    size: a long key would be copied for every value below it.
+    """
+
+    def __init__(self, message: str, *, cannot_carry: bool = False) -> None:
+        super().__init__(message)
+        self.parts: list[str] = []  # the innermost first
+        self._cannot_carry = cannot_carry
+
+    def message(self, owner: str) -> str:
+        """Return the reason. ``owner`` is what should store the value: a session or a cache."""
+        return f"a {owner} cannot carry {self}" if self._cannot_carry else str(self)
+
+
+def refusal(value: Any) -> str:
+    """Return what cannot be stored, and what to store instead."""
+    names = [base.__name__ for base in type(value).__mro__]
+    hint = next((hint for name, hint in _HINTS.items() if name in names), None)
+    if hint is None and is_dataclass(value) and not isinstance(value, type):
+        hint = "store dataclasses.asdict(value)"
+    if hint is None:
+        hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
+        hint += "datetime, date, time, timedelta, UUID or Decimal"
+    name = type(value).__name__
+    article = "an" if name.lower().startswith(("a", "e", "i", "o")) else "a"
+    return f"{article} {name}; {hint}"
+
+
+def parts_of_surrogate(value: Any) -> list[str] | None:
+    """Return the path to the text with a lone surrogate, the innermost part first."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return []
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            for part in (key, item):
+                parts = parts_of_surrogate(part)
+                if parts is not None:
+                    return [*parts, f".{key}"]
+    elif isinstance(value, list | tuple | set | frozenset):
+        for i, item in enumerate(value):
+            parts = parts_of_surrogate(item)
+            if parts is not None:
+                return [*parts, f"[{i}]"]
+    return None

@@ -1,0 +1,61 @@
+"""The size of values, before they are encoded.
+
+The encoder ends the process if there is no memory for its result. So a value that is larger than
+the store accepts is found out without it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..errors import SessionTooLarge
+from . import codec
+from .state import SessionState
+
+_CONTAINERS: Final = frozenset({list, tuple, set, frozenset})
+
+
+def check_assigned(session: SessionState, key: str, value: Any) -> None:
+    """Raise CodecError unless a session can store a value. If it is too large, leave it unread.
+
+    The commit then raises SessionTooLarge, unless the value was removed before.
+    """
+    limit = session._transport.runner.size_limit
+    if limit is not None and is_oversized(value, limit):
+        codec.check(key, None)
+        session._size_limit = limit
+    else:
+        codec.check(key, value)
+
+
+def is_oversized(value: Any, limit: int) -> bool:
+    """Return whether the encoding of a value certainly takes more than ``limit`` bytes.
+
+    Counts the characters, the bytes and the items, and stops at the limit.
+    """
+    size, level = 0, [value]
+    for _ in range(codec.MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            kind = type(item)
+            size += 1
+            if kind is str or kind is bytes:
+                size += len(item)
+            elif kind in _CONTAINERS or isinstance(item, dict):
+                if size + len(item) > limit:
+                    return True
+                inner += item
+                if isinstance(item, dict):
+                    inner += item.values()
+            if size > limit:
+                return True
+        if not inner:
+            break
+        level = inner
+    return False  # if it is nested too deeply, it is refused for that, before it is encoded
+
+
+def check_size(data: codec.Data, limit: int) -> None:
+    """Raise SessionTooLarge if the encoding certainly takes more than ``limit`` bytes."""
+    if is_oversized(data, limit):
+        raise SessionTooLarge(limit + 1, limit)

@@ -1,0 +1,126 @@
+"""81. The live ID in frame variables: a store writes, and then raises; an error reporter records
+the variables of every frame, and with them the ID that a browser will get or has."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lembro import MemoryStore, SessionManager, StoreError
+from lembro._core import commit
+from lembro.ids import SessionID, new_id
+from tests.support.visits import Script, Visit, World
+
+pytestmark = pytest.mark.anyio
+
+ACTS: dict[str, tuple[str, Script]] = {
+    "add": ("add", lambda visit: visit.session.update(a=1)),
+    "login": ("add", lambda visit: visit.session.login("ada")),
+    "get": ("get", lambda visit: None),
+    "set": ("set", lambda visit: visit.session.update(a=2)),
+    "replace": ("replace", lambda visit: visit.session.regenerate_id()),
+    "login again": ("replace", lambda visit: visit.session.login("bob")),
+    "touch": ("touch", lambda visit: visit.session.touch()),
+    "destroy": ("destroy", lambda visit: visit.session.destroy()),
+}
+
+
+@pytest.fixture
+def issued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The IDs that are made, also those that no response carries."""
+    made: list[str] = []
+
+    def record() -> SessionID:
+        session_id = new_id()
+        made.append(str(session_id))
+        return session_id
+
+    monkeypatch.setattr(commit, "new_id", record)
+    return made
+
+
+def variables(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Return where a variable is, and its repr, for every frame of an error and of its causes."""
+    seen: BaseException | None = error
+    while seen is not None:
+        traceback = seen.__traceback__
+        while traceback is not None:
+            frame = traceback.tb_frame
+            if "lembro" in frame.f_globals.get("__name__", ""):
+                for name, value in frame.f_locals.items():
+                    yield f"{frame.f_code.co_qualname}: {name}", repr(value)
+                    yield f"{frame.f_code.co_qualname}: {name}", str(args_of(value))
+            traceback = traceback.tb_next
+        seen = seen.__cause__ or seen.__context__
+
+
+def args_of(value: object) -> object:
+    """Return the arguments of a call, which a reporter may list."""
+    return getattr(value, "args", "") if not inspect.isclass(value) else ""
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_no_frame_shows_it(world: World, act: str, issued: list[str]) -> None:
+    verb, script = ACTS[act]
+    tab = world.tab()
+    if verb != "add":
+        await tab.write(a=1)
+        assert len(issued) == 1
+    caught: list[BaseException] = []
+    memory: Any = world.backend.memory
+    real = getattr(memory, verb)
+
+    def writes_and_raises(*args: Any, **keywords: Any) -> Any:
+        real(*args, **keywords)
+        raise StoreError("the connection was lost after the write")
+
+    async def save(visit: Visit) -> None:
+        try:
+            if verb == "get":
+                await visit.reload()
+                await visit.atomic(len)
+            script(visit)
+            await visit.save()
+        except StoreError as error:
+            caught.append(error)
+
+    if verb == "get":
+
+        async def load_first(visit: Visit) -> None:
+            bool(visit.session)
+            setattr(memory, verb, writes_and_raises)
+            await save(visit)
+
+        await tab.visit(load_first)
+    else:
+        setattr(memory, verb, writes_and_raises)
+        await tab.visit(save)
+    setattr(memory, verb, real)
+    caught += [event.error for event in world.heard("error") if event.error is not None]
+    assert caught
+    assert issued
+    shown = [
+        where for error in caught for where, text in variables(error) for i in issued if i in text
+    ]
+    assert shown == []
+
+
+def test_the_repr_is_silent_and_the_application_gets_a_str() -> None:
+    session_id = new_id()
+    assert repr(session_id) == "<session ID>"
+    assert f"{session_id}" == str(session_id)
+    assert type(str(session_id)) is str
+    manager = SessionManager(MemoryStore("64K"))
+    created = manager.create({"a": 1})
+    assert type(created) is str
+    session = manager.load()
+    assert session.issued_id is None
+    session["a"] = 1
+    session.save()
+    issued_id = session.issued_id
+    assert issued_id is not None
+    assert type(issued_id) is str
+    assert manager.get(issued_id) == {"a": 1}

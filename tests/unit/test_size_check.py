@@ -1,0 +1,98 @@
+"""The size of values before they are encoded, and a process that has no memory for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from lembro import CodecError, MemoryStore, Session, SessionManager, SessionTooLarge
+from lembro._core.codec import encode_value
+from lembro._core.size_check import is_oversized
+
+
+class Subclass(dict[str, Any]):
+    pass
+
+
+VALUES: list[Any] = [
+    "x" * 100,
+    b"x" * 100,
+    ["x" * 10] * 10,
+    [1] * 100,
+    ("x" * 50, "y" * 50),
+    {"x" * 100},
+    frozenset({"x" * 100}),
+    {"k" * 60: "v" * 60},
+    {"a": {"b": ["x" * 100]}},
+    Subclass(a="x" * 100),
+    [Subclass(a="x" * 100)],
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_what_is_oversized_takes_more_when_it_is_encoded(value: Any) -> None:
+    assert is_oversized(value, 90)
+    size = len(encode_value(value))
+    assert not is_oversized(value, size)
+    assert is_oversized([value] * 10, 1000) == (len(encode_value([value] * 10)) > 1000)
+
+
+def test_a_value_within_itself_is_refused_for_that(session: Session) -> None:
+    value: list[Any] = []
+    value.append(value)
+    assert not is_oversized(value, 1000)
+    with pytest.raises(CodecError, match="within itself"):
+        session["loop"] = value
+
+
+@pytest.fixture
+def session() -> Session:
+    return SessionManager(MemoryStore("64K", max_session_size="4K")).load()
+
+
+def test_the_commit_refuses_what_was_too_large_when_it_was_assigned(session: Session) -> None:
+    session["form"] = ["x" * 1000] * 10
+    with pytest.raises(SessionTooLarge):
+        session.save()
+
+
+def test_what_was_removed_again_is_not_refused(session: Session) -> None:
+    session["form"] = "x" * 10_000
+    session["form"] = "x"
+    session.save()
+    assert session.issued_id is not None
+
+
+def test_a_key_of_another_type_is_refused_first(session: Session) -> None:
+    with pytest.raises(CodecError):
+        session[1] = "x" * 10_000  # type: ignore[index]
+
+
+SCRIPT = """
+import resource
+from lembro import MemoryStore, SessionManager, SessionTooLarge
+
+session = SessionManager(MemoryStore("1M")).load()
+parts = ["x" * 1_000_000] * 400
+with open("/proc/self/statm") as statm:
+    used = int(statm.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))
+session["form"] = parts
+try:
+    session.save()
+except SessionTooLarge as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS bounds a process on Linux only")
+def test_a_value_for_which_there_is_no_memory_does_not_end_the_process() -> None:
+    """msgspec 0.23 ends the process (SIGSEGV) if it gets no memory to encode a value."""
+    child = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.startswith("refused: the session must take at most")
