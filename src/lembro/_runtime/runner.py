@@ -67,6 +67,8 @@ class Runner:
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
         lifecycle = MigratingLifecycle if sources else Lifecycle
+        if sources and hasattr(store, "reserve_marks"):
+            store.reserve_marks()
         self.lifecycle: Lifecycle = lifecycle(options, reputation_of=reputation_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
