@@ -145,7 +145,7 @@ def test_an_adopted_session_that_cannot_be_read_is_not_adopted_again(
 
 def test_a_mark_of_an_unknown_format_means_that_the_cookie_was_used(site: Site) -> None:
     old = READER.read(OLD)
-    mark = Adoption(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
+    mark = Adoption(Source(READER), old).key
     site.store.add(mark, Record(b"?"), idle=100, life=100)
     session = arrive(site)
     assert (session.user_id, dict(session)) == (None, {})

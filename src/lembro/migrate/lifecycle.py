@@ -41,7 +41,10 @@ from .source import LegacyCookie, LegacySession, Rejection, Source
 class Adoption:
     """A legacy session that came with a request, adopted before or to be adopted now."""
 
-    def __init__(self, source: Source, legacy: LegacySession, identity: bytes) -> None:
+    def __init__(self, source: Source, legacy: LegacySession) -> None:
+        identity = legacy.identity
+        if isinstance(identity, str):
+            identity = identity.encode("utf-8", "surrogatepass")
         self.name: str = source.name
         self.life: float = source.life
         self.user: str | None = legacy.user
@@ -98,7 +101,7 @@ class MigratingLifecycle(Lifecycle):
             if isinstance(legacy, Rejection):
                 session._events.append(Event("rejected", reason=legacy.reason))
             elif legacy.data or legacy.user is not None:
-                adoption = Adoption(cookie.source, legacy, cookie.identity(legacy))
+                adoption = Adoption(cookie.source, legacy)
                 yield from _load_adoption(session, adoption, legacy, self.writer.grace)
                 break
 
@@ -165,7 +168,8 @@ class MigratingLifecycle(Lifecycle):
 
     def _join(self, session: SessionState, adoption: Adoption, mark: Found) -> Flow[None]:
         """Use the session that another request has adopted."""
-        # Of two requests that rotate the ID, the second one gets no session. It may be an attacker's.
+        # Of two requests that rotate the ID, the second one gets no session: either may be of
+        # somebody who planted the cookie.
         rotated = not session._regenerate
         followed = yield from _follow_mark(adoption, mark, self.writer.grace, rotated=rotated)
         if not isinstance(followed, Lost):

@@ -183,7 +183,7 @@ class Parts:
         )
 
     def clear(self) -> None:
-        """Remove everything but the marks at once. ``Compaction.give_back_step`` gives back the memory."""
+        """Remove everything but the marks. ``Compaction.give_back_step`` gives back the memory."""
         self.slots.reset()
         self.queues.reset()
         self.wheel.reset()
