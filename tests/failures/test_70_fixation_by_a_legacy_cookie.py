@@ -1,5 +1,5 @@
-"""70. Fixation by a legacy cookie (``migrate_from``): a rotation in the request that adopts the session
-is honoured, and nobody gets anything for the legacy cookie afterwards."""
+"""70. Fixation by a legacy cookie (``migrate_from``): a rotation in the request that adopts the
+session is honoured, and nobody gets anything for the legacy cookie afterwards."""
 
 from __future__ import annotations
 
