@@ -14,9 +14,9 @@ def test_thirty_thousand_legacy_cookies_of_one_user_evict_nobody_else() -> None:
     logging.getLogger("lembro").setLevel(logging.WARNING)
     store = MemoryStore("24M", clock=FakeClock())
     manager = SessionManager(store, migrate_from=READER, max_sessions_per_user=2)
-    evicted = []
+    evicted: list[str | None] = []
     store.on("evicted", lambda event: evicted.append(event.user_id))
-    others = {}
+    others: dict[str, str] = {}
     while store._parts.ledger.used < store.max_size * 0.9:
         user = f"user {len(others)}"
         others[user] = manager.create({"cart": "x" * 2000}, user)
