@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 from zlib import compress
 
 from itsdangerous import Signer, TimestampSigner, URLSafeTimedSerializer
@@ -29,6 +29,7 @@ from lembro.migrate import (
     LegacySession,
     Reader,
     StarletteCookieReader,
+    StoreReader,
 )
 from lembro.migrate.source import LONGEST, Rejection, Source
 from lembro.options import DAY
@@ -49,14 +50,31 @@ class Known(NamedTuple):
     stored: bytes = b""
     """A cookie whose session is looked up."""
 
+    def __repr__(self) -> str:
+        return f"<Known {self.source.name}, {self.stored!r}>"
+
+
+STORED: Final = b'{"user_id": 7, "_user_id": "7", "_accessed_time": 1600000000}'
+
 
 class Held:
-    """Where the sessions of old are: under every id there are the same bytes."""
+    """The store of the legacy sessions.
+
+    Attributes:
+        value: What it holds.
+        key: The key that it knows, in any case and with any hyphens. None: every key.
+    """
 
     value: bytes | None = None
+    key: str | None = None
 
     def get(self, key: str) -> bytes | None:
-        return self.value
+        known = self.key is None or _letters(key) == _letters(self.key)
+        return self.value if known else None
+
+
+def _letters(key: str) -> str:
+    return "".join(filter(str.isalnum, key)).casefold()
 
 
 HELD: Final = Held()
@@ -106,7 +124,7 @@ def _by_express(data: bytes) -> bytes:
 @cache
 def issued() -> list[set[str | bytes]]:
     """For each reader, the identities of the cookies of the corpus that it accepts."""
-    HELD.value = b"{}"
+    HELD.value = STORED
     return [
         {
             old.identity
@@ -117,11 +135,82 @@ def issued() -> list[set[str | bytes]]:
     ]
 
 
+def genuine(known: Known) -> set[bytes]:
+    """Return the cookies of the corpus that a reader accepts."""
+    HELD.value, HELD.key = STORED, None
+    return {
+        seed
+        for seed in (*CORPUS["old_cookie"], known.stored)
+        if seed and isinstance(known.source.read(seed), LegacySession)
+    }
+
+
+_BASE64: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def _with_other_spare_bits(value: bytes) -> bytes:
+    at = _BASE64.find(value[-1:])
+    return value if at < 0 or not value else value[:-1] + _BASE64[at ^ 1 : (at ^ 1) + 1]
+
+
+REWRITES: Final[list[Callable[[bytes], bytes]]] = [
+    lambda value: b'"' + value + b'"',
+    lambda value: b'""' + value + b'""',
+    lambda value: value + b"=",
+    lambda value: value + b"==",
+    lambda value: value + b" trailing",
+    lambda value: value + b",trailing",
+    lambda value: value + b"\xe9",
+    lambda value: value + b'"',
+    lambda value: b" " + value + b"\t",
+    lambda value: value.upper(),
+    lambda value: value.lower(),
+    lambda value: value.rstrip(b"="),
+    lambda value: value.replace(b"-", b"+").replace(b"_", b"/"),
+    lambda value: value.replace(b"+", b"-").replace(b"/", b"_"),
+    lambda value: quote(value, safe="").encode(),
+    unquote_to_bytes,
+    lambda value: b"".join(b"%%%02x" % byte for byte in value),
+    lambda value: b"".join(b"\\%03o" % byte for byte in value),
+    _with_other_spare_bits,
+    lambda value: value[:-4] + b"\xc3\xa9" + value[-4:],
+    lambda value: value[:40] + b"\\" + value[40:],
+]
+"""Ways to write a cookie that some parser reads alike."""
+
+
+@contextmanager
+def knowing(known: Known, legacy: LegacySession) -> Iterator[None]:
+    """Let the store know this session only."""
+    reader: Any = known.source._read.__self__
+    if isinstance(reader, StoreReader):
+        HELD.key = reader.key_of(str(legacy.identity))
+    try:
+        yield
+    finally:
+        HELD.key = None
+
+
+def _check_rewritten(known: Known, data: bytes) -> None:
+    """A cookie that was rewritten has the same identity, or is refused."""
+    for seed in genuine(known):
+        before = known.source.read(seed)
+        assert isinstance(before, LegacySession)
+        value = seed
+        for byte in data[:3]:
+            value = REWRITES[byte % len(REWRITES)](value)
+        value += data[3:]
+        with knowing(known, before):
+            after = _read(known.source, value)
+        assert after is None or after.identity == before.identity, (known, value)
+
+
 def old_cookie(data: bytes) -> None:
     """What a reader is given it accepts, as a session that can be stored or is refused as any other
     that can't be, or it says why not. Nothing else is raised, which would be a 503. Without the key
     nothing is accepted but what was signed with it, and by the same name."""
     for known, accepted in zip(readers(), issued(), strict=True):
+        _check_rewritten(known, data)
         HELD.value = b"{}"
         old = _read(known.source, data)
         if old is not None and known.sign is not None:
@@ -144,7 +233,7 @@ def _read(source: Source, value: bytes) -> LegacySession | None:
         assert KEY not in old.reason
         return None
     assert old.user is None or (isinstance(old.user, str) and old.user)
-    assert source.identity(old, value)
+    assert old.identity
     with suppress(CodecError):  # as of any session that cannot be stored
         codec.decode(codec.encode({}, dict(old.data)))
     return old

@@ -214,7 +214,7 @@ async def test_a_persistent_legacy_cookie_makes_a_persistent_one(
 ) -> None:
     class Lasting(Reader):
         def read(self, value: str) -> LegacySession:
-            return self.session(DATA, remember=value == "lasting")
+            return self.session(DATA, value, remember=value == "lasting")
 
     world = build(migrate_from=Lasting(cookie=OLD, lifetime=WEEK))
     for value in ("lasting", "until-closed"):

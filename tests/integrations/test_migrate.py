@@ -397,7 +397,7 @@ async def test_express_session() -> None:
     held = {
         "sess:qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF": json.dumps(
             {
-                "cookie": {"originalMaxAge": 60000, "expires": "2026-01-01T00:00:00.000Z"},
+                "cookie": {"originalMaxAge": 60000, "expires": "2126-01-01T00:00:00.000Z"},
                 **DATA,
             }
         ),
@@ -470,6 +470,17 @@ async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
 
     reason = await refused(Careless(cookie="old", lifetime=DAY), "ada")
     assert "its reader returned a dict, not a LegacySession" in reason
+
+
+async def test_a_reader_without_an_identity_is_an_error() -> None:
+    class Careless(Reader):
+        def read(self, value: str) -> Any:
+            return self.session({"uid": value})
+
+    world = World(PlainASGI, Backend, migrate_from=Careless(cookie="old", lifetime=DAY))
+    answer = await _browser(world, "old", "ada").visit(lambda visit: visit.session.user_id)
+    assert "must give the identity of each session" in str(answer.error)
+    world.backend.close()
 
 
 async def test_of_several_readers_the_first_that_accepts() -> None:

@@ -165,7 +165,7 @@ async def test_each_access_raises_the_error_of_the_preload() -> None:
 
 class Legacy(Reader):
     def read(self, value: str) -> LegacySession:
-        return self.session({"a": value})
+        return self.session({"a": value}, value)
 
 
 def test_an_adopted_legacy_cookie_is_cleared() -> None:

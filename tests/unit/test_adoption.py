@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any, Final
 
 import pytest
 
-from lembro import Session, StoreError
+from lembro import Session
 from lembro._runtime.exchange import session_by_id
 from lembro.migrate import LegacySession, Reader
 from lembro.migrate.lifecycle import Adoption
 from lembro.migrate.source import Source
-from lembro.stores.base import Found, Record
+from lembro.stores.base import MARK, NO_ROOM, Found, Record
 from tests.support.recording import Recorder
 from tests.support.site import Site
 
@@ -50,29 +51,71 @@ def adopt(site: Site) -> str:
     return reply.id
 
 
-def test_a_mark_that_was_evicted_is_made_again(site: Site) -> None:
+def test_an_adoption_takes_one_write(site: Site) -> None:
     session = arrive(site)
     assert session["cart"] == [1]
-    site.store.before["replace"] = site.store.clear
-    reply = site.commit(session)
-    assert reply.verbs == ["get", *["add", "replace"] * 2]
+    assert site.commit(session).verbs == ["get", "replace"]
+
+
+class Full(Recorder):
+    """A store that has no room for marks."""
+
+    full = True
+
+    def get(self, key: bytes) -> Found | None:
+        if self.full and key.startswith(MARK):
+            return Found(NO_ROOM, age=inf)
+        return super().get(key)
+
+    def replace(self, old: bytes, *args: Any, **options: Any) -> Found | None:
+        if self.full and options["expected"] is None:
+            return Found(NO_ROOM, age=inf)
+        return super().replace(old, *args, **options)
+
+
+@pytest.fixture
+def full() -> Iterator[Site]:
+    site = Site(store=Full(), migrate_from=READER)
+    yield site
+    site.close()
+
+
+def test_without_room_for_a_mark_a_legacy_cookie_is_not_accepted(full: Site) -> None:
+    session = arrive(full)
+    assert (session.user_id, dict(session)) == (None, {})
+    session["a"] = 1
+    reply = full.commit(session)
+    assert reply.happened == ["rejected", "created"]
+    assert "no room to remember" in reply.events[0].reason
     assert reply.id is not None
-    assert (site.user(reply.id), site.count) == ("ada", 1)
+    assert full.user(reply.id) is None
 
 
-class Forgetful(Recorder):
-    def replace(self, *args: Any, **options: Any) -> Found | None:
-        self.clear()
-        return super().replace(*args, **options)
+@pytest.mark.parametrize("act", [Session.logout, lambda session: session.update(a=1), len])
+def test_a_store_that_runs_out_of_room_for_marks_during_a_request(
+    full: Site, act: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert isinstance(full.store, Full)
+    full.store.full = False
+    sessions = [arrive(full), arrive(full)]
+    for session in sessions:
+        assert session.user_id == "ada"
+        act(session)
+    full.store.full = True
+    for session in sessions:
+        reply = full.commit(session)
+        assert (reply.cookie, full.count) == ("", 0)
+        assert reply.happened[0] == "rejected"
+    assert caplog.text.count("has no room to remember more used legacy cookies") == 1
 
 
-def test_a_store_that_keeps_no_mark_is_an_error() -> None:
-    site = Site(store=Forgetful(), migrate_from=READER)
+def test_a_logout_needs_no_room_under_the_limit_of_sessions() -> None:
+    site = Site(migrate_from=READER, max_sessions_per_user=1, at_max_sessions="refuse")
+    site.new("ada")
     session = arrive(site)
-    assert session.user_id == "ada"
-    with pytest.raises(StoreError, match="refused 1000 writes of one session in a row"):
-        site.commit(session)
-    assert site.count == 0
+    session.logout()
+    assert site.commit(session).cookie == "clear"
+    assert arrive(site).user_id is None
     site.close()
 
 
@@ -102,7 +145,7 @@ def test_an_adopted_session_that_cannot_be_read_is_not_adopted_again(
 
 def test_a_mark_of_an_unknown_format_means_that_the_cookie_was_used(site: Site) -> None:
     old = READER.read(OLD)
-    mark = Adoption(Source(READER), old, Source(READER).identity(old, OLD.encode())).key
+    mark = Adoption(Source(READER), old).key
     site.store.add(mark, Record(b"?"), idle=100, life=100)
     session = arrive(site)
     assert (session.user_id, dict(session)) == (None, {})

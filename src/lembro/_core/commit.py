@@ -136,6 +136,8 @@ class Writer:
             if held is None:
                 return Lost.GONE
             if held.successor is not None:
+                if write is Write.ROTATE and session._adoption is not None:
+                    return Lost.STALE  # either request may be of somebody who planted the cookie
                 followed = yield from follow_rotation(held)
                 if isinstance(followed, Lost):
                     return followed

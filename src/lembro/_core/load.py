@@ -27,6 +27,7 @@ class Lost(enum.Enum):
     GONE = "the session has ended"
     STALE = "a login replaced the session's ID"
     USED = "the legacy cookie was used before"
+    NO_ROOM = "the store has no room to remember that the legacy cookie was used"
 
 
 def begin_load(session: SessionState) -> bytes | None:

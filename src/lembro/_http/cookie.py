@@ -198,8 +198,9 @@ class SessionCookie:
         if mac is None:
             return False
         signed = value[: -len(mac) - 1]
-        # Stops at the first key that matches. The time may show which one; that is no secret.
-        return any(hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys)
+        # Every key is tried, so that the time does not show which one matched.
+        matches = [hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys]
+        return any(matches)
 
     @staticmethod
     def _mac(key: bytes, value: bytes) -> bytes:

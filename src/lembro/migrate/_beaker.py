@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import time
+import re
 from typing import Any, Final
 
 from ..errors import ConfigError
@@ -16,10 +16,14 @@ from ._reader import (
     StoreReader,
     User,
     needs,
+    refuse_if_older,
 )
 from .source import LegacySession, Refused
 
 _SIGNATURE: Final = 40  # hexadecimal digits, before the text that they sign
+
+_COOKIE: Final = re.compile(r"[0-9a-f]{40}([A-Za-z0-9+/=]+)", re.ASCII)
+"""The signature, and what it signs. Beaker's parser would also accept quotes, and text after it."""
 
 _OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
 
@@ -34,7 +38,8 @@ class BeakerReader(StoreReader):
         load: ``load(id)`` returns the data as a dict, or as JSON, or None. It may be ``async def``.
         secret: Beaker's ``session.secret``.
         cookie: Beaker's ``session.key``, or CookieOptions; see :class:`Reader`.
-        timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout.
+        timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout. It counts
+            from ``_accessed_time`` in the data.
         user: The key of the data under which the user ID is, or a function of the data.
         blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
 
@@ -73,11 +78,9 @@ class BeakerReader(StoreReader):
         return session_id
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        last = data.get("_accessed_time")
-        limit = NEVER if self._timeout is None else self._timeout
-        if isinstance(last, int | float) and time.time() - last > limit:
-            raise Refused("it has expired")
-        return self.session(_without_own(data), session_id)
+        if self._timeout is not None:
+            refuse_if_older(data.get("_accessed_time"), self._timeout)
+        return self.session(_without_own(data), self.identity_of(session_id))
 
 
 class BeakerCookieReader(Reader):
@@ -126,16 +129,17 @@ class BeakerCookieReader(Reader):
         }
 
     def read(self, value: str) -> LegacySession | None:
+        signed = _COOKIE.fullmatch(value)
+        if signed is None:
+            raise Refused("Beaker does not accept it")
         request = {"cookie": f"{self.cookie.name}={value}"}
         try:
             session = self._open(request, **self._options)
         except Exception as error:
             # Only the type: the message may quote the cookie's data.
             raise Refused(f"Beaker does not accept it ({type(error).__name__})") from None
-        if session.is_new:
-            raise Refused("Beaker does not accept it")
         data = _without_own(dict(session))
-        return self.session(data, value[_SIGNATURE:]) if data else None
+        return self.session(data, signed[1]) if data else None
 
 
 def _without_own(data: dict[str, Any]) -> dict[str, Any]:

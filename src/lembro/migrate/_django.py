@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds
-from ._reader import StoreReader, User, needs
-from .source import LegacySession
+from ._reader import StoreReader, User, needs, refuse_if_older
+from .source import LegacySession, Refused
 
 _SIGNED = "signed_cookies"
 
@@ -79,5 +81,19 @@ class DjangoSessionReader(StoreReader):
 
         expiry = data.get("_session_expiry")
         until_closed = settings.SESSION_EXPIRE_AT_BROWSER_CLOSE if expiry is None else expiry == 0
-        identity = session_id.rpartition(":")[0] if self._signs else session_id
+        identity = self.identity_of(session_id)
+        if self._signs:
+            identity = session_id.rpartition(":")[0]
+            _refuse_if_expired(expiry, identity.rpartition(":")[2])
         return self.session(data, identity, remember=not until_closed)
+
+
+def _refuse_if_expired(expiry: object, signed_at: str) -> None:
+    """Refuse a signed session whose ``set_expiry`` has passed, which Django's engine ignores."""
+    from django.core.signing import b62_decode  # noqa: PLC0415
+
+    if isinstance(expiry, str):
+        if datetime.fromisoformat(expiry).timestamp() <= time.time():
+            raise Refused("it has expired")
+    elif expiry:
+        refuse_if_older(b62_decode(signed_at), float(cast("int", expiry)))

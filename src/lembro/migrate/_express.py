@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -28,6 +29,9 @@ class ExpressSessionReader(StoreReader):
             timedelta.
         prefix: The prefix of the store's keys.
         user: The key of the data under which the user ID is, or a function of the data.
+        rolling: The ``rolling`` of express-session. If True, ``load`` must return None for a
+            session that has expired, as Redis does: express-session then extends sessions without
+            changing ``cookie.expires`` in the store, which is therefore not checked.
         blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
 
     Raises:
@@ -43,6 +47,7 @@ class ExpressSessionReader(StoreReader):
         lifetime: Seconds = DAY,
         prefix: str = "sess:",
         user: User = None,
+        rolling: bool = False,
         blocking: bool = True,
     ) -> None:
         super().__init__(load, cookie=cookie, lifetime=lifetime, user=user, blocking=blocking)
@@ -51,6 +56,7 @@ class ExpressSessionReader(StoreReader):
             raise ConfigError("ExpressSessionReader needs the secret that signed the cookies")
         self._secrets = [one.encode() for one in secrets]
         self._prefix = prefix
+        self._rolling = rolling
 
     def id_in(self, value: str) -> str:
         plain = unquote(value, errors="strict")
@@ -71,8 +77,21 @@ class ExpressSessionReader(StoreReader):
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         cookie = data.pop("cookie", None)
-        remember = isinstance(cookie, dict) and cookie.get("expires") is not None
-        return self.session(data, session_id, remember=remember)
+        expires = cookie.get("expires") if isinstance(cookie, dict) else None
+        if expires is not None and not self._rolling:
+            _refuse_if_expired(expires)
+        return self.session(data, self.identity_of(session_id), remember=expires is not None)
+
+
+def _refuse_if_expired(expires: object) -> None:
+    if isinstance(expires, str):  # in JSON; a MongoDB driver returns a datetime
+        expires = datetime.fromisoformat(expires)
+    if not isinstance(expires, datetime):
+        raise Refused(f"its cookie.expires is a {type(expires).__name__}, not a date")
+    if expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    if expires <= datetime.now(UTC):
+        raise Refused("it has expired")
 
 
 def _signature(secret: bytes, session_id: str) -> bytes:

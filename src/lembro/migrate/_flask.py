@@ -139,7 +139,7 @@ class FlaskSessionReader(StoreReader):
         raise Refused("its stored data are neither msgpack nor JSON")
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        return self.session(data, session_id, remember=_is_permanent(data))
+        return self.session(data, self.identity_of(session_id), remember=_is_permanent(data))
 
 
 def _keys(given: Key | Sequence[Key] | None, reader: str) -> list[bytes]:

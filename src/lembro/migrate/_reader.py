@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
@@ -76,7 +77,7 @@ class Reader:
 
         Args:
             data: The data of the legacy session, a mapping.
-            identity: Text that is the same for each spelling of the cookie; see
+            identity: What was verified: the decoded ID, or the signed part. Required; see
                 :class:`~lembro.migrate.LegacySession`.
             remember: Whether the cookie outlives the browser.
 
@@ -98,7 +99,8 @@ class StoreReader(Reader):
     """Reads sessions that are stored under an ID, which is the cookie's value.
 
     Args:
-        load: ``load(id)`` returns a dict, or JSON, or None. It may be ``async def``.
+        load: ``load(id)`` returns a dict, or JSON, or None. It may be ``async def``. For a session
+            that has expired it must return None.
         cookie: As for :class:`Reader`.
         lifetime: As for :class:`Reader`.
         user: As for :class:`Reader`.
@@ -153,7 +155,14 @@ class StoreReader(Reader):
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
         """Make the session from the stored data."""
-        return self.session(data, session_id, remember=self._remember)
+        return self.session(data, self.identity_of(session_id), remember=self._remember)
+
+    def identity_of(self, session_id: str) -> str:
+        """Return the ID as it is remembered: without case, hyphens and the like.
+
+        ``load`` may ignore these, as a database does or a function that parses a UUID.
+        """
+        return "".join(filter(str.isalnum, session_id)).casefold() or session_id
 
     async def _later(self, session_id: str, held: Awaitable[Any]) -> LegacySession | None:
         return self._found(session_id, await held)
@@ -168,6 +177,16 @@ class StoreReader(Reader):
         if not isinstance(held, Mapping):
             raise Refused(f"its stored data are a {type(held).__name__}, not a dict")
         return self.made_of(dict(held), session_id)
+
+
+def refuse_if_older(time_of: object, limit: float) -> None:
+    """Refuse a session if a time of it, in seconds since 1970, is more than ``limit`` ago.
+
+    Raises:
+        Refused: it is, or the time is not a number.
+    """
+    if type(time_of) not in {int, float} or not time.time() - cast("float", time_of) <= limit:
+        raise Refused("it has expired")
 
 
 def needs(package: str, reader: str) -> ImportError:

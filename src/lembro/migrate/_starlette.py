@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds, seconds
-from ._reader import NEVER, Reader, StoreReader, User, needs
+from ._reader import NEVER, Reader, StoreReader, User, needs, refuse_if_older
 from .source import LegacySession, Refused
 
 _YEAR: Final = 360 * DAY  # how long starsessions keeps a session with a lifetime of 0
@@ -61,6 +61,7 @@ class StarsessionsReader(StoreReader):
         cookie: The ``cookie_name`` of its middleware, or CookieOptions; see :class:`Reader`.
         lifetime: The ``lifetime`` of its middleware: seconds, or a timedelta. 0: until the browser
             is closed.
+        rolling: The ``rolling`` of its middleware.
         serializer: The ``serializer`` of its middleware; by default JSON.
         user: The key of the data under which the user ID is, or a function of the data.
 
@@ -75,6 +76,7 @@ class StarsessionsReader(StoreReader):
         *,
         cookie: str | CookieOptions = "session",
         lifetime: Seconds = 0,
+        rolling: bool = False,
         serializer: Any = None,
         user: User = None,
     ) -> None:
@@ -84,6 +86,8 @@ class StarsessionsReader(StoreReader):
             raise needs("starsessions", "StarsessionsReader") from missing
         whole = int(seconds("lifetime", lifetime)) if lifetime else 0
         self._signed = isinstance(store, CookieStore)
+        self._rolling = rolling
+        self._whole = whole
 
         async def load(session_id: str) -> bytes | None:
             held: bytes = await store.read(session_id=session_id, lifetime=whole)
@@ -103,9 +107,11 @@ class StarsessionsReader(StoreReader):
         return self._serializer.deserialize(held)
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        data.pop("__metadata__", None)
+        times = data.pop("__metadata__", None)
+        if self._whole and times is not None:  # an InMemoryStore keeps expired sessions
+            refuse_if_older(times["last_access" if self._rolling else "created"], self._whole)
         # A signed cookie can be written in several ways.
-        identity = _signed_part(session_id) if self._signed else session_id
+        identity = _signed_part(session_id) if self._signed else self.identity_of(session_id)
         return self.session(data, identity, remember=self._remember)
 
 

@@ -2,14 +2,15 @@
 
 * A legacy session becomes a session under a new ID when its request is committed, even if the
   request changed nothing. The changes of the request are then committed as usual.
-* It is adopted once. The store holds a mark under a hash of the legacy identity. One request
-  replaces the mark with the session (``add`` the mark, then ``replace`` it); no second one can. The
-  mark then points to the session, like a rotated key, for as long as the legacy cookie may be
-  valid.
+* It is adopted once. The store adds the session together with a mark, under a hash of the legacy
+  identity, and no second request can add that mark. The mark points to the session, like a rotated
+  key, for as long as the legacy cookie may be valid.
 * Requests that bring the cookie at the same time follow the mark to the session, and all set the
   same new cookie. They can do so within the grace, and later until the new cookie has come back.
-  So a lost response does not log the user out. After that, or after a logout, the legacy cookie
-  is stale.
+  So a lost response does not log the user out. After that, or once the session has ended or its ID
+  was rotated, the legacy cookie is stale. A rotation in the first request counts too: whoever has
+  the legacy cookie could otherwise get the ID of a session that somebody else has logged in to.
+* If the store cannot keep a mark, legacy cookies are not accepted.
 * After a handler that failed, nothing is adopted; a logout is honoured.
 """
 
@@ -20,48 +21,40 @@ from collections.abc import Iterable
 from hashlib import blake2b, sha256
 from math import inf
 from secrets import token_bytes
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from .._core import codec
-from .._core.commit import ATTEMPTS, has_changed, is_written, marked, refused
+from .._core.commit import has_changed, is_written, marked
 from .._core.effects import Call, Flow
 from .._core.lifecycle import Lifecycle
 from .._core.load import Lost, follow_rotation, use_record
 from .._core.state import LIVE, NOT_LOADED, Loaded, SessionState, SetCookie
 from .._core.views import flush_views
+from .._log import log
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
 from ..ids import handle_for, key_for
-from ..stores.base import Found, Record
+from ..stores.base import MARK, NO_ROOM, Found, Record
 from .source import LegacyCookie, LegacySession, Rejection, Source
-
-MARK: Final = b"adopting"
-"""The payload of the mark before the session replaces it. No session has this payload."""
 
 
 class Adoption:
     """A legacy session that came with a request, adopted before or to be adopted now."""
 
-    def __init__(self, source: Source, legacy: LegacySession, identity: bytes) -> None:
+    def __init__(self, source: Source, legacy: LegacySession) -> None:
+        identity = legacy.identity
+        if isinstance(identity, str):
+            identity = identity.encode("utf-8", "surrogatepass")
         self.name: str = source.name
         self.life: float = source.life
         self.user: str | None = legacy.user
-        self.key: bytes = sha256(b"lembro adopted " + identity).digest()
+        self.key: bytes = MARK + sha256(b"lembro adopted " + identity).digest()[len(MARK) :]
         self._identity = identity
         self.meta: codec.Meta = {"adopted": token_bytes(32)}
         if legacy.remember:
             self.meta["remember"] = True
         self.became: tuple[bytes, Found] | None = None
         """The key and record of the session, if another request has adopted it."""
-
-    @property
-    def guard(self) -> str | None:
-        """The user of the mark in the store, if the legacy session has one.
-
-        With a user, the mark is evicted last. It is not the session's user, because the mark must
-        stay when that user's sessions are revoked: else the legacy cookie would be accepted again.
-        """
-        return None if self.user is None else f"adopted {self.key.hex()}"
 
     def id_from(self, meta: codec.Meta) -> str | None:
         """Derive the ID of the session from its nonce and the legacy identity.
@@ -78,6 +71,8 @@ class Adoption:
 
 class MigratingLifecycle(Lifecycle):
     """A lifecycle that adopts legacy sessions."""
+
+    _warned = False  # that no more legacy cookies are accepted
 
     def finish_load(
         self, session: SessionState, key: bytes | None, found: Found | None
@@ -106,7 +101,7 @@ class MigratingLifecycle(Lifecycle):
             if isinstance(legacy, Rejection):
                 session._events.append(Event("rejected", reason=legacy.reason))
             elif legacy.data or legacy.user is not None:
-                adoption = Adoption(cookie.source, legacy, cookie.identity(legacy))
+                adoption = Adoption(cookie.source, legacy)
                 yield from _load_adoption(session, adoption, legacy, self.writer.grace)
                 break
 
@@ -133,67 +128,62 @@ class MigratingLifecycle(Lifecycle):
             yield from self._send_same_cookie(session, adoption, *adoption.became)
 
     def _adopt(self, session: SessionState, adoption: Adoption) -> Flow[None]:
-        """Replace the mark with the session, or join the request that was first."""
-        writer = self.writer
-        # A session that this request destroys need not be stored first.
-        data = {} if session._destroy else codec.decode(session._payload)[1]
-        meta = adoption.meta
+        """Add the session and its mark, or join the request that was first."""
+        writer, meta = self.writer, adoption.meta
+        data, user = codec.decode(session._payload)[1], adoption.user
+        if session._destroy:  # only the mark is needed
+            data, user = {}, None
         payload = marked(codec.encode(meta, data))
         session_id = adoption.id_from(meta)
         assert session_id is not None
         key = key_for(session_id)
         reputation = yield from writer.reputation_for(session)
-        record = Record(payload, adoption.user, None, reputation)
-        mark = Record(MARK, adoption.guard)
+        record = Record(payload, user, None, reputation)
         keywords: dict[str, Any] = {
-            "expected": MARK,
+            "expected": None,
             "idle": writer.idle,
             "life": writer.life,
             "grace": adoption.life,
-            "per_user": None if adoption.user is None else writer.per_user,
+            "per_user": None if user is None else writer.per_user,
         }
-        for _ in range(ATTEMPTS):
-            lives = {"idle": adoption.life, "life": adoption.life}
-            yield Call("add", (adoption.key, mark), lives)
-            try:
-                held: Found | None = yield Call("replace", (adoption.key, key, record), keywords)
-            except SessionTooLarge as error:
-                reason = f"the legacy cookie {adoption.name!r}: {error}"
-                session._events.append(Event("rejected", None, adoption.user, reason, error))
-                _forget(session, Loaded.STALE)
-                return
-            if held is None:  # the mark is gone again
-                continue
-            if is_written(payload, held) and held.user == adoption.user:
-                if session._login is None:
-                    session._meta = meta
-                session._regenerate = False  # it has a new ID
-                writer.issue(session, session_id, held)
-                session._loaded = LIVE
-                session._assigned = True  # so that the commit looks for the request's changes
-                reason = f"from the legacy cookie {adoption.name!r}"
-                session._events.append(Event("created", handle_for(key), adoption.user, reason))
-                return
-            if held.successor is None and held.payload == MARK:
-                raise writer.too_many()
+        try:
+            held: Found | None = yield Call("replace", (adoption.key, key, record), keywords)
+        except SessionTooLarge as error:
+            reason = f"the legacy cookie {adoption.name!r}: {error}"
+            session._events.append(Event("rejected", None, adoption.user, reason, error))
+            _forget(session, Loaded.STALE)
+            return
+        if held is None:
+            raise writer.too_many()
+        if not is_written(payload, held):
             yield from self._join(session, adoption, held)
             return
-        raise refused()
+        if session._login is None:
+            session._meta = meta
+        writer.issue(session, session_id, held)
+        session._loaded = LIVE
+        session._assigned = True  # so that the commit looks for the request's changes
+        reason = f"from the legacy cookie {adoption.name!r}"
+        session._events.append(Event("created", handle_for(key), user, reason))
 
     def _join(self, session: SessionState, adoption: Adoption, mark: Found) -> Flow[None]:
         """Use the session that another request has adopted."""
-        followed = yield from _follow_mark(adoption, mark, self.writer.grace)
+        # Of two requests that rotate the ID, the second one gets no session: either may be of
+        # somebody who planted the cookie.
+        rotated = not session._regenerate
+        followed = yield from _follow_mark(adoption, mark, self.writer.grace, rotated=rotated)
         if not isinstance(followed, Lost):
             session._key, found = followed
             session._presented_key = session._key
-            session._loaded = Loaded.ROTATED
-            session._regenerate = False
+            session._loaded = LIVE
             if session._destroy:  # the data of this request belong to the next session
                 session._found, session._payload = found, found.payload
             else:
                 self.writer.rebase(session, found)
             adoption.became = followed
             return
+        if followed is Lost.NO_ROOM:
+            self._report_no_room(session, adoption)
         if session._destroy:
             session._found, session._payload = None, b""
             return
@@ -203,6 +193,18 @@ class MigratingLifecycle(Lifecycle):
                 session._events.append(Event("dropped", None, adoption.user, followed.value))
         session._lost_user = adoption.user
         _forget(session, Loaded.STALE)
+
+    def _report_no_room(self, session: SessionState, adoption: Adoption) -> None:
+        """Report that the store has begun to refuse legacy cookies; warn once."""
+        reason = f"the legacy cookie {adoption.name!r}: {Lost.NO_ROOM.value}"
+        session._events.append(Event("rejected", None, adoption.user, reason))
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "lembro: the store has no room to remember more used legacy cookies, so it accepts "
+                "none for now, and their users have to log in again. Give the store more memory "
+                "(max_size)"
+            )
 
     def _send_same_cookie(
         self, session: SessionState, adoption: Adoption, key: bytes, found: Found
@@ -246,7 +248,7 @@ def _load_adoption(
         session._events.append(Event("rejected", None, legacy.user, reason, error))
         return
     mark: Found | None = yield Call("get", (adoption.key,))
-    if mark is not None and (mark.successor is not None or mark.payload != MARK):
+    if mark is not None:
         yield from _load_adopted(session, adoption, mark, grace)
         return
     session._adoption = adoption
@@ -265,26 +267,38 @@ def _load_adopted(
         if mark.age <= grace:  # another tab may have logged in meanwhile
             session._loaded = Loaded.STALE
         return
-    session._loaded = Loaded.ROTATED
+    session._loaded = LIVE
     use_record(session, *followed)
     if session._key is not None:
         adoption.became = followed
         session._adoption = adoption
 
 
-def _follow_mark(adoption: Adoption, mark: Found, grace: float) -> Flow[tuple[bytes, Found] | Lost]:
+def _follow_mark(
+    adoption: Adoption, mark: Found, grace: float, *, rotated: bool = False
+) -> Flow[tuple[bytes, Found] | Lost]:
     """Find the session that the mark points to.
 
     Requests that bring the legacy cookie at the same time need this, and browsers that never
     received the new cookie.
+
+    Args:
+        adoption: The adoption.
+        mark: The mark.
+        grace: How long a session is found whose new cookie has come back.
+        rotated: Whether a session is found whose ID was rotated since, if it is a user's. That is
+            for a request that has loaded the legacy session before: it writes to that session, but
+            never gets its ID.
     """
     key = mark.successor
     if key is None:
-        return Lost.USED
+        return Lost.NO_ROOM if mark.payload == NO_ROOM else Lost.USED
     found: Found | None = yield Call("get", (key,))
     if found is None:
         return Lost.GONE
     if found.successor is not None:
+        if not rotated:
+            return Lost.USED
         followed = yield from follow_rotation(found)
         if isinstance(followed, Lost):
             return followed

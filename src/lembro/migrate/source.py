@@ -36,8 +36,8 @@ class LegacySession:
     user: str | None = None
     """The ID of the user who is logged in; becomes ``session.user_id``."""
     identity: str | bytes = field(default="", repr=False)
-    """Text that is the same for each spelling of the cookie: the ID, or the signed part. Each
-    identity is accepted once. Empty: the cookie's value."""
+    """What the reader has verified: the decoded ID, or the signed part. Each identity is accepted
+    once, so it must be the same in each spelling of the cookie. Required."""
     remember: bool = False
     """Whether the cookie outlives the browser."""
 
@@ -69,13 +69,6 @@ class Source:
         )
         self._aread: Any = reader.read if self.asynchronous else getattr(reader, "aread", None)
         self.waits: bool = self.asynchronous or reader.blocking
-
-    def identity(self, legacy: LegacySession, value: bytes) -> bytes:
-        """Return the identity under which the adoption of a legacy session is remembered."""
-        identity = legacy.identity or value
-        if isinstance(identity, str):
-            identity = identity.encode("utf-8", "surrogatepass")
-        return b"%s\0%s" % (self.name.encode(), identity)
 
     def cleared(self, *, https: bool) -> bytes:
         """Render the Set-Cookie header that removes the legacy cookie."""
@@ -113,6 +106,11 @@ class Source:
             return self._rejection("there is no such session")
         if not isinstance(legacy, LegacySession) or not isinstance(legacy.data, Mapping):
             raise Refused(f"its reader returned a {type(legacy).__name__}, not a LegacySession")
+        if not legacy.identity:
+            raise ConfigError(
+                f"the reader of the legacy cookie {self.name!r} must give the identity of each "
+                f"session. Write self.session(data, identity), with the ID or the signed part"
+            )
         if legacy.user is not None:
             user_id_text(legacy.user, "login")
         return legacy
@@ -141,10 +139,6 @@ class LegacyCookie:
     def __init__(self, source: Source, values: list[bytes]) -> None:
         self.source: Source = source
         self.value: bytes = values[0] if len(values) == 1 else b""
-
-    def identity(self, legacy: LegacySession) -> bytes:
-        """Return the identity under which the adoption of this session is remembered."""
-        return self.source.identity(legacy, self.value)
 
     def cleared(self, *, https: bool) -> bytes:
         """Render the Set-Cookie header that removes the cookie."""

@@ -10,6 +10,12 @@
 * An expired or evicted record is absent.
 * A *rotated* key has a ``successor``: the key of the session that it was rotated to. It lives for
   its grace at most. No verb extends or matches it, and no count, list or limit includes it.
+* A *mark* is a rotated key without a record before it: ``replace`` with ``expected=None`` makes it.
+  It notes that a legacy cookie was used (``migrate_from``), and its key begins with ``MARK``. Until
+  its grace has passed, it must neither be evicted nor be removed by ``destroy_user`` or ``clear``.
+  A store that cannot keep a mark refuses the session, and from then on refuses all others, for as
+  long as that mark would have lived: ``get`` and ``replace`` return a record with the payload
+  ``NO_ROOM`` for each mark that it does not have.
 
 ``lembro.testing`` has the test suite that every store must pass.
 
@@ -20,9 +26,15 @@ least one minor release.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
+
+MARK: Final = b"adopted:"
+"""The first 8 bytes of the key of each mark, and of no other key."""
+
+NO_ROOM: Final = b"no room"
+"""The payload that stands for a mark which may be missing, because the store could not keep all."""
 
 PerUser: TypeAlias = tuple[int, Literal["oldest", "refuse"]]
 """How many sessions a user may have, and what happens at one more: "oldest" removes the user's
@@ -113,7 +125,7 @@ class Store(Protocol):
         new: bytes,
         record: Record,
         *,
-        expected: bytes,
+        expected: bytes | None,
         idle: float,
         life: float | None,
         grace: float,
@@ -128,7 +140,9 @@ class Store(Protocol):
             old: The key to rotate.
             new: The new key.
             record: The new record.
-            expected: The payload that ``old`` must have.
+            expected: The payload that ``old`` must have. None: ``old`` must be absent. Then it
+                becomes a mark, a rotated key that has no user; ``life`` is given, and ``grace``
+                is not limited by the life of another record.
             idle: Seconds until the new record expires without use.
             life: Seconds until it expires in any case. None keeps the age and the absolute
                 deadline of the old record.
@@ -138,7 +152,8 @@ class Store(Protocol):
         Returns:
             What the store holds afterwards. The new record: the key was rotated. Another record:
             nothing was changed, because another request was first or ``per_user`` refused; it is
-            the record at ``old``. None: ``old`` is gone, or ``new`` exists.
+            the record at ``old``. None: ``old`` is gone, or ``new`` exists. Without an old record:
+            ``per_user`` refused, or ``new`` exists.
         """
         ...
 
@@ -184,7 +199,7 @@ class AsyncStore(Protocol):
         new: bytes,
         record: Record,
         *,
-        expected: bytes,
+        expected: bytes | None,
         idle: float,
         life: float | None,
         grace: float,
@@ -219,7 +234,15 @@ class SupportsClear(Protocol):
     """A store that can be emptied."""
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything but the marks of used legacy cookies."""
+        ...
+
+
+class SupportsMarks(Protocol):
+    """A store that sets memory apart for marks."""
+
+    def reserve_marks(self) -> None:
+        """Set the memory apart. A manager with ``migrate_from`` calls this when it is made."""
         ...
 
 

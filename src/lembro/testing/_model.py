@@ -59,13 +59,15 @@ class NaiveStore:
         new: bytes,
         record: Record,
         *,
-        expected: bytes,
+        expected: bytes | None,
         idle: float,
         life: float | None,
         grace: float,
         per_user: PerUser | None = None,
     ) -> Found | None:
         entry = self._live(old)
+        if expected is None:
+            return self._add_with_mark(old, new, record, idle, life, grace, per_user)
         if entry is None:
             return None
         if entry.record.successor is not None or entry.record.payload != expected:
@@ -83,6 +85,27 @@ class NaiveStore:
             self.entries[old] = Entry(Record(b"", entry.record.user, new), entry.born, end, end)
         else:
             del self.entries[old]
+        return self.get(new)
+
+    def _add_with_mark(  # noqa: PLR0917 - the arguments of replace
+        self,
+        mark: bytes,
+        new: bytes,
+        record: Record,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: PerUser | None,
+    ) -> Found | None:
+        """Add a session, and a mark that points to it, unless the mark exists."""
+        entry = self._live(mark)
+        if entry is not None:
+            return self._found(entry)
+        assert life is not None
+        if not self.add(new, record, idle=idle, life=life, per_user=per_user):
+            return None
+        end = self.now + grace
+        self.entries[mark] = Entry(Record(b"", None, new), self.now, end, end)
         return self.get(new)
 
     def touch(self, key: bytes, *, idle: float) -> bool:

@@ -20,6 +20,9 @@ among them, a user who holds more than a share goes first (``user_share``). The 
 visitor depends on how long the visitor has been known (``reputation``). Apart from memory, a login
 above the limit evicts the user's oldest session (``user_sessions``). ``docs/flood.md`` says why.
 
+**Adopting.** The mark of a used legacy cookie is in a table of its own (``marks``). It is never
+evicted: if the table is full, no more legacy cookies are accepted (``adoption``).
+
 **Reclaiming.** A write gets room from expired records, then from dead bytes, then from evicted
 records (``reclaim``). Dead bytes are the space of removed records. Compaction moves the living
 records of a segment elsewhere, and the segment goes back to the system (``compaction``).
@@ -34,6 +37,8 @@ records of a segment elsewhere, and the segment goes back to the system (``compa
 | ``sweep`` | removes expired records from due segments |
 | ``user_sessions`` | lists, ends and limits the sessions of a user |
 | ``user_share`` | the users who hold more than their share |
+| ``adoption`` | adds a session for a legacy cookie, with its mark |
+| ``marks`` | the marks of used legacy cookies |
 | ``records`` | adds, changes and removes records |
 | ``reader`` | reads records |
 | ``ledger`` | counts all bytes |

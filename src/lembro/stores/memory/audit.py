@@ -53,6 +53,8 @@ def recount(parts: Parts) -> int:
     _check_segments(parts, slots)
     _check_queues(parts, slots)
     _check_user_index(parts, slots)
+    marks = parts.adoption.marks
+    assert len(marks.keys()) == marks.count <= marks.capacity
     free = list(parts.queues.walk(FREE_LIST))
     fresh = max(0, slot_table.edge - slot_table.fresh)
     assert len(free) == slot_table.spare

@@ -83,6 +83,12 @@ class Ledger:
             self.fixed += MAPPINGS * PAGE
         self.update()
 
+    def reserve(self, size: int) -> None:
+        """Count so many bytes more that do not depend on the content."""
+        self.fixed += size
+        self.target += size - size * self.target // self.max_size  # a share of what is left
+        self.update()
+
     def update(self) -> None:
         """Add up all bytes, after a segment, a table or the overflow has changed its size."""
         slots, index, user_index, arena = self._slots, self._index, self._user_index, self._arena

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from .adoption import Adoption
 from .arena import Arena
 from .compaction import Compaction
 from .counters import Counters
@@ -16,6 +17,7 @@ from .expiry_wheel import ExpiryWheel
 from .index import Index
 from .ledger import Ledger, unit_for
 from .limits import SizeLimits
+from .marks import Marks
 from .overflow import Overflow
 from .reader import RecordReader
 from .reclaim import Reclaim
@@ -37,6 +39,7 @@ class Parts:
     """All parts of one store. The sizes of the tables follow from max_size."""
 
     __slots__ = (
+        "adoption",
         "arena",
         "compaction",
         "counters",
@@ -150,8 +153,21 @@ class Parts:
         self.user_sessions: Final = UserSessions(
             self.user_index, self.reader, self.records, self.user_share
         )
+        self.adoption: Final = Adoption(
+            arena=self.arena,
+            compaction=self.compaction,
+            ledger=self.ledger,
+            limits=self.limits,
+            marks=Marks(max_size),
+            reader=self.reader,
+            reclaim=self.reclaim,
+            records=self.records,
+            share=self.user_share,
+            user_sessions=self.user_sessions,
+        )
         # What the store calls.
         self.verbs: Final = Verbs(
+            adoption=self.adoption,
             arena=self.arena,
             index=self.index,
             ledger=self.ledger,
@@ -167,7 +183,7 @@ class Parts:
         )
 
     def clear(self) -> None:
-        """Remove everything at once. ``Compaction.give_back_step`` gives back the memory."""
+        """Remove everything but the marks. ``Compaction.give_back_step`` gives back the memory."""
         self.slots.reset()
         self.queues.reset()
         self.wheel.reset()

@@ -155,12 +155,14 @@ class MemoryStore(EventSource):
         new: bytes,
         record: Record,
         *,
-        expected: bytes,
+        expected: bytes | None,
         idle: float,
         life: float | None,
         grace: float,
         per_user: PerUser | None = None,
     ) -> Found | None:
+        if expected is None:
+            self.reserve_marks()
         try:
             with self._lock:
                 now = self._now()
@@ -217,7 +219,7 @@ class MemoryStore(EventSource):
         return sum(self._parts.queues.counts)
 
     def clear(self) -> None:
-        """Remove everything, and give the memory back in slices."""
+        """Remove all sessions, and give their memory back in slices. Marks stay."""
         while self._slice(self._parts.compaction.remove_overflow_step) != NONE:
             time.sleep(0)
         with self._lock:
@@ -246,6 +248,14 @@ class MemoryStore(EventSource):
         if self.events.heard("reduced"):
             self.events.emit(Event("reduced", reason=f"{total} evicted"))
         return total
+
+    def reserve_marks(self) -> None:
+        """Set an eighth of ``max_size`` apart, to remember which legacy cookies were used.
+
+        Sessions that are in the way are evicted, in slices.
+        """
+        while self._slice(self._parts.adoption.reserve_step, 1) != NONE:
+            time.sleep(0)
 
     def of_user(self, user: str) -> list[tuple[bytes, Found]]:
         """Return the live sessions of a user, the oldest first."""
@@ -366,7 +376,8 @@ class MemoryStore(EventSource):
         while (count := self._slice(sweep_step)) != NONE:
             total += count
             time.sleep(rest)
-        for step in (parts.compaction.shrink_step, parts.compaction.compact_step):
+        steps = (parts.compaction.shrink_step, parts.compaction.compact_step)
+        for step in (*steps, parts.adoption.marks.expire_step):
             while self._slice(step, 1) != NONE:
                 time.sleep(rest)
         return total

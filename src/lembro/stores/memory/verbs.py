@@ -10,12 +10,13 @@ session by itself. With calls of ``Index.find`` and ``RecordReader.found_at`` in
 
 from __future__ import annotations
 
-from math import isnan
+from math import inf, isnan
 from typing import Final
 
 from ...errors import ConfigError
-from ..base import Found, PerUser, Record
+from ..base import MARK, Found, PerUser, Record
 from . import layout
+from .adoption import Adoption
 from .arena import Arena
 from .expiry_wheel import ExpiryWheel
 from .index import Index
@@ -51,6 +52,7 @@ class Verbs:
     """The six verbs, over the parts of a store."""
 
     __slots__ = (
+        "_adoption",
         "_arena",
         "_index",
         "_ledger",
@@ -72,6 +74,7 @@ class Verbs:
     def __init__(
         self,
         *,
+        adoption: Adoption,
         arena: Arena,
         index: Index,
         ledger: Ledger,
@@ -85,6 +88,7 @@ class Verbs:
         user_sessions: UserSessions,
         wheel: ExpiryWheel,
     ) -> None:
+        self._adoption = adoption
         self._arena = arena
         self._index = index
         self._ledger = ledger
@@ -117,7 +121,7 @@ class Verbs:
                 break
             slot = index.chain[slot]
         else:
-            return None
+            return self._adoption.marks.get(key, now) if key.startswith(MARK) else None
         _, born, death, deadline, used, length, flags, _, _, _ = header
         if deadline <= now:
             self._records.expire(slot)
@@ -227,7 +231,7 @@ class Verbs:
         old: bytes,
         new: bytes,
         record: Record,
-        expected: bytes,
+        expected: bytes | None,
         idle: float,
         life: float | None,
         grace: float,
@@ -237,6 +241,9 @@ class Verbs:
         """Rotate a key, if its payload is ``expected``. Return what the store holds afterwards."""
         if len(new) != KEY:
             raise _wrong_key(new)
+        if expected is None:
+            life = inf if life is None else life
+            return self._adoption.adopt(old, new, record, idle, life, grace, per_user, now)
         records, reader = self._records, self._reader
         slot = records.live(old, now)
         if slot < 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lembro.stores.base import MARK, Found, PerUser, Record
+
 from .base import K, L, M, Subject, key
 
 
@@ -197,3 +199,69 @@ class Replace(Subject):
         assert self.replace(user="ana", per_user=(2, "oldest")) is not None
         assert self.payload(L) == b"two"
         assert self.payload(M) == b"one"
+
+    # Without an old record: the session of a legacy cookie, and the mark that it was used.
+
+    def test_replace_of_nothing_adds_the_session_and_a_mark(self) -> None:
+        found = self._adopt(L, "ana")
+        assert found is not None
+        assert (found.payload, found.user, found.successor) == (b"adopted", "ana", None)
+        assert self.near(found.life_left, 1000)
+        mark = self.store.get(_MARK)
+        assert (mark.payload, mark.user, mark.successor) == (b"", None, L)
+        assert self.near(mark.life_left, 5000)  # longer than the session
+
+    def test_replace_of_a_mark_changes_nothing(self) -> None:
+        self._adopt(L, "ana")
+        held = self._adopt(M, "ana")
+        assert held is not None
+        assert held.successor == L
+        assert self.store.get(M) is None
+
+    def test_replace_of_a_record_that_should_be_absent_changes_nothing(self) -> None:
+        self.add(_MARK, b"other")
+        held = self._adopt(L, None)
+        assert held is not None
+        assert held.payload == b"other"
+        assert self.store.get(L) is None
+
+    def test_replace_of_nothing_that_the_cap_refuses_leaves_no_mark(self) -> None:
+        self.add(K, user="ana")
+        assert self._adopt(L, "ana", (1, "refuse")) is None
+        assert [self.store.get(k) for k in (_MARK, L)] == [None, None]
+        assert self._adopt(L, "ana", (1, "oldest")) is not None
+        assert self.store.get(K) is None
+
+    def test_a_mark_outlives_its_session_and_user(self) -> None:
+        self._adopt(L, "ana")
+        assert self.store.destroy(L) is not None
+        self.has("destroy_user")("ana")
+        assert self.store.get(_MARK).successor == L
+        self.later(4999)
+        assert self.store.get(_MARK).successor == L
+        self.later(2)
+        assert self.store.get(_MARK) is None
+        assert self._adopt(M, None) is not None
+
+    def test_clear_leaves_marks(self) -> None:
+        clear = self.has("clear")
+        self._adopt(L, "ana")
+        clear()
+        assert self.store.get(L) is None
+        assert self.store.get(_MARK).successor == L
+
+    def _adopt(self, new: bytes, user: str | None, per_user: PerUser | None = None) -> Found | None:
+        found: Found | None = self.store.replace(
+            _MARK,
+            new,
+            Record(b"adopted", user),
+            expected=None,
+            idle=1000,
+            life=1000,
+            grace=5000,
+            per_user=per_user,
+        )
+        return found
+
+
+_MARK = MARK + K[len(MARK) :]

@@ -1,0 +1,128 @@
+"""70. Fixation by a legacy cookie (``migrate_from``): a rotation in the request that adopts the
+session is honoured, and nobody gets anything for the legacy cookie afterwards."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any, Final
+
+import pytest
+from itsdangerous import TimestampSigner
+
+from lembro.migrate import StarletteCookieReader
+from tests.support.visits import Tab, Visit, World, login, look, rotate, write
+from tests.support.worlds import Build
+
+pytestmark = pytest.mark.anyio
+
+SECRET: Final = "the secret of the application before"
+GRACE: Final = 30.0
+
+
+def by_hand(visit: Visit) -> None:
+    visit.session.regenerate_id()
+    visit.session["secret"] = 1
+
+
+def by_clearing(visit: Visit) -> None:
+    visit.session.clear()
+    visit.session["secret"] = 1
+
+
+def by_login(visit: Visit) -> None:
+    visit.session.login("victim")
+    visit.session["secret"] = 1
+
+
+def first_by_hand(visit: Visit) -> None:
+    by_hand(visit)
+    by_login(visit)
+
+
+WORDS: Final = [by_hand, by_clearing, by_login, first_by_hand]
+
+
+@pytest.fixture(params=WORDS, ids=lambda word: word.__name__)
+def word(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture
+def world(build: Build) -> World:
+    return build(migrate_from=StarletteCookieReader(SECRET, cookie="old", user="uid"))
+
+
+@pytest.fixture(params=[None, "eve"], ids=["anonymous", "logged in"])
+def planted(request: pytest.FixtureRequest) -> str:
+    """The legacy cookie that an attacker has planted."""
+    data = {"cart": [1], "uid": request.param}
+    return TimestampSigner(SECRET).sign(b64encode(json.dumps(data).encode())).decode()
+
+
+def browser(world: World, cookie: str) -> Tab:
+    tab = world.tab()
+    tab.jar["old"] = cookie
+    return tab
+
+
+async def check(world: World, victim: Tab, planted: str, *others: Tab) -> None:
+    """Only the victim has the victim's session, at once and after the grace."""
+    held = await victim.read()
+    assert "secret" in held or await victim.user() == "victim"
+    for later in (0.0, GRACE + 1):
+        world.clock.advance(later)
+        replay = browser(world, planted)
+        assert (await replay.user(), await replay.read()) == (None, {})
+        assert "sid" not in replay.jar
+    for other in others:
+        assert other.cookie != victim.cookie
+        assert "secret" not in await other.read()
+        assert await other.user() != "victim"
+    assert await victim.read() == held
+
+
+async def test_the_first_request_replaces_the_id(world: World, planted: str, word: Any) -> None:
+    victim = browser(world, planted)
+    await victim.visit(word)
+    await check(world, victim, planted)
+
+
+async def test_the_attacker_was_first(world: World, planted: str, word: Any) -> None:
+    """The attacker keeps the new cookie back, so that the old one still leads to the session."""
+    attacker, victim = browser(world, planted), browser(world, planted)
+    await attacker.visit(look)
+    await victim.visit(word)
+    await check(world, victim, planted, attacker)
+
+
+@pytest.mark.parametrize("act", [look, write(a=1), login("eve")], ids=["look", "write", "login"])
+async def test_the_attacker_comes_during_the_request(
+    world: World, planted: str, word: Any, act: Any
+) -> None:
+    attacker, victim = browser(world, planted), browser(world, planted)
+
+    async def slow(visit: Visit) -> None:
+        word(visit)
+        await attacker.visit(act)
+
+    await victim.visit(slow)
+    if victim.cookie is None:  # the attacker's login was first, and so no ID is issued at all
+        assert word is by_hand
+        return
+    await check(world, victim, planted, attacker)
+
+
+@pytest.mark.parametrize("act", [look, write(a=1), rotate], ids=["look", "write", "rotate"])
+async def test_it_comes_during_the_attackers_request(
+    world: World, planted: str, word: Any, act: Any
+) -> None:
+    attacker, victim = browser(world, planted), browser(world, planted)
+
+    async def slow(visit: Visit) -> None:
+        act(visit)
+        await victim.visit(word)
+
+    answer = await attacker.visit(slow)
+    assert not answer.set_cookies
+    await check(world, victim, planted, attacker)
