@@ -330,10 +330,14 @@ def run(
             raise SystemExit(f"no run\n{output[-4000:]}")
         took, kills = pickle.loads(file.read_bytes())
 
+        def by_kills(mutant: Mutant, kills: Counter[tuple[str, str]]) -> list[str]:
+            """Order the files: those that killed most of the module, then that of its name."""
+            mirror = f"test_{Path(mutant.module).stem.lstrip('_')}"
+            return sorted(tests, key=lambda t: (-kills[mutant.module, t], Path(t).stem != mirror))
+
         def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
             for mutant in outside:
-                files = sorted(tests, key=lambda test: -kills[mutant.module, test])
-                yield mutant, partial(_import_with, mutant, files, took)
+                yield mutant, partial(_import_with, mutant, by_kills(mutant, kills), took)
 
         for mutant, status, by in in_children(works(), jobs, scratch):
             if by:
