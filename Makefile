@@ -49,8 +49,12 @@ coverage: .venv/.test ## all tests, and every branch of src/lembro that they lea
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants
-mutants: .venv/.test ## whether a test fails when the core or the store is wrong (ARGS="cookie")
+mutants: .venv/.test ## whether a test fails when the core or the store is wrong; hours (ARGS="cookie")
 	@$(PY) -m tools.mutants $(ARGS)
+
+.PHONY: faults
+faults: .venv/.test ## whether a test fails when a promise is broken on purpose (ARGS="fixation")
+	@$(PY) -m tools.faults $(ARGS)
 
 .PHONY: check
 check: .venv/.lint ## format, lint, layers and types, all strict

@@ -19,25 +19,17 @@ from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, Final, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import hypothesis
 import pytest
 
-from tools.mutations import Mutant
+from tools.mutations import PACKAGE, Mutant, Result
 
-PACKAGE: Final = Path(__file__).parent.parent / "src" / "lembro"
 LONGEST: Final = 2000  # lines of a module
 FEW: Final = 20  # examples of a state machine
 
 T = TypeVar("T")
-
-
-class Result(NamedTuple):
-    mutant: Mutant
-    survived: bool
-    by: str
-    """The test that killed it, as far as known."""
 
 
 # -- processes -------------------------------------------------------------------------------------
@@ -127,11 +119,13 @@ class Once:
 class Forking(Once):
     """In place of running the tests: runs those that matter on each mutant, in a child each."""
 
-    def __init__(self, mutants: list[Mutant], jobs: int, scratch: Path, terminal: int) -> None:
+    def __init__(
+        self, mutants: list[Mutant], jobs: int, scratch: Path, note: Callable[[Result], None]
+    ) -> None:
         self.mutants = mutants
         self.jobs = jobs
         self.scratch = scratch
-        self.terminal = terminal
+        self.note = note
         self.functions: list[FunctionType] = []
         self.results: list[Result] = []
         self.seen: Seen = {}
@@ -142,7 +136,7 @@ class Forking(Once):
         self.functions = _functions({str(PACKAGE / mutant.module) for mutant in self.mutants})
         gc.collect()
         gc.freeze()  # or each child would copy it all, to look for garbage
-        killers: dict[str, Counter[str]] = {"": Counter()}  # of a function, and of any
+        killers: dict[str, Counter[str]] = {}  # of a function, and of a module
 
         def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
             for mutant in self.mutants:
@@ -153,7 +147,8 @@ class Forking(Once):
                 }
                 known = [
                     name
-                    for counts in (killers.get(mutant.scope, Counter()), killers[""])
+                    for scope in (f"{mutant.module} {mutant.scope}", mutant.module)
+                    for counts in (killers.get(scope, Counter()),)
                     for name, _ in counts.most_common()
                 ]
                 shortest = sorted(through, key=lambda name: seen[name][0])
@@ -162,10 +157,10 @@ class Forking(Once):
 
         for mutant, status, by in in_children(works(), self.jobs, self.scratch):
             self.results.append(Result(mutant, status == 0, by))
-            self.progress(len(self.results))
+            self.note(self.results[-1])
             if by:
-                killers.setdefault(mutant.scope, Counter())[by] += 1
-                killers[""][by] += 1
+                for scope in (f"{mutant.module} {mutant.scope}", mutant.module):
+                    killers.setdefault(scope, Counter())[by] += 1
         return True
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -174,12 +169,6 @@ class Forking(Once):
             machine = getattr(item.cls, "settings", None)
             if isinstance(machine, hypothesis.settings) and machine.max_examples > FEW:
                 item.cls.settings = hypothesis.settings(machine, max_examples=FEW)
-
-    def progress(self, done: int) -> None:
-        alive = sum(result.survived for result in self.results)
-        if self.results[-1].survived:
-            os.write(self.terminal, f"\n{self.results[-1].mutant.name}\n".encode())
-        os.write(self.terminal, b"\r%d of %d, %d survived " % (done, len(self.mutants), alive))
 
     def _measure(self, items: list[Any]) -> Seen:
         """The lines that each test comes through, and how long it takes."""
@@ -234,9 +223,16 @@ def _trace(items: list[Any], modules: set[str]) -> Seen:
         began = time.process_time()
         _run(item, after)
         took = time.process_time() - began
-        lines = {(paths[p], n) for p, marks in hits.items() for n in range(LONGEST) if marks[n]}
+        lines = {(paths[p], n) for p, marks in hits.items() for n in _set_in(marks)}
         seen[item.nodeid] = took, lines
     return seen
+
+
+def _set_in(marks: bytearray) -> Iterator[int]:
+    at = marks.find(1)
+    while at >= 0:
+        yield at
+        at = marks.find(1, at + 1)
 
 
 # -- putting a mutant in ---------------------------------------------------------------------------
@@ -279,52 +275,71 @@ def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
     return changed
 
 
-def _import_with(mutant: Mutant, tests: list[str], usual: float) -> object:
-    """Run the tests, which take so many seconds, on a package that will be the mutant."""
-    _limit(10 + 8 * usual)
+def _import_with(mutant: Mutant, files: list[str], usual: float) -> object:
+    """Run the tests, which take so many seconds, on a package that will be the mutant.
+
+    One file after the other, so that the others are not even collected if the first one notices.
+    """
+    _limit(10 + 8 * usual + len(files))
     path, code, get_code = str(PACKAGE / mutant.module), mutant.compile(), SourceFileLoader.get_code
 
     def mutated(self: SourceFileLoader, name: str) -> CodeType | None:
         return code if self.path == path else get_code(self, name)
 
     SourceFileLoader.get_code = mutated  # type: ignore
-    return pytest.main(["-x", *_OPTIONS, *tests], plugins=[Once()]) or None
+    for file in files:
+        if status := pytest.main([*_OPTIONS, file], plugins=[Once()]):
+            return status
+    return None
 
 
 _IMPORTED: Final = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-_OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", "-W", _IMPORTED)
+_PLUGINS: Final = ("-p", "timeout", "-p", "anyio", "-p", "hypothesispytest")
+_OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", *_PLUGINS, "-W", _IMPORTED)
 
 
 # -- the run ---------------------------------------------------------------------------------------
 
 
-def run(name: str, tests: list[str], mutants: list[Mutant], jobs: int) -> list[Result]:
-    """The mutants of one module, each met by the tests."""
+def run(
+    tests: tuple[str, ...], mutants: list[Mutant], jobs: int, note: Callable[[Result], None]
+) -> None:
+    """Let the tests meet each mutant, and note each result as soon as it is known."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # all that are installed take seconds
     within = [mutant for mutant in mutants if mutant.scope]
     outside = [mutant for mutant in mutants if not mutant.scope]
-    terminal = os.dup(2)  # children are silent
     with tempfile.TemporaryDirectory(prefix="lembro-mutants-") as folder:
         scratch = Path(folder)
         file = scratch / "results"
 
         def collect() -> None:
-            plugin = Forking(within, jobs, scratch / "each", terminal)
+            plugin = Forking(within, jobs, scratch / "each", note)
             plugin.scratch.mkdir()
             status = pytest.main([*_OPTIONS, *tests], plugins=[plugin])
             if not plugin.seen:
                 raise SystemExit(f"pytest: {status}")
             took = sum(seconds for seconds, _ in plugin.seen.values())
-            found = [(r.mutant.name, r.survived, r.by) for r in plugin.results]
-            file.write_bytes(pickle.dumps((took, found)))
+            kills = Counter(
+                (result.mutant.module, result.by.partition("::")[0]) for result in plugin.results
+            )
+            file.write_bytes(pickle.dumps((took, kills)))
 
         ((_, status, _),) = in_children([("", collect)], 1, scratch)
         if status:
             output = (scratch / "0" / "out").read_text(errors="replace")
-            raise SystemExit(f"{name}: no run\n{output[-4000:]}")
-        took, found = pickle.loads(file.read_bytes())
-        by_name = {mutant.name: mutant for mutant in mutants}
-        results = [Result(by_name[key], survived, by) for key, survived, by in found]
-        works = ((mutant, partial(_import_with, mutant, tests, took)) for mutant in outside)
-        for mutant, status, by in in_children(works, jobs, scratch):
-            results.append(Result(mutant, status == 0, by))
-    return results
+            raise SystemExit(f"no run\n{output[-4000:]}")
+        took, kills = pickle.loads(file.read_bytes())
+
+        def by_kills(mutant: Mutant, kills: Counter[tuple[str, str]]) -> list[str]:
+            """Order the files: those that killed most of the module, then that of its name."""
+            mirror = f"test_{Path(mutant.module).stem.lstrip('_')}"
+            return sorted(tests, key=lambda t: (-kills[mutant.module, t], Path(t).stem != mirror))
+
+        def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
+            for mutant in outside:
+                yield mutant, partial(_import_with, mutant, by_kills(mutant, kills), took)
+
+        for mutant, status, by in in_children(works(), jobs, scratch):
+            if by:
+                kills[mutant.module, by.partition("::")[0]] += 1
+            note(Result(mutant, status == 0, by))

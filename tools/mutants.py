@@ -3,11 +3,16 @@
     python -m tools.mutants                  # all modules below
     python -m tools.mutants cookie arena     # some
     python -m tools.mutants cookie --list    # its mutants, without running them
+    python -m tools.mutants --sample 10      # a tenth of the mutants of each module
+    python -m tools.mutants --fresh          # forget the results of earlier runs
 
 Each mutant of a module (tools/mutations.py) meets the tests of that module, in a process of its own
 that ends at the first failure. The tests are collected once, and the processes forked from there;
 the functions get the code of the mutant, and only those tests run that come through the line that
 was changed, the shortest first. What takes effect at import runs with all tests of the module.
+
+A run can be interrupted at any time. The next one goes on where it ended, because the results are
+in .artifacts/mutants.jsonl (tools/mutant_results.py).
 
 Every survivor must be in tests/mutants/survivors.txt, with the reason; fails if one is not, if one
 of the list no longer exists, or if fewer than 95 % are killed.
@@ -20,58 +25,81 @@ leaves out constants; the second starts pytest anew for each mutant: hours inste
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import threading
+import time
+from collections.abc import Iterable
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from tools.mutant_runs import PACKAGE, Result, run
-from tools.mutations import Mutant, mutants_of
+from tools.mutant_results import ROOT, Results
+from tools.mutant_runs import run
+from tools.mutations import PACKAGE, Mutant, Result, mutants_of
 
-ROOT: Final = Path(__file__).parent.parent
 LISTED: Final = ROOT / "tests" / "mutants" / "survivors.txt"
-LAST: Final = ROOT / ".artifacts" / "mutants"
+LAST: Final = ROOT / ".artifacts" / "mutants.jsonl"
 KILLED: Final = 95  # per cent, at least, of each module
 
-_SESSION: Final = (
-    "unit/test_decision_table.py unit/test_login.py unit/test_rotated_ids.py "
-    "unit/test_session.py unit/test_changes.py unit/test_failures.py unit/test_lifetimes.py "
-    "unit/test_edits.py unit/test_actions.py unit/test_events.py unit/test_events_carry.py "
-    "unit/test_fast_paths.py unit/test_merge.py unit/test_after_the_headers.py "
-    "unit/test_manager.py unit/test_reload_in_a_stream.py"
+
+def _files(folder: Path, pattern: str, but: Iterable[str] = ()) -> list[str]:
+    """Return the files of a folder without ``but``, relative to the folder's top."""
+    top = PACKAGE if folder.is_relative_to(PACKAGE) else ROOT
+    found = sorted(path for path in folder.glob(pattern) if path.stem not in but)
+    return [str(path.relative_to(top)) for path in found]
+
+
+def _modules(folder: str, but: Iterable[str] = ()) -> list[str]:
+    return [name.removesuffix(".py") for name in _files(PACKAGE / folder, "*.py", but)]
+
+
+# Tests of other things than the modules below, or of other processes.
+_ELSEWHERE: Final = frozenset(
+    {
+        "test_cli",
+        "test_cookie_end_to_end",
+        "test_demo",
+        "test_docs",
+        "test_docs_security",
+        "test_docs_tables",
+        "test_faults",
+        "test_import",
+        "test_layers",
+        "test_leaves_nothing",
+        "test_mutations",
+        "test_package",
+        "test_peers",
+        "test_readme",
+        "test_size",
+        "test_sizing",
+        "test_support",
+        "test_uses",
+    }
 )
-_STORE: Final = (
-    "unit/memory/test_compaction.py unit/memory/test_eviction.py unit/memory/test_ledger.py "
-    "unit/memory/test_limits.py unit/memory/test_parts.py unit/memory/test_reclaim.py "
-    "unit/memory/test_records.py unit/memory/test_reputation.py unit/memory/test_stats.py "
-    "unit/memory/test_store.py unit/memory/test_sweep.py unit/memory/test_user_sessions.py "
-    "unit/memory/test_user_share.py unit/memory/test_verbs.py contract/test_memory.py"
+_CORE_TESTS: Final = tuple(_files(ROOT / "tests" / "unit", "test_*.py", _ELSEWHERE))
+_MEMORY_TESTS: Final = (
+    *_files(ROOT / "tests" / "unit" / "memory", "test_*.py"),
+    "tests/contract/test_memory.py",
 )
-TESTS: Final = {
-    "_core/lifecycle": _SESSION,
-    "_core/load": f"{_SESSION} unit/test_adapter.py",
-    "_core/commit": _SESSION,
-    "_core/session": _SESSION,
-    "_http/cookie": "unit/test_cookie.py unit/test_fast_paths.py unit/test_options.py "
-    "unit/test_login.py",
-    "_core/codec": "unit/test_codec.py unit/test_codec_corrupt.py unit/test_codec_zones.py "
-    "unit/test_changes.py unit/test_session.py unit/test_decision_table.py",
-    "migrate/lifecycle": "unit/test_adoption.py schedules/test_adoption.py "
-    "behaviour/test_migrate.py",
-    "stores/memory/ledger": _STORE,
-    "stores/memory/limits": _STORE,
-    "stores/memory/reader": f"unit/memory/test_reader.py {_STORE}",
-    "stores/memory/parts": _STORE,
-    "stores/memory/records": _STORE,
-    "stores/memory/reclaim": _STORE,
-    "stores/memory/compaction": _STORE,
-    "stores/memory/sweep": _STORE,
-    "stores/memory/user_share": _STORE,
-    "stores/memory/arena": f"unit/memory/test_arena.py {_STORE}",
-    "stores/memory/expiry_wheel": f"unit/memory/test_expiry_wheel.py {_STORE}",
+_MIGRATE_TESTS: Final = (
+    "tests/unit/test_adoption.py",
+    "tests/integrations/test_migrate.py",
+    "tests/schedules/test_adoption.py",
+    "tests/behaviour/test_migrate.py",
+)
+TESTS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(_modules("_core", ("__init__",)), _CORE_TESTS),
+    **dict.fromkeys(_modules("_http", ("__init__",)), _CORE_TESTS),
+    **dict.fromkeys(_modules("_runtime", ("__init__",)), _CORE_TESTS),
+    **dict.fromkeys(
+        ("asgi", "wsgi", "manager", "options", "_cookie_options", "_durations", "events", "ids"),
+        _CORE_TESTS,
+    ),
+    **dict.fromkeys(_modules("migrate", ("__init__",)), _MIGRATE_TESTS),
+    # The audit is for tests: a mutant of it that checks less is not noticed while the store works.
+    **dict.fromkeys(_modules("stores/memory", ("__init__", "audit")), _MEMORY_TESTS),
 }
 """The modules, and the tests that are to notice."""
 
@@ -91,13 +119,27 @@ def listed() -> dict[str, str]:
     return reasons
 
 
+def sampled(mutants: Iterable[Mutant], percent: float, seed: str) -> list[Mutant]:
+    """Return a share of the mutants: the same ones whenever the seed is the same."""
+    limit = percent / 100 * 2**32
+    return [
+        mutant
+        for mutant in mutants
+        if int.from_bytes(sha256(f"{seed} {mutant.name}".encode()).digest()[:4]) < limit
+    ]
+
+
 def judge(name: str, mutants: list[Mutant], results: list[Result]) -> int:
     """Print the numbers, and what is wrong: how much."""
     known = {key: why for key, why in listed().items() if key.startswith(f"{name}.py: ")}
     survivors = [result.mutant.name for result in results if result.survived]
-    share = 100 * (1 - len(survivors) / len(mutants))
-    print(f"{name:24} {len(mutants):5} mutants {len(survivors):4} survived {share:6.1f} % killed")
-    wrong = int(share < KILLED)
+    share = 100 * (1 - len(survivors) / max(1, len(results)))
+    tried = "" if len(results) == len(mutants) else f" ({len(results)} tried)"
+    print(
+        f"{name:28} {len(mutants):5} mutants {len(survivors):4} survived {share:6.1f} % killed"
+        f"{tried}"
+    )
+    wrong = int(share < KILLED and not tried)
     for key in survivors:
         if not known.get(key):
             wrong += 1
@@ -113,10 +155,50 @@ def judge(name: str, mutants: list[Mutant], results: list[Result]) -> int:
     return wrong
 
 
+def run_all(wanted: dict[str, list[Mutant]], results: Results, jobs: int) -> None:
+    """Run the mutants that have no result yet. Modules with the same tests share a run."""
+    for tests in dict.fromkeys(TESTS[name] for name in wanted):
+        waiting = [
+            mutant
+            for name, mutants in wanted.items()
+            if TESTS[name] == tests
+            for mutant in mutants
+            if results.get(mutant, tests) is None
+        ]
+        if waiting:
+            progress = _Progress(len(waiting), tests, results)
+            run(tests, waiting, jobs, progress.note)
+
+
+class _Progress:
+    """Stores each result, and shows how far the run is. Children are silent, and this is not."""
+
+    def __init__(self, total: int, tests: tuple[str, ...], results: Results) -> None:
+        self._counts = [0, 0]  # tried, survived
+        self._total = total
+        self._tests = tests
+        self._results = results
+        self._terminal = os.dup(2)
+        self._began = time.monotonic()
+
+    def note(self, result: Result) -> None:
+        self._results.add(result, self._tests)
+        self._counts[0] += 1
+        self._counts[1] += result.survived
+        if result.survived:
+            os.write(self._terminal, f"\n{result.mutant.name}\n".encode())
+        done, alive = self._counts
+        spent = time.monotonic() - self._began
+        line = f"\r{done} of {self._total}, {alive} survived, {spent:.0f} s "
+        os.write(self._terminal, line.encode())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}")
-    parser.add_argument("--again", action="store_true", help="only what survived the last time")
+    parser.add_argument("--fresh", action="store_true", help="forget the results of earlier runs")
+    parser.add_argument("--sample", type=lambda text: float(text.rstrip("%")), metavar="PERCENT")
+    parser.add_argument("--seed", default="lembro", help="another sample")
     parser.add_argument("--list", action="store_true", help="print the mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
@@ -124,28 +206,28 @@ def main() -> int:
     names = [name for name in TESTS if not wanted or name in wanted or Path(name).name in wanted]
     if not names:
         parser.error(f"no such module: {' '.join(wanted)}")
+    mutants = {name: mutants_of(f"{name}.py", PACKAGE / f"{name}.py") for name in names}
+    chosen = mutants
+    if arguments.sample is not None:
+        chosen = {
+            name: sampled(each, arguments.sample, arguments.seed) for name, each in mutants.items()
+        }
+    if arguments.list:
+        print("\n\n".join(mutant.name for each in chosen.values() for mutant in each))
+        return 0
     os.chdir(ROOT)
     os.nice(max(0, 19 - os.nice(0)))
-    LAST.mkdir(parents=True, exist_ok=True)
     for name in PREPARED:
         import_module(name)
     assert "lembro" not in sys.modules
     assert threading.active_count() == 1, "a child of a fork has no threads"
+    results = Results(LAST, fresh=arguments.fresh)
+    run_all(chosen, results, arguments.jobs)
+    results = Results(LAST)  # also what the children have noted
     wrong = 0
     for name in names:
-        mutants = mutants_of(f"{name}.py", PACKAGE / f"{name}.py")
-        if arguments.list:
-            print("\n\n".join(mutant.name for mutant in mutants), end="\n\n")
-            continue
-        last = LAST / f"{Path(name).name}.json"
-        chosen = mutants
-        if arguments.again and last.exists():
-            before = json.loads(last.read_text())
-            chosen = [mutant for mutant in mutants if mutant.name in before]
-        tests = [f"tests/{test}" for test in TESTS[name].split()]
-        results = run(name, tests, chosen, arguments.jobs)
-        last.write_text(json.dumps([r.mutant.name for r in results if r.survived], indent=1))
-        wrong += judge(name, mutants, results)
+        found = [results.get(mutant, TESTS[name]) for mutant in mutants[name]]
+        wrong += judge(name, mutants[name], [result for result in found if result is not None])
     return 1 if wrong else 0
 
 

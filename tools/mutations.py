@@ -13,6 +13,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Final, NamedTuple
 
+PACKAGE: Final = Path(__file__).parent.parent / "src" / "lembro"
+
 _OTHER: Final[dict[type[ast.AST], type[ast.AST]]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -58,6 +60,15 @@ class Mutant(NamedTuple):
     @property
     def name(self) -> str:
         return f"{self.module}: {self.scope or 'module'}\n- {self.before}\n+ {self.after}"
+
+
+class Result(NamedTuple):
+    """Whether a mutant survived its tests."""
+
+    mutant: Mutant
+    survived: bool
+    by: str
+    """The test that killed it, as far as known."""
 
 
 class _Place(NamedTuple):

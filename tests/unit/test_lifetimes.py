@@ -36,6 +36,20 @@ def test_reads_keep_a_session_alive_until_the_absolute_timeout(site: Site) -> No
     assert site.data(cookie) is None
 
 
+@pytest.mark.options(idle_timeout=60, absolute_timeout=100)
+def test_a_login_starts_the_absolute_timeout_again_and_a_rotation_does_not(site: Site) -> None:
+    cookie = site.new(n=1)
+    for _ in range(2):
+        site.clock.advance(45)
+        cookie = site.login(cookie, "ana")
+    site.clock.advance(59)
+    cookie = site.rotate(cookie)
+    site.clock.advance(40)
+    assert site.data(cookie) == {"n": 1}
+    site.clock.advance(1)
+    assert site.data(cookie) is None
+
+
 @pytest.mark.options(idle_timeout=60, absolute_timeout=60)
 def test_a_touch_that_would_extend_nothing_is_not_made(site: Site) -> None:
     cookie = site.new()

@@ -1,4 +1,4 @@
-"""What `make mutants` makes of a module."""
+"""The mutants of a module, and the results of earlier runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
-from tools.mutants import TESTS, listed
-from tools.mutations import mutants_of
+from tools.mutant_results import Results
+from tools.mutants import TESTS, listed, sampled
+from tools.mutations import PACKAGE, Result, mutants_of
 
 
 def changes(tmp_path: Path, source: str) -> list[str]:
@@ -83,7 +84,46 @@ def test_each_survivor_of_the_list_has_its_reason() -> None:
 
 
 @pytest.mark.parametrize("module", TESTS)
-def test_its_tests_are_there(module: str) -> None:
-    assert (ROOT / "src" / "lembro" / f"{module}.py").is_file()
-    for test in TESTS[module].split():
-        assert (ROOT / "tests" / test).is_file()
+def test_the_tests_of_a_module_exist(module: str) -> None:
+    assert (PACKAGE / f"{module}.py").is_file()
+    assert TESTS[module]
+    for test in TESTS[module]:
+        assert (ROOT / test).is_file()
+
+
+@pytest.mark.parametrize("folder", ["_core", "_http", "_runtime", "migrate", "stores/memory"])
+def test_every_module_of_these_folders_has_mutants(folder: str) -> None:
+    found = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__", "audit"}
+    assert found == {Path(module).name for module in TESTS if str(Path(module).parent) == folder}
+
+
+def test_a_sample_is_the_same_for_a_seed() -> None:
+    mutants = mutants_of("_core/merge.py", PACKAGE / "_core" / "merge.py")
+    sample = sampled(mutants, 30, "a")
+    assert 0 < len(sample) < len(mutants)
+    assert sampled(mutants[::-1], 30, "a") == sample[::-1]
+    assert sampled(mutants, 30, "b") != sample
+    assert sampled(mutants, 100, "a") == mutants
+    assert sampled(mutants, 0, "a") == []
+
+
+def test_a_result_counts_until_its_texts_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"a.py": "1", "b.py": "1"}
+    monkeypatch.setattr("tools.mutant_results._digest_of_file", lambda path: texts.get(path, "m"))
+    killed, survived = mutants_of("_core/merge.py", PACKAGE / "_core" / "merge.py")[:2]
+    tests, path = ("a.py", "b.py"), tmp_path / "results"
+    results = Results(path)
+    assert results.get(killed, tests) is None
+    results.add(Result(killed, survived=False, by="a.py::test"), tests)
+    results.add(Result(survived, survived=True, by=""), tests)
+    again = Results(path)
+    assert again.get(killed, tests) == Result(killed, survived=False, by="a.py::test")
+    assert again.get(survived, tests) == Result(survived, survived=True, by="")
+    texts["b.py"] = "2"  # another test, which may notice the survivor
+    assert again.get(killed, tests) == Result(killed, survived=False, by="a.py::test")
+    assert again.get(survived, tests) is None
+    texts["a.py"] = "2"
+    assert again.get(killed, tests) is None
+    assert Results(path, fresh=True).get(survived, tests) is None
