@@ -85,11 +85,14 @@ def _note(text: str) -> None:
     Path(os.environ["NOTE"]).write_text(text)
 
 
-def _limit(seconds: float) -> None:
+def _limit(busy: float, waiting: float) -> None:
     """End this process if it takes longer: by its own time, or stuck, by the clock."""
-    for timer, signum in (signal.ITIMER_PROF, signal.SIGPROF), (signal.ITIMER_REAL, signal.SIGALRM):
+    for timer, signum, seconds in (
+        (signal.ITIMER_PROF, signal.SIGPROF, busy),
+        (signal.ITIMER_REAL, signal.SIGALRM, waiting),
+    ):
         signal.signal(signum, signal.SIG_DFL)
-        signal.setitimer(timer, seconds if timer == signal.ITIMER_PROF else 20 + 10 * seconds)
+        signal.setitimer(timer, seconds)
 
 
 # -- pytest ----------------------------------------------------------------------------------------
@@ -142,7 +145,7 @@ class Forking(Once):
             for mutant in self.mutants:
                 through = {
                     name
-                    for name, (_, lines) in seen.items()
+                    for name, (_, _, lines) in seen.items()
                     if any((mutant.module, line) in lines for line in mutant.lines)
                 }
                 known = [
@@ -187,12 +190,13 @@ class Forking(Once):
         if not _put_in(mutant, self.functions):
             return  # what has no effect survives
         for item, after in zip(items, [*items[1:], None], strict=True):
-            _limit(0.5 + 10 * seen[item.nodeid][0])
+            busy, passed, _ = seen[item.nodeid]
+            _limit(0.5 + 10 * busy, 10 + 5 * passed)
             _run(item, after)
 
 
-Seen = dict[str, tuple[float, set[tuple[str, int]]]]
-"""Of each test the seconds, and the lines by module."""
+Seen = dict[str, tuple[float, float, set[tuple[str, int]]]]
+"""Of each test the seconds that it was busy, those that passed, and the lines by module."""
 
 
 def _run(item: Any, after: Any) -> None:
@@ -220,11 +224,11 @@ def _trace(items: list[Any], modules: set[str]) -> Seen:
         for marks in hits.values():
             marks[:] = bytes(LONGEST)
         tool.restart_events()
-        began = time.process_time()
+        began = time.process_time(), time.monotonic()
         _run(item, after)
-        took = time.process_time() - began
+        busy, passed = time.process_time() - began[0], time.monotonic() - began[1]
         lines = {(paths[p], n) for p, marks in hits.items() for n in _set_in(marks)}
-        seen[item.nodeid] = took, lines
+        seen[item.nodeid] = busy, passed, lines
     return seen
 
 
@@ -275,12 +279,12 @@ def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
     return changed
 
 
-def _import_with(mutant: Mutant, files: list[str], usual: float) -> object:
+def _import_with(mutant: Mutant, files: list[str], busy: float, passed: float) -> object:
     """Run the tests, which take so many seconds, on a package that will be the mutant.
 
     One file after the other, so that the others are not even collected if the first one notices.
     """
-    _limit(10 + 8 * usual + len(files))
+    _limit(10 + 3 * busy + len(files), 60 + 3 * passed + 3 * len(files))
     path, code, get_code = str(PACKAGE / mutant.module), mutant.compile(), SourceFileLoader.get_code
 
     def mutated(self: SourceFileLoader, name: str) -> CodeType | None:
@@ -318,7 +322,9 @@ def run(
             status = pytest.main([*_OPTIONS, *tests], plugins=[plugin])
             if not plugin.seen:
                 raise SystemExit(f"pytest: {status}")
-            took = sum(seconds for seconds, _ in plugin.seen.values())
+            took = [
+                sum(seconds) for seconds in zip(*(s[:2] for s in plugin.seen.values()), strict=True)
+            ]
             kills = Counter(
                 (result.mutant.module, result.by.partition("::")[0]) for result in plugin.results
             )
@@ -328,7 +334,7 @@ def run(
         if status:
             output = (scratch / "0" / "out").read_text(errors="replace")
             raise SystemExit(f"no run\n{output[-4000:]}")
-        took, kills = pickle.loads(file.read_bytes())
+        (busy, passed), kills = pickle.loads(file.read_bytes())
 
         def by_kills(mutant: Mutant, kills: Counter[tuple[str, str]]) -> list[str]:
             """Order the files: those that killed most of the module, then that of its name."""
@@ -337,7 +343,7 @@ def run(
 
         def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
             for mutant in outside:
-                yield mutant, partial(_import_with, mutant, by_kills(mutant, kills), took)
+                yield mutant, partial(_import_with, mutant, by_kills(mutant, kills), busy, passed)
 
         for mutant, status, by in in_children(works(), jobs, scratch):
             if by:
