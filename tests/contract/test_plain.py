@@ -76,6 +76,43 @@ def test_a_store_that_does_not_refuse_as_it_should_fails() -> None:
         suite.test_too_large_is_refused_and_changes_nothing()
 
 
+class CreatingStore(PlainStore):
+    """A store that creates a session by ``set``, as most key-value stores do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set = self._set_or_add
+
+    def _set_or_add(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Any:
+        held = self._memory.set(key, record, expected=expected, idle=idle)
+        if held is None:
+            self._memory.add(key, record, idle=idle, life=idle)
+            held = self._memory.get(key)
+        return held
+
+
+def test_a_store_that_creates_by_set_fails() -> None:
+    class Creating(PlainContract):
+        def make_store(self) -> Any:
+            return CreatingStore()
+
+    def fails(name: str) -> bool:
+        suite = Creating()
+        suite.setup_method()
+        try:
+            getattr(suite, name)()
+        except AssertionError:
+            return True
+        except SkipTest:
+            return False
+        finally:
+            suite.teardown_method()
+        return False
+
+    failing = {name for name in dir(Creating) if name.startswith("test_") and fails(name)}
+    assert failing >= {"test_set_never_creates"}
+
+
 def test_what_a_subclass_has_to_give_is_said() -> None:
     class TestMine(StoreContract):
         pass

@@ -594,6 +594,17 @@ def test_a_new_id_keeps_the_reputation(site: Site) -> None:
         assert reputation_in(r.reply.header) == born
 
 
+def test_a_reputation_outlives_its_session(site: Site) -> None:
+    with site.request() as r:
+        r.session["n"] = 1
+    value, born = r.reply.header.partition("=")[2].partition(";")[0], reputation_in(r.reply.header)
+    site.store.clear()
+    site.clock.advance(60)
+    with site.request(Presented(r.reply.id, value.encode())) as r:
+        r.session["n"] = 1
+    assert reputation_in(r.reply.header) == born
+
+
 def test_a_cookie_without_a_reputation_gets_that_of_its_session(site: Site) -> None:
     """As after a restart without a secret: the store knows it still."""
     with site.request() as r:
