@@ -101,7 +101,7 @@ def cpu_time(program: str) -> float:
     The working directory is not on its path, so that lembro is the installed one.
     """
     began = time_of_children()
-    subprocess.run([sys.executable, "-P", "-c", program], check=True)
+    subprocess.run([sys.executable, "-P", "-c", program], check=True, timeout=60)
     return time_of_children() - began
 
 

@@ -115,11 +115,11 @@ def main(*, quick: bool) -> list[Verdict]:
     verdicts.append(judge_halves(halves_found))
     report_phases(shifting, CAPS[mode], "peers told the payloads alone")
     report_phases(truly, CAPS[mode], "peers told what an entry really takes")
-    report_phases({Lembro.title: small.result()}, DEFAULT_CAP)
-    verdicts += judge_phases(shifting, truly, small.result(), CAPS[mode])
+    report_phases({Lembro.title: small.result(timeout=3600)}, DEFAULT_CAP)
+    verdicts += judge_phases(shifting, truly, small.result(timeout=3600), CAPS[mode])
     print(verdict_table(verdicts))
     details = {"million": many, "halves": halves_found, "phases": shifting}
-    details |= {"truly": truly, "small": small.result()}
+    details |= {"truly": truly, "small": small.result(timeout=3600)}
     save("memory", quick, verdicts, details)
     return verdicts
 

@@ -20,7 +20,11 @@ def root_logger_stays_as_it_is() -> Iterator[None]:
     """An application of Litestar's sets up the root logger, for all that comes after it."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
+    ours = logging.getLogger("lembro")
+    own = ours.level, ours.disabled, ours.propagate
     yield
+    ours.setLevel(own[0])
+    ours.disabled, ours.propagate = own[1:]
     root.setLevel(level)
     for handler in set(root.handlers).difference(handlers):
         root.removeHandler(handler)

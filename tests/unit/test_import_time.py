@@ -29,7 +29,7 @@ def loaded(imports: str = "") -> dict[str, Any]:
     """Import lembro in a fresh interpreter, after other imports, and return what that loaded."""
     script = SCRIPT.format(imports=imports)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     found: dict[str, Any] = ast.literal_eval(done.stdout)
     return found
