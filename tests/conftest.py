@@ -21,8 +21,9 @@ def root_logger_stays_as_it_is() -> Iterator[None]:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     ours = logging.getLogger("lembro")
-    own = ours.level, ours.disabled, ours.propagate
+    own, limit = (ours.level, ours.disabled, ours.propagate), root.manager.disable
     yield
+    logging.disable(limit)  # the fuzzer switches all logging off
     ours.setLevel(own[0])
     ours.disabled, ours.propagate = own[1:]
     root.setLevel(level)
