@@ -82,18 +82,26 @@ class DjangoSessionReader(StoreReader):
         expiry = data.get("_session_expiry")
         until_closed = settings.SESSION_EXPIRE_AT_BROWSER_CLOSE if expiry is None else expiry == 0
         identity = self.identity_of(session_id)
+        lifetime = max(float(settings.SESSION_COOKIE_AGE), _seconds_of(expiry))
         if self._signs:
             identity = session_id.rpartition(":")[0]
             _refuse_if_expired(expiry, identity.rpartition(":")[2])
-        return self.session(data, identity, remember=not until_closed)
+        return self.session(data, identity, remember=not until_closed, lifetime=lifetime)
+
+
+def _seconds_of(expiry: object) -> float:
+    """Return for how many seconds a session is valid by its ``set_expiry``; 0 without one."""
+    if isinstance(expiry, str):
+        return datetime.fromisoformat(expiry).timestamp() - time.time()
+    return float(cast("float", expiry or 0))
 
 
 def _refuse_if_expired(expiry: object, signed_at: str) -> None:
     """Refuse a signed session whose ``set_expiry`` has passed, which Django's engine ignores."""
     from django.core.signing import b62_decode  # noqa: PLC0415
 
-    if isinstance(expiry, str):
-        if datetime.fromisoformat(expiry).timestamp() <= time.time():
-            raise Refused("it has expired")
-    elif expiry:
-        refuse_if_older(b62_decode(signed_at), float(cast("int", expiry)))
+    seconds = _seconds_of(expiry)
+    if isinstance(expiry, str) and seconds <= 0:
+        raise Refused("it has expired")
+    if expiry and not isinstance(expiry, str):
+        refuse_if_older(b62_decode(signed_at), seconds)

@@ -76,22 +76,29 @@ class ExpressSessionReader(StoreReader):
         return self._prefix + session_id
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        cookie = data.pop("cookie", None)
-        expires = cookie.get("expires") if isinstance(cookie, dict) else None
+        given = data.pop("cookie", None)
+        cookie: dict[str, Any] = given if isinstance(given, dict) else {}
+        expires = cookie.get("expires")
+        lifetime = float(cookie.get("originalMaxAge") or 0) / 1000  # each request begins it again
         if expires is not None and not self._rolling:
-            _refuse_if_expired(expires)
-        return self.session(data, self.identity_of(session_id), remember=expires is not None)
+            lifetime = max(lifetime, _seconds_left(expires))
+        return self.session(
+            data, self.identity_of(session_id), remember=expires is not None, lifetime=lifetime
+        )
 
 
-def _refuse_if_expired(expires: object) -> None:
+def _seconds_left(expires: object) -> float:
+    """Return how long a session may still be used, or raise Refused."""
     if isinstance(expires, str):  # in JSON; a MongoDB driver returns a datetime
         expires = datetime.fromisoformat(expires)
     if not isinstance(expires, datetime):
         raise Refused(f"its cookie.expires is a {type(expires).__name__}, not a date")
     if expires.tzinfo is None:
         expires = expires.replace(tzinfo=UTC)
-    if expires <= datetime.now(UTC):
+    left = (expires - datetime.now(UTC)).total_seconds()
+    if left <= 0:
         raise Refused("it has expired")
+    return left
 
 
 def _signature(secret: bytes, session_id: str) -> bytes:

@@ -71,7 +71,12 @@ class Reader:
         raise NotImplementedError
 
     def session(
-        self, data: object, identity: str | bytes = "", *, remember: bool = False
+        self,
+        data: object,
+        identity: str | bytes = "",
+        *,
+        remember: bool = False,
+        lifetime: float = 0.0,
     ) -> LegacySession:
         """Make the session that ``read`` returns.
 
@@ -80,6 +85,8 @@ class Reader:
             identity: What was verified: the decoded ID, or the signed part. Required; see
                 :class:`~lembro.migrate.LegacySession`.
             remember: Whether the cookie outlives the browser.
+            lifetime: Seconds for which this session may still be valid, if that may be longer than
+                the reader's ``lifetime``. So long lembro remembers that its cookie was used.
 
         Raises:
             Refused: the data are not a mapping, or the user ID is not a str or int.
@@ -92,7 +99,7 @@ class Reader:
             user = str(user)
         if user is not None and not isinstance(user, str):
             raise Refused(f"its user is a {type(user).__name__}, not a str")
-        return LegacySession(data, user or None, identity, remember)
+        return LegacySession(data, user or None, identity, remember, lifetime)
 
 
 class StoreReader(Reader):

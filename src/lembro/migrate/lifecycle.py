@@ -46,7 +46,8 @@ class Adoption:
         if isinstance(identity, str):
             identity = identity.encode("utf-8", "surrogatepass")
         self.name: str = source.name
-        self.life: float = source.life
+        # Libraries that count whole seconds accept a cookie for up to one more.
+        self.life: float = max(source.life, legacy.lifetime) + 1.0
         self.user: str | None = legacy.user
         self.key: bytes = MARK + sha256(b"lembro adopted " + identity).digest()[len(MARK) :]
         self._identity = identity

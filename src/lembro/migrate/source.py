@@ -40,6 +40,9 @@ class LegacySession:
     once, so it must be the same in each spelling of the cookie. Required."""
     remember: bool = False
     """Whether the cookie outlives the browser."""
+    lifetime: float = 0.0
+    """Seconds for which this legacy session may still be valid, if that may be longer than the
+    reader's ``lifetime``."""
 
 
 class Rejection(NamedTuple):
