@@ -154,6 +154,15 @@ async def test_contradictory_headers_are_replaced(world: World) -> None:
     assert {"private", "no-store"} <= answer.tokens("cache-control")
 
 
+@pytest.mark.parametrize("name", ["CDN-Cache-Control", "Surrogate-Control"])
+async def test_a_cdn_gets_the_same_directives(world: World, name: str) -> None:
+    """A CDN that has a header of its own ignores ``Cache-Control`` (RFC 9213)."""
+    headers = [("Cache-Control", "public"), (name, "max-age=3600")]
+    answer = await world.tab().visit(login("ada"), headers=headers)
+    assert answer.all(name.lower()) == ["private, no-store"]
+    assert answer.all("cache-control") == ["private, no-store"]
+
+
 async def test_an_error_response_is_not_cached(world: World) -> None:
     tab = world.tab()
     answer = await tab.write(big="x" * 3_000_000)

@@ -72,6 +72,19 @@ def test_a_response_that_sets_the_cookie_is_not_stored(
     assert control() == given
 
 
+@pytest.mark.parametrize(
+    "name", ["CDN-Cache-Control", "surrogate-control", "Cloudflare-CDN-Cache-Control"]
+)
+def test_a_cdn_does_not_store_it_either(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    header = name.encode()
+    result = with_session([(header, b"max-age=60")], [COOKIE])
+    assert (header.lower(), b"private, no-store") in result
+    assert (header, b"max-age=60") not in result
+    assert f"{name}: max-age=60".lower() in caplog.text.lower()
+    assert (header, b"no-store") in with_session([(header, b"no-store")], [COOKIE])
+    assert (header, b"max-age=60") in with_session([(header, b"max-age=60")], [])
+
+
 def test_the_rest_stays_as_it_is() -> None:
     given: Headers = [(b"content-type", b"text/html"), (b"set-cookie", b"a=b")]
     assert with_session(given, [COOKIE, b"legacy="]) == [

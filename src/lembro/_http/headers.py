@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .._log import log
@@ -14,6 +14,15 @@ RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
 
 _VARY: Final = (b"vary", b"Cookie")
 _PRIVATE: Final = "private, no-store"
+_CACHING: Final = (
+    "Cache-Control",
+    "CDN-Cache-Control",  # RFC 9213: for a CDN it replaces Cache-Control, as those below do
+    "Cloudflare-CDN-Cache-Control",
+    "Netlify-CDN-Cache-Control",
+    "Vercel-CDN-Cache-Control",
+    "Surrogate-Control",
+)
+_RAW: Final = {name: name.lower().encode() for name in _CACHING}
 _TRUST: Final = (
     "configure the server to trust it (uvicorn: --proxy-headers --forwarded-allow-ips; gunicorn: "
     "--forwarded-allow-ips; waitress: trusted_proxy, trusted_proxy_headers; Flask and others over "
@@ -53,11 +62,22 @@ def vary_with_cookie(given: list[str]) -> str | None:
     return value + ", Cookie" if value else "Cookie"
 
 
-def caching_with_cookie(given: list[str]) -> str | None:
-    """Return the ``Cache-Control`` for a response that sets the cookie; None to keep the given one.
+def caching_with_cookie(lines: Callable[[str], list[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the headers to replace in a response that sets the cookie, so that no cache stores it.
 
-    A replaced value is logged once.
+    Args:
+        lines: Returns all lines of a header.
     """
+    for name in _CACHING:
+        given = lines(name)
+        if given or name == "Cache-Control":
+            value = _caching(name, given)
+            if value is not None:
+                yield name, value
+
+
+def _caching(name: str, given: list[str]) -> str | None:
+    """Return another value for a header; None to keep it. A replaced value is logged once."""
     value = ", ".join(given)
     tokens = _tokens(value)
     if not tokens.isdisjoint(("private", "no-store")) and "public" not in tokens:
@@ -65,8 +85,9 @@ def caching_with_cookie(given: list[str]) -> str | None:
     if given and value.encode("latin-1", "replace") not in _warned and len(_warned) < 100:
         _warned.add(value.encode("latin-1", "replace"))
         log.warning(
-            "lembro: a response that sets the session cookie had Cache-Control: %s. lembro "
+            "lembro: a response that sets the session cookie had %s: %s. lembro "
             "replaced it with %s, so that no cache serves the cookie to another visitor",
+            name,
             printable(value),
             _PRIVATE,
         )
@@ -85,10 +106,15 @@ def _vary(headers: Headers) -> None:
 
 
 def _forbid_storing(headers: Headers) -> None:
-    value = caching_with_cookie(_values(headers, b"cache-control"))
-    if value is not None:
-        _remove(headers, b"cache-control")
-        headers.append((b"cache-control", value.encode("latin-1")))
+    present = {name.lower() for name, _ in headers}  # to search for each header takes 9 us
+
+    def lines(name: str) -> list[str]:
+        return _values(headers, _RAW[name]) if _RAW[name] in present else []
+
+    for name, value in caching_with_cookie(lines):
+        if _RAW[name] in present:
+            _remove(headers, _RAW[name])
+        headers.append((_RAW[name], value.encode()))
 
 
 def _values(headers: Headers, name: bytes) -> list[str]:

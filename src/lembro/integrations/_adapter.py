@@ -124,9 +124,8 @@ def add_headers(exchange: Exchange, response: Response) -> None:
         response.set("Vary", vary)
     if exchange.session._cookie is None:
         return
-    caching = caching_with_cookie(response.lines("Cache-Control"))
-    if caching is not None:
-        response.set("Cache-Control", caching)
+    for name, value in caching_with_cookie(response.lines):
+        response.set(name, value)
     for cookie in exchange.set_cookies():
         response.add("Set-Cookie", cookie.decode("ascii"))
 
