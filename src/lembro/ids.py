@@ -37,6 +37,15 @@ class SessionID(str):
         return "<session ID>"
 
 
+class CookieValue(bytes):
+    """The value of a cookie, whose ``repr`` does not show it; see :class:`SessionID`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<cookie value>"
+
+
 def new_id() -> SessionID:
     """Return a new session ID: 256 random bits from the system, as 43 characters."""
     return SessionID(secrets.token_urlsafe(32))

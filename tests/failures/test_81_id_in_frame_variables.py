@@ -4,14 +4,29 @@ the variables of every frame, and with them the ID that a browser will get or ha
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, Final
 
 import pytest
 
+from fuzz import old_cookies
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro._core import commit
+from lembro._runtime.exchange import session_by_id
 from lembro.ids import SessionID, new_id
+from lembro.manager import runner_of
+from lembro.migrate import (
+    BeakerReader,
+    DjangoSessionReader,
+    ExpressSessionReader,
+    FlaskSessionReader,
+    Reader,
+    StarsessionsReader,
+    StoreReader,
+)
+from tests.support import django_project
 from tests.support.visits import Script, Visit, World
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +121,56 @@ async def test_no_frame_shows_it(world: World, act: str, issued: list[str]) -> N
         where for error in caught for where, text in variables(error) for i in issued if i in text
     ]
     assert shown == []
+
+
+LEGACY_ID: Final = "0123456789abcdef" * 2
+
+
+class Backend:
+    """A backend of legacy sessions that is down."""
+
+    def __init__(self, session_key: str = "") -> None: ...
+
+    def load(self, *args: Any) -> Any:
+        raise OSError("down")
+
+    async def aload(self, *args: Any) -> Any:
+        raise OSError("down")
+
+    async def read(self, session_id: str, lifetime: int) -> bytes:
+        raise OSError("down")
+
+
+class Engine(ModuleType):
+    SessionStore = Backend
+
+
+DOWN: Final = Backend()
+READERS: Final[dict[str, Callable[[], Reader]]] = {
+    "any store": lambda: StoreReader(DOWN.load, cookie="session", lifetime=60, blocking=False),
+    "in a thread": lambda: StoreReader(DOWN.load, cookie="session", lifetime=60),
+    "async": lambda: StoreReader(DOWN.aload, cookie="session", lifetime=60),
+    "Flask-Session": lambda: FlaskSessionReader(DOWN.load),
+    "Beaker": lambda: BeakerReader(DOWN.load, cookie="session"),
+    "express-session": lambda: ExpressSessionReader(DOWN.load, old_cookies.KEY, cookie="session"),
+    "starsessions": lambda: StarsessionsReader(DOWN),
+    "Django": lambda: DjangoSessionReader("tests.engine", cookie="session"),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+async def test_no_frame_shows_a_legacy_cookie(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tests.engine", Engine("tests.engine"))
+    assert django_project
+    runner = runner_of(SessionManager(MemoryStore("64K"), migrate_from=READERS[kind]()))
+    value = LEGACY_ID.encode()
+    if kind == "express-session":
+        value = old_cookies._by_express(value)
+    session = session_by_id(runner, runner.cookie.read([b"session=" + value], https=False))
+    with pytest.raises(StoreError) as caught:
+        await session.areload()
+    assert isinstance(caught.value.__cause__, OSError)
+    assert [where for where, text in variables(caught.value) if LEGACY_ID in text] == []
 
 
 def test_the_repr_is_silent_and_the_application_gets_a_str() -> None:

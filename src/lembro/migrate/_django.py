@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from ..errors import ConfigError
+from ..ids import SessionID
 from ..options import DAY, CookieOptions, Seconds
 from ._reader import StoreReader, User, needs, refuse_if_older
 from .source import LegacySession, Refused
@@ -59,10 +60,12 @@ class DjangoSessionReader(StoreReader):
         """Read the session in an event loop, in the thread that has Django's connections."""
         from asgiref.sync import sync_to_async  # noqa: PLC0415
 
+        value = SessionID(value)
         old: Any = await sync_to_async(self.read)(value)
         return old  # type: ignore[no-any-return]
 
     def _load_from_engine(self, session_key: str) -> dict[str, Any] | None:
+        session_key = SessionID(session_key)
         try:
             from django.conf import settings  # noqa: PLC0415
         except ImportError as missing:
@@ -72,7 +75,7 @@ class DjangoSessionReader(StoreReader):
                 f"SESSION_SERIALIZER must not pickle, got {settings.SESSION_SERIALIZER!r}. "
                 f"Pickled sessions cannot be migrated; remove DjangoSessionReader"
             )
-        store = import_module(self._engine).SessionStore(session_key)
+        store = import_module(self._engine).SessionStore(str(session_key))
         data: dict[str, Any] = store.load()
         return data or None
 

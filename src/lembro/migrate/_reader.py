@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 from ..errors import ConfigError
+from ..ids import SessionID
 from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
 from .source import LegacySession, Refused
 
@@ -140,10 +141,12 @@ class StoreReader(Reader):
         self._remember = remember
 
     def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
-        session_id = self.id_in(value)
+        # Error reporters record the variables of every frame, and ``load`` may fail.
+        session_id = SessionID(self.id_in(value))
+        del value
         if not self._is_id(session_id):
             raise Refused("its session ID has the wrong form")
-        held = self._load(self.key_of(session_id))
+        held = self._load(str(self.key_of(session_id)))
         if inspect.isawaitable(held):
             return self._later(session_id, held)
         return self._found(session_id, held)

@@ -7,6 +7,7 @@ from base64 import b64decode
 from typing import Any, Final
 
 from ..errors import ConfigError
+from ..ids import SessionID
 from ..options import DAY, CookieOptions, Seconds, seconds
 from ._reader import NEVER, Reader, StoreReader, User, needs, refuse_if_older
 from .source import LegacySession, Refused
@@ -90,7 +91,8 @@ class StarsessionsReader(StoreReader):
         self._whole = whole
 
         async def load(session_id: str) -> bytes | None:
-            held: bytes = await store.read(session_id=session_id, lifetime=whole)
+            session_id = SessionID(session_id)
+            held: bytes = await store.read(session_id=str(session_id), lifetime=whole)
             return held or None
 
         super().__init__(

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from .._http.cookie import DUPLICATE, Presented, SessionCookie, find
 from .._threads import in_thread, is_coroutine_function
 from ..errors import ConfigError, StoreError, UsageError
-from ..ids import user_id_text
+from ..ids import CookieValue, user_id_text
 from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
 
 LONGEST: Final = 8192
@@ -141,7 +141,7 @@ class LegacyCookie:
 
     def __init__(self, source: Source, values: list[bytes]) -> None:
         self.source: Source = source
-        self.value: bytes = values[0] if len(values) == 1 else b""
+        self.value = CookieValue(values[0] if len(values) == 1 else b"")
 
     def cleared(self, *, https: bool) -> bytes:
         """Render the Set-Cookie header that removes the cookie."""
