@@ -525,3 +525,21 @@ def test_a_store_that_refuses_each_write_raises(write: Callable[[Cache], Any]) -
 
     with pytest.raises(StoreError, match="refused 1000 writes of one entry in a row"):
         write(Cache(Broken(MemoryStore())))
+
+
+def test_old_entries_evict_no_known_visitors() -> None:
+    """One visitor can make many entries, such as cached pages of a search, and read them again."""
+    clock = FakeClock()
+    store = MemoryStore("256K", clock=clock)
+    manager, cache = SessionManager(store), Cache(store, "pages")
+    for number in range(220):
+        cache.set(f"/search?q={number}", "x" * 500)
+    clock.advance(500)
+    visitors = [manager.create({"cart": "x" * 100}) for _ in range(150)]
+    clock.advance(100)
+    assert all(manager.get(visitor) for visitor in visitors)
+    assert all(cache.has(f"/search?q={number}") for number in range(220))
+    for number in range(220, 1220):
+        cache.set(f"/search?q={number}", "x" * 500)
+    assert store.stats().evicted > 500
+    assert sum(manager.get(visitor) is not None for visitor in visitors) == 150

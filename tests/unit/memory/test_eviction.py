@@ -51,7 +51,8 @@ def test_a_use_within_a_second_does_not_change_the_order(
 def test_a_flood_evicts_new_visitors_only(store: MemoryStore, clock: FakeClock) -> None:
     for n in range(20):
         add(store, n, user=f"user{n}")
-    fill(store, 20, 20)
+    for n in range(20, 40):
+        add(store, n, reputation=store.new_reputation())
     clock.advance(15)
     for n in range(20, 40):
         store.touch(key(n), idle=1e6)
@@ -75,11 +76,16 @@ def test_a_thousand_logged_in_sessions_survive_a_flood(clock: FakeClock) -> None
 
 
 def test_the_tier_is_that_of_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
-    add(store, 1)
+    add(store, 1, reputation=store.new_reputation())
+    add(store, 2)  # without a reputation, it stays in tier 0
     for seconds, tier in ((5, 0), (5, 1), (50, 2), (540, 3)):
         clock.advance(seconds)
         store.get(key(1))
-        assert store.stats().tiers.index(1) == tier
+        store.get(key(2))
+        tiers = [0] * TIERS
+        tiers[0] += 1
+        tiers[tier] += 1
+        assert store.stats().tiers == tuple(tiers)
 
 
 def test_a_flood_of_logins_leaves_room_for_new_visitors(
@@ -288,7 +294,7 @@ def test_a_session_that_was_small_counts_as_large_from_its_next_write(clock: Fak
 def test_a_flood_evicts_no_large_session_of_a_known_visitor(clock: FakeClock) -> None:
     store = MemoryStore("1M", clock=clock)
     for n in range(10):
-        add(store, n, size=20_000)
+        add(store, n, size=20_000, reputation=store.new_reputation())
     clock.advance(15)
     for n in range(10):
         store.touch(key(n), idle=1e6)

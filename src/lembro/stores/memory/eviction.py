@@ -1,8 +1,9 @@
 """The eviction order: which record is evicted next when memory is short.
 
 Every session has a tier. Tiers 0 to 3 are for anonymous visitors, by how long the visitor had been
-known at the last use. Tier 4 is for logged-in users. Each tier has a queue, and the least recently
-used record comes first in it.
+known at the last use. A record without user and reputation, such as a cache entry, is in tier 0.
+Tier 4 is for logged-in users. Each tier has a queue, and the least recently used record comes first
+in it.
 
 The lowest tier that holds more bytes than its floor loses a record. So a flood of new visitors
 cannot evict the sessions of known visitors and logged-in users. The floor guarantees some room to

@@ -333,12 +333,12 @@ class Records:
         """Return the tier of a session that is used now."""
         if flags & HAS_USER:
             return LOGGED_IN
-        if flags & HAS_REPUTATION:
-            if not self._user_index.is_in(at):
-                return 0  # a newer session has the same token
-            reputation = self._memory[at + TOKEN : at + TOKEN + REPUTATION]
-            born = min(born, self._reputations.birth(reputation, now))
-        return tier_for(now - born)
+        if not flags & HAS_REPUTATION:
+            return 0  # a cache entry: one visitor can make many, and read them for as long
+        if not self._user_index.is_in(at):
+            return 0  # a newer session has the same token
+        reputation = self._memory[at + TOKEN : at + TOKEN + REPUTATION]
+        return tier_for(now - min(born, self._reputations.birth(reputation, now)))
 
     def _release_token(self, tag: int) -> None:
         """Remove a token from the anonymous sessions that have it, and put them in tier 0.
