@@ -155,6 +155,81 @@ def test_following_a_login_as_somebody_else(app: Flask) -> None:
     assert "cart" not in seen["data"]
 
 
+def with_words(app: Flask) -> FlaskClient:
+    """An application that changes Flask-Login's key by itself."""
+    browser = with_logins(app)
+    follow_flask_login(app)
+
+    @app.post("/pop")
+    def pop() -> str:
+        del flask.session["_user_id"]
+        if name := flask.request.args.get("login"):
+            flask_login.login_user(User(name))
+        if name := flask.request.args.get("lembro"):
+            session.login(name)
+        return "ok"
+
+    @app.post("/fail")
+    def fail() -> str:
+        del flask.session["_user_id"]
+        flask.abort(500)
+
+    browser.post("/login/heidi")
+    browser.post("/cart")
+    return browser
+
+
+@pytest.mark.parametrize("path", ["/pop", "/fail"])
+def test_following_a_removed_key(app: Flask, path: str) -> None:
+    browser = with_words(app)
+    before = cookie_of(browser)
+    assert before is not None
+    browser.post(path)
+    assert sessions_of(app).get(before) is None
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["user"] is None
+    assert "_user_id" not in seen["data"]
+    assert browser.get("/me").status_code == 401
+
+
+def test_a_removed_key_keeps_the_other_keys(app: Flask) -> None:
+    browser = with_words(app)
+    browser.post("/pop")
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["data"]["cart"] == ["bread"]
+
+
+@pytest.mark.parametrize(
+    ("query", "user"), [("login", "bob"), ("login", "heidi"), ("lembro", "bob")]
+)
+def test_a_login_after_a_removed_key(app: Flask, query: str, user: str) -> None:
+    browser = with_words(app)
+    browser.post(f"/pop?{query}={user}")
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["user"] == user
+
+
+def test_a_login_of_lembro_alone_needs_no_key_of_flask_login(app: Flask) -> None:
+    browser = with_words(app)
+    browser.post("/pop?lembro=bob")
+    browser.post("/cart")
+    seen = browser.get("/session").json
+    assert seen is not None
+    assert seen["user"] == "bob"
+
+
+def test_following_flask_login_on_an_excluded_path() -> None:
+    app = Flask(__name__)
+    app.testing = True
+    Lembro(app, SessionManager(MemoryStore()), exclude="/static/")
+    follow_flask_login(app)
+    assert app.test_client().get("/static/none.css").status_code == 404
+    assert app.test_client().get("/none").status_code == 404
+
+
 @remembers
 def test_following_a_login_by_flask_logins_own_cookie(app: Flask) -> None:
     follow_flask_login(app)

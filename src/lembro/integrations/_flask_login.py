@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import flask
 
 from .._core.login import distrust_login
+from ._flask_session import FlaskSession
 from ._flask_shared import typed_session
 
 if TYPE_CHECKING:
     from werkzeug.local import LocalProxy
-
-    from ._flask_session import FlaskSession
 
 __all__ = ["follow_flask_login"]
 
@@ -24,7 +23,9 @@ def follow_flask_login(app: flask.Flask) -> None:
 
     ``login_user`` then gives the session a new ID and a ``user_id``, and ``logout_user`` ends it.
     So ``logout_everywhere()``, the limit of sessions per user, and the tier of logged-in users
-    apply. While Flask-Login's login is not fresh, ``require_recent()`` raises LoginRequired.
+    apply. If the application removes Flask-Login's key ``_user_id``, the session ends too, and the
+    other keys go on in an anonymous one. While Flask-Login's login is not fresh,
+    ``require_recent()`` raises LoginRequired.
     """
     from flask_login import (  # noqa: PLC0415
         current_user,
@@ -50,9 +51,7 @@ def follow_flask_login(app: flask.Flask) -> None:
 
     def log_out(sender: Any, **_: Any) -> None:
         session = _current()
-        keys = kept(session)  # one of them tells Flask-Login to clear its own cookie
-        session.logout()
-        session.update(keys)
+        _end(session, kept(session))  # one of them tells Flask-Login to clear its own cookie
 
     def protect(sender: Any, **_: Any) -> None:
         session = _current()
@@ -63,11 +62,31 @@ def follow_flask_login(app: flask.Flask) -> None:
         elif _USER.encode() in session._payload:  # it is "strong": Flask-Login has logged out
             log_out(sender)
 
+    def follow_key(response: flask.Response) -> flask.Response:
+        session: object = cast("LocalProxy[Any]", flask.session)._get_current_object()
+        if isinstance(session, FlaskSession) and _lost_key(session):
+            _end(session, dict(session))
+        return response
+
+    app.after_request(follow_key)
     user_logged_in.connect(log_in, app, weak=False)
     user_loaded_from_cookie.connect(log_in, app, weak=False)
     user_login_confirmed.connect(confirm, app, weak=False)
     user_logged_out.connect(log_out, app, weak=False)
     session_protected.connect(protect, app, weak=False)
+
+
+def _end(session: FlaskSession, keys: dict[str, Any]) -> None:
+    """Log the user out, and begin an anonymous session with these keys."""
+    session.logout()
+    session.update(keys)
+
+
+def _lost_key(session: FlaskSession) -> bool:
+    """Return whether the session was loaded with a login of Flask-Login, whose key is removed."""
+    if session._is_unused() or session._login is not None or session.user_id is None:
+        return False
+    return _USER not in session and _USER.encode() in session._payload
 
 
 def _current() -> FlaskSession:
