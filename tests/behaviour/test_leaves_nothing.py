@@ -12,7 +12,7 @@ import logging
 import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from types import MethodType
+from types import BuiltinMethodType, MethodType
 from typing import Any, Final
 
 import pytest
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.anyio
 
 TIMES: Final = 3
 OTHERS: Final = ("asyncio", "django.request", "sanic.error", "sanic.root")
-OURS: Final = {Counter, logging.LogRecord, MethodType}
+OURS: Final = {Counter, logging.LogRecord, MethodType, BuiltinMethodType}
 """Objects of this test, of pytest, and those that coverage keeps for each thread."""
 WAIT: Final = 1000  # milliseconds
 TURNS: Final = 5  # of the event loop, until its tasks and callbacks are done
