@@ -85,8 +85,10 @@ _MEMORY_TESTS: Final = (
 )
 _MIGRATE_TESTS: Final = (
     "tests/unit/test_adoption.py",
+    "tests/unit/test_migrate_readers.py",
     "tests/integrations/test_migrate.py",
     "tests/schedules/test_adoption.py",
+    *_files(ROOT / "tests" / "failures", "test_7[0-4]_*.py"),
     "tests/behaviour/test_migrate.py",
 )
 TESTS: Final[dict[str, tuple[str, ...]]] = {
