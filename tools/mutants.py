@@ -65,17 +65,21 @@ _ELSEWHERE: Final = frozenset(
         "test_docs_security",
         "test_docs_tables",
         "test_faults",
-        "test_import",
+        "test_hatch_readme",
+        "test_import_time",
         "test_layers",
         "test_leaves_nothing",
+        "test_measured",
         "test_mutations",
         "test_package",
         "test_peers",
         "test_readme",
+        "test_scorecard",
         "test_size",
         "test_sizing",
         "test_support",
         "test_uses",
+        "test_waits",
     }
 )
 _CORE_TESTS: Final = tuple(_files(ROOT / "tests" / "unit", "test_*.py", _ELSEWHERE))
