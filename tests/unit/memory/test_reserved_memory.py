@@ -52,7 +52,7 @@ def test_addresses_are_reserved_without_the_memory_behind_them() -> None:
     """With strict accounting, the system would otherwise count all of max_size as used."""
     memory = anonymous(1 << 24)
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    flags = ""
+    flags, inside = "", False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         range_of = line.split(" ")[0]
         if "-" in range_of and ":" not in range_of:

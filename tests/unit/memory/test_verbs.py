@@ -78,6 +78,7 @@ def test_a_new_key_of_another_length_raises_an_error(store: MemoryStore) -> None
 
 
 VERBS: dict[str, Callable[[MemoryStore, int], object]] = {
+    "get": lambda store, n: store.get(key(1)),
     "add": lambda store, n: add(store, 1000 + n, size=10),
     "set": lambda store, n: store.set(key(1), Record(b"x" * 10), expected=b"x" * 10, idle=1e6),
     "replace": lambda store, n: store.replace(
@@ -87,7 +88,7 @@ VERBS: dict[str, Callable[[MemoryStore, int], object]] = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ["add", "set", "replace", "touch"])
 def test_each_write_sweeps_a_few_expired_sessions(clock: FakeClock, verb: str) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     store.close()  # only the writes purge
@@ -108,10 +109,10 @@ def test_a_session_that_is_used_a_second_later_was_used_then(clock: FakeClock, v
     slot = parts.index.find(key(1))
     began = parts.reader.last_used(slot)
     clock.advance(0.9)
-    VERBS.get(verb, lambda store, n: store.get(key(1)))(store, 1)
+    VERBS[verb](store, 1)
     assert parts.reader.last_used(slot) == began
     clock.advance(0.1)
-    VERBS.get(verb, lambda store, n: store.get(key(1)))(store, 1)
+    VERBS[verb](store, 1)
     assert parts.reader.last_used(slot) == began + 1
     store.close()
 

@@ -258,7 +258,7 @@ def test_a_lock_that_is_held_for_a_moment_is_taken(
             pauses.append(seconds)
             fcntl.flock(held, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(worker_check.time, "sleep", release)
+        monkeypatch.setattr("lembro.stores.memory.worker_check.time.sleep", release)
         worker_check.claim()
     assert (said(), pauses) == ([], [worker_check.PAUSE])
     assert worker_check._fd >= 0
