@@ -25,6 +25,7 @@ leaves out constants; the second starts pytest anew for each mutant: hours inste
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import sys
 import threading
@@ -180,7 +181,8 @@ class _Progress:
     """Stores each result, and shows how far the run is. Children are silent, and this is not."""
 
     def __init__(self, total: int, tests: tuple[str, ...], results: Results) -> None:
-        self._counts = [0, 0]  # tried, survived
+        # Tried and survived, in memory that is shared with the child that notes most results.
+        self._counts = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         self._total = total
         self._tests = tests
         self._results = results
@@ -193,7 +195,7 @@ class _Progress:
         self._counts[1] += result.survived
         if result.survived:
             os.write(self._terminal, f"\n{result.mutant.name}\n".encode())
-        done, alive = self._counts
+        done, alive = self._counts[:2]
         spent = time.monotonic() - self._began
         line = f"\r{done} of {self._total}, {alive} survived, {spent:.0f} s "
         os.write(self._terminal, line.encode())

@@ -138,8 +138,7 @@ def test_every_field_that_does_not_fit_is_named(site: Site) -> None:
     cookie = site.new(cart={"items": 1, "since": "soon"})
     with site.request(cookie) as r, pytest.raises(CodecError) as error:
         r.session.typed("cart", ModelCart)
-    assert "items" in str(error.value)
-    assert "; since" in str(error.value)
+    assert "items: Input should be a valid list; since: Input" in str(error.value)
 
 
 def test_a_typed_part_is_reloaded_inside_edit(site: Site) -> None:
