@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
+import flask
 import pytest
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import TimestampSigner
 
 from lembro.migrate import (
     BeakerCookieReader,
@@ -58,3 +64,42 @@ def test_only_a_load_that_waits_in_its_thread_is_blocking() -> None:
     assert reader(load, blocking=False).blocking is False
     assert reader(aload).blocking is False
     assert (reader(load).asynchronous, reader(aload).asynchronous) == (False, True)
+
+
+def starlette_value(user: str) -> str:
+    data = b64encode(f'{{"user": "{user}"}}'.encode())
+    return TimestampSigner(SECRET).sign(data).decode()
+
+
+def flask_value(user: str) -> str:
+    app = flask.Flask(__name__)
+    app.secret_key = SECRET
+    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert serializer is not None
+    value = serializer.dumps({"user": user})
+    assert isinstance(value, str)
+    return value
+
+
+def express_value(user: str) -> str:
+    signature = b64encode(hmac.digest(SECRET.encode(), user.encode(), "sha256")).rstrip(b"=")
+    return f"s:{user}.{signature.decode()}"
+
+
+@pytest.mark.parametrize(
+    ("reader", "value_of"),
+    [
+        (StarletteCookieReader(SECRET, user="user"), starlette_value),
+        (FlaskCookieReader(SECRET, user="user"), flask_value),
+        (ExpressSessionReader(lambda key: {"user": key}, SECRET, prefix=""), express_value),
+        (FlaskSessionReader(lambda key: {"user": key}, prefix=""), str),
+        (BeakerReader(lambda key: {"user": key}), lambda user: user.encode().hex()[:32]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Reader) else "",
+)
+def test_two_visitors_have_two_identities(reader: Any, value_of: Callable[[str], str]) -> None:
+    ada, bob = "ada-lovelace-1815", "bob-ross-19421942"
+    legacy = {user: reader.read(value_of(user)) for user in (ada, bob)}
+    assert legacy[ada].data != legacy[bob].data
+    assert legacy[ada].identity != legacy[bob].identity
+    assert legacy[ada].identity == reader.read(value_of(ada)).identity != ""
