@@ -298,7 +298,8 @@ def _import_with(mutant: Mutant, files: list[str], busy: float, passed: float) -
 
 
 _IMPORTED: Final = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
-_PLUGINS: Final = ("-p", "timeout", "-p", "anyio", "-p", "hypothesispytest")
+# The plugin for timeouts uses the timer of ``_limit``.
+_PLUGINS: Final = ("-p", "timeout", "--timeout=0", "-p", "anyio", "-p", "hypothesispytest")
 _OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", *_PLUGINS, "-W", _IMPORTED)
 
 

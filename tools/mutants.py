@@ -25,6 +25,7 @@ leaves out constants; the second starts pytest anew for each mutant: hours inste
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import sys
 import threading
@@ -65,17 +66,21 @@ _ELSEWHERE: Final = frozenset(
         "test_docs_security",
         "test_docs_tables",
         "test_faults",
-        "test_import",
+        "test_hatch_readme",
+        "test_import_time",
         "test_layers",
         "test_leaves_nothing",
+        "test_measured",
         "test_mutations",
         "test_package",
         "test_peers",
         "test_readme",
+        "test_scorecard",
         "test_size",
         "test_sizing",
         "test_support",
         "test_uses",
+        "test_waits",
     }
 )
 _CORE_TESTS: Final = tuple(_files(ROOT / "tests" / "unit", "test_*.py", _ELSEWHERE))
@@ -85,8 +90,10 @@ _MEMORY_TESTS: Final = (
 )
 _MIGRATE_TESTS: Final = (
     "tests/unit/test_adoption.py",
+    "tests/unit/test_migrate_readers.py",
     "tests/integrations/test_migrate.py",
     "tests/schedules/test_adoption.py",
+    *_files(ROOT / "tests" / "failures", "test_7[0-4]_*.py"),
     "tests/behaviour/test_migrate.py",
 )
 TESTS: Final[dict[str, tuple[str, ...]]] = {
@@ -174,7 +181,8 @@ class _Progress:
     """Stores each result, and shows how far the run is. Children are silent, and this is not."""
 
     def __init__(self, total: int, tests: tuple[str, ...], results: Results) -> None:
-        self._counts = [0, 0]  # tried, survived
+        # Tried and survived, in memory that is shared with the child that notes most results.
+        self._counts = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         self._total = total
         self._tests = tests
         self._results = results
@@ -187,7 +195,7 @@ class _Progress:
         self._counts[1] += result.survived
         if result.survived:
             os.write(self._terminal, f"\n{result.mutant.name}\n".encode())
-        done, alive = self._counts
+        done, alive = self._counts[:2]
         spent = time.monotonic() - self._began
         line = f"\r{done} of {self._total}, {alive} survived, {spent:.0f} s "
         os.write(self._terminal, line.encode())

@@ -432,6 +432,26 @@ def test_django(engine: str, tmp_path: Any) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("expiry", "closing", "remember"),
+    [(None, False, True), (None, True, False), (0, False, False), (300, True, True)],
+)
+def test_a_django_session_until_the_browser_is_closed_is_not_remembered(
+    expiry: int | None, closing: bool, remember: bool
+) -> None:
+    from django.test.utils import override_settings  # noqa: PLC0415
+
+    from tests.support import django_project  # noqa: PLC0415
+
+    assert django_project
+    data = {"_auth_user_id": "7"} if expiry is None else {"a": 1, "_session_expiry": expiry}
+    with override_settings(SESSION_EXPIRE_AT_BROWSER_CLOSE=closing):
+        session = DjangoSessionReader().made_of(data, "a" * 32)
+    assert session.remember is remember
+    assert session.identity == "a" * 32
+    assert session.user == data.get("_auth_user_id")
+
+
 def test_nothing_is_unpickled_for_django_either() -> None:
     from django.test.utils import override_settings  # noqa: PLC0415
 

@@ -151,7 +151,10 @@ def test_an_exception_changes_nothing(site: Site, act: Any) -> None:
     with pytest.raises(KeyError):
         call(site, app, cookie)
     assert site.data(cookie) == {"n": 1}
-    with pytest.raises(SessionCommitted):  # as an outer error page would
+    # As an outer error page would.
+    with pytest.raises(SessionCommitted, match="the request has failed"):
+        seen[0].get("n")
+    with pytest.raises(SessionCommitted):
         seen[0]["n"] = 5
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from lembro import LoginRequired, Session, TooManySessions
+from lembro._core.login import distrust_login
 from lembro._http.cookie import Presented
 from lembro.ids import UserID
 from lembro.manager import runner_of
@@ -204,6 +205,59 @@ def test_the_time_of_a_login_at_another_library_is_not_known(site: Site) -> None
     session.login("alice")
     assert session.authenticated_at is not None
     session.require_recent(1)
+
+
+def is_recent(session: Session) -> bool:
+    try:
+        session.require_recent(3600)
+    except LoginRequired:
+        return False
+    return True
+
+
+def test_a_login_without_credentials_is_not_recent_until_the_next_one(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", fresh=False)
+        assert not is_recent(r.session)
+    assert not is_recent(site.open(site.rotate(r.reply.id or "")))
+    with site.request(r.reply.id) as r:
+        assert r.session.authenticated_at is None
+        r.session.login("alice")
+        assert is_recent(r.session)
+    assert is_recent(site.open(r.reply.id))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_login_that_is_distrusted_stays_so_in_a_merge(site: Site, first: bool) -> None:
+    cookie = site.new("alice")
+    session, other = site.open(cookie), site.open(cookie)
+    session["mine"] = 1
+    distrust_login(session)
+    other["theirs"] = 1
+    for each in (session, other) if first else (other, session):
+        site.commit(each)
+    assert site.data(cookie) == {"n": 1, "mine": 1, "theirs": 1}
+    assert not is_recent(site.open(cookie))
+
+
+def test_a_change_of_a_request_before_leaves_a_new_login_recent(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("alice", fresh=False)
+    before = site.open(r.reply.id)
+    before["n"] = 1
+    with site.request(r.reply.id) as r:
+        r.session.login("alice")
+    site.commit(before)
+    assert site.data(r.reply.id) == {"n": 1}
+    assert is_recent(site.open(r.reply.id))
+
+
+def test_a_login_drops_every_token_against_forgery(site: Site) -> None:
+    tokens = {"_csrft_": "t", "CSRF-Token": "t", "XSRF": "t", "_xsrf": "t"}
+    with site.request(site.new(**tokens, cart=1)) as r:
+        r.session.login("alice")
+        assert dict(r.session) == {"cart": 1}
+    assert site.data(r.reply.id) == {"cart": 1}
 
 
 # -- remember --------------------------------------------------------------------------------------

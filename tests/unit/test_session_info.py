@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lembro import LoginRequired, MemoryStore, Session, SessionInfo, SessionManager, Visitor
+from lembro import LoginRequired, MemoryStore, Record, Session, SessionInfo, SessionManager, Visitor
 from lembro._core import codec
 from tests.support.middlewares import KINDS, Browser, Kind
 
@@ -191,3 +191,11 @@ def test_after_a_logout_in_the_same_request_there_is_no_list(kind: Kind) -> None
 
     browser.visit(log_out_and_list)
     assert list(browser.manager.all()) == []
+
+
+def test_a_device_that_is_no_utf8_is_shown_with_replacements() -> None:
+    store = MemoryStore("64K")
+    manager = SessionManager(store)
+    payload = codec.encode({"device": b"Fire\xfffox", "ip": True}, {"n": 1})
+    assert store.add(b"k" * 32, Record(payload), idle=60, life=60)
+    assert (only(manager).device, only(manager).address) == ("Fire\ufffdfox", "")

@@ -128,6 +128,19 @@ def test_a_logout_drops_the_typed_parts(site: Site) -> None:
     assert (r.reply.cookie, site.count) == ("clear", 0)
 
 
+def test_the_whole_session_is_named_in_an_error(site: Site) -> None:
+    with site.request() as r, pytest.raises(CodecError) as error:
+        r.session._typed_view(None, lambda value: value, lambda value: {"x": object()})
+    assert error.value.path == "session.x"
+
+
+def test_every_field_that_does_not_fit_is_named(site: Site) -> None:
+    cookie = site.new(cart={"items": 1, "since": "soon"})
+    with site.request(cookie) as r, pytest.raises(CodecError) as error:
+        r.session.typed("cart", ModelCart)
+    assert "items: Input should be a valid list; since: Input" in str(error.value)
+
+
 def test_a_typed_part_is_reloaded_inside_edit(site: Site) -> None:
     cookie = site.new(cart=STORED)
     session = site.open(cookie)

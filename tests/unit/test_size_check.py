@@ -40,6 +40,12 @@ def test_what_is_oversized_takes_more_when_it_is_encoded(value: Any) -> None:
     assert is_oversized([value] * 10, 1000) == (len(encode_value([value] * 10)) > 1000)
 
 
+def test_an_oversized_value_is_not_encoded_at_the_commit() -> None:
+    manager = SessionManager(MemoryStore("64K"))
+    with pytest.raises(SessionTooLarge):
+        manager.create({"values": [object()] * 10_000})
+
+
 def test_a_value_within_itself_is_refused_for_that(session: Session) -> None:
     value: list[Any] = []
     value.append(value)

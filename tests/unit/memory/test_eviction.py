@@ -309,3 +309,13 @@ def test_an_idle_large_visitor_is_evicted_before_the_room_is_needed(clock: FakeC
     fill(store, 10, 3000)
     assert alive(store, range(3)) == []
     recounted(store)
+
+
+def test_a_session_that_stays_small_or_large_keeps_its_position() -> None:
+    q = queues(16 * 50_000)
+    for slot, size in ((0, 100), (1, 100), (2, 6000), (3, 6000)):
+        q.add(slot, 0, size)
+    q.resize(0, 100, 200)
+    q.resize(2, 6000, 7000)
+    assert (list(q.walk(0)), list(q.walk(TIERS))) == ([0, 1], [2, 3])
+    assert (q.sizes[0], q.large[0]) == (13_300, 13_000)

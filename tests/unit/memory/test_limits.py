@@ -89,3 +89,8 @@ def test_a_rejected_size_is_counted() -> None:
             limits.reject(5000)
         assert (error.value.size, error.value.limit) == (5000, 4096)
     assert counters.too_large == 2
+
+
+def test_the_length_of_a_user_has_16_bits() -> None:
+    assert SizeLimits(2**30, 2**24, Counters(lambda name: False)).longest_user == 0xFFFF
+    assert SizeLimits(2**30, 2**12, Counters(lambda name: False)).longest_user == 2**10 - 128

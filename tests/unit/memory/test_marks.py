@@ -154,6 +154,15 @@ def test_memory_is_set_apart_in_a_store_that_is_full(size: str, kind: str) -> No
     assert ledger.target > marks.size
 
 
+def test_memory_that_is_set_apart_is_counted(store: MemoryStore) -> None:
+    ledger, marks = store._parts.ledger, store._parts.adoption.marks
+    before = ledger.used
+    store.reserve_marks()
+    store.reserve_marks()
+    assert ledger.used == before + marks.budget
+    assert ledger.target == marks.budget + 3 * (ledger.max_size - marks.budget) // 4
+
+
 def test_memory_is_set_apart_if_nothing_is_left_to_evict(store: MemoryStore) -> None:
     store._parts.ledger.limit = 0
     store.reserve_marks()

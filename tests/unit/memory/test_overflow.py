@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from lembro.stores.memory.overflow import Overflow, allocated
+import sys
+
+import pytest
+
+from lembro.stores.memory.overflow import ENTRY, MAPPED_FROM, Overflow, allocated
+from lembro.stores.memory.reserved_memory import PAGE
 
 
 def test_payloads_are_stored_renamed_and_counted() -> None:
@@ -18,3 +23,19 @@ def test_payloads_are_stored_renamed_and_counted() -> None:
         assert slot in overflow
         overflow.pop(slot)
     assert overflow.size == len(overflow) == 0
+
+
+def test_a_payload_from_16_kib_on_takes_whole_pages() -> None:
+    assert allocated(MAPPED_FROM) - allocated(MAPPED_FROM - 1) > 100
+    assert MAPPED_FROM == 16384
+    outside = allocated(MAPPED_FROM) - MAPPED_FROM
+    for pages in (MAPPED_FROM // PAGE, 100):
+        assert allocated(pages * PAGE) == outside + pages * PAGE
+        assert allocated(pages * PAGE + 1) == outside + (pages + 1) * PAGE
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 5000, 16383])
+def test_what_a_small_payload_is_said_to_take_is_at_least_its_object(length: int) -> None:
+    took = allocated(length) - ENTRY
+    assert sys.getsizeof(b"x" * length) + 8 <= took <= sys.getsizeof(b"x" * length) + 8 + 15
+    assert took % 16 == 0

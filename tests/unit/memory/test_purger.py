@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lembro.stores.memory import purger
+from lembro.stores.memory import MemoryStore, purger
 from lembro.stores.memory.purger import Purger
+from tests.support.memory import add
 
 
 class Store:
@@ -93,6 +94,16 @@ def test_stop_ends_it_at_once_and_may_be_called_again() -> None:
     running.thread.join(10)
     assert not running.thread.is_alive()
     running.stop()
+
+
+def test_to_open_a_store_that_is_open_starts_no_second_thread() -> None:
+    store = MemoryStore("64K", interval=360)
+    add(store, 1)
+    running = store._purger
+    store.open()
+    add(store, 2)
+    assert store._purger is running is not None
+    store.close()
 
 
 def test_without_threads_there_is_no_purger(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -43,3 +45,19 @@ def test_only_whole_pages_are_released() -> None:
     memory[:] = b"x" * (2 * PAGE)
     release(memory, 10, PAGE)
     assert memory[:] == b"x" * (2 * PAGE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux says of a mapping")
+def test_addresses_are_reserved_without_the_memory_behind_them() -> None:
+    """With strict accounting, the system would otherwise count all of max_size as used."""
+    memory = anonymous(1 << 24)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    flags, inside = "", False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        range_of = line.split(" ")[0]
+        if "-" in range_of and ":" not in range_of:
+            start, end = (int(part, 16) for part in range_of.split("-"))
+            inside = start <= address < end
+        elif line.startswith("VmFlags:") and inside:
+            flags = line
+    assert " nr" in flags  # no reserve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -74,3 +75,75 @@ def test_a_new_key_of_another_length_raises_an_error(store: MemoryStore) -> None
     options = {"expected": b"xxx", "idle": 10, "life": None, "grace": 5}
     with pytest.raises(ConfigError, match="32 bytes"):
         store.replace(key(1), b"short", Record(b"y"), **options)  # type: ignore[arg-type]
+
+
+VERBS: dict[str, Callable[[MemoryStore, int], object]] = {
+    "get": lambda store, n: store.get(key(1)),
+    "add": lambda store, n: add(store, 1000 + n, size=10),
+    "set": lambda store, n: store.set(key(1), Record(b"x" * 10), expected=b"x" * 10, idle=1e6),
+    "replace": lambda store, n: store.replace(
+        key(n), key(n + 1), Record(b"x" * 10), expected=b"x" * 10, idle=1e6, life=None, grace=0
+    ),
+    "touch": lambda store, n: store.touch(key(1), idle=1e6),
+}
+
+
+@pytest.mark.parametrize("verb", ["add", "set", "replace", "touch"])
+def test_each_write_sweeps_a_few_expired_sessions(clock: FakeClock, verb: str) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    store.close()  # only the writes purge
+    for n in range(2000, 2040):
+        add(store, n, size=10, idle=5)
+    add(store, 1, size=10)
+    clock.advance(60)
+    for n in range(1, 60):
+        VERBS[verb](store, n)
+    assert store.stats().expired == 40
+
+
+@pytest.mark.parametrize("verb", ["get", "set", "touch"])
+def test_a_session_that_is_used_a_second_later_was_used_then(clock: FakeClock, verb: str) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    add(store, 1, size=10)
+    parts = store._parts
+    slot = parts.index.find(key(1))
+    began = parts.reader.last_used(slot)
+    clock.advance(0.9)
+    VERBS[verb](store, 1)
+    assert parts.reader.last_used(slot) == began
+    clock.advance(0.1)
+    VERBS[verb](store, 1)
+    assert parts.reader.last_used(slot) == began + 1
+    store.close()
+
+
+def test_a_session_is_absent_from_its_deadline_on(clock: FakeClock) -> None:
+    verbs: list[Callable[[MemoryStore], object]] = [
+        lambda store: store.get(key(1)),
+        lambda store: store.set(key(1), Record(b""), expected=b"x" * 10, idle=5) is not None,
+        lambda store: store.touch(key(1), idle=5),
+        lambda store: store.destroy(key(1)) is not None,
+        lambda store: list(store.all()),
+        lambda store: store.of_user("ana"),
+    ]
+    for verb in verbs:
+        store = MemoryStore("64K", interval=1000, clock=clock)
+        add(store, 1, size=10, user="ana", idle=5)
+        clock.advance(4.5)
+        assert store._parts.records.live(key(1), clock()) >= 0
+        clock.advance(0.5)
+        assert not verb(store)
+        store.close()
+
+
+def test_a_record_that_becomes_much_shorter_gives_its_place_back(clock: FakeClock) -> None:
+    store = MemoryStore("4M", interval=10, clock=clock)
+    add(store, 1, size=4000)
+    before = store._parts.arena.live_total
+    for size, moves in ((3200, False), (2900, True)):
+        held = store.get(key(1))
+        assert held is not None
+        store.set(key(1), Record(b"y" * size), expected=held.payload, idle=100)
+        assert (store._parts.arena.live_total < before) == moves
+    recounted(store)
+    store.close()

@@ -223,3 +223,42 @@ def test_what_is_another_file_by_now_is_not_swept(
     monkeypatch.setattr(fcntl, "flock", renew_first)
     worker_check._remove(str(left))
     assert left.read_text() == "new"
+
+
+def test_a_claim_sweeps_the_locks_that_nobody_holds_and_keeps_its_own(alone_in: Path) -> None:
+    names = ("lembro-0.lock", "lembro-1.lock", "lembro-held.lock", "lembro-0.txt", "other.lock")
+    for name in names:
+        (alone_in / name).touch()
+    with (alone_in / "lembro-held.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        worker_check.claim()
+    left = {path.name for path in alone_in.iterdir()}
+    own = Path(worker_check._path).name
+    assert left == {own, "lembro-held.lock", "lembro-0.txt", "other.lock"}
+
+
+def test_a_held_lock_is_tried_twice_and_then_warned_of(alone_in: Path, said: Said) -> None:
+    with open(worker_check._name(), "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        worker_check.claim()
+        worker_check.claim()
+    assert said() == [worker_check.SHARED]
+    assert worker_check._fd == -1
+
+
+def test_a_lock_that_is_held_for_a_moment_is_taken(
+    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cleanup of another process holds a lock while it removes the file."""
+    pauses: list[float] = []
+    with open(worker_check._name(), "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def release(seconds: float) -> None:
+            pauses.append(seconds)
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("lembro.stores.memory.worker_check.time.sleep", release)
+        worker_check.claim()
+    assert (said(), pauses) == ([], [worker_check.PAUSE])
+    assert worker_check._fd >= 0
