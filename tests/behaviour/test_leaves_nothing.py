@@ -148,7 +148,12 @@ FAILURES: Final[dict[str, dict[str, Any]]] = {
 
 _RAISED: Final = {"fail", "fail, unused", "fail to store"}
 _CANCELLED: Final = {"cancelled", "cancelled in a stream"}
-_CUT_OFF: Final = {"stream, fail", "the client disconnects", "the client disconnects in a stream"}
+_CUT_OFF: Final = {
+    "stream, fail",
+    "stream, first access",
+    "the client disconnects",
+    "the client disconnects in a stream",
+}
 ALWAYS: Final = {*ACTS, *SOCKET_ACTS, *FAILURES}
 
 WAITS: Final[dict[str, set[str]]] = {

@@ -86,6 +86,7 @@ NUMBER = re.compile(
     r"(?![\d.]*\d)"
 )
 NOT_MEASURED = {
+    "docs/flood.md": {"4 KiB": "a constant: failures/test_82 fills the store with larger ones"},
     "docs/getting-started.md": {"4 MB": "the default of max_size"},
     "docs/memory.md": {
         "9 KiB": "a constant: unit/memory/test_ledger.py compares it",
@@ -94,6 +95,7 @@ NOT_MEASURED = {
     },
     "docs/options.md": {"64 KiB": "a constant: the smallest max_size"},
     "docs/sizing.md": {"4 MB": "a constant of the command"},
+    "docs/stability.md": {"3.11": "a version", "3.14": "a version"},
     "docs/security.md": {"7.1": "a chapter of the ASVS", "7.6": "a chapter of the ASVS"},
 }
 """Numbers that look as if they were measured, by page, with the reason why they are not."""
@@ -104,7 +106,7 @@ NOT_PROSE = re.compile(
     r"|`[^`]*`"
     r"|\]\([^)\s]*\)"  # the target of a link
     r"|<!-- (numbers|scorecard: others) -->.*?<!-- /\w+ -->"  # made by other scripts
-    r"|\b(?:C?Python|Django|lembro|cachelib|since|before|lowest) \d+\.\d+\+?"  # versions
+    r"|\b(?:C?Python|Django|lembro|cachelib|msgspec|since|before|lowest) \d+\.\d+\+?"  # versions
     rf"|(?<![\d.])0\.[12]\b(?!\.\d|\s?(?:{UNITS}))"  # versions of lembro
     r"|\b4 KB\b"  # the limit of browsers for a cookie
     r"|\d+\.\d+\.\d+",

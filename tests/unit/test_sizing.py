@@ -20,7 +20,7 @@ from tests.support import ROOT
 SAMPLE: dict[str, Any] = {
     "user_id": 12345,
     "name": "Ana Silva",
-    "csrf": "b5c1f7a1e0c94f3c8a3de23c2f1d77aa",
+    "basket": "b5c1f7a1e0c94f3c8a3de23c2f1d77aa",
     "cart": [{"sku": "A-1001", "n": 1, "price": 1290}],
 }
 PAYLOAD = codec.encode({}, SAMPLE)

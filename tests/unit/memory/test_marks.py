@@ -13,7 +13,7 @@ from lembro.ids import key_for
 from lembro.stores.base import MARK, NO_ROOM, Found
 from lembro.stores.memory.audit import recount
 from lembro.stores.memory.linked_lists import NONE
-from lembro.stores.memory.marks import Marks
+from lembro.stores.memory.marks import BYTES, SHARE, Marks
 from lembro.testing import FakeClock
 
 
@@ -38,6 +38,7 @@ def test_a_table_takes_no_memory_before_it_is_reserved() -> None:
     assert marks.expire_step(0.0) == NONE
     marks.reserve()
     assert marks.size == marks.budget <= 2**17
+    assert (BYTES, SHARE) == (88, 8)
 
 
 def test_a_ring_against_a_dict() -> None:
