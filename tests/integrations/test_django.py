@@ -1141,7 +1141,7 @@ def test_a_session_alone_has_no_device(site: Site) -> None:
     assert info.device == ""
 
 
-# -- legacy sessions ----------------------------------------------------------------------------------------
+# -- legacy sessions ------------------------------------------------------------------------------
 
 
 def with_cookie(legacy: str) -> Client:
