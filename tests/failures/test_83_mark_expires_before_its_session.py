@@ -52,17 +52,18 @@ def in_days(days: float) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
-EXPRESS: Final[dict[str, tuple[dict[str, Any], bool]]] = {
-    "a date": ({"expires": in_days(30)}, False),
-    "an age": ({"expires": in_days(1), "originalMaxAge": 30 * DAY * 1000}, False),
-    "rolling": ({"expires": in_days(-1), "originalMaxAge": 30 * DAY * 1000}, True),
+EXPRESS: Final[dict[str, tuple[float, dict[str, Any], bool]]] = {
+    "a date": (30, {}, False),
+    "an age": (1, {"originalMaxAge": 30 * DAY * 1000}, False),
+    "rolling": (-1, {"originalMaxAge": 30 * DAY * 1000}, True),
 }
+"""The days until ``expires``, the other fields of ``cookie``, and whether the cookie is rolling."""
 
 
 @pytest.mark.parametrize("case", EXPRESS)
 def test_express_session(case: str) -> None:
-    cookie, rolling = EXPRESS[case]
-    held = {"cookie": cookie, "user": "ada"}
+    days, fields, rolling = EXPRESS[case]
+    held = {"cookie": {"expires": in_days(days), **fields}, "user": "ada"}
     reader = ExpressSessionReader(
         lambda key: held, old_cookies.KEY, user="user", rolling=rolling, blocking=False
     )
@@ -73,13 +74,15 @@ def test_express_session(case: str) -> None:
 
 @pytest.mark.parametrize(
     ("expiry", "days"),
-    [(None, 14), (0, 14), (60, 14), (30 * DAY, 30), (in_days(30), 30), (in_days(-1), 14)],
+    [(None, 14), (0, 14), (60, 14), (30 * DAY, 30), ("30", 30), ("-1", 14)],
     ids=["none", "browser", "a minute", "seconds", "date", "date ago"],
 )
 def test_django(expiry: Any, days: float) -> None:
     from tests.support import django_project  # noqa: PLC0415
 
     assert django_project
+    if isinstance(expiry, str):
+        expiry = in_days(int(expiry))
     data = {"_auth_user_id": "ada", "_session_expiry": expiry}
     reader = DjangoSessionReader(lifetime=60)
     legacy = reader.made_of(data, ID)
