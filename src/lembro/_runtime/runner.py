@@ -65,8 +65,9 @@ class Runner:
             self.cookie = CookieWithLegacy(options.cookie, signing, sources)
             self.preloads = self.preloads or any(source.waits for source in sources)
             lifecycle = MigratingLifecycle
-            if hasattr(store, "reserve_marks"):
-                store.reserve_marks()
+            reserve_marks = getattr(store, "reserve_marks", None)
+            if reserve_marks is not None:
+                reserve_marks()
         self.size_limit: int | None = getattr(store, "max_session_size", None)
         """The most bytes of a session, if the store has a limit."""
         self._perform = performer(store)

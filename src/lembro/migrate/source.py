@@ -141,7 +141,7 @@ class LegacyCookie:
 
     def __init__(self, source: Source, values: list[bytes]) -> None:
         self.source: Source = source
-        self.value = CookieValue(values[0] if len(values) == 1 else b"")
+        self.value: CookieValue = CookieValue(values[0] if len(values) == 1 else b"")
 
     def cleared(self, *, https: bool) -> bytes:
         """Render the Set-Cookie header that removes the cookie."""
