@@ -156,9 +156,8 @@ def report(
         rows.append([f"fit into {size.pretty(max_size)}", *map(_about, fitting)])
     for count in counts:
         needed = [
-            size_for(count, payload, fit, name)
+            size_for(count, payload, fit, name) if fit else TOO_LARGE
             for fit, name in zip(fits_in(enough), (None, user), strict=True)
-            if fit
         ]
         rows.append([f"{count:,} need", *needed])
     fits = filled[max(filled)]
@@ -171,7 +170,10 @@ def report(
     )
     large = SHARE * len(payload) > SMALLEST and min(counts, default=SHARE) < SHARE
     if large or any(TOO_LARGE in row for row in rows):
-        yield "\nOne session may take a sixteenth of max_size, unless max_session_size is given."
+        yield (
+            "\nOne session may take a sixteenth of max_size, at most 1 MiB, unless "
+            "max_session_size is given."
+        )
 
 
 def _about(count: int | None) -> str:

@@ -131,9 +131,10 @@ class MigratingLifecycle(Lifecycle):
     def _adopt(self, session: SessionState, adoption: Adoption) -> Flow[None]:
         """Add the session and its mark, or join the request that was first."""
         writer, meta = self.writer, adoption.meta
-        data, user = codec.decode(session._payload)[1], adoption.user
+        user = adoption.user
+        data, per_user = codec.decode(session._payload)[1], writer.per_user
         if session._destroy:  # only the mark is needed
-            data, user = {}, None
+            data, per_user = {}, None
         payload = marked(codec.encode(meta, data))
         session_id = adoption.id_from(meta)
         assert session_id is not None
@@ -145,7 +146,7 @@ class MigratingLifecycle(Lifecycle):
             "idle": writer.idle,
             "life": writer.life,
             "grace": adoption.life,
-            "per_user": None if user is None else writer.per_user,
+            "per_user": None if user is None else per_user,
         }
         try:
             held: Found | None = yield Call("replace", (adoption.key, key, record), keywords)
@@ -202,9 +203,9 @@ class MigratingLifecycle(Lifecycle):
         if not self._warned:
             self._warned = True
             log.warning(
-                "lembro: the store has no room to remember more used legacy cookies, so it accepts "
-                "none for now, and their users have to log in again. Give the store more memory "
-                "(max_size)"
+                "lembro: the store has no room to remember more used legacy cookies, so it does "
+                "not accept them for now (those of visitors first), and their users have to log in "
+                "again. Give the store more memory (max_size)"
             )
 
     def _send_same_cookie(

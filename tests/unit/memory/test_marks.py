@@ -50,7 +50,7 @@ def test_a_ring_against_a_dict() -> None:
     for number in range(3000):
         now += chance.random()
         deadline = now + chance.choice([10.0, 60.0])
-        if marks.has_room(now):
+        if marks.has_room(now, anonymous=False):
             successor = key_for(f"s{number}")
             marks.put(mark(number), successor, now, deadline)
             model[mark(number)] = successor, now, deadline
@@ -175,11 +175,24 @@ def test_without_room_the_table_closes_for_the_life_of_the_mark() -> None:
     store = MemoryStore("64K", clock=clock)
     room = store._parts.adoption.marks.capacity
     for number in range(room):
-        adopt(store, number)
+        adopt(store, number, user=f"u{number}")
     clock.advance(499)
-    assert adopt(store, room).payload == NO_ROOM
+    assert adopt(store, room, user="ada").payload == NO_ROOM
     assert store.get(key_for(f"n{room}")) is None
     clock.advance(499)  # all marks have expired, but one may be missing
-    assert adopt(store, room + 1).payload == NO_ROOM
+    for user in ("ada", None):
+        assert adopt(store, room + 1, user=user).payload == NO_ROOM
     clock.advance(1)
-    assert adopt(store, room + 2).payload == b"payload"
+    assert adopt(store, room + 2, user="ada").payload == b"payload"
+
+
+def test_sessions_without_a_user_get_half_of_the_rows() -> None:
+    store = MemoryStore("64K", clock=FakeClock())
+    marks = store._parts.adoption.marks
+    half = marks.capacity // 2
+    refused = [adopt(store, number).payload == NO_ROOM for number in range(half + 2)]
+    assert refused == [False] * half + [True] * 2
+    assert store.get(mark(half)) is None, "the table is open"
+    for number in range(half, marks.capacity):
+        assert adopt(store, number, user=f"u{number}").user == f"u{number}"
+    assert adopt(store, 9999, user="ada").payload == NO_ROOM

@@ -62,5 +62,6 @@ def test_valid_arguments() -> None:
     assert MemoryStore().interval == 360
     assert MemoryStore("1M", interval=timedelta(minutes=1)).interval == 60
     assert MemoryStore("1M").max_session_size == 2**16
+    assert MemoryStore("64M").max_session_size == 2**20
     assert MemoryStore("1M", max_session_size="256K").max_session_size == 2**18
     assert MemoryStore("1M", reduce_to=1).reduce_to == 1.0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
-from ..base import Found, PerUser, Record
+from ..base import NO_ROOM, Found, PerUser, Record
 from . import layout
 from .arena import Arena
 from .compaction import Compaction
@@ -78,9 +79,11 @@ class Adoption:
             return held
         if (slot := records.live(mark, now)) >= 0:
             return self._reader.found(slot, now)
-        if not marks.has_room(now):
-            marks.close(now + keep)
-            return marks.get(mark, now)
+        anonymous = record.user is None
+        if not marks.has_room(now, anonymous=anonymous):
+            if not anonymous:
+                marks.close(now + keep)
+            return Found(NO_ROOM, age=inf)
         user = layout.encode_user(record.user)
         size, outside = self._limits.measure(user, record)
         if records.live(new, now) >= 0 or not self._user_sessions.admit(user, per_user, now):

@@ -2,7 +2,9 @@
 
 A mark is never evicted, because its legacy cookie would be accepted again. If the table is full, it
 closes: no more legacy cookies are accepted for as long as the mark that found no room would have
-lived. Its memory is an eighth of max_size and is set apart at once, so marks evict no session.
+lived. Sessions without a user get half of the rows: many anonymous legacy cookies must not close
+the table for the users. The memory of the table is an eighth of max_size and is set apart at once,
+so marks evict no session.
 
 The rows form a ring: marks are added at its end and expire at its beginning. With several
 lifetimes, a mark may stay in its row after it has expired, until those before it have expired too.
@@ -21,6 +23,7 @@ from .linked_lists import NONE
 from .reserved_memory import anonymous
 
 SHARE: Final = 8  # of max_size; with sessions of 600 bytes, there is room for as many marks
+ANONYMOUS_SHARE: Final = 2  # of the rows
 STEPS: Final = 8  # expired marks that a new one removes
 
 _ROW: Final = Struct(f"={KEY}s{KEY}sddI")  # key, successor, born, deadline, next row of the chain
@@ -75,12 +78,12 @@ class Marks:
         left = self._closed_until - now
         return Found(NO_ROOM, None, None, None, inf, left, left) if left > 0 else None
 
-    def has_room(self, now: float) -> bool:
+    def has_room(self, now: float, *, anonymous: bool) -> bool:
         """Return whether one more mark can be kept. Expired ones make room."""
         for _ in range(STEPS):
             if self.expire_step(now) == NONE:
                 break
-        return self.count < self.capacity
+        return self.count < (self.capacity // ANONYMOUS_SHARE if anonymous else self.capacity)
 
     def close(self, until: float) -> None:
         """Accept no more legacy cookies until this time."""

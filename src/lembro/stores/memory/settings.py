@@ -12,6 +12,7 @@ from .resident import most
 
 SMALLEST: Final = 64 * 1024  # bytes; with less, the tables leave no room for sessions
 SMALLEST_SESSION: Final = 1024  # bytes
+LARGEST_DEFAULT: Final = 1024 * 1024  # bytes; other requests wait while others are evicted for it
 LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
 
 
@@ -57,18 +58,19 @@ def check_interval(value: float | timedelta) -> float:
 
 
 def check_max_session_size(value: int | str | None, max_size: int) -> int:
-    """Return max_session_size in bytes. None means a sixteenth of max_size.
+    """Return max_session_size in bytes. None means a sixteenth of max_size, at most 1 MiB.
 
     Raises:
         ConfigError: It is no size, or not between 1 KiB and a quarter of max_size.
     """
     if value is None:
-        return max_size // 16
+        return min(max_size // 16, LARGEST_DEFAULT)
     number = bytesize.parse(value)
     if not SMALLEST_SESSION <= number <= max_size // 4:
         raise ConfigError(
             "max_session_size must be from 1 KiB to a quarter of max_size "
-            f"({bytesize.pretty(max_size // 4)}), got {value!r}. Leave it out for a sixteenth."
+            f"({bytesize.pretty(max_size // 4)}), got {value!r}. Leave it out for "
+            f"{bytesize.pretty(min(max_size // 16, LARGEST_DEFAULT))}."
         )
     return number
 

@@ -45,7 +45,7 @@ class MemoryStore(EventSource):
         interval: How often the thread looks for expired sessions: seconds or a timedelta. Without
             traffic, a session is removed at most two intervals after it has expired.
         max_session_size: The most that one session may take. The default is a sixteenth of
-            max_size.
+            max_size, but at most 1 MiB.
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
 
