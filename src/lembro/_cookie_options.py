@@ -34,9 +34,9 @@ class CookieOptions:
     name: str = "sid"
     """The name without its prefix."""
     prefix: Prefix | None = "auto"
-    """The prefix of the name of a Secure cookie (RFC 6265bis, 4.1.3). "auto":
-    ``__Host-``, or ``__Secure-`` if a domain or another path is set. "host", "secure": always that
-    one, which needs ``secure=True``. None: no prefix."""
+    """The prefix of the name of a Secure cookie (RFC 6265bis, 4.1.3). "auto": ``__Host-``, or
+    ``__Secure-`` if a domain or another path is set. "host" or "secure": always this prefix, which
+    needs ``secure=True``. None: no prefix."""
     path: str = "/"
     """The path for which the browser sends the cookie."""
     domain: str | None = None
@@ -51,8 +51,8 @@ class CookieOptions:
     partitioned: bool = False
     """Whether the cookie is partitioned by the top-level site (CHIPS); needs ``secure=True``."""
     max_age: Seconds | None = None
-    """Max-Age in seconds. None: the cookie lasts until the browser is closed. A session of
-    ``login(remember=True)`` has the absolute timeout instead."""
+    """Max-Age in seconds. None: the cookie lasts until the browser is closed. After
+    ``login(remember=True)``, Max-Age is the absolute timeout instead."""
 
     def __post_init__(self) -> None:
         self._check_name()

@@ -38,7 +38,7 @@ class SessionMiddleware:
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options, as an object; ``keywords`` change single ones.
+        options: The options, as an object; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -174,7 +174,8 @@ class ASGIExchange(Exchange):
         return self._send(message)
 
     def add_late_headers(self) -> bool:
-        """Return whether the response has ended: a background task shows nothing to a cache."""
+        """Return whether the response has ended. A cache cannot store the data of a task that runs
+        after it."""
         last = self._last
         if last is None or self._scope is None or last["type"] not in _BODIES:
             return False

@@ -20,7 +20,7 @@ class ConfigError(LembroError, ValueError):
 
 
 class UsageError(LembroError):
-    """A call cannot work where it is made. The message says what to write instead."""
+    """A call cannot work here, for example in an event loop. The message says what to write."""
 
 
 class StoreError(LembroError):

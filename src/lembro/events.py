@@ -36,7 +36,7 @@ class Event:
     user_id: str | None = None
     """The ID of the user who was logged in."""
     reason: str = ""
-    """The reason, in plain text. A longer one is cut, because a visitor may have written it."""
+    """The reason, in plain text: at most 500 characters, because a visitor may have written it."""
     error: BaseException | None = None
     """The error that caused the event, if there is one."""
 
@@ -143,7 +143,7 @@ class Events:
 
 
 class EventSource:
-    """A base class with the methods of its ``events``."""
+    """A base class with ``on``, ``once`` and ``off``, which register listeners in ``events``."""
 
     events: Events
 

@@ -18,8 +18,8 @@ MAX_USER_ID: Final = 256  # bytes
 
 _is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base64url, no padding
 
-# Marks come from a separate generator, which the system seeds and random.seed() does not change. To
-# ask the system for each mark would take 0.5 us, a tenth of a write.
+# Marks come from a separate generator, which the system seeds and random.seed() does not change.
+# Asking the system for each mark would take 0.5 us, a tenth of a write.
 _marks = random.Random()  # noqa: S311
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
     os.register_at_fork(after_in_child=_marks.seed)  # else workers would make the same marks
@@ -28,7 +28,8 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
 class SessionID(str):
     """A session ID whose ``repr`` does not show it.
 
-    Error reporters record the variables of every frame, and a store may fail after it has written.
+    Error reporters record the variables of every frame. If a store fails after it has written, an
+    error report would otherwise contain a valid session ID.
     """
 
     __slots__ = ()
@@ -95,18 +96,21 @@ def user_id_text(user_id: object, call: str) -> str:
         size = len(user_id.encode())
     except UnicodeEncodeError:
         raise ValueError(
-            f"{call}() takes a user ID that UTF-8 can encode, got a lone surrogate"
+            f"{call}() takes a user ID that UTF-8 can encode, got a lone surrogate. Remove it"
         ) from None
     if size > MAX_USER_ID:
-        raise ValueError(f"{call}() takes a user ID of at most {MAX_USER_ID} bytes, got {size}")
+        raise ValueError(
+            f"{call}() takes a user ID of at most {MAX_USER_ID} bytes, got {size}. "
+            f"Example: {call}(user.id)"
+        )
     return user_id if type(user_id) is str else str.__str__(user_id)
 
 
 def _digits(number: int) -> str:
     """Return an int as text.
 
-    For thousands of digits, which Python refuses to convert, return another text of that length:
-    its length is all that the caller reports.
+    Python refuses to convert thousands of digits. For such a number, return nines of about the same
+    length, because the caller reports only the length.
     """
     if number.bit_length() > 8 * MAX_USER_ID:  # at least 617 digits
         return "9" * (number.bit_length() * 3 // 10)

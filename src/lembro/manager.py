@@ -36,7 +36,7 @@ class SessionManager(EventSource):
     Args:
         store: Where the sessions are kept; ``MemoryStore()`` by default.
         options: The options, as an object.
-        keywords: Fields of :class:`~lembro.SessionOptions`; they change those of ``options``.
+        keywords: Fields of :class:`~lembro.SessionOptions`; they replace those of ``options``.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -167,16 +167,16 @@ class SessionManager(EventSource):
         return await self._aby_id(admin.regenerate, session_id)
 
     def load(self, session_id: str | None = None) -> Session:
-        """Return the session of an ID as an object, to change and ``save()``.
+        """Load a session by its ID, to change it and then ``save()`` it.
 
-        If there is none, return a new one. ``session.issued_id`` is the ID that ``save()`` issued.
+        An unknown ID gives a new session. ``session.issued_id`` is the ID that ``save()`` issued.
         """
         session = self._session(session_id)
         self._runner.run(self._runner.lifecycle.load(session), "load", session)
         return session
 
     async def aload(self, session_id: str | None = None) -> Session:
-        """Return the session of an ID as an object; see :meth:`load`. Save with ``asave()``."""
+        """Load a session by its ID; see :meth:`load`. Save it with ``asave()``."""
         session = self._session(session_id)
         await self._runner.arun(self._runner.lifecycle.load(session), session)
         return session
@@ -208,7 +208,7 @@ class SessionManager(EventSource):
         await self._runner.arun(self._runner.verb("clear"))
 
     def purge(self) -> int:
-        """Remove expired sessions now, and return how many. The store also does it by itself."""
+        """Remove expired sessions now, and return how many. The store also purges automatically."""
         return int(self._runner.run(self._runner.verb("purge"), "purge"))
 
     async def apurge(self) -> int:
@@ -281,7 +281,7 @@ class SessionManager(EventSource):
         if session_id is not None:
             if not isinstance(session_id, str):
                 raise TypeError(
-                    f"the session ID must be a str, got {type(session_id).__name__}. Write the str "
+                    f"the session ID must be a str, got {type(session_id).__name__}. Pass the str "
                     f"that create() returned"
                 )
             if not is_id(session_id):
@@ -390,7 +390,7 @@ def _new(data: Any, user_id: Any) -> tuple[Mapping[str, Any], str | None]:
 
 def _created(session_id: str | None) -> str:
     if session_id is None:
-        raise UsageError("create() needs data or a user ID: an empty session is not stored")
+        raise UsageError("create() needs data or a user ID, because no empty session is stored")
     return session_id
 
 

@@ -1,4 +1,4 @@
-"""The options of sessions. They are checked when they are made. Durations are seconds or a
+"""The options of sessions, which are checked when they are created. Durations are seconds or a
 timedelta."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class LegacyReader(Protocol):
 
     @property
     def lifetime(self) -> Seconds:
-        """The time for which a legacy cookie may still be valid, and its use is remembered."""
+        """How long a legacy cookie may still be valid. lembro remembers its use for this time."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class LegacyReader(Protocol):
         ...
 
     def read(self, value: str) -> Any:
-        """Read the session of this cookie's value. May be ``async def``.
+        """Read the session that belongs to a cookie value. May be ``async def``.
 
         Returns:
             The session, or None if there is none.
@@ -69,7 +69,8 @@ class LegacyReader(Protocol):
             ValueError: the cookie is not accepted. Raise :class:`~lembro.migrate.Refused` to give
                 the reason.
             StoreError: the store of the legacy sessions failed. The response is a 503, and the
-                cookie stays. Any error that bad data cannot cause has the same effect.
+                cookie stays. Errors that bad data cannot cause, such as OSError, have the same
+                effect.
         """
         ...
 
@@ -134,7 +135,7 @@ class SessionOptions:
     """The idle timeout: seconds that a session lives after its last use."""
     absolute_timeout: Seconds | None = 30 * DAY
     """The absolute timeout: seconds that a session lives at most, even if it is used. A login
-    starts it again. None: no limit."""
+    restarts it. None: no limit."""
     cookie: CookieOptions = field(default_factory=CookieOptions)
     """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
@@ -275,8 +276,8 @@ def meant_option(name: str, known: Sequence[str]) -> str:
         return f"; write {meant}=..."
     if meant in STORE_NAMES:
         return f", which belongs to the store: MemoryStore({meant}=...)"
-    lives = "; how long a session lives is idle_timeout=..." if meant == "max_age" else ""
-    return f"; write cookie=CookieOptions({meant}=...){lives}"
+    idle = "; for the session's lifetime, write idle_timeout=..." if meant == "max_age" else ""
+    return f"; write cookie=CookieOptions({meant}=...){idle}"
 
 
 def option_names() -> list[str]:
@@ -289,7 +290,7 @@ def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
     for name in keywords:
         if name not in known:
             raise ConfigError(
-                f"no option {name!r}{meant_option(name, known)} (there are {', '.join(known)})"
+                f"no option {name!r}{meant_option(name, known)} (options: {', '.join(known)})"
             )
 
 
@@ -314,9 +315,9 @@ def from_keywords(
 
 
 def take_cookie_keywords(options: OptionKeywords, cookie: Mapping[str, Any]) -> None:
-    """Move fields of the cookie, which other libraries have as keywords, into ``options``.
+    """Move the cookie's fields, which other libraries take as keywords, into ``options``.
 
-    As in those libraries, ``max_age`` is the idle timeout too. The name gets no prefix.
+    As in those libraries, ``max_age`` is also the idle timeout. The name gets no prefix.
 
     Raises:
         ConfigError: ``options`` has a cookie already, or a field cannot work.

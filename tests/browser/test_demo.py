@@ -23,7 +23,7 @@ ARTIFACTS = ROOT / ".artifacts"
 CAP = 4 * 1024 * 1024
 TIMES = "\N{MULTIPLICATION SIGN}"
 LONG_NAME = "W" * 40
-FULL = re.compile(r"a newcomer survives about \d+ s$")
+FULL = re.compile(r"a new visitor's session survives about \d+ s$")
 WIDTHS = {"phone": 390, "desktop": 1280}
 
 Open = Callable[[BrowserContext], Page]
@@ -137,7 +137,7 @@ def test_one_s_sessions(context: BrowserContext, other: BrowserContext, open_pag
     says(here, "That session has ended.")
     expect(manager(here)).to_have_count(1)
     has_logged_out(there)  # by itself
-    says(there, "Your session was ended from elsewhere, or has expired.")
+    says(there, "Your session was ended in another browser, or it expired.")
 
     log_in(there, "Elsa")
     press(here, "Log out the others")
@@ -164,7 +164,7 @@ def test_two_tabs_at_once_lose_nothing(context: BrowserContext, open_page: Open)
         page.get_by_role("button", name="Order 20 at once").click(no_wait_after=True)
     for page in (one, two):
         expect(page.locator("#burst-result")).to_have_text("20 of 20 arrived")
-        expect(page.locator("#tray-lead")).to_have_text("41 on the tray, and the counter says 41.")
+        expect(page.locator("#tray-lead")).to_have_text("41 on the tray. The counter says 41.")
 
 
 def test_the_tray_of_somebody_anonymous_goes_through_the_login(
@@ -177,7 +177,7 @@ def test_the_tray_of_somebody_anonymous_goes_through_the_login(
     expect(page.locator("#tray")).to_have_text(f"1 {TIMES} Pastel de nata")
     expect(tab.locator("#who")).to_have_text("You are logged in as Filipa.")  # by itself
     press(page, "Clear")
-    expect(page.locator("#tray-lead")).to_have_text("Nothing on it yet.")
+    expect(page.locator("#tray-lead")).to_have_text("It is empty.")
 
 
 # -- the store -------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     expect(page.locator("#note")).to_have_text(FULL)
     kept = 60 - report["lost_as_newcomers"]  # the server may have begun a moment ago
     expect(verdict).to_contain_text(f"{kept} of 60 regulars kept their session")
-    expect(page.locator("#tray-lead")).to_have_text("20 on the tray, and the counter says 20.")
+    expect(page.locator("#tray-lead")).to_have_text("20 on the tray. The counter says 20.")
     expect(page.get_by_role("progressbar")).to_have_js_property("value", 10_000)
     expect(page.get_by_role("button", name="Send 10,000 bots")).to_be_enabled()
     expect(page.locator("#message")).to_be_empty()

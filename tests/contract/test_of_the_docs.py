@@ -22,7 +22,7 @@ def page() -> Any:
 
 def test_the_contract(page: Any) -> None:
     names = skipped(page.TestSqliteStore)
-    assert "test_purge_removes_what_is_expired" not in names
+    assert "test_purge_removes_expired_sessions" not in names
     assert "test_of_user_lists_the_oldest_first" not in names
 
 

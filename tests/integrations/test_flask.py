@@ -554,7 +554,7 @@ def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureF
     }
     assert closed
     response.close()
-    assert "a[0]: a session cannot carry an object" in caplog.text
+    assert "a[0]: a session cannot store an object" in caplog.text
     assert "too late" not in caplog.text
     assert "is lost" not in caplog.text
 

@@ -253,7 +253,7 @@ def test_set_session_with_what_is_no_data_is_a_500(
         response = tab.post("/set")
         assert response.status_code == 500
         assert "set-cookie" not in response.headers
-    assert "wrong[0]: a session cannot carry an object" in caplog.text
+    assert "wrong[0]: a session cannot store an object" in caplog.text
     assert manager.length() == 0
 
 

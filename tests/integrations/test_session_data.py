@@ -208,7 +208,7 @@ def test_the_way_out_of_it_that_the_answer_names(
     client: TestClient, manager: SessionManager
 ) -> None:
     holding(client, manager, OLD)
-    assert "log out, or delete the cookie" in client.get("/look").json()["detail"]
+    assert "Log out or delete the cookie" in client.get("/look").json()["detail"]
     assert client.get("/leave").status_code == 200
     assert client.get("/add/butter").json() == 1
 
@@ -411,7 +411,7 @@ def test_a_class_that_nothing_is_known_of_is_refused_when_it_is_configured() -> 
     class Plain:
         pass
 
-    with pytest.raises(ConfigError, match="a pydantic model, a dataclass or a msgspec Struct"):
+    with pytest.raises(ConfigError, match="a pydantic model, a dataclass, a msgspec Struct"):
         SessionData("plain", Plain)
 
 

@@ -487,7 +487,7 @@ def test_the_session_knows_nothing_of_accessed_and_modified() -> None:
 @pytest.mark.parametrize("value", [object(), {1, object()}, float], ids=["object", "set", "class"])
 def test_a_value_that_cannot_be_stored_is_refused_where_it_is_assigned(value: object) -> None:
     session = lembro.SessionManager(MemoryStore()).load()
-    with pytest.raises(lembro.CodecError, match="a session cannot carry a"):
+    with pytest.raises(lembro.CodecError, match="a session cannot store a"):
         session["key"] = value
 
 

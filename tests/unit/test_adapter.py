@@ -283,7 +283,7 @@ def test_each_setup_error_has_one_wording() -> None:
         "LembroPlugin is already installed in this application; add it only once"
     )
     missing = str(_adapter.no_session("Lembro(app)"))
-    assert missing.startswith("this request has no lembro session. Install it for the whole")
+    assert missing.startswith("this request has no lembro session. Install lembro for the whole")
     assert "Lembro(app)" in missing
     assert "exclude=" in missing
 

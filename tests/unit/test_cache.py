@@ -103,7 +103,7 @@ def test_a_value_comes_back_as_it_was_set(cache: Caller, value: Any) -> None:
 def test_an_unstorable_value_is_refused_with_its_path(cache: Caller) -> None:
     cache.set("key", "before")
     with pytest.raises(
-        CodecError, match=r"^value\[1\]\.page: a cache cannot carry an object; "
+        CodecError, match=r"^value\[1\]\.page: a cache cannot store an object; "
     ) as e:
         cache.set("key", [0, {"page": object()}])
     assert e.value.path == "value[1].page"

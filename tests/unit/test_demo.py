@@ -230,7 +230,7 @@ def test_a_session_that_ends_in_the_middle_of_an_order(monkeypatch: pytest.Monke
             monkeypatch.setattr(demo, "brew", log_out_meanwhile)
             answer = await client.post("/tray/Bica")
             assert answer.status_code == 409
-            assert answer.text == "Your session has ended meanwhile."
+            assert answer.text == "Your session has ended."
             assert "set-cookie" not in answer.headers
             assert (await me(client))["tray"] == {}
 

@@ -173,7 +173,7 @@ def test_a_store_that_refuses_each_write_raises(how: str) -> None:
     [
         (StoreError("the backend is down"), 503, "ERROR"),
         (SessionTooLarge(2, 1), 500, "ERROR"),
-        (CodecError("a session cannot carry a Cart", path="cart.items[1]"), 500, "ERROR"),
+        (CodecError("a session cannot store a Cart", path="cart.items[1]"), 500, "ERROR"),
         (TooManySessions("the user has 2 sessions"), 403, None),
         (LoginRequired("nobody is logged in"), 401, None),
     ],

@@ -186,7 +186,7 @@ manager_from: Any = manager_of
         (lambda: Manager(Lacking()), "It lacks add, set, replace, touch, destroy"),
         (
             lambda: Manager(Mute(MemoryStore())),
-            "Mute has plain verbs; set its attribute `blocking`",
+            "Mute has synchronous verbs, so it needs the attribute `blocking`; set it to True",
         ),
         (lambda: Manager(Both(MemoryStore())), "Both has async verbs and `blocking`"),
         (

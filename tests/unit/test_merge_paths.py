@@ -103,5 +103,5 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
 def test_what_owns_is_refused() -> None:
     endless: Data = {}
     endless["a"] = endless
-    with pytest.raises(CodecError, match="within itself"):
+    with pytest.raises(CodecError, match="not in themselves"):
         merge({"k": {}}, {"k": {"b": 1}}, {"k": endless})

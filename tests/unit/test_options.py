@@ -282,8 +282,8 @@ def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
         ("session_lifetime", "; write idle_timeout=..."),
         ("PERMANENT_SESSION_LIFETIME", "; write idle_timeout=..."),
         ("expires_in", "; write idle_timeout=..."),
-        ("maxage", "; write cookie=CookieOptions(max_age=...); how long a session lives is idle_"),
-        ("max_age", "; write cookie=CookieOptions(max_age=...); how long a session lives is idle_"),
+        ("maxage", "; write cookie=CookieOptions(max_age=...); for the session's lifetime, write"),
+        ("max_age", "; write cookie=CookieOptions(max_age=...); for the session's lifetime, write"),
         ("SESSION_COOKIE_SAMESITE", "; write cookie=CookieOptions(samesite=...)"),
         ("sid", "; write cookie=CookieOptions(name=...)"),
         ("max_bytes", ", which belongs to the store: MemoryStore(max_size=...)"),
@@ -341,7 +341,7 @@ def test_a_manager_is_given_as_manager(name: str) -> None:
 
 
 def test_a_keyword_that_is_none() -> None:
-    with pytest.raises(ConfigError, match=r"no option 'xyz' \(there are idle_timeout, .*\)$"):
+    with pytest.raises(ConfigError, match=r"no option 'xyz' \(options: idle_timeout, .*\)$"):
         from_keywords({"xyz": 1})
 
 

@@ -105,7 +105,7 @@ def test_a_kind_that_cannot_be_stored_is_an_error(site: Site) -> None:
     class Plain:
         pass
 
-    with pytest.raises(ConfigError, match="must be a pydantic model, a dataclass or a msgspec"):
+    with pytest.raises(ConfigError, match="must be a pydantic model, a dataclass, a msgspec"):
         site.open().typed("cart", Plain)
 
 

@@ -1,6 +1,6 @@
 """Actions that an application can call at any time: save, reload, atomic, edit.
 
-They are flows, like those of ``lifecycle.py``, and as pure.
+They are flows, like those of ``lifecycle.py``, and do no I/O either.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The payload is a version byte, a msgpack array of two maps (lembro's own and the
 a mark of six bytes. The two maps keep lembro's keys apart from the application's.
 
 Types that msgpack does not know (tuples, sets, dates, UUIDs, ...) are tagged with an extension
-code. Without a tag, msgspec would silently make lists and strings of them. A record holds plain
+code. Without a tag, msgspec would silently turn them into lists and strings. A record holds plain
 values, never a pickle.
 """
 
@@ -49,8 +49,8 @@ def encode(meta: Meta, data: Data, *, plain: bool = False, owner: str = "session
     Args:
         meta: lembro's own map.
         data: The application's data.
-        plain: Whether the caller knows that nothing needs a tag. To find that out takes longer than
-            the encoding itself, and to tag takes twice as long again.
+        plain: Whether the caller knows that nothing needs a tag. Checking this takes longer than
+            the encoding itself, and tagging takes twice as long again.
         owner: What stores the data, for errors.
 
     Raises:
@@ -103,18 +103,18 @@ def changed(payload: bytes, meta: Meta, data: Data) -> bytes | None:
 def decode(payload: bytes) -> tuple[Meta, Data]:
     """Decode a payload.
 
-    A forged payload may hold what :func:`encode` refuses, such as keys of other types or deeper
-    containers. To check for that would cost more than the decoding; ``encode`` refuses it later.
+    A forged payload may hold values that :func:`encode` refuses, such as keys of other types. A
+    check would take longer than the decoding; ``encode`` refuses them later.
 
     Raises:
         CodecError: the bytes are not a payload.
     """
     if not payload.startswith((VERSION, TAGGED)):
-        raise CodecError(f"a record of an unknown format (first byte {payload[:1]!r})")
+        raise CodecError(f"the record has an unknown format (first byte {payload[:1]!r})")
     try:
         return _decode_session(payload[1:-MARK])
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        raise CodecError(f"a record that cannot be read ({type(error).__name__})") from None
+        raise CodecError(f"the record cannot be read ({type(error).__name__})") from None
 
 
 def check(key: Any, value: Any) -> None:
@@ -196,7 +196,9 @@ def _tag(value: Any, depth: int) -> Any:
     if kind is int:
         return value if -(2**63) <= value < 2**64 else _tag_big_int(value)
     if depth > MAX_DEPTH:
-        raise Refused(f"nested deeper than {MAX_DEPTH} levels, or within itself")
+        raise Refused(
+            f"values may be nested at most {MAX_DEPTH} levels deep, and not in themselves"
+        )
     if kind is list:
         return _tag_items(value, depth)
     if isinstance(value, dict):  # a subclass is loaded as the plain dict that it equals
@@ -206,7 +208,7 @@ def _tag(value: Any, depth: int) -> Any:
         return tagger(value, depth)
     if kind.__name__ == "Markup" and kind is _markup():
         return Ext(_MARKUP, _encode_part(str(value), None))
-    raise Refused(refusal(value), cannot_carry=True)
+    raise Refused(refusal(value), is_value=True)
 
 
 def _tag_items(items: Iterable[Any], depth: int) -> list[Any]:
@@ -286,7 +288,7 @@ def _clock_text(value: datetime | time) -> bytes:
             f"a {type(value).__name__} whose zone is a "
             f"{type(zone).__module__}.{type(zone).__name__}; give it a datetime.timezone or a "
             f"ZoneInfo, for example value.astimezone(datetime.UTC)",
-            cannot_carry=True,
+            is_value=True,
         )
     local = value.replace(tzinfo=None).isoformat()
     return b"%d%s[%s]" % (value.fold, local.encode(), zone.key.encode())
@@ -383,7 +385,7 @@ _UNTAGGERS: Final[dict[int, Callable[[bytes], Any]]] = {
 def _check_top_key(key: Any) -> None:
     if type(key) is not str:
         raise CodecError(
-            f"the keys of a session are str, not {type(key).__name__}; write str(key)",
+            f"the keys of a session must be str, got {type(key).__name__}; write str(key)",
             path=repr(key)[:40],
         )
     if not key.isascii():
@@ -393,7 +395,8 @@ def _check_top_key(key: Any) -> None:
 def _check_key(key: Any) -> None:
     if type(key) not in PLAIN or (type(key) is int and not -(2**63) <= key < 2**64):
         refused = Refused(
-            f"a key of type {type(key).__name__}; keys are str, int, float, bool, bytes or None"
+            f"the keys of a dict must be str, int, float, bool, bytes or None, got "
+            f"{type(key).__name__}"
         )
         refused.parts.append(f".{repr(key)[:40]}")
         raise refused

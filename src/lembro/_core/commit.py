@@ -137,7 +137,7 @@ class Writer:
                 return Lost.GONE
             if held.successor is not None:
                 if write is Write.ROTATE and session._adoption is not None:
-                    return Lost.STALE  # either request may be of somebody who planted the cookie
+                    return Lost.STALE  # an attacker who planted the cookie may have sent either
                 followed = yield from follow_rotation(held)
                 if isinstance(followed, Lost):
                     return followed
@@ -204,7 +204,7 @@ class Writer:
         """Make the error for a login above the cap."""
         limit = self.per_user[0] if self.per_user else 0
         return TooManySessions(
-            f"a user may have at most {limit} sessions, and this one has them. End one by its "
+            f"a user may have at most {limit} sessions, and this user has as many. End one by its "
             f'handle: manager.revoke(handle). Or set at_max_sessions="oldest"'
         )
 
@@ -229,7 +229,7 @@ class Writer:
             idle = self._idle_of(session)
             try:
                 touched = yield Call("touch", (session._key,), {"idle": idle})
-            except StoreError as error:  # a page that only reads must not fail for this
+            except StoreError as error:  # a page that only reads must not fail because of this
                 handle = session._current_handle()
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
@@ -304,7 +304,7 @@ class Writer:
 
 
 def changed_encoding(session: SessionState) -> bytes | None:
-    """Return the session's encoding if its data differ from what was loaded; else None."""
+    """Return the session's encoding if its data differ from the loaded data; else None."""
     if session._assigned:
         encoded = _encode(session)
         return None if codec.same_data(encoded, session._payload) else encoded
@@ -314,7 +314,7 @@ def changed_encoding(session: SessionState) -> bytes | None:
 
 
 def has_changed(session: SessionState) -> bool:
-    """Return whether the session's data differ from what was loaded."""
+    """Return whether the session's data differ from the loaded data."""
     return changed_encoding(session) is not None
 
 
@@ -347,7 +347,7 @@ def _switches_user(session: SessionState) -> bool:
 
 
 def _merge(session: SessionState, theirs: Found) -> None:
-    """Merge what was loaded, what another request stored, and this request's data."""
+    """Merge the loaded data, the data that another request has stored, and this request's data."""
     try:
         base_meta, base = codec.decode(session._payload)
         meta, data = codec.decode(theirs.payload)

@@ -1,7 +1,7 @@
-"""The lifecycle of a session: what the request did decides what the store and the cookie do.
+"""The lifecycle of a session: the effect of a request on the store and the cookie.
 
-This table is the specification. Its rows say how the session was loaded, its columns what the
-request did with it.
+This table is the specification. A row is a way in which the session was loaded, a column an action
+of the request.
 
 <!-- table -->
 | loaded from | not accessed | read | changed | `regenerate_id()` | `login(user_id)` | destroyed |
@@ -14,8 +14,8 @@ request did with it.
 <!-- /table -->
 
 * A rotated ID works within its grace only if its record had a user and the successor has the same
-  user. Every other replaced ID is stale at once: an ID from before a login is never accepted.
-* Only the request whose ``destroy`` ended the session clears the cookie. To clear it because an ID
+  user. Every other rotated ID is stale at once: an ID from before a login is never accepted.
+* Only the request whose ``destroy`` ended the session clears the cookie. Clearing it because an ID
   is unknown would race with a login in another tab.
 * A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
   for the grace, so that a write in flight merges into it.
@@ -26,7 +26,7 @@ request did with it.
 
 Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;
 ``_runtime/drivers.py`` performs them. ``load.py`` finds the row, this module decides by the column,
-and ``commit.py`` writes what is to be stored.
+and ``commit.py`` writes to the store.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Lifecycle:
         """Return a copy of this lifecycle with other options."""
         return type(self)(options, reputation_of=self._reputation_of)
 
-    # A load has two halves, before and after the store's answer: ``begin_load`` and this one. The
-    # runner calls them around ``get`` of an in-process store, because the generator ``load`` would
+    # A load has two halves: ``begin_load`` before the store's ``get`` and ``finish_load`` after it.
+    # With an in-process store the runner calls them directly, because the generator ``load`` would
     # take 15 % of a request that reads.
 
     def finish_load(
@@ -174,7 +174,7 @@ class Lifecycle:
         return not session._touch and found is not None and found.idle_left >= self.writer.fresh
 
     def _write_changes(self, session: SessionState, encoded: bytes) -> Flow[None]:
-        """Write changed data over what was loaded; merge if another request was first."""
+        """Write changed data over the loaded record; merge if another request was first."""
         call = self.writer.call_to_set(session, encoded)
         held: Found | None = yield call
         if not self.writer.was_set(session, call, held):

@@ -1,4 +1,4 @@
-"""Logins: what the session keeps at a login, and how old the login is.
+"""Logins: the data that a session keeps at a login, and the age of the login.
 
 Pure, like all of the core.
 """
@@ -43,7 +43,7 @@ def login_age(session: SessionState, user: str | None) -> float | None:
     """Return the seconds since the login: None without a login, infinite if that is unknown."""
     if user is None:
         return None
-    if "adopted" in session._meta or "fresh" in session._meta:  # nobody gave credentials here
+    if "adopted" in session._meta or "fresh" in session._meta:  # without credentials
         return inf
     # A login makes a new record, and a rotation keeps its age.
     return 0.0 if session._login is not None or session._found is None else session._found.age

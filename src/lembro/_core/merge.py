@@ -55,7 +55,7 @@ def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, Conflicts]:
         ours: The data of this request.
 
     Returns:
-        The merged data, and where ours replaced a different change of theirs.
+        The merged data, and the paths at which ours replaced a different change of theirs.
     """
     merging = _Merge()
     merged = merging.dicts(base, theirs, ours, None)
@@ -116,7 +116,7 @@ class _Merge:
     def _image(self, value: Any, depth: int) -> bytes:
         """Return bytes that represent a value: its encoding, or the digest of a dict.
 
-        Each digest is made once. To encode nested dicts again at each level would take a hundred
+        Each digest is made once. Encoding nested dicts again at each level would take a hundred
         times as long.
         """
         if not isinstance(value, dict):
@@ -124,7 +124,9 @@ class _Merge:
         digest = self._seen.get(id(value))
         if digest is None:
             if depth > MAX_DEPTH:
-                raise CodecError(f"nested deeper than {MAX_DEPTH} levels, or within itself")
+                raise CodecError(
+                    f"values may be nested at most {MAX_DEPTH} levels deep, and not in themselves"
+                )
             whole = blake2b(digest_size=32)
             for key, item in value.items():
                 image = self._image(item, depth + 1)

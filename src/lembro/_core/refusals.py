@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import is_dataclass
 from typing import Any, Final
 
-SURROGATE: Final = "text with a lone surrogate, which UTF-8 cannot carry"
+SURROGATE: Final = "text with a lone surrogate cannot be stored, because UTF-8 cannot encode it"
 
 _HINTS: Final = {
     "Enum": "store its .value",
@@ -33,22 +33,22 @@ _HINTS: Final = {
 class Refused(Exception):  # noqa: N818 - it becomes a CodecError
     """A value that cannot be stored. The levels above add their parts of the path to it.
 
-    To build the path of each value, in case it is refused, would take time in the square of the
+    Building the path of each value, in case it is refused, would take time in the square of the
     size: a long key would be copied for every value below it.
     """
 
-    def __init__(self, message: str, *, cannot_carry: bool = False) -> None:
+    def __init__(self, message: str, *, is_value: bool = False) -> None:
         super().__init__(message)
         self.parts: list[str] = []  # the innermost first
-        self._cannot_carry = cannot_carry
+        self._is_value = is_value  # the message names only the value
 
     def message(self, owner: str) -> str:
-        """Return the reason. ``owner`` is what should store the value: a session or a cache."""
-        return f"a {owner} cannot carry {self}" if self._cannot_carry else str(self)
+        """Return the reason. ``owner`` should have stored the value: a session or a cache."""
+        return f"a {owner} cannot store {self}" if self._is_value else str(self)
 
 
 def refusal(value: Any) -> str:
-    """Return what cannot be stored, and what to store instead."""
+    """Return the kind of a value that cannot be stored, and what to store instead."""
     names = [base.__name__ for base in type(value).__mro__]
     hint = next((hint for name, hint in _HINTS.items() if name in names), None)
     if hint is None and is_dataclass(value) and not isinstance(value, type):

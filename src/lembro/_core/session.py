@@ -1,7 +1,7 @@
 """Session: a dict with the methods of a session. It does no I/O itself.
 
-``login``, ``logout``, ``regenerate_id`` and the like only record what was asked for. The lifecycle
-acts on it once, when the response begins. Methods that ask the store come in pairs (``save``,
+``login``, ``logout``, ``regenerate_id`` and similar methods only record a request. The lifecycle
+carries it out once, when the response begins. Methods that ask the store come in pairs (``save``,
 ``asave``). The plain one works in any thread, and in an event loop over an in-process store.
 """
 
@@ -93,8 +93,8 @@ class Session(SessionState, MutableMapping[str, Any]):
     def clear(self) -> None:
         """End this session, as :meth:`logout` does.
 
-        Keys written afterwards go into a new session under a new ID, so that "clear, then set
-        user_id" is no session fixation.
+        Keys written afterwards go into a new session under a new ID. So an application that clears
+        the session at a login and then stores the user in it is safe from session fixation.
         """
         self.destroy()
 
@@ -137,7 +137,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     @user_id.setter
     def user_id(self, user_id: Never) -> None:
         raise AttributeError(
-            "call session.login(user_id) or session.logout(); user_id is read-only"
+            "user_id is read-only; call session.login(user_id) or session.logout()"
         )
 
     @property
@@ -151,7 +151,7 @@ class Session(SessionState, MutableMapping[str, Any]):
     def handle(self) -> str | None:
         """The public name of the session, for lists and logs; None while it is new.
 
-        It changes with the session ID, and is worthless as a cookie.
+        It changes with the session ID, and is not accepted as a cookie.
         """
         if not self._ready:
             self._load()
@@ -159,11 +159,10 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     @property
     def authenticated_at(self) -> datetime | None:
-        """When the user logged in, in UTC.
+        """The time of the login, in UTC; None if nobody is logged in, or if the time is unknown.
 
-        None without a login, and if its time is unknown: after ``login(fresh=False)``, and for an
-        adopted legacy session. To decide, use :meth:`require_recent`, which does not depend on the
-        wall clock.
+        It is unknown after ``login(fresh=False)`` and for an adopted legacy session. To require a
+        recent login, call :meth:`require_recent`, which does not depend on the wall clock.
         """
         age = login_age(self, self.user_id)
         if age is None or age == inf:
@@ -171,10 +170,10 @@ class Session(SessionState, MutableMapping[str, Any]):
         return datetime.now(UTC) - timedelta(seconds=age)
 
     def require_recent(self, within: Seconds) -> None:
-        """Require a login within the last seconds, for sensitive actions (OWASP ASVS 5.0, 7.5.1).
+        """Require a recent login, for sensitive actions (OWASP ASVS 5.0, 7.5.1).
 
         Args:
-            within: Seconds, or a timedelta.
+            within: The largest age of the login: seconds, or a timedelta.
 
         Raises:
             LoginRequired: nobody is logged in, or the login is older, or its age is unknown.
@@ -194,15 +193,15 @@ class Session(SessionState, MutableMapping[str, Any]):
     # -- what the application asks for -------------------------------------------------------------
 
     def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
-        """Log a user in: under a new session ID, with a new absolute timeout.
+        """Log a user in. The session gets a new ID and a new absolute timeout.
 
         The data of the session are kept, unless another user was logged in. Keys whose name
-        contains ``csrf`` or ``xsrf`` are dropped: an attacker may have planted the session.
+        contains ``csrf`` or ``xsrf`` are dropped, because an attacker may have planted the session.
 
         Args:
             user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
             remember: Whether the cookie outlives the browser.
-            fresh: Whether the user gave credentials now. False for a login by itself, such as one
+            fresh: Whether the user gave credentials now. False for an automatic login, such as one
                 by a remember-me cookie: ``require_recent`` then raises until the next login.
 
         Raises:
@@ -240,12 +239,12 @@ class Session(SessionState, MutableMapping[str, Any]):
         self.destroy()
 
     def regenerate_id(self) -> None:
-        """Give the session a new ID and keep its data. ``login`` does this by itself."""
+        """Give the session a new ID and keep its data. ``login`` also does this."""
         self._check_writable(cookie=True)
         self._regenerate = True
 
     def touch(self) -> None:
-        """Extend the idle timeout, even if little of it has passed."""
+        """Extend the idle timeout, even if less than a tenth of it has passed."""
         self._check_writable()
         self._touch = True
 
@@ -303,7 +302,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         """Change the stored data in one step, for counters and stock, which must not be merged.
 
         ``function(data)`` changes a plain dict of the stored data, and its result is returned. If
-        another request stores first, it is called again, with what that request stored. Unsaved
+        another request stores first, the function is called again with that request's data. Unsaved
         changes of this session are kept, and are stored when the response begins.
 
         Raises:
@@ -368,11 +367,14 @@ class Session(SessionState, MutableMapping[str, Any]):
         if self._phase is not OPEN:
             if self._phase is COMMITTED:
                 raise SessionCommitted(
-                    "the response has begun, and with it the session is saved; "
+                    "the session is read-only after the response has begun; "
                     "write inside `with session.edit():` (in async code `async with`)"
                 )
             if cookie:
-                raise SessionCommitted("the response has begun: no cookie can be set for a new ID")
+                raise SessionCommitted(
+                    "the response has begun, so no cookie can be set for a new session ID; "
+                    "log in or call regenerate_id() before it begins"
+                )
         if not self._ready:
             self._load()
 

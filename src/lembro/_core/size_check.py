@@ -1,7 +1,7 @@
 """The size of values, before they are encoded.
 
-The encoder ends the process if there is no memory for its result. So a value that is larger than
-the store accepts is found out without it.
+The encoder ends the process if there is no memory for its result. So this module finds a value that
+is larger than the store accepts without encoding it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ _CONTAINERS: Final = frozenset({list, tuple, set, frozenset})
 
 
 def check_assigned(session: SessionState, key: str, value: Any) -> None:
-    """Raise CodecError unless a session can store a value. If it is too large, leave it unread.
+    """Raise CodecError unless a session can store a value.
 
-    The commit then raises SessionTooLarge, unless the value was removed before.
+    A value that is too large is not checked. The commit raises SessionTooLarge for it, unless it
+    was removed before.
     """
     limit = session._transport.runner.size_limit
     if limit is not None and is_oversized(value, limit):

@@ -37,7 +37,7 @@ class Phase(enum.Enum):
     EDITING = "inside session.edit()"
 
 
-# The members that every request uses. Before Python 3.14, to get one from its class is slow.
+# The members that every request uses. Before Python 3.14, getting one from its class is slow.
 NOT_LOADED: Final = Loaded.NOT_LOADED
 NEW: Final = Loaded.NEW
 LIVE: Final = Loaded.LIVE
@@ -151,9 +151,9 @@ class View:
         self.value: Any = value
         self.dump: Callable[[Any], Any] = dump
         self.stored: bytes = stored
-        """What the object encoded to when it was made or last stored."""
+        """The encoding of the object when it was made or last stored."""
         self.base: bytes = base
-        """What the data held then: other bytes, if the object was upgraded."""
+        """The encoding of the data at that time, which differs if the object was upgraded."""
 
 
 class SessionState:
@@ -173,7 +173,7 @@ class SessionState:
     _too_late = ""  # why the session cannot be accessed any more
     _turns: Turns  # made at the first edit
 
-    # The record: its key, and what it held when it was loaded or last stored.
+    # The record: its key, and its content when it was loaded or last stored.
     _presented_key: bytes | None = None  # of the ID that came with the request
     _key: bytes | None = None
     _found: Found | None = None
@@ -202,7 +202,7 @@ class SessionState:
     _destroy = False
     _touch = False
     _revoke: str | None = None  # the user whose other sessions are to end
-    _resend_cookie = False  # how long the browser keeps the cookie has changed
+    _resend_cookie = False  # the cookie's Max-Age has changed
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -227,7 +227,7 @@ class SessionState:
         return None if self._key is None else handle_for(self._key)
 
     def _note_conflicts(self, user: str | None, conflicts: Conflicts) -> None:
-        """Report where a merge could keep only one of two changes: in one event."""
+        """Report, in one event, the paths at which a merge could keep only one of two changes."""
         if conflicts:
             paths = ", ".join(printable(path, 60) for path in conflicts.paths)
             more = conflicts.number - len(conflicts.paths)

@@ -1,7 +1,7 @@
-"""Typed parts of a session: objects made from what is stored under a key, and stored again.
+"""Typed parts of a session: objects that are made from the value of a key, and stored again.
 
-A part is a dataclass, a msgspec Struct, a pydantic model, a TypedDict, or a list of such. For a
-kind that is no Struct pydantic is imported, if it is installed; otherwise msgspec converts it.
+A part is a dataclass, a msgspec Struct, a pydantic model, a TypedDict, or a list of one of these.
+If the kind is not a Struct and pydantic is installed, pydantic converts it; otherwise msgspec does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .state import MISSING, Upgraded
 
 T = TypeVar("T")
 
-# msgspec quotes a stored value in these two errors. The path behind it names fields only. Compiled
-# by the first such error, because that takes longer than to import this module.
+# msgspec quotes a stored value in these two errors. The path behind it names fields only. The first
+# such error compiles it, because that takes longer than importing this module.
 _QUOTED: Final = r"(Invalid (?:enum )?value) .*?( - at `(?:key` in `)?\$[^'`]*`)?"
 
 
@@ -37,25 +37,26 @@ class Misfit(CodecError):  # noqa: N818 - named after the data
         self.reason: str = printable(reason, LONGEST_REASON)
         super().__init__(
             f"the session's {key!r} no longer fits {getattr(kind, '__name__', kind)}: "
-            f"{self.reason}. If an older version of the application has stored it, give upgrade=f, "
-            f"which makes the object by f(what_is_stored)"
+            f"{self.reason}. If an older version of the application has stored it, give upgrade=f: "
+            f"f(stored) returns the object"
         )
         self.path = printable(key)
 
 
 def converters(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callable[[T], Any]]:
-    """Return the functions that make an object from what is stored, and the reverse.
+    """Return the functions that convert a stored value to an object, and an object to a value.
 
     Args:
         key: The key of the part, for errors.
-        kind: A dataclass, a msgspec Struct, a pydantic model, a TypedDict, or a list of such.
+        kind: A dataclass, a msgspec Struct, a pydantic model, a TypedDict, or a list of one of
+            these.
 
     Returns:
         ``load``, which raises ValueError if the data do not fit, and ``dump``, which raises
         CodecError if the object cannot be stored.
 
     Raises:
-        ConfigError: ``kind`` is of another sort.
+        ConfigError: ``kind`` is something else.
     """
     if not _has_struct(kind):
         found = _with_pydantic(key, kind)
@@ -79,20 +80,20 @@ def loader(
     *,
     load: Callable[[Any], T] | None = None,
 ) -> Callable[[Any], T | Upgraded]:
-    """Return the function that makes the object from what is stored, or from ``MISSING``.
+    """Return the function that makes the object from the stored value, or from ``MISSING``.
 
     Args:
         key: The key of the part.
         kind: A kind that :func:`converters` accepts.
         default: Makes the object if nothing is stored; ``kind`` itself if it is None.
-        upgrade: Makes the object from a copy of what is stored, if that does not fit. It may raise
+        upgrade: Makes the object from a copy of a stored value that does not fit. It may raise
             ValueError to refuse it.
         load: The first function of :func:`converters`, if you have called it already.
 
     Returns:
         A function that returns the object, within :class:`Upgraded` if ``upgrade`` made it.
-        It raises :class:`Misfit`, a CodecError, if what is stored does not fit, and ConfigError if
-        the default cannot be made.
+        It raises :class:`Misfit`, a CodecError, if the stored value does not fit, and ConfigError
+        if the default cannot be made.
     """
     convert = converters(key, kind)[0] if load is None else load
     make: Callable[[], T] = kind if default is None else default
@@ -106,7 +107,7 @@ def loader(
             if upgrade is None:
                 raise Misfit(key, kind, _reason(error)) from None
         try:
-            # It may change its argument, but not what is stored.
+            # It may change its argument, but not the stored value.
             return Upgraded(upgrade(deepcopy(value)))
         except ValueError as error:
             raise Misfit(key, kind, _reason(error)) from None
@@ -134,7 +135,7 @@ def _with_pydantic(key: str, kind: type[T]) -> tuple[Callable[[Any], T], Callabl
     except PydanticSchemaGenerationError:
         raise _unknown(key, kind) from None
     except PydanticUserError as error:
-        if error.code == "typed-dict-version":  # it wants that of typing_extensions before 3.12
+        if error.code == "typed-dict-version":  # it requires typing_extensions' before Python 3.12
             return None
         raise
 
@@ -160,9 +161,9 @@ def _check_known(key: str, kind: Any) -> None:
 
 def _unknown(key: str, kind: object) -> ConfigError:
     return ConfigError(
-        f"a typed part of the session must be a pydantic model, a dataclass or a msgspec Struct, a "
-        f"TypedDict, or a list of such, got {kind!r} for {key!r}. Example: write @dataclass above "
-        f"the class"
+        f"a typed part of the session must be a pydantic model, a dataclass, a msgspec Struct, a "
+        f"TypedDict, or a list of one of these, got {kind!r} for {key!r}. Example: write "
+        f"@dataclass above the class"
     )
 
 
@@ -187,7 +188,7 @@ def _default(key: str, make: Callable[[], T]) -> T:
 
 
 def _reason(error: ValueError) -> str:
-    """Return what does not fit, without the stored values that an error may quote."""
+    """Return the fields that do not fit, without the stored values that an error may quote."""
     if isinstance(error, msgspec.ValidationError):
         quoted = re.fullmatch(_QUOTED, str(error), re.DOTALL)
         return str(error) if quoted is None else quoted[1] + (quoted[2] or "")

@@ -19,8 +19,8 @@ from .lifecycle import Lifecycle, destroy_chain
 from .state import NOT_LOADED, OPEN, SessionState
 
 CACHE_ENTRY: Final = b"\x02"
-"""The first byte of a cache entry's payload. No session's payload begins with it, so both can be in
-one store."""
+"""The first byte of a cache entry's payload. No payload of a session begins with it, so both can be
+in one store."""
 
 _stores_with_entries: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by id()
 
@@ -41,7 +41,7 @@ class SessionInfo:
     user_id: str | None
     """The ID of the user who is logged in."""
     current: bool
-    """Whether it is the session that asked (``session.user_sessions()``)."""
+    """Whether it is the session that called ``session.user_sessions()``."""
     device: str = ""
     """A description of the device, made at the login by the option ``describe``."""
     address: str = ""
@@ -57,7 +57,7 @@ def list_sessions(
         core: The lifecycle.
         verb: ``all`` or ``of_user``.
         args: The arguments of the verb.
-        current: The key of the session that asks, if one does.
+        current: The key of the session that asks for the list, if there is one.
     """
     records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
     return [
@@ -74,7 +74,7 @@ def user_sessions(core: Lifecycle, session: SessionState) -> Flow[list[SessionIn
 
 
 def revoke(core: Lifecycle, session: SessionState, handle: str) -> Flow[bool]:
-    """End the session with this handle if it is the logged-in user's. Return whether it did."""
+    """End a session of the user who is logged in, by its handle. Return whether there was one."""
     user = yield from _user_of(core, session)
     event = yield from revoke_handle(handle, user)
     if event is not None:
@@ -116,7 +116,7 @@ def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
     if session._phase is OPEN:
         if session._loaded is NOT_LOADED:
             yield from core.load(session)
-        if session._login is not None or session._destroy:  # it acts at once, so they must too
+        if session._login is not None or session._destroy:  # the caller acts at once: commit first
             yield from run_flow(core.commit(session))
     else:
         yield from recheck(core, session)

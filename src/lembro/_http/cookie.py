@@ -180,7 +180,7 @@ class SessionCookie:
             session_id: The session ID.
             reputation: The reputation, if the store uses one.
             https: Whether the request came over https.
-            max_age: Max-Age in seconds. None: as the options say.
+            max_age: Max-Age in seconds. None: that of the options.
         """
         value = self.value(session_id, reputation)
         if max_age is None:

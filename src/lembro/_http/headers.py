@@ -106,7 +106,7 @@ def _vary(headers: Headers) -> None:
 
 
 def _forbid_storing(headers: Headers) -> None:
-    present = {name.lower() for name, _ in headers}  # to search for each header takes 9 us
+    present = {name.lower() for name, _ in headers}  # searching for each header would take 9 us
 
     def lines(name: str) -> list[str]:
         return _values(headers, _RAW[name]) if _RAW[name] in present else []
@@ -136,16 +136,17 @@ def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None
         _warned.add(b"http")
         log.warning(
             "lembro: a session cookie was set over plain http for a request whose "
-            "X-Forwarded-Proto or Forwarded says https, so it has no Secure. The likely reason is "
-            "a proxy that ends TLS and that the server does not trust: %s",
+            "X-Forwarded-Proto or Forwarded says https, so the cookie has no Secure. The likely "
+            "reason is a proxy that terminates TLS and that the server does not trust: %s",
             _TRUST,
         )
     elif client is not None and _is_elsewhere(client):
         _warned.add(b"http")
         log.warning(
             "lembro: a session cookie was set over plain http for a client on another machine, so "
-            "it has no Secure. Anyone on the way can read it. The likely reason is a proxy that "
-            "ends TLS and whose X-Forwarded-Proto the server does not trust: %s",
+            "the cookie has no Secure, and anyone on the network path can read it. The likely "
+            "reason is a proxy that terminates TLS and whose X-Forwarded-Proto the server does not "
+            "trust: %s",
             _TRUST,
         )
 
@@ -190,7 +191,7 @@ def warn_of_shared_cookie(name: str) -> None:
     _warned.add(said)
     log.warning(
         "lembro: two nested session middlewares have different managers and both set the cookie "
-        "%r, so each overwrites the other's. Give both the same SessionManager, and they share "
+        "%r, so each overwrites the other's. Give both the same SessionManager, so that they share "
         "the session, or give one of them another cookie name",
         name,
     )

@@ -116,8 +116,8 @@ class Runner:
         """Raise ConfigError if the store is asynchronous, because ``what`` has no event loop."""
         if self.is_async:
             raise ConfigError(
-                f"{type(self.store).__name__} is asynchronous, and {what} has no event loop; give "
-                f"a store with plain verbs"
+                f"{type(self.store).__name__} is asynchronous, and {what} has no event loop; use a "
+                f"store with synchronous verbs, such as MemoryStore"
             )
 
     def with_lifetime(self, idle: float, max_age: float | None) -> Runner:
@@ -140,7 +140,7 @@ class Runner:
     def owns(self, session: object, *, https: bool) -> bool:
         """Return whether the session that a request already has is this manager's.
 
-        That is so if one middleware is nested in another of the same manager. Warns once if two
+        It is, if one middleware is nested in another of the same manager. Warns once if two
         managers share a cookie name.
         """
         if not isinstance(session, Session):
@@ -283,7 +283,10 @@ class Runner:
     def require(self, verb: str) -> str:
         """Return ``verb`` if the store has it; else raise UsageError."""
         if not hasattr(self.store, verb):
-            raise UsageError(f"{type(self.store).__name__} has no {verb}()")
+            raise UsageError(
+                f"{type(self.store).__name__} has no {verb}(), which this needs; use a store that "
+                f"has it, such as MemoryStore"
+            )
         return verb
 
     def verb(self, verb: str, *args: Any) -> Flow[Any]:
@@ -393,5 +396,6 @@ def _check_store(store: Any) -> None:
         )
     if not hasattr(store, "blocking") and not all(asynchronous):
         raise ConfigError(
-            f"{type(store).__name__} has plain verbs; set its attribute `blocking` to True or False"
+            f"{type(store).__name__} has synchronous verbs, so it needs the attribute `blocking`; "
+            f"set it to True or False"
         )

@@ -40,11 +40,11 @@ class Cache:
     """A cache: values by name, in one namespace of a store.
 
     A value is anything that a session can store, and keeps its type. The methods come in pairs:
-    ``get`` for a store with plain verbs, ``aget`` in an event loop over every store.
+    ``get`` is for a store with synchronous verbs, ``aget`` works in an event loop over every store.
 
     Args:
         store: A MemoryStore or another store.
-        names: The namespace.
+        names: The namespace, from the outermost name to the innermost.
 
     Raises:
         StoreError: the store failed.
@@ -76,7 +76,7 @@ class Cache:
         return f"<Cache {'/'.join(self._names)!r} in {type(self.store).__name__}>"
 
     def within(self, name: str) -> Cache:
-        """Return a namespace within this one; ``clear`` of this one clears it too."""
+        """Return the cache of a namespace within this one. ``clear`` of this one clears both."""
         return Cache(self.store, *self._names, name)
 
     def get(self, name: str, default: Any = None, *, renew: Timeout = None) -> Any:
@@ -117,8 +117,9 @@ class Cache:
         Args:
             name: The name of the number.
             delta: The number to add.
-            initial: The number to start from if there is none. None: store nothing, return None.
-            timeout: The timeout if there is no number yet.
+            initial: The number to start from if nothing is stored. None: store nothing, and return
+                None.
+            timeout: The timeout of a new number.
 
         Raises:
             TypeError: the value is not an int.
@@ -237,7 +238,8 @@ class Cache:
                 continue
             if not isinstance(number, int):
                 raise TypeError(
-                    f"the value of {name!r} must be an int to add to, got {type(number).__name__}"
+                    f"the value of {name!r} must be an int to add to, got {type(number).__name__}. "
+                    f"Set it to an int, or delete it"
                 )
             payload = self._payload(number + delta)
             keywords = {"expected": found.payload, "idle": found.idle_left}
@@ -270,7 +272,9 @@ class Cache:
 
     def _key(self, name: str) -> bytes:
         if not isinstance(name, str):
-            raise TypeError(f"a cache key must be a str, got {type(name).__name__}")
+            raise TypeError(
+                f"a cache key must be a str, got {type(name).__name__}. Example: 'page:1'"
+            )
         named = self._hash.copy()
         named.update(name.encode("utf-8", "surrogatepass"))
         return named.digest()
@@ -291,8 +295,8 @@ class Cache:
         if self._is_async:
             flow.close()
             raise UsageError(
-                f"{type(self.store).__name__} is asynchronous; call the async methods (aget, aset, "
-                f"...)"
+                f"{type(self.store).__name__} is asynchronous; call the async methods: aget, aset "
+                f"and so on"
             )
         try:
             return run(flow, self.store)
@@ -321,12 +325,12 @@ def _seconds(timeout: Timeout) -> float:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise ConfigError(f"a namespace must be a str, got {name!r}")
+        raise ConfigError(f"a namespace must be a str, got {name!r}. Example: 'pages'")
     return name
 
 
 def _too_large(error: SessionTooLarge) -> SessionTooLarge:
-    """Make the error of a store, which knows sessions only, one of a cache entry."""
+    """Return the error of a store, which speaks of a session, for a cache entry."""
     return SessionTooLarge(error.size, error.limit, "entry")
 
 

@@ -78,8 +78,7 @@ class LembroCache(_Base):
         """Return the store of a cache without OPTIONS."""
         raise ConfigError(
             'lembro.caches.django.LembroCache needs a size. Example: "OPTIONS": {"max_size": "64M"}'
-            ". Or use lembro.integrations.django.LembroCache, which shares the store of the "
-            "sessions"
+            ". Or use lembro.integrations.django.LembroCache, which can share the sessions' store"
         )
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
@@ -212,7 +211,8 @@ def _store_of(location: str, settings: dict[str, Any]) -> MemoryStore:
 
 def _too_large(error: SessionTooLarge) -> bool:
     log.warning(
-        "lembro: a value of %d bytes is not cached, because the limit is %d bytes",
+        "lembro: a value of %d bytes is not cached, because the limit is %d bytes. Cache less, or "
+        "raise max_session_size",
         error.size,
         error.limit,
     )

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     demo = commands.add_parser(
-        "demo", help="a small page that shows what lembro does", description=_demo.__doc__
+        "demo", help="serve a small page that shows lembro at work", description=_demo.__doc__
     )
     demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     demo.add_argument("--port", type=_port, default=8000, help="port, 0 for any (%(default)s)")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.set_defaults(run=_demo)
 
     fits = commands.add_parser(
-        "size", help="how many sessions fit into a store", description=_size.__doc__
+        "size", help="measure how many sessions fit into a store", description=_size.__doc__
     )
     fits.add_argument(
         "file", nargs="?", default="-", help="a sample of a session, as JSON; - for standard input"
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=_count,
         action="append",
         metavar="N",
-        help="show the max_size that so many sessions need; may be repeated",
+        help="show the max_size that N sessions need; may be repeated",
     )
     fits.add_argument(
         "--user",
@@ -138,7 +138,9 @@ def _count(text: str) -> int:
 
 def _user(text: str) -> str:
     if not 1 <= len(text.encode("utf-8", "replace")) <= MAX_USER_ID:
-        raise argparse.ArgumentTypeError(f"must be a user ID of 1 to {MAX_USER_ID} bytes")
+        raise argparse.ArgumentTypeError(
+            f"must be a user ID of 1 to {MAX_USER_ID} bytes, got {text[:MAX_USER_ID]!r}"
+        )
     return text
 
 

@@ -21,7 +21,7 @@ SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
 FILLED: Final = SIZES[0]
 USER: Final = "user-1234"
 SHARE: Final = 16  # one session may take max_size / 16, by default
-MOST_AROUND: Final = 1024  # the most bytes that the store adds to a payload
+MOST_AROUND: Final = 1024  # bytes; the most that the store adds to a payload
 TOO_LARGE: Final = "too large"
 YEAR: Final = 365 * 86400.0
 
@@ -52,19 +52,19 @@ class Fit:
 def read(text: bytes) -> dict[str, Any]:
     """Parse the JSON of a session. Raise SampleError if it is not one."""
     if not text.strip():
-        raise SampleError("there is nothing in it: give a session as JSON")
+        raise SampleError('the sample is empty; give a session as JSON, such as {"cart": []}')
     try:
         data = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise SampleError(f"this is not JSON: {error}") from None
+        raise SampleError(f"the sample must be JSON ({error})") from None
     except RecursionError:
-        raise SampleError("this is nested too deep for a session") from None
+        raise SampleError("the sample is nested too deeply for a session") from None
     if not isinstance(data, dict):
         raise SampleError(
-            f'a session is an object, such as {{"cart": []}}, and this is {_kind(data)}'
+            f'the sample must be a JSON object, such as {{"cart": []}}, got {_kind(data)}'
         )
     if not data:
-        raise SampleError("an empty session is not stored: put into it what yours will hold")
+        raise SampleError("an empty session is not stored; give the keys that yours will have")
     return data
 
 
@@ -98,14 +98,14 @@ def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
             add()
     except SessionTooLarge:
         return None
-    for _ in range(number):  # with evictions going on, it holds a few sessions less
+    for _ in range(number):  # while it evicts, it holds a few sessions less
         add()
     stats = store.stats()
     return Fit(stats.sessions, stats.used, max_size)
 
 
 def size_for(count: int, payload: bytes, fit: Fit, user: str | None = None) -> str:
-    """Return the ``max_size`` of a store for so many sessions, rounded up to two digits.
+    """Return the ``max_size`` of a store for ``count`` sessions, rounded up to two digits.
 
     ``fit`` is the result for a store in which they are not too large.
     """

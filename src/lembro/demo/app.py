@@ -151,7 +151,7 @@ async def sessions_of(session: Session) -> list[dict[str, Any]]:
 
 
 async def order(request: Request) -> Response:
-    """Add one thing to the tray. No concurrent order is lost."""
+    """Add one thing to the tray, without losing a concurrent order."""
     session = get_session(request)
     tray = session.setdefault("tray", [])
     thing = request.path_params["thing"]
@@ -197,7 +197,7 @@ async def live(request: Request) -> Response:
 
 async def send_bots(request: Request) -> Response:
     if not request.app.state.bots.send(request.app):
-        raise HTTPException(409, "The bots are on their way already.")
+        raise HTTPException(409, "The bots are running already.")
     return done()
 
 
@@ -209,7 +209,7 @@ def done() -> Response:
 
 
 async def session_gone(request: Request, error: Exception) -> Response:
-    return PlainTextResponse("Your session has ended meanwhile.", status_code=409)
+    return PlainTextResponse("Your session has ended.", status_code=409)
 
 
 async def read_json(request: Request) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from .visitors import REGULARS, Regulars, Visitor
 
 TOTAL: Final = 10_000
 A_SECOND: Final = 1_250
-AT_A_TIME: Final = 20  # then other requests are served
+AT_A_TIME: Final = 20  # requests of a slice; after it, other requests are served
 
 HEADERS: Final = {
     "host": "127.0.0.1",
@@ -27,7 +27,7 @@ QUERY: Final = "utm_source=compare&utm_medium=cpc&utm_campaign=autumn&offer={}"
 
 
 class Bots:
-    """One run of bots at a time, in small slices, so that other requests are served meanwhile."""
+    """Sends bots, one run at a time. A run works in small slices, between other requests."""
 
     def __init__(self, store: MemoryStore, regulars: Regulars) -> None:
         self._store = store

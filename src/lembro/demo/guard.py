@@ -44,7 +44,10 @@ class Guard:
 
         asked = Headers(scope=scope)
         if not is_ours(asked.get("host"), self.names):
-            refusal = PlainTextResponse("The demo has another host name.", status_code=403)
+            refusal = PlainTextResponse(
+                "The demo does not accept this host name. Open it as localhost, or by its address.",
+                status_code=403,
+            )
             await refusal(scope, receive, send_with_headers)
         elif scope["method"] in SAFE_METHODS or is_same_origin(asked):
             await self.app(scope, receive, send_with_headers)

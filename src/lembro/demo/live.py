@@ -16,7 +16,7 @@ from .bots import Bots
 
 EVERY: Final = 0.25  # seconds
 WINDOW: Final = 60  # seconds
-FULL: Final = 0.9  # of max_size: with a sixteenth kept free, the store is full at about this share
+FULL: Final = 0.9  # of max_size; a sixteenth is kept free, so a full store uses about this share
 
 
 class Live:

@@ -134,7 +134,8 @@ def begin_unused(session: Session) -> bool:
     """Note that the response begins, if the session was never accessed.
 
     Returns:
-        Whether that is so: nothing has to be committed, and the response needs no headers.
+        True if it was never accessed: nothing has to be committed, and the response needs no
+        headers.
     """
     if session._loaded is not NOT_LOADED:
         return False
@@ -174,16 +175,16 @@ def already_installed(what: str = "Lembro") -> ConfigError:
 def no_session(example: str) -> ConfigError:
     """Make the error for a request without a lembro session. ``example`` installs it."""
     return ConfigError(
-        f"this request has no lembro session. Install it for the whole application: {example}. "
+        f"this request has no lembro session. Install lembro for the whole application: {example}. "
         f"If it is installed, check that exclude= does not name this path, and that the code that "
-        f"accesses the session runs inside of it"
+        f"accesses the session runs inside that application"
     )
 
 
 def as_kind(session: Session, kind: type[S]) -> S:
     """Add the methods of a framework's session class to the session of an outer middleware.
 
-    The outer middleware commits the session. It keeps its own methods.
+    The outer middleware commits the session, and the methods of its class stay.
     """
     present = type(session)
     if not issubclass(present, kind):

@@ -82,7 +82,7 @@ def _check_options(name: str, options: object) -> None:
 
 
 def _partial(keywords: Mapping[str, Any]) -> SessionOptions:
-    """Make options of keywords alone: ``app.config`` may add the other timeout."""
+    """Make options of keywords only: ``app.config`` may add the other timeout."""
     absolute = keywords.get("absolute_timeout")
     if absolute is not None:
         seconds("absolute_timeout", absolute)
@@ -197,7 +197,7 @@ def _setting(option: str) -> str:
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
-    """Return what to write instead of an unknown setting."""
+    """Return the fix for an unknown setting: the most similar one."""
     name = key.removeprefix(_PREFIX).lower()
     names = {known_key.removeprefix(_PREFIX).lower(): known_key for known_key in known}
     names |= {

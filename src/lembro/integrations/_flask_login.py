@@ -23,8 +23,8 @@ def follow_flask_login(app: flask.Flask) -> None:
 
     ``login_user`` then gives the session a new ID and a ``user_id``, and ``logout_user`` ends it.
     So ``logout_everywhere()``, the limit of sessions per user, and the tier of logged-in users
-    apply. If the application removes Flask-Login's key ``_user_id``, the session ends too, and the
-    other keys go on in an anonymous one. While Flask-Login's login is not fresh,
+    apply. If the application removes Flask-Login's key ``_user_id``, the session ends too, and a
+    new anonymous session gets the other keys. While Flask-Login's login is not fresh,
     ``require_recent()`` raises LoginRequired.
     """
     from flask_login import (  # noqa: PLC0415

@@ -98,12 +98,12 @@ def warn_of_unused(config: Config) -> None:
     ]
     if names:
         log.warning(
-            "lembro: app.config has %s, which lembro does not use: sessions are in the store of "
-            "Lembro(...)",
+            "lembro: app.config has %s, which lembro does not use. The sessions are in the store "
+            "of Lembro(...): remove these settings",
             ", ".join(sorted(names)),
         )
     if config.get("SESSION_REFRESH_EACH_REQUEST") is False:
         log.warning(
-            "lembro: app.config has SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use: "
-            "using a session extends it. To limit its lifetime, set LEMBRO_ABSOLUTE_TIMEOUT"
+            "lembro: app.config has SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use, "
+            "because using a session extends it. To limit its lifetime, set LEMBRO_ABSOLUTE_TIMEOUT"
         )

@@ -117,7 +117,7 @@ def typed_session(session: object, example: str = _EXAMPLE) -> FlaskSession:
     """Return a framework's current session, typed. ``example`` installs it, for the error.
 
     Raises:
-        ConfigError: it is not lembro's.
+        ConfigError: it is not a session of lembro.
     """
     if isinstance(session, FlaskSession):
         return session
@@ -125,9 +125,9 @@ def typed_session(session: object, example: str = _EXAMPLE) -> FlaskSession:
 
 
 class LazyManager:
-    """The manager of one application, made when it is first needed.
+    """The manager of one application, which is made when it is first needed.
 
-    Applications are configured after they are made, and often after their extensions.
+    By then the application is configured. That often happens after its extensions are made.
     """
 
     _request: Any  # the framework's proxy of the current request
@@ -191,7 +191,7 @@ class Extension(Generic[App]):
         app: The application.
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords and settings change single ones.
+        options: The options; ``keywords`` and settings replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -244,7 +244,7 @@ class Extension(Generic[App]):
         interface = getattr(self._current_app() or self._app, "session_interface", None)
         if not isinstance(interface, LazyManager):
             raise ConfigError(
-                "lembro.manager needs an application: call init_app(app), or write Lembro(app)"
+                "lembro.manager needs an application; call init_app(app), or write Lembro(app)"
             )
         return interface.manager
 

@@ -124,7 +124,7 @@ def _read(name: str, value: Any) -> Any:
         near = difflib.get_close_matches(short.removeprefix("lembro_"), _NAMES, 1, 0.4)
         raise ConfigError(
             f"there is no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
-            f"(there are {', '.join(f'lembro.{known}' for known in _NAMES)})"
+            f"(settings: {', '.join(f'lembro.{known}' for known in _NAMES)})"
         )
     if not isinstance(value, str):
         return value

@@ -20,8 +20,8 @@ KEY: Final = "beaker.session"
 
 _TIMES: Final = {"_creation_time": "created", "_accessed_time": "last_accessed"}
 _INSTEAD: Final = {
-    "get_by_id": "the store does not know session IDs; manager.user_sessions() and "
-    "manager.revoke() go by handles",
+    "get_by_id": "the store does not know session IDs; use handles, with "
+    "manager.user_sessions() and manager.revoke()",
     "load": "a session is loaded at its first access; session.reload() loads it again",
     "lock": "concurrent changes are merged without locks; change counters in session.atomic(f)",
     "unlock": "concurrent changes are merged without locks; change counters in session.atomic(f)",

@@ -50,15 +50,15 @@ class Lembro:
     Install it in the application that is served. Mounted applications share its sessions.
 
     Args:
-        app: The application, to install the plugin in it at once. May be left out.
+        app: The application in which the plugin is installed at once. May be left out.
         manager: The manager, if you have made one; also as the only argument.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
     Raises:
-        ConfigError: an argument cannot work, or the application has lembro's sessions already.
+        ConfigError: an argument cannot work, or the application already has lembro's sessions.
     """
 
     name: str = "lembro"
@@ -127,7 +127,7 @@ def get_session() -> Session:
     """Return ``request.session`` of the current request, typed.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the request has no session.
     """
     session: object = bottle.request.environ.get(_KEY)
     if not isinstance(session, Session):

@@ -183,12 +183,12 @@ class Lembro:
         app: The application.
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
     Raises:
-        ConfigError: an argument cannot work, or the application has lembro's sessions already.
+        ConfigError: an argument cannot work, or the application already has lembro's sessions.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Lembro:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        """Commit the session, after the responder or what answered in its place."""
+        """Commit the session, after the responder or the error handler."""
         session = self._to_commit(req)
         if session is None:
             return
@@ -300,7 +300,7 @@ class Lembro:
         resource: object,
         req_succeeded: bool,
     ) -> None:
-        """Commit the session, after the responder or what answered in its place."""
+        """Commit the session, after the responder or the error handler."""
         session = self._to_commit(req)
         if session is None:
             return
@@ -342,7 +342,7 @@ def get_session(req: falcon.Request) -> Session:
     """Return ``req.context.session``, typed.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the request has no session.
     """
     session: object = getattr(req.context, "session", None)
     if not isinstance(session, Session):

@@ -56,7 +56,7 @@ def get_session(connection: HTTPConnection) -> Session:
     """Return the session of a request or WebSocket, typed. As a dependency: ``WebSessionDep``.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the connection has no session.
     """
     return starlette.session_of(connection, f"app.add_middleware({__name__}.SessionMiddleware)")
 
@@ -74,7 +74,7 @@ class _CurrentSession(SecurityBase):
         cookie = CookieOptions() if serving is None else serving.manager.options.cookie
         name, plain = (cookie.name_over(https=https) for https in (True, False))
         only = "" if name == plain else f" Over plain http its name is {plain}."
-        description = f"Set by the server; the browser sends it by itself.{only}"
+        description = f"Set by the server; the browser sends it automatically.{only}"
         return APIKey.model_validate({"in": "cookie", "name": name, "description": description})
 
     async def __call__(self, connection: HTTPConnection) -> Session:
@@ -106,8 +106,8 @@ async def current_user(session: WebSessionDep) -> str:
 UserDep = Annotated[str, Depends(current_user)]
 """The ID of the user who is logged in: ``def page(user_id: UserDep)``.
 
-If nobody is logged in, the response is a 401, or what the application's handler for
-``LoginRequired`` returns (``@app.exception_handler(LoginRequired)``)."""
+If nobody is logged in, the response is a 401, or the result of the application's handler for
+``LoginRequired`` (``@app.exception_handler(LoginRequired)``)."""
 
 
 @overload
@@ -140,11 +140,12 @@ def SessionData(  # noqa: N802
 
     If data of an older version of the application do not fit ``kind``, the object is
     ``upgrade(stored)``. Without ``upgrade``, or if it raises ValueError, the response is a 409. The
-    log then says what does not fit, and the stored data stay.
+    log then names the fields that do not fit, and the stored data stay.
 
     Args:
         key: The key of the part, or the kind of the whole session.
-        kind: A pydantic model, a dataclass, a msgspec Struct, a TypedDict, or a list of such.
+        kind: A pydantic model, a dataclass, a msgspec Struct, a TypedDict, or a list of one of
+            these.
         default: Makes the object if nothing is stored; ``kind()`` by default.
         upgrade: Makes the object from stored data that do not fit.
 
@@ -181,10 +182,10 @@ def SessionData(  # noqa: N802
 
 
 def _conflict(key: str, misfit: typed.Misfit) -> HTTPException:
-    """Log what does not fit, for the developer, and return the response for the client."""
+    """Log the fields that do not fit, for the developer, and return the response for the client."""
     log.warning("lembro: %s; the response is a 409", misfit)
     return HTTPException(
         409,
-        f"This session holds a {key!r} from another version of this application, which it cannot "
-        f"use. A new session begins once this one is ended: log out, or delete the cookie.",
+        f"This session holds a {key!r} that another version of this application has stored, and "
+        f"that this version cannot use. Log out or delete the cookie to begin a new session.",
     )

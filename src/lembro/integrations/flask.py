@@ -42,7 +42,7 @@ _KEY: Final = "lembro.flask"
 """The key of the session in the environ of a request that Flask serves."""
 
 _ENDED: Final[WSGIEnvironment] = {"wsgi.url_scheme": "http"}
-"""The environ of a request that has ended with a loaded session, which reads nothing more."""
+"""The environ of a request that has ended. Its session reads nothing more from the environ."""
 
 
 # -- the exchange ----------------------------------------------------------------------------------

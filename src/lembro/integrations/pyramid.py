@@ -268,7 +268,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     Args:
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session: ``request.session`` raises ConfigError there.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -308,7 +308,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 class LembroAuthenticationHelper:
     """Replaces Pyramid's ``SessionAuthenticationHelper`` in a security policy.
 
-    The userid is ``session.user_id``. So a login gets a new session ID, and you can revoke all
+    The userid is ``session.user_id``. So each login gets a new session ID, and you can revoke all
     sessions of a user.
     """
 
@@ -350,7 +350,7 @@ def get_session(request: Request) -> PyramidSession:
     """Return ``request.session``, typed.
 
     Raises:
-        ConfigError: it is not lembro's, or there is none.
+        ConfigError: the request has no session of lembro.
     """
     session = request.session
     if not isinstance(session, PyramidSession):

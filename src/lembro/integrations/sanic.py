@@ -158,7 +158,7 @@ class _Response:
 class _Stream:
     """Sends a response, and reports late changes at its end.
 
-    Sanic's signal for the end is no alternative: another application of the process can disable it.
+    Sanic's signal for the end cannot be used: another application of the process can disable it.
     """
 
     __slots__ = ("_session", "_stream")
@@ -201,7 +201,7 @@ class _ErrorPage(HTTPResponse):
 def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
     """Add the commit to a request class.
 
-    A response middleware would not do: Sanic skips it if an earlier one returns a response.
+    A response middleware is not enough: Sanic skips it if an earlier one returns a response.
     """
 
     class SessionRequest(base):  # type: ignore[misc,valid-type]
@@ -274,12 +274,12 @@ class Lembro:
         app: The application.
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
     Raises:
-        ConfigError: an argument cannot work, or the application has lembro's sessions already.
+        ConfigError: an argument cannot work, or the application already has lembro's sessions.
     """
 
     def __init__(
@@ -321,7 +321,7 @@ class Lembro:
         if not self._answers:
             self._answer_errors(request.app)
         ctx: Any = request.ctx
-        if hasattr(ctx, "session"):  # a second round, for an error
+        if hasattr(ctx, "session"):  # Sanic calls the middlewares again for an error
             return
         runner = self._runner
         scope = getattr(request.transport, "scope", None)  # under an ASGI server
@@ -337,7 +337,9 @@ class Lembro:
         ctx.session = ctx.lembro = session
 
     def _answer_errors(self, app: Sanic[Any, Any]) -> None:
-        """Add the handlers that the application has not added itself until its first request.
+        """Add the error handlers, except those that the application has added itself.
+
+        Called at the first request, when the application has added its handlers.
 
         Sanic refuses a second handler for the same error.
         """
@@ -354,7 +356,7 @@ def get_session(request: Request[Any, Any]) -> Session:
     """Return ``request.ctx.session``, typed.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the request has no session.
     """
     session: object = getattr(request.ctx, "session", None)
     if not isinstance(session, Session):

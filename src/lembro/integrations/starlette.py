@@ -46,14 +46,14 @@ class SessionMiddleware(asgi.SessionMiddleware):
         app: The application; Starlette gives it.
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         secret_key: Signs the cookie. Not needed: the cookie holds only a random ID.
         session_cookie: The cookie's name, used exactly as it is given.
         max_age: The idle timeout and the cookie's Max-Age, in seconds.
         path: The cookie's Path.
         same_site: The cookie's SameSite.
-        https_only: True sets Secure always; False, the default, over https only.
+        https_only: True: the cookie always has Secure. False, the default: over https only.
         domain: The cookie's Domain.
         partitioned: The cookie's Partitioned.
         keywords: The fields of :class:`~lembro.SessionOptions`.
@@ -179,7 +179,7 @@ def get_session(connection: HTTPConnection) -> Session:
     """Return the session of a request or WebSocket, typed.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the connection has no session.
     """
     return session_of(connection, f"app.add_middleware({__name__}.SessionMiddleware)")
 

@@ -129,12 +129,12 @@ class Lembro:
         app: The application.
         manager: The manager, if you have made one.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session: ``self.session`` raises ConfigError there.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
     Raises:
-        ConfigError: an argument cannot work, or the application has lembro's sessions already.
+        ConfigError: an argument cannot work, or the application already has lembro's sessions.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class SessionMixin(_Handler):
         """The session of this request.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: the request has no session.
         """
         if self._session is None:
             raise no_session("Lembro(app)")
@@ -280,7 +280,7 @@ class SessionMixin(_Handler):
         super().send_error(status_code, **kwargs)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log an exception, unless it only says that a login is needed."""
+        """Log an exception, unless it is LoginRequired."""
         if not isinstance(value, LoginRequired):
             super().log_exception(typ, value, tb)
 

@@ -23,7 +23,8 @@ from .source import LegacySession, Refused
 _SIGNATURE: Final = 40  # hexadecimal digits, before the text that they sign
 
 _COOKIE: Final = re.compile(r"[0-9a-f]{40}([A-Za-z0-9+/=]+)", re.ASCII)
-"""The signature, and what it signs. Beaker's parser would also accept quotes, and text after it."""
+"""The signature, and the text that it signs. Beaker's parser would also accept quotes, and text
+after it."""
 
 _OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
 
@@ -31,17 +32,18 @@ _OWN: Final = ("_accessed_time", "_creation_time", "_domain", "_id", "_path")
 class BeakerReader(StoreReader):
     """Reads exported sessions of Beaker by their ID.
 
-    Beaker pickles the sessions that it keeps in files, databases and Redis. Let Beaker read them,
-    and export their data before the change.
+    Beaker pickles the sessions that it keeps in files, databases and Redis. Before you change to
+    lembro, export their data with Beaker.
 
     Args:
-        load: ``load(id)`` returns the data as a dict, or as JSON, or None. It may be ``async def``.
+        load: ``load(id)`` returns the data as a dict or as JSON, or None if there is no such
+            session. It may be ``async def``.
         secret: Beaker's ``session.secret``.
         cookie: Beaker's ``session.key``, or CookieOptions; see :class:`Reader`.
         timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout. It counts
             from ``_accessed_time`` in the data.
-        user: The key of the data under which the user ID is, or a function of the data.
-        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
+        blocking: False if ``load`` does no I/O. Otherwise async code calls it in a thread.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -94,7 +96,7 @@ class BeakerCookieReader(Reader):
         crypto_type: Beaker's ``session.crypto_type``.
         cookie: Beaker's ``session.key``, or CookieOptions; see :class:`Reader`.
         timeout: Beaker's ``session.timeout``: seconds, or a timedelta. None: no timeout.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -116,7 +118,10 @@ class BeakerCookieReader(Reader):
         except ImportError as missing:
             raise needs("beaker", "BeakerCookieReader") from missing
         if not validate_key:
-            raise ConfigError("BeakerCookieReader needs the validate_key that signed the cookies")
+            raise ConfigError(
+                f"BeakerCookieReader needs the validate_key that signed the cookies, got "
+                f"{validate_key!r}. Write Beaker's session.validate_key"
+            )
         super().__init__(cookie=cookie, lifetime=NEVER if timeout is None else timeout, user=user)
         self._open: Any = CookieSession
         self._options = {

@@ -26,7 +26,7 @@ class DjangoSessionReader(StoreReader):
         engine: The SESSION_ENGINE of the legacy sessions.
         cookie: The SESSION_COOKIE_NAME, or CookieOptions; see :class:`Reader`.
         lifetime: The SESSION_COOKIE_AGE: seconds, or a timedelta.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -93,7 +93,7 @@ class DjangoSessionReader(StoreReader):
 
 
 def _seconds_of(expiry: object) -> float:
-    """Return for how many seconds a session is valid by its ``set_expiry``; 0 without one."""
+    """Return how many seconds a session is valid by its ``set_expiry``; 0 without a call of it."""
     if isinstance(expiry, str):
         return datetime.fromisoformat(expiry).timestamp() - time.time()
     return float(cast("float", expiry or 0))

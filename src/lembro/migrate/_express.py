@@ -28,11 +28,11 @@ class ExpressSessionReader(StoreReader):
         lifetime: The ``cookie.maxAge``, or the store's lifetime: seconds (not milliseconds), or a
             timedelta.
         prefix: The prefix of the store's keys.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
         rolling: The ``rolling`` of express-session. If True, ``load`` must return None for a
             session that has expired, as Redis does: express-session then extends sessions without
             changing ``cookie.expires`` in the store, which is therefore not checked.
-        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+        blocking: False if ``load`` does no I/O. Otherwise async code calls it in a thread.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -53,7 +53,10 @@ class ExpressSessionReader(StoreReader):
         super().__init__(load, cookie=cookie, lifetime=lifetime, user=user, blocking=blocking)
         secrets = [secret] if isinstance(secret, str) else list(secret)
         if not secrets or not all(isinstance(one, str) and one for one in secrets):
-            raise ConfigError("ExpressSessionReader needs the secret that signed the cookies")
+            raise ConfigError(
+                "ExpressSessionReader needs the secret that signed the cookies: a str that is not "
+                "empty, or several. Write the secret of express-session"
+            )
         self._secrets = [one.encode() for one in secrets]
         self._prefix = prefix
         self._rolling = rolling
@@ -79,7 +82,7 @@ class ExpressSessionReader(StoreReader):
         given = data.pop("cookie", None)
         cookie: dict[str, Any] = given if isinstance(given, dict) else {}
         expires = cookie.get("expires")
-        lifetime = float(cookie.get("originalMaxAge") or 0) / 1000  # each request begins it again
+        lifetime = float(cookie.get("originalMaxAge") or 0) / 1000  # each request restarts it
         if expires is not None and not self._rolling:
             lifetime = max(lifetime, _seconds_left(expires))
         return self.session(

@@ -23,8 +23,8 @@ class FlaskCookieReader(Reader):
         cookie: The SESSION_COOKIE_NAME, or CookieOptions; see :class:`Reader`.
         max_age: The PERMANENT_SESSION_LIFETIME: seconds, or a timedelta.
         salt: The salt of Flask's session interface.
-        user: The key of the data under which the user ID is, or a function of the data. The default
-            is Flask-Login's key.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
+            The default is Flask-Login's key.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -68,7 +68,7 @@ class FlaskCookieReader(Reader):
             raise Refused("the signature does not match") from None
         except BadData:
             raise Refused("its signed data cannot be read") from None
-        # The same signature can be written in several ways, but the signed part only in one.
+        # One signature has several spellings that are all accepted, but the signed part has one.
         signed = value.rpartition(".")[0]
         return self.session(data, signed, remember=_is_permanent(data))
 
@@ -85,9 +85,9 @@ class FlaskSessionReader(StoreReader):
         lifetime: The PERMANENT_SESSION_LIFETIME: seconds, or a timedelta.
         prefix: The SESSION_KEY_PREFIX.
         secret_key: The SECRET_KEY, if SESSION_USE_SIGNER was on.
-        user: The key of the data under which the user ID is, or a function of the data. The default
-            is Flask-Login's key.
-        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
+            The default is Flask-Login's key.
+        blocking: False if ``load`` does no I/O. Otherwise async code calls it in a thread.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -145,7 +145,10 @@ class FlaskSessionReader(StoreReader):
 def _keys(given: Key | Sequence[Key] | None, reader: str) -> list[bytes]:
     keys = [given] if isinstance(given, str | bytes) else list(given or ())
     if not keys or not all(isinstance(key, str | bytes) and key for key in keys):
-        raise ConfigError(f"{reader} needs the secret_key that signed the cookies")
+        raise ConfigError(
+            f"{reader} needs the secret_key that signed the cookies, got none or an empty one. "
+            f"Write the SECRET_KEY of the application"
+        )
     return [key.encode() if isinstance(key, str) else key for key in keys]
 
 

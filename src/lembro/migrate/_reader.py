@@ -15,7 +15,7 @@ from ..options import DAY, CookieOptions, Seconds, exact_cookie, seconds
 from .source import LegacySession, Refused
 
 User = str | Callable[[Mapping[str, Any]], object] | None
-"""The key under which the data hold the user ID, or a function of the data."""
+"""The key of the user ID in the data, or a function that takes the data and returns it."""
 
 Load = Callable[[str], Any]
 """A function, plain or async, that returns the data of an ID: a dict, bytes, a str, or None."""
@@ -30,14 +30,14 @@ IDS: Final = r"[A-Za-z0-9_-]{8,256}"
 class Reader:
     """The base class for your own reader. (Provisional in 0.1.)
 
-    Implement ``read(value)``. It returns ``self.session(data, ...)``, returns None, or raises
+    Implement ``read(value)``. It returns ``self.session(data, ...)`` or None, or it raises
     :class:`~lembro.migrate.Refused`.
 
     Args:
         cookie: The name of the legacy cookie, or CookieOptions if it was set with another path or
             domain. Here ``prefix="auto"`` adds no prefix.
         lifetime: How long a legacy cookie may still be valid: seconds, or a timedelta.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -68,7 +68,8 @@ class Reader:
         return f"<{type(self).__name__} of the cookie {self.cookie.name!r}>"
 
     def read(self, value: str) -> LegacySession | Awaitable[LegacySession | None] | None:
-        """Read the session of a cookie's value; see :class:`~lembro.migrate.LegacyReader`."""
+        """Read the session that belongs to a cookie value; see
+        :class:`~lembro.migrate.LegacyReader`."""
         raise NotImplementedError
 
     def session(
@@ -83,11 +84,11 @@ class Reader:
 
         Args:
             data: The data of the legacy session, a mapping.
-            identity: What was verified: the decoded ID, or the signed part. Required; see
-                :class:`~lembro.migrate.LegacySession`.
+            identity: The verified part of the cookie: the decoded ID, or the signed part. Required;
+                see :class:`~lembro.migrate.LegacySession`.
             remember: Whether the cookie outlives the browser.
             lifetime: Seconds for which this session may still be valid, if that may be longer than
-                the reader's ``lifetime``. So long lembro remembers that its cookie was used.
+                the reader's ``lifetime``. lembro remembers for this time that its cookie was used.
 
         Raises:
             Refused: the data are not a mapping, or the user ID is not a str or int.
@@ -104,7 +105,7 @@ class Reader:
 
 
 class StoreReader(Reader):
-    """Reads sessions that are stored under an ID, which is the cookie's value.
+    """Reads stored sessions by their ID, which is the cookie's value.
 
     Args:
         load: ``load(id)`` returns a dict, or JSON, or None. It may be ``async def``. For a session
@@ -112,9 +113,9 @@ class StoreReader(Reader):
         cookie: As for :class:`Reader`.
         lifetime: As for :class:`Reader`.
         user: As for :class:`Reader`.
-        form: A regular expression of valid IDs. Nothing else is looked up.
+        form: A regular expression of valid IDs. An ID of another form is refused without a look-up.
         remember: Whether the legacy cookie outlives the browser.
-        blocking: False if ``load`` waits for nothing. Otherwise async code calls it in a thread.
+        blocking: False if ``load`` does no I/O. Otherwise async code calls it in a thread.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -168,9 +169,9 @@ class StoreReader(Reader):
         return self.session(data, self.identity_of(session_id), remember=self._remember)
 
     def identity_of(self, session_id: str) -> str:
-        """Return the ID as it is remembered: without case, hyphens and the like.
+        """Return the identity of an ID: its letters and digits, in lower case.
 
-        ``load`` may ignore these, as a database does or a function that parses a UUID.
+        ``load`` may ignore case and hyphens, as some databases do, and functions that parse a UUID.
         """
         return "".join(filter(str.isalnum, session_id)).casefold() or session_id
 
@@ -190,10 +191,10 @@ class StoreReader(Reader):
 
 
 def refuse_if_older(time_of: object, limit: float) -> None:
-    """Refuse a session if a time of it, in seconds since 1970, is more than ``limit`` ago.
+    """Refuse a session if a time, in seconds since 1970, is more than ``limit`` seconds ago.
 
     Raises:
-        Refused: it is, or the time is not a number.
+        Refused: the time is longer ago, or is not a number.
     """
     if type(time_of) not in {int, float} or not time.time() - cast("float", time_of) <= limit:
         raise Refused("it has expired")

@@ -22,7 +22,7 @@ class StarletteCookieReader(Reader):
         secret_key: The ``secret_key`` of that middleware.
         cookie: Its ``session_cookie``, or CookieOptions; see :class:`Reader`.
         max_age: Its ``max_age``: seconds, or a timedelta. None: the cookies never expire.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -42,7 +42,10 @@ class StarletteCookieReader(Reader):
         except ImportError as missing:
             raise needs("itsdangerous", "StarletteCookieReader") from missing
         if not secret_key:
-            raise ConfigError("StarletteCookieReader needs the secret_key that signed the cookies")
+            raise ConfigError(
+                "StarletteCookieReader needs the secret_key that signed the cookies, got none or "
+                "an empty one. Write the secret_key of Starlette's SessionMiddleware"
+            )
         lifetime = NEVER if max_age is None else max_age
         super().__init__(cookie=cookie, lifetime=lifetime, user=user)
         self._max_age = None if max_age is None else seconds("max_age", max_age)
@@ -64,7 +67,7 @@ class StarsessionsReader(StoreReader):
             is closed.
         rolling: The ``rolling`` of its middleware.
         serializer: The ``serializer`` of its middleware; by default JSON.
-        user: The key of the data under which the user ID is, or a function of the data.
+        user: The key of the user ID in the data, or a function that takes the data and returns it.
 
     Raises:
         ConfigError: an argument cannot work.
@@ -112,7 +115,7 @@ class StarsessionsReader(StoreReader):
         times = data.pop("__metadata__", None)
         if self._whole and times is not None:  # an InMemoryStore keeps expired sessions
             refuse_if_older(times["last_access" if self._rolling else "created"], self._whole)
-        # A signed cookie can be written in several ways.
+        # A signed cookie has several spellings that are all accepted.
         identity = _signed_part(session_id) if self._signed else self.identity_of(session_id)
         return self.session(data, identity, remember=self._remember)
 
@@ -120,8 +123,8 @@ class StarsessionsReader(StoreReader):
 def _signed_part(value: str) -> str:
     """Return the part of the value that itsdangerous has signed.
 
-    The signature itself can be written in several ways that are all accepted, because the last bits
-    of its base64 are ignored.
+    The signature itself has several spellings that are all accepted, because the last bits of its
+    base64 are ignored.
     """
     return value.rpartition(".")[0]
 

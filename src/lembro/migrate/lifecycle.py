@@ -8,8 +8,8 @@
 * Requests that bring the cookie at the same time follow the mark to the session, and all set the
   same new cookie. They can do so within the grace, and later until the new cookie has come back.
   So a lost response does not log the user out. After that, or once the session has ended or its ID
-  was rotated, the legacy cookie is stale. A rotation in the first request counts too: whoever has
-  the legacy cookie could otherwise get the ID of a session that somebody else has logged in to.
+  was rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
+  attacker who has the legacy cookie could get the ID of a session to which another user logged in.
 * If the store cannot keep a mark, legacy cookies are not accepted.
 * After a handler that failed, nothing is adopted; a logout is honoured.
 """
@@ -60,8 +60,8 @@ class Adoption:
     def id_from(self, meta: codec.Meta) -> str | None:
         """Derive the ID of the session from its nonce and the legacy identity.
 
-        All requests that bring the legacy cookie derive the same ID, so any of their responses will
-        do. The session carries the nonce until its own cookie has come back.
+        All requests that bring the legacy cookie derive the same ID, so all their responses set the
+        same cookie. The session keeps the nonce until its new cookie has come back.
         """
         nonce = meta.get("adopted")
         if not isinstance(nonce, bytes):
@@ -170,8 +170,8 @@ class MigratingLifecycle(Lifecycle):
 
     def _join(self, session: SessionState, adoption: Adoption, mark: Found) -> Flow[None]:
         """Use the session that another request has adopted."""
-        # Of two requests that rotate the ID, the second one gets no session: either may be of
-        # somebody who planted the cookie.
+        # Of two requests that rotate the ID, the second one gets no session, because an attacker
+        # who planted the cookie may have sent either.
         rotated = not session._regenerate
         followed = yield from _follow_mark(adoption, mark, self.writer.grace, rotated=rotated)
         if not isinstance(followed, Lost):
@@ -203,8 +203,8 @@ class MigratingLifecycle(Lifecycle):
         if not self._warned:
             self._warned = True
             log.warning(
-                "lembro: the store has no room to remember more used legacy cookies, so it does "
-                "not accept them for now (those of visitors first), and their users have to log in "
+                "lembro: the store has no room to remember more used legacy cookies. Until it has, "
+                "it does not accept them (those of visitors first), and their users have to log in "
                 "again. Give the store more memory (max_size)"
             )
 
@@ -287,10 +287,9 @@ def _follow_mark(
     Args:
         adoption: The adoption.
         mark: The mark.
-        grace: How long a session is found whose new cookie has come back.
-        rotated: Whether a session is found whose ID was rotated since, if it is a user's. That is
-            for a request that has loaded the legacy session before: it writes to that session, but
-            never gets its ID.
+        grace: Seconds for which a session is still found after its new cookie has come back.
+        rotated: Whether to find a user's session whose ID was rotated since. A request that loaded
+            the legacy session earlier needs this: it writes to that session, but never gets its ID.
     """
     key = mark.successor
     if key is None:

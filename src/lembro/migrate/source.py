@@ -16,7 +16,7 @@ from ..ids import CookieValue, user_id_text
 from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
 
 LONGEST: Final = 8192
-"""The most bytes of a legacy cookie that is read. Browsers keep 4096."""
+"""The most bytes of a legacy cookie that is read. Browsers keep at most 4096."""
 
 _DATA_FAULTS: Final = (
     ValueError,
@@ -36,8 +36,8 @@ class LegacySession:
     user: str | None = None
     """The ID of the user who is logged in; becomes ``session.user_id``."""
     identity: str | bytes = field(default="", repr=False)
-    """What the reader has verified: the decoded ID, or the signed part. Each identity is accepted
-    once, so it must be the same in each spelling of the cookie. Required."""
+    """The verified part of the cookie: the decoded ID, or the signed part. Required. Each identity
+    is accepted once, so all spellings of one cookie must have the same identity."""
     remember: bool = False
     """Whether the cookie outlives the browser."""
     lifetime: float = 0.0

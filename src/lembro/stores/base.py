@@ -10,8 +10,8 @@
 * An expired or evicted record is absent.
 * A *rotated* key has a ``successor``: the key of the session that it was rotated to. It lives for
   its grace at most. No verb extends or matches it, and no count, list or limit includes it.
-* A *mark* is a rotated key without a record before it: ``replace`` with ``expected=None`` makes it.
-  It notes that a legacy cookie was used (``migrate_from``), and its key begins with ``MARK``. Until
+* A *mark* is a rotated key that never had a record: ``replace`` with ``expected=None`` makes it. It
+  notes that a legacy cookie was used (``migrate_from``), and its key begins with ``MARK``. Until
   its grace has passed, it must neither be evicted nor be removed by ``destroy_user`` or ``clear``.
   A store that cannot keep a mark refuses the session, and from then on refuses all others, for as
   long as that mark would have lived: ``get`` and ``replace`` return a record with the payload
@@ -34,11 +34,11 @@ MARK: Final = b"adopted:"
 """The first 8 bytes of the key of each mark, and of no other key."""
 
 NO_ROOM: Final = b"no room"
-"""The payload that stands for a mark which may be missing, because the store could not keep all."""
+"""The payload that a store returns in place of a mark that it may have had no room for."""
 
 PerUser: TypeAlias = tuple[int, Literal["oldest", "refuse"]]
-"""How many sessions a user may have, and what happens at one more: "oldest" removes the user's
-oldest session, "refuse" refuses the new one."""
+"""How many sessions a user may have, and the effect of one more: "oldest" removes the user's oldest
+session, "refuse" refuses the new one."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -114,8 +114,9 @@ class Store(Protocol):
         The user, the reputation and the absolute deadline stay the same.
 
         Returns:
-            What the store holds afterwards. The new payload: it was saved. Another payload, or a
-            rotated key: another request was first. None: the record is gone.
+            The record that the store holds afterwards. It has the new payload if the write was
+            done. It has another payload, or is a rotated key, if another request was first. None
+            if the record is gone.
         """
         ...
 
@@ -150,10 +151,9 @@ class Store(Protocol):
             per_user: The limit of sessions for ``record.user``. ``old`` does not count.
 
         Returns:
-            What the store holds afterwards. The new record: the key was rotated. Another record:
-            nothing was changed, because another request was first or ``per_user`` refused; it is
-            the record at ``old``. None: ``old`` is gone, or ``new`` exists. Without an old record:
-            ``per_user`` refused, or ``new`` exists.
+            The new record if the key was rotated. The record at ``old`` if nothing was changed,
+            because another request was first or ``per_user`` refused. None if ``old`` is gone or
+            ``new`` exists. With ``expected=None``, also None if ``per_user`` refused.
         """
         ...
 
@@ -298,5 +298,5 @@ class SupportsReputation(Protocol):
     """A store that evicts by reputation."""
 
     def new_reputation(self) -> bytes:
-        """Return a reputation that is born now: 8 random bytes, then 8 bytes of the time."""
+        """Return a reputation that begins now: 8 random bytes, then 8 bytes of the time."""
         ...

@@ -10,7 +10,7 @@ from ..ids import handle_for
 from ..stores.base import Found, Record
 from ._model import NaiveStore
 
-KEYS = [bytes([n % 7]) * 8 + bytes([n]) * 24 for n in range(40)]  # some share their beginning
+KEYS = [bytes([n % 7]) * 8 + bytes([n]) * 24 for n in range(40)]  # some have a common prefix
 USERS = [None, "ana", "bob", "ü" * 20]
 
 
@@ -28,11 +28,11 @@ def store_machine(
     Args:
         make_store: Returns a new store.
         advance: ``advance(store, seconds)`` lets time pass for the store.
-        recount: ``recount(store)`` is called after every step, to check the store's own counts.
+        recount: ``recount(store)`` is called after every step, to check the store's counters.
         evicts: Whether the store may evict sessions. It then has ``on``, and emits ``evicted`` with
             the reason "memory". It may drop rotated keys without an event.
         longest: The length of the longest payload, in bytes.
-        tolerance: How far times may be off, in seconds.
+        tolerance: The largest difference of times that is accepted, in seconds.
     """
     from hypothesis import strategies as st  # noqa: PLC0415 - optional
     from hypothesis.stateful import RuleBasedStateMachine, invariant, rule  # noqa: PLC0415
@@ -47,7 +47,7 @@ def store_machine(
     idles = st.sampled_from([1.0, 10.0, 100.0, 1000.0, 100000.0])
     lives = st.sampled_from([5.0, 50.0, 500.0, 5000.0, math.inf])
     caps = st.one_of(st.none(), st.tuples(st.integers(1, 4), st.sampled_from(["oldest", "refuse"])))
-    guess = st.one_of(st.none(), payloads)  # None: what the model holds
+    guess = st.one_of(st.none(), payloads)  # None: the payload in the model
 
     class StoreMachine(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -98,7 +98,7 @@ def store_machine(
                 return
             for handle in self.lost:
                 named = [k for k in self.model.entries if handle_for(k) == handle]
-                assert named, f"an eviction of {handle}, which is not there"
+                assert named, f"the store evicted {handle}, which it does not have"
                 # Several keys may have this handle; the evicted one is missing in the store.
                 gone = [k for k in named if self.store.get(k) is None]
                 assert gone

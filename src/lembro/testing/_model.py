@@ -139,17 +139,17 @@ class NaiveStore:
         ended = []
         for key in [key for key in list(self.entries) if self._live(key) is not None]:
             record = self.entries[key].record
-            if record.user != user or self._leads_to(key, keep):
+            if record.user != user or self._rotated_to(keep, key):
                 continue
             if record.successor is None:
                 ended.append(key)
         for key, entry in list(self.entries.items()):
-            if entry.record.user == user and not self._leads_to(key, keep):
+            if entry.record.user == user and not self._rotated_to(keep, key):
                 del self.entries[key]
         return ended
 
-    def _leads_to(self, key: bytes | None, goal: bytes | None) -> bool:
-        while key is not None and key != goal:  # no cycle: an ID is replaced by a newer one
+    def _rotated_to(self, goal: bytes | None, key: bytes | None) -> bool:
+        while key is not None and key != goal:  # no cycle: a key is rotated to a newer one
             entry = self.entries.get(key)
             key = None if entry is None else entry.record.successor
         return key is not None

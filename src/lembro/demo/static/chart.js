@@ -1,14 +1,14 @@
-// Two drawings of the store's numbers. No library: some lines of SVG and some bars.
+// The two charts of the store's statistics: memory as a line in SVG, sessions by tier as bars.
 
 const MB = 1024 * 1024;
 const WINDOW = 60; // seconds
 const LEVELS = [
   // [index in stats().tiers, name, note]
-  [4, "logged in", "go last"],
+  [4, "logged in", "evicted last"],
   [3, "known 10 min", ""],
   [2, "known 1 min", ""],
   [1, "known 10 s", ""],
-  [0, "passing", "go first"],
+  [0, "new", "evicted first"],
 ];
 const MOST = 10_000; // sessions, where the bars end
 

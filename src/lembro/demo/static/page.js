@@ -1,4 +1,4 @@
-// What the page does: it asks /me who the visitor is, posts what they press, and watches /live.
+// The page gets the visitor's state from /me, posts the actions, and shows the events of /live.
 
 import { drawMemory, inMB, Levels, whole } from "./chart.js";
 
@@ -37,7 +37,7 @@ async function refresh() {
   showVisitor();
   showTray();
   if (me.messages.length) say(me.messages.join(" "));
-  else if (before.user && !me.user) say("Your session was ended from elsewhere, or has expired.");
+  else if (before.user && !me.user) say("Your session was ended in another browser, or it expired.");
 }
 
 let fading;
@@ -53,7 +53,7 @@ function showVisitor() {
   const known = me.user !== null;
   $("who").textContent = known
     ? `You are logged in as ${me.user}.`
-    : "You are anonymous, and yet the tray below is yours. It stays yours when you log in.";
+    : "You are anonymous. Your session holds the tray below, and keeps it when you log in.";
   $("login").hidden = known;
   $("mine").hidden = !known;
   $("sessions").replaceChildren(...me.sessions.map(sessionRow));
@@ -129,8 +129,8 @@ function showTray() {
   const things = Object.entries(me.tray);
   const total = things.reduce((sum, [, number]) => sum + number, 0);
   $("tray-lead").textContent = total
-    ? `${whole(total)} on the tray, and the counter says ${whole(me.counted)}.`
-    : "Nothing on it yet.";
+    ? `${whole(total)} on the tray. The counter says ${whole(me.counted)}.`
+    : "It is empty.";
   $("tray").replaceChildren(...things.map(([thing, number]) => {
     const row = document.createElement("li");
     const times = document.createElement("b");
@@ -168,7 +168,7 @@ let samples = [];
 let drawn = 0;
 const levels = new Levels($("levels"));
 
-/** (Re)open the stream of events; a page that nobody sees has none, since a browser opens only six
+/** (Re)open the stream of events. A hidden page has none, because a browser opens only six
  * connections to a server. */
 function watch() {
   stream?.close();
@@ -180,7 +180,7 @@ function watch() {
     first = true;
     connected(true);
   });
-  stream.addEventListener("error", () => connected(false)); // the browser tries again by itself
+  stream.addEventListener("error", () => connected(false)); // the browser reconnects automatically
   stream.addEventListener("message", ({ data }) => {
     const news = JSON.parse(data);
     samples = first ? news.samples : [...samples, ...news.samples].slice(-241);
@@ -191,13 +191,13 @@ function watch() {
   });
 }
 
-/** Another tab or browser may have changed our session, or ended it; a login, too, ends the one
- * before it. */
+/** Refresh the page if another tab or browser has changed or ended our session. A login also ends
+ * the session before it. */
 async function follow(you) {
   if (you?.user === me.user && you?.counted === me.counted) return;
   if (!you) stream.close();
   await refresh().catch(() => {});
-  if (!you) setTimeout(watch, 300); // with the cookie that we have by now
+  if (!you) setTimeout(watch, 300); // with the new cookie
 }
 
 function connected(yes) {
@@ -215,7 +215,7 @@ function showStore() {
   $("evicted").textContent = whole(last.evicted);
   $("note").textContent = [
     last.rss && `the whole process: ${Math.round(last.rss / 1024 / 1024)} MB`,
-    last.survives !== null && `a newcomer survives about ${span(last.survives)}`,
+    last.survives !== null && `a new visitor's session survives about ${span(last.survives)}`,
   ].filter(Boolean).join(" · ");
   if (calm.matches && last.at - drawn < 1 && last.at > drawn) return;
   drawn = last.at;
@@ -248,7 +248,7 @@ function showBots(bots) {
   flooding = bots.running;
 }
 
-/** The end of a run: ask the server whether we are still who we were. */
+/** At the end of a run, show the result, and whether we are still logged in. */
 async function judge(bots) {
   const before = me.user;
   await refresh().catch(() => {});
@@ -276,5 +276,5 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh().catch(() => {});
   watch();
 });
-// Somebody who watches is not idle.
+// A visible page keeps its session from expiring.
 setInterval(() => refresh().catch(() => {}), (me.idle_timeout ?? 60) * 250);

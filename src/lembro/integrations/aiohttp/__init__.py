@@ -50,7 +50,7 @@ def setup(
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
 
@@ -86,7 +86,7 @@ def get_session(request: web.Request) -> Session:
     If ``new_session()`` of aiohttp-session was called, the old session has ended.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the request has no session.
     """
     current: RequestSession | None = request.get(REQUEST_SESSION)
     if current is None:

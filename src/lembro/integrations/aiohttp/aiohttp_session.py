@@ -63,7 +63,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         cookie_name: The cookie's name.
         domain: The cookie's Domain.
         max_age: The idle timeout and the cookie's Max-Age, in seconds.
@@ -151,7 +151,10 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             web.HTTPException: the response to send instead, if the session could not be stored.
         """
         if not isinstance(session, _StoredSession):
-            raise TypeError(f"the session must come from this storage, got {session!r}")
+            raise TypeError(
+                f"the session must come from this storage, got {session!r}. Call "
+                f"aiohttp_session.new_session(request)"
+            )
         inner, is_own = await self._session_of(request)
         if session.is_replacement:
             replace_session(session, inner)

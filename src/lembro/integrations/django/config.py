@@ -81,8 +81,8 @@ def manager_from(settings: Any) -> SessionManager:
     if manager is not None:
         if given:
             raise ConfigError(
-                f"{', '.join(given)} cannot be given together with LEMBRO['MANAGER']. Give the "
-                f"SessionManager these options, or leave it out"
+                f"{', '.join(given)} cannot be given together with LEMBRO['MANAGER']. Give these "
+                f"options to the SessionManager, or leave MANAGER out"
             )
         return manager_of(_imported("MANAGER", manager), None, None, {})
     options = options_from(settings, given)
@@ -132,7 +132,7 @@ def store_from(given: Mapping[str, Any]) -> Any:
 
 
 def options_from(settings: Any, given: Mapping[str, Any]) -> SessionOptions:
-    """Return the options. A key of LEMBRO precedes its OPTIONS, and these precede SESSION_*."""
+    """Return the options. A key of LEMBRO overrides its OPTIONS, and these override SESSION_*."""
     base = given.get("OPTIONS")
     if base is not None and not isinstance(base, SessionOptions):
         raise ConfigError(
@@ -168,7 +168,7 @@ def _cookie_from(settings: Any, age: Any) -> CookieOptions:
     if not isinstance(samesite, str):
         raise ConfigError(
             f'SESSION_COOKIE_SAMESITE must be "Lax", "Strict" or "None", got {samesite!r}. Without '
-            f"the attribute, browsers differ"
+            f'the attribute, browsers differ. Example: SESSION_COOKIE_SAMESITE = "Lax"'
         )
     return exact_cookie(  # Django's test client and other code read the cookie by this name
         {
@@ -207,7 +207,7 @@ def _given(settings: Any) -> dict[str, Any]:
 
 
 def _meant(key: str) -> str:
-    """Return what to write instead of an unknown key."""
+    """Return the end of the error for an unknown key: the fix."""
     plain = {known.replace("_", ""): known for known in (*_COOKIE_KEYS, *KEYS)}
     word = key.upper().replace("-", "").replace("_", "")
     near = [plain[word]] if word in plain else difflib.get_close_matches(key.upper(), KEYS, 1, 0.5)

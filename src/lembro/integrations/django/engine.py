@@ -1,8 +1,8 @@
 """The session engine: ``request.session``, with Django's methods over a lembro session.
 
-For a session of our middleware, the view's requests are carried out once, when the response begins.
-There are other sessions: under Django's own middleware, of a test client, in a script. For them,
-each method acts at once, as in Django's engines.
+A session of lembro's middleware is committed once, when the response begins. There are other
+sessions: under Django's own middleware, of a test client, in a script. For them, each method acts
+at once, as in Django's engines.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class SessionStore(SessionMapping):
 
     @classmethod
     def clear_expired(cls) -> None:
-        """Remove expired sessions now. The store also does it by itself."""
+        """Remove expired sessions now. The store also purges automatically."""
         get_manager().purge()
 
     @classmethod
@@ -360,7 +360,7 @@ def get_session(request: Any) -> Session:
     """Return lembro's own session of a request, typed.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: The request has no session.
     """
     session = getattr(request, "session", None)
     if not isinstance(session, SessionStore):

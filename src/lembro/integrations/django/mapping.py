@@ -207,7 +207,7 @@ class SessionMapping(_Base):
 def _is_remote(backend: object) -> bool:
     """Return whether this is the path of a backend that logs in by ``REMOTE_USER``.
 
-    The web server names the user in each request, so nobody knows when credentials were given.
+    The web server names the user in each request, so the time of the login is unknown.
     """
     # It imports the user model, so it cannot be imported before the applications are ready.
     from django.contrib.auth.backends import RemoteUserBackend  # noqa: PLC0415

@@ -182,7 +182,7 @@ class SessionMiddleware(_Base):
         return _exchange_of(request, store)
 
     def _is_done(self, request: Any, response: Any, store: SessionStore) -> bool:
-        """Return whether nothing is left to commit, which is so for most requests.
+        """Return whether nothing is left to commit, as for most requests.
 
         If so, it also completes the response. A session that the view has put in place of the
         request's is committed too.

@@ -60,7 +60,7 @@ class LembroPlugin(InitPlugin):
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         config: A config, if you have made one, instead of the other arguments.
         session_dependency_key: The name of the parameter; None for no such parameter.
@@ -108,7 +108,7 @@ class LembroPlugin(InitPlugin):
             if given:
                 raise ConfigError(
                     f"{', '.join(given)} cannot be given together with config; "
-                    f"give LembroSessionConfig(...) these"
+                    f"give these to LembroSessionConfig(...)"
                 )
         self.config: LembroSessionConfig = config
         self.session_dependency_key: str | None = session_dependency_key
@@ -144,7 +144,8 @@ def get_session(connection: ASGIConnection[Any, Any, Any, Any]) -> Session:
     """Return the session of a request or WebSocket, typed.
 
     Raises:
-        ConfigError: there is none, or ``set_session()`` or ``clear_session()`` has replaced it.
+        ConfigError: the connection has no session, or ``set_session()`` or ``clear_session()`` has
+            replaced it.
     """
     return _provide_session(connection.scope)
 

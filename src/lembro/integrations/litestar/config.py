@@ -101,7 +101,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
         store: Where the sessions are kept; ``MemoryStore()`` by default.
-        options: The options; keywords change single ones.
+        options: The options; ``keywords`` replace single ones.
         exclude: Regular expressions of paths without a session, as Litestar's middlewares take
             them: ``"^/static"``.
         exclude_opt_key: The key of a handler's ``opt`` that excludes it from sessions.

@@ -28,7 +28,7 @@ _HANDLER_RAISED: Final = 4500  # Litestar's close code if the handler of a WebSo
 
 
 class ConnectionExchange(Exchange):
-    """One connection, for the backend. It keeps the parts that a session needs only.
+    """One connection, for the backend. It keeps only the parts that a session needs.
 
     It refers to its session only while the session is loaded or stored.
     """
@@ -65,9 +65,9 @@ class ConnectionExchange(Exchange):
 
 
 class LitestarSession(Session):
-    """A session that follows ``set_session()`` and ``clear_session()`` of its connection.
+    """A session that takes over the changes of ``set_session()`` and ``clear_session()``.
 
-    They only change the scope. A later call of this session's methods acts on what they have left.
+    These only change the scope of the connection. The next write to the session applies them first.
     """
 
     scope: Any = None
@@ -143,10 +143,10 @@ def _is_failure(message: asgi.Message, raised: BaseException) -> bool:
 
 
 def expect_clear(scope: Scope) -> None:
-    """Let ``clear_session()`` be noticed, although ``set_session()`` follows it.
+    """Make a later ``clear_session()`` detectable, even if ``set_session()`` follows it.
 
-    It sets the ID of the session to Empty. Until then the ID is None, as for Litestar's own
-    middleware if the backend tells no ID.
+    ``clear_session()`` sets the ID of the session to Empty. Until then the ID is None, as with
+    Litestar's own middleware and a backend that returns no ID.
     """
     ScopeState.from_scope(scope).session_id = None
 
@@ -154,7 +154,7 @@ def expect_clear(scope: Scope) -> None:
 def take_replacement(session: Session, scope: Any) -> None:
     """Write the value of ``set_session()`` or ``clear_session()`` into the session."""
     value = scope["session"]
-    if not isinstance(value, Session):  # that of an inner middleware is a Session
+    if not isinstance(value, Session):  # a Session would be that of an inner middleware
         scope["session"] = session
         replace_data(session, value, scope)
 

@@ -13,12 +13,13 @@ its deadline a record counts as absent: each verb checks it (``verbs``). The swe
 memory (``sweep``): a few records with each write, the others in the thread. A wheel knows which
 segments may hold expired records (``expiry_wheel``).
 
-**Evicting.** If memory is short, the least recently used session of the lowest tier is evicted, of
-those tiers that hold more than their floor (``eviction``); large sessions of visitors have a share,
-and beyond it are evicted first. Logged-in users are in the highest tier;
-among them, a user who holds more than a share goes first (``user_share``). The tier of an anonymous
-visitor depends on how long the visitor has been known (``reputation``). Apart from memory, a login
-above the limit evicts the user's oldest session (``user_sessions``). ``docs/flood.md`` says why.
+**Evicting.** If memory is short, a session of the lowest tier that holds more than its floor is
+evicted: the least recently used one (``eviction``). If the large sessions of visitors hold more
+than their share, they are evicted first. Logged-in users are in the highest tier. In that tier, the
+sessions of a user who holds more than a share are evicted first (``user_share``). The tier of an
+anonymous visitor depends on how long the visitor has been known (``reputation``). Apart from
+memory, a login above the limit evicts the user's oldest session (``user_sessions``). The reasons
+are in ``docs/flood.md``.
 
 **Adopting.** The mark of a used legacy cookie is in a table of its own (``marks``). It is never
 evicted: if the table is full, no more legacy cookies are accepted (``adoption``).
@@ -55,7 +56,7 @@ records of a segment elsewhere, and the segment goes back to the system (``compa
 | ``slots`` | the table of slots |
 | ``linked_lists`` | linked lists of slots |
 | ``reserved_memory`` | memory that is reserved at once and used page by page |
-| ``settings`` | checks the arguments |
+| ``settings`` | checks of the arguments |
 | ``stats`` | the statistics |
 | ``clock`` | a clock that never runs backwards |
 | ``lock`` | a lock without a queue |

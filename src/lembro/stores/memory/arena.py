@@ -49,7 +49,7 @@ class Arena:
         live_total: The sum of ``live``.
         fill: Where the records of each sealed segment end.
         held: Bytes that the segments take: those in use, the stale ones, and one in reserve, which
-            compaction needs for a moment.
+            compaction needs for a short time.
         stale: The segments before this one are stale.
         tables: Bytes of the tables about segments.
     """
@@ -99,7 +99,7 @@ class Arena:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all records. Their memory is counted until ``give_back`` has released it."""
+        """Drop all records. Their memory is counted until ``give_back`` has released it."""
         self._classes.reset()
         self.live[:] = array("I", bytes(4 * self.segments))
         self.stale = self._fresh

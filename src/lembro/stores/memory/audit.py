@@ -1,4 +1,4 @@
-"""A recount of everything that a store holds. Tests and fuzzers use it."""
+"""A recount of all the bytes and records of a store, for tests and fuzzers."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _check_queues(parts: Parts, slots: list[int]) -> None:
 
 
 def _check_user_index(parts: Parts, slots: list[int]) -> None:
-    """Check that every user's record is found, and every token once at most."""
+    """Check that the index finds every user's record, and no token twice."""
     user_index, reader, memory = parts.user_index, parts.reader, parts.arena.memory
     tokens = []
     count = 0

@@ -10,7 +10,8 @@ Clock = Callable[[], float]
 
 
 class Clamped:
-    """A clock that stands still while the clock behind it is set back."""
+    """A clock that never runs backwards. If the wrapped clock is set back, its time stays the same
+    until the wrapped clock has caught up."""
 
     __slots__ = ("_clock", "_last")
 

@@ -24,15 +24,15 @@ from .overflow import Overflow
 from .records import Records
 from .slots import Slots
 
-FEWEST_SLOTS: Final = 256  # a table of at most so many slots does not shrink
+FEWEST_SLOTS: Final = 256  # a table with this number of slots or fewer does not shrink
 
 
 class Compaction:
     """Compacts segments and shrinks the slot table.
 
     Attributes:
-        readers: The iterations over all sessions in progress. Meanwhile the table does not shrink,
-            because they rely on the numbers of the slots.
+        readers: The iterations over all sessions that are in progress. While there are any, the
+            table does not shrink, because they rely on the numbers of the slots.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Compaction:
         return 0
 
     def shrink(self, budget: int) -> bool:
-        """Go on halving a slot table of which three quarters are unused.
+        """Continue to halve a slot table of which three quarters are unused.
 
         Args:
             budget: How many slots to free at most.

@@ -1,4 +1,4 @@
-"""What happened to sessions: counters, and the events to emit for them."""
+"""Counters of expired, evicted and rejected sessions, and the events to emit for them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Tiers 0 to 3 have a second queue, for large sessions. If the large sessions of a
 a share together, the least recently used of them is evicted first, and the floor does not protect
 it. So a few large sessions cannot evict many small ones.
 
-This module chooses. ``reclaim.py`` evicts, and in tier 4 asks ``user_share.py`` first.
+This module chooses the record. ``reclaim.py`` evicts it; in tier 4 it asks ``user_share.py`` first.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ seconds older. Against bots that return (100 a second, in a store for 10,000 ses
 a hundred succeeded at the first try with a floor of 5 %, and all with 20 % (`python -m bench
 flood`, model B)."""
 LARGE_FROM: Final = 4096
-"""Bytes of a record. A larger one of an anonymous visitor is in the queue of the large ones. A
-session in a signed cookie cannot be larger, so the sessions of most visitors are not."""
-LARGE_SHARE: Final = 16  # in max_size; the share that large sessions of one tier have together
+"""Bytes of a record. A larger record of an anonymous visitor is in the queue for large sessions. A
+session in a signed cookie cannot be larger, so the sessions of most visitors are smaller."""
+LARGE_SHARE: Final = 16  # shares in max_size; the large sessions of one tier have one together
 MOST_SKIPPED: Final = 2000  # rotated keys that ``least_recently_used`` skips, to stay fast
 
 
@@ -79,7 +79,7 @@ class Queues:
         """Make empty queues.
 
         Args:
-            max_size: As for ``MemoryStore``, in bytes.
+            max_size: The most bytes that the store may use.
             slots: A slot table that has ``QUEUES`` lists.
             last_used: Returns when the record of a slot was last used.
         """
@@ -124,7 +124,7 @@ class Queues:
         self.linked_lists.remove(slot)
 
     def use(self, slot: int, tier: int, size: int) -> None:
-        """Move a session that is used to the end of the queue of its present tier."""
+        """Move a session that is used to the end of the queue of its current tier."""
         queue = tier + TIERS if size > LARGE_FROM and tier != LOGGED_IN else tier
         if self.tier[slot] != queue:
             self.remove(slot, size)

@@ -1,4 +1,4 @@
-"""The expiry wheel: which segments may hold expired records. It removes none itself.
+"""The expiry wheel: it finds the segments that may hold expired records, and removes nothing.
 
 The wheel knows a bound for each segment: nothing in the segment expires before it. Time is divided
 into buckets of equal width, and a segment is listed in the bucket of its bound. When a bucket has
@@ -49,7 +49,7 @@ class ExpiryWheel:
             segments: How many segments there may be.
             buckets: How many buckets the wheel has.
             width: The width of a bucket, in seconds.
-            now: The present time by the store's clock.
+            now: The current time by the store's clock.
         """
         self._buckets = buckets
         self._width = width

@@ -12,7 +12,7 @@ from .lock import Lock
 
 
 class Forkable(Protocol):
-    """What this module needs of a store."""
+    """The part of a store that this module uses."""
 
     _lock: Lock | FirstUse
 

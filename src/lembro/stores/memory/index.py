@@ -66,7 +66,7 @@ class Index:
             place: Where the record of each slot begins in ``memory``, in units of 8 bytes.
             memory: The memory of the records.
             most: How many keys there may be.
-            unit: The size is counted in units of so many bytes.
+            unit: The size is counted in units of this number of bytes.
         """
         self._place = place
         self._memory = memory
@@ -159,7 +159,7 @@ class Index:
         chain[at] = to
 
     def _split(self, times: int) -> None:
-        """Add a few buckets. The keys of an existing bucket are divided between it and each."""
+        """Add a few buckets. Each new bucket gets a part of the keys of an existing one."""
         heads, chain, place, memory = self.heads, self.chain, self._place, self._memory
         bit, first = self.low + 1, self.buckets
         last = min(first + times, 2 * bit)

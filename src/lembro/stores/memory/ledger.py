@@ -1,9 +1,9 @@
 """The ledger: how many bytes the store uses, and the limits that follow from max_size.
 
-Counted are the objects that the store consists of, the tables (slots, index, user index), the
-overflow, and whole segments of the arena, whatever they contain. A record inside a segment is
-therefore not counted by itself: writing one changes the sum only if it opens a segment or lets a
-table grow. After each such change, the part that made it calls ``Ledger.update``.
+It counts the objects that the store consists of, the tables (slots, index, user index), the
+overflow, and whole segments of the arena, whatever they contain. It does not count single records
+inside a segment: writing one changes the sum only if it opens a segment or makes a table grow.
+After each such change, the part that made it calls ``Ledger.update``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .slots import Slots
 from .user_index import UserIndex
 
 FIXED: Final = 9 * 1024  # bytes of the objects that a store consists of, rounded up
-LIVE: Final = 15 / 16  # of the segments at most; the dead rest makes compaction cheap
+LIVE: Final = 15 / 16  # of the segments at most; dead bytes in the rest make compaction cheap
 PAGED_FROM: Final = 2**20  # bytes; a smaller store counts its tables in units of less than a page
-MAPPINGS: Final = 8  # that the tables are in; on average, the last page of each is half empty
+MAPPINGS: Final = 8  # mappings of the tables; on average, the last page of each is half empty
 
 
 def unit_for(max_size: int) -> int:
@@ -34,7 +34,7 @@ class Ledger:
 
     Attributes:
         max_size: The most that the store may use, in bytes.
-        target: What ``reduce`` evicts down to, in bytes.
+        target: The bytes that ``reduce`` evicts down to.
         fixed: Bytes that do not depend on the content.
         used: All bytes that the store uses now.
         limit: The most that ``used`` may be after a write. Below max_size, it leaves room for one
@@ -84,7 +84,7 @@ class Ledger:
         self.update()
 
     def reserve(self, size: int) -> None:
-        """Count so many bytes more that do not depend on the content."""
+        """Count ``size`` bytes more that do not depend on the content."""
         self.fixed += size
         self.target += size - size * self.target // self.max_size  # a share of what is left
         self.update()

@@ -1,4 +1,4 @@
-"""The sizes that a record may have, and where its payload goes."""
+"""The sizes that a record may have, and the place of its payload."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The marks of used legacy cookies: a table of fixed size, apart from the records.
 
-A mark is never evicted, because its legacy cookie would be accepted again. If the table is full, it
-closes: no more legacy cookies are accepted for as long as the mark that found no room would have
-lived. Sessions without a user get half of the rows: many anonymous legacy cookies must not close
-the table for the users. The memory of the table is an eighth of max_size and is set apart at once,
-so marks evict no session.
+A mark is never evicted, because its legacy cookie would then be accepted again. If the mark of a
+user finds the table full, the table closes: no legacy cookies are accepted for as long as that mark
+would have lived. Sessions without a user get only half of the rows, so that many anonymous legacy
+cookies cannot close the table for users. The memory, an eighth of max_size, is set apart at once,
+so a mark evicts no session.
 
 The rows form a ring: marks are added at its end and expire at its beginning. With several
 lifetimes, a mark may stay in its row after it has expired, until those before it have expired too.
@@ -22,8 +22,8 @@ from .layout import KEY
 from .linked_lists import NONE
 from .reserved_memory import anonymous
 
-SHARE: Final = 8  # of max_size; with sessions of 600 bytes, there is room for as many marks
-ANONYMOUS_SHARE: Final = 2  # of the rows
+SHARE: Final = 8  # an eighth of max_size; with sessions of 600 bytes, it has room for as many marks
+ANONYMOUS_SHARE: Final = 2  # half of the rows
 STEPS: Final = 8  # expired marks that a new one removes
 
 _ROW: Final = Struct(f"={KEY}s{KEY}sddI")  # key, successor, born, deadline, next row of the chain

@@ -14,8 +14,8 @@ from ...errors import ConfigError
 from .reserved_memory import PAGE, anonymous
 
 MAPPED_FROM: Final = 16 * 1024  # bytes
-_OBJECT: Final = 33 + 8  # bytes of a bytes object around its content, and of the allocator
-_MAPPING: Final = 256  # bytes of a mapping besides its pages
+_OBJECT: Final = 33 + 8  # bytes that a bytes object takes in addition to its content
+_MAPPING: Final = 256  # bytes of a mapping in addition to its pages
 ENTRY: Final = 128  # bytes of an entry in the dict: its place and two numbers
 
 

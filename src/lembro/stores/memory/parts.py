@@ -75,17 +75,17 @@ class Parts:
         """Make all parts.
 
         Args:
-            max_size: As for ``MemoryStore``, in bytes.
-            max_session_size: As for ``MemoryStore``, in bytes.
-            reduce_to: As for ``MemoryStore``.
-            interval: As for ``MemoryStore``, in seconds.
-            now: The present time by the store's clock.
+            max_size: The most bytes that the store may use.
+            max_session_size: The most bytes that one session may take.
+            reduce_to: The share of max_size that ``reduce`` evicts down to.
+            interval: How often the thread purges, in seconds.
+            now: The current time by the store's clock.
             epoch: Seconds to add to the store's clock for a clock that survives a restart.
             has_listener: Returns whether an event of this name has a listener.
         """
         most = min(MOST_SLOTS, max_size // LEAST)
         unit = unit_for(max_size)
-        # Where records are, how they are found and read.
+        # Storing, finding and reading records.
         self.arena: Final = Arena(max_size)
         self.overflow: Final = Overflow()
         self.slots: Final = Slots(most, QUEUES)
@@ -96,7 +96,7 @@ class Parts:
         self.user_index: Final = UserIndex(place, self.arena.memory, most, unit)
         buckets = min(1024, max(64, max_size >> 12))
         self.wheel: Final = ExpiryWheel(self.arena.segments, buckets, interval / 2, now)
-        # What is counted.
+        # Counting and limits.
         self.ledger: Final = Ledger(
             max_size,
             reduce_to,
@@ -110,7 +110,7 @@ class Parts:
         self.counters: Final = Counters(has_listener)
         self.limits: Final = SizeLimits(max_session_size, self.arena.segment, self.counters)
         self.reputations: Final = Reputations(epoch)
-        # What writes, removes and moves records.
+        # Writing, removing and moving records.
         self.records: Final = Records(
             arena=self.arena,
             counters=self.counters,
@@ -165,7 +165,7 @@ class Parts:
             share=self.user_share,
             user_sessions=self.user_sessions,
         )
-        # What the store calls.
+        # The verbs, which the store calls.
         self.verbs: Final = Verbs(
             adoption=self.adoption,
             arena=self.arena,

@@ -1,6 +1,6 @@
 """The thread that removes expired sessions without traffic.
 
-It keeps neither the store nor the process alive, and it goes on after an error.
+It keeps neither the store nor the process alive, and it continues after an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..._log import log
 
 
 class Purgeable(Protocol):
-    """What the thread needs of a store."""
+    """The part of a store that the thread uses."""
 
     def _purge_round(self) -> None: ...
     def _purge_failed(self, error: Exception) -> None: ...

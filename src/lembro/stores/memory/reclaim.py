@@ -4,9 +4,9 @@ A write that needs room gets it in this order: memory that ``clear`` has left be
 records (a limited search); dead bytes in the segments; evicted records. Evicting also keeps a
 sixteenth of the segments dead, without which compaction would move much and gain little.
 
-Every write also does a small part of the work that comes up anyway: it sweeps, shrinks the slot
-table, and, after memory was short, goes on towards ``Ledger.target``. So no single write takes
-long.
+Every write also does a small part of the regular work: it sweeps, and it shrinks the slot table.
+After memory was short, it also evicts and compacts towards ``Ledger.target``. So no single write
+takes long.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .records import Records
 from .sweep import Sweep
 from .user_share import UserShare
 
-DRAIN: Final = 8  # records that a write checks or evicts besides its own
+DRAIN: Final = 8  # records that a write checks or evicts in addition to its own
 SWEEP_STEPS: Final = 64  # records that a write checks before it evicts
 IDLE_VISITOR: Final = 900.0
 """Seconds without use after which a visitor of tier 0 is evicted before the room is needed. With a
-minute instead, one in a hundred visitors who looked at one page and returned after a break found no
+minute instead, one in a hundred visitors who opened one page and returned after a break found no
 session, in a store that was a little too small."""
 
 
@@ -94,7 +94,7 @@ class Reclaim:
         Args:
             size: Bytes that the record needs in a segment.
             outside: Bytes that it needs in the overflow.
-            now: The present time.
+            now: The current time.
             spare: A slot that must not be evicted. It must be the last of its queue.
 
         Raises:
@@ -106,7 +106,7 @@ class Reclaim:
             need = outside if arena.at + size <= arena.end else outside + arena.segment
             fits = ledger.used + need <= ledger.limit
             if fits and (
-                # The sixteenth that is to be dead is restored over several writes.
+                # Over several writes, a sixteenth of the segments becomes dead again.
                 removed >= DRAIN or arena.live_total + size + outside <= ledger.live_limit
             ):
                 return
@@ -129,7 +129,7 @@ class Reclaim:
                 self._limits.reject(size + outside)
 
     def after_write(self, now: float) -> None:
-        """Do a small part of the work that comes up anyway. Call it from ``busy_at`` on."""
+        """Do a small part of the regular work. Call it from ``busy_at`` on."""
         more = False
         for _ in range(DRAIN):
             if self._sweep.step(now) == NONE:
@@ -142,7 +142,7 @@ class Reclaim:
         self.busy_at = -inf if more or self.under_pressure else self._wheel.next
 
     def ease_pressure(self, now: float) -> None:
-        """Go on towards the target, by compacting and by evicting idle visitors only."""
+        """Free memory towards the target, by compacting and by evicting idle visitors only."""
         for _ in range(DRAIN):
             if self._ledger.used <= self._ledger.target:
                 break
@@ -182,7 +182,7 @@ class Reclaim:
         return True
 
     def reduce_step(self, now: float) -> int:
-        """Go one step towards the target.
+        """Free memory towards the target, in one step.
 
         Returns:
             1 if a session was evicted, 0 if not, NONE if the target is reached.
@@ -200,5 +200,5 @@ class Reclaim:
         return NONE
 
     def reset(self) -> None:
-        """Forget the pressure, after all records were removed."""
+        """Note that memory is not short any more, after all records were removed."""
         self.under_pressure = False

@@ -157,7 +157,7 @@ class Records:
         if flags:
             parts = (head, UNLINKED if flags & TAGGED else b"", reputation or b"", user or b"")
             data = b"".join(parts if outside else (*parts, payload))
-        # From here on nothing raises: wrong types and a lack of memory have shown up above.
+        # From here on nothing raises: wrong types and a lack of memory would have raised above.
         if outside:
             self._overflow.put(slot, payload)
             self._ledger.update()
@@ -207,7 +207,7 @@ class Records:
     def make_rotated(self, slot: int, successor: bytes, deadline: float) -> None:
         """Turn a session into a rotated key, which only names its successor.
 
-        The record of a user stays in the user index. A reputation's token is given up.
+        The record of a user stays in the user index. A reputation's token is removed from it.
         """
         size = self._reader.size(slot)
         self._queues.remove(slot, size)
@@ -334,7 +334,7 @@ class Records:
         if flags & HAS_USER:
             return LOGGED_IN
         if not flags & HAS_REPUTATION:
-            return 0  # a cache entry: one visitor can make many, and read them for as long
+            return 0  # a cache entry: one visitor can make many, and keep using them
         if not self._user_index.is_in(at):
             return 0  # a newer session has the same token
         reputation = self._memory[at + TOKEN : at + TOKEN + REPUTATION]
@@ -353,7 +353,7 @@ class Records:
                 self._queues.use(slot, 0, self._reader.size(slot))
 
     def _announce(self, name: str, slot: int, reason: str = "") -> None:
-        """Add an event about a session, if somebody listens to it."""
+        """Add an event about a session, if the event has a listener."""
         if self._counters.has_listener(name):
             at = self._place[slot] << 3
             user = self._reader.user_name(at, self._memory[at + FLAGS])

@@ -21,7 +21,7 @@ class Reputations:
     __slots__ = ("_epoch",)
 
     def __init__(self, epoch: float) -> None:
-        """Keep the difference between two clocks.
+        """Make the reputations of a store.
 
         Args:
             epoch: Seconds to add to the store's clock for a clock that survives a restart.
@@ -29,7 +29,7 @@ class Reputations:
         self._epoch = epoch
 
     def new(self, now: float) -> bytes:
-        """Return a reputation that is born now."""
+        """Return a reputation that begins now."""
         (token,) = Struct(">Q").unpack(token_bytes(_TOKEN))
         return _layout.pack(token, now + self._epoch)
 

@@ -1,4 +1,4 @@
-"""The memory of the process: how much it has, and how much it can have, by the system."""
+"""The memory of the process, as the system reports it: used and available."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resident() -> int | None:
 def most() -> int | None:
     """Return the bytes of memory that this process can have, or None if that is not known.
 
-    It is the least of the machine's memory and the limits of the containers.
+    That is the smallest of the machine's memory and the limits of the containers.
     """
     return min((*_of_machine(), *of_groups(_GROUPS, _LIMITS)), default=None)
 

@@ -1,4 +1,4 @@
-"""The slot table: one row ("slot") of numbers for each record, in columns.
+"""The slot table: for each record one row of numbers, its slot, in columns.
 
 The table grows and shrinks in steps. A column is the same object for the life of the store, so
 other parts may keep references to it.

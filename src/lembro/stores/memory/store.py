@@ -25,7 +25,7 @@ from .stats import Stats
 
 SLICE: Final = 0.0005  # seconds that a slice holds the lock
 PART: Final = 256  # slots that an iteration reads while it holds the lock
-BATCH: Final = 16  # steps of a slice between two looks at the time
+BATCH: Final = 16  # steps of a slice between two readings of the clock
 REST: Final = 0.001  # seconds between two slices of the thread, so that other threads run first
 
 
@@ -72,7 +72,7 @@ class MemoryStore(EventSource):
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
-        # Births of reputations outlive the process, so by default they are in wall time.
+        # A reputation outlives the process, so by default its time of birth is in wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
         self._parts = Parts(
@@ -88,9 +88,9 @@ class MemoryStore(EventSource):
         self._pending = self._parts.counters.events  # each verb checks whether there are any
         self._lock: Lock | fork.FirstUse = Lock()
         self._purger: purger.Purger | None = None
-        self._awake = False  # the thread was started, or is not wanted
+        self._awake = False  # the thread was started, or the store is closed
         self._closed = False
-        self._copied = False  # by a fork, with sessions in it
+        self._copied = False  # a fork made this store, with copies of sessions
         self._purge_errors = 0
         fork.watch(self)
         worker_check.claim()
@@ -210,7 +210,7 @@ class MemoryStore(EventSource):
                     found = self._verbs.sessions_in(range(start, start + PART), self._now())
                 start += PART
                 yield from found
-        finally:  # without the lock, which this thread holds if garbage collection gets here
+        finally:  # without the lock: a garbage collection may run this while the lock is held
             readers.discard(reader)
 
     def length(self) -> int:
@@ -252,7 +252,7 @@ class MemoryStore(EventSource):
     def reserve_marks(self) -> None:
         """Set an eighth of ``max_size`` apart, to remember which legacy cookies were used.
 
-        Sessions that are in the way are evicted, in slices.
+        If memory is short, sessions are evicted, in slices.
         """
         while self._slice(self._parts.adoption.reserve_step, 1) != NONE:
             time.sleep(0)
@@ -280,7 +280,7 @@ class MemoryStore(EventSource):
                 self._emit_pending()
 
     def stats(self) -> Stats:
-        """Return the statistics of this moment."""
+        """Return the current statistics."""
         parts = self._parts
         rss = resident()
         with self._lock:
@@ -301,7 +301,7 @@ class MemoryStore(EventSource):
             )
 
     def new_reputation(self) -> bytes:
-        """Return a reputation that is born now: 8 random bytes, then 8 bytes of the time."""
+        """Return a reputation that begins now: 8 random bytes, then 8 bytes of the time."""
         return self._parts.reputations.new(self._now())
 
     # --- opening and closing

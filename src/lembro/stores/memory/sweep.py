@@ -1,6 +1,6 @@
 """The sweep: it reads the records of due segments and removes the expired ones.
 
-It goes on record by record, so that a write can do a few steps and the purger many.
+It works record by record, so that a write can do a few steps and the purger many.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .slots import Slots
 
 
 class Sweep:
-    """Sweeps one segment after the other. ``ExpiryWheel.sweeping`` is the present one."""
+    """Sweeps one segment after the other. ``ExpiryWheel.sweeping`` is the current one."""
 
     __slots__ = ("_arena", "_at", "_memory", "_place", "_records", "_slots", "_soonest", "_wheel")
 
@@ -67,7 +67,7 @@ class Sweep:
                 return NONE if segment == NONE else 0
             wheel.sweeping = segment
             self._at = self._arena.bounds(segment)[0]
-            # While the segment is swept, its bound is that of the writes that come in between.
+            # During the sweep, the bound of the segment is that of the writes in between.
             self._soonest = wheel.bound[segment] = inf
         at, end = self._at, self._arena.bounds(segment)[1]
         memory, place, capacity = self._memory, self._place, self._slots.capacity

@@ -71,7 +71,7 @@ class UserIndex:
             place: Where the record of each slot begins in ``memory``, in units of 8 bytes.
             memory: The memory of the records.
             most: How many slots there may be.
-            unit: The size is counted in units of so many bytes.
+            unit: The size is counted in units of this number of bytes.
         """
         self._place = place
         self._memory = memory

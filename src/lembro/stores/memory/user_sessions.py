@@ -42,7 +42,7 @@ class UserSessions:
         Args:
             user: The user.
             keep: The key of a session that stays, together with the keys rotated to it.
-            now: The present time.
+            now: The current time.
 
         Returns:
             The keys of the sessions that were removed.
@@ -70,12 +70,12 @@ class UserSessions:
     ) -> bool:
         """Return whether a user may have one more session.
 
-        If the limit says "oldest", the user's oldest sessions are evicted to make it so.
+        If the limit says "oldest", the user's oldest sessions are evicted to make room for it.
 
         Args:
             user: The user, encoded.
             per_user: The limit.
-            now: The present time.
+            now: The current time.
             but: A slot that does not count.
         """
         if user is None or per_user is None:
@@ -93,7 +93,7 @@ class UserSessions:
         return True
 
     def limit_rotated(self, user: bytes) -> None:
-        """Make way for one more rotated key of a user. The keys that expire first are removed."""
+        """Make room for one more rotated key of a user: remove the keys that expire first."""
         reader = self._reader
         slots = self._user_index.slots_of(user_tag(user), MOST_SUMMED)
         rotated = [slot for slot in slots if reader.flags(slot) & ROTATED]

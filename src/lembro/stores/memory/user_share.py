@@ -17,11 +17,11 @@ from .overflow import allocated
 from .reader import RecordReader
 from .user_index import UserIndex, user_tag
 
-SHARES: Final = 16  # in max_size
+SHARES: Final = 16  # shares in max_size
 MOST_SUMMED: Final = 512  # sessions of a user, the newest ones, so that a sum does not take long
 MANY: Final = 128
-"""Sessions. A session of less than a share divided by so many is too small to check the sum of its
-user for it. A user with so many sessions is checked at every login instead."""
+"""Sessions. A user with this number of sessions is checked at every login. For other users, only a
+session that is larger than a share divided by this number causes a check."""
 
 
 class UserShare:
@@ -41,7 +41,7 @@ class UserShare:
         self.heavy: set[int] = set()
 
     def note(self, user: bytes, more: int) -> None:
-        """Remember a user who will hold ``more`` bytes more, if that exceeds the share."""
+        """Remember a user who will exceed the share with ``more`` bytes more."""
         tag = user_tag(user)
         if tag in self.heavy or more + self.held(tag) <= self.share:
             return
@@ -70,7 +70,7 @@ class UserShare:
         return NONE
 
     def reset(self) -> None:
-        """Forget all users."""
+        """Remove all users."""
         self.heavy.clear()
 
     def _sessions(self, tag: int) -> list[tuple[int, int, int]]:

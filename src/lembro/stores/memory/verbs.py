@@ -1,11 +1,11 @@
 """The six verbs of the store contract, without lock, thread and clock.
 
-``MemoryStore`` holds the lock and passes the present time, in seconds by its clock.
+``MemoryStore`` holds the lock and passes the current time, in seconds by its clock.
 
-``get``, ``set`` and ``touch`` run in almost every request. They do the lookup of ``Index.find`` by
-themselves, because it reads the header that they need next, and ``get`` makes the result of a plain
-session by itself. With calls of ``Index.find`` and ``RecordReader.found_at`` instead, a get takes
-1.29 times as long, and a touch 1.22 times.
+``get``, ``set`` and ``touch`` run in almost every request. They repeat the code of ``Index.find``,
+to read the header that they need next in the same step, and ``get`` makes the result of a plain
+session without a call. With calls of ``Index.find`` and ``RecordReader.found_at`` instead, a get
+takes 1.29 times as long, and a touch 1.22 times.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from .user_sessions import UserSessions
 from .user_share import MANY, UserShare
 
 ROOMY: Final = 64
-"""Bytes. A record moves to another place if it becomes shorter than its place by a quarter of it
-and so many bytes more."""
+"""Bytes. A record moves to another place if it becomes shorter than its place by a quarter of the
+place and this number of bytes."""
 
 
 class Verbs:
@@ -273,7 +273,7 @@ class Verbs:
             if old_user is not None:
                 self._user_sessions.limit_rotated(old_user)
             rotated = HEADER + layout.LINKS + KEY + len(old_user or b"") + layout.GRAIN
-        # Room for both is asked for at once. The second may need another segment than the first.
+        # Make room for both at once. The second may need another segment than the first.
         self._reclaim.make_room(size + rotated, outside, now, spare=slot)
         if grace:
             records.make_rotated(slot, new, rotated_deadline)

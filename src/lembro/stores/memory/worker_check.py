@@ -43,20 +43,20 @@ SWEPT: Final = 100  # lock files of ended processes that one claim checks
 SEEN: Final = 10_000  # entries of the directory that are read to find them
 PAUSE: Final = 0.005  # seconds; a cleanup holds a lock for far less
 
-_claimed = False  # in this process
+_claimed = False  # whether this process has tried to take the lock
 _fd = -1
 _path = ""
 
 
 def claim() -> None:
-    """Take this application's lock, or warn that another process has it. Once in a process."""
+    """Take this application's lock, or warn that another process has it; once in each process."""
     global _claimed  # noqa: PLW0603 - one lock in a process, however many stores
     if _claimed or fcntl is None:
         return
     _claimed = True
     try:
         free = _hold(_name())
-    except Exception as error:  # a read-only or missing directory must never matter
+    except Exception as error:  # a read-only or missing directory must not stop the application
         log.debug("lembro: cannot check for other worker processes: %s", error)
         return
     if not free:
@@ -100,7 +100,7 @@ def _hold(path: str) -> bool:
             os.close(fd)
             if held:
                 return False
-            held = True  # or a cleanup holds it for a moment: try twice
+            held = True  # perhaps by a short cleanup, so try twice
             time.sleep(PAUSE)
             continue
         except BaseException:

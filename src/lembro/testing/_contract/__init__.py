@@ -11,7 +11,7 @@ __all__ = ["StoreContract"]
 
 
 class StoreContract(Verbs, Replace, Limits, Extras):
-    """Subclass it, with ``make_store`` and ``advance``, in a test module.
+    """The test suite for stores. Subclass it in a test module, with ``make_store`` and ``advance``.
 
-    The optional parts of the contract are tested if the store has them.
+    The optional methods of the contract are tested if the store has them.
     """

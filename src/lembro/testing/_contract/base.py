@@ -21,7 +21,7 @@ class Subject:
     """The store under test, and short names for its verbs."""
 
     tolerance: ClassVar[float] = 1e-6
-    """How far times may be off, in seconds."""
+    """The largest difference of times that is accepted, in seconds."""
 
     too_large: ClassVar[int | None] = None
     """The length of a payload that the store must refuse; None if it refuses none."""

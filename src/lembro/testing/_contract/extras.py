@@ -6,7 +6,7 @@ from .base import K, L, M, Subject, key
 
 
 class Extras(Subject):
-    """The optional verbs, tested if the store has them."""
+    """The tests of the optional verbs. Those that the store does not have are skipped."""
 
     def test_all_lists_live_sessions(self) -> None:
         every = self.has("all")
@@ -37,7 +37,7 @@ class Extras(Subject):
         assert [self.store.get(k) for k in (K, L, M)] == [None, None, None]
         assert self.add(K)
 
-    def test_purge_removes_what_is_expired(self) -> None:
+    def test_purge_removes_expired_sessions(self) -> None:
         purge = self.has("purge")
         for n in range(10):
             self.add(key(n), idle=10 if n < 7 else 100)
@@ -61,7 +61,7 @@ class Extras(Subject):
         assert (found.payload, found.user) == (b"1", "ana")
         assert self.near(found.age, 8)
 
-    def test_of_user_goes_by_the_age_that_a_rotation_keeps(self) -> None:
+    def test_of_user_sorts_by_age_which_a_rotation_keeps(self) -> None:
         self.has("of_user")
         self.add(K, user="ana")
         self.later(1)
@@ -70,7 +70,7 @@ class Extras(Subject):
         self.replace(K, L, user="ana", life=None)
         assert self.keys_of("ana") == [L, M]
 
-    def test_destroy_user_removes_all_of_the_user(self) -> None:
+    def test_destroy_user_removes_all_sessions_of_the_user(self) -> None:
         destroy_user = self.has("destroy_user")
         self.add(K, user="ana")
         self.replace(user="ana")
@@ -82,7 +82,7 @@ class Extras(Subject):
         assert self.payload(key("bob")) == self.payload(key("none")) == b"one"
         assert destroy_user("ana") == []
 
-    def test_destroy_user_keeps_one_and_what_leads_to_it(self) -> None:
+    def test_destroy_user_keeps_one_session_and_the_keys_rotated_to_it(self) -> None:
         destroy_user = self.has("destroy_user")
         self.add(key(1), user="ana")
         self.replace(key(1), key(2), b"one", user="ana")
@@ -95,7 +95,7 @@ class Extras(Subject):
         assert self.payload(key(3)) == b"one"
         assert self.store.get(key(4)) is None
 
-    def test_destroy_user_leaves_out_what_is_expired(self) -> None:
+    def test_destroy_user_does_not_return_expired_sessions(self) -> None:
         destroy_user = self.has("destroy_user")
         self.add(K, user="ana", idle=10)
         self.add(L, user="ana")

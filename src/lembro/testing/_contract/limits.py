@@ -18,7 +18,7 @@ def _too_large(attempt: Callable[[], object]) -> SessionTooLarge | None:
 
 
 class Limits(Subject):
-    """The cap on a user's sessions, and the size of one."""
+    """The tests of the limits: the sessions of a user, and the size of a session."""
 
     # --- add: the cap on a user's sessions
 
@@ -35,7 +35,7 @@ class Limits(Subject):
             self.later(1)
         assert [self.payload(key(n)) is not None for n in range(4)] == [False, False, True, True]
 
-    def test_cap_oldest_ends_as_many_as_it_takes(self) -> None:
+    def test_cap_oldest_ends_as_many_sessions_as_needed(self) -> None:
         for n in range(5):
             self.add(key(n), user="ana")
             self.later(1)
@@ -48,16 +48,16 @@ class Limits(Subject):
         assert self.add(key(3), user="ana", per_user=(1, "refuse"))
         assert self.payload(key(1)) == self.payload(key(2)) == b"one"
 
-    def test_cap_does_not_concern_the_anonymous(self) -> None:
+    def test_cap_does_not_apply_to_anonymous_sessions(self) -> None:
         for n in range(3):
             assert self.add(key(n), per_user=(1, "refuse"))
 
-    def test_cap_leaves_out_what_is_expired(self) -> None:
+    def test_cap_does_not_count_expired_sessions(self) -> None:
         self.add(key(1), user="ana", idle=10)
         self.later(11)
         assert self.add(key(2), user="ana", per_user=(1, "refuse"))
 
-    def test_cap_leaves_out_what_is_replaced(self) -> None:
+    def test_cap_does_not_count_rotated_keys(self) -> None:
         self.add(K, user="ana")
         self.replace(user="ana")
         assert self.add(M, user="ana", per_user=(2, "refuse"))

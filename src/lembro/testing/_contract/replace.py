@@ -8,9 +8,9 @@ from .base import K, L, M, Subject, key
 
 
 class Replace(Subject):
-    """The verb ``replace``."""
+    """The tests of the verb ``replace``."""
 
-    def test_replace_stores_the_new_and_points_the_old_at_it(self) -> None:
+    def test_replace_stores_the_new_record_and_makes_it_the_successor(self) -> None:
         self.add(K, b"one", "ana")
         found = self.replace(K, L, b"two", "ana")
         assert found is not None
@@ -19,7 +19,7 @@ class Replace(Subject):
         assert (new.payload, new.user, new.successor) == (b"two", "ana", None)
         assert (old.payload, old.user, old.successor) == (b"", "ana", L)
 
-    def test_replace_leaves_the_old_user_with_the_old_key(self) -> None:
+    def test_replace_keeps_the_old_user_at_the_old_key(self) -> None:
         self.add(K)
         self.replace(user="ana")
         assert self.store.get(K).user is None
@@ -53,7 +53,7 @@ class Replace(Subject):
             assert self.near(seen.life_left, 2000)
             assert self.near(seen.idle_left, 70)
 
-    def test_replaced_key_lives_for_its_grace(self) -> None:
+    def test_rotated_key_lives_for_its_grace(self) -> None:
         self.add()
         self.replace(grace=30)
         self.later(29)
@@ -82,7 +82,7 @@ class Replace(Subject):
         assert self.add(K, b"three") is True
         assert (self.payload(K), self.payload(L)) == (b"three", b"two")
 
-    def test_without_a_grace_what_changes_nothing_keeps_the_old_key(self) -> None:
+    def test_without_a_grace_a_refused_replace_keeps_the_old_key(self) -> None:
         self.add(key(1), user="ana")
         self.add(K)
         self.add(M, b"there")
@@ -92,18 +92,18 @@ class Replace(Subject):
         assert self.payload(K) == b"one"
         assert self.store.get(L) is None
 
-    def test_without_a_grace_a_user_has_the_new_session_alone(self) -> None:
+    def test_without_a_grace_a_user_has_only_the_new_session(self) -> None:
         self.add(K, user="ana")
         self.replace(user="ana", grace=0.0, per_user=(1, "refuse"))
         assert self.keys_of("ana") == [L]
 
-    def test_replaced_key_lives_no_longer_than_the_old_record_had_left(self) -> None:
+    def test_rotated_key_lives_no_longer_than_the_old_record_had_left(self) -> None:
         self.add(idle=10)
         self.replace(grace=30)
         self.later(11)
         assert self.store.get(K) is None
 
-    def test_no_verb_extends_a_replaced_key(self) -> None:
+    def test_no_verb_extends_a_rotated_key(self) -> None:
         self.add()
         self.replace(grace=30)
         self.later(10)
@@ -116,7 +116,7 @@ class Replace(Subject):
         assert found.successor == L
         assert self.near(found.life_left, 20)
 
-    def test_replace_of_something_else_changes_nothing(self) -> None:
+    def test_replace_of_another_payload_changes_nothing(self) -> None:
         self.add(K, b"other")
         found = self.replace(expected=b"one")
         assert found is not None
@@ -124,7 +124,7 @@ class Replace(Subject):
         assert self.payload() == b"other"
         assert self.store.get(L) is None
 
-    def test_replace_of_a_replaced_key_returns_its_pointer(self) -> None:
+    def test_replace_of_a_rotated_key_returns_its_successor(self) -> None:
         self.add()
         self.replace(K, L)
         for expected in (b"one", b""):
@@ -133,7 +133,7 @@ class Replace(Subject):
             assert found.successor == L
         assert self.store.get(M) is None
 
-    def test_replace_of_what_is_gone_is_none(self) -> None:
+    def test_replace_of_an_absent_key_is_none(self) -> None:
         assert self.replace() is None
         assert self.store.get(L) is None
         assert self.store.get(K) is None
@@ -181,7 +181,7 @@ class Replace(Subject):
         assert self.store.get(K).successor is None
         assert self.store.get(L) is None
 
-    def test_replace_ends_the_oldest_of_the_user(self) -> None:
+    def test_replace_ends_the_oldest_session_of_the_user(self) -> None:
         self.add(key(1), user="ana")
         self.later(1)
         self.add(key(2), user="ana")
@@ -202,7 +202,7 @@ class Replace(Subject):
 
     # Without an old record: the session of a legacy cookie, and the mark that it was used.
 
-    def test_replace_of_nothing_adds_the_session_and_a_mark(self) -> None:
+    def test_replace_without_an_old_record_adds_the_session_and_a_mark(self) -> None:
         found = self._adopt(L, "ana")
         assert found is not None
         assert (found.payload, found.user, found.successor) == (b"adopted", "ana", None)
@@ -225,7 +225,7 @@ class Replace(Subject):
         assert held.payload == b"other"
         assert self.store.get(L) is None
 
-    def test_replace_of_nothing_that_the_cap_refuses_leaves_no_mark(self) -> None:
+    def test_replace_that_the_cap_refuses_leaves_no_mark(self) -> None:
         self.add(K, user="ana")
         assert self._adopt(L, "ana", (1, "refuse")) is None
         assert [self.store.get(k) for k in (_MARK, L)] == [None, None]

@@ -9,7 +9,7 @@ from .base import K, L, Subject, key
 
 
 class Verbs(Subject):
-    """The verbs except ``replace``."""
+    """The tests of the verbs except ``replace``."""
 
     # --- get
 
@@ -43,7 +43,7 @@ class Verbs(Subject):
         self.store.destroy(a)
         assert (self.payload(a), self.payload(b)) == (None, b"b")
 
-    def test_get_tells_the_times(self) -> None:
+    def test_get_returns_the_times(self) -> None:
         self.add(idle=100, life=1000)
         self.later(30)
         found = self.store.get(K)
@@ -68,7 +68,7 @@ class Verbs(Subject):
         assert self.store.get(L) is None
         assert self.store.destroy(K) is None
 
-    def test_idle_never_reaches_past_life(self) -> None:
+    def test_idle_is_limited_by_life(self) -> None:
         self.add(idle=5000, life=1000)
         assert self.near(self.store.get(K).idle_left, 1000)
         self.later(1001)
@@ -92,13 +92,13 @@ class Verbs(Subject):
         assert (found.payload, found.user) == (b"one", "ana")
         assert self.near(found.idle_left, 100)
 
-    def test_add_of_a_replaced_key_is_false(self) -> None:
+    def test_add_of_a_rotated_key_is_false(self) -> None:
         self.add()
         self.replace()
         assert self.add(K) is False
         assert self.store.get(K).successor == L
 
-    def test_add_over_an_expired_record_begins_anew(self) -> None:
+    def test_add_over_an_expired_record_begins_a_new_one(self) -> None:
         self.add(K, b"one", "ana", idle=100)
         self.later(101)
         assert self.add(K, b"two") is True
@@ -108,14 +108,14 @@ class Verbs(Subject):
 
     # --- set
 
-    def test_set_saves_what_is_as_expected(self) -> None:
+    def test_set_saves_if_the_payload_is_as_expected(self) -> None:
         self.add()
         found = self.set(K, b"two", b"one")
         assert found is not None
         assert found.payload == b"two"
         assert self.payload() == b"two"
 
-    def test_set_returns_what_somebody_else_has_written(self) -> None:
+    def test_set_returns_the_payload_of_another_writer(self) -> None:
         self.add(K, b"other", idle=100)
         found = self.set(K, b"two", b"one", idle=500)
         assert found is not None
@@ -149,7 +149,7 @@ class Verbs(Subject):
             assert self.near(seen.age, 50)
             assert self.near(seen.life_left, 950)
 
-    def test_set_extends_the_idle_deadline_not_past_life(self) -> None:
+    def test_set_extends_the_idle_deadline_within_life(self) -> None:
         self.add(idle=100, life=250)
         self.later(90)
         found = self.set(K, b"two", b"one", idle=100)
@@ -168,7 +168,7 @@ class Verbs(Subject):
         self.later(11)
         assert self.store.get(K) is None
 
-    def test_set_never_matches_a_replaced_key(self) -> None:
+    def test_set_never_matches_a_rotated_key(self) -> None:
         self.add()
         self.replace(grace=30)
         found = self.set(K, b"three", b"", idle=500)
@@ -198,7 +198,7 @@ class Verbs(Subject):
         assert self.near(found.life_left, 160)
         assert self.near(found.age, 90)
 
-    def test_touch_does_not_reach_past_life(self) -> None:
+    def test_touch_is_limited_by_life(self) -> None:
         self.add(idle=100, life=150)
         self.later(90)
         self.store.touch(K, idle=100)
@@ -229,7 +229,7 @@ class Verbs(Subject):
         assert self.store.destroy(K, expected=b"one").payload == b"one"
         assert self.store.get(K) is None
 
-    def test_destroy_of_a_replaced_key_returns_its_pointer(self) -> None:
+    def test_destroy_of_a_rotated_key_returns_its_successor(self) -> None:
         self.add()
         self.replace()
         assert self.store.destroy(K).successor == L
