@@ -1,4 +1,4 @@
-"""Session IDs, what is derived from them, and user IDs."""
+"""Session IDs, the keys and handles that are derived from them, and user IDs."""
 
 from __future__ import annotations
 

@@ -275,7 +275,7 @@ class SessionManager(EventSource):
         flow = self._runner.verb("destroy_user", user, _key_of(keep))
         return self._ended(user, await self._runner.arun(flow))
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     def _session(self, session_id: str | None) -> Session:
         if session_id is not None:

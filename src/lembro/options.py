@@ -63,7 +63,7 @@ class LegacyReader(Protocol):
         """Read the session that belongs to a cookie value. May be ``async def``.
 
         Returns:
-            The session, or None if there is none.
+            The session, or None if there is no such session.
 
         Raises:
             ValueError: the cookie is not accepted. Raise :class:`~lembro.migrate.Refused` to give

@@ -51,7 +51,7 @@ def encode(meta: Meta, data: Data, *, plain: bool = False, owner: str = "session
         data: The application's data.
         plain: Whether the caller knows that nothing needs a tag. Checking this takes longer than
             the encoding itself, and tagging takes twice as long again.
-        owner: What stores the data, for errors.
+        owner: "session" or "cache", for errors.
 
     Raises:
         CodecError: a value cannot be stored; ``path`` says where it is.
@@ -275,8 +275,8 @@ def _tag_time(value: time, depth: int) -> Ext:
 def _clock_text(value: datetime | time) -> bytes:
     """Encode the fold, the ISO form, and the name of a zone.
 
-    The offset alone would be another value: Python compares it as unequal in the hour that occurs
-    twice when the clocks change.
+    With only the offset it would be another value: Python compares the two as unequal in the hour
+    that occurs twice when the clocks change.
     """
     zone = value.tzinfo
     if zone is None or type(zone) is timezone:

@@ -160,7 +160,7 @@ class Writer:
         return STORED if self.was_set(session, call, held) else held
 
     def call_to_set(self, session: SessionState, encoded: bytes) -> Call:
-        """Make the call that writes the encoded session over what it was loaded from."""
+        """Make the call that writes the encoded session over the record that was loaded."""
         assert session._found is not None
         idle = self.idle_of_write(session._found, empty=_is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}

@@ -263,7 +263,7 @@ def _destroy(session: SessionState) -> Flow[None]:
 
 
 def destroy_chain(key: bytes) -> Flow[tuple[bytes, str | None] | None]:
-    """Destroy a session, also if its ID was rotated meanwhile.
+    """Destroy a session, even if another request has rotated its ID.
 
     Returns:
         Its key and user if this call ended it, else None.

@@ -190,7 +190,7 @@ class Session(SessionState, MutableMapping[str, Any]):
             return None
         return str(self._issued_id)
 
-    # -- what the application asks for -------------------------------------------------------------
+    # -- actions -----------------------------------------------------------------------------------
 
     def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
         """Log a user in. The session gets a new ID and a new absolute timeout.
@@ -346,7 +346,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         """End another session of the user who is logged in; see :meth:`revoke`."""
         return await self._transport.runner.arun_action(self, revoke, handle)  # type: ignore[no-any-return]
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     def _load(self) -> None:
         """Load the session at its first access. After the response has begun, check at each access

@@ -189,14 +189,14 @@ class SessionState:
     _views: dict[str | None, View]
     _events: list[Event]  # emitted once the flow has ended
 
-    # What the request changed.
+    # The changes of the request.
     _assigned = False  # a key was assigned or deleted since it was loaded
     _nested_possible = False  # a mutable value was returned, so a nested change is possible
     _size_limit = 0  # in bytes, if a value was assigned that exceeds it
 
     _outer_views: dict[str | None, View] | None = None  # set aside while edit() is under way
 
-    # What was asked for.
+    # The actions that the application has asked for.
     _login: str | None = None  # the user ID
     _regenerate = False
     _destroy = False

@@ -47,12 +47,12 @@ class Clearable(Protocol):
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """The result of reading a request's cookies: a session ID, or why there is none."""
+    """The result of reading a request's cookies: a session ID, or the reason why there is no ID."""
 
     id: str | None = None
     value: bytes = b""
     problem: str = ""
-    """Why the cookie was not accepted; empty if it was, or if there is none."""
+    """Why the cookie was not accepted; empty if it was accepted, or if there is no cookie."""
     legacy: tuple[Clearable, ...] = ()
     """Other libraries' cookies, if ``migrate_from`` names a reader for them."""
 
@@ -72,8 +72,8 @@ FORGED: Final = Presented(problem="the signature does not match any secret")
 def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
     """Return the distinct values of the cookies with exactly this name, in linear time.
 
-    It stops at the second value. It splits at semicolons, and strips blanks and tabs only. To
-    strip quotes, ``$Version`` or Unicode spaces would let one cookie pass for another
+    It stops at the second value. It splits at semicolons, and strips blanks and tabs only.
+    Stripping quotes, ``$Version`` or Unicode spaces would let one cookie pass for another
     (CVE-2023-23934).
     """
     values: list[bytes] = []
@@ -133,7 +133,8 @@ class SessionCookie:
         self._attributes = {https: self._render_attributes(https) for https in (True, False)}
 
     def read(self, headers: list[bytes], *, https: bool) -> Presented:
-        """Return the session ID in these Cookie headers, or why there is none. It never raises."""
+        """Return the session ID in these Cookie headers, or the reason why there is no ID. It never
+        raises."""
         name = self._names[https]
         value = _only(headers, name)
         if value is None or value.translate(_OUTLINE) not in _OUTLINES:

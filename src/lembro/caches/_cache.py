@@ -268,7 +268,7 @@ class Cache:
             if payload.startswith(CACHE_ENTRY) and payload.startswith(self._path, len(CACHE_ENTRY)):
                 yield Call("destroy", (key,))
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     def _key(self, name: str) -> bytes:
         if not isinstance(name, str):

@@ -77,7 +77,7 @@ def _is_on(config: Config, key: str) -> bool:
     """Return whether a setting is True. Refuse a str, because it would always be true."""
     value = config.get(key)
     if isinstance(value, str):
-        raise ConfigError(f"{key}={value!r}: write True or False, without quotes")
+        raise ConfigError(f"{key} must be True or False, without quotes, got {value!r}")
     return bool(value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """A clock for tests: call it for the time in seconds, ``advance`` it by hand."""
+    """A clock for tests. A call returns the time in seconds, and ``advance`` changes it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now: float = now

@@ -46,7 +46,7 @@ __all__ = ["LembroStorage"]
 
 _OWN: Final = web.RequestKey("lembro.storage", Session)
 _MAX_AGE: Final = "max_age"
-"""The key, in lembro's own map, of a max_age that was set for this session alone."""
+"""The key, in lembro's own map, of a max_age that was set only for this session."""
 
 
 # -- the entry point -------------------------------------------------------------------------------

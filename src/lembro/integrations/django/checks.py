@@ -99,7 +99,7 @@ def _check_cookie(manager: SessionManager) -> list[CheckMessage]:
 
 
 def _check_workers(manager: SessionManager) -> list[CheckMessage]:
-    """Check what is known before a server starts. After that, the store itself warns."""
+    """Check the environment variables of servers. Once a server runs, the store itself warns."""
     if not runner_of(manager).in_process:
         return []
     for name in ("WEB_CONCURRENCY", "GUNICORN_CMD_ARGS", "UWSGI_PROCESSES"):

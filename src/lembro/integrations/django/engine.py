@@ -275,7 +275,7 @@ class SessionStore(SessionMapping):
                 except SessionGone:
                     raise UpdateError from None
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     @property
     def _lifecycle(self) -> Lifecycle:
@@ -283,7 +283,7 @@ class SessionStore(SessionMapping):
         return lifecycle
 
     def nothing_to_commit(self) -> bool:
-        """Return whether a commit would do nothing, which is so for most requests."""
+        """Return whether a commit would do nothing, as for most requests."""
         session = self._lembro
         if not session._transport.runner.lifecycle.has_nothing_to_commit(session):
             return False

@@ -173,7 +173,7 @@ class SessionMapping(_Base):
     @accessed.setter
     def accessed(self, value: bool) -> None: ...
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     def _use_expiry(self) -> bool:
         """Apply ``set_expiry`` and ``get_session_cookie_age`` to the session.

@@ -164,7 +164,7 @@ class SessionMiddleware(_Base):
             store._failed = True
         return replacement(error_response_for(exception))
 
-    # -- within ------------------------------------------------------------------------------------
+    # -- internal ----------------------------------------------------------------------------------
 
     async def _preload(self, exchange: DjangoExchange) -> None:
         """Load the session before the view, with a store that waits."""

@@ -157,7 +157,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         self.exclude: str | list[str] | None = exclude
         self.exclude_opt_key: str = exclude_opt_key
         self.scopes: Scopes = {ScopeType.HTTP, ScopeType.WEBSOCKET} if scopes is None else scopes
-        # SessionAuth and the like read these of every config.
+        # Litestar's SessionAuth, for example, reads these of every config.
         using = self.manager.options.cookie
         self.key: str = using.name_over(https=False)
         self.max_age: int = int(seconds("idle_timeout", self.manager.options.idle_timeout))

@@ -51,7 +51,7 @@ def tier_for(age: float) -> int:
 
 
 class Queues:
-    """The queues of the tiers, and what is in them.
+    """The queues of the tiers, with the numbers and the sizes of their records.
 
     Attributes:
         linked_lists: The lists of the slot table. The first ``QUEUES`` are the queues.

@@ -60,7 +60,7 @@ class Ledger:
     limit: int
     live_limit: int
 
-    def __init__(  # noqa: PLR0917 - what is counted
+    def __init__(  # noqa: PLR0917 - the parts that are counted
         self,
         max_size: int,
         reduce_to: float,
@@ -86,7 +86,7 @@ class Ledger:
     def reserve(self, size: int) -> None:
         """Count ``size`` bytes more that do not depend on the content."""
         self.fixed += size
-        self.target += size - size * self.target // self.max_size  # a share of what is left
+        self.target += size - size * self.target // self.max_size  # a share of the rest
         self.update()
 
     def update(self) -> None:

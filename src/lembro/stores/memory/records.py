@@ -294,7 +294,7 @@ class Records:
         self._queues.tier[slot] = FREE_LIST
         self.count -= 1
 
-    # --- within
+    # --- internal
 
     def _take_space(self, size: int, deadline: float) -> int:
         """Take space for a record from the open segment, or from a new one. Return its offset."""

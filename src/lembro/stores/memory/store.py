@@ -331,7 +331,7 @@ class MemoryStore(EventSource):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # --- within
+    # --- internal
 
     def _emit_pending(self) -> None:
         """Emit the events that the verbs have collected."""

@@ -45,7 +45,7 @@ class UserShare:
         tag = user_tag(user)
         if tag in self.heavy or more + self.held(tag) <= self.share:
             return
-        if len(self.heavy) >= SHARES:  # so many users cannot all hold more than their share
+        if len(self.heavy) >= SHARES:  # they cannot all hold more than their share
             self.heavy -= {other for other in self.heavy if self.held(other) <= self.share}
         self.heavy.add(tag)
 

@@ -104,7 +104,7 @@ class Verbs:
         self._start = reader.start
         self._user_sessions = user_sessions
         self._wheel = wheel
-        # A record of at most so many bytes is neither too large nor in the overflow.
+        # A record of at most this size is neither too large nor in the overflow.
         self._smallest_limit = min(limits.small, limits.max_session_size)
 
     def get(self, key: bytes, now: float) -> Found | None:
