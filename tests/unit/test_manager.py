@@ -341,7 +341,7 @@ def test_data_is_a_dict(manager: Any, data: Any) -> None:
 def test_an_id_is_a_str(manager: Any, method: str) -> None:
     cookie = manager.create({"n": 1})
     for wrong in (cookie.encode(), manager.load(cookie), 7):
-        message = rf"^the session ID must be a str, got {type(wrong).__name__}\. Write"
+        message = rf"^the session ID must be a str, got {type(wrong).__name__}\. Pass"
         with pytest.raises(TypeError, match=message):
             getattr(manager, method)(wrong)
     assert manager.get(cookie) == {"n": 1}
