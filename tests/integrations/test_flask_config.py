@@ -123,8 +123,16 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
         ),
         ({}, {"SESSION_USE_SIGNER": True}, "needs a SECRET_KEY, which signs the cookie"),
         ({}, {"SESSION_USE_SIGNER": True, "SECRET_KEY": "dev"}, "can be guessed"),
-        ({}, {"SESSION_USE_SIGNER": "false"}, "SESSION_USE_SIGNER='false': write True or False"),
-        ({}, {"SESSION_PERMANENT": "no"}, "SESSION_PERMANENT='no': write True or False"),
+        (
+            {},
+            {"SESSION_USE_SIGNER": "false"},
+            "SESSION_USE_SIGNER must be True or False, without quotes, got 'false'",
+        ),
+        (
+            {},
+            {"SESSION_PERMANENT": "no"},
+            "SESSION_PERMANENT must be True or False, without quotes, got 'no'",
+        ),
         (
             {"absolute_timeout": 60},
             {"PERMANENT_SESSION_LIFETIME": 3600},
