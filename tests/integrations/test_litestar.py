@@ -748,7 +748,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         ),
         (
             lambda: LembroPlugin(SessionManager(MemoryStore()), config=LembroSessionConfig()),
-            "^manager cannot be given together with config; give LembroSessionConfig",
+            "^manager cannot be given together with config; give these to Lembro",
         ),
         (lambda: LembroPlugin(exclude="static"), "begin with '/'"),
         (
