@@ -203,9 +203,9 @@ class MigratingLifecycle(Lifecycle):
         if not self._warned:
             self._warned = True
             log.warning(
-                "lembro: the store has no room to remember more used legacy cookies. It now refuses "
-                "those of anonymous visitors. When it is full, it also refuses those of users, who "
-                "then have to log in again. Give the store more memory (max_size)"
+                "lembro: the store has no room to remember more used legacy cookies. It refuses "
+                "those of anonymous visitors now, and those of users when it is full. These users "
+                "have to log in again. Give the store more memory (max_size)"
             )
 
     def _send_same_cookie(

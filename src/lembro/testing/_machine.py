@@ -98,7 +98,7 @@ def store_machine(
                 return
             for handle in self.lost:
                 named = [k for k in self.model.entries if handle_for(k) == handle]
-                assert named, f"the store evicted {handle}, which it does not have"
+                assert named, f"the store evicted {handle}, which the model does not have"
                 # Several keys may have this handle; the evicted one is missing in the store.
                 gone = [k for k in named if self.store.get(k) is None]
                 assert gone

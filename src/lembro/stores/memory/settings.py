@@ -12,7 +12,7 @@ from .resident import most
 
 SMALLEST: Final = 64 * 1024  # bytes; with less, the tables leave no room for sessions
 SMALLEST_SESSION: Final = 1024  # bytes
-LARGEST_DEFAULT: Final = 1024 * 1024  # bytes; evicting sessions for a larger one would take long
+LARGEST_DEFAULT: Final = 1024 * 1024  # bytes; evicting sessions for a larger one takes long
 LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
 
 
