@@ -145,5 +145,5 @@ clean: ## remove .venv and whatever was built
 
 .venv/.docs: .venv/.made pyproject.toml
 	@echo "lembro: installing what the docs need"
-	@$(PIP) --group docs
+	@$(PIP) -e . --group docs
 	@touch $@
