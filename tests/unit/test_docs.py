@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import lembro
 from tests.support import ROOT
-from tools.docs import DocsError, decisions, move_links, prepare, table_of, table_of_module
+from tools.docs import (
+    LOGO,
+    DocsError,
+    decisions,
+    help_of,
+    move_links,
+    prepare,
+    table_of,
+    table_of_module,
+    with_tabs,
+)
+
+ZENSICAL = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
 
 PIPES = "| a | b |\n|---|---|\n| `x` | y |"
 
@@ -168,9 +182,96 @@ def test_the_copy_of_the_decision_table_is_the_one_of_the_module() -> None:
     assert copy == table_of_module(ROOT / "src" / "lembro" / "_core" / "lifecycle.py")
 
 
-def test_the_list_of_pages_has_each_page() -> None:
+def test_the_landing_page_links_to_each_page() -> None:
     docs = ROOT / "docs"
     listed = re.findall(r"\]\(([\w/-]+\.md)\)", (docs / "index.md").read_text(encoding="utf-8"))
     pages = {path.name for path in docs.glob("*.md")} - {"index.md"}
-    pages |= {"adr/index.md", "migrate/index.md"}
-    assert sorted(listed) == sorted(pages)
+    pages |= {"adr/index.md", "migrate/index.md", "reference/index.md"}
+    assert pages - set(listed) == set()
+
+
+def test_the_navigation_has_at_most_seven_groups_of_about_twelve() -> None:
+    groups = ZENSICAL["project"]["nav"]
+    assert len(groups) <= 7
+    assert {
+        name: len(pages) for group in groups for name, pages in group.items() if len(pages) > 13
+    } == {}
+
+
+def test_the_site_shows_the_version() -> None:
+    assert ZENSICAL["project"]["site_name"] == f"lembro {lembro.__version__}"
+
+
+def test_sections_become_tabs() -> None:
+    page = """Before.
+
+<!-- tabs -->
+
+**One**
+
+Text **in bold**.
+
+```python
+a = 1
+
+b = 2
+```
+
+**Two**
+
+More.
+
+<!-- /tabs -->
+
+**After**
+"""
+    assert (
+        with_tabs(page)
+        == """Before.
+
+=== "One"
+
+    Text **in bold**.
+
+    ```python
+    a = 1
+
+    b = 2
+    ```
+
+=== "Two"
+
+    More.
+
+**After**
+"""
+    )
+
+
+@pytest.mark.parametrize("body", ["", "text\n\n**One**\n\ntext\n"])
+def test_tabs_begin_with_a_name(body: str) -> None:
+    with pytest.raises(DocsError, match="tabs must begin with a name in bold"):
+        with_tabs(f"<!-- tabs -->\n{body}<!-- /tabs -->\n")
+
+
+def test_the_help_of_a_command_is_filled_in(project: Path) -> None:
+    (project / "docs" / "table.md").write_text(
+        "# Commands\n\n<!-- help -->\n\n<!-- help: size -->\n", encoding="utf-8"
+    )
+    prepare(project, project / "out")
+    page = (project / "out" / "table.md").read_text(encoding="utf-8")
+    assert page.startswith("# Commands\n\n```text\nusage: lembro [-h]")
+    assert "\n```\n\n```text\nusage: lembro size [-h]" in page
+
+
+def test_the_help_of_an_unknown_command_is_an_error() -> None:
+    with pytest.raises(DocsError, match="the help of lembro nothing failed"):
+        help_of("nothing")
+
+
+def test_the_logo_is_the_cup_of_the_demo(project: Path) -> None:
+    (project / LOGO).parent.mkdir(parents=True)
+    (project / LOGO).write_text("<svg/>", encoding="utf-8")
+    prepare(project, project / "out")
+    assert (project / "out" / "images" / "logo.svg").read_text(encoding="utf-8") == "<svg/>"
+    assert (ROOT / LOGO).is_file()
