@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -227,6 +228,14 @@ def test_the_application_of_the_page_about_flask() -> None:
     made = module.create_app()
     with made.app_context():
         assert made.extensions["lembro"].manager.options.cookie.samesite == "strict"
+
+
+def test_the_test_case_of_the_page_about_tornado() -> None:
+    page = ROOT / "docs" / "tornado.md"
+    module = run(page, page.read_text(encoding="utf-8"))
+    result = unittest.TestResult()
+    module.CartTest("test_the_cart_is_kept").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
 
 
 def test_the_applications_of_getting_started() -> None:
