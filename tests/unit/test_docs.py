@@ -275,3 +275,75 @@ def test_the_logo_is_the_cup_of_the_demo(project: Path) -> None:
     prepare(project, project / "out")
     assert (project / "out" / "images" / "logo.svg").read_text(encoding="utf-8") == "<svg/>"
     assert (ROOT / LOGO).is_file()
+
+
+# -- the pages of the frameworks -------------------------------------------------------------------
+
+INTEGRATIONS = ROOT / "src" / "lembro" / "integrations"
+FRAMEWORKS = sorted(
+    name
+    for path in INTEGRATIONS.iterdir()
+    if not (name := path.stem).startswith("_") and name != "beaker"
+)
+ORDER = [
+    "Access the session",
+    "Options",
+    "Require a login",
+    "When the session is stored",
+    "WebSockets and streams",
+    "Streams",
+    "Differences from",
+    "Test with a session",
+    "Troubleshooting",
+]
+"""The headings that the pages of the frameworks share, each a heading or its beginning."""
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_pages_of_the_frameworks_have_one_order(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    shared = [part for heading in headings for part in ORDER if heading.startswith(part)]
+    assert shared == sorted(shared, key=ORDER.index)
+    assert headings[:2] == ORDER[:2]
+    assert {"Require a login", "When the session is stored", "Troubleshooting"} <= set(headings)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_page_of_a_framework_begins_with_a_login_and_a_logout(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    first = text.partition("\n## ")[0]
+    assert f"pip install 'lembro[{framework}]'" in first
+    assert re.search(r"\.login\(", first)
+    assert re.search(r"\.logout\(", first)
+
+
+# -- links to headings -----------------------------------------------------------------------------
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as the generator of the site makes it."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text).strip().lower())
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    missing = []
+    for path, anchor in re.findall(r"\]\(([\w./-]*\.md|)#([^)\s]+)\)", text):
+        if "." in anchor:
+            continue  # a name in the generated reference
+        target = page.parent / path if path else page
+        if anchor not in anchors(target):
+            missing.append(f"{path}#{anchor}")
+    assert not missing

@@ -11,6 +11,7 @@ import ast
 import json
 import re
 import sys
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -177,7 +178,7 @@ def test_the_readmes_flask_application_keeps_a_cart() -> None:
 def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
-    module = run(page, text.partition("## A login is needed")[0])
+    module = run(page, text.partition("## Libraries")[0])
     client = TestClient(module.app)
     with client.websocket_connect("/ws") as websocket:
         websocket.send_text("first")
@@ -193,7 +194,8 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
 
 def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     page = ROOT / "docs" / "starlette.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## When the session is stored")[0])
     client = TestClient(module.app)
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -212,7 +214,7 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
 
 def test_the_application_of_the_page_about_fastapi() -> None:
     page = ROOT / "docs" / "fastapi.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = TestClient(module.app)
     answer = client.get("/me", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -237,7 +239,7 @@ def test_the_application_of_the_page_about_fastapi() -> None:
 
 def test_the_application_of_the_page_about_flask() -> None:
     page = ROOT / "docs" / "flask.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = module.app.test_client()
     assert client.get("/account").headers["location"] == "/login"
     assert client.post("/login/heidi").text == "hello heidi"
@@ -250,6 +252,14 @@ def test_the_application_of_the_page_about_flask() -> None:
     made = module.create_app()
     with made.app_context():
         assert made.extensions["lembro"].manager.options.cookie.samesite == "strict"
+
+
+def test_the_test_case_of_the_page_about_tornado() -> None:
+    page = ROOT / "docs" / "tornado.md"
+    module = run(page, page.read_text(encoding="utf-8"))
+    result = unittest.TestResult()
+    module.CartTest("test_the_cart_is_kept").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
 
 
 def test_the_applications_of_the_page_about_wsgi_and_asgi() -> None:
