@@ -117,8 +117,8 @@ clean: ## remove .venv and whatever was built
 
 .venv/.test: .venv/.made pyproject.toml
 	@echo "lembro: installing what the tests need"
-	@$(PIP) -e '.[$(EXTRAS)]' --group test
-	@touch $@ .venv/.demo
+	@$(PIP) -e '.[$(EXTRAS)]' --group test --group docs
+	@touch $@ .venv/.demo .venv/.docs
 
 .venv/.lint: .venv/.test
 	@echo "lembro: installing what the checks need"
@@ -145,5 +145,5 @@ clean: ## remove .venv and whatever was built
 
 .venv/.docs: .venv/.made pyproject.toml
 	@echo "lembro: installing what the docs need"
-	@$(PIP) --group docs
+	@$(PIP) -e . --group docs
 	@touch $@

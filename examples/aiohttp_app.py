@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with aiohttp.
+"""A cart, a login and a list of the user's sessions, with aiohttp.
 
     pip install 'lembro[aiohttp]'
     python -m aiohttp.web -H 127.0.0.1 -P 8000 examples.aiohttp_app:main
 
-Then curl http://127.0.0.1:8000/me, or do what tests/examples/test_examples.py does.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A cart, a login and a list of the user's sessions, as plain ASGI: no framework.
+"""A cart, a login and a list of the user's sessions, as plain ASGI, without a framework.
 
     pip install lembro uvicorn
     uvicorn examples.asgi_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def respond(method: str, path: str, session: Session) -> tuple[int, object
         case "POST", "cart", item:
             session.setdefault("cart", []).append(item)
             return 200, session["cart"]
-        case "POST", "login", user:  # a real one takes a form, and checks a password
+        case "POST", "login", user:  # a real login takes a form and checks a password
             session.login(user)
             return 200, f"hello {user}"
         case "POST", "logout":

@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with Bottle.
+"""A cart, a login and a list of the user's sessions, with Bottle.
 
     pip install 'lembro[bottle]'
     python -m bottle --bind 127.0.0.1:8000 examples.bottle_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 # mypy: disable-error-code="untyped-decorator"
@@ -25,7 +25,7 @@ app.install(Lembro(manager))
 
 
 def as_json(value: object) -> str:
-    """Bottle makes JSON of a dict only."""
+    """Return a value as JSON. Bottle itself makes JSON only of a dict."""
     bottle.response.content_type = "application/json"
     return json.dumps(value)
 
@@ -45,13 +45,13 @@ def add_to_cart(item: str) -> str:
 
 @app.post("/login/<user>")
 def login(user: str) -> str:
-    get_session().login(user)  # a real login takes a form, and checks a password
+    get_session().login(user)  # a real login takes a form and checks a password
     return as_json(f"hello {user}")
 
 
 @app.get("/sessions")
 def my_sessions() -> str:
-    mine = get_session().user_sessions()  # raises LoginRequired, which is answered with a 401
+    mine = get_session().user_sessions()  # answers 401 if nobody is logged in
     return as_json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

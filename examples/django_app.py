@@ -3,9 +3,10 @@
     pip install 'lembro[django]' gunicorn
     gunicorn --threads 8 examples.django_app:app
 
-Then open http://127.0.0.1:8000/me; tests/examples/test_examples.py shows the other pages. A real
-project has its settings in a module, django.contrib.auth for its users (its login() is lembro's
-login, too), and CsrfViewMiddleware.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
+
+A real project has its settings in a module and CsrfViewMiddleware. For its users it has
+django.contrib.auth, whose login() logs in to lembro, too.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ def add_to_cart(request: Request, item: str) -> JsonResponse:
 
 
 def login(request: Request, user: str) -> JsonResponse:
-    """Log in. A real view takes a form, and checks a password."""
+    """Log in. A real view takes a form and checks a password."""
     get_session(request).login(user)
     return JsonResponse(f"hello {user}", safe=False)
 
 
 def my_sessions(request: Request) -> JsonResponse:
-    mine = get_session(request).user_sessions()  # LoginRequired, a 401, if nobody is logged in
+    mine = get_session(request).user_sessions()  # answers 401 if nobody is logged in
     listed = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
     return JsonResponse(listed, safe=False)
 

@@ -1,10 +1,11 @@
-"""A cart, a login and a list of your sessions, with Falcon.
+"""A cart, a login and a list of the user's sessions, with Falcon.
 
     pip install 'lembro[falcon]' waitress
     waitress-serve --listen=127.0.0.1:8000 examples.falcon_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py. With falcon.asgi.App
-and `async def` it is the same.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
+
+An application with falcon.asgi.App and `async def` looks the same.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class Cart:
 
 class Login:
     def on_post(self, req: falcon.Request, resp: falcon.Response, user: str) -> None:
-        get_session(req).login(user)  # a real login takes a form, and checks a password
+        get_session(req).login(user)  # a real login takes a form and checks a password
         resp.media = f"hello {user}"
 
 
 class Sessions:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        mine = get_session(req).user_sessions()  # raises LoginRequired: a 401
+        mine = get_session(req).user_sessions()  # answers 401 if nobody is logged in
         resp.media = [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

@@ -3,7 +3,7 @@
     pip install 'lembro[fastapi]' uvicorn
     uvicorn examples.fastapi_app:app
 
-Then http://127.0.0.1:8000/docs, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/docs. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_to_cart(item: str, session: WebSessionDep) -> list[str]:
     return cart
 
 
-@app.post("/login/{user}")  # a real one takes a form, and checks a password
+@app.post("/login/{user}")  # a real login takes a form and checks a password
 def login(user: str, session: WebSessionDep) -> str:
     session.login(user)
     return f"hello {user}"
@@ -40,7 +40,7 @@ def login(user: str, session: WebSessionDep) -> str:
 
 @app.get("/sessions")
 async def my_sessions(session: WebSessionDep) -> list[dict[str, object]]:
-    mine = await session.auser_sessions()  # nobody is logged in: a 401
+    mine = await session.auser_sessions()  # answers 401 if nobody is logged in
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

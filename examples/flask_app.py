@@ -3,7 +3,7 @@
     pip install 'lembro[flask]'
     flask --app examples.flask_app run
 
-Then curl http://127.0.0.1:5000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:5000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def add_to_cart(item: str) -> ResponseReturnValue:
     return jsonify(session["cart"])
 
 
-@app.post("/login/<user>")  # a real one takes a form, and checks a password
+@app.post("/login/<user>")  # a real login takes a form and checks a password
 def login(user: str) -> ResponseReturnValue:
     session.login(user)
     return f"hello {user}"
@@ -40,7 +40,7 @@ def login(user: str) -> ResponseReturnValue:
 
 @app.get("/sessions")
 def my_sessions() -> ResponseReturnValue:
-    mine = session.user_sessions()  # nobody is logged in: a 401
+    mine = session.user_sessions()  # answers 401 if nobody is logged in
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

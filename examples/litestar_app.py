@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with Litestar.
+"""A cart, a login and a list of the user's sessions, with Litestar.
 
     pip install 'lembro[litestar]' uvicorn
     uvicorn examples.litestar_app:app
 
-Then do what tests/examples/test_examples.py does.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with Pyramid.
+"""A cart, a login and a list of the user's sessions, with Pyramid.
 
     pip install 'lembro[pyramid]' waitress
     waitress-serve --listen=127.0.0.1:8000 examples.pyramid_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def add_to_cart(request: Any) -> list[str]:
     return cart
 
 
-def login(request: Any) -> str:  # a real login takes a form, and checks a password
+def login(request: Any) -> str:  # a real login takes a form and checks a password
     user = request.matchdict["user"]
     get_session(request).login(user)
     return f"hello {user}"
 
 
 def my_sessions(request: Request) -> list[dict[str, object]]:
-    mine = get_session(request).user_sessions()  # raises LoginRequired: a 401
+    mine = get_session(request).user_sessions()  # answers 401 if nobody is logged in
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 
@@ -59,7 +59,7 @@ ROUTES = [
 
 
 def main(global_config: object, **settings: object) -> Any:
-    """Make the application: ``[app:main]`` of an ini file names this, and has the settings."""
+    """Make the application, with the settings of ``[app:main]`` in an ini file."""
     with Configurator(settings=settings) as config:
         config.include("lembro.integrations.pyramid")
         for method, path, view in ROUTES:

@@ -3,7 +3,7 @@
     pip install 'lembro[quart]'
     hypercorn examples.quart_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def add_to_cart(item: str) -> list[str]:
     return cart
 
 
-@app.post("/login/<user>")  # a real one takes a form, and checks a password
+@app.post("/login/<user>")  # a real login takes a form and checks a password
 async def login(user: str) -> str:
     session.login(user)
     return f"hello {user}"
@@ -41,7 +41,7 @@ async def login(user: str) -> str:
 
 @app.get("/sessions")
 async def my_sessions() -> list[dict[str, Any]]:
-    mine = await session.auser_sessions()  # nobody is logged in: a 401
+    mine = await session.auser_sessions()  # answers 401 if nobody is logged in
     return [{"name": s.handle, "age": s.age, "this one": s.current} for s in mine]
 
 

@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with Sanic.
+"""A cart, a login and a list of the user's sessions, with Sanic.
 
     pip install 'lembro[sanic]'
     sanic examples.sanic_app:app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def add_to_cart(request: Request, item: str) -> HTTPResponse:
     return json(cart)
 
 
-@app.post("/login/<user>")  # a real login takes a form, and checks a password
+@app.post("/login/<user>")  # a real login takes a form and checks a password
 async def login(request: Request, user: str) -> HTTPResponse:
     get_session(request).login(user)
     return json(f"hello {user}")
@@ -42,7 +42,7 @@ async def login(request: Request, user: str) -> HTTPResponse:
 
 @app.get("/sessions")
 async def my_sessions(request: Request) -> HTTPResponse:
-    mine = await get_session(request).auser_sessions()  # raises LoginRequired: a 401
+    mine = await get_session(request).auser_sessions()  # answers 401 if nobody is logged in
     return json([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

@@ -1,9 +1,9 @@
-"""A cart, a login and a list of your sessions, with Tornado.
+"""A cart, a login and a list of the user's sessions, with Tornado.
 
     pip install 'lembro[tornado]'
     python -m examples.tornado_app
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Cart(Page):
 
 
 class Login(Page):
-    def post(self, user: str) -> None:  # a real login takes a form, and checks a password
+    def post(self, user: str) -> None:  # a real login takes a form and checks a password
         self.session.login(user)
         self.answer(f"hello {user}")
 
 
 class Sessions(Page):
     async def get(self) -> None:
-        mine = await self.session.auser_sessions()  # raises LoginRequired: a 401
+        mine = await self.session.auser_sessions()  # answers 401 if nobody is logged in
         self.answer([{"name": s.handle, "age": s.age, "this one": s.current} for s in mine])
 
 

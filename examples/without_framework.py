@@ -1,4 +1,4 @@
-"""A notebook over TCP, without any web framework: sessions by their ID.
+"""A notebook over TCP, without a web framework. A session is found by its ID.
 
     pip install lembro
     python examples/without_framework.py
@@ -34,24 +34,24 @@ def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
     match command:
         case "note":
             session.setdefault("notes", []).append(rest)
-            said = f"{len(session['notes'])} notes"
+            reply = f"{len(session['notes'])} notes"
         case "notes":
-            said = "; ".join(session.get("notes", [])) or "none"
+            reply = "; ".join(session.get("notes", [])) or "none"
         case "login":
             session.login(rest)
-            said = f"hello {rest}"
+            reply = f"hello {rest}"
         case "sessions" if session.user_id:
-            said = " ".join(info.handle for info in session.user_sessions())
+            reply = " ".join(info.handle for info in session.user_sessions())
         case "logout":
             session.logout()
             session.save()
             return None, "bye"
         case _:
-            said = "note TEXT, notes, login NAME, sessions, logout, resume ID"
+            reply = "note TEXT, notes, login NAME, sessions, logout, resume ID"
     session.save()
     if session.issued_id is not None:
-        return session.issued_id, f"{said} (resume {session.issued_id})"
-    return session_id, said
+        return session.issued_id, f"{reply} (resume {session.issued_id})"
+    return session_id, reply
 
 
 class Connection(socketserver.StreamRequestHandler):
@@ -59,10 +59,10 @@ class Connection(socketserver.StreamRequestHandler):
         session_id: str | None = None
         for line in self.rfile:
             try:
-                session_id, said = answer(session_id, line.decode(errors="replace").strip())
+                session_id, reply = answer(session_id, line.decode(errors="replace").strip())
             except (LembroError, ValueError) as error:
-                said = f"error: {error}"
-            self.wfile.write(f"{said}\n".encode())
+                reply = f"error: {error}"
+            self.wfile.write(f"{reply}\n".encode())
 
 
 class Server(socketserver.ThreadingTCPServer):

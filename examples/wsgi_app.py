@@ -1,9 +1,9 @@
-"""A cart, a login and a list of the user's sessions, as plain WSGI: no framework.
+"""A cart, a login and a list of the user's sessions, as plain WSGI, without a framework.
 
     pip install lembro
     python examples/wsgi_app.py
 
-Then curl http://127.0.0.1:8000/me, or as in tests/examples/test_examples.py.
+Then open http://127.0.0.1:8000/me. tests/examples/test_examples.py shows the other requests.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def respond(method: str, path: str, session: Session) -> tuple[str, object]:
         case "POST", "cart", item:
             session.setdefault("cart", []).append(item)
             return "200 OK", session["cart"]
-        case "POST", "login", user:  # a real one takes a form, and checks a password
+        case "POST", "login", user:  # a real login takes a form and checks a password
             session.login(user)
             return "200 OK", f"hello {user}"
         case "POST", "logout":
@@ -59,5 +59,5 @@ app = SessionMiddleware(application, manager)
 
 if __name__ == "__main__":
     with make_server("127.0.0.1", 8000, app) as server:
-        print(f"on http://127.0.0.1:{server.server_port}")
+        print(f"Serving on http://127.0.0.1:{server.server_port}")
         server.serve_forever()

@@ -28,7 +28,7 @@ TESTS: Final = "tests/test_simple_cache.py::TestSimpleCache"
 
 PEER = Peer(
     project="cachelib",
-    how="`LembroCache` in place of `SimpleCache`",
+    how="`LembroCache` instead of `SimpleCache`",
     options=("-p", "xprocess.pytest_xprocess"),
     tests=("tests/test_simple_cache.py",),
     install=install,
@@ -38,6 +38,6 @@ PEER = Peer(
             f"{TESTS}::test_prune_old_entries",
             f"{TESTS}::test_threshold_zero_defaults_to_500",
         ),
-        "there is no `threshold` of entries: the store is bounded in bytes, by its `max_size`",
+        "there is no `threshold` of entries: `max_size` limits the bytes of the store",
     ),
 )

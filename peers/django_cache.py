@@ -41,8 +41,8 @@ PEER = Peer(
     project="django",
     part="cache",
     how=(
-        "`LembroCache` in place of `LocMemCache`, for all of Django's tests of that, and for its "
-        "own sessions in a cache"
+        "`LembroCache` instead of `LocMemCache`, in all tests of `LocMemCache` and of Django's "
+        "sessions in a cache"
     ),
     folder="tests",
     child="peers.django_child",
@@ -75,15 +75,15 @@ PEER = Peer(
                 f"{LOCMEM}.test_cache_write_for_model_instance_with_deferred",
                 f"{LOCMEM}.test_locking_on_pickle",
             ),
-            "values are data, and never pickled: a function, a class, a model or a query set is a "
-            "`CodecError`",
+            "values are data, and never pickled: a function, a class, a model or a query set "
+            "raises `CodecError`",
         ),
         **dict.fromkeys(
             (
                 f"{LOCMEM}.test_add_fail_on_pickleerror",
                 f"{LOCMEM}.test_set_fail_on_pickleerror",
             ),
-            "what cannot be stored is a `CodecError`, and no `PickleError`",
+            "a value that cannot be stored raises `CodecError`, and not `PickleError`",
         ),
         **dict.fromkeys(
             (
@@ -93,7 +93,7 @@ PEER = Peer(
                 f"{LOCMEM}.test_lru_set",
                 f"{LOCMEM}.test_lru_incr",
             ),
-            "there is no `MAX_ENTRIES`: the store is bounded in bytes, by its `max_size`",
+            "there is no `MAX_ENTRIES`: `max_size` limits the bytes of the store",
         ),
     },
 )

@@ -28,7 +28,7 @@ def install() -> None:
 
 
 BASIC: Final = "tests/test_basic.py"
-NO_SECRET: Final = "no `SECRET_KEY` is needed: there is no session that cannot be opened"
+NO_SECRET: Final = "no `SECRET_KEY` is needed, so every session can be opened"
 
 PEER = Peer(
     project="flask",
@@ -39,27 +39,27 @@ PEER = Peer(
         f"{BASIC}::test_missing_session": NO_SECRET,
         "tests/test_testing.py::test_session_transactions_no_null_sessions": NO_SECRET,
         f"{BASIC}::test_session_secret_key_fallbacks": (
-            "the cookie is an id, which needs no signature, so a change of `SECRET_KEY` ends no "
-            "session"
+            "the cookie is a session ID, which needs no signature, so a change of `SECRET_KEY` "
+            "ends no session"
         ),
         f"{BASIC}::test_session_using_samesite_attribute": (
             "the cookie is `SameSite=Lax` unless another one is configured"
         ),
-        f"{BASIC}::test_session_expiration": "a permanent session's cookie has `Max-Age`, which "
-        "is what browsers go by, and no `Expires`",
+        f"{BASIC}::test_session_expiration": "the cookie of a permanent session has `Max-Age`, "
+        "which browsers prefer, and no `Expires`",
         f"{BASIC}::test_session_cookie_setting": (
             "a request that only reads extends a permanent session in the store, and sends no "
             "cookie"
         ),
         f"{BASIC}::test_session_refresh_vary": (
-            "a request that does not look at the session says no `Vary`, also if it is permanent"
+            "a response has no `Vary` if the session was not accessed, also if it is permanent"
         ),
         f"{BASIC}::test_session_using_session_settings": (
-            "a session that has lost its last key keeps its cookie; a logout clears it"
+            "a session keeps its cookie when its last key is deleted; a logout clears the cookie"
         ),
         f"{BASIC}::test_app_freed_on_zero_refcount": (
-            "the extension wraps `app.wsgi_app`, as Flask's documentation has it for middlewares, "
-            "so that it is the garbage collector that frees an application"
+            "the extension wraps `app.wsgi_app`, as Flask's documentation tells middlewares to, so "
+            "the garbage collector frees an application"
         ),
     },
 )

@@ -38,13 +38,13 @@ def install() -> None:
 
 PEER = Peer(
     project="flask-caching",
-    how="`LembroCache` in place of cachelib's `SimpleCache`, which its own is built on",
+    how="`LembroCache` instead of cachelib's `SimpleCache`, on which Flask-Caching's own is built",
     tests=("tests",),
     options=("-p", "xprocess.pytest_xprocess"),
     install=install,
     differs={
         "tests/test_cachelib.py::test_cachelib_backend_gets_cache_options": (
-            "there is no `threshold` of entries: the store is bounded in bytes, by its `max_size`"
+            "there is no `threshold` of entries: `max_size` limits the bytes of the store"
         ),
         "tests/test_serializer.py::test_cachelib_cache_type_gets_the_serializer": (
             "there is no serializer to choose: values are data, and never pickled"

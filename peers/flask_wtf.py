@@ -12,8 +12,8 @@ PEER = Peer(
     install=flask.install,
     differs={
         "tests/test_csrf_extension.py::test_same_origin": (
-            "over https the cookie has another name (`__Host-...`), and one that came over plain "
-            "http is not read"
+            "over https the cookie has another name (`__Host-...`), and lembro does not read the "
+            "cookie of plain http"
         )
     },
 )

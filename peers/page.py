@@ -17,7 +17,7 @@ PAGE: Final = ROOT / "docs" / "peers.md"
 def numbers(reports: Iterable[Report]) -> str:
     """The table of a run."""
     lines = [
-        "| project | how lembro is put in place | passed | expected differences | besides |",
+        "| project | how lembro replaces its sessions | passed | expected differences | others |",
         "|---|---|---|---|---|",
     ]
     for report in reports:

@@ -5,21 +5,30 @@ A page may hold these lines, each alone on its line:
     <!-- include: README.md -->                  a Markdown file of the repository, its links moved
     <!-- table: src/lembro/_core/lifecycle.py -->      the table in the docstring of a module
     <!-- adrs -->                                the list of the decisions in the page's folder
+    <!-- help: size -->                          the help of a command of ``lembro``
+    <!-- tabs -->                                sections to show as tabs, up to <!-- /tabs -->
 
-The marks around a measured number (``tools/measured.py``) are removed.
+Each tab begins with a line that holds only its name in bold, such as ``**Flask**``. So the page can
+be read as it is, too.
 
-After a table may stand a copy of it, up to a line ``<!-- /table -->``, for who reads the page as it
-is; it is replaced.
+The marks around a measured number (``tools/measured.py``) and before a code block that is not run
+are removed.
+
+A table may be followed by a copy of it, up to a line ``<!-- /table -->``, for readers of the page
+as it is. The copy is replaced.
 
 This is a step before the generator, not a plugin of one, so that the generator can change. It also
-fails on what the generator lets pass: a page that the navigation lacks, and the reverse.
+fails if the navigation lacks a page, or has one that does not exist, because the generator does not
+check this.
 """
 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -30,10 +39,13 @@ from posixpath import normpath, relpath
 ROOT = Path(__file__).resolve().parents[1]
 
 _DIRECTIVE = re.compile(
-    r"^<!-- (include|table|adrs)(?:: (\S+))? -->$(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
+    r"^<!-- (include|table|adrs|help)(?:: (\S+))? -->$(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
     re.MULTILINE,
 )
-_MARK = re.compile(r"<!-- /?measured(?:: \S+)? -->")
+_MARK = re.compile(r"<!-- /?measured(?:: \S+)? -->|^<!-- not run -->\n", re.MULTILINE)
+_TABS = re.compile(r"^<!-- tabs -->$\n(.*?)^<!-- /tabs -->$", re.MULTILINE | re.DOTALL)
+_TAB = re.compile(r"^\*\*(.+)\*\*$", re.MULTILINE)
+LOGO = Path("src/lembro/demo/static/icon.svg")
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\]\([^)]*\))*\])\(([^)\s]+)\)")
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 
@@ -135,6 +147,36 @@ def decisions(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def help_of(command: str | None) -> str:
+    """Return the help of a command of ``lembro``, as a code block."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lembro", *([command] if command else []), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+    )
+    if done.returncode:
+        raise DocsError(f"the help of lembro {command} failed: {done.stderr}")
+    return f"```text\n{done.stdout.strip()}\n```"
+
+
+def with_tabs(text: str) -> str:
+    """Return a page whose sections between ``<!-- tabs -->`` marks are tabs of PyMdown."""
+
+    def tabs(match: re.Match[str]) -> str:
+        before, *parts = _TAB.split(match[1])
+        if before.strip() or not parts:
+            raise DocsError(f"tabs must begin with a name in bold, got {before.strip()[:60]!r}")
+        out = []
+        for name, body in zip(parts[::2], parts[1::2], strict=True):
+            lines = [f"    {line}" if line else "" for line in body.strip().splitlines()]
+            out.append(f'=== "{name}"\n\n' + "\n".join(lines))
+        return "\n\n".join(out)
+
+    return _TABS.sub(tabs, text)
+
+
 def _pages_of(nav: object) -> Iterator[str]:
     if isinstance(nav, str):
         yield nav
@@ -181,12 +223,17 @@ def prepare(root: Path, out: Path) -> None:
         def filled(match: re.Match[str], page: str = page) -> str:
             if match[1] == "adrs":
                 return decisions((docs / page).parent)
+            if match[1] == "help":
+                return help_of(match[2])
             if match[1] == "table":
                 return table_of_module(root / match[2])
             return move_links((root / match[2]).read_text("utf-8"), match[2], page, homes)
 
         whole = _DIRECTIVE.sub(filled, text)
-        (out / page).write_text(_MARK.sub("", whole), encoding="utf-8")
+        (out / page).write_text(with_tabs(_MARK.sub("", whole)), encoding="utf-8")
+    if (root / LOGO).is_file():
+        (out / "images").mkdir(exist_ok=True)
+        shutil.copy(root / LOGO, out / "images" / "logo.svg")
 
 
 if __name__ == "__main__":

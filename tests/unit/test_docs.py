@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
+import lembro
 from tests.support import ROOT
-from tools.docs import DocsError, decisions, move_links, prepare, table_of, table_of_module
+from tools.docs import (
+    LOGO,
+    DocsError,
+    decisions,
+    help_of,
+    move_links,
+    prepare,
+    table_of,
+    table_of_module,
+    with_tabs,
+)
+
+ZENSICAL = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
 
 PIPES = "| a | b |\n|---|---|\n| `x` | y |"
 
@@ -168,9 +182,168 @@ def test_the_copy_of_the_decision_table_is_the_one_of_the_module() -> None:
     assert copy == table_of_module(ROOT / "src" / "lembro" / "_core" / "lifecycle.py")
 
 
-def test_the_list_of_pages_has_each_page() -> None:
+def test_the_landing_page_links_to_each_page() -> None:
     docs = ROOT / "docs"
     listed = re.findall(r"\]\(([\w/-]+\.md)\)", (docs / "index.md").read_text(encoding="utf-8"))
     pages = {path.name for path in docs.glob("*.md")} - {"index.md"}
-    pages |= {"adr/index.md", "migrate/index.md"}
-    assert sorted(listed) == sorted(pages)
+    pages |= {"adr/index.md", "migrate/index.md", "reference/index.md"}
+    assert pages - set(listed) == set()
+
+
+def test_the_navigation_has_at_most_seven_groups_of_about_twelve() -> None:
+    groups = ZENSICAL["project"]["nav"]
+    assert len(groups) <= 7
+    assert {
+        name: len(pages) for group in groups for name, pages in group.items() if len(pages) > 13
+    } == {}
+
+
+def test_the_site_shows_the_version() -> None:
+    assert ZENSICAL["project"]["site_name"] == f"lembro {lembro.__version__}"
+
+
+def test_sections_become_tabs() -> None:
+    page = """Before.
+
+<!-- tabs -->
+
+**One**
+
+Text **in bold**.
+
+```python
+a = 1
+
+b = 2
+```
+
+**Two**
+
+More.
+
+<!-- /tabs -->
+
+**After**
+"""
+    assert (
+        with_tabs(page)
+        == """Before.
+
+=== "One"
+
+    Text **in bold**.
+
+    ```python
+    a = 1
+
+    b = 2
+    ```
+
+=== "Two"
+
+    More.
+
+**After**
+"""
+    )
+
+
+@pytest.mark.parametrize("body", ["", "text\n\n**One**\n\ntext\n"])
+def test_tabs_begin_with_a_name(body: str) -> None:
+    with pytest.raises(DocsError, match="tabs must begin with a name in bold"):
+        with_tabs(f"<!-- tabs -->\n{body}<!-- /tabs -->\n")
+
+
+def test_the_help_of_a_command_is_filled_in(project: Path) -> None:
+    (project / "docs" / "table.md").write_text(
+        "# Commands\n\n<!-- help -->\n\n<!-- help: size -->\n", encoding="utf-8"
+    )
+    prepare(project, project / "out")
+    page = (project / "out" / "table.md").read_text(encoding="utf-8")
+    assert page.startswith("# Commands\n\n```text\nusage: lembro [-h]")
+    assert "\n```\n\n```text\nusage: lembro size [-h]" in page
+
+
+def test_the_help_of_an_unknown_command_is_an_error() -> None:
+    with pytest.raises(DocsError, match="the help of lembro nothing failed"):
+        help_of("nothing")
+
+
+def test_the_logo_is_the_cup_of_the_demo(project: Path) -> None:
+    (project / LOGO).parent.mkdir(parents=True)
+    (project / LOGO).write_text("<svg/>", encoding="utf-8")
+    prepare(project, project / "out")
+    assert (project / "out" / "images" / "logo.svg").read_text(encoding="utf-8") == "<svg/>"
+    assert (ROOT / LOGO).is_file()
+
+
+# -- the pages of the frameworks -------------------------------------------------------------------
+
+INTEGRATIONS = ROOT / "src" / "lembro" / "integrations"
+FRAMEWORKS = sorted(
+    name
+    for path in INTEGRATIONS.iterdir()
+    if not (name := path.stem).startswith("_") and name != "beaker"
+)
+ORDER = [
+    "Access the session",
+    "Options",
+    "Require a login",
+    "When the session is stored",
+    "WebSockets and streams",
+    "Streams",
+    "Differences from",
+    "Test with a session",
+    "Troubleshooting",
+]
+"""The headings that the pages of the frameworks share, each a heading or its beginning."""
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_pages_of_the_frameworks_have_one_order(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    shared = [part for heading in headings for part in ORDER if heading.startswith(part)]
+    assert shared == sorted(shared, key=ORDER.index)
+    assert headings[:2] == ORDER[:2]
+    assert {"Require a login", "When the session is stored", "Troubleshooting"} <= set(headings)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_page_of_a_framework_begins_with_a_login_and_a_logout(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    first = text.partition("\n## ")[0]
+    assert f"pip install 'lembro[{framework}]'" in first
+    assert re.search(r"\.login\(", first)
+    assert re.search(r"\.logout\(", first)
+
+
+# -- links to headings -----------------------------------------------------------------------------
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as the generator of the site makes it."""
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", text).strip().lower())
+
+
+def anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return {slug(heading) for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_every_link_to_a_heading_finds_it(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    missing = []
+    for path, anchor in re.findall(r"\]\(([\w./-]*\.md|)#([^)\s]+)\)", text):
+        if "." in anchor:
+            continue  # a name in the generated reference
+        target = page.parent / path if path else page
+        if anchor not in anchors(target):
+            missing.append(f"{path}#{anchor}")
+    assert not missing

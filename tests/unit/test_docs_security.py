@@ -1,14 +1,17 @@
-"""The scorecard of docs/security.md: complete, and each test that it names is there."""
+"""The claims and the scorecard of docs/security.md: complete, and each named test exists."""
 
 from __future__ import annotations
 
 import ast
 import re
+from base64 import urlsafe_b64decode
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from lembro import SessionOptions
+from lembro.ids import new_id
 from tests.support import ROOT
 
 V7 = {1: 3, 2: 4, 3: 2, 4: 5, 5: 3, 6: 2}
@@ -70,6 +73,40 @@ def test_what_holds_is_shown() -> None:
     holds = {number for number, verdict in verdicts().items() if verdict != "application"}
     assert numbers == sorted(set(numbers), key=REQUIREMENTS.index)
     assert holds <= set(numbers)
+
+
+def claims_of(heading: str) -> tuple[list[str], dict[str, str]]:
+    """The claims of a section, which begin its list items, and the tests of each in its table."""
+    section = TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    text, _, table = section.partition("<!-- claims -->")
+    tests = dict(re.findall(r"^\| (.+?) \| (`.+?) \|$", table, re.MULTILINE))
+    return re.findall(r"^- \*\*(.+?)\.?\*\*", text, re.MULTILINE), tests
+
+
+def test_each_claim_about_ids_and_cookies_names_its_tests() -> None:
+    claims, tests = claims_of("How session IDs are made, sent and stored")
+    assert len(claims) > 5
+    assert claims == list(tests)
+    assert all(_TEST.search(named) for named in tests.values())
+
+
+def test_each_limit_that_lembro_answers_for_names_its_tests() -> None:
+    limits, tests = claims_of("What lembro does not protect from")
+    nothing_to_test = {"Access to the process's memory", "Guessed passwords, weak second factors"}
+    assert [limit for limit in limits if limit not in nothing_to_test] == list(tests)
+    assert all(_TEST.search(named) for named in tests.values())
+
+
+def test_the_numbers_of_the_scorecard_are_the_defaults() -> None:
+    cells = {number: lembro for number, _, lembro in rows("lembro")}
+    options = SessionOptions()
+    day = 24 * 3600
+    assert options.at_max_sessions == "oldest"
+    assert f"by default {options.max_sessions_per_user}, and the oldest" in cells["7.1.2"]
+    assert options.idle_timeout == day
+    assert "`idle_timeout`, 1 day" in cells["7.3.1"]
+    assert f"`absolute_timeout`, {(options.absolute_timeout or 0) / day:.0f} days" in cells["7.3.2"]
+    assert f"{len(urlsafe_b64decode(new_id() + '=')) * 8} bits" in cells["7.2.3"]
 
 
 def test_the_others_have_the_same_rows_and_say_how_it_was_checked() -> None:

@@ -467,6 +467,7 @@ def test_a_login_in_flight_of_a_user_who_was_revoked_is_dropped(site: Site) -> N
 def test_at_the_cap_the_oldest_session_gives_way(site: Site) -> None:
     first, second = site.new("alice"), site.new("alice")
     third = site.new("alice")
+    assert [site.data(cookie) is None for cookie in (first, second, third)] == [True, False, False]
     fourth = site.login(site.new(), "alice")
     assert [site.data(cookie) is None for cookie in (first, second)] == [True, True]
     assert [site.data(cookie) is None for cookie in (third, fourth)] == [False, False]

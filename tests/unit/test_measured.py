@@ -87,7 +87,6 @@ NUMBER = re.compile(
 )
 NOT_MEASURED = {
     "docs/flood.md": {"4 KiB": "a constant: failures/test_82 fills the store with larger ones"},
-    "docs/getting-started.md": {"4 MB": "the default of max_size"},
     "docs/memory.md": {
         "9 KiB": "a constant: unit/memory/test_ledger.py compares it",
         "1.3 times": "a constant: the addresses that are reserved",

@@ -1,14 +1,17 @@
 """Every ``python`` block of the README and of the documentation is run.
 
-The blocks of one page are run in order, as one module, so that a page can build up. A block after
-the line ``<!-- not run -->`` is only compiled.
+The blocks of one page are run in order, as one module, so that a page can build up. If the page has
+tabs (``tools/docs.py``), it is run once for each tab. A block after the line ``<!-- not run -->``
+is only compiled.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,8 +26,11 @@ from tests.support import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
-_BLOCK = re.compile(
-    r"(?P<mark>^<!-- not run -->\n\n?)?^```python[^\n]*\n(?P<code>.*?)^```$",
+_PART = re.compile(
+    r"^<!-- (?P<edge>/?tabs) -->$"
+    r"|^\*\*(?P<name>[^\n]+)\*\*$"
+    r"|(?P<mark>^<!-- not run -->\n\n?)?"
+    r'^```python(?: title="(?P<title>[^"\n]+)")?[^\n]*\n(?P<code>.*?)^```$',
     re.MULTILINE | re.DOTALL,
 )
 
@@ -33,20 +39,37 @@ class Block(NamedTuple):
     code: str
     """Begins with as many empty lines as stand before it, so that a traceback names the line."""
     run: bool
+    tab: str = ""
+    """The name of the tab that the block is in; empty outside of tabs."""
+    title: str = ""
+    """The file that the reader saves the block in."""
 
 
-def blocks_of(text: str) -> Iterator[Block]:
-    for match in _BLOCK.finditer(text):
-        before = text.count("\n", 0, match.start("code"))
-        yield Block("\n" * before + match["code"], match["mark"] is None)
+def blocks_of(text: str, tab: str | None = None) -> Iterator[Block]:
+    """The blocks of a page; with ``tab``, those of this tab and those outside of tabs."""
+    inside, current = False, ""
+    for match in _PART.finditer(text):
+        if match["edge"]:
+            inside, current = match["edge"] == "tabs", ""
+        elif match["name"]:
+            current = match["name"] if inside else ""
+        elif tab is None or current in ("", tab):
+            before = text.count("\n", 0, match.start("code"))
+            code = "\n" * before + match["code"]
+            yield Block(code, match["mark"] is None, current, match["title"] or "")
 
 
-def run(page: Path, text: str) -> ModuleType:
+def tabs_of(text: str) -> list[str]:
+    """The names of the tabs of a page that have code; one empty name if there are none."""
+    return sorted({block.tab for block in blocks_of(text)} - {""}) or [""]
+
+
+def run(page: Path, text: str, tab: str | None = None) -> ModuleType:
     """Run the blocks of a page; the module that they make."""
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
     sys.modules[module.__name__] = module  # where pydantic and others look a class up
     try:
-        for block in blocks_of(text):
+        for block in blocks_of(text, tab):
             code = compile(block.code, str(page), "exec")
             if block.run:
                 exec(code, module.__dict__)
@@ -57,7 +80,9 @@ def run(page: Path, text: str) -> ModuleType:
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_the_code_of_the_page_runs(page: Path) -> None:
-    run(page, page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    for tab in tabs_of(text):
+        run(page, text, tab)
 
 
 # -- async code awaits -----------------------------------------------------------------------------
@@ -153,7 +178,7 @@ def test_the_readmes_flask_application_keeps_a_cart() -> None:
 def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
-    module = run(page, text.partition("## A login is needed")[0])
+    module = run(page, text.partition("## Libraries")[0])
     client = TestClient(module.app)
     with client.websocket_connect("/ws") as websocket:
         websocket.send_text("first")
@@ -169,7 +194,8 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
 
 def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     page = ROOT / "docs" / "starlette.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## When the session is stored")[0])
     client = TestClient(module.app)
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -188,7 +214,7 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
 
 def test_the_application_of_the_page_about_fastapi() -> None:
     page = ROOT / "docs" / "fastapi.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = TestClient(module.app)
     answer = client.get("/me", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -213,7 +239,7 @@ def test_the_application_of_the_page_about_fastapi() -> None:
 
 def test_the_application_of_the_page_about_flask() -> None:
     page = ROOT / "docs" / "flask.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = module.app.test_client()
     assert client.get("/account").headers["location"] == "/login"
     assert client.post("/login/heidi").text == "hello heidi"
@@ -228,36 +254,31 @@ def test_the_application_of_the_page_about_flask() -> None:
         assert made.extensions["lembro"].manager.options.cookie.samesite == "strict"
 
 
-def test_the_applications_of_getting_started() -> None:
-    page = ROOT / "docs" / "getting-started.md"
+def test_the_test_case_of_the_page_about_tornado() -> None:
+    page = ROOT / "docs" / "tornado.md"
+    module = run(page, page.read_text(encoding="utf-8"))
+    result = unittest.TestResult()
+    module.CartTest("test_the_cart_is_kept").run(result)
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+def test_the_applications_of_the_page_about_wsgi_and_asgi() -> None:
+    page = ROOT / "docs" / "wsgi-and-asgi.md"
     text = page.read_text(encoding="utf-8")
-
-    def app_before(heading: str) -> Any:
-        before, found, _ = text.partition(f"\n## {heading}\n")
-        assert found
-        return run(page, before).app
-
-    fastapi = TestClient(app_before("Starlette"))
-    assert [fastapi.post("/cart/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
-    assert fastapi.post("/columns/a").json() == ["a"]
-    assert fastapi.post("/columns/b").json() == ["a", "b"]
-    assert fastapi.post("/login/heidi").status_code == 200
-    assert fastapi.post("/cart/butter").json() == ["bread", "bread", "butter"]
-    assert fastapi.get("/account").json() == {"sessions": 1}
-    assert fastapi.post("/logout").status_code == 200
-    assert fastapi.get("/account", follow_redirects=False).headers["location"] == "/login"
-    assert fastapi.post("/cart/butter").json() == ["butter"]
-
-    starlette = TestClient(app_before("WSGI"))
-    assert starlette.get("/login").json() == "hello"
-    assert [starlette.get("/cart").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
-
-    transport = httpx.WSGITransport(app_before("Plain ASGI"))
+    transport = httpx.WSGITransport(run(page, text.partition("\n## ASGI\n")[0]).app)
     with httpx.Client(transport=transport, base_url="http://test") as wsgi:
         assert [wsgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
-
-    asgi = TestClient(app_before("All of them"))
+    asgi = TestClient(run(page, text).app)
     assert [asgi.get("/").text for _ in range(2)] == ["visit 1", "visit 2"]
+
+
+@pytest.mark.parametrize("tab", ["FastAPI", "Flask"])
+def test_the_applications_of_the_landing_page_keep_a_cart(tab: str) -> None:
+    page = ROOT / "docs" / "index.md"
+    app = run(page, page.read_text(encoding="utf-8"), tab).app
+    client = TestClient(app) if tab == "FastAPI" else app.test_client()
+    client.post("/cart/bread")
+    assert json.loads(client.post("/cart/butter").text) == ["bread", "butter"]
 
 
 TEXT = """
@@ -291,6 +312,51 @@ b = a + 1
 def test_the_blocks_of_a_page_are_one_module() -> None:
     module = run(Path("page.md"), TEXT)
     assert (module.a, module.b) == (1, 2)
+
+
+TABS = """
+```python
+a = 1
+```
+
+<!-- tabs -->
+
+**One**
+
+```python title="app.py"
+b = a + 1
+```
+
+**Two**
+
+<!-- not run -->
+
+```python title="test_app.py"
+raise RuntimeError
+```
+
+<!-- /tabs -->
+
+**Not a tab**
+
+```python
+c = 3
+```
+"""
+
+
+def test_the_blocks_of_a_tab_are_one_module_with_those_outside() -> None:
+    assert tabs_of(TABS) == ["One", "Two"]
+    assert tabs_of(TEXT) == [""]
+    module = run(Path("page.md"), TABS, "One")
+    assert (module.b, module.c) == (2, 3)
+    assert not hasattr(run(Path("page.md"), TABS, "Two"), "b")
+    assert [(block.tab, block.title, block.run) for block in blocks_of(TABS)] == [
+        ("", "", True),
+        ("One", "app.py", True),
+        ("Two", "test_app.py", False),
+        ("", "", True),
+    ]
 
 
 def test_a_block_is_found_at_its_line() -> None:

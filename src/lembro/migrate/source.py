@@ -33,6 +33,7 @@ class LegacySession:
     """A legacy session, as a reader returns it."""
 
     data: Mapping[str, Any] = field(repr=False)
+    """The data of the session."""
     user: str | None = None
     """The ID of the user who is logged in; becomes ``session.user_id``."""
     identity: str | bytes = field(default="", repr=False)
