@@ -153,7 +153,7 @@ def test_the_readmes_flask_application_keeps_a_cart() -> None:
 def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
-    module = run(page, text.partition("## A login is needed")[0])
+    module = run(page, text.partition("## Libraries")[0])
     client = TestClient(module.app)
     with client.websocket_connect("/ws") as websocket:
         websocket.send_text("first")
@@ -169,7 +169,8 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
 
 def test_what_the_page_about_starlette_answers_without_a_login() -> None:
     page = ROOT / "docs" / "starlette.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    text = page.read_text(encoding="utf-8")
+    module = run(page, text.partition("## When the session is stored")[0])
     client = TestClient(module.app)
     answer = client.get("/account", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -188,7 +189,7 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
 
 def test_the_application_of_the_page_about_fastapi() -> None:
     page = ROOT / "docs" / "fastapi.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = TestClient(module.app)
     answer = client.get("/me", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
@@ -213,7 +214,7 @@ def test_the_application_of_the_page_about_fastapi() -> None:
 
 def test_the_application_of_the_page_about_flask() -> None:
     page = ROOT / "docs" / "flask.md"
-    module = run(page, page.read_text(encoding="utf-8").partition("## In tests")[0])
+    module = run(page, page.read_text(encoding="utf-8").partition("## Test with a session")[0])
     client = module.app.test_client()
     assert client.get("/account").headers["location"] == "/login"
     assert client.post("/login/heidi").text == "hello heidi"
