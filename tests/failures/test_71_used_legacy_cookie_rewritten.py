@@ -1,5 +1,7 @@
-"""71. A used legacy cookie, written in another way that its parser reads alike: it has the same
-identity, or is refused. For each reader."""
+"""71. A used legacy cookie is rewritten so that its parser reads the same.
+
+It has the same identity, or is refused. The tests run for each reader.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ READERS: Final = range(len(old_cookies.readers()))
 
 
 class Opaque(Reader):
-    """A reader that gives the whole cookie as its identity."""
+    """A reader whose identity is the whole cookie."""
 
     def read(self, value: str) -> LegacySession:
         return self.session({"user": "ada"}, value)
@@ -47,8 +49,8 @@ def test_a_rewritten_cookie_has_the_same_identity_or_is_refused(
         assert after.identity == before.identity
 
 
-def test_the_rewrites_reach_each_reader() -> None:
-    """Else the property above would hold for want of cookies that are accepted."""
+def test_rewritten_cookies_are_accepted_by_each_reader() -> None:
+    """Otherwise the property above would hold because no rewritten cookie is accepted."""
     for known in old_cookies.readers():
         accepted = {
             rewrite(genuine)
@@ -92,7 +94,7 @@ def test_a_used_cookie_in_quotes_is_not_accepted(
 
 
 def test_a_used_cookie_is_not_accepted_under_another_name() -> None:
-    """As with two readers of one store."""
+    """For example with two readers of one store."""
     reader, other = Opaque(cookie="old", lifetime=1000), Opaque(cookie="older", lifetime=1000)
     runner = runner_of(SessionManager(MemoryStore("1M"), migrate_from=[reader, other]))
     for name, held in (("old", True), ("older", False)):

@@ -1,5 +1,7 @@
-"""74. A legacy session is accepted after it has expired, because its store does not look. For each
-reader whose data or cookie tell when that was."""
+"""74. An expired legacy session is accepted because its store does not check the expiry.
+
+The tests run for each reader whose data or cookie contain the expiry.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ ID: Final = "0123456789abcdef" * 2
 
 
 def accepts(reader: Reader, value: str) -> bool:
-    """Return whether a reader accepts a cookie. Anything but an expiry is an error."""
+    """Return whether a reader accepts a cookie. Raise any error that is not an expiry."""
     legacy = Source(reader).read(value.encode())
     if isinstance(legacy, LegacySession):
         return True

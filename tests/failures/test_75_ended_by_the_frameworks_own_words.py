@@ -1,6 +1,9 @@
-"""75. A session that a framework's own words end or replace goes on (Litestar's ``clear_session()``
-and then ``set_session()``): every sequence of words means what the framework's docs promise, and
-after a word that ends the session, neither its ID nor its user is left."""
+"""75. A session that a framework's own method ended or replaced continues.
+
+An example is Litestar's ``clear_session()`` followed by ``set_session()``. Every sequence of
+methods does what the framework's docs promise. After a method that ends the session, neither its ID
+nor its user remains.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("framework", PLACES)
-async def test_every_sequence_of_words(framework: str) -> None:
+async def test_every_sequence_of_framework_methods(framework: str) -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES[framework](manager)
     for length in (1, 2, 3):
@@ -47,7 +50,7 @@ OTHERS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_what_follows_an_end_begins_a_new_session(build: Build, end: str) -> None:
+async def test_a_write_after_an_end_begins_a_new_session(build: Build, end: str) -> None:
     world: World = build()
     for name, other in OTHERS.items():
         tab = world.tab()

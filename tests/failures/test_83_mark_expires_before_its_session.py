@@ -1,5 +1,8 @@
-"""83. The mark of a used legacy cookie expires before the legacy session does ("remember me" gives
-one session a longer lifetime than the reader's). Then a logged-out legacy cookie works again."""
+"""83. The mark of a used legacy cookie expires before the legacy session does.
+
+"Remember me" gives one session a longer lifetime than the reader's. Then a logged-out legacy cookie
+works again.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ ID: Final = "0123456789abcdef" * 2
 
 
 class Visitor:
-    """A visitor who has kept a legacy cookie, after a logout."""
+    """A visitor who has kept a legacy cookie after a logout."""
 
     def __init__(self, reader: Reader, cookie: str) -> None:
         self.clock = FakeClock()
@@ -105,14 +108,16 @@ def test_the_longer_lifetime_counts(usual: float) -> None:
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The system's time: the beginning of a second."""
+    """The system's time, at the beginning of a second."""
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
     return now
 
 
-def test_whole_seconds(noon: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signature is accepted until its age in whole seconds is more than the lifetime."""
+def test_a_signature_is_checked_in_whole_seconds(
+    noon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signature is accepted until its age in whole seconds exceeds the lifetime."""
     cookie = TimestampSigner(old_cookies.KEY).sign(b"eyJ1IjogImFkYSJ9").decode()
     reader = StarletteCookieReader(old_cookies.KEY, max_age=3600, user="u")
     visitor = Visitor(reader, cookie)
