@@ -111,7 +111,7 @@ MEANWHILE: dict[str, Callable[[Site, str], object]] = {
 
 
 def said(reply: Reply) -> str:
-    """What happened, in the words of the table."""
+    """Describe what happened, in the words of the table."""
     cookie = f"{reply.cookie} cookie" if reply.cookie else ""
     parts = [" ".join(reply.verbs), cookie, ", ".join(reply.happened)]
     return "; ".join(part for part in parts if part) or "nothing"
@@ -121,7 +121,7 @@ def said(reply: Reply) -> str:
 @pytest.mark.parametrize("row", ARRIVALS)
 def test_the_cell(site: Site, row: str, column: str) -> None:
     cookie = ARRIVALS[row](site)
-    site.data(None)  # forget what has happened so far
+    site.data(None)  # ignore what has happened so far
     if row == "... a tenth later":
         site.clock.advance(site.runner.lifecycle.writer.idle / 10 + 1)
     session = site.open(cookie, looks=column != "not accessed")
@@ -175,7 +175,7 @@ def _after(site: Site, user: str | None, replace: Callable[[Site, str], object])
 
 @pytest.mark.parametrize("column", ACTIONS)
 @pytest.mark.parametrize("kind", OTHER_STALE_IDS)
-def test_other_stale_ids_are_the_same(site: Site, kind: str, column: str) -> None:
+def test_other_stale_ids_behave_the_same(site: Site, kind: str, column: str) -> None:
     cookie = OTHER_STALE_IDS[kind](site)
     before = site.count
     site.data(None)
@@ -193,7 +193,7 @@ def test_other_stale_ids_are_the_same(site: Site, kind: str, column: str) -> Non
     assert site.count == before + (column == "`login(user_id)`")
 
 
-def test_a_session_that_nobody_accessed_needs_no_store() -> None:
+def test_an_unused_session_needs_no_store() -> None:
     site = Site("sync")
     session = site.open(site.new(), looks=False)
     assert site.runner.lifecycle.commit(session) is None

@@ -23,8 +23,8 @@ for _ in range(2):
 """
 
 
-def test_preloaded_and_forked(folder: Path) -> None:
-    """One child is silent, the second sees the first, which has the lock of that parent."""
+def test_a_fork_before_the_first_use_warns_only_in_the_second_child(folder: Path) -> None:
+    """The second child finds the lock of the first."""
     script = PRELOADED.replace("sys.stdin.read()", "os.read(hold, 1)")
     script = "store = MemoryStore()\nhold, held = os.pipe()\n" + script
     said = speak(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
@@ -32,7 +32,7 @@ def test_preloaded_and_forked(folder: Path) -> None:
     assert OTHERS in said[0]
 
 
-def test_forked_after_use_says_that_it_holds_a_copy(folder: Path) -> None:
+def test_a_fork_after_the_first_use_warns_about_a_copy(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)
@@ -46,7 +46,7 @@ os.waitpid(child(work), 0)
     assert COPY in said[0]
 
 
-def test_a_child_that_does_not_use_the_store_says_nothing(folder: Path) -> None:
+def test_a_child_that_does_not_use_the_store_does_not_warn(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)
@@ -56,7 +56,7 @@ assert store.length() == 1
     assert speak(folder, script) == []
 
 
-def test_purging_goes_on_in_the_child(folder: Path) -> None:
+def test_the_purger_runs_in_the_child(folder: Path) -> None:
     script = """
 import threading
 store = MemoryStore(interval=0.01)
@@ -74,7 +74,7 @@ assert store._purger.thread.is_alive()
     run(folder, script)
 
 
-def test_a_fork_amid_writes_leaves_whole_copies(folder: Path) -> None:
+def test_a_fork_during_writes_leaves_whole_copies(folder: Path) -> None:
     script = """
 import threading
 from lembro.stores.memory.audit import recount
@@ -103,7 +103,7 @@ recount(store._parts)
     run(folder, script)
 
 
-def test_a_child_that_forks_before_it_uses_its_copy(folder: Path) -> None:
+def test_a_child_may_fork_before_it_uses_its_copy(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)
