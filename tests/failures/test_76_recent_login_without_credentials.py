@@ -24,10 +24,10 @@ from lembro.integrations.django import get_session
 from lembro.integrations.flask import Lembro, follow_flask_login, session
 from lembro.integrations.pyramid import LembroAuthenticationHelper
 from tests.support.django_site import Site, database, running
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import Method, Place, current, nothing
 from tests.support.messages import Request, parse_set_cookie
 from tests.support.visits import Script, Visit, World, login, rotate
-from tests.support.words import Place, Word, nothing, said
-from tests.support.words_places import PLACES
 
 pytestmark = pytest.mark.anyio
 
@@ -268,10 +268,10 @@ def test_a_new_hash_in_djangos_session_is_no_login(site: Site) -> None:
 # -- others ----------------------------------------------------------------------------------------
 
 
-async def call_in(place: Place, manager: SessionManager, word: Callable[[Any], Any]) -> str:
+async def call_in(place: Place, manager: SessionManager, method: Callable[[Any], Any]) -> str:
     """Call a framework method in a request, and return the ID of the only session afterwards."""
     old = manager.create({"old": 1})
-    said[:] = [Word(word, nothing)]
+    current[:] = [Method(method, nothing)]
     answer = await place.fetch(Request(cookies=[f"sid={old}".encode()]))
     assert answer.status == 200, answer
     values = [parse_set_cookie(cookie)[1] for cookie in answer.set_cookies]

@@ -21,10 +21,10 @@ from lembro import MemoryStore, SessionManager
 from lembro.integrations.django import get_session
 from lembro.integrations.flask import Lembro, session
 from tests.support.django_site import Site, database, running
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import Method, current, nothing
 from tests.support.messages import Request, parse_set_cookie
 from tests.support.visits import Visit, World, look, write
-from tests.support.words import Word, nothing, said
-from tests.support.words_places import PLACES
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +113,7 @@ async def test_pyramid_tokens_are_dropped() -> None:
         tokens.append(request.session.get_csrf_token())
 
     for names in ([], ["remember"], []):
-        said[:] = [*(place.words[name] for name in names), Word(note, nothing)]
+        current[:] = [*(place.methods[name] for name in names), Method(note, nothing)]
         for header in (await place.fetch(Request(cookies=[cookie]))).set_cookies:
             cookie = f"sid={parse_set_cookie(header)[1]}".encode()
     assert tokens[0] != tokens[1] == tokens[2]

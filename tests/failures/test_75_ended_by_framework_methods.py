@@ -12,9 +12,9 @@ from itertools import product
 import pytest
 
 from lembro import MemoryStore, SessionManager
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import check
 from tests.support.visits import Script, Visit, World, login, logout, rotate, write
-from tests.support.words import check
-from tests.support.words_places import PLACES
 from tests.support.worlds import Build
 
 pytestmark = [
@@ -28,7 +28,7 @@ async def test_every_sequence_of_framework_methods(framework: str) -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES[framework](manager)
     for length in (1, 2, 3):
-        for names in product(place.words, repeat=length):
+        for names in product(place.methods, repeat=length):
             await check(place, manager, names)
 
 
