@@ -1,4 +1,4 @@
-"""``LembroStore`` as a ``Store`` of Litestar, for its rate limits, cached responses and sessions."""
+"""``LembroStore`` as a ``Store`` of Litestar for its rate limits, cached responses and sessions."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Random schedules: four to seven requests of one session, in an order of their store calls that
-nobody chose. The invariants are those of two and three.
+"""Random schedules of four to seven requests of one session.
 
-The suite plays the same ones each time; ``LEMBRO_SCHEDULES=all`` plays many more, others each time,
-and a failure says which ``LEMBRO_SEED`` plays them again.
+The invariants are those of two and three requests. The suite plays the same schedules each time.
+``LEMBRO_SCHEDULES=all`` plays many more, different ones each time; a failure names the
+``LEMBRO_SEED`` that repeats them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ some_requests = st.lists(st.sampled_from(EVERY), min_size=4, max_size=7)
 @settings(max_examples=10_000 if ALL else 300, database=None)
 @seed(SEED)
 @given(requests=some_requests, data=st.data())
-def test_of_four_to_seven_requests_random_schedules(
+def test_random_schedules_of_four_to_seven_requests(
     setting: str, requests: list[Request], data: st.DataObject
 ) -> None:
     note(f"LEMBRO_SCHEDULES={'all' if ALL else ''} LEMBRO_SEED={SEED} plays this again")
