@@ -1,4 +1,4 @@
-"""``python -m peers [project ...]``: run the suites, report, and end non-zero on a surprise."""
+"""``python -m peers [project ...]``: run the suites, report, and exit non-zero on a surprise."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """aiohttp-session: ``LembroStorage`` in place of its storages.
 
-Its tests put sessions where its storages keep them and look for them there; that is done in
-lembro's store instead.
+Its tests write sessions directly into its storages and read them there. They use lembro's store
+instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from peers.peer import Peer
 
 NAME = "AIOHTTP_SESSION"
 _storages: list[Any] = []
-"""The one that was made last is that of the test."""
+"""The storage that was created last, which is that of the test."""
 
 
 def install() -> None:
@@ -54,7 +54,7 @@ def prepare(module: ModuleType) -> None:
             redis_url=pytest.fixture(name="redis_url")(lambda: "redis://127.0.0.1:1"),
         )
     elif hasattr(module, "make_cookie"):
-        # What they read out of a cookie is JSON there.
+        # The data that they read out of a cookie is JSON there.
         vars(module).update(
             make_cookie=_make_cookie,
             json=SimpleNamespace(loads=_stored, dumps=json.dumps),
@@ -93,7 +93,7 @@ async def _load_cookie(client: Any, backend: Any) -> Any:
 
 
 def _stored(value: str) -> dict[str, Any]:
-    """What the store has for the value of a cookie, as aiohttp-session has it."""
+    """Return the stored data for the value of a cookie, in the form of aiohttp-session."""
     session_id = _id_in(value)
     data = None if session_id is None else _storages[-1].manager.get(session_id)
     return {} if data is None else {"session": data, "created": 0}
@@ -185,7 +185,7 @@ PEER = Peer(
     ),
     install=install,
     prepare=prepare,
-    bare=False,  # they need a Docker that runs Redis and memcached
+    bare=False,  # these need a Docker that runs Redis and memcached
     differs={
         f"tests/test_{module}.py::test_{test}": reason
         for reason, modules in REASONS.items()

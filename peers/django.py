@@ -1,4 +1,4 @@
-"""Django: the engine under our middleware, in place of Django's own middleware."""
+"""Django: lembro's engine and middleware, in place of Django's own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ OF_THE_STORE: Final = {
         "each login has a new id, also one of the same user"
     ),
 }
-"""With the engine, under whichever middleware."""
+"""With the engine, under either middleware."""
 
 PEER = Peer(
     project="django",

@@ -15,7 +15,7 @@ def install() -> None:
     from lembro.integrations.django import LembroCache
 
     class Timeouts:
-        """Seconds that are left: the tests look for when an entry expires."""
+        """The remaining seconds: the tests read when an entry expires."""
 
         def __init__(self, cache: Cache) -> None:
             self._cache = cache

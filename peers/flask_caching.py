@@ -19,7 +19,7 @@ def install() -> None:
     real = module.time
 
     def clock() -> float:
-        """Their tests put another clock into cachelib."""
+        """Their tests replace the clock of cachelib."""
         return time.monotonic() if module.time is real else float(module.time())
 
     class SimpleCache(LembroCache):

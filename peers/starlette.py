@@ -1,4 +1,4 @@
-"""Starlette: our middleware, with the keywords of its own."""
+"""Starlette: lembro's middleware, with the keywords of Starlette's own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def install() -> None:
 
 
 def prepare(module: ModuleType) -> None:
-    """The views of the tests answer with the session itself, which is no dict here."""
+    """Let the views of the tests respond with a copy: they return the session itself, which is no
+    dict.
+    """
     from starlette.responses import JSONResponse
 
     class WithSession(JSONResponse):

@@ -96,8 +96,8 @@ async def test_an_unstorable_value_is_logged_once(
     caplog.clear()
     answer = await tab.visit(lambda visit: visit.session["cart"].append(object()))
     assert (answer.status, answer.set_cookies) == (500, [])
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
-    assert said.startswith("lembro: the session could not be stored: cart[0]: ")
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    assert message.startswith("lembro: the session could not be stored: cart[0]: ")
     assert [event.name for event in world.events] == ["created"]
     assert await tab.read() == {"cart": []}
 
@@ -138,8 +138,8 @@ async def test_an_untrusted_proxy_is_reported_once(
             answer = await world.tab().visit(write(a=1), sent=[header])
             name, _, attributes = parse_set_cookie(answer.set_cookies[0])
             assert (name, "secure" in attributes) == (COOKIE, False)
-        (said,) = messages_about_plain_http(caplog)
-        assert "ends TLS" in said
+        (message,) = messages_about_plain_http(caplog)
+        assert "ends TLS" in message
 
 
 async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
@@ -153,8 +153,8 @@ async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
 
 
 def messages_about_plain_http(caplog: pytest.LogCaptureFixture) -> list[str]:
-    said = [record.getMessage() for record in caplog.records if record.name == "lembro"]
-    return [message for message in said if "plain http" in message]
+    messages = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    return [message for message in messages if "plain http" in message]
 
 
 async def test_a_recent_login_is_required(world: World) -> None:

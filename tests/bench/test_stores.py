@@ -86,7 +86,7 @@ def test_a_peer_that_gave_up_is_not_the_best() -> None:
     truly = {"quick": run(1.9)}
     verdict, _ = memory.judge_phases(shifting, truly, run(1.0), 100_000_000)
     assert verdict.got == 1.01
-    assert verdict.peer == "3.00 x quick; told truly 1.90 x quick"
+    assert verdict.peer == "3.00 x quick; with entries counted 1.90 x quick"
 
 
 def test_each_store_has_the_same_number_of_runs(
@@ -156,17 +156,17 @@ def test_a_child_without_a_package_reports_it() -> None:
 
 
 def test_a_child_returns_a_result_and_prints() -> None:
-    said: list[str] = []
+    printed: list[str] = []
     arguments = {"title": "lembro", "number": 600}
-    result = child.run("bench.memory:million", arguments, said.append)
+    result = child.run("bench.memory:million", arguments, printed.append)
     assert result["number"] == 600
-    assert said
+    assert printed
 
 
 def test_verdicts_compare_with_the_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = Verdict("a", 2, 1, 1.5, " x"), Verdict("b", 80, 95, 70, " %", at_least=True)
     assert (good.met, good.aim_met, bad.met) == (True, False, False)
-    assert "1 of 2 bars hold" in verdict_table([good, bad])
+    assert "1 of 2 targets are met" in verdict_table([good, bad])
     monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
     verdicts.save("x", True, [good], {"k": 1})
     assert verdicts.load("x")["verdicts"][0]["met"]

@@ -49,9 +49,9 @@ def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
 
 
 def test_three_of_four_workers_warn(tmp_path: Path) -> None:
-    said = workers(tmp_path, 4)
-    assert said.count("") == 1
-    for text in said:
+    printed = workers(tmp_path, 4)
+    assert printed.count("") == 1
+    for text in printed:
         if text:
             (line,) = text.splitlines()
             assert line.startswith("WARNING lembro lembro: another worker process")
@@ -63,10 +63,10 @@ def test_three_of_four_workers_warn(tmp_path: Path) -> None:
 def test_a_worker_without_logging_prints_the_warning(tmp_path: Path) -> None:
     """Most servers do not configure logging."""
     quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
-    said = workers(tmp_path, 2, quiet)
-    assert said.count("") == 1
-    assert max(said).startswith("lembro: another worker process of this application has its own")
-    assert max(said).count("\n") == 1
+    printed = workers(tmp_path, 2, quiet)
+    assert printed.count("") == 1
+    assert max(printed).startswith("lembro: another worker process of this application has its own")
+    assert max(printed).count("\n") == 1
 
 
 def test_a_worker_that_follows_another_does_not_warn(tmp_path: Path) -> None:

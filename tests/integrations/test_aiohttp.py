@@ -684,14 +684,14 @@ def test_an_invalid_configuration_is_refused(given: dict[str, Any], says: str) -
 
 
 async def test_without_setup_the_error_says_what_to_write() -> None:
-    said: list[str] = []
+    errors: list[str] = []
 
     async def page(request: web.Request) -> web.Response:
         with pytest.raises(ConfigError) as raised:
             get_session(request)
-        said.append(str(raised.value))
+        errors.append(str(raised.value))
         return web.Response()
 
     async with serving(web.Application(), page=page) as client:
         assert (await text_of(client, "/page"))[0] == 200
-    assert "setup(app), before the middlewares that use the session" in said[0]
+    assert "setup(app), before the middlewares that use the session" in errors[0]

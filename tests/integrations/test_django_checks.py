@@ -60,9 +60,9 @@ def test_valid_settings_have_no_message() -> None:
 def test_each_invalid_setting_has_its_message(
     settings: dict[str, Any], number: str, text: str
 ) -> None:
-    said = found(**settings)
-    assert list(said) == [f"lembro.{number}"]
-    assert text in said[f"lembro.{number}"]
+    messages = found(**settings)
+    assert list(messages) == [f"lembro.{number}"]
+    assert text in messages[f"lembro.{number}"]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_several_workers_have_a_warning(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, several: bool
 ) -> None:
     monkeypatch.setenv(name, value)
-    said = found()
-    assert list(said) == (["lembro.W003"] if several else [])
+    messages = found()
+    assert list(messages) == (["lembro.W003"] if several else [])
     if several:
-        assert "Use one worker process" in said["lembro.W003"]
+        assert "Use one worker process" in messages["lembro.W003"]
     assert found(LEMBRO={"STORE": BlockingAdapter(MemoryStore("1M"))}) == {}, (
         "processes share the store"
     )

@@ -87,10 +87,10 @@ class Shop:
             quart.session["opened"] = True
         await quart.websocket.accept()
         while True:
-            said = str(await quart.websocket.receive())
+            text = str(await quart.websocket.receive())
             async with session.edit():
-                session["said"] = said
-            await quart.websocket.send(f"{session.user_id}: {said}")
+                session["said"] = text
+            await quart.websocket.send(f"{session.user_id}: {text}")
 
     @property
     def data(self) -> dict[str, Any]:

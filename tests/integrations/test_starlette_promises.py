@@ -509,12 +509,12 @@ def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     )
     client = TestClient(app)
 
-    def said() -> list[str]:
+    def warnings_logged() -> list[str]:
         return [record.getMessage() for record in caplog.records if record.name == "lembro"]
 
     client.get("/view")
-    assert not said()
+    assert not warnings_logged()
     client.get("/inner/view")
     client.get("/inner/view")
-    [warning] = said()
+    [warning] = warnings_logged()
     assert "the cookie 'sid'" in warning

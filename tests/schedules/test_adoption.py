@@ -29,7 +29,7 @@ from tests.schedules.requests import (
     READ,
     REGENERATE,
     WRITES,
-    told_apart,
+    with_distinct_names,
 )
 from tests.schedules.test_schedules import ALL
 
@@ -101,7 +101,7 @@ def test_every_schedule_of_several_requests(number: int) -> None:
     chosen = CHOSEN if number == 2 else [READ, WRITES[0], LOGOUT] if ALL else [WRITES[0], LOGOUT]
     ends = 0
     for requests in combinations_with_replacement(chosen, number):
-        for world in explore(ann, told_apart(requests), arrive, **OPTIONS):
+        for world in explore(ann, with_distinct_names(requests), arrive, **OPTIONS):
             check(requests, world)
             ends += 1
     assert ends > 100
@@ -110,7 +110,7 @@ def test_every_schedule_of_several_requests(number: int) -> None:
 @pytest.mark.parametrize("other", [READ, WRITES[0], LOGOUT], ids=lambda request: request.name)
 @pytest.mark.parametrize("login", LOGINS, ids=lambda request: request.name)
 def test_every_schedule_with_a_login(login: Request, other: Request) -> None:
-    for world in explore(ann, told_apart([login, other]), arrive, **OPTIONS):
+    for world in explore(ann, with_distinct_names([login, other]), arrive, **OPTIONS):
         where = f"{other.name}: turns {world.turns}"
         assert all(done.issued_live for done in world.done), where
         assert {done.user for done in world.done} <= {None, "ann"}, where

@@ -15,7 +15,7 @@ from hypothesis import given, note, seed, settings
 from hypothesis import strategies as st
 
 from tests.schedules.explorer import Request, play_out
-from tests.schedules.requests import EVERY, SETTINGS, check, told_apart
+from tests.schedules.requests import EVERY, SETTINGS, check, with_distinct_names
 
 ALL = os.environ.get("LEMBRO_SCHEDULES") == "all"
 SEED = int(os.environ.get("LEMBRO_SEED") or (secrets.randbits(32) if ALL else 1))
@@ -33,7 +33,7 @@ def test_random_schedules_of_four_to_seven_requests(
     note(f"LEMBRO_SCHEDULES={'all' if ALL else ''} LEMBRO_SEED={SEED} plays this again")
     world = play_out(
         SETTINGS[setting],
-        told_apart(requests),
+        with_distinct_names(requests),
         lambda ready: data.draw(st.sampled_from(ready), "the next turn"),
     )
     check(setting, requests, world)

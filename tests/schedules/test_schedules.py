@@ -13,7 +13,15 @@ from itertools import combinations_with_replacement
 import pytest
 
 from tests.schedules.explorer import explore
-from tests.schedules.requests import EVERY, LOGOUT, REGENERATE, SETTINGS, WRITES, check, told_apart
+from tests.schedules.requests import (
+    EVERY,
+    LOGOUT,
+    REGENERATE,
+    SETTINGS,
+    WRITES,
+    check,
+    with_distinct_names,
+)
 
 ALL = os.environ.get("LEMBRO_SCHEDULES") == "all"
 
@@ -22,7 +30,7 @@ ALL = os.environ.get("LEMBRO_SCHEDULES") == "all"
 def test_every_schedule_of_two_requests(setting: str) -> None:
     ends = 0
     for requests in combinations_with_replacement(EVERY, 2):
-        named = told_apart(requests)
+        named = with_distinct_names(requests)
         for world in explore(SETTINGS[setting], named):
             check(setting, requests, world)
             ends += 1
@@ -33,12 +41,12 @@ def test_every_schedule_of_two_requests(setting: str) -> None:
 def test_every_schedule_of_three_requests_up_to_commuting_steps(setting: str) -> None:
     chosen = EVERY if ALL else [WRITES[0], WRITES[3], REGENERATE, LOGOUT]
     for requests in combinations_with_replacement(chosen, 3):
-        for world in explore(SETTINGS[setting], told_apart(requests)):
+        for world in explore(SETTINGS[setting], with_distinct_names(requests)):
             check(setting, requests, world)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_only_one_of_many_parallel_rotations_succeeds(setting: str) -> None:
-    for world in explore(SETTINGS[setting], told_apart([REGENERATE] * 3)):
+    for world in explore(SETTINGS[setting], with_distinct_names([REGENERATE] * 3)):
         assert len(world.live()) == 1
         assert sum(done.issued is not None for done in world.done) == 1

@@ -60,7 +60,8 @@ def run(folder: Path, script: str) -> str:
     return done.stderr
 
 
-def speak(folder: Path, script: str) -> list[str]:
+def logged_by(folder: Path, script: str) -> list[str]:
+    """Return the warnings that a script logs."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + script],
         env=environment(folder),

@@ -63,9 +63,9 @@ def test_an_invalid_argument_is_an_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ending(["demo", *arguments]) == 2
-    said = capsys.readouterr().err
-    assert arguments[0] in said
-    assert "invalid _" not in said  # the name of an internal function
+    printed = capsys.readouterr().err
+    assert arguments[0] in printed
+    assert "invalid _" not in printed  # the name of an internal function
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])

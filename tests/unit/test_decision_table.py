@@ -110,7 +110,7 @@ MEANWHILE: dict[str, Callable[[Site, str], object]] = {
 }
 
 
-def said(reply: Reply) -> str:
+def outcome(reply: Reply) -> str:
     """Describe what happened, in the words of the table."""
     cookie = f"{reply.cookie} cookie" if reply.cookie else ""
     parts = [" ".join(reply.verbs), cookie, ", ".join(reply.happened)]
@@ -137,7 +137,7 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     ACTIONS[column](session)
     reply = site.commit(session)
 
-    assert said(reply) == ROWS[row][column]
+    assert outcome(reply) == ROWS[row][column]
     if reply.cookie == "set":
         assert reply.id != cookie
         assert reply.id is not None
@@ -189,7 +189,7 @@ def test_other_stale_ids_behave_the_same(site: Site, kind: str, column: str) -> 
         assert reply.happened.pop(0) == "rejected"
         reply.events.pop(0)
     reply.verbs = [verb for verb in reply.verbs if verb != "get"]
-    assert said(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
+    assert outcome(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
     assert site.count == before + (column == "`login(user_id)`")
 
 

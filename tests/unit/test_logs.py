@@ -102,9 +102,9 @@ def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> N
     site.clock.advance(site.runner.lifecycle.writer.idle)
     site.store.purge()
 
-    said = "\n".join(record.getMessage() for record in caplog.records)
+    logged = "\n".join(record.getMessage() for record in caplog.records)
     for name in ("created", "regenerated", "destroyed", "rejected", "dropped", "conflict", "error"):
-        assert f"lembro: {name}: session" in said
+        assert f"lembro: {name}: session" in logged
     assert not [id_ for id_ in ids if id_ in caplog.text]
     assert not re.search(r"\b[A-Za-z0-9_-]{43}\b", caplog.text)
 

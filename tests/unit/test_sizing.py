@@ -107,7 +107,7 @@ def test_a_store_of_the_computed_size_holds_the_sessions(
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "printed"),
     [
         (65_536, "64K"),
         (65_537, "65K"),
@@ -122,9 +122,9 @@ def test_a_store_of_the_computed_size_holds_the_sessions(
         (370 << 30, "370G"),
     ],
 )
-def test_a_size_is_rounded_up(number: int, said: str) -> None:
-    assert sizing._rounded_up(number) == said
-    assert size.parse(said) >= number
+def test_a_size_is_rounded_up(number: int, printed: str) -> None:
+    assert sizing._rounded_up(number) == printed
+    assert size.parse(printed) >= number
 
 
 def test_a_session_that_is_too_large_does_not_fit() -> None:
@@ -146,10 +146,10 @@ def test_the_table_has_a_column_for_each_kind_of_session() -> None:
     assert table["encoded"] == [f"{len(PAYLOAD)} bytes"] * 2
     fits = [sizing.fill(PAYLOAD, 4 << 20, user) for user in (None, sizing.USER)]
     assert table["stored"] == [f"{fit.each} bytes" for fit in fits if fit]
-    for fit, said in zip(fits, table["fit into 4M"], strict=True):
+    for fit, printed in zip(fits, table["fit into 4M"], strict=True):
         assert fit is not None
         # rounded to two digits
-        assert 0 <= fit.sessions - int(said.replace(",", "")) < fit.sessions / 10
+        assert 0 <= fit.sessions - int(printed.replace(",", "")) < fit.sessions / 10
     assert len({len(line) for line in lines}) == 1  # lines of equal length
 
 
@@ -166,10 +166,10 @@ def test_the_size_for_a_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> N
     table = rows(list(sizing.report(SAMPLE, [1 << 18], counts=[20_000, 5])))
     assert list(table) == ["encoded", "stored", "fit into 256K", "20,000 need", "5 need"]
     assert table["5 need"] == ["64K", "64K"]
-    for user, said in zip((None, sizing.USER), table["20,000 need"], strict=True):
+    for user, printed in zip((None, sizing.USER), table["20,000 need"], strict=True):
         whole = sizing.fill(PAYLOAD, 1 << 18, user)
         assert whole is not None
-        assert said == sizing.size_for(20_000, PAYLOAD, whole, user)
+        assert printed == sizing.size_for(20_000, PAYLOAD, whole, user)
     assert list(rows(list(sizing.report(SAMPLE, [], counts=[9])))) == [
         "encoded",
         "stored",
@@ -179,8 +179,8 @@ def test_the_size_for_a_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_few_large_sessions_need_a_store_that_accepts_their_size() -> None:
     lines = list(sizing.report({"text": "x" * 100_000}, [], counts=[3]))
-    for said in rows(lines[:-1])["3 need"]:
-        assert 16 * 100_000 < size.parse(said) < 16 * 110_000
+    for printed in rows(lines[:-1])["3 need"]:
+        assert 16 * 100_000 < size.parse(printed) < 16 * 110_000
     assert "max_session_size" in lines[-1]
 
 
@@ -191,11 +191,11 @@ def test_the_command_with_a_number_of_sessions(
     file = tmp_path / "session.json"
     file.write_text(json.dumps(SAMPLE), encoding="utf-8")
     assert main(["size", "--sessions", "20000", "--sessions", "5,000", str(file)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == list(sizing.report(SAMPLE, [], counts=[20_000, 5000]))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == list(sizing.report(SAMPLE, [], counts=[20_000, 5000]))
     assert main(["size", "--sessions", "500", "--max-size", "64K", str(file)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
 
 
 def test_the_command_prints_the_table(

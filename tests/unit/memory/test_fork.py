@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import COPY, OTHERS, run, speak
+from tests.support.processes import COPY, OTHERS, logged_by, run
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -27,9 +27,9 @@ def test_a_fork_before_the_first_use_warns_only_in_the_second_child(folder: Path
     """The second child finds the lock of the first."""
     script = PRELOADED.replace("sys.stdin.read()", "os.read(hold, 1)")
     script = "store = MemoryStore()\nhold, held = os.pipe()\n" + script
-    said = speak(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
-    assert len(said) == 1
-    assert OTHERS in said[0]
+    warnings_logged = logged_by(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
+    assert len(warnings_logged) == 1
+    assert OTHERS in warnings_logged[0]
 
 
 def test_a_fork_after_the_first_use_warns_about_a_copy(folder: Path) -> None:
@@ -41,9 +41,9 @@ def work():
     add(store, 2)
 os.waitpid(child(work), 0)
 """
-    said = speak(folder, script)
-    assert len(said) == 1
-    assert COPY in said[0]
+    warnings_logged = logged_by(folder, script)
+    assert len(warnings_logged) == 1
+    assert COPY in warnings_logged[0]
 
 
 def test_a_child_that_does_not_use_the_store_does_not_warn(folder: Path) -> None:
@@ -53,7 +53,7 @@ add(store)
 os.waitpid(child(lambda: None), 0)
 assert store.length() == 1
 """
-    assert speak(folder, script) == []
+    assert logged_by(folder, script) == []
 
 
 def test_the_purger_runs_in_the_child(folder: Path) -> None:

@@ -61,14 +61,14 @@ def test_the_limit_of_this_process_is_found() -> None:
     assert most > 2**26
 
 
-@pytest.mark.parametrize(("max_size", "said"), [("8M", False), ("8.001M", True), ("1G", True)])
+@pytest.mark.parametrize(("max_size", "warned"), [("8M", False), ("8.001M", True), ("1G", True)])
 def test_a_cap_above_the_memory_is_warned_of(
-    max_size: str, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    max_size: str, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(settings, "most", lambda: 2**23)
     MemoryStore(max_size)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * said
-    if said:
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * warned
+    if warned:
         assert f"max_size={max_size} exceeds the 8M of memory" in caplog.text
 
 

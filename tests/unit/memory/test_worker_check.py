@@ -18,12 +18,12 @@ from tests.support.processes import OTHERS, run
 fcntl = pytest.importorskip("fcntl")
 
 
-Said = Callable[[], list[str]]
+Logged = Callable[[], list[str]]
 
 
 def test_two_stores_in_one_process_do_not_warn(folder: Path) -> None:
-    said = run(folder, "a = MemoryStore(); b = MemoryStore(); add(a); add(b)")
-    assert "WARNING" not in said
+    logged = run(folder, "a = MemoryStore(); b = MemoryStore(); add(a); add(b)")
+    assert "WARNING" not in logged
 
 
 def test_the_lock_file_is_private_and_is_removed_at_exit(folder: Path) -> None:
@@ -32,9 +32,9 @@ MemoryStore()
 [name] = os.listdir(os.environ["TMPDIR"])
 print(name, oct(os.stat(os.path.join(os.environ["TMPDIR"], name)).st_mode), file=sys.stderr)
 """
-    said = run(folder, script)
-    assert said.startswith("lembro-")
-    assert said.strip().endswith(oct(stat.S_IFREG | 0o600))
+    logged = run(folder, script)
+    assert logged.startswith("lembro-")
+    assert logged.strip().endswith(oct(stat.S_IFREG | 0o600))
     assert list(folder.iterdir()) == []
 
 
@@ -83,9 +83,9 @@ tempfile.tempdir = "/proc/self/nowhere"
 store = MemoryStore()
 assert add(store)
 """
-    said = run(folder, script)
-    assert "WARNING" not in said
-    assert "cannot check for other worker processes" in said
+    logged = run(folder, script)
+    assert "WARNING" not in logged
+    assert "cannot check for other worker processes" in logged
 
 
 def test_a_planted_link_is_not_followed(folder: Path) -> None:
@@ -117,11 +117,11 @@ os.close(release)
 for pid in children:
     os.waitpid(pid, 0)
 """
-    said = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
-    assert len(said) == 3
-    assert all(OTHERS in line for line in said)
+    logged = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
+    assert len(logged) == 3
+    assert all(OTHERS in line for line in logged)
     for better in ("--workers 1, with threads", "lembro.stores.base"):
-        assert better in said[0]
+        assert better in logged[0]
 
 
 def test_the_lock_is_in_the_systems_temporary_folder() -> None:
@@ -141,7 +141,7 @@ def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     with caplog.at_level(logging.DEBUG, "lembro"):
         yield lambda: caplog.messages
 
@@ -155,11 +155,13 @@ def fails(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("alone_in")
-def test_a_folder_without_locks_is_reported(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_locks_is_reported(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = open_files()
     monkeypatch.setattr(fcntl, "flock", fails)
     worker_check.claim()
-    assert said() == [
+    assert logged() == [
         "lembro: cannot check for other worker processes: "
         f"[Errno {errno.ENOLCK}] No locks available"
     ]
@@ -168,18 +170,18 @@ def test_a_folder_without_locks_is_reported(said: Said, monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("alone_in")
 def test_a_folder_that_cannot_be_listed_is_reported(
-    said: Said, monkeypatch: pytest.MonkeyPatch
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "scandir", fails)
     worker_check.claim()
-    assert [text.rpartition(":")[0] for text in said()] == [
+    assert [text.rpartition(":")[0] for text in logged()] == [
         "lembro: cannot remove the lock files of ended processes"
     ]
     assert os.path.exists(worker_check._path)
 
 
 def test_a_lock_whose_file_is_removed_meanwhile_is_taken_again(
-    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, flock = open_files(), fcntl.flock
 
@@ -191,19 +193,19 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_taken_again(
     sweeps = [worker_check._name()]
     monkeypatch.setattr(fcntl, "flock", sweep_first)
     worker_check.claim()
-    assert said() == []
+    assert logged() == []
     assert [str(path) for path in alone_in.iterdir()] == [worker_check._path]
     assert open_files() == before + 1
 
 
 @pytest.mark.usefixtures("alone_in")
 def test_a_lock_whose_file_is_always_removed_is_given_up(
-    said: Said, monkeypatch: pytest.MonkeyPatch
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_files()
     monkeypatch.setattr(worker_check, "_is_at", lambda fd, path: False)
     worker_check.claim()
-    assert said() == []
+    assert logged() == []
     assert open_files() == before
 
 
@@ -240,18 +242,18 @@ def test_a_claim_removes_unused_locks_and_keeps_its_own(alone_in: Path) -> None:
 
 
 def test_a_lock_that_stays_held_is_tried_twice_and_then_warned_of(
-    alone_in: Path, said: Said
+    alone_in: Path, logged: Logged
 ) -> None:
     with open(worker_check._name(), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         worker_check.claim()
         worker_check.claim()
-    assert said() == [worker_check.SHARED]
+    assert logged() == [worker_check.SHARED]
     assert worker_check._fd == -1
 
 
 def test_a_lock_that_is_held_briefly_is_taken(
-    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The clean-up of another process holds a lock while it removes the file."""
     pauses: list[float] = []
@@ -264,5 +266,5 @@ def test_a_lock_that_is_held_briefly_is_taken(
 
         monkeypatch.setattr("lembro.stores.memory.worker_check.time.sleep", release)
         worker_check.claim()
-    assert (said(), pauses) == ([], [worker_check.PAUSE])
+    assert (logged(), pauses) == ([], [worker_check.PAUSE])
     assert worker_check._fd >= 0
