@@ -52,7 +52,9 @@ def fuzz(target: str, seconds: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(CORPUS)}")
-    parser.add_argument("--seconds", type=int, default=120, help="for all of them together (120)")
+    parser.add_argument(
+        "--seconds", type=int, default=120, help="seconds for all targets together (default: 120)"
+    )
     arguments = parser.parse_args()
     targets = arguments.targets or list(CORPUS)
     for target in targets:

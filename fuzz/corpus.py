@@ -128,7 +128,7 @@ _SIZES: Final = [
 
 _OLD: Final = [
     b"",
-    # each reader's cookie, signed in 2020 with the key of old_cookies.py
+    # each reader's cookie, signed in 2020 with the key of legacy_cookies.py
     b"eyJ1c2VyX2lkIjogNywgImNhcnQiOiBbImJyZWFkIl19.XgvhAA.4kc8mj7J9kQgzM0csyxiO4gOcVc",
     b"eyJfdXNlcl9pZCI6IjciLCJfcGVybWFuZW50Ijp0cnVlLCJ3aGVuIjp7IiB0IjpbMSwyXX19.XgvhAA."
     b"ICoO2uqC5vhSDSgVd_AjynjGZh0",
@@ -173,5 +173,5 @@ CORPUS: Final[dict[str, list[bytes]]] = {
     "assignment": _VALUES,
     "merging": _VALUES,
     "size_text": _SIZES,
-    "old_cookie": _OLD,
+    "legacy_cookie": _OLD,
 }

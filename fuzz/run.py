@@ -16,7 +16,7 @@ INSTRUMENTED: Final = [
     "lembro.migrate",
     "lembro.migrate.source",
     "lembro.size",
-    "fuzz.old_cookies",
+    "fuzz.legacy_cookies",
     "fuzz.rfc6265",
     "fuzz.values",
 ]

@@ -24,7 +24,7 @@ from lembro._core.merge import merge
 from lembro._http.cookie import DUPLICATE, SessionCookie, find
 
 from . import rfc6265
-from .old_cookies import old_cookie
+from .legacy_cookies import legacy_cookie
 from .source import Source
 from .values import Builder, same
 
@@ -320,6 +320,6 @@ TARGETS: Final[dict[str, Target]] = {
         assignment,
         merging,
         size_text,
-        old_cookie,
+        legacy_cookie,
     )
 }

@@ -126,36 +126,35 @@ async def _ttl(key: str) -> float:
 
 
 REASONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "it goes by the private `_changed`, which here is true of every session that was looked at, so "
-    "that nested changes are found": {
+    "the test reads the private `_changed`, which is true here for every session "
+    "that was accessed, so that nested changes are found": {
         "cookie_storage": ("create_new_session", "load_existing_session"),
         "memcached_storage": ("create_new_session", "load_existing_session"),
         "redis_storage": ("create_new_session", "load_existing_session"),
     },
-    "a record that cannot be read is no session: there is a new one": {
+    "a record that cannot be read counts as missing: the visitor gets a new session": {
         "memcached_storage": ("load_bad_session",),
         "redis_storage": ("load_bad_session",),
     },
-    "a change of a session that the browser has sends the cookie again only when its `Max-Age` is "
-    "to be renewed": {
+    "a change of a known session sends the cookie again only when its `Max-Age` must be renewed": {
         "abstract_storage": ("max_age_also_returns_expires",),
         "cookie_storage": ("change_session",),
         "memcached_storage": ("change_session",),
         "redis_storage": ("change_session",),
         "path_domain": ("with_same_path_domain",),
     },
-    "it answers with the private `_mapping`, which is no dict here, and looks for `Expires`, where "
-    "lembro's cookie has `Max-Age`": {
+    "the test responds with the private `_mapping`, which is no dict here, and "
+    "expects `Expires`, while lembro's cookie has `Max-Age`": {
         "abstract_storage": ("max_age_session_reset",),
     },
     "a cookie is cleared with an empty value, not with `{}`": {
         "cookie_storage": ("clear_cookie_on_session_invalidation",),
     },
-    "ids are made by lembro alone: there is no `key_factory`": {
+    "only lembro makes session IDs: there is no `key_factory`": {
         "memcached_storage": ("create_storage_with_custom_key_factory",),
         "redis_storage": ("create_storage_with_custom_key_factory",),
     },
-    "it is about the client library of Redis": {
+    "the test is about the client library of Redis": {
         "redis_storage": (
             "not_redis_provided_to_storage",
             "no_aioredis_installed",

@@ -29,10 +29,10 @@ OF_THE_STORE: Final = {
             f"{STORE}.test_default_cache",
             f"{STORE}.test_non_default_cache",
         ),
-        "it looks into the cache that Django's cache engine is on",
+        "the test reads the cache of Django's cache engine",
     ),
     f"{STORE}.test_session_key_valid_string_saved": (
-        "ids are made by lembro alone: another text is none, however long"
+        "only lembro makes session IDs: no other text is accepted"
     ),
     **dict.fromkeys(
         (
@@ -44,10 +44,10 @@ OF_THE_STORE: Final = {
             "admin_views.tests.GroupAdminTest.test_group_permission_performance",
             "admin_views.tests.UserAdminTest.test_user_permission_performance",
         ),
-        "it counts a query for the session, which is not in the database",
+        "the test counts a query for the session, which is not in the database",
     ),
     "auth_tests.test_views.LoginTest.test_session_key_flushed_on_login_after_password_change": (
-        "each login has a new id, also one of the same user"
+        "each login has a new session ID, also a second login of the same user"
     ),
 }
 """With the engine, under either middleware."""
@@ -79,15 +79,15 @@ PEER = Peer(
                 f"{MIDDLEWARE}.test_empty_session_saved",
                 f"{MIDDLEWARE}.test_save_every_request_with_non_empty_session_renews_session_cookie",
             ),
-            "it takes one request through the middleware twice: its session is saved by then",
+            "the test passes one request through the middleware twice: at the second time "
+            "its session is saved already",
         ),
         **dict.fromkeys(
             (
                 f"{MIDDLEWARE}.test_session_delete_on_end",
                 f"{MIDDLEWARE}.test_session_delete_on_end_with_custom_domain_and_path",
             ),
-            "a cookie is cleared by the request that ended its session, not because the id is "
-            "unknown",
+            "only the request that ended the session clears the cookie, not one with an unknown ID",
         ),
         **dict.fromkeys(
             (
@@ -96,7 +96,7 @@ PEER = Peer(
                 f"{CLIENT}.test_view_with_login_when_sessions_app_is_not_installed",
                 "test_client_regress.tests.SessionEngineTests.test_login",
             ),
-            "the middleware takes no other engine, and says so when it is made",
+            "the middleware accepts no other engine, and raises an error when it is created",
         ),
     },
 )

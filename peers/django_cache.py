@@ -41,8 +41,8 @@ PEER = Peer(
     project="django",
     part="cache",
     how=(
-        "`LembroCache` in place of `LocMemCache`, for all of Django's tests of that, and for its "
-        "own sessions in a cache"
+        "`LembroCache` in place of `LocMemCache`, for Django's tests of that cache and "
+        "of its own sessions in a cache"
     ),
     folder="tests",
     child="peers.django_child",
@@ -83,7 +83,7 @@ PEER = Peer(
                 f"{LOCMEM}.test_add_fail_on_pickleerror",
                 f"{LOCMEM}.test_set_fail_on_pickleerror",
             ),
-            "what cannot be stored is a `CodecError`, and no `PickleError`",
+            "a value that cannot be stored is a `CodecError` instead of a `PickleError`",
         ),
         **dict.fromkeys(
             (

@@ -24,7 +24,7 @@ PEER: Peer = replace(
     differs={
         **django.OF_THE_STORE,
         f"{django.MIDDLEWARE}.test_empty_session_saved": (
-            "it looks for the session in the database"
+            "the test reads the session from the database"
         ),
     },
 )

@@ -55,7 +55,7 @@ def _download(project: str, version: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise NotFetchedError(f"pip could not fetch it: {(said or ['it gave no reason'])[-1]}")
+        raise NotFetchedError(f"pip could not fetch it: {(said or ['pip gave no reason'])[-1]}")
     for archive in wanted.glob("*.tar.gz"):
         return archive
-    raise NotFetchedError("what pip fetched is no .tar.gz")
+    raise NotFetchedError("pip fetched another file than a .tar.gz")

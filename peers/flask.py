@@ -28,38 +28,40 @@ def install() -> None:
 
 
 BASIC: Final = "tests/test_basic.py"
-NO_SECRET: Final = "no `SECRET_KEY` is needed: there is no session that cannot be opened"
+NO_SECRET: Final = "no `SECRET_KEY` is needed: a session can be opened without it"
 
 PEER = Peer(
     project="flask",
-    how="`Lembro(app)` on every application that has Flask's own session interface",
+    how="`Lembro(app)` on every application with Flask's own session interface",
     tests=("tests",),
     install=install,
     differs={
         f"{BASIC}::test_missing_session": NO_SECRET,
         "tests/test_testing.py::test_session_transactions_no_null_sessions": NO_SECRET,
         f"{BASIC}::test_session_secret_key_fallbacks": (
-            "the cookie is an id, which needs no signature, so a change of `SECRET_KEY` ends no "
-            "session"
+            "the cookie is a session ID, which needs no signature, so a change of "
+            "`SECRET_KEY` ends no session"
         ),
         f"{BASIC}::test_session_using_samesite_attribute": (
-            "the cookie is `SameSite=Lax` unless another one is configured"
+            "the cookie is `SameSite=Lax` unless another value is configured"
         ),
-        f"{BASIC}::test_session_expiration": "a permanent session's cookie has `Max-Age`, which "
-        "is what browsers go by, and no `Expires`",
+        f"{BASIC}::test_session_expiration": (
+            "a permanent session's cookie has `Max-Age`, which browsers use, instead of `Expires`"
+        ),
         f"{BASIC}::test_session_cookie_setting": (
             "a request that only reads extends a permanent session in the store, and sends no "
             "cookie"
         ),
         f"{BASIC}::test_session_refresh_vary": (
-            "a request that does not look at the session says no `Vary`, also if it is permanent"
+            "the response to a request that does not use the session has no `Vary`, also if"
+            " the session is permanent"
         ),
         f"{BASIC}::test_session_using_session_settings": (
             "a session that has lost its last key keeps its cookie; a logout clears it"
         ),
         f"{BASIC}::test_app_freed_on_zero_refcount": (
-            "the extension wraps `app.wsgi_app`, as Flask's documentation has it for middlewares, "
-            "so that it is the garbage collector that frees an application"
+            "the extension wraps `app.wsgi_app`, as Flask's documentation recommends for "
+            "middlewares, so only the garbage collector frees an application"
         ),
     },
 )

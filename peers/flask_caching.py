@@ -38,7 +38,7 @@ def install() -> None:
 
 PEER = Peer(
     project="flask-caching",
-    how="`LembroCache` in place of cachelib's `SimpleCache`, which its own is built on",
+    how="`LembroCache` in place of cachelib's `SimpleCache`, which Flask-Caching's own is based on",
     tests=("tests",),
     options=("-p", "xprocess.pytest_xprocess"),
     install=install,

@@ -22,7 +22,8 @@ PEER = Peer(
             f"{LOGIN}::test_unauthorized_flash_message_localized",
             f"{LOGIN}::test_unauthorized_flashes_message_with_login_view",
         ),
-        "`get_flashed_messages()` after the response takes the messages out of a session that is "
-        "saved already: that is a `SessionCommitted`, and no change that is lost in silence",
+        "`get_flashed_messages()` after the response removes the messages from a "
+        "session that is saved already: it raises `SessionCommitted`, so that the "
+        "change is not lost silently",
     ),
 )

@@ -12,7 +12,7 @@ PEER = Peer(
     install=flask.install,
     differs={
         "tests/test_csrf_extension.py::test_same_origin": (
-            "over https the cookie has another name (`__Host-...`), and one that came over plain "
+            "over https the cookie has another name (`__Host-...`), and a cookie of plain "
             "http is not read"
         )
     },

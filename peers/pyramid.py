@@ -52,7 +52,7 @@ SIGNED: Final = "TestSignedCookieSession"
 BOTH: Final = (BASE, SIGNED)
 
 REASONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "it plants data in the cookie, which is an id here": {
+    "the test puts data into the cookie, which is a session ID here": {
         "test_ctor_with_cookie_still_valid": BOTH,
         "test_timeout_never": BOTH,
         "test_reissue_triggered": BOTH,
@@ -63,7 +63,7 @@ REASONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "test_custom_hashalg": (SIGNED,),
         "test_custom_serializer": (SIGNED,),
     },
-    "it goes by what is private in Pyramid's own class, `_set_cookie` or `_dirty`": {
+    "the test uses private attributes of Pyramid's own class, `_set_cookie` or `_dirty`": {
         "test_changed": BOTH,
         "test__set_cookie_on_exception": BOTH,
         "test__set_cookie_on_exception_no_request_exception": BOTH,
@@ -71,13 +71,15 @@ REASONS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "test__set_cookie_real_webob_response": BOTH,
         "test__set_cookie_options": BOTH,
     },
-    "`set_on_exception` has no equivalent: an answer of 5xx drops the changes, others keep them": {
+    "`set_on_exception` has no equivalent: a 5xx response drops the changes, other "
+    "responses keep them": {
         "test_no_set_cookie_with_exception": BOTH,
     },
     "`reissue_time` has no equivalent: the cookie does not age": {
         "test_reissue_invalid": BOTH,
     },
-    "a timeout is a number or a `timedelta`; text is for the settings, which `includeme` reads": {
+    "a timeout is a number or a `timedelta`; text is accepted only in the settings,"
+    " which `includeme` reads": {
         "test_timeout_str": BOTH,
     },
 }

@@ -89,7 +89,7 @@ def judge(report: Report, peer: Peer, run: Outcomes, plain: Outcomes) -> None:
         f"{entry}: expected to differ, and is not there" for entry in differs if entry not in seen
     ]
     if not run.stored:
-        report.problems.append("nothing was stored by lembro: it was not in place")
+        report.problems.append("lembro stored nothing, so it was not in place")
 
 
 def run(name: str) -> Report:

@@ -49,7 +49,7 @@ PEER = Peer(
     differs={
         **dict.fromkeys(
             (f"{TESTS}::test_session_expires", f"{TESTS}::test_session_zero_max_age"),
-            "a `max_age` of zero or less is an error when it is configured",
+            "a `max_age` of zero or less is an error of the configuration",
         ),
         **dict.fromkeys(
             (
@@ -57,8 +57,8 @@ PEER = Peer(
                 f"{TESTS}::test_session_cookie_subpath",
                 f"{TESTS}::test_domain_cookie",
             ),
-            "the attributes of the cookie begin with a capital letter, as RFC 6265 writes them "
-            "(`Path`, `Domain`), and the test looks for small ones",
+            "the attributes of the cookie begin with a capital letter, as in RFC 6265 "
+            "(`Path`, `Domain`), and the test expects small letters",
         ),
     },
 )

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, SessionManager
 from lembro._runtime.exchange import session_by_id
 from lembro.manager import runner_of
 from lembro.migrate import LegacySession, Reader, StoreReader
 
-READERS: Final = range(len(old_cookies.readers()))
+READERS: Final = range(len(legacy_cookies.readers()))
 
 
 class Opaque(Reader):
@@ -35,15 +35,15 @@ class Opaque(Reader):
 def test_a_rewritten_cookie_has_the_same_identity_or_is_refused(
     number: int, data: st.DataObject
 ) -> None:
-    known = old_cookies.readers()[number]
-    genuine = data.draw(st.sampled_from(sorted(old_cookies.genuine(known))))
-    rewrites = st.lists(st.sampled_from(old_cookies.REWRITES), min_size=1, max_size=3)
+    known = legacy_cookies.readers()[number]
+    genuine = data.draw(st.sampled_from(sorted(legacy_cookies.genuine(known))))
+    rewrites = st.lists(st.sampled_from(legacy_cookies.REWRITES), min_size=1, max_size=3)
     value = genuine
     for rewrite in data.draw(rewrites):
         value = rewrite(value)
     before = known.source.read(genuine)
     assert isinstance(before, LegacySession)
-    with old_cookies.knowing(known, before):
+    with legacy_cookies.knowing(known, before):
         after = known.source.read(value)
     if isinstance(after, LegacySession):
         assert after.identity == before.identity
@@ -51,13 +51,13 @@ def test_a_rewritten_cookie_has_the_same_identity_or_is_refused(
 
 def test_rewritten_cookies_are_accepted_by_each_reader() -> None:
     """Otherwise the property above would hold because no rewritten cookie is accepted."""
-    for known in old_cookies.readers():
+    for known in legacy_cookies.readers():
         accepted = {
             rewrite(genuine)
-            for genuine, rewrite in product(old_cookies.genuine(known), old_cookies.REWRITES)
+            for genuine, rewrite in product(legacy_cookies.genuine(known), legacy_cookies.REWRITES)
             if isinstance(known.source.read(rewrite(genuine)), LegacySession)
         }
-        assert len(accepted) > len(old_cookies.genuine(known)), known
+        assert len(accepted) > len(legacy_cookies.genuine(known)), known
 
 
 @pytest.mark.parametrize("rewrite", [lambda value: f'"{value}"', lambda value: value])

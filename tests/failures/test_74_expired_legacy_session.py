@@ -15,7 +15,7 @@ import pytest
 import starsessions
 from itsdangerous import TimestampSigner
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro.migrate import (
     BeakerReader,
     DjangoSessionReader,
@@ -30,7 +30,7 @@ from lembro.migrate import (
 from lembro.migrate.source import Source
 
 HOUR: Final = 3600.0
-KEY: Final = old_cookies.KEY
+KEY: Final = legacy_cookies.KEY
 ID: Final = "0123456789abcdef" * 2
 
 
@@ -46,7 +46,7 @@ def accepts(reader: Reader, value: str) -> bool:
 def express(expires: Any, *, rolling: bool = False) -> bool:
     held = {"cookie": {"expires": expires}, "user": "ada"}
     reader = ExpressSessionReader(lambda key: held, KEY, rolling=rolling, blocking=False)
-    return accepts(reader, old_cookies._by_express(ID.encode()).decode())
+    return accepts(reader, legacy_cookies._by_express(ID.encode()).decode())
 
 
 def in_javascript(when: datetime) -> str:

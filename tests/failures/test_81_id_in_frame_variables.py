@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro._core import commit
 from lembro._runtime.exchange import session_by_id
@@ -155,7 +155,9 @@ READERS: Final[dict[str, Callable[[], Reader]]] = {
     "async": lambda: StoreReader(DOWN.aload, cookie="session", lifetime=60),
     "Flask-Session": lambda: FlaskSessionReader(DOWN.load),
     "Beaker": lambda: BeakerReader(DOWN.load, cookie="session"),
-    "express-session": lambda: ExpressSessionReader(DOWN.load, old_cookies.KEY, cookie="session"),
+    "express-session": lambda: ExpressSessionReader(
+        DOWN.load, legacy_cookies.KEY, cookie="session"
+    ),
     "starsessions": lambda: StarsessionsReader(DOWN),
     "Django": lambda: DjangoSessionReader("tests.engine", cookie="session"),
 }
@@ -170,7 +172,7 @@ async def test_no_frame_contains_a_legacy_cookie(
     runner = runner_of(SessionManager(MemoryStore("64K"), migrate_from=READERS[kind]()))
     value = LEGACY_ID.encode()
     if kind == "express-session":
-        value = old_cookies._by_express(value)
+        value = legacy_cookies._by_express(value)
     session = session_by_id(runner, runner.cookie.read([b"session=" + value], https=False))
     with pytest.raises(StoreError) as caught:
         await session.areload()

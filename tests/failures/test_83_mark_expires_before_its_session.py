@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from itsdangerous import TimestampSigner
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, Session, SessionManager
 from lembro._runtime.exchange import session_by_id
 from lembro.manager import runner_of
@@ -68,9 +68,9 @@ def test_express_session(case: str) -> None:
     days, fields, rolling = EXPRESS[case]
     held = {"cookie": {"expires": in_days(days), **fields}, "user": "ada"}
     reader = ExpressSessionReader(
-        lambda key: held, old_cookies.KEY, user="user", rolling=rolling, blocking=False
+        lambda key: held, legacy_cookies.KEY, user="user", rolling=rolling, blocking=False
     )
-    visitor = Visitor(reader, old_cookies._by_express(ID.encode()).decode())
+    visitor = Visitor(reader, legacy_cookies._by_express(ID.encode()).decode())
     visitor.clock.advance(30 * DAY - 60)
     assert visitor.is_refused()
 
@@ -118,8 +118,8 @@ def test_a_signature_is_checked_in_whole_seconds(
     noon: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signature is accepted until its age in whole seconds exceeds the lifetime."""
-    cookie = TimestampSigner(old_cookies.KEY).sign(b"eyJ1IjogImFkYSJ9").decode()
-    reader = StarletteCookieReader(old_cookies.KEY, max_age=3600, user="u")
+    cookie = TimestampSigner(legacy_cookies.KEY).sign(b"eyJ1IjogImFkYSJ9").decode()
+    reader = StarletteCookieReader(legacy_cookies.KEY, max_age=3600, user="u")
     visitor = Visitor(reader, cookie)
     for after in (0.5, 3600.5, 3601.5):
         monkeypatch.setattr(time, "time", lambda after=after: noon + after)

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz import old_cookies, rfc6265, values
+from fuzz import legacy_cookies, rfc6265, values
 from fuzz.corpus import CORPUS
-from fuzz.old_cookies import old_cookie
+from fuzz.legacy_cookies import legacy_cookie
 from fuzz.source import Source
 from fuzz.targets import TARGETS
 from fuzz.values import REFUSED, same
@@ -88,28 +88,28 @@ def test_random_bytes_have_no_finding(name: str, data: bytes) -> None:
 
 
 def test_each_legacy_reader_accepts_a_cookie_of_the_corpus() -> None:
-    assert all(old_cookies.issued())
-    old_cookies.HELD.value = old_cookies.STORED
-    for known in old_cookies.readers():
+    assert all(legacy_cookies.issued())
+    legacy_cookies.HELD.value = legacy_cookies.STORED
+    for known in legacy_cookies.readers():
         if known.stored:
             old = known.source.read(known.stored)
             assert isinstance(old, LegacySession)
             data = {**old.data, "_accessed_time": 1600000000}  # the key of Beaker
-            assert (old.user, data) == ("7", json.loads(old_cookies.STORED))
+            assert (old.user, data) == ("7", json.loads(legacy_cookies.STORED))
 
 
 def test_an_unsigned_cookie_that_is_accepted_would_be_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    old_cookies.issued()
-    forged = CORPUS["old_cookie"][1].replace(b"eyJ1", b"eyJ2")
-    old_cookie(forged)
+    legacy_cookies.issued()
+    forged = CORPUS["legacy_cookie"][1].replace(b"eyJ1", b"eyJ2")
+    legacy_cookie(forged)
     monkeypatch.setattr(
         "lembro.migrate._starlette._unsigned", lambda signer, value, age: b64encode(b'{"a": 1}')
     )
     monkeypatch.setattr("lembro.migrate._starlette._signed_part", lambda value: value)
     with pytest.raises(AssertionError):
-        old_cookie(forged)
+        legacy_cookie(forged)
 
 
 @pytest.mark.parametrize("make", REFUSED, ids=lambda make: type(make()).__name__)

@@ -43,7 +43,7 @@ Sign = Callable[[bytes], bytes]
 
 
 class Known(NamedTuple):
-    """A reader, and how the application before would have signed any bytes (None: not at all)."""
+    """A reader, and how the old application would have signed any bytes (None: not at all)."""
 
     source: Source
     sign: Sign | None
@@ -61,8 +61,8 @@ class Held:
     """The store of the legacy sessions.
 
     Attributes:
-        value: What it holds.
-        key: The key that it knows, in any case and with any hyphens. None: every key.
+        value: The stored data.
+        key: The key of the data, in any case and with any hyphens. None: every key.
     """
 
     value: bytes | None = None
@@ -128,7 +128,7 @@ def issued() -> list[set[str | bytes]]:
     return [
         {
             old.identity
-            for seed in CORPUS["old_cookie"]
+            for seed in CORPUS["legacy_cookie"]
             if isinstance(old := known.source.read(seed), LegacySession)
         }
         for known in readers()
@@ -140,7 +140,7 @@ def genuine(known: Known) -> set[bytes]:
     HELD.value, HELD.key = STORED, None
     return {
         seed
-        for seed in (*CORPUS["old_cookie"], known.stored)
+        for seed in (*CORPUS["legacy_cookie"], known.stored)
         if seed and isinstance(known.source.read(seed), LegacySession)
     }
 
@@ -205,7 +205,7 @@ def _check_rewritten(known: Known, data: bytes) -> None:
         assert after is None or after.identity == before.identity, (known, value)
 
 
-def old_cookie(data: bytes) -> None:
+def legacy_cookie(data: bytes) -> None:
     """Check that a reader accepts a cookie, or refuses it with a reason.
 
     An accepted session can be stored, or is refused like any other that cannot. No other error is
