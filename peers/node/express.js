@@ -10,7 +10,7 @@ const DATA = { user_id: 7, name: 'Zoë ☕', cart: ['bread', { price: 2.5, sold:
 
 async function visit (options) {
   const held = {}
-  const client = { // of Redis, as far as connect-redis calls it
+  const client = { // the calls of a Redis client that connect-redis makes
     get: async (key) => held[key] ?? null,
     set: async (key, value) => { held[key] = value },
     del: async (key) => { delete held[key] },
