@@ -1,6 +1,6 @@
 'use strict'
-// The Node stores under the same work as lembro: node --expose-gc stores.js NAME SESSIONS CAP
-// Prints lines of progress that begin with "~", then one line "= {...}".
+// Run the Node stores under the same work as lembro: node --expose-gc stores.js NAME SESSIONS CAP
+// Print lines of progress that begin with "~", then one line "= {...}".
 
 const { createHash } = require('node:crypto')
 const { readFileSync } = require('node:fs')

@@ -1,6 +1,6 @@
 'use strict'
-// One visit to express-session over connect-redis for each way to configure them that is given as
-// JSON in argv[2]: [{secret, cookie}, ...]. Prints as JSON what the browser and Redis have then.
+// Visit express-session over connect-redis once for each configuration in argv[2], which is
+// JSON: [{secret, cookie}, ...]. Print the contents of the browser and of Redis as JSON.
 
 const http = require('node:http')
 const session = require('express-session')
