@@ -54,7 +54,7 @@ def manager(clock: FakeClock) -> SessionManager:
     return SessionManager(MemoryStore("1M", max_session_size="4K", clock=clock))
 
 
-@pytest.fixture(params=["alone", "beside setup"])
+@pytest.fixture(params=["alone", "with setup"])
 def app(request: pytest.FixtureRequest, manager: SessionManager) -> web.Application:
     return application(manager, LembroStorage(manager), beside=request.param != "alone")
 
@@ -297,7 +297,7 @@ async def test_changed_extends_the_session(
 # -- max_age ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside setup"])
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
 async def test_the_max_age_of_the_storage_holds(clock: FakeClock, beside: bool) -> None:
     storage = LembroStorage(store=MemoryStore("1M", clock=clock), max_age=10)
     assert storage.max_age == 10
@@ -402,7 +402,7 @@ async def test_a_value_that_cannot_be_stored_is_a_500(app: web.Application) -> N
         assert response.status == 500
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside setup"])
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
 async def test_a_store_failure_is_a_503(beside: bool) -> None:
     backend = AsyncBackend()
     storage = LembroStorage(store=backend.store)
@@ -621,7 +621,7 @@ async def test_the_identity_policy_of_aiohttp_security_works(app: web.Applicatio
         assert await json_of(client, "/who") is None
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside aiohttp-session"])
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with aiohttp-session"])
 async def test_the_identity_policy_of_lembro_works(manager: SessionManager, beside: bool) -> None:
     app = web.Application()
     integration.setup(app, manager)

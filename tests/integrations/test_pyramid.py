@@ -662,7 +662,7 @@ def test_a_middleware_of_another_manager_has_its_own_session(manager: SessionMan
     assert app.get("/read").json == {"cart": [1]}
 
 
-@pytest.mark.parametrize("looks", [True, False], ids=["looked at", "not accessed"])
+@pytest.mark.parametrize("looks", [True, False], ids=["accessed", "not accessed"])
 def test_an_inner_application_shares_the_session(manager: SessionManager, looks: bool) -> None:
     inner = application(manager, write=write)
 

@@ -511,7 +511,7 @@ def test_an_increment_that_loses_a_race_is_repeated() -> None:
     assert Cache(Overtaken(memory, *others)).incr("key") == 4
 
 
-def test_two_equal_writes_are_told_apart() -> None:
+def test_two_equal_writes_are_distinguished() -> None:
     memory = MemoryStore()
     Cache(memory).set("key", 5)
     assert Cache(Overtaken(memory, lambda c: c.incr("key"))).incr("key") == 7
