@@ -1,5 +1,5 @@
-# Everything a fresh clone needs, with nothing but Python 3.11+, git and make. Each target sets up
-# .venv by itself, once; each part of it is installed when first asked for.
+# Everything that a new clone needs. Requires only Python 3.11+, git and make. Each target creates
+# .venv once, and installs the parts that it needs.
 
 PYTHON ?=
 PORT ?= 8000
@@ -14,50 +14,51 @@ CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
 
-# One .venv, one pip at a time.
+# Run one target at a time, because they share .venv and pip.
 .NOTPARALLEL:
 
-# A .venv that can't serve any more is made anew: its Python is gone or another one is asked for, or
-# the clone was moved.
+# Recreate .venv if it cannot be used: its Python was removed, another Python is requested, or the
+# clone was moved.
 ifneq ($(shell sh tools/venv.sh state),ok)
 .PHONY: .venv/.made
 endif
 
 .PHONY: help
-help: ## what there is (this)
+help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-# The recipe needs no shell, so make runs Python itself. A shell would end with an error on a signal.
+# The recipe needs no shell, so make runs Python directly. On a signal, a shell would exit with an
+# error.
 demo: export LEMBRO_CALLED_AS := make demo PORT=
-demo: .venv/.demo ## the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
+demo: .venv/.demo ## run the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
 	@$(PY) -m lembro demo --port $(PORT)
 
 .PHONY: test
-test: .venv/.test ## all tests (ARGS="-k login" goes to pytest)
+test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@sh tools/chromium.sh ensure
 	@$(PY) -m pytest -n auto $(ARGS)
 
 .PHONY: schedules
-schedules: .venv/.test ## every overlap of three requests, and many of more (LEMBRO_SEED=1 for the same again)
+schedules: .venv/.test ## test all overlaps of three requests, and random ones of more (LEMBRO_SEED=1 repeats them)
 	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
 
 .PHONY: coverage
-coverage: .venv/.test ## all tests, and every branch of src/lembro that they leave out: none
+coverage: .venv/.test ## run all tests, and require that they cover every branch of src/lembro
 	@sh tools/chromium.sh ensure
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants
-mutants: .venv/.test ## whether a test fails when the core or the store is wrong; hours (ARGS="cookie")
+mutants: .venv/.test ## check that a test fails for each small fault in the core and the store; hours (ARGS="cookie")
 	@$(PY) -m tools.mutants $(ARGS)
 
 .PHONY: faults
-faults: .venv/.test ## whether a test fails when a promise is broken on purpose (ARGS="fixation")
+faults: .venv/.test ## check that a test fails for each deliberately broken promise (ARGS="fixation")
 	@$(PY) -m tools.faults $(ARGS)
 
 .PHONY: check
-check: .venv/.lint ## format, lint, layers and types, all strict
+check: .venv/.lint ## check format, lint rules, layers and types
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m ruff check $(CODE)
 	.venv/bin/lint-imports --no-logo
@@ -66,52 +67,52 @@ check: .venv/.lint ## format, lint, layers and types, all strict
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pyright --verifytypes lembro --ignoreexternal
 
 .PHONY: fmt
-fmt: .venv/.lint ## put the code into shape
+fmt: .venv/.lint ## format the code
 	$(PY) -m ruff format $(CODE)
 	$(PY) -m ruff check --fix $(CODE)
 
 .PHONY: bench
-bench: .venv/.bench ## the measurements behind the claims (ARGS= goes to the bench)
+bench: .venv/.bench ## run all benches (ARGS= is passed to the bench)
 	@$(PY) -m bench $(ARGS)
 
 .PHONY: bench-quick
-bench-quick: .venv/.bench ## the same in two minutes, with smaller numbers
+bench-quick: .venv/.bench ## run all benches in two minutes, with smaller numbers
 	@$(PY) -m bench --quick $(ARGS)
 
 .PHONY: soak
-soak: .venv/.bench ## everything at once at one store (MINUTES=10); fails on any breach
+soak: .venv/.bench ## run all kinds of load on one store (MINUTES=10); fails if a limit is exceeded
 	@$(PY) -m bench.soak --minutes $(MINUTES) $(ARGS)
 
 .PHONY: figures
-figures: .venv/.bench ## the figures of the docs, from the last make bench
+figures: .venv/.bench ## draw the figures of the docs from the last make bench
 	@$(PY) -m tools.figures
 
 .PHONY: fuzz
-fuzz: .venv/.fuzz ## bytes that nobody thought of, for two minutes (SECONDS=600 for ten)
+fuzz: .venv/.fuzz ## fuzz all parsers for two minutes (SECONDS=600 for ten)
 	@$(PY) -m fuzz --seconds $(SECONDS) $(ARGS)
 
 .PHONY: peers
-peers: .peers/.made ## the tests of other projects, with lembro in their place (ARGS=flask for one)
+peers: .peers/.made ## run the tests of other projects with lembro's sessions (ARGS=flask for one)
 	@.peers/venv/bin/python -m peers $(ARGS)
 
 .PHONY: docs
-docs: .venv/.docs ## the documentation, into site/; a warning is an error
+docs: .venv/.docs ## build the documentation into site/; a warning is an error
 	@$(PY) tools/docs.py
 	@$(PY) -m zensical build --strict --clean
 
 .PHONY: clean
-clean: ## remove .venv and whatever was built
+clean: ## remove .venv and all build products
 	rm -rf .venv .peers build dist site htmlcov .coverage .coverage.* .cache .artifacts \
 		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The parts of .venv. Each stamp is younger than pyproject.toml, or the part is brought up to date.
+# The parts of .venv. A part is updated if its stamp is older than pyproject.toml.
 
 .venv/.made:
 	@sh tools/venv.sh make
 
 .venv/.demo: .venv/.made pyproject.toml
-	@echo "lembro: installing what the demo needs"
+	@echo "lembro: installing the demo's requirements"
 	@$(PIP) -e '.[demo]'
 	@touch $@
 
@@ -121,23 +122,23 @@ clean: ## remove .venv and whatever was built
 	@touch $@ .venv/.demo .venv/.docs
 
 .venv/.lint: .venv/.test
-	@echo "lembro: installing what the checks need"
+	@echo "lembro: installing the checks' requirements"
 	@$(PIP) --group lint --group bench
 	@touch $@
 
 .venv/.bench: .venv/.made pyproject.toml
-	@echo "lembro: installing what the bench needs"
+	@echo "lembro: installing the benches' requirements"
 	@$(PIP) -e '.[$(EXTRAS)]' --group bench
 	@touch $@
 
 .venv/.fuzz: .venv/.made pyproject.toml
-	@echo "lembro: installing what fuzzing needs"
+	@echo "lembro: installing the fuzzer's requirements"
 	@$(PIP) -e . --group fuzz
 	@touch $@
 
-# What other projects' tests need stays out of .venv: they bring plugins for pytest.
+# The requirements of other projects' tests are not installed into .venv: they include pytest plugins.
 .peers/.made: .venv/.made pyproject.toml
-	@echo "lembro: installing what the tests of the peers need"
+	@echo "lembro: installing the requirements of the other projects' tests"
 	@$(PY) -m venv --clear .peers/venv
 	@$(PY) -m pip --python .peers/venv --disable-pip-version-check install --quiet \
 		-e '.[$(EXTRAS)]' --group peers

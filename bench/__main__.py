@@ -12,15 +12,15 @@ from bench.record import SOURCES
 from bench.verdicts import Verdict, verdict_table
 
 BENCHES: Final = {
-    "requests": "what a session adds to a request, beside other libraries",
-    "frameworks": "the same in each framework, beside what it has itself",
-    "speed": "what a verb of the store costs, beside a bare dict and the peers",
-    "memory": "what sessions really take, and give back, beside the peers",
-    "pauses": "the longest that a store keeps everybody waiting, beside the peers",
-    "threads": "32 threads at one store, against one",
+    "requests": "the time that a session adds to a request, compared with other libraries",
+    "frameworks": "the same in each framework, compared with its own sessions",
+    "speed": "the cost of a verb of the store, compared with a bare dict and the peers",
+    "memory": "the real memory of sessions, compared with the peers",
+    "pauses": "the longest pause of a store, compared with the peers",
+    "threads": "32 threads at one store, compared with one",
     "node_stores": "the stores of express-session under the same work",
-    "survivors": "a thousand who are logged in, while ten million passers-by write",
-    "flood": "who keeps their session while bots pour in, beside other policies",
+    "survivors": "a thousand logged-in users, while ten million new visitors write",
+    "flood": "who keeps their session during a flood of bots, compared with other policies",
 }
 
 
@@ -30,9 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
         description="The measurements behind lembro's claims.",
         epilog="; ".join(f"{name}: {what}" for name, what in BENCHES.items()),
     )
-    parser.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
-    parser.add_argument("--docs", action="store_true", help="those that the documentation shows")
-    parser.add_argument("--quick", action="store_true", help="shorter, and less exact")
+    parser.add_argument("names", nargs="*", metavar="name", help="the benches; all by default")
+    parser.add_argument(
+        "--docs", action="store_true", help="the benches that the documentation shows"
+    )
+    parser.add_argument("--quick", action="store_true", help="shorter and less exact runs")
     parser.add_argument("--whole", action="store_true", help="the flood at its full size (slow)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHES]
@@ -51,9 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     if given.docs:
         print("\nNow `python -m tools.measured` writes the numbers into the documentation.")
     if verdicts and len(given.names) != 1:
-        print(f"\n=== all bars\n\n{verdict_table(verdicts)}", flush=True)
+        print(f"\n=== all targets\n\n{verdict_table(verdicts)}", flush=True)
     if verdicts and given.quick:
-        print("  (--quick: fewer sessions, which are no measure of the bars)", flush=True)
+        print("  (--quick: too few sessions to judge the targets)", flush=True)
     return 0
 
 

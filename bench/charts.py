@@ -1,4 +1,4 @@
-"""The figures, drawn with matplotlib from what the benches have saved."""
+"""Draw the figures with matplotlib, from the saved results of the benches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 plt.rcParams.update(
     {
-        "svg.hashsalt": "lembro",  # the same figure gives the same file
+        "svg.hashsalt": "lembro",  # makes the file reproducible
         "svg.fonttype": "path",
         "font.size": 10,
         "axes.spines.top": False,
@@ -38,7 +38,7 @@ plt.rcParams.update(
 
 def _figure(width: float = 8.4, height: float = 4.4) -> tuple[Any, Any]:
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    axes.set_facecolor("white")  # also on a dark page
+    axes.set_facecolor("white")  # so that it can be read on a dark page
     return figure, axes
 
 
@@ -80,10 +80,10 @@ def shifting(details: Any, ours: str, path: Path) -> None:
             axes.axvline(last, color="#cccccc", linewidth=0.8, zorder=1)
     _labels_at_the_right(axes, whole, ends, top)
     axes.set(xlim=(0, whole), ylim=(0, top), xticks=[])
-    said = "what is written: sessions of these sizes, in each phase more than the cap; "
-    said += "the others are told the payloads alone"
+    said = "sessions of these sizes are written, in each phase more than the cap; "
+    said += "the others count the payloads alone"
     if any("why" in it for it in details.values()):
-        said += f"\n({TIMES}: hardly a write a moment once it was full)"
+        said += f"\n({TIMES}: almost no writes once it was full)"
     axes.set_xlabel(said, labelpad=8)
     axes.set_ylabel("resident memory ÷ cap")
     _save(figure, path)
@@ -92,7 +92,7 @@ def shifting(details: Any, ours: str, path: Path) -> None:
 def _labels_at_the_right(
     axes: Any, x: float, ends: Sequence[tuple[float, str, str]], top: float
 ) -> None:
-    """The names beside the ends of their lines, moved apart where they would overlap."""
+    """Write the names at the ends of their lines, moved apart if they would overlap."""
     gap = top * 0.055
     last = -gap
     for y, text, color in sorted(ends):
@@ -110,7 +110,7 @@ def _labels_at_the_right(
 
 
 def pauses(runs: Any, ours: str, step: str, head: str, path: Path) -> None:
-    """How many calls took how long, for each store one line; the longest marked."""
+    """Draw how many calls took how long: one line for each store, with the longest call marked."""
     titles = [title for title, of in runs.items() if step in of[0]["steps"]]
     figure, axes = _figure(height=0.62 * len(titles) + 1.5)
     for row, title in enumerate(reversed(titles)):
@@ -119,7 +119,7 @@ def pauses(runs: Any, ours: str, step: str, head: str, path: Path) -> None:
         counts = {int(place): n for place, n in best["histogram"].items()}
         total = sum(counts.values())
         for place, n in counts.items():
-            # the height is logarithmic: a single call out of a million is to be seen
+            # The height is logarithmic, so that a single call of a million is visible.
             height = 0.12 + 0.68 * _log_share(n, total)
             axes.bar(
                 2 ** (place / 4),
@@ -175,8 +175,10 @@ def _time(microseconds: float) -> str:
 
 
 def flood(rows: Sequence[tuple[str, float, float]], ours: str, head: str, path: Path) -> None:
-    """The share of users whose session is still there: established, arriving; one line a policy,
-    given from the best to the worst."""
+    """Draw the share of users who still have their session: known and new ones.
+
+    There is one line for each policy, sorted from the best to the worst.
+    """
     figure, axes = _figure(height=0.5 * len(rows) + 1.4)
     for row, (title, established, arriving) in enumerate(reversed(rows)):
         color = OURS if title == ours else OTHERS[0]
@@ -195,7 +197,7 @@ def flood(rows: Sequence[tuple[str, float, float]], ours: str, head: str, path: 
 
 
 def soak(rows: Sequence[Sequence[Any]], max_size: int, path: Path) -> None:
-    """Resident and counted memory over time, and the loop's lag below."""
+    """Draw resident and counted memory over time, with the loop's lag below."""
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(8.4, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1.2)
     )

@@ -1,10 +1,9 @@
-"""A measurement in a process of its own: resident memory and the garbage collector's work are
-those of one store alone.
+"""Measure in a separate process, for the resident memory and the garbage collector of one store.
 
     result = run("bench.memory:million", {"contender": "lembro"}, say)
 
-The function takes its arguments and ``say``, which the parent sees as progress; what it returns
-goes through JSON.
+The function gets its arguments and ``say``, whose texts the parent prints as progress. Its return
+value is passed as JSON.
 """
 
 from __future__ import annotations
@@ -28,11 +27,15 @@ Say = Callable[[str], None]
 
 
 class MissingError(Exception):
-    """A peer can't be installed or imported."""
+    """A peer cannot be installed or imported."""
 
 
 def run(function: str, arguments: dict[str, Any], say: Say) -> Any:
-    """Call ``module:function`` in a new process. Raises MissingError if it lacks a package."""
+    """Call ``module:function`` in a new process.
+
+    Raises:
+        MissingError: A package is missing.
+    """
     command = [sys.executable, "-m", "bench.child", function, json.dumps(arguments)]
     with (
         tempfile.TemporaryFile("w+") as errors,
@@ -66,7 +69,7 @@ def main() -> None:
     except ImportError as error:
         result = {"missing": str(error)}
     print("= " + json.dumps(result), flush=True)
-    os._exit(0)  # taking a million sessions apart would only cost time
+    os._exit(0)  # freeing a million sessions would only take time
 
 
 def _say(text: str) -> None:
@@ -77,20 +80,20 @@ def _say(text: str) -> None:
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Return the bytes of this process that are in memory."""
     with open("/proc/self/statm", "rb") as statm:
         return int(statm.read().split()[1]) * PAGE
 
 
 def available() -> int:
-    """Bytes that this machine could still give."""
+    """Return the bytes of memory that this machine could still provide."""
     with open("/proc/meminfo", encoding="ascii") as meminfo:
         lines = dict(line.split(":") for line in meminfo)
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
 def trim() -> bool:
-    """Ask the C library to give back what it can; False where it knows no such call."""
+    """Ask the C library to return free memory. False if it has no such call."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):
@@ -99,7 +102,7 @@ def trim() -> bool:
 
 
 def settled() -> int:
-    """Resident bytes once nothing is left to collect and the C library keeps nothing back."""
+    """Return the resident bytes after a collection and ``trim``."""
     gc.collect()
     trim()
     return resident()

@@ -1,4 +1,4 @@
-"""A clock that is turned by hand, and that can take the time between two looks at it."""
+"""A clock that a bench sets, and that can measure the time between two reads of it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from time import perf_counter, thread_time
 
 
 class Watch:
-    """Seconds, moved on by ``forward``.
+    """A clock that ``forward`` advances, in seconds.
 
-    A store that works in slices looks at its clock at the beginning of each. While ``record`` is a
-    list, each look appends what has passed since the last one: seconds of processor time of this
-    thread and of real time.
+    A store that works in slices reads its clock at the beginning of each. While ``record`` is a
+    list, each read appends the time since the last one: seconds of processor time of this thread
+    and of real time.
     """
 
     def __init__(self) -> None:

@@ -51,11 +51,11 @@ for line in sys.stdin:
     print(time.process_time() - began, flush=True)
 """
 
-LIMIT: Final = 300  # seconds that a worker has for an answer
+LIMIT: Final = 300  # seconds until a worker must respond
 
 
 def worker(root: Path, kinds: str, frameworks: str) -> Any:
-    """Start a process that serves batches with the code of a checkout, by the bench of this one."""
+    """Start a process that serves batches with the code of a checkout and this bench."""
     here = Path(__file__).parent.parent
     paths = os.pathsep.join([str(root / "src"), str(here)])
     return subprocess.Popen(
@@ -79,7 +79,7 @@ def _line(process: subprocess.Popen[str]) -> str:
 def main() -> None:
     """Run the comparison that the command line asks for."""
     parser = argparse.ArgumentParser(description="Compare two checkouts of lembro.")
-    parser.add_argument("before", type=Path, help="the other checkout")
+    parser.add_argument("before", type=Path, help="path of the other checkout")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--kinds", default="asgi,wsgi")
     parser.add_argument("--frameworks", default="")

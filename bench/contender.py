@@ -1,8 +1,8 @@
-"""What the store benches measure: a contender behind a few verbs; the bare dict, and lembro.
+"""The interface of a store in the store benches, with the bare dict and lembro.
 
-Each gets what it is made for: lembro and the caches hold the session as JSON by msgspec, what
-encodes by itself (cachelib, Django) or holds the dict as it is (Beaker) is given the dict. The
-loops of the stores that the bars are about are written out, so that no call of ours is timed.
+Each store gets what it is made for. lembro and the caches hold the session as JSON by msgspec. A
+store that encodes by itself (cachelib, Django), or that holds the dict as it is (Beaker), gets the
+dict. The loops of the stores with targets are written out, so that no call of the bench is timed.
 """
 
 from __future__ import annotations
@@ -14,49 +14,52 @@ from bench.data import decode, encode, key, name
 from lembro import MemoryStore, Record
 
 IDLE: Final = 86400  # seconds
-USUAL: Final = 300  # bytes; who can only bound a number of sessions reckons with so many each
+USUAL: Final = 300  # bytes that a store with a limit in sessions allows for each
 
 Clock = Callable[[], float]
 
 
 class Contender:
-    """``cap`` in bytes or ``count`` of sessions is what it shall hold; ``clock`` is for those
-    that accept one."""
+    """A store with some verbs.
+
+    ``cap`` (bytes) or ``count`` (sessions) is the number that it must hold. ``clock`` is for the
+    stores that accept one.
+    """
 
     title: str
-    bound = "count"  # "bytes", "count" or "none": what its own limit is in
+    bound = "count"  # the unit of its limit: "bytes", "count" or "none"
     million = True  # whether it is fast enough to be filled with a million sessions
-    purges = ""  # what its purge is called, if it has one that can be timed
+    purges = ""  # the name of its purge, if it has one that can be timed
 
     ident: Callable[[int], Any] = staticmethod(name)
 
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
         raise NotImplementedError
 
-    # one at a time
+    # One session at a time.
 
     def load(self, at: Any) -> Any:
-        """What is held of a session, or None."""
+        """Return the stored session, or None."""
         raise NotImplementedError
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
-        """A new session, or another content."""
+        """Store a new session, or another content."""
         raise NotImplementedError
 
     def value(self, data: dict[str, Any]) -> Any:
-        """A session in the form that ``store`` takes."""
+        """Return a session in the form that ``store`` takes."""
         return encode(data)
 
     def remove(self, at: Any) -> None:
         raise NotImplementedError
 
     def purge(self) -> None:
-        """Remove what is expired."""
+        """Remove expired sessions."""
 
     def close(self) -> None:
-        """End what goes on beside."""
+        """End its threads."""
 
-    # many at once, timed
+    # Many sessions at once, timed.
 
     def get_all(self, ids: Sequence[Any]) -> None:
         load = self.load
@@ -74,13 +77,17 @@ class Contender:
             store(at, encode(data))
 
     def touch_all(self, ids: Sequence[Any]) -> None:
-        """Extend their lives; NotImplementedError where there is nothing of the kind."""
+        """Extend all sessions.
+
+        Raises:
+            NotImplementedError: The store has no touch.
+        """
         raise NotImplementedError
 
-    # around the timed part
+    # Outside of the timed part.
 
     def payloads(self, ids: Sequence[Any]) -> list[Any]:
-        """What a request has loaded before it writes."""
+        """Return what a request has loaded before it writes."""
         return []
 
     def remove_all(self, ids: Sequence[Any]) -> None:
@@ -94,7 +101,7 @@ class Contender:
 
 
 class BareDict(Contender):
-    """What nothing can be faster than."""
+    """The fastest possible store."""
 
     title = "bare dict"
     bound = "none"
@@ -133,7 +140,7 @@ class Lembro(Contender):
     ident = staticmethod(key)
 
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
-        """Without a cap: one that so many sessions of the usual kind surely fit under."""
+        """Without a cap: a size that certainly holds so many usual sessions."""
         self.it = MemoryStore(cap or max(1 << 20, count * 600), clock=clock)
 
     def load(self, at: Any) -> Any:
@@ -141,7 +148,7 @@ class Lembro(Contender):
         return None if found is None else found.payload
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
-        """As the contract has it: a new record, or compare and set of what was loaded."""
+        """Add a record, or compare and set the loaded one, as the contract has it."""
         it = self.it
         if not it.add(at, Record(value), idle=idle, life=10 * IDLE):
             found = it.get(at)
@@ -158,7 +165,7 @@ class Lembro(Contender):
         self.it.close()
 
     def get_all(self, ids: Sequence[Any]) -> None:
-        get: Any = self.it.get  # each of them is there
+        get: Any = self.it.get  # each of them exists
         for at in ids:
             decode(get(at).payload)
 
@@ -182,7 +189,7 @@ class Lembro(Contender):
 
 
 class LembroKnown(Lembro):
-    """As the middlewares use it: each session with its user and the standing of the visitor."""
+    """lembro as the middlewares use it: each session with its user and the visitor's reputation."""
 
     title = "lembro, with user and standing"
     million = False

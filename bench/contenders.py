@@ -1,4 +1,4 @@
-"""Who takes part in the store benches."""
+"""The stores that take part in the store benches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sessions that the store benches keep, and ids to find them by, all made from a number."""
+"""The sessions of the store benches, and their IDs, all made from a number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST: Final = 60_000
 
 
 def session(n: int, visits: int = 0) -> dict[str, Any]:
-    """What a shop keeps of somebody who is logged in: about 300 bytes of JSON."""
+    """Return what a shop keeps of a logged-in user: about 300 bytes of JSON."""
     return {
         "user_id": 100_000 + n,
         "name": f"{_FIRST[n % 8]} {_LAST[n // 8 % 8]}",
@@ -39,16 +39,16 @@ def session(n: int, visits: int = 0) -> dict[str, Any]:
 
 
 def key(n: int) -> bytes:
-    """A key as lembro's store has them: 32 bytes."""
+    """Return a key of lembro's store: 32 bytes."""
     return sha256(b"%d" % n).digest()
 
 
 def name(n: int) -> str:
-    """An id as the others have them: 43 characters."""
+    """Return an ID of the other stores: 43 characters."""
     return urlsafe_b64encode(key(n))[:43].decode()
 
 
-# -- sizes that shift ------------------------------------------------------------------------------
+# -- sizes that change -----------------------------------------------------------------------------
 
 Sizes = Callable[[random.Random], int]
 
@@ -58,12 +58,12 @@ def uniform(size: int) -> Sizes:
 
 
 def lognormal(rng: random.Random) -> int:
-    """Most are small, a few are very large: the median is 300 bytes."""
+    """Return a size: most are small, a few are very large, the median is 300 bytes."""
     return min(LARGEST, max(SMALLEST, int(300 * rng.lognormvariate(0, 1.2))))
 
 
 GROWING: Final = "growing overwrites"
-"""The phase in which sessions begin small and are written back a little larger, ten times."""
+"""The phase in which sessions start small and are written ten times, slightly larger each time."""
 
 PHASES: Final[tuple[tuple[str, Sizes], ...]] = (
     ("300 B", uniform(300)),
@@ -79,6 +79,6 @@ _starts = count()
 
 
 def payload(size: int) -> bytes:
-    """Bytes of a size, a new object each time, of changing content."""
+    """Return a new bytes object of a size, with changing content."""
     start = next(_starts) % LARGEST
     return _FILLING[start : start + size]

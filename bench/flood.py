@@ -1,12 +1,13 @@
-"""Who keeps their session while bots pour in: lembro's store and well-known policies, replayed.
+"""Who keeps their session during a flood of bots: lembro's store and known policies, replayed.
 
-An hour to settle, an hour of bots. ``--whole`` has room for 10,000 sessions and 5,000 real users;
-without it, the flood runs at a tenth of that scale (1,000 sessions, 500 users, and bots at a
-tenth of the rates that the tables name), and the results name the scale. Model A counts the
-requests that find their session, apart for users from before the flood (established) and since
-(arriving). Model B has users who log in with their second request, which needs the session of the
-first (its CSRF token): counted are the requests of the logged-in, the logins that succeed at once,
-and the requests of those who come back without logging in.
+One hour to settle is followed by one hour of bots. ``--whole`` has room for 10,000 sessions and
+5,000 real users. Without it, the flood runs at a tenth of that scale (1,000 sessions, 500 users,
+and bots at a tenth of the rates that the tables name), and the results name the scale.
+
+Model A counts the requests that find their session, separately for users from before the flood
+(established) and since (arriving). In model B, users log in with their second request, which needs
+the session of the first (its CSRF token). It counts the requests of logged-in users, the logins
+that succeed at once, and the requests of returning visitors without a login.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ REAL: Final = "lembro MemoryStore"
 WHOLE: Final = Model()
 FULL: Final = Model(capacity=1000)
 QUICK: Final = Model(capacity=300, length=1200.0)
-"""Everything but the times scales with the capacity, and so hardly any share changes with it."""
+"""Everything but the times scales with the capacity, so that hardly any share depends on it."""
 
 
 class Contender(Protocol):
@@ -56,7 +57,7 @@ class Contender(Protocol):
 
 @dataclass
 class Share:
-    """How many of how many."""
+    """A part of a number."""
 
     kept: int = 0
     of: int = 0
@@ -72,13 +73,13 @@ class Share:
     def __str__(self) -> str:
         if not self.of:
             return "-"
-        # Rounded down: 100.0 is nobody lost.
+        # Rounded down, so that 100.0 means that no session was lost.
         return f"{int(self.percent * 10) / 10:.1f}"
 
 
 @dataclass
 class Outcome:
-    """What became of the users of one contender in one flood."""
+    """The result of one contender in one flood."""
 
     established: Share = field(default_factory=Share)
     arriving: Share = field(default_factory=Share)
@@ -94,7 +95,7 @@ class Outcome:
 
 
 def simulate_a(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
-    """One flood of model A; all contenders see the same visits."""
+    """Run one flood of model A. All contenders get the same visits."""
     start = 0.0 if flood.cold else model.warm_up
     end = start + model.length
     users = Users(model, flood.users, logins=False, end=end)
@@ -115,8 +116,10 @@ def simulate_a(contenders: Sequence[Contender], flood: Flood, model: Model) -> l
 
 
 def simulate_b(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
-    """One flood of model B. Whose login fails, or whose login is lost, tries again with the next
-    request."""
+    """Run one flood of model B.
+
+    A user whose login fails, or is lost, tries again with the next request.
+    """
     start, end = model.warm_up, model.warm_up + model.length
     users = Users(model, flood.users, logins=True, end=end)
     outcomes = [Outcome() for _ in contenders]
@@ -153,7 +156,7 @@ def simulate_b(contenders: Sequence[Contender], flood: Flood, model: Model) -> l
 
 
 class LevelsWithoutLogin(AgeLevels):
-    """What the levels are worth by themselves."""
+    """The tiers alone, without the tier of logged-in users."""
 
     logins = False
 
@@ -162,7 +165,9 @@ TABLE_A: Final = (*FLOODS, REPLAY, COLD, *NONE)
 TABLE_B: Final = (*FLOODS, PATIENT)
 
 REPUTATION: Final = ("age levels", "age levels, 20 % for new", REAL)
-"""Who looks at standing tokens: for the others a replayed one is a cookie like any."""
+"""The policies that check reputation tokens. For the others, a replayed token is an ordinary
+cookie.
+"""
 
 Job = tuple[str, Flood, Model]
 
@@ -176,8 +181,8 @@ def contenders_for(table_name: str, capacity: int) -> dict[str, Contender]:
 
 
 def run(job: Job) -> dict[str, Outcome]:
-    """One column of a table."""
-    logging.getLogger("lembro").setLevel(logging.ERROR)  # that there are other processes
+    """Compute one column of a table."""
+    logging.getLogger("lembro").setLevel(logging.ERROR)  # to show that there are other processes
     table_name, flood, model = job
     contenders = contenders_for(table_name, model.capacity)
     simulate = simulate_a if table_name == "A" else simulate_b
@@ -207,7 +212,7 @@ def main(*, quick: bool, whole: bool = False) -> None:
 def details(
     model: Model, a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]
 ) -> dict[str, object]:
-    """What the figure and the documentation are made from, with the scale that was run."""
+    """Return the data of the figure and the documentation, with the scale of the run."""
     slow = b[: len(FLOODS) // 2]
     return {
         "capacity": model.capacity,
@@ -221,7 +226,7 @@ def details(
 
 
 def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
-    """The longest first, in as many processes as there are processors."""
+    """Run the longest first, in as many processes as there are processors."""
     progress, begun = Progress(), time.monotonic()
     weight = {i: _visits(flood) for i, (_, flood, _) in enumerate(jobs)}
     order = sorted(weight, key=lambda i: -weight[i])
@@ -242,7 +247,7 @@ def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
 
 
 def _visits(flood: Flood) -> float:
-    """About how many a second."""
+    """Estimate the visits a second."""
     return flood.rate * (1 + flood.backs) + flood.patient / 120 + flood.users / 75
 
 
@@ -266,7 +271,7 @@ def _head(flood: Flood) -> str:
 
 
 def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
-    """Model A, the worst of the floods for each policy, the best policy first: for the figure."""
+    """Return the worst flood of model A for each policy, the best policy first, for the figure."""
     rows: list[dict[str, str | float]] = []
     for policy in a[0]:
         columns = a[: len(FLOODS) + (policy in REPUTATION)]
@@ -281,8 +286,8 @@ def kept(a: list[dict[str, Outcome]]) -> list[dict[str, str | float]]:
 
 
 def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
-    """The real store against its targets."""
-    floods = [column[REAL] for column in a[: len(FLOODS) + 1]]  # with the replay
+    """Compare the real store with its targets."""
+    floods = [column[REAL] for column in a[: len(FLOODS) + 1]]  # with the replayed token
     quiet = a[len(FLOODS) + 2 :]
     members = [column[REAL] for column in b[: len(FLOODS)]]
     below = max(
@@ -308,7 +313,7 @@ def judge(a: list[dict[str, Outcome]], b: list[dict[str, Outcome]]) -> str:
     verdict = "met" if below <= 0.5 else "MISSED"
     rows.append(["A, no flood: points below LRU", f"{max(0.0, below):.2f}", "<= 0.5", verdict])
     return table([REAL, "measured", "target", ""], rows) + (
-        "\n\n  At 1,000/s there is room for five seconds of newcomers beside 5,000 users, and"
+        "\n\n  At 1,000/s there is room for five seconds of newcomers next to 5,000 users, and"
         "\n  a login needs a session that is 3 to 20 seconds old: no order of eviction keeps those."
     )
 

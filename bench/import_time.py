@@ -2,9 +2,9 @@
 
     python -m bench.import_time [--rounds 15]
 
-Fresh interpreters take turns, so that all meet the same load of the machine: one imports nothing,
-one the modules of ``NEEDED``, one lembro. The time of the first is subtracted from the others.
-Exits with 1 if lembro takes more than ``LIMIT`` times what its modules take.
+New interpreters take turns, so that all have the same load of the machine: one imports nothing, one
+the modules of ``NEEDED``, one lembro. The time of the first is subtracted from the others. Exits
+with 1 if lembro takes more than ``LIMIT`` times what its modules take.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ NEEDED: Final = (
 """The modules that lembro cannot do without. It imports no others when it is imported."""
 
 LIMIT: Final = 1.7
-"""The most times that ``import lembro`` may take of what these modules take."""
+"""The limit of the ratio of ``import lembro`` to these modules."""
 
 PROGRAMS: Final = {
     "nothing": "",
@@ -96,7 +96,7 @@ def compile_lembro() -> None:
 
 
 def cpu_time(program: str) -> float:
-    """Run a program in a fresh interpreter and return its CPU time in seconds.
+    """Run a program in a new interpreter and return its CPU time in seconds.
 
     The working directory is not on its path, so that lembro is the installed one.
     """
@@ -112,7 +112,7 @@ def time_of_children() -> float:
 
 
 def judged(medians: Mapping[str, float]) -> tuple[list[list[str]], float]:
-    """Return the rows of the table, and how many times lembro takes what its modules take."""
+    """Return the rows of the table, and the ratio of lembro to its modules."""
     nothing, needed, lembro = medians.values()
     rows = [
         [name, f"{seconds * 1e3:.1f}", f"{(seconds - nothing) * 1e3:.1f}"]

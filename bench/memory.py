@@ -1,14 +1,13 @@
-"""What the sessions really take of the machine: each store in a process of its own, resident
-memory from /proc/self/statm.
+"""The real memory of sessions: each store in a separate process, with resident memory from statm.
 
-* The overhead of a session over its own JSON, at a million; and what ``gc.collect()`` then takes,
-  beside a bare dict of as many.
-* What comes back to the system after half of them expired: every second one, and the older half.
-* The growth while the sizes of sessions shift through six phases under a cap, over that cap. Each
-  peer does it twice: told the payloads alone, and told what an entry really takes besides, which is
-  its overhead as it was measured before.
+* The overhead of a session over its own JSON, at a million, and the time of ``gc.collect()`` then,
+compared with a dict of as many sessions.
+* The memory that is returned to the system after half of them expired: every second one, and the
+older half.
+* The growth while the sizes of sessions change in six phases under a cap, over that cap. Each peer
+runs twice: once it knows the payloads alone, once also the measured overhead of an entry.
 
-``malloc_trim`` is only called where that is said: what a store gives back must come back by itself.
+``malloc_trim`` is only called where the result says so: a store must return memory by itself.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ from bench.verdicts import Verdict, save, verdict_table
 
 MIB: Final = 1 << 20
 NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
-FEWER: Final = 4  # so many times fewer sessions for those that take too long
+FEWER: Final = 4  # factor of fewer sessions for stores that take too long
 CAPS: Final = {"quick": 8_000_000, "full": 100_000_000}
 DEFAULT_CAP: Final = 4 * MIB
-AT_ONCE: Final = 2  # processes: none of them is timed, but for the collector
-TURNOVER: Final = 1.3  # in each phase so many times the cap is written, reckoned with
-BESIDES: Final = 150  # bytes that any store takes besides, for each session
-PART: Final = 500  # sessions that are made at a time: little, so that they don't count
+AT_ONCE: Final = 2  # processes: none is timed, except for the collector
+TURNOVER: Final = 1.3  # in each phase the cap is written so many times, counted with
+BESIDES: Final = 150  # bytes that any store takes for a session besides its payload
+PART: Final = 500  # sessions made at a time: few, so that they do not count
 COLLECTIONS: Final = 7
 PATIENCE: Final = {"quick": 8.0, "full": 40.0}  # seconds of processor time for all phases
-LOOKS: Final = 40  # at resident memory, in each phase
+LOOKS: Final = 40  # samples of resident memory in each phase
 
 
 def main(*, quick: bool) -> list[Verdict]:
@@ -90,14 +89,14 @@ def main(*, quick: bool) -> list[Verdict]:
         }
 
         def shift(title: str, cap: int = CAPS[mode], entry: int = 0) -> Future[Any]:
-            what = "shifting sizes" + (", told truly" if entry else "")
+            what = "shifting sizes" + (", entries counted" if entry else "")
             arguments = {"title": title, "cap": cap, "patience": PATIENCE[mode], "entry": entry}
             return pool.submit(ask, "phases", what, **arguments)
 
         bounded = [cls for cls in PEERS if cls.bound != "none" and cls.million]
         shifting_ = {cls.title: shift(cls.title) for cls in (*OURS, *bounded)}
         small = shift(Lembro.title, DEFAULT_CAP)
-        many = _results(many_)  # which tell what an entry of each peer takes
+        many = _results(many_)  # which measure the size of an entry of each peer
         truly_ = {
             cls.title: shift(cls.title, entry=round(many[cls.title]["overhead"]))
             for cls in bounded
@@ -113,8 +112,8 @@ def main(*, quick: bool) -> list[Verdict]:
     verdicts += judge_million(many)
     report_halves(halves_found)
     verdicts.append(judge_halves(halves_found))
-    report_phases(shifting, CAPS[mode], "peers told the payloads alone")
-    report_phases(truly, CAPS[mode], "peers told what an entry really takes")
+    report_phases(shifting, CAPS[mode], "peers count the payloads alone")
+    report_phases(truly, CAPS[mode], "peers count the measured size of an entry")
     report_phases({Lembro.title: small.result(timeout=3600)}, DEFAULT_CAP)
     verdicts += judge_phases(shifting, truly, small.result(timeout=3600), CAPS[mode])
     print(verdict_table(verdicts))
@@ -125,7 +124,7 @@ def main(*, quick: bool) -> list[Verdict]:
 
 
 def _results(futures: dict[str, Future[Any]]) -> dict[str, Any]:
-    """What was found, without the peers that are missing."""
+    """Return the results, without the peers that are missing."""
     found = {title: future.result(timeout=3600) for title, future in futures.items()}
     return {title: result for title, result in found.items() if result is not None}
 
@@ -134,7 +133,7 @@ def _results(futures: dict[str, Future[Any]]) -> dict[str, Any]:
 
 
 def _filled(contender: Contender, number: int, say: child.Say, idle: int = IDLE) -> int:
-    """Fill a store; the bytes of JSON that it was given."""
+    """Fill a store. Return the bytes of JSON that it got."""
     total = 0
     measure = BareDict(None, 0).value
     for first in range(0, number, PART):
@@ -150,7 +149,7 @@ def _filled(contender: Contender, number: int, say: child.Say, idle: int = IDLE)
 
 
 def _collect() -> float:
-    """What a full collection takes: the least of several, in seconds."""
+    """Return the seconds of a full collection: the least of several."""
     times = []
     for _ in range(COLLECTIONS):
         start = process_time()
@@ -161,7 +160,7 @@ def _collect() -> float:
 
 def million(title: str, number: int, say: child.Say) -> dict[str, Any]:
     contender = BY_TITLE[title](None, number)
-    # Whatever is made once, at first use, and what making a part of the sessions takes.
+    # Allocate what is created only once, and what creating a part of the sessions takes.
     ids = [contender.ident(-n) for n in range(10, PART)]
     contender.fill(ids, [contender.value(session(n)) for n in range(10, PART)])
     contender.remove_all(ids)
@@ -187,7 +186,7 @@ def million(title: str, number: int, say: child.Say) -> dict[str, Any]:
 
 
 def halves(title: str, number: int, which: str, say: child.Say) -> dict[str, Any]:
-    """Half of the sessions expire at once and are purged."""
+    """Let half of the sessions expire at once, and purge them."""
     watch = Watch()
     contender = BY_TITLE[title](None, number, watch)
     before = child.settled()
@@ -214,8 +213,11 @@ def halves(title: str, number: int, which: str, say: child.Say) -> dict[str, Any
 
 
 def phases(title: str, cap: int, patience: float, say: child.Say, entry: int = 0) -> dict[str, Any]:
-    """Resident growth while the sizes shift; sampled some forty times a phase. A peer is told that
-    an entry takes ``entry`` bytes besides its payload."""
+    """Measure the resident growth while the sizes change, about forty times a phase.
+
+    Args:
+        entry: the bytes that a peer counts for an entry besides its payload.
+    """
     make: Any = BY_TITLE[title]
     contender: Contender = make(cap, 0, entry=entry) if entry else make(cap, 0)
     for n in range(10, 20):
@@ -243,7 +245,7 @@ def phases(title: str, cap: int, patience: float, say: child.Say, entry: int = 0
             ident += 1
             if process_time() > deadline:
                 most[name] = highest / cap
-                why = f"given up in phase {name!r}: hardly a write a moment once it is full"
+                why = f"given up in phase {name!r}: almost no writes once it is full"
                 return {"cap": cap, "samples": samples, "bounds": bounds, "most": most, "why": why}
             if written >= due * (step + 1):
                 step += 1
@@ -259,8 +261,11 @@ def phases(title: str, cap: int, patience: float, say: child.Say, entry: int = 0
 
 
 def _growing(contender: Contender, rng: random.Random, first: int, cap: int) -> Iterator[int]:
-    """Sessions of 200 bytes that are written back ten times, each time 200 bytes larger; many at
-    a time, in turns. Yields the bytes of each write."""
+    """Write sessions of 200 bytes ten times, each time 200 bytes larger, many at a time.
+
+    Yields:
+        The bytes of each write.
+    """
     together = max(50, cap // 8000)
     while True:
         ids = [contender.ident(first + n) for n in range(together)]
@@ -355,12 +360,12 @@ def judge_halves(halves: dict[str, Any]) -> Verdict:
 
 
 def worst_of(shifting: dict[str, Any]) -> dict[str, float]:
-    """The most that each has grown to over its cap, in any of the phases that it has got to."""
+    """Return each one's largest growth over its cap, of the phases that it has reached."""
     return {title: max(it["most"].values()) for title, it in shifting.items()}
 
 
 def _best_of(shifting: dict[str, Any]) -> tuple[float, str] | None:
-    """The peer that has grown least, of those that got through all phases."""
+    """Return the peer with the least growth, of those that completed all phases."""
     whole = {title: it for title, it in shifting.items() if "why" not in it}
     values = [(value, title) for title, value in worst_of(whole).items() if title != Lembro.title]
     return min(values, default=None)
@@ -373,7 +378,7 @@ def judge_phases(
     best, honest = _best_of(shifting), _best_of(truly)
     peer = "" if best is None else f"{best[0]:.2f} x {best[1]}"
     if honest is not None:
-        peer += f"; told truly {honest[0]:.2f} x {honest[1]}"
+        peer += f"; with entries counted {honest[0]:.2f} x {honest[1]}"
     grown = (max(small["most"].values()) * DEFAULT_CAP - DEFAULT_CAP) / MIB
     return [
         Verdict(

@@ -1,7 +1,7 @@
-"""The stores of express-session in Node: where ``node`` and ``npm`` are on the PATH, they are
-installed into ``.artifacts/node`` and put under the same work.
+"""The stores of express-session in Node, under the same work.
 
-The times are real time, in the only thread they have: whatever takes long there stops the program.
+If ``node`` and ``npm`` are on the PATH, they are installed into ``.artifacts/node``. The times are
+real times of their only thread: a long call stops the whole program.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ def main(*, quick: bool) -> list[Verdict]:
 
 
 def install() -> None:
-    """Install the stores, once. OSError, with the reason, if that can't be done."""
+    """Install the stores, once.
+
+    Raises:
+        OSError: They cannot be installed, with the reason.
+    """
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             raise OSError(f"there is no {tool} on the PATH")

@@ -1,11 +1,11 @@
-"""The longest that a store keeps everybody waiting, with a million sessions: while it grows, while
-it makes room, while it purges half of its sessions, which have expired at once.
+"""The longest pause of a store with a million sessions.
 
-Each call is timed by itself. What counts is the processor time of the thread, so that a moment in
-which the machine did something else is not taken for a pause; the real time is kept beside it.
-lembro purges in slices, between which everybody else comes first: each slice is a pause of its own.
-How long another thread waits meanwhile is measured beside it. The longest figures are the best of
-as many runs for each store: two.
+It is measured while the store grows, while it makes room, and while it purges half of its sessions,
+which have expired at once. Each call is timed by itself. The processor time of the thread counts,
+so that work of other processes is not taken for a pause; the real time is recorded too. lembro
+purges in slices, between which other threads run: each slice is a pause of its own. The time that
+another thread waits meanwhile is measured too. The longest pause is the best of two runs for each
+store.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bench.verdicts import Verdict, save, verdict_table
 from lembro import Record
 
 NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
-RUNS: Final = 2  # of each store alike
+RUNS: Final = 2  # of each store, the same number
 FEWER: Final = 4
 EVICTING: Final = {"quick": 5_000, "full": 100_000}  # writes
 PATIENCE: Final = {"quick": 2.0, "full": 5.0}  # seconds of processor time for them
@@ -82,7 +82,7 @@ def main(*, quick: bool) -> list[Verdict]:
 
 
 def timed(work: Callable[[Any, Any], None], items: Iterable[tuple[Any, Any]]) -> Times:
-    """Each call by itself."""
+    """Time each call by itself."""
     cpu, wall = array("d"), array("d")
     for at, value in items:
         began, real = thread_time(), perf_counter()
@@ -98,7 +98,7 @@ def measure(
 ) -> dict[str, Any]:
     watch = Watch()
     cls = BY_TITLE[title]
-    # lembro is bound in bytes: as many as a million usual sessions take, so that a few more fit.
+    # lembro's bound is in bytes: the size of a million usual sessions, so that a few more fit.
     contender = cls(number * USUAL if cls is Lembro else None, number, watch)
     result: dict[str, Any] = {"number": number, "steps": {}}
 
@@ -128,8 +128,11 @@ def measure(
 
 
 def _inserting(contender: Contender, number: int) -> Callable[[Any, Any], None]:
-    """For lembro the older half gets a shorter life in place of a clock that moves: sessions that
-    nobody has used for a minute would be let go ahead of need, and then no set had to evict."""
+    """Insert the sessions.
+
+    lembro's older half gets a shorter life instead of a clock that moves: unused sessions would be
+    evicted ahead of need after some time, and then no set had to evict.
+    """
     if not isinstance(contender, Lembro):
         return contender.store
     it, left = contender.it, count(number // 2, -1)
@@ -141,11 +144,11 @@ def _inserting(contender: Contender, number: int) -> Callable[[Any, Any], None]:
     return insert
 
 
-USUAL: Final = 640  # bytes; what a store may count for a session and its share of the tables
+USUAL: Final = 640  # bytes that a store may count for a session and its share of the tables
 
 
 def _until_full(contender: Contender, number: int) -> int:
-    """Add sessions until the first must go for them."""
+    """Add sessions until the store evicts one for them."""
     n = number
     if isinstance(contender, Lembro):
         while not contender.it.stats().evicted:
@@ -156,7 +159,7 @@ def _until_full(contender: Contender, number: int) -> int:
 
 
 def _evicting(contender: Contender, first: int, writes: int, patience: float) -> Times:
-    """New sessions in a store that is full; a fifth smaller or larger, a few very large."""
+    """Add sessions to a full store: a fifth smaller or larger, a few very large."""
     rng = random.Random(3)
 
     def items() -> Iterable[tuple[Any, Any]]:
@@ -175,7 +178,7 @@ def _evicting(contender: Contender, first: int, writes: int, patience: float) ->
 
 
 def _purging(contender: Contender, watch: Watch) -> Times:
-    """Half of the sessions go. Where that happens within a write, it is the write that counts."""
+    """Remove half of the sessions. If a write removes them, the write is timed."""
     if contender.purges.startswith("within"):
         return timed(contender.store, [(contender.ident(-5), contender.value(session(5)))])
     watch.start()
@@ -185,8 +188,10 @@ def _purging(contender: Contender, watch: Watch) -> Times:
 
 
 def _getting(contender: Lembro, watch: Watch) -> Times:
-    """What is left expires at once; while the purger is at it, others read their sessions. The
-    processor time is that of both threads: who waits, waits for the other one."""
+    """Let the rest expire at once, and read sessions while the purger removes them.
+
+    The processor time is that of both threads, because one waits for the other.
+    """
     store = contender.it
     watch.forward(IDLE)
     keys = [contender.ident(-10 - n) for n in range(VISITORS)]
@@ -197,7 +202,7 @@ def _getting(contender: Lembro, watch: Watch) -> Times:
 
     cpu, wall = array("d"), array("d")
     purging = True
-    while purging:  # once at least, however soon the purger is done
+    while purging:  # at least once, also if the purger is already done
         purging = purger.is_alive()
         for at in keys:
             began, real = process_time(), perf_counter()
@@ -222,8 +227,7 @@ def _keep(result: dict[str, Any], step: str, times: Times) -> None:
 
 
 def histogram(times: Iterable[float]) -> dict[str, int]:
-    """How many calls took about how long: the exponents of the quarters of powers of two, in
-    microseconds."""
+    """Count the calls by duration: the exponents of quarters of powers of two, in microseconds."""
     counts: dict[int, int] = {}
     for seconds in times:
         place = round(4 * log2(max(seconds * 1e6, 0.1)))
@@ -235,7 +239,7 @@ def histogram(times: Iterable[float]) -> dict[str, int]:
 
 
 def longest(runs: list[Any], step: str, what: str = "longest") -> float | None:
-    """The best of the runs, in milliseconds."""
+    """Return the best of the runs, in milliseconds."""
     of_runs = [run["steps"][step][what] * 1000 for run in runs if step in run["steps"]]
     return min(of_runs, default=None)
 
@@ -255,7 +259,7 @@ def report(found: dict[str, list[Any]]) -> None:
 
 
 def best_peer(found: dict[str, list[Any]], step: str) -> tuple[float, str] | None:
-    """Who of the others has the shortest pause in this step, and how long it is."""
+    """Return the peer with the shortest pause in this step, and its length."""
     others = [
         (value, title)
         for title, runs in found.items()

@@ -1,6 +1,6 @@
-"""The same small application, bare and under each session library.
+"""The same small application, bare and with each session library.
 
-An application answers with a page and does one of three things with its session: nothing
+An application responds with a page and does one of three things with its session: nothing
 ("unused"), ``session["user_id"]`` ("read"), ``session["visits"] += 1`` ("modified").
 """
 
@@ -30,8 +30,11 @@ _users: Final = count(1000)
 
 
 def session_data() -> dict[str, Any]:
-    """What a shop keeps of somebody who is logged in: 300 bytes of JSON. Each call is for another
-    user: lembro ends the oldest of more than a hundred sessions of one."""
+    """Return what a shop keeps of a logged-in user: 300 bytes of JSON.
+
+    Each call is for another user, because lembro ends the oldest of more than a hundred sessions of
+    one user.
+    """
     return {
         "user_id": f"{next(_users) % 100_000}",
         "name": "Ada Lovelace",
@@ -102,7 +105,7 @@ def starlette_cookie() -> dict[str, ASGIApp]:
     from starlette.middleware.sessions import SessionMiddleware
 
     async def read(scope: Scope, receive: Any, send: Send) -> None:
-        scope["session"].mark_accessed()  # as request.session does
+        scope["session"].mark_accessed()  # like request.session
         await _read(scope, receive, send)
 
     apps = _each(lambda app: SessionMiddleware(app, secret_key=SECRET))
@@ -115,7 +118,7 @@ def starsessions() -> dict[str, ASGIApp]:
     store = InMemoryStore()
 
     def loading(handler: ASGIApp) -> ASGIApp:
-        """It is the application that loads, so one that does not look need not pay."""
+        """Load the session in the application. One that does not use its session saves the time."""
 
         async def app(scope: Scope, receive: Any, send: Send) -> None:
             await scope["session_handler"].load()

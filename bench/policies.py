@@ -1,7 +1,7 @@
-"""Ways to choose which session goes when there are too many, each written from its description.
+"""Policies that choose which session to evict, each written from its description.
 
-Sessions are counted as equally large. A session is known by a key that never comes again: who has
-lost it gets another. ``login`` gives a session a new key.
+Sessions count as equally large. A session has a key that is never reused: a visitor who has lost it
+gets another. ``login`` gives a session a new key.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ Queue = OrderedDict[int, None]
 
 
 class Policy:
-    """What the simulator asks; ``_use``, ``_add`` and ``_remove`` are each policy's own."""
+    """The interface of the simulator. Each policy implements ``_use``, ``_add`` and ``_remove``."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.keys: dict[int, int] = {}  # visitor -> the session it has a cookie for
+        self.keys: dict[int, int] = {}  # visitor -> the session of their cookie
         self._next = 0
 
     def visit(self, visitor: int, now: float, *, first: bool, last: bool) -> bool:
-        """A request; whether its session was there. If not, there is one now."""
+        """Make a request. Return whether its session was found; otherwise a new one is added."""
         if not first:
             key = self.keys.get(visitor) if not last else self.keys.pop(visitor, None)
             if key is not None and self._use(key, visitor, now):
@@ -34,7 +34,7 @@ class Policy:
         return False
 
     def login(self, visitor: int, now: float) -> bool:
-        """A login; False if the session that the form was sent from is gone."""
+        """Log in. Return False if the session of the form was evicted."""
         key = self.keys.get(visitor)
         if key is None or not self._use(key, visitor, now):
             self.visit(visitor, now, first=True, last=False)
@@ -46,7 +46,7 @@ class Policy:
         return True
 
     def replay(self, visitor: int, now: float) -> None:
-        """A new session for a bot that shows the one old cookie."""
+        """Add a session for a bot that sends the one old cookie."""
         self.visit(visitor, now, first=True, last=True)
 
     def _use(self, key: int, visitor: int, now: float) -> bool:
@@ -63,7 +63,7 @@ class Policy:
 
 
 class LRU(Policy):
-    """The least recently used goes."""
+    """Evict the least recently used."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -88,8 +88,10 @@ class LRU(Policy):
 
 
 class EarliestExpiry(LRU):
-    """A full store goes down to 75 %, what expires first goes first. Every use puts the expiry
-    off, so that is the order of use."""
+    """Reduce a full store to 75 %, in the order of expiry.
+
+    Every use extends a session, so this is the order of use.
+    """
 
     def _make_room(self) -> None:
         while len(self.queue) > self.capacity * 0.75:
@@ -97,14 +99,16 @@ class EarliestExpiry(LRU):
 
 
 class Sieve(Policy):
-    """SIEVE (NSDI 24): a queue that nothing is moved in; a hand goes from the oldest to the newest
-    and round again, spares once what was used since it last came by, and removes the first that
-    was not."""
+    """SIEVE (NSDI 24).
+
+    It is a queue in which nothing moves. A hand goes from the oldest to the newest, in a ring. It
+    spares an entry once if that was used since its last pass, and removes the first that was not.
+    """
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.used: dict[int, bool] = {}
-        self.newer: dict[int, int] = {0: 0}  # a ring through the sentinel 0
+        self.newer: dict[int, int] = {0: 0}  # a ring with the sentinel 0
         self.older: dict[int, int] = {0: 0}
         self.hand = 0
 
@@ -139,9 +143,12 @@ class Sieve(Policy):
 
 
 class S3Fifo(Policy):
-    """S3-FIFO (SOSP 23): newcomers pass through a small queue (10 %); what was used there goes on
-    to the main one, where what was used goes round again. What left the small queue unused is
-    remembered for a while: should it come back, it goes straight to the main one."""
+    """S3-FIFO (SOSP 23).
+
+    Newcomers pass through a small queue (10 %). An entry that was used there moves to the main
+    queue, where a used entry is queued again. An unused entry that left the small queue is
+    remembered for some time: if it returns, it enters the main queue directly.
+    """
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -149,7 +156,7 @@ class S3Fifo(Policy):
         self.small: deque[int] = deque()
         self.main: deque[int] = deque()
         self.in_small = 0
-        self.gone: set[int] = set()  # removed by a login; still in a queue
+        self.gone: set[int] = set()  # removed by a login, but still in a queue
         self.ghosts: Queue = OrderedDict()
 
     def _use(self, key: int, visitor: int, now: float) -> bool:
@@ -216,8 +223,11 @@ class S3Fifo(Policy):
 
 
 class SLRU(Policy):
-    """Segmented LRU: newcomers are on probation (20 %); what is used again is protected, and
-    goes back on probation when others push it out."""
+    """Segmented LRU.
+
+    Newcomers are on probation (20 %). An entry that is used again is protected, and returns to
+    probation when others push it out.
+    """
 
     protected_share: Final = 0.8
 
@@ -249,9 +259,12 @@ class SLRU(Policy):
 
 
 class WTinyLFU(SLRU):
-    """W-TinyLFU (Caffeine): a window (1 %) before an SLRU; what leaves the window gets in unless it
-    was used less often than what it would push out. Uses are counted to 15, and halved after ten
-    times as many as there is room for sessions (exactly, instead of in a sketch)."""
+    """W-TinyLFU (Caffeine).
+
+    A window (1 %) precedes an SLRU. An entry that leaves the window is admitted unless it was used
+    less often than the entry that it would replace. Uses are counted to 15, and halved after ten
+    times as many as there is room for sessions (exactly, instead of in a sketch).
+    """
 
     def __init__(self, capacity: int) -> None:
         self.window_size = max(1, capacity // 100)
@@ -300,10 +313,12 @@ class WTinyLFU(SLRU):
 
 
 class AgeLevels(Policy):
-    """Queues by how long a visitor has been known (the birth is in the signed cookie, and so
-    outlives the session): 0, 10, 60, 600 s, and the logged in. The lowest that holds more than its
-    floor (5 %) gives up its least recently used. One old cookie serves one session: the next one
-    takes it over."""
+    """Queues by how long a visitor has been known: 0, 10, 60, 600 s, and logged-in users.
+
+    The time of the first visit is in the signed cookie, and so outlives the session. The lowest
+    queue above its floor (5 %) evicts its least recently used session. One old cookie serves one
+    session: the next session takes it over.
+    """
 
     ages: Final = (10.0, 60.0, 600.0)
     floors: tuple[float, ...] = (0.05,) * 5
@@ -314,7 +329,7 @@ class AgeLevels(Policy):
         self.queues: list[Queue] = [OrderedDict() for _ in range(5)]
         self.tier: dict[int, int] = {}
         self.born: dict[int, float] = {}
-        self.bearer: int | None = None  # of the one old cookie
+        self.bearer: int | None = None  # the one old cookie's
 
     def visit(self, visitor: int, now: float, *, first: bool, last: bool) -> bool:
         if first and visitor not in self.born and not last:
@@ -371,7 +386,7 @@ class AgeLevels(Policy):
 
 
 class RoomForNewcomers(AgeLevels):
-    """The same, but 20 % for who has been known for less than 10 s: what lembro's store does."""
+    """The same, with 20 % for visitors known for less than 10 s, as lembro's store does."""
 
     floors = (0.2, 0.05, 0.05, 0.05, 0.05)
 

@@ -1,8 +1,8 @@
 """The committed record of the benches: ``bench/results.json``, the results of one machine.
 
-It is small: of what a bench saves in ``.artifacts/bench/`` it keeps the numbers that the README and
-the documentation show (``tools/measured.py`` writes them there), each bench with the machine, the
-version of Python and the day.
+It is small. Of the results in ``.artifacts/bench/`` it keeps the numbers that the README and the
+documentation show (``tools/measured.py`` writes them there). Each bench has its machine, its
+version of Python and its day.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PATH: Final = verdicts.ROOT / "bench" / "results.json"
 ABOUT: Final = ("when", "python", "machine", "quick")
 
 Record = dict[str, Any]
-"""Bench -> what it has found."""
+"""Bench -> its results."""
 
 
 def _requests(details: Any) -> Record:
@@ -39,7 +39,7 @@ def _frameworks(details: Any) -> Record:
 
 
 def _speed(details: Any) -> Record:
-    """The run with the most sessions; each verb as a multiple of a bare dict's."""
+    """Return the run with the most sessions; each verb as a multiple of a bare dict's."""
     found = max(details.values(), key=lambda it: it["number"])
     times = found["times"]
     return {
@@ -138,10 +138,10 @@ def _rounded(value: Any) -> Any:
 
 
 def collected(before: Record, *, quick: bool) -> tuple[Record, list[str]]:
-    """Return the record with what the benches have saved since, and what was left as it is.
+    """Return the record with the results that the benches have saved since.
 
     Args:
-        before: The record so far. A bench without a result keeps what it has there.
+        before: The record so far. A bench without a result keeps its old values.
         quick: Accept the results of ``--quick`` too.
     """
     record, left = dict(before), []
@@ -166,6 +166,6 @@ def save(record: Record, path: Path = PATH) -> None:
 
 
 def is_peer(title: str) -> bool:
-    """Whether a contender of the store benches is another library."""
+    """Return whether a contender of the store benches is another library."""
     cls = BY_TITLE[title]
     return cls not in BARE and not issubclass(cls, Lembro)

@@ -1,5 +1,8 @@
-"""The real MemoryStore under the same traffic: its own contract, a clock that is turned by hand,
-payloads of 120 to 2,000 bytes, and visitors that carry their standing in their cookie."""
+"""The real MemoryStore under the same traffic.
+
+It has its own contract, a clock that the bench sets, payloads of 120 to 2,000 bytes, and visitors
+with their reputation token in their cookie.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,11 @@ class Clock:
 
 
 def made_for(sessions: int) -> int:
-    """The ``max_size`` that so many sessions fit into."""
+    """Return a ``max_size`` that so many sessions fit into."""
     max_size = sessions * 1000
     for _ in range(4):
         store, random = MemoryStore(max_size, clock=Clock()), Random(1)
-        store.close()  # no thread
+        store.close()  # without a thread
         for number in range(sessions * 3 // 2):
             record = Record(PAYLOADS[number % 256], reputation=store.new_reputation())
             store.add(random.randbytes(32), record, idle=IDLE, life=LIFE)
@@ -42,13 +45,13 @@ def made_for(sessions: int) -> int:
 
 
 class RealStore:
-    """lembro's store, asked as the simulated policies are."""
+    """lembro's store, with the interface of the simulated policies."""
 
     def __init__(self, capacity: int) -> None:
         self.clock = Clock()
         self.store = MemoryStore(made_for(capacity), clock=self.clock)
-        self.store.close()  # it purges as it is written to; a thread would see the wrong time
-        self.cookies: dict[int, tuple[bytes, bytes]] = {}  # visitor -> key, standing
+        self.store.close()  # writes purge; a thread would see the wrong time
+        self.cookies: dict[int, tuple[bytes, bytes]] = {}  # visitor -> key, reputation
         self._keys = Random(3)
         self._old = b""
 
@@ -89,7 +92,7 @@ class RealStore:
 
     def replay(self, visitor: int, now: float) -> None:
         self.clock.now = now
-        if not self._old:  # as it would have been issued ten minutes ago
+        if not self._old:  # a token that was issued ten minutes ago
             self._old = self.store.new_reputation()[:8] + struct.pack(">d", now - 600)
         self._add(visitor, self._old, last=True)
 

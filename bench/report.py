@@ -1,4 +1,4 @@
-"""What the benches print: progress while they run, a table at the end."""
+"""The output of the benches: progress while they run, a table at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 class Progress:
-    """One line that is rewritten on a terminal; elsewhere a line every ten seconds."""
+    """One line that is rewritten on a terminal. Elsewhere, a line every ten seconds."""
 
     def __init__(self) -> None:
         self._live = sys.stderr.isatty()
@@ -32,7 +32,7 @@ class Progress:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str] | None]) -> str:
-    """Columns that line up: the first to the left, the others to the right. None is a rule."""
+    """Format aligned columns: the first to the left, the others to the right. None is a rule."""
     lines = [heads, *(row for row in rows if row is not None)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     rule = "  " + "-" * (sum(widths) + 2 * len(widths) - 2)

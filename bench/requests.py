@@ -1,10 +1,9 @@
 """The time that a session adds to a request, over the bare application without any middleware.
 
-Applications are called in-process, without a server or a client, whose time would drown what is
-measured. All of them take turns in each round; what counts is the median over the rounds of the
+Applications are called in this process. A server or a client would take much more time than the
+session. All applications take turns in each round. The result is the median over the rounds of the
 difference to the bare application in the same round. The time is that of the processor, so that
-whatever else the machine does counts little. The requests are those of 2,000 visitors in
-turns, as a server sees them: each finds a session that was not the last one used.
+other work of the machine counts little.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ REFERENCE: Final = {"ASGI": "Starlette (cookie)", "WSGI": "Beaker (memory)"}
 
 REQUIRED: Final = {"unused": 20, "read": 4, "modified": 3}
 AIMED_AT: Final = {"unused": 25, "read": 5, "modified": 4}
-"""lembro takes at most one such part of the time that Starlette's cookie session takes."""
+"""The target: lembro takes at most one part in so many of the time of Starlette's cookie session.
+"""
 
 
 def main(*, quick: bool) -> None:
@@ -115,13 +115,13 @@ def measure(kind: str, contenders: list[Contender], rounds: int) -> Added:
 
 
 def _count_for(batch: Batch) -> int:
-    """How many requests fill a batch; warms up as well."""
+    """Return how many requests fill a batch, and warm up."""
     batch(200)
     return max(20, int(BATCH_SECONDS / (batch(200) / 200)))
 
 
 def by_library(added: Added) -> dict[str, dict[str, float]]:
-    """The same in a form that JSON holds: library -> action -> microseconds."""
+    """Return the times in a form for JSON: library -> action -> microseconds."""
     found: dict[str, dict[str, float]] = {}
     for (library, action), microseconds in added.items():
         found.setdefault(library, {})[action] = microseconds

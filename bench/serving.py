@@ -1,8 +1,8 @@
-"""One request after the other of many visitors, each with a login and two cookies of other people,
-to an application that is called in-process.
+"""Serve requests of many visitors in turn, each with a login and two other cookies.
 
-The visitors take turns. A bench with a single visitor would always find the session that was used
-last, which skips the move in the queue, and everything about it would be in the processor's caches.
+The application is called in this process. With a single visitor, the session would always be the
+one that was used last, which skips the move in the queue, and everything about it would be in the
+processor's caches.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VISITORS: int = 2_000
 OTHERS: Final = "_ga=GA1.1.1209345177.1790000000; theme=dark"
 
 Batch = Callable[[int], float]
-"""Serve so many requests; the seconds it took."""
+"""Serve so many requests. Return the seconds."""
 
 
 @dataclass
@@ -33,19 +33,19 @@ class Contender:
 
 
 def strangers() -> list[str]:
-    """The Cookie headers of as many visitors without a session."""
+    """Return the Cookie headers of as many visitors without a session."""
     return [OTHERS] * VISITORS
 
 
 def with_others(set_cookies: Iterable[str]) -> str:
-    """The Cookie header of a browser that was sent these Set-Cookie headers."""
+    """Return the Cookie header of a browser that got these Set-Cookie headers."""
     pairs = [value.partition(";")[0] for value in set_cookies]
     assert pairs, "the login has set no cookie"
     return "; ".join([OTHERS, *pairs])
 
 
 def check_status(library: str, action: str, status: int) -> None:
-    """A framework makes a 500 of a page that does not find its session, which would be timed."""
+    """Raise an error for another status: otherwise an error page would be timed."""
     if status != 200:
         raise SystemExit(f"{library} answers {status} ({action}); the bench is broken")
 
@@ -95,12 +95,12 @@ def asgi_batch(app: ASGIApp, cookies: Sequence[str]) -> Batch:
             await app(dict(scope), _receive, _send)
         return process_time() - start
 
-    # In a running loop, though nothing here ever waits for it: that is what libraries expect.
+    # A running event loop, as libraries expect. Nothing here waits for it.
     return lambda count: asyncio.run(serve(count))
 
 
 async def _started(app: ASGIApp, cookie: str) -> Any:
-    """The message that starts the response."""
+    """Return the message that starts the response."""
     messages: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -117,7 +117,7 @@ async def _logged_in(login: ASGIApp) -> str:
 
 
 def asgi_actions(library: str, apps: dict[str, ASGIApp]) -> list[Contender]:
-    """One for each action, with the cookies that the logins of the visitors set."""
+    """Return a function for each action, with the cookies of the visitors' logins."""
 
     async def log_in_and_check() -> list[str]:
         cookies = [await _logged_in(apps[LOGIN]) for _ in range(VISITORS)]
@@ -174,7 +174,7 @@ def wsgi_batch(app: WSGIApp, cookies: Sequence[str]) -> Batch:
 
 
 def _answered(app: WSGIApp, cookie: str) -> tuple[int, list[tuple[str, str]]]:
-    """The status and the headers of the response."""
+    """Return the status and the headers of the response."""
     given: list[tuple[int, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -189,7 +189,7 @@ def _answered(app: WSGIApp, cookie: str) -> tuple[int, list[tuple[str, str]]]:
 
 
 def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
-    """One for each action, with the cookies that the logins of the visitors set."""
+    """Return a function for each action, with the cookies of the visitors' logins."""
     cookies = []
     for _ in range(VISITORS):
         _, headers = _answered(apps[LOGIN], OTHERS)
@@ -203,7 +203,7 @@ def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
 
 
 def by_action(app: WSGIApp) -> dict[str, WSGIApp]:
-    """An application whose paths are the actions, as one for each."""
+    """Return an application for each action, of one whose paths are the actions."""
 
     def at(action: str) -> WSGIApp:
         def page(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

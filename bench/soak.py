@@ -1,18 +1,17 @@
-"""``python -m bench.soak --minutes 10``: everything at once at one store, for as long as you like.
+"""``python -m bench.soak --minutes 10``: all kinds of load on one store, for a given time.
 
-Threads with Zipf traffic, floods of newcomers in bursts, sessions that expire, sizes that shift,
-and an asyncio loop that uses the store as well and takes its own lag. It ends with 1, and says why,
-if
+The load consists of threads with Zipf traffic, floods of newcomers in bursts, sessions that expire
+and sizes that change. An asyncio loop uses the store as well and measures its own lag. The soak
+exits with 1 and prints the reason if
 
-* ``used`` was ever above ``max_size``, or a recount of everything gave another sum,
-* resident memory grew beyond 1.2 times ``max_size`` and what the soak takes itself, or went on
-  growing after it had been full,
-* an operation was lost: a write that was said to be stored, a login that was pushed out, a session
-  that could be added or destroyed twice,
-* the loop lagged: 99.9 % of its turns within 50 ms, beyond what a process lags on this machine
-  that does nothing at all.
+* ``used`` was ever above ``max_size``, or a recount gave another sum,
+* resident memory grew beyond 1.2 times ``max_size`` plus the soak's own memory, or continued to
+  grow after the store had been full,
+* an operation was lost: a write that was reported as stored, a login that was evicted, a session
+  that was added or destroyed twice,
+* the loop lagged: 99.9 % of its turns must be within 50 ms of an idle process on this machine.
 
-What was seen is in ``.artifacts/soak/``: ``soak.csv`` and, with matplotlib, ``soak.svg``.
+The measurements are in ``.artifacts/soak/``: ``soak.csv`` and, with matplotlib, ``soak.svg``.
 """
 
 from __future__ import annotations
@@ -41,18 +40,18 @@ OUT: Final = ROOT / ".artifacts" / "soak"
 THREADS: Final = 4
 LOGGED_IN: Final = 200
 VISITORS: Final = 200_000
-BATCH: Final = 40  # operations of a thread between two rests
+BATCH: Final = 40  # operations of a thread between two pauses
 REST: Final = 0.012  # seconds
 FLOOD: Final = (6.0, 4.0)  # seconds of flood, seconds without
 SHIFT: Final = 15.0  # seconds that the sizes stay as they are
-CHECK: Final = 12.0  # seconds between two recounts
+CHECK: Final = 12.0  # seconds between two checks of the sum
 SAMPLE: Final = 0.25
 TURN: Final = 0.005  # seconds that the loop sleeps
 LIFE: Final = 10 * 86400
 
-OVER: Final = 1.2  # times max_size may be resident
-OWN: Final = 4 << 20  # bytes that the soak itself may take
-DRIFT: Final = 0.05  # of max_size, that it may still grow once it has been full
+OVER: Final = 1.2  # limit of resident memory, in times of max_size
+OWN: Final = 4 << 20  # bytes for the soak itself
+DRIFT: Final = 0.05  # limit of growth, of max_size, once the store has been full
 LAG: Final = 0.050  # seconds
 SHARE: Final = 0.999
 
@@ -65,17 +64,17 @@ class Soak:
     end: float
     breaches: dict[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
-    gate: threading.Event = field(default_factory=threading.Event)  # set: go on
+    gate: threading.Event = field(default_factory=threading.Event)  # set: continue
     at_rest: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     operations: int = 0
     checks: int = 0
 
     def breach(self, what: str, how: str) -> None:
-        """The first of each kind is kept."""
+        """Record a breach. The first of each kind is kept."""
         self.breaches.setdefault(what, how)
 
     def pause(self) -> None:
-        """For the threads, between two batches: wait while a check is going on."""
+        """Wait between two batches of a thread while a check runs."""
         if not self.gate.is_set():
             self.at_rest.release()
             self.gate.wait(60)
@@ -85,11 +84,11 @@ class Soak:
         return SIZES[int(time.monotonic() / SHIFT) % len(SIZES)]
 
 
-# -- who is at it ----------------------------------------------------------------------------------
+# -- the load --------------------------------------------------------------------------------------
 
 
 class Worker(threading.Thread):
-    """Repeats batches of work until the end."""
+    """Repeat batches of work until the end."""
 
     def __init__(self, soak: Soak, number: int) -> None:
         super().__init__(daemon=True)
@@ -117,7 +116,7 @@ class Worker(threading.Thread):
 
 
 class Visitors(Worker):
-    """Zipf traffic, logins, logouts, and counters in the sessions of the logged-in."""
+    """Zipf traffic, logins, logouts, and counters in the sessions of logged-in users."""
 
     def batch(self) -> None:
         for _ in range(BATCH):
@@ -153,7 +152,7 @@ class Visitors(Worker):
                 store.replace(at, new, record, expected=expected, idle=5.0, life=None, grace=1.0)
 
     def count_up(self) -> None:
-        """One more, by compare and set, in a session that nothing may push out."""
+        """Count up by compare and set, in a session that must not be evicted."""
         who = self.rng.randrange(LOGGED_IN)
         at = key(-1 - who)
         found = self.store.get(at)
@@ -178,7 +177,7 @@ class Visitors(Worker):
 
 
 class Flood(Worker):
-    """Newcomers in bursts, none of whom comes back."""
+    """Newcomers in bursts, who never return."""
 
     def batch(self) -> None:
         if time.monotonic() % sum(FLOOD) > FLOOD[0]:
@@ -192,7 +191,7 @@ class Flood(Worker):
 
 
 async def loop(soak: Soak, lags: array[float]) -> None:
-    """A server's loop: it sleeps, uses the store inline, and notes how late it was."""
+    """Run a server's loop: it sleeps, uses the store inline, and records its lag."""
     rng = random.Random(99)
     while not soak.stop.is_set():
         if not soak.gate.is_set():
@@ -204,22 +203,22 @@ async def loop(soak: Soak, lags: array[float]) -> None:
         if soak.store.get(at) is not None:
             soak.store.touch(at, idle=600.0)
         late = time.perf_counter() - start - TURN
-        if soak.gate.is_set():  # a check is no part of the traffic
+        if soak.gate.is_set():  # a check is not part of the traffic
             lags.append(late)
         soak.operations += 2
 
 
-# -- who looks on ----------------------------------------------------------------------------------
+# -- the checks ------------------------------------------------------------------------------------
 
 
 def check(soak: Soak, workers: list[Worker]) -> None:
-    """Everybody stops; everything is counted once more."""
+    """Stop all threads, and count everything again."""
     soak.gate.clear()
     for _ in workers:
         soak.at_rest.acquire(timeout=20)
     store = soak.store
     try:
-        with store._lock:  # the purger may be at work
+        with store._lock:  # the purger may run
             recount(store._parts)
     except AssertionError as error:
         soak.breach("recount", str(error) or "a part contradicts another")
@@ -234,7 +233,7 @@ def check(soak: Soak, workers: list[Worker]) -> None:
 
 
 def look(soak: Soak, started: float, before: int, lags: array[float], seen: int) -> list[Any]:
-    """One line of the record."""
+    """Return one line of the record."""
     stats = soak.store.stats()
     grown = child.resident() - before
     if stats.used > stats.max_size:
@@ -280,7 +279,7 @@ def percentile(values: array[float], share: float) -> float:
 
 
 def control() -> None:
-    """Sleep in turns until standard input is closed; print the lags in seconds."""
+    """Sleep repeatedly until standard input is closed, and print the lags in seconds."""
     lags: list[float] = []
     closed = threading.Event()
 
@@ -302,7 +301,7 @@ def enter_logged_in(store: MemoryStore) -> None:
         store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
 
 
-# -- the whole -------------------------------------------------------------------------------------
+# -- the run ---------------------------------------------------------------------------------------
 
 
 def run(minutes: float, max_size: str) -> int:
@@ -345,8 +344,11 @@ def run(minutes: float, max_size: str) -> int:
 
 
 def judge_growth(soak: Soak, rows: list[list[Any]]) -> None:
-    """Resident memory stays near ``max_size``, and once it has been full for all sizes, it grows
-    no more: the last third against the second."""
+    """Check that resident memory stays near ``max_size``.
+
+    Once it has been full for all sizes, it must not grow: the last third is compared with the
+    second.
+    """
     limit = soak.store.max_size
     most = max(row[2] for row in rows)
     if most > OVER * limit + OWN:

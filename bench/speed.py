@@ -1,11 +1,11 @@
-"""What a verb of the store costs, beside a bare dict with msgspec and beside the peers.
+"""The cost of a verb of the store, compared with a bare dict with msgspec and with the peers.
 
-All take turns in each round with the same sessions; what counts is the median over the rounds of
-the quotient to the bare dict (for touch: to cachetools) in the same round. The time is that of the
-processor, with all threads, so that whatever else the machine does counts little. The ids that are
-looked up are new objects, as those that come out of a cookie: nothing about them is remembered.
+All take turns in each round with the same sessions. The result is the median over the rounds of the
+ratio to the bare dict (for touch: to cachetools) in the same round. The time is that of the
+processor, with all threads, so that other work of the machine counts little. The IDs that are
+looked up are new objects, like those from a cookie, so nothing about them is cached.
 
-"get" finds sessions that were not used for a while, "again" the same ones at once once more.
+"get" finds sessions that were not used for some time, "again" finds the same sessions once more.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(*, quick: bool) -> list[Verdict]:
     for wanted, rounds in zip(NUMBERS[mode], ROUNDS[mode], strict=True):
         number = min(wanted, child.available() // ALL_STORES // 10_000 * 10_000)
         if number < wanted:
-            print(f"  {number:,} sessions in place of {wanted:,}: there is no more memory\n")
+            print(f"  {number:,} sessions instead of {wanted:,}: there is no more memory\n")
 
         def say(text: str, number: int = number) -> None:
             progress.say(f"speed, {number:,} sessions: {text} ({monotonic() - start:.0f} s)")
@@ -109,7 +109,7 @@ def _once(
     new: Sequence[int],
     fresh: Sequence[Any],
 ) -> float | None:
-    """The seconds that one batch takes; None if there is no such verb."""
+    """Return the seconds of one batch; None if the store has no such verb."""
     ids = [contender.ident(n) for n in (new if verb == "new" else sample)]
     was = contender.payloads(ids) if verb == "overwrite" else []
     start = process_time()
@@ -139,7 +139,7 @@ def quotient(times: Times, title: str, other: str, verb: str) -> float:
 
 
 def report(number: int, times: Times) -> None:
-    """Microseconds a call, and in brackets the multiple of the bare dict's."""
+    """Print microseconds a call, and in brackets the multiple of the bare dict's."""
     rows: list[list[str] | None] = []
     for title, verbs in times.items():
         cells = []

@@ -1,8 +1,8 @@
-"""The peers of MemoryStore, each as its users use it. They are imported when they are made: one
-that is not installed raises ImportError then.
+"""The peers of MemoryStore, each used as its users do.
 
-Those with a bound of their own are told ``entry``: the bytes that an entry takes besides its
-payload. By default they are told the payload alone, as by most of their users.
+They are imported when they are created: one that is not installed raises ImportError then. Those
+with a limit of their own get ``entry``: the bytes that an entry takes besides its payload. By
+default they get the payload alone, as from most of their users.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cachetools(Contender):
 
     def touch_all(self, ids: Sequence[Any]) -> None:
         it = self.it
-        for at in ids:  # it has no touch: what renews a deadline is setting it again
+        for at in ids:  # it has no touch: setting the value again renews its deadline
             it[at] = it[at]
 
 
@@ -135,7 +135,7 @@ class Moka(Contender):
         more: dict[str, Any] = {}
         if cap is not None:
             more["weigher"] = lambda _, value: len(value) + entry
-        # LRU as the others: its TinyLFU would refuse newcomers, and so new sessions
+        # LRU like the others: its TinyLFU would refuse newcomers, and so new sessions.
         self.it: Any = import_module("moka_py").Moka(cap or count, tti=IDLE, policy="lru", **more)
 
     def load(self, at: Any) -> Any:
@@ -154,7 +154,7 @@ class Moka(Contender):
 
     def touch_all(self, ids: Sequence[Any]) -> None:
         it = self.it
-        for at in ids:  # a look is what extends its idle time
+        for at in ids:  # a read extends its idle time
             it.get(at)
 
 
@@ -266,7 +266,7 @@ class Starsessions(Contender):
 
 
 class Litestar(Contender):
-    """Its verbs are coroutines that give way to others each time."""
+    """Its verbs are coroutines that let other tasks run each time."""
 
     title = "Litestar MemoryStore"
     bound = "none"
@@ -352,7 +352,7 @@ class Beaker(Contender):
         session.save()
 
     def remove(self, at: Any) -> None:
-        self._spaces.dict.pop(at)  # what its delete() leaves behind: an empty namespace
+        self._spaces.dict.pop(at)  # its delete() leaves an empty namespace
 
     def get_all(self, ids: Sequence[Any]) -> None:
         for at in ids:
@@ -375,4 +375,4 @@ def _result(coroutine: Any) -> Any:
         coroutine.send(None)
     except StopIteration as end:
         return end.value
-    raise AssertionError("it has waited for something")
+    raise AssertionError("a coroutine of the peer must not wait, but it did")

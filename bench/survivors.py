@@ -1,7 +1,7 @@
-"""A thousand users who are logged in, while ten million passers-by write something: who is left.
+"""A thousand users are logged in, while ten million new visitors write: who keeps their session.
 
-Into the 4 MB of the default, each with the standing of a visitor who has just come. Nobody of the
-thousand comes back meanwhile, so each of them is the least recently used of all.
+The store has the default of 4 MB. Each write has a new reputation token. None of the thousand
+returns meanwhile, so their sessions are the least recently used of all.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def main(*, quick: bool) -> list[Verdict]:
     progress.done()
     verdicts = judge(found)
     rows = [
-        ["written by passers-by", f"{found['writes']:,}"],
+        ["written by new visitors", f"{found['writes']:,}"],
         ["evicted of them", f"{found['evicted']:,}"],
-        ["passing sessions that are left", f"{found['left']:,}"],
+        ["remaining sessions of new visitors", f"{found['left']:,}"],
     ]
     print(table(["", "sessions"], rows) + "\n")
     print(verdict_table(verdicts))

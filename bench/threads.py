@@ -1,9 +1,9 @@
-"""32 threads at one store, mixed verbs: their throughput against that of one thread, and whether
-any operation was lost.
+"""32 threads at one store with mixed verbs: their throughput against one thread, and lost
+operations.
 
-Every value that is written names its writer and the write before it was read, so each must be found
-exactly as often as it was said to be stored: a counter in each shared session ends at the number of
-successful writes, an added session is added once and destroyed once.
+Every written value names its writer and the value that was read before. So each must be found
+exactly as often as it was reported as stored: a counter in each shared session ends at the number
+of successful writes, and an added session is added once and destroyed once.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main(*, quick: bool) -> list[Verdict]:
 
 
 class Worker:
-    """One thread's share of a round, and what it was told had been done."""
+    """One thread's part of a round, and the results that it got."""
 
     def __init__(self, store: MemoryStore, number: int, operations: int) -> None:
         self.store = store
@@ -102,7 +102,7 @@ class Worker:
                 after = set_(at, Record(mine), expected=found.payload, idle=IDLE)
                 if after is not None and after.payload == mine:
                     self.wins[n] = self.wins.get(n, 0) + 1
-            else:  # a session of its own: it is there once, and goes once
+            else:  # its own session: it exists once, and ends once
                 own += 1
                 mine_at = key(-1 - number * 10_000_000 - own)
                 record = Record(padding)
@@ -152,7 +152,7 @@ def measure(operations: int, rounds: int, say: child.Say) -> dict[str, Any]:
 
 
 def together(workers: Sequence[Worker]) -> float:
-    """Start all at the same moment; the seconds until the last has ended."""
+    """Start all at the same moment. Return the seconds until the last has ended."""
     barrier = threading.Barrier(len(workers) + 1, timeout=60)
 
     def begin(worker: Worker) -> None:

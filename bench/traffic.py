@@ -1,9 +1,9 @@
-"""Who comes when: real users, and the bots of a flood.
+"""The times of visits: real users, and the bots of a flood.
 
-A stream of visits in the order of time, the same for every policy. Real users have numbers from 0
-up, bots from -1 down. A user requests again after a short gap (nine times in ten: lognormal, median
-15 s, sigma 1.2, at most 10 minutes) or a break (lognormal, median 15 minutes, sigma 0.8, at most 55
-minutes); after a break one in ten has left for good, and somebody new comes instead.
+The stream of visits is in the order of time, and the same for every policy. Real users have numbers
+from 0 up, bots from -1 down. A user requests again after a short gap (nine times in ten: lognormal,
+median 15 s, sigma 1.2, at most 10 minutes) or a break (lognormal, median 15 minutes, sigma 0.8, at
+most 55 minutes); after a break one in ten does not return, and a new user comes instead.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 HOUR: Final = 3600.0
 CHUNK: Final = 10.0  # seconds of visits that are sorted at a time
 
-FIRST: Final = 0  # a first visit: no cookie
+FIRST: Final = 0  # a first visit, without a cookie
 BACK: Final = 1  # with the cookie of the last visit
-LAST: Final = 2  # the same, and then never again
+LAST: Final = 2  # the same, as the last visit
 
 
 class Visit(NamedTuple):
@@ -30,7 +30,7 @@ class Visit(NamedTuple):
 
 
 class Kind(enum.Enum):
-    """What a real user of model B does."""
+    """The behaviour of a real user of model B."""
 
     LOGS_IN = "logs in with the second request"
     RETURNS = "comes back, without a login"
@@ -45,16 +45,16 @@ class Flood:
     rate: float = 0.0
     """New bots a second."""
     backs: int = 0
-    """How often each comes back."""
+    """The number of returns of each bot."""
     wait: tuple[float, float] = (0.0, 0.0)
-    """After how many seconds: at least, and the mean of what is more (exponential)."""
+    """The seconds until a return: the minimum, and the mean of the rest (exponential)."""
     patient: int = 0
-    """Bots that all keep coming, every two minutes."""
+    """The number of bots that all keep coming, every two minutes."""
     replay: bool = False
-    """Each new bot shows one and the same old cookie."""
+    """Whether each new bot sends the same old cookie."""
     users: int = 5000
     cold: bool = False
-    """The flood begins with the first user."""
+    """Whether the flood begins with the first user."""
 
 
 ONCE: Final = (0.0, 2.0)
@@ -76,7 +76,7 @@ PATIENT: Final = Flood("patient", patient=100_000)
 
 @dataclass(frozen=True)
 class Model:
-    """How large, and how long."""
+    """The scale and the duration."""
 
     capacity: int = 10_000  # sessions
     warm_up: float = HOUR
@@ -89,7 +89,7 @@ class Model:
 
 
 class Users:
-    """The visits of real users, and what is known of each: ``births`` and ``kinds`` by number."""
+    """The visits of real users, and their ``births`` and ``kinds`` by number."""
 
     def __init__(self, model: Model, count: int, *, logins: bool, end: float) -> None:
         self._random = Random(model.seed)
@@ -102,7 +102,7 @@ class Users:
         self.visits.sort()
 
     def _fill_place(self, time: float, end: float) -> None:
-        """One user after the other."""
+        """Yield the visits of one user after the other."""
         while time < end:
             number = len(self.births)
             kind = self._kind()
@@ -135,7 +135,7 @@ class Users:
 
 
 def bots(flood: Flood, model: Model, start: float, end: float) -> Iterator[list[Visit]]:
-    """The visits of bots, by chunks of time from 0 on; unsorted inside of a chunk."""
+    """Yield the visits of bots, by chunks of time from 0 on; unsorted within a chunk."""
     random = Random(model.seed + 1)
     rate = flood.rate * model.scale
     patient = round(flood.patient * model.scale)
@@ -157,7 +157,7 @@ def bots(flood: Flood, model: Model, start: float, end: float) -> Iterator[list[
 
 
 def _patient(count: int, since: float, start: float) -> list[Visit]:
-    """Each of ``count`` bots once in 120 s, evenly."""
+    """Yield each of ``count`` bots once in 120 s, evenly."""
     turn, at = divmod(since, 120.0)
     bots_of_chunk = range(math.ceil(count * at / 120), math.ceil(count * (at + CHUNK) / 120))
     kind = FIRST if turn == 0 else BACK
@@ -169,7 +169,7 @@ def _patient(count: int, since: float, start: float) -> list[Visit]:
 
 
 def stream(users: Users, flood: Flood, model: Model, start: float, end: float) -> Iterator[Visit]:
-    """All visits up to ``end``, in the order of time."""
+    """Yield all visits up to ``end``, in the order of time."""
     at = 0
     for chunk, visits in enumerate(bots(flood, model, start, end)):
         first = at

@@ -1,4 +1,4 @@
-"""A measure against its bar: what is printed, and kept as JSON in ``.artifacts/bench/``."""
+"""A measurement and its target: the output, and the JSON in ``.artifacts/bench/``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ ARTIFACTS: Final = ROOT / ".artifacts" / "bench"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The bar has to hold; the aim is what we want to be known for."""
+    """The bar is the target that has to hold; the aim is a more ambitious one."""
 
     measure: str
     bar: float
     aim: float
     got: float
     unit: str = ""
-    at_least: bool = False  # the bar is the least, not the most
-    peer: str = ""  # the best of the others, in words
+    at_least: bool = False  # the bar is a minimum, not a maximum
+    peer: str = ""  # the best of the others, as text
 
     @property
     def met(self) -> bool:
@@ -64,11 +64,11 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     text = table(heads, [verdict.row() for verdict in verdicts])
     held = sum(verdict.met for verdict in verdicts)
     aims = sum(verdict.aim_met for verdict in verdicts)
-    return f"{text}\n\n  {held} of {len(verdicts)} bars hold, {aims} aims are reached"
+    return f"{text}\n\n  {held} of {len(verdicts)} targets are met, and {aims} aims"
 
 
 def save(subject: str, quick: bool, verdicts: Sequence[Verdict], details: Any) -> Path:
-    """Write the results of a bench; ``details`` is whatever its figures are drawn from."""
+    """Write the results of a bench. ``details`` are the data of its figures."""
     path = ARTIFACTS / f"{subject}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     result = {
@@ -85,6 +85,6 @@ def save(subject: str, quick: bool, verdicts: Sequence[Verdict], details: Any) -
 
 
 def load(subject: str) -> Any:
-    """What was saved of a bench, or None."""
+    """Return the saved results of a bench, or None."""
     path = ARTIFACTS / f"{subject}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,6 +1,6 @@
-"""``python -m fuzz``: the targets under atheris, one after the other, from the seeds of the corpus.
+"""``python -m fuzz``: run the targets under atheris, one after the other, from the seeds.
 
-An input that breaks a promise is printed as it is to be added to ``corpus.py``.
+An input that breaks a promise is printed in the form in which it is added to ``corpus.py``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Final
 from .corpus import CORPUS
 
 LONGEST: Final = 16_384
-"""Bytes of an input: as much as servers let through of a header."""
+"""The length limit of an input in bytes, which is the header limit of servers."""
 SLOWEST: Final = 10
-"""Seconds for one input, after which it is a finding: everything here is linear."""
+"""The limit for one input in seconds. A slower input is a finding, because all code is linear."""
 
 
 def fuzz(target: str, seconds: int) -> bool:
-    """Run one target; whether nothing was found."""
+    """Run one target. Return whether nothing was found."""
     print(f"fuzz: {target} for {seconds} s", flush=True)
     with tempfile.TemporaryDirectory(prefix="lembro-fuzz-") as folder:
         seeds, found = Path(folder, "seeds"), Path(folder, "found")
@@ -52,7 +52,9 @@ def fuzz(target: str, seconds: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(CORPUS)}")
-    parser.add_argument("--seconds", type=int, default=120, help="for all of them together (120)")
+    parser.add_argument(
+        "--seconds", type=int, default=120, help="seconds for all targets together (default: 120)"
+    )
     arguments = parser.parse_args()
     targets = arguments.targets or list(CORPUS)
     for target in targets:

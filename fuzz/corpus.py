@@ -1,5 +1,8 @@
-"""The seeds of each target, readable. What a fuzzer finds is added here, with a word on what it
-was, so that the tests run it for ever."""
+"""The seeds of each target, in readable form.
+
+Findings of a fuzzer are added here, each with a comment on what it was, so that the tests always
+run them.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ _COOKIES: Final = [
     b"==sid=" + _ID,
     b"LEMBRO=" + _ID,
     b"xsid=" + _ID + b"; sidx=" + _ID,
-    b"\xe2\x80\x80__Host-sid=" + _ID,  # a blank of Unicode in front of the name
-    b"\x0bsid=" + _ID + b"; \x0csid=" + _ID,  # what Python strips besides, and RFC 6265 does not
+    b"\xe2\x80\x80__Host-sid=" + _ID,  # a Unicode space before the name
+    b"\x0bsid=" + _ID + b"; \x0csid=" + _ID,  # characters that Python strips and RFC 6265 does not
     b"$Version=1; sid=" + _ID + b"; $Path=/",
     b"$Version=1, sid=" + _ID,
     b"a=1,sid=" + _ID,
@@ -48,11 +51,11 @@ _COOKIES: Final = [
 _RECORDS: Final = [
     b"",
     b"\x01",
-    b"\x01\x92\x80\x80",  # nothing
+    b"\x01\x92\x80\x80",  # no bytes
     b"\x01\x92\x81\xa8remember\xc3\x81\xa4cart\x93\x01\x02\xa1x",
     b"\x01\x92\x80\x81\xa1a\xc7\x03\x01\x92\x01\x02",  # a tuple of two
     b"\x01\x92\x80\x81\xa1a\xc7\x07\x02\xdd\x00\x00\x00\x02\x01\x02",  # a set of two
-    b"\x01\x92\x80\x81\xa1a\xc7\x0b\x0502020-01-02",  # a date with too much
+    b"\x01\x92\x80\x81\xa1a\xc7\x0b\x0502020-01-02",  # a date with a part too many
     b"\x01\x92\x80\x81\xa1a\xc7\x0a\x052020-01-02",
     b"\x01\x92\x80\x81\xa1a\xc7\x14\x0402020-01-02T03:04:05",
     b"\x01\x92\x80\x81\xa1a\xc7\x1b\x0402020-01-02T03:04:05[Asia/Tokyo]",
@@ -67,8 +70,8 @@ _RECORDS: Final = [
     b"\x01\x92\x80\x81\xa1a\xc7\x02\x02\x91\x90",  # a set of a list
     b"\x01\x92\x80\x81\x01\x02",  # a number as a key at the top
     b"\x01\x92\x80\x81\xa1a\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00",
-    b"\x01\x92\x81\xa1m\xc7\x03\x01\x92\x01\x02\x80",  # a tuple among lembro's own
-    b"\x01\x92\x80\x81\xa1a" + b"\x91" * 120 + b"\xc0",  # deeper than is written
+    b"\x01\x92\x81\xa1m\xc7\x03\x01\x92\x01\x02\x80",  # a tuple in lembro's own map
+    b"\x01\x92\x80\x81\xa1a" + b"\x91" * 120 + b"\xc0",  # deeper than lembro writes
     b"\x02\x92\x80\x80",
     b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os.",  # the beginning of a pickle
     b'{"a": 1}',
@@ -84,7 +87,7 @@ _VALUES: Final = [
     b"\x01\x01k\x05\x00\x0a",
     b"\x02\x01k\x04\x03\x00\x01\x07\x01\x05\x04\x02\x09\x09\x09",
     *(b"\x01\x01k\x06" + bytes([kind]) + b"\x01" + bytes(range(3, 40)) for kind in range(10)),
-    *(b"\x01\x01k\x05\x00" + bytes([number]) for number in range(18)),  # each that is refused
+    *(b"\x01\x01k\x05\x00" + bytes([number]) for number in range(18)),  # each of the refused values
 ]
 
 _SIZES: Final = [
@@ -113,19 +116,19 @@ _SIZES: Final = [
         "4bb",
         "4kk",
         "4\u212a",  # the Kelvin sign, whose lower case is a k
-        "\u0664M",  # a four, though not of ASCII
+        "\u0664M",  # a digit four that is not ASCII
         "9223372036854775807",
         "9223372036854775808",
         "8388608T",
         "8388607.999999999999T",
-        "0.99999999999999999999999999999K",  # more digits than a Decimal computes with
+        "0.99999999999999999999999999999K",  # more digits than the precision of Decimal
         "9" * 31,
     )
 ]
 
 _OLD: Final = [
     b"",
-    # each reader's own, signed in 2020 with the key of old_cookies.py
+    # each reader's cookie, signed in 2020 with the key of legacy_cookies.py
     b"eyJ1c2VyX2lkIjogNywgImNhcnQiOiBbImJyZWFkIl19.XgvhAA.4kc8mj7J9kQgzM0csyxiO4gOcVc",
     b"eyJfdXNlcl9pZCI6IjciLCJfcGVybWFuZW50Ijp0cnVlLCJ3aGVuIjp7IiB0IjpbMSwyXX19.XgvhAA."
     b"ICoO2uqC5vhSDSgVd_AjynjGZh0",
@@ -136,7 +139,7 @@ _OLD: Final = [
     b"d8277964390d1c1e4fce7de156d0a31332b99dc20123456789abcdef0123456789abcdef",
     b"cd5e80973002f70bf81dc8d0094647fc36e31e3aeNqrViotTi2Kz0xRslIw11FQSk4sKgEyo5WSilITU5RiawGv8wpH",
     b"s%3A0123456789abcdef0123456789abcdef.7X75e0maHvIvHWpjNuYul3mSrdeTfWlHtcrzgiINy1I",
-    # what is signed or stored
+    # signed or stored data
     b'{"user_id": 7, "_user_id": "7", "cart": ["bread"], "_permanent": true}',
     b'{"user_id": "", "cookie": {"expires": "2030-01-01T00:00:00.000Z"}, "a": null}',
     b'{"user_id": true, "_user_id": [1]}',
@@ -154,7 +157,7 @@ _OLD: Final = [
     b"\x81\xa8_user_id\xa17",  # msgpack
     b"\x81\xa1a\xd6\xff\x00\x00\x00\x01",  # a timestamp
     b"\x81\xa1a\xc7\x03\x05abc",  # an extension
-    b"\x82\x01\xa1a\xc0\x01",  # keys that are no str
+    b"\x82\x01\xa1a\xc0\x01",  # keys that are not str
     b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os.",  # the beginning of a pickle
     b".eJwBAAD__w",  # compressed, and cut off
     b"%73%3A%ff.",
@@ -170,5 +173,5 @@ CORPUS: Final[dict[str, list[bytes]]] = {
     "assignment": _VALUES,
     "merging": _VALUES,
     "size_text": _SIZES,
-    "old_cookie": _OLD,
+    "legacy_cookie": _OLD,
 }

@@ -1,6 +1,6 @@
-"""The Cookie header as RFC 6265 words it, as slowly and plainly as it can be said.
+"""The Cookie header as RFC 6265 words it, in code that is slow and simple.
 
-Two readings, to hold ``lembro._http.cookie`` against; nothing here is taken from it.
+It has two readings, to compare ``lembro._http.cookie`` with. No code is taken from there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OCTET = {0x21, *range(0x23, 0x2C), *range(0x2D, 0x3B), *range(0x3C, 0x5C), *ran
 
 
 def by_the_grammar(header: bytes) -> Pairs | None:
-    """The pairs of a cookie-string as section 4 allows it to be sent; None for any other."""
+    """Return the pairs of a cookie-string that section 4 allows; None for any other."""
     pairs: Pairs = []
     for part in header.split(b"; "):
         name, equals, value = part.partition(b"=")
@@ -36,9 +36,11 @@ def by_the_grammar(header: bytes) -> Pairs | None:
 
 
 def by_the_algorithm(header: bytes) -> Pairs:
-    """The pairs of any header at all, by the steps of section 5.2 for a name-value-pair: it ends at
-    a ";", is divided at its first "=", blanks and tabs at both ends of either part are removed, and
-    without a "=" or without a name it is ignored."""
+    """Return the pairs of any header, by the steps of section 5.2 for a name-value-pair.
+
+    A pair ends at a ";", and is divided at its first "=". Spaces and tabs at both ends of either
+    part are removed. A pair without a "=" or without a name is ignored.
+    """
     pairs: Pairs = []
     rest: bytes | None = header
     while rest is not None:

@@ -1,6 +1,6 @@
-"""One target under atheris, in this process: ``python -m fuzz.run TARGET [libFuzzer's options]``.
+"""Run one target under atheris: ``python -m fuzz.run TARGET [libFuzzer's options]``.
 
-libFuzzer ends the process by itself, so ``__main__`` runs each target in one of its own.
+libFuzzer ends the process itself, so ``__main__`` runs each target in a separate process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INSTRUMENTED: Final = [
     "lembro.migrate",
     "lembro.migrate.source",
     "lembro.size",
-    "fuzz.old_cookies",
+    "fuzz.legacy_cookies",
     "fuzz.rfc6265",
     "fuzz.values",
 ]

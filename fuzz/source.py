@@ -1,7 +1,7 @@
-"""Choices read from a fuzzer's bytes.
+"""Choices that are read from a fuzzer's bytes.
 
-Not atheris's FuzzedDataProvider: an input then means the same without atheris, so that one that
-atheris found can be put into the corpus and fails in the test suite.
+It replaces atheris's FuzzedDataProvider, so that an input has the same meaning without atheris. An
+input that atheris found can be added to the corpus, and fails in the test suite.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Source:
         return self.take(1)[0]
 
     def number(self, low: int, high: int) -> int:
-        """A whole number, both ends included."""
+        """Return a whole number, both ends included."""
         span = high - low + 1
         size = (span.bit_length() + 7) // 8
         return low + int.from_bytes(self.take(size), "big") % span
@@ -41,5 +41,5 @@ class Source:
         return options[self.number(0, len(options) - 1)]
 
     def chunk(self) -> bytes:
-        """Up to 31 bytes, no more than there are."""
+        """Return up to 31 bytes, no more than are left."""
         return self.take(min(self.byte() % 32, self.left))

@@ -1,4 +1,4 @@
-"""The targets: each takes any bytes at all and raises if a promise is broken."""
+"""The targets: each takes any bytes and raises if a promise is broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lembro._core.merge import merge
 from lembro._http.cookie import DUPLICATE, SessionCookie, find
 
 from . import rfc6265
-from .old_cookies import old_cookie
+from .legacy_cookies import legacy_cookie
 from .source import Source
 from .values import Builder, same
 
@@ -40,7 +40,7 @@ REPUTATION: Final = b"0123456789abcdef"
 
 @cache
 def _readers() -> tuple[tuple[SessionCookie, bool, bytes], ...]:
-    """Cookies of several makes, the scheme, and the name that is read over it."""
+    """Return readers of several kinds, each with the scheme and the name that it reads over it."""
     own = CookieOptions(name="$!#sid")
     return (
         (SessionCookie(CookieOptions()), False, b"sid"),
@@ -51,13 +51,16 @@ def _readers() -> tuple[tuple[SessionCookie, bool, bytes], ...]:
 
 
 def _headers(data: bytes) -> list[bytes]:
-    """A header ends where a line does."""
+    """Split at the ends of lines, because a header ends there."""
     return data.split(b"\n")
 
 
 def cookie_header(data: bytes) -> None:
-    """Reading never raises; what it accepts has the form of an id, and with a secret is vouched
-    for; a cookie of ours is found among whatever else there is, unless it is called the same."""
+    """Check the reading of a Cookie header.
+
+    It never raises. An accepted value has the form of an ID, and with a secret a valid signature. A
+    cookie of lembro is found among other cookies, unless another one has the same name.
+    """
     headers = _headers(data)
     for cookie, https, name in _readers():
         presented = cookie.read(headers, https=https)
@@ -83,7 +86,7 @@ def cookie_header(data: bytes) -> None:
 
 
 def cookie_scan(data: bytes) -> None:
-    """Our scan finds what a plain reading of RFC 6265 finds, and so does the whole of ``read``."""
+    """Check that lembro's scan and ``read`` find the same as a simple reading of RFC 6265."""
     headers = _headers(data)
     for cookie, https, name in _readers():
         expected = _values(rfc6265.by_the_algorithm, headers, name)
@@ -113,8 +116,11 @@ def _values(
 
 
 def record(data: bytes) -> None:
-    """Reading a record raises nothing but CodecError. A record that was read is written again, and
-    comes back equal or is refused by CodecError, as a forged one may be."""
+    """Check the reading of a record.
+
+    It raises only CodecError. A record that was read is written again, and comes back equal or is
+    refused by CodecError, as a forged one may be.
+    """
     marked = data + bytes(codec.MARK)
     for payload in (data, codec.VERSION + data, marked, codec.VERSION + marked):
         try:
@@ -131,7 +137,7 @@ def record(data: bytes) -> None:
 
 
 def session_values(data: bytes) -> None:
-    """A value is refused where it is assigned, or it comes back equal, type for type."""
+    """Check that a value is refused at the assignment, or comes back equal and with its types."""
     builder = Builder(Source(data))
     session = builder.data()
     refusal = _refusal(session)
@@ -166,7 +172,9 @@ _STEPS: Final = 20_000
 
 
 def assignment(data: bytes) -> None:
-    """What is assigned reads back as from a dict, or is refused, in a budget of steps a byte."""
+    """Check that an assigned value reads back as from a dict, or is refused, within a budget of
+    steps a byte.
+    """
     builder = Builder(Source(data))
     values = builder.data()
     session, model = _SESSIONS.load(), {}
@@ -201,7 +209,7 @@ def steps_within(budget: int) -> Iterator[None]:
 
 
 def merging(data: bytes) -> None:
-    """A merge is what a plain comparison of all values makes, and never changes its arguments."""
+    """Check that a merge equals a comparison of all values, and never changes its arguments."""
     source = Source(data)
     builder = Builder(source)
     base, theirs, ours = (_related(builder, number) for number in range(3))
@@ -265,7 +273,7 @@ _BLANKS: Final = " \t\n\r\f\v"
 
 
 def size_text(data: bytes) -> None:
-    """A size is what it says, rounded down, or a ConfigError; it never comes to mean no limit."""
+    """Check that a size is parsed and rounded down, or is an error. It never means no limit."""
     text = data.decode("utf-8", "surrogateescape")
     expected = _size_by_hand(text)
     try:
@@ -276,13 +284,13 @@ def size_text(data: bytes) -> None:
     assert type(number) is int
     assert number == expected, text
     assert 1 <= number <= bytesize.MAX
-    if number < 2**62:  # what is written of more may be rounded up to too much
+    if number < 2**62:  # a larger number may be rounded up above the limit when it is printed
         assert abs(size.parse(size.pretty(number)) - number) <= number / 2000 + 1, text
 
 
 def _size_by_hand(text: str) -> int | None:
-    """The same, without a regular expression."""
-    if not text.isascii():  # among others the Kelvin sign, whose lower case is a k
+    """Parse a size without a regular expression."""
+    if not text.isascii():  # this includes the Kelvin sign, whose lower case is a k
         return None
     rest = text.strip(_BLANKS).lower()
     digits = len(rest) - len(rest.lstrip("0123456789."))
@@ -312,6 +320,6 @@ TARGETS: Final[dict[str, Target]] = {
         assignment,
         merging,
         size_text,
-        old_cookie,
+        legacy_cookie,
     )
 }

@@ -1,4 +1,6 @@
-"""Values for a session, built from a fuzzer's bytes: what it can carry, and what it must refuse."""
+"""Values for a session, built from a fuzzer's bytes: values that it can store, and values that it
+must refuse.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from zoneinfo import ZoneInfo
 from .source import Source
 
 DEPTH = 6
-"""Containers within containers; the refusal of deep ones is no matter for a fuzzer."""
+"""The limit of nested containers. Refusing deep ones needs no fuzzer."""
 
 Point = namedtuple("Point", "x y")
 
@@ -30,7 +32,7 @@ class Size(IntEnum):
 
 
 class Text(str):
-    """As Markup and SafeString are."""
+    """A str subclass such as Markup and SafeString."""
 
     __slots__ = ()
 
@@ -70,14 +72,14 @@ _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu")
 
 
 class Builder:
-    """Builds values; ``refused`` says whether anything among them must be refused."""
+    """Build values. ``refused`` tells whether any of them must be refused."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.refused = False
 
     def data(self) -> dict[str, Any]:
-        """What a handler puts into a session."""
+        """Build what a handler puts into a session."""
         return self._fill({}, self._text, 0)
 
     def value(self, depth: int) -> Any:
@@ -101,7 +103,7 @@ class Builder:
     def _fill(self, items: dict[Any, Any], key_of: Callable[[], Any], depth: int) -> dict[Any, Any]:
         for _ in self._few():
             key = key_of()
-            if key not in items:  # so that nothing that is refused gets lost again
+            if key not in items:  # so that no refused value is overwritten
                 items[key] = self.value(depth + 1)
         return items
 
@@ -120,7 +122,7 @@ class Builder:
                 case 1:
                     return frozenset(self._hashable(depth + 1) for _ in self._few())
         leaf = self._leaf()
-        # A signalling NaN has no hash.
+        # A signalling NaN cannot be hashed.
         return "sNaN" if isinstance(leaf, Decimal) and leaf.is_snan() else leaf
 
     def _key(self) -> Any:
@@ -208,8 +210,11 @@ class Builder:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in value and type, all the way down. A dict's subclass is the dict that it equals; NaN
-    is NaN, and 0.0 is not -0.0."""
+    """Compare values and types at every level.
+
+    A subclass of dict equals the dict with the same items. NaN equals NaN, and 0.0 does not equal
+    -0.0.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
         pairs = zip(one.items(), other.items(), strict=False)
         return len(one) == len(other) and all(

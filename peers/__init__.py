@@ -1,5 +1,6 @@
-"""The test suites of other projects, with lembro in their place: ``make peers``.
+"""The test suites of other projects, with lembro in place of their sessions: ``make peers``.
 
-A file for each project says what is run, how lembro is put in its place, and what is expected to
-fail and why. The suites are those of the source distributions that pip fetches.
+There is a file for each project. It contains what is run, how lembro replaces the project's
+sessions, and which tests are expected to fail and why. The suites are those of the source
+distributions that pip fetches.
 """

@@ -1,4 +1,4 @@
-"""``python -m peers [project ...]``: run the suites, report, and end non-zero on a surprise."""
+"""``python -m peers [project ...]``: run the suites, report, and exit non-zero on a surprise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> int:
     everything = [*PROJECTS, express_session.NAME]
     parser = argparse.ArgumentParser(prog="peers", description=__doc__)
     parser.add_argument("projects", nargs="*", metavar="project", help=", ".join(everything))
-    parser.add_argument("--write", action="store_true", help="bring docs/peers.md up to date")
+    parser.add_argument("--write", action="store_true", help="update docs/peers.md")
     given = parser.parse_args()
     names = [name.replace("-", "_") for name in given.projects] or everything
     if unknown := set(names) - set(everything):
@@ -31,7 +31,7 @@ def main() -> int:
         if given.write:
             page.PAGE.write_text(wanted, encoding="utf-8")
         elif wanted != page.PAGE.read_text(encoding="utf-8"):
-            print("docs/peers.md has other numbers: make peers ARGS=--write brings it up to date")
+            print("docs/peers.md has other numbers; to update it, run: make peers ARGS=--write")
     if all(report.missing for report in reports):
         print("no suite was run")
         return 1

@@ -1,4 +1,4 @@
-"""Beaker, whose tests are not in what pip fetches."""
+"""Beaker, whose source distribution has no tests."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def install() -> None:
         number: int = self.store.length()  # type: ignore[union-attr]
         return number
 
-    # What the tests of concurrency look at, beside the promises of a cache.
+    # The tests of concurrency use these, in addition to the promises of a cache.
     Cache.__len__ = length  # type: ignore[attr-defined]
     LembroCache.serializer = SimpleSerializer()  # type: ignore[attr-defined]
     cachelib.SimpleCache = LembroCache  # type: ignore[misc,assignment]

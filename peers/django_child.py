@@ -1,5 +1,7 @@
-"""Runs tests with Django's ``runtests.py``, in its folder: ``python -m peers.django_child``, whose
-arguments are labels of tests."""
+"""Run tests with Django's ``runtests.py``, in its folder: ``python -m peers.django_child``.
+
+The arguments are labels of tests.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _outcomes = Outcomes()
 
 
 class Result(unittest.TextTestResult):
-    """Notes what becomes of each test."""
+    """Record the outcome of each test."""
 
     def addSuccess(self, test: Any) -> None:  # noqa: N802 - unittest's
         super().addSuccess(test)

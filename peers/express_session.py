@@ -1,4 +1,4 @@
-"""express-session: its sessions instead of its tests, which are for Node.
+"""express-session: its sessions are tested instead of its tests, which are for Node.
 
 If ``node`` and ``npm`` are on the PATH, express-session signs cookies and stores sessions through
 connect-redis, and ``ExpressSessionReader`` must adopt each of them.
@@ -49,7 +49,7 @@ def run() -> Report:
 
 
 def problems_of(made: dict[str, Any]) -> list[str]:
-    """Return what is wrong with the adoption of one legacy session."""
+    """Return the problems of the adoption of one legacy session."""
     remember = made["cookie"].get("maxAge") is not None
     request = _Request(_manager(made, SECRETS), made["set"])
     session = request.session
@@ -109,7 +109,7 @@ def install(script: str) -> None:
     for name in ("package.json", script):
         shutil.copy(HERE / name, INSTALLED)
     if not all((PACKAGES / name).is_dir() for name in ("express-session", "connect-redis")):
-        # connect-redis wants a client of Redis beside it, whose place express.js takes.
+        # connect-redis requires a client of Redis, which express.js replaces.
         options = "--no-audit --no-fund --no-package-lock --legacy-peer-deps --silent"
         done = _called("npm", "install", *options.split())
         if done.returncode:

@@ -15,7 +15,7 @@ PEERS: Final = ROOT / ".peers"
 
 
 class NotFetchedError(Exception):
-    """Why a project cannot take part."""
+    """The reason why a project cannot take part."""
 
 
 def version_of(project: str) -> str:
@@ -26,7 +26,11 @@ def version_of(project: str) -> str:
 
 
 def fetched(project: str) -> Path:
-    """The folder with the unpacked source distribution. Raises NotFetchedError."""
+    """Return the folder with the unpacked source distribution.
+
+    Raises:
+        NotFetchedError: It could not be fetched.
+    """
     folder = PEERS / f"{project}-{version_of(project)}"
     if folder.is_dir():
         return folder
@@ -36,7 +40,7 @@ def fetched(project: str) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(unpacking, filter="data")
     (inner,) = unpacking.iterdir()
-    inner.rename(folder)  # in one step: what is there is whole
+    inner.rename(folder)  # in one step, so that an existing folder is complete
     unpacking.rmdir()
     return folder
 
@@ -51,7 +55,7 @@ def _download(project: str, version: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise NotFetchedError(f"pip could not fetch it: {(said or ['it gave no reason'])[-1]}")
+        raise NotFetchedError(f"pip could not fetch it: {(said or ['pip gave no reason'])[-1]}")
     for archive in wanted.glob("*.tar.gz"):
         return archive
-    raise NotFetchedError("what pip fetched is no .tar.gz")
+    raise NotFetchedError("pip fetched another file than a .tar.gz")

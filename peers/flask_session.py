@@ -1,4 +1,4 @@
-"""Flask-Session, whose tests are not in what pip fetches."""
+"""Flask-Session, whose source distribution has no tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Litestar, whose tests are not in what pip fetches."""
+"""Litestar, whose source distribution has no tests."""
 
 from __future__ import annotations
 

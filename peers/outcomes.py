@@ -1,4 +1,4 @@
-"""What became of each test, from the process that ran it to the one that reports it."""
+"""The outcome of each test, passed from the process that ran it to the one that reports it."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from peers.peer import Peer
 OUT: Final = "LEMBRO_PEERS_OUT"
 NAME: Final = "LEMBRO_PEERS_NAME"
 PLAIN: Final = "LEMBRO_PEERS_PLAIN"
-"""Set for the run without lembro: what fails there as well is not lembro's."""
+"""Set for the run without lembro, which shows the failures that are not lembro's."""
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
 
 @dataclass
 class Outcomes:
-    """Of one run."""
+    """The outcomes of one run."""
 
     tests: dict[str, str] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     """The last line of each failure."""
     stored: int = 0
-    """How often lembro's store was given something new: whether it was in place at all."""
+    """The number of new records in lembro's store, which shows whether lembro was in place."""
 
     def note(self, test: str, outcome: str, said: str = "") -> None:
-        """A test has several parts, and is as good as the worst."""
+        """Record an outcome. A test with several parts has the worst outcome of its parts."""
         if self.tests.get(test) == FAILED or (outcome == PASSED and test in self.tests):
             return
         self.tests[test] = outcome
@@ -51,12 +51,12 @@ def peer_called(name: str) -> Peer:
 
 
 def peer_here() -> Peer | None:
-    """The one whose tests this process runs; None without lembro."""
+    """Return the project whose tests this process runs; None without lembro."""
     return None if PLAIN in os.environ else peer_called(os.environ[NAME])
 
 
 def count_what_is_stored(outcomes: Outcomes) -> None:
-    """Count, from here on, in all stores of this process."""
+    """Count the new records in all stores of this process, from now on."""
     from lembro import MemoryStore
 
     add = MemoryStore.add

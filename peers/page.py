@@ -15,7 +15,7 @@ PAGE: Final = ROOT / "docs" / "peers.md"
 
 
 def numbers(reports: Iterable[Report]) -> str:
-    """The table of a run."""
+    """Return the table of a run."""
     lines = [
         "| project | how lembro replaces its sessions | passed | expected differences | others |",
         "|---|---|---|---|---|",
@@ -36,7 +36,7 @@ def numbers(reports: Iterable[Report]) -> str:
 
 
 def differences() -> str:
-    """What is expected to fail, by project and reason."""
+    """Return the expected failures, by project and reason."""
     parts: list[str] = []
     for name in PROJECTS:
         peer = peer_called(name)
@@ -53,18 +53,18 @@ def differences() -> str:
 
 
 def _short(test: str) -> str:
-    """As one would say it: without the file, or the module."""
+    """Return the short name of a test, without the file or the module."""
     return "::".join(test.split("::")[1:]) or ".".join(test.split(".")[-2:])
 
 
 def filled(text: str, part: str, content: str) -> str:
-    """The page with another content between two of its marks."""
+    """Return the page with another content between two of its marks."""
     begin, end = f"<!-- {part} -->", f"<!-- /{part} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text)
 
 
 def up_to_date(reports: Iterable[Report] | None) -> str:
-    """The page as it should be; without reports, with the numbers that it has."""
+    """Return the up-to-date page; without reports, with the numbers that it has."""
     text = filled(PAGE.read_text(encoding="utf-8"), "differences", differences())
     return text if reports is None else filled(text, "numbers", numbers(reports))

@@ -1,4 +1,4 @@
-"""What a file in this folder says of its project."""
+"""The description of a project in a file of this folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROJECTS: Final = (
 
 
 def nothing() -> None:
-    """Nothing to be put in place."""
+    """Put nothing in place."""
 
 
 def as_it_is(module: ModuleType) -> None:
@@ -37,30 +37,32 @@ def as_it_is(module: ModuleType) -> None:
 
 @dataclass(frozen=True)
 class Peer:
-    """A project whose tests are run with lembro in the place of its sessions."""
+    """A project whose tests run with lembro in the place of its sessions."""
 
     project: str
-    """As pip calls it."""
+    """Its name for pip."""
     how: str
     """How lembro takes its place, in a line for the documentation."""
     tests: tuple[str, ...]
-    """What is run of the source distribution, as arguments of the test runner."""
+    """The tests of the source distribution, as arguments of the test runner."""
     install: Callable[[], None] = nothing
     """Puts lembro in place, before any test is imported."""
     prepare: Callable[[ModuleType], None] = as_it_is
     """Puts lembro in place in a module of tests, once it is imported."""
     options: tuple[str, ...] = ()
-    """What else the test runner is given; pytest loads no plugins but those named here."""
+    """Further arguments of the test runner. pytest loads only the plugins that are named here."""
     differs: Mapping[str, str] = field(default_factory=dict)
-    """The tests that fail and are meant to, each with the reason. A test without its parameters
-    stands for all of them."""
+    """The tests that are expected to fail, each with the reason.
+
+    A test without its parameters stands for all of them.
+    """
     bare: bool = True
-    """Whether its tests can be run without lembro too, to see what fails there as well."""
+    """Whether its tests can run without lembro too, to find the failures that are not lembro's."""
     child: str = "peers.pytest_child"
-    """The module that runs the tests, in a process of its own."""
+    """The module that runs the tests, in a separate process."""
     folder: str = "."
-    """Where they are run, within the source distribution."""
+    """The working folder, within the source distribution."""
     part: str = ""
-    """What is run, where a project has several files here."""
+    """The name of the part, if a project has several files here."""
     without: str = ""
-    """Why there is nothing to run, for a source distribution that has no tests."""
+    """The reason why nothing is run, for a source distribution without tests."""

@@ -1,5 +1,7 @@
-"""Runs tests with pytest, in the folder of a source distribution: ``python -m peers.pytest_child``,
-whose arguments are pytest's."""
+"""Run tests with pytest, in the folder of a source distribution: ``python -m peers.pytest_child``.
+
+The arguments are pytest's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ OPTIONS: Final = ("-q", "--tb=short", "--continue-on-collection-errors", "--root
 
 
 class Plugin:
-    """Puts lembro in place, and notes what becomes of each test."""
+    """Put lembro in place, and record the outcome of each test."""
 
     def __init__(self) -> None:
         self.peer = peer_here()
@@ -39,7 +41,7 @@ class Plugin:
         if self.peer is not None and isinstance(collector, pytest.Module):
             try:
                 module = collector.obj
-            except Exception:  # pytest says it
+            except Exception:  # pytest reports it
                 return (yield)
             self.peer.prepare(module)
         return (yield)
@@ -65,7 +67,7 @@ class Plugin:
 
 
 def _configuration() -> str:
-    """The project's, or none; pytest would look for one in the folders above, and find ours."""
+    """Return the project's configuration or none, because pytest would search the folders above."""
     for name in ("pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"):
         path = Path(name)
         if path.exists() and re.search(r"^\[(tool[.:])?pytest", path.read_text("utf-8"), re.M):
@@ -74,11 +76,11 @@ def _configuration() -> str:
 
 
 def _restore_what_pytest_had() -> None:
-    """What the tests of a project use, and the pytest of today has no more."""
+    """Restore features that the tests of a project use, and that current pytest has removed."""
     if not hasattr(monkeypatch, "notset"):  # Flask 3.1.3
         monkeypatch.notset = NOTSET  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, "")  # the tests of the project, not ours
+    sys.path.insert(0, "")  # the tests of the project, not lembro's
     sys.exit(pytest.main([*OPTIONS, "-c", _configuration(), *sys.argv[1:]], plugins=[Plugin()]))

@@ -1,4 +1,4 @@
-"""Quart, whose tests are not in what pip fetches."""
+"""Quart, whose source distribution has no tests."""
 
 from __future__ import annotations
 

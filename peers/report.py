@@ -1,4 +1,4 @@
-"""One suite: what it did, and whether that is what was expected."""
+"""The report of one suite: its outcome, compared with the expected one."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from peers.outcomes import FAILED, NAME, OUT, PASSED, PLAIN, SKIPPED, Outcomes, 
 from peers.peer import Peer
 
 LIMIT: Final = 1800
-"""Seconds for one suite."""
+"""The limit for one suite, in seconds."""
 
 
 @dataclass
 class Report:
-    """Of one project."""
+    """The report of one project."""
 
     name: str
     project: str
     part: str = ""
     version: str = ""
     missing: str = ""
-    """Why it was not run."""
+    """The reason why it was not run."""
     passed: int = 0
     skipped: int = 0
     differ: list[str] = field(default_factory=list)
-    """Failed, as expected."""
+    """Tests that failed as expected."""
     without_too: list[str] = field(default_factory=list)
-    """Failed, and fail without lembro as well."""
+    """Tests that failed, and fail without lembro as well."""
     problems: list[str] = field(default_factory=list)
-    """What was not expected."""
+    """Unexpected outcomes."""
 
     @property
     def title(self) -> str:
@@ -56,14 +56,17 @@ class Report:
 
 
 def covering(test: str, differs: Sequence[str] | dict[str, str]) -> str | None:
-    """The entry that is about a test: its id, or its id without parameters."""
+    """Return the entry that covers a test: its ID, or its ID without parameters."""
     plain = test.partition("[")[0]
     return test if test in differs else plain if plain in differs else None
 
 
 def judge(report: Report, peer: Peer, run: Outcomes, plain: Outcomes) -> None:
-    """Put what happened beside what was expected; ``plain`` are the unexpected failures once more,
-    without lembro."""
+    """Compare the outcome with the expected one.
+
+    Args:
+        plain: the unexpected failures, run again without lembro.
+    """
     differs = dict(peer.differs)
     seen: set[str] = set()
     for test, outcome in run.tests.items():
@@ -86,7 +89,7 @@ def judge(report: Report, peer: Peer, run: Outcomes, plain: Outcomes) -> None:
         f"{entry}: expected to differ, and is not there" for entry in differs if entry not in seen
     ]
     if not run.stored:
-        report.problems.append("nothing was stored by lembro: it was not in place")
+        report.problems.append("lembro stored nothing, so it was not in place")
 
 
 def run(name: str) -> Report:
@@ -124,7 +127,7 @@ def run(name: str) -> Report:
 def _child(
     name: str, peer: Peer, folder: Path, tests: Sequence[str], *, lembro: bool = True
 ) -> tuple[Outcomes | None, Path]:
-    """Run tests in a process of their own; what it prints is in a file."""
+    """Run tests in a separate process, whose output goes into a file."""
     log = PEERS / "logs" / f"{name}{'' if lembro else '-without-lembro'}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, log.open("w", encoding="utf-8") as out:

@@ -1,4 +1,4 @@
-"""What every test meets: in CI a skipped test is a failed one."""
+"""Settings for all tests: in CI a skipped test is a failed one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pytest
 
 from tests.support import in_ci
 
-# How long an example takes says something of the machine only.
+# The time of an example depends on the machine only.
 hypothesis.settings.register_profile("lembro", deadline=None)
 hypothesis.settings.load_profile("lembro")
 
 
 @pytest.fixture(autouse=True)
 def root_logger_stays_as_it_is() -> Iterator[None]:
-    """An application of Litestar's sets up the root logger, for all that comes after it."""
+    """Restore the root logger, which an application of Litestar's configures."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     ours = logging.getLogger("lembro")
     own, limit = (ours.level, ours.disabled, ours.propagate), root.manager.disable
     yield
-    logging.disable(limit)  # the fuzzer switches all logging off
+    logging.disable(limit)  # the fuzzer disables all logging
     ours.setLevel(own[0])
     ours.disabled, ours.propagate = own[1:]
     root.setLevel(level)

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The browser that tests/browser drives.
+# Find or install the browser for tests/browser.
 #
 #   sh tools/chromium.sh find      print the path of a Chromium that runs, or fail
-#   sh tools/chromium.sh ensure    the same, installing Debian's package where that can be done
+#   sh tools/chromium.sh ensure    the same, and install Debian's package if necessary and possible
 #
-# LEMBRO_CHROMIUM names the one to use; LEMBRO_CHROMIUM=none leaves the browser tests out.
+# LEMBRO_CHROMIUM names the one to use; LEMBRO_CHROMIUM=none skips the browser tests.
 # LEMBRO_INSTALL=none installs no package of the system.
-# Without a browser `ensure` says so and succeeds (the tests are skipped), unless CI=true.
+# Without a browser, `ensure` prints a message and succeeds (the tests are skipped), unless CI=true.
 set -u
 
 runs() { "$1" --version </dev/null >/dev/null 2>&1; } # Ubuntu has a stub that only names its snap
@@ -51,14 +51,14 @@ install_chromium() {
     fi
 }
 
-missing() { # what to say without a browser
+missing() { # print a message
     if [ "${LEMBRO_CHROMIUM:-none}" != none ]; then
         echo "lembro: LEMBRO_CHROMIUM=$LEMBRO_CHROMIUM is not a browser that runs" >&2
         exit 1
     fi
     case ${CI:-} in
     true | True | TRUE | 1)
-        echo "lembro: no Chromium, and in CI nothing is skipped" >&2
+        echo "lembro: found no Chromium, and in CI the browser tests must not be skipped" >&2
         exit 1
         ;;
     *) echo "lembro: no Chromium: the browser tests are skipped (install one, or set LEMBRO_CHROMIUM)" ;;

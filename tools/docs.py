@@ -1,6 +1,6 @@
-"""Prepare the documentation: copy ``docs/`` to ``build/docs/`` and fill in what stands elsewhere.
+"""Prepare the documentation: copy ``docs/`` to ``build/docs/`` and fill in the generated parts.
 
-A page may hold these lines, each alone on its line:
+A page may contain these lines, each alone on its line:
 
     <!-- include: README.md -->                  a Markdown file of the repository, its links moved
     <!-- table: src/lembro/_core/lifecycle.py -->      the table in the docstring of a module
@@ -51,15 +51,15 @@ _ROLE = re.compile(r":\w+:`~?([^`]+)`")
 
 
 class DocsError(Exception):
-    """Something in the documentation doesn't add up."""
+    """The documentation is inconsistent."""
 
 
 def table_of(docstring: str) -> str:
-    """The table of a docstring, as a Markdown table.
+    """Return the table of a docstring, as a Markdown table.
 
-    It is the first one after the line ``<!-- table -->``, or after one that begins with
-    "Decision table". It may be a Markdown table, or a grid table as in reStructuredText, whose
-    cells have room for several lines.
+    It is the first one after the line ``<!-- table -->``, or after one that begins with "Decision
+    table". It may be a Markdown table, or a grid table as in reStructuredText, whose cells have
+    room for several lines.
     """
     lines = [line.strip() for line in docstring.splitlines()]
     starts = [i for i, line in enumerate(lines) if line == "<!-- table -->"] or [
@@ -111,10 +111,10 @@ def table_of_module(path: Path) -> str:
 
 
 def move_links(text: str, source: str, page: str, homes: dict[str, str]) -> str:
-    """Make the links of the repository's file ``source`` right for the page that includes it.
+    """Adjust the links of the repository's file ``source`` for the page that includes it.
 
-    ``homes`` says which page includes which file. What the documentation doesn't have (the
-    licence, an example) keeps its text and loses its link.
+    ``homes`` maps each included file to its page. A link to a file outside of the documentation
+    (the licence, an example) is removed, and its text stays.
     """
 
     def moved(match: re.Match[str]) -> str:
@@ -137,7 +137,7 @@ def move_links(text: str, source: str, page: str, homes: dict[str, str]) -> str:
 
 
 def decisions(folder: Path) -> str:
-    """A list of the numbered pages of a folder, by their headings."""
+    """Return a list of the numbered pages of a folder, by their headings."""
     lines: list[str] = []
     for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]-*.md")):
         heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -189,7 +189,7 @@ def _pages_of(nav: object) -> Iterator[str]:
 
 
 def check_nav(root: Path, pages: set[str]) -> None:
-    """Each page is in the navigation and the reverse; a decision is reached by its list."""
+    """Check that the pages and the navigation agree. A decision is reached by its list."""
     config = tomllib.loads((root / "zensical.toml").read_text(encoding="utf-8"))
     listed = {page for page in _pages_of(config["project"]["nav"]) if "://" not in page}
     problems = [f"the navigation has {page}, which does not exist" for page in listed - pages]

@@ -37,7 +37,7 @@ ONE_TEST: Final = 60  # seconds for one test
 
 NOTICED: Final = "noticed"
 _LEFT_OUT: Final = (".*", "node_modules", "build", "dist", "site")
-# Only the plugins that the tests need: to load all that are installed takes three seconds.
+# Only the plugins that the tests need: loading all installed ones takes three seconds.
 _PLUGINS: Final = ("-p", "timeout", "-p", "anyio", "-p", "hypothesispytest")
 _OPTIONS: Final = ("-x", "-q", "-p", "no:cacheprovider", *_PLUGINS, f"--timeout={ONE_TEST}")
 
@@ -73,7 +73,7 @@ class Fault(NamedTuple):
         return source.replace(self.text, self.instead)
 
     def digest(self, root: Path) -> str:
-        """Return a digest of all that the result depends on most: fault, module and tests."""
+        """Return a digest of the fault, its module and its tests."""
         whole = sha256(repr(self).encode())
         files = [root / PACKAGE / self.module]
         files += [root / "tests" / test.partition("::")[0] for test in self.tests]

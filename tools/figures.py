@@ -1,7 +1,7 @@
-"""Make the figures of the docs from what the last ``make bench`` has saved: ``make figures``, or
-``python -m tools.figures [names]``. A bench that has not been run leaves its figures as they are.
+"""Draw the figures of the docs from the last ``make bench``: ``python -m tools.figures [names]``.
 
-They are drawn from full runs only, unless ``--quick`` allows others, to look at them.
+``make figures`` calls it. A bench without results leaves its figures as they are. Only results of
+full runs are used, unless ``--quick`` allows others, for a preview.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ IMAGES: Final = verdicts.ROOT / "docs" / "images"
 
 
 def resident(result: Any) -> Path:
-    """Resident memory while the sizes of sessions shift, ours and the peers' over their cap."""
+    """Draw resident memory over the cap while the sizes of sessions change, for lembro and the
+    peers.
+    """
     path = IMAGES / "resident.svg"
     charts.shifting(result["details"]["phases"], Lembro.title, path)
     return path
 
 
 def pauses(result: Any) -> Path:
-    """How long each insert took while the store grew to a million sessions."""
+    """Draw how long each insert took while the store grew to a million sessions."""
     number = f"{result['details']['number']:,}"
     head = (
         f"how long each insert took while a store grew to {number} sessions,\n"
@@ -40,7 +42,7 @@ def pauses(result: Any) -> Path:
 
 
 def flood(result: Any) -> Path:
-    """The share of users that a flood of bots leaves their session."""
+    """Draw the share of users who keep their session in a flood of bots."""
     rows = [
         (row["policy"], row["established"], row["arriving"]) for row in result["details"]["kept"]
     ]

@@ -2,12 +2,12 @@
 # Print the path of the newest Python, from 3.11 up, that runs and can make a virtual environment.
 #
 #   sh tools/find-python.sh          look on PATH, then under ~/.pyenv/versions
-#   PYTHON=python3.12 sh ...         take this one, or say why not
+#   PYTHON=python3.12 sh ...         use this one, or print why it cannot be used
 #
-# A name on PATH proves nothing (a shim may have no version behind it), so each candidate is run.
+# A name on PATH may be a shim without a version, so each candidate is run.
 set -u
 
-# What a candidate prints: "<major> <minor> ok|<what is missing>", then the path of the real binary,
+# The output of a candidate: "<major> <minor> ok|<what is missing>", then the path of the real binary,
 # also where the candidate is a shim or itself lives in a virtual environment.
 probe='
 import sys
@@ -36,7 +36,7 @@ ask() { # candidate -> major, minor, state, path; fails if it doesn't run
     major=$1 minor=$2 state=$3
 }
 
-explain() { # why a Python that runs can't be used
+explain() { # print why a Python that runs cannot be used
     case $state in
     old) echo "is Python $major.$minor: lembro needs 3.11 or newer" ;;
     prerelease) echo "is a pre-release of Python $major.$minor" ;;
@@ -53,7 +53,7 @@ if [ -n "${PYTHON:-}" ]; then
         echo "lembro: PYTHON=$PYTHON does not run" >&2
         exit 1
     fi
-    if [ "$state" != ok ] && [ "$state" != prerelease ]; then # asked for by name: a pre-release is fine
+    if [ "$state" != ok ] && [ "$state" != prerelease ]; then # a pre-release is accepted if it is named
         echo "lembro: PYTHON=$PYTHON $(explain)" >&2
         exit 1
     fi

@@ -1,6 +1,6 @@
 """A metadata hook of hatchling: the README as a package index shows it.
 
-A package index has no files of this repository, so relative links lead nowhere there. With the
+A package index has no files of this repository, so relative links do not work there. With the
 environment variable ``LEMBRO_REPOSITORY_URL`` (for example ``https://host/owner/lembro``) they get
 this address. Without it, a link keeps its text only, and a picture is left out.
 """

@@ -3,13 +3,13 @@
     python -m bench --docs       # measures all that is needed, on a quiet machine
     python -m tools.measured     # collects the results and writes them into the pages
 
-The first writes ``.artifacts/bench/*.json``. The second keeps what the pages show in the committed
-record ``bench/results.json``, and puts it between the marks of the pages:
+The first command writes ``.artifacts/bench/*.json``. The second one keeps the numbers of the pages
+in the committed record ``bench/results.json``, and writes them between the marks of the pages:
 
     <!-- measured: pauses.insert -->0.18 ms<!-- /measured -->
 
-A number is a sentence's, or a whole table. ``--check`` only compares the pages with the record, and
-``tests/unit/test_measured.py`` does the same.
+A mark encloses a number in a sentence, or a whole table. ``--check`` only compares the pages with
+the record, as ``tests/unit/test_measured.py`` does.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ TWENTIETH, FIFTH = "age levels", "age levels, 20 % for new"
 
 
 def pages() -> list[Path]:
-    """The README and all pages of the documentation."""
+    """Return the README and all pages of the documentation."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def filled(text: str, values: dict[str, str]) -> str:
-    """The text with the values between its marks; a bench without any value leaves its marks.
+    """Return the text with the values between its marks.
+
+    The marks of a bench without values are not changed.
 
     Raises:
-        KeyError: A bench has values, but none of the name of a mark.
+        KeyError: A bench has values, but none with the name of a mark.
     """
     benches = {name.partition(".")[0] for name in values}
 
@@ -61,14 +63,14 @@ def filled(text: str, values: dict[str, str]) -> str:
 
 
 def number(value: float) -> str:
-    """Two significant digits, or all digits before the point."""
+    """Format a number: two significant digits, or all digits before the point."""
     if value >= 10:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 1 else f"{float(f'{value:.2g}'):g}"
 
 
 def ratio(ours: float, theirs: float) -> str:
-    """What part of theirs ours is, or how many times theirs."""
+    """Format our value as a part or a multiple of theirs."""
     if ours <= 0 or theirs <= 0:
         return "nothing" if ours <= 0 else "theirs: nothing"
     return f"1/{number(theirs / ours)}" if ours < theirs else f"{number(ours / theirs)} times"
@@ -85,7 +87,7 @@ def markdown(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def about(of: Any) -> str:
-    """When and where a bench ran."""
+    """Return the time and the machine of a bench's run."""
     quick = ", a quick run with smaller numbers" if of["quick"] else ""
     when = re.sub(r" \d\d:\d\d$", "", of["when"])
     return f"{of['python']}, {of['machine']}, {when}{quick}"
@@ -96,13 +98,13 @@ def between(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-# -- what each bench has to say --------------------------------------------------------------------
+# -- the values of each bench ----------------------------------------------------------------------
 
 
 def _request_rows(
     libraries: dict[str, dict[str, float]], ours: str, reference: str, titles: dict[str, str]
 ) -> Iterator[list[str]]:
-    """One row a library, ours with its ratio to the reference."""
+    """Return one row for each library, ours with its ratio to the reference."""
     for library, title in titles.items():
         if library not in libraries:
             continue
@@ -193,7 +195,7 @@ def memory(of: Any) -> Iterator[tuple[str, str]]:
         told = f"{truly[title]:.2f}" if title in truly else ""
         unfinished = ", too slow for all phases" if title in of["unfinished"] else ""
         rows.append([f"{title}{unfinished}", f"{worst[title]:.2f}", told])
-    heads = ["growth of the process ÷ cap", "told the payloads alone", "told what an entry takes"]
+    heads = ["growth of the process ÷ cap", "counting the payloads alone", "counting whole entries"]
     yield "table", markdown(heads, rows)
 
 
@@ -234,7 +236,7 @@ def threads(of: Any) -> Iterator[tuple[str, str]]:
 
 def flood(of: Any) -> Iterator[tuple[str, str]]:
     def share(percent: float) -> str:
-        return f"{int(percent * 10) / 10:g} %"  # rounded down: 100 is nobody lost
+        return f"{int(percent * 10) / 10:g} %"  # rounded down: 100 means that no session was lost
 
     yield "about", about(of)
     kept = {row["policy"]: row for row in of["kept"]}
@@ -263,7 +265,7 @@ BENCHES: Final = {
 
 
 def values_of(record: Record) -> dict[str, str]:
-    """Everything that a page may show, by the name of its mark."""
+    """Return all values that a page may show, by the name of their mark."""
     return {
         f"{bench}.{name}": value
         for bench, of in record.items()
@@ -275,7 +277,7 @@ def values_of(record: Record) -> dict[str, str]:
 
 
 def differing(values: dict[str, str]) -> list[Path]:
-    """The pages that show something else than the record has."""
+    """Return the pages that differ from the record."""
     texts = {page: page.read_text(encoding="utf-8") for page in pages()}
     return [page for page, text in texts.items() if filled(text, values) != text]
 

@@ -1,6 +1,6 @@
-"""Draw docs/images/merge.svg: two requests of one session, and what is stored in the end.
+"""Draw docs/images/merge.svg: two requests of one session, and the data that are stored in the end.
 
-What is drawn is what ``lembro._core.merge`` makes of it.
+The data are merged by ``lembro._core.merge``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STYLE: Final = (
 
 
 def _colour(key: str, value: Any) -> str:
-    """Whose change it is."""
+    """Return the colour of the request that made a change."""
     if LOADED.get(key) == value:
         return _INK
     if THEIRS.get(key) == value:
@@ -36,7 +36,7 @@ def _colour(key: str, value: Any) -> str:
 
 
 def _value(key: str, value: Any) -> str:
-    """A value, each item of a list in the colour of whoever appended it."""
+    """Draw a value, each item of a list in the colour of the request that appended it."""
     if not isinstance(value, list):
         return f'<tspan fill="{_colour(key, value)}">{html.escape(repr(value))}</tspan>'
     items = []

@@ -1,8 +1,9 @@
-"""The results of earlier runs of ``make mutants``, so that a run goes on where the last one ended.
+"""The results of earlier runs of ``make mutants``, so that a run continues where the last one
+ended.
 
-A file with one JSON object a line, to which each result is appended as soon as it is known. A
-result counts as long as the texts that it depends on are the same: for a killed mutant its module
-and the file of the test that killed it, for a survivor its module and the files of all its tests.
+The file has one JSON object a line. Each result is appended as soon as it is known. A result is
+valid while the texts that it depends on are the same: for a killed mutant its module and the file
+of the test that killed it, for a survivor its module and the files of all its tests.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Results:
 
     Args:
         path: The file.
-        fresh: Whether to forget what is in it.
+        fresh: Whether to discard its results.
     """
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
@@ -38,11 +39,11 @@ class Results:
                 self._lines[name] = survived, by, digest
 
     def get(self, mutant: Mutant, tests: tuple[str, ...]) -> Result | None:
-        """Return the result of a mutant, if it still counts.
+        """Return the result of a mutant, if it is still valid.
 
         Args:
             mutant: The mutant.
-            tests: The files of the tests that it meets, relative to the repository.
+            tests: The files of its tests, relative to the repository.
         """
         survived, by, digest = self._lines.get(mutant.name, (True, "", ""))
         if digest != _digest(mutant, by, tests):

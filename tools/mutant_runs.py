@@ -1,5 +1,7 @@
-"""The mutants of a module meet its tests: in processes that are forked where the tests have been
-collected, each with one mutant put in."""
+"""Run the tests of a module on its mutants.
+
+The tests are collected once. Each mutant runs in a process that is forked from there.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ T = TypeVar("T")
 def in_children(
     works: Iterable[tuple[T, Callable[[], object]]], jobs: int, scratch: Path
 ) -> Iterator[tuple[T, int, str]]:
-    """Do each in a forked child, so many at a time: its exit status, and what it noted."""
+    """Run each in a forked child, so many at a time. Yield its exit status and its notes."""
     running: dict[int, tuple[T, Path]] = {}
     free = [scratch / str(number) for number in range(jobs)]
     for key, work in works:
@@ -63,7 +65,9 @@ def _wait(running: dict[int, tuple[T, Path]], free: list[Path]) -> tuple[T, int,
 
 
 def _be_child(work: Callable[[], object], slot: Path) -> NoReturn:
-    """With a temporary folder of its own, silent, and bounded: a mutant may run wild."""
+    """Set up the child: a temporary folder, no output, and limits, because a mutant may do
+    anything.
+    """
     status = 1
     try:
         os.dup2(os.open(slot / "out", os.O_WRONLY | os.O_CREAT), 1)
@@ -86,7 +90,7 @@ def _note(text: str) -> None:
 
 
 def _limit(busy: float, waiting: float) -> None:
-    """End this process if it takes longer: by its own time, or stuck, by the clock."""
+    """End this process after a limit of processor time or, if it hangs, of real time."""
     for timer, signum, seconds in (
         (signal.ITIMER_PROF, signal.SIGPROF, busy),
         (signal.ITIMER_REAL, signal.SIGALRM, waiting),
@@ -99,7 +103,7 @@ def _limit(busy: float, waiting: float) -> None:
 
 
 class Once:
-    """Ends the process at the first failure, with nothing spent on a report of it."""
+    """End the process at the first failure, without a report."""
 
     def pytest_collection(self) -> None:
         settings, phase = hypothesis.settings, hypothesis.Phase
@@ -120,7 +124,7 @@ class Once:
 
 
 class Forking(Once):
-    """In place of running the tests: runs those that matter on each mutant, in a child each."""
+    """Run the relevant tests on each mutant, in a child each, instead of running all tests."""
 
     def __init__(
         self, mutants: list[Mutant], jobs: int, scratch: Path, note: Callable[[Result], None]
@@ -138,7 +142,7 @@ class Forking(Once):
         seen = self.seen = self._measure(list(items.values()))
         self.functions = _functions({str(PACKAGE / mutant.module) for mutant in self.mutants})
         gc.collect()
-        gc.freeze()  # or each child would copy it all, to look for garbage
+        gc.freeze()  # otherwise each child would copy all memory in a collection
         killers: dict[str, Counter[str]] = {}  # of a function, and of a module
 
         def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
@@ -167,14 +171,14 @@ class Forking(Once):
         return True
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """A machine of hypothesis takes long; a third of its examples finds nearly as much."""
+        """Limit the state machines of hypothesis: a third of the examples finds nearly as much."""
         for item in items:
             machine = getattr(item.cls, "settings", None)
             if isinstance(machine, hypothesis.settings) and machine.max_examples > FEW:
                 item.cls.settings = hypothesis.settings(machine, max_examples=FEW)
 
     def _measure(self, items: list[Any]) -> Seen:
-        """The lines that each test comes through, and how long it takes."""
+        """Record the lines that each test executes, and its time."""
         file = self.scratch / "seen"
 
         def measure() -> None:
@@ -188,7 +192,7 @@ class Forking(Once):
 
     def _meet(self, mutant: Mutant, items: list[Any], seen: Seen) -> None:
         if not _put_in(mutant, self.functions):
-            return  # what has no effect survives
+            return  # a mutant without an effect survives
         for item, after in zip(items, [*items[1:], None], strict=True):
             busy, passed, _ = seen[item.nodeid]
             _limit(0.5 + 10 * busy, 10 + 5 * passed)
@@ -196,7 +200,7 @@ class Forking(Once):
 
 
 Seen = dict[str, tuple[float, float, set[tuple[str, int]]]]
-"""Of each test the seconds that it was busy, those that passed, and the lines by module."""
+"""Return the seconds of each test, the passed tests, and their lines by module."""
 
 
 def _run(item: Any, after: Any) -> None:
@@ -208,7 +212,8 @@ def _trace(items: list[Any], modules: set[str]) -> Seen:
         raise SystemExit("mutation testing needs Python 3.12 or newer (sys.monitoring)")
     tool = sys.monitoring
     paths = {str(PACKAGE / module): module for module in modules}
-    hits = {path: bytearray(LONGEST) for path in paths}  # no allocation, which a test may count
+    # without an allocation, which a test may count
+    hits = {path: bytearray(LONGEST) for path in paths}
 
     def line(code: CodeType, number: int) -> object:
         hits[code.co_filename][number] = 1
@@ -239,7 +244,7 @@ def _set_in(marks: bytearray) -> Iterator[int]:
         at = marks.find(1, at + 1)
 
 
-# -- putting a mutant in ---------------------------------------------------------------------------
+# -- putting a mutant into a module ----------------------------------------------------------------
 
 
 def _functions(paths: set[str]) -> list[FunctionType]:
@@ -258,7 +263,7 @@ def _all_within(code: CodeType) -> Iterator[CodeType]:
 
 
 def _outermost(code: CodeType) -> Iterator[CodeType]:
-    """The functions of a module and its classes, without those within them."""
+    """Return the functions of a module and its classes, without nested functions."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             if constant.co_flags & 0x02:  # CO_NEWLOCALS
@@ -268,7 +273,7 @@ def _outermost(code: CodeType) -> Iterator[CodeType]:
 
 
 def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
-    """Give the functions of a loaded module the code of the mutant: how many of them."""
+    """Give the functions of a loaded module the code of the mutant. Return how many changed."""
     new = {(c.co_qualname, c.co_firstlineno): c for c in _outermost(mutant.compile())}
     changed = 0
     for function in functions:
@@ -280,9 +285,10 @@ def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
 
 
 def _import_with(mutant: Mutant, files: list[str], busy: float, passed: float) -> object:
-    """Run the tests, which take so many seconds, on a package that will be the mutant.
+    """Run the tests on a package that will be imported as the mutant.
 
-    One file after the other, so that the others are not even collected if the first one notices.
+    The files run one after the other, so that the others are not even collected if the first one
+    fails.
     """
     _limit(10 + 3 * busy + len(files), 60 + 3 * passed + 3 * len(files))
     path, code, get_code = str(PACKAGE / mutant.module), mutant.compile(), SourceFileLoader.get_code
@@ -309,8 +315,9 @@ _OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", *_PLUGINS, "-W", _IMPOR
 def run(
     tests: tuple[str, ...], mutants: list[Mutant], jobs: int, note: Callable[[Result], None]
 ) -> None:
-    """Let the tests meet each mutant, and note each result as soon as it is known."""
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # all that are installed take seconds
+    """Run the tests on each mutant, and add each result as soon as it is known."""
+    # loading all installed plugins takes seconds
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     within = [mutant for mutant in mutants if mutant.scope]
     outside = [mutant for mutant in mutants if not mutant.scope]
     with tempfile.TemporaryDirectory(prefix="lembro-mutants-") as folder:
@@ -338,7 +345,9 @@ def run(
         (busy, passed), kills = pickle.loads(file.read_bytes())
 
         def by_kills(mutant: Mutant, kills: Counter[tuple[str, str]]) -> list[str]:
-            """Order the files: those that killed most of the module, then that of its name."""
+            """Order the files: those that killed most mutants of the module first, then that of its
+            name.
+            """
             mirror = f"test_{Path(mutant.module).stem.lstrip('_')}"
             return sorted(tests, key=lambda t: (-kills[mutant.module, t], Path(t).stem != mirror))
 

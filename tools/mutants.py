@@ -1,25 +1,26 @@
-"""Mutation testing: does a test fail when the code is wrong?
+"""Mutation testing: check that a test fails when the code is wrong.
 
     python -m tools.mutants                  # all modules below
     python -m tools.mutants cookie arena     # some
     python -m tools.mutants cookie --list    # its mutants, without running them
     python -m tools.mutants --sample 10      # a tenth of the mutants of each module
-    python -m tools.mutants --fresh          # forget the results of earlier runs
+    python -m tools.mutants --fresh          # discard the results of earlier runs
 
-Each mutant of a module (tools/mutations.py) meets the tests of that module, in a process of its own
-that ends at the first failure. The tests are collected once, and the processes forked from there;
-the functions get the code of the mutant, and only those tests run that come through the line that
-was changed, the shortest first. What takes effect at import runs with all tests of the module.
+The tests of a module run on each of its mutants (tools/mutations.py), in a separate process that
+ends at the first failure. The tests are collected once, and the processes are forked from there.
+The functions get the code of the mutant. Only the tests that execute the changed line run, the
+shortest first. A mutant that takes effect at import runs with all tests of the module.
 
-A run can be interrupted at any time. The next one goes on where it ended, because the results are
+A run can be interrupted at any time. The next one continues where it ended, because the results are
 in .artifacts/mutants.jsonl (tools/mutant_results.py).
 
-Every survivor must be in tests/mutants/survivors.txt, with the reason; fails if one is not, if one
-of the list no longer exists, or if fewer than 95 % are killed.
+Every survivor must be in tests/mutants/survivors.txt, with the reason. The run fails if one is not,
+if a listed one no longer exists, or if fewer than 95 % are killed.
 
-(mutmut 3 and cosmic-ray were looked at. The first puts a trampoline around every function, which
-the tests of memory and of hot paths see, names mutants by a number that moves with every edit, and
-leaves out constants; the second starts pytest anew for each mutant: hours instead of minutes.)
+(mutmut 3 and cosmic-ray were tried. mutmut puts a trampoline around every function, which the tests
+of memory and of hot paths notice. It names mutants by a number that changes with every edit, and
+leaves out constants. cosmic-ray starts pytest for each mutant, which takes hours instead of
+minutes.)
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ KILLED: Final = 95  # per cent, at least, of each module
 
 
 def _files(folder: Path, pattern: str, but: Iterable[str] = ()) -> list[str]:
-    """Return the files of a folder without ``but``, relative to the folder's top."""
+    """Return the files of a folder without ``but``, relative to the folder."""
     top = PACKAGE if folder.is_relative_to(PACKAGE) else ROOT
     found = sorted(path for path in folder.glob(pattern) if path.stem not in but)
     return [str(path.relative_to(top)) for path in found]
@@ -56,7 +57,7 @@ def _modules(folder: str, but: Iterable[str] = ()) -> list[str]:
     return [name.removesuffix(".py") for name in _files(PACKAGE / folder, "*.py", but)]
 
 
-# Tests of other things than the modules below, or of other processes.
+# Tests of other modules than those below, or in other processes.
 _ELSEWHERE: Final = frozenset(
     {
         "test_cli",
@@ -105,17 +106,17 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         _CORE_TESTS,
     ),
     **dict.fromkeys(_modules("migrate", ("__init__",)), _MIGRATE_TESTS),
-    # The audit is for tests: a mutant of it that checks less is not noticed while the store works.
+    # The audit is used by tests: a mutant that checks less is not noticed while the store works.
     **dict.fromkeys(_modules("stores/memory", ("__init__", "audit")), _MEMORY_TESTS),
 }
-"""The modules, and the tests that are to notice."""
+"""The modules and their tests."""
 
 PREPARED: Final = ("anyio", "fastapi", "fasthtml", "flask", "httpx", "starlette.testclient")
-"""What every child needs; not lembro itself, which some import mutated."""
+"""The imports of every child, without lembro itself, which some import mutated."""
 
 
 def listed() -> dict[str, str]:
-    """The survivors that are known, and why they may live."""
+    """Return the known survivors, each with its reason."""
     reasons: dict[str, str] = {}
     if not LISTED.exists():
         return reasons
@@ -137,7 +138,7 @@ def sampled(mutants: Iterable[Mutant], percent: float, seed: str) -> list[Mutant
 
 
 def judge(name: str, mutants: list[Mutant], results: list[Result]) -> int:
-    """Print the numbers, and what is wrong: how much."""
+    """Print the numbers and the problems. Return the number of problems."""
     known = {key: why for key, why in listed().items() if key.startswith(f"{name}.py: ")}
     survivors = [result.mutant.name for result in results if result.survived]
     share = 100 * (1 - len(survivors) / max(1, len(results)))
@@ -178,10 +179,11 @@ def run_all(wanted: dict[str, list[Mutant]], results: Results, jobs: int) -> Non
 
 
 class _Progress:
-    """Stores each result, and shows how far the run is. Children are silent, and this is not."""
+    """Store each result, and print the progress. The children print nothing."""
 
     def __init__(self, total: int, tests: tuple[str, ...], results: Results) -> None:
-        # Tried and survived, in memory that is shared with the child that notes most results.
+        # The numbers of mutants and survivors, in memory shared with the child that adds most
+        # results.
         self._counts = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         self._total = total
         self._tests = tests
@@ -228,10 +230,10 @@ def main() -> int:
     for name in PREPARED:
         import_module(name)
     assert "lembro" not in sys.modules
-    assert threading.active_count() == 1, "a child of a fork has no threads"
+    assert threading.active_count() == 1, "a forked child has no threads"
     results = Results(LAST, fresh=arguments.fresh)
     run_all(chosen, results, arguments.jobs)
-    results = Results(LAST)  # also what the children have noted
+    results = Results(LAST)  # including the results of the children
     wrong = 0
     for name in names:
         found = [results.get(mutant, TESTS[name]) for mutant in mutants[name]]

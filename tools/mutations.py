@@ -1,8 +1,9 @@
-"""The mutants of a module: its code with one small thing wrong, each with the place and the text.
+"""The mutants of a module: its code with one small fault, each with the place and the text.
 
-A comparison, an operator or a condition turned into another one, a number off by one, a text that
-is another, a statement left out, a result withheld. Left alone is what no test can or should tell:
-annotations, docstrings, assertions (they narrow types), sentences, errors and the log.
+A comparison, an operator or a condition is replaced by another one, a number is off by one, a text
+is changed, a statement is left out, or a return value is dropped. Text that no test can or should
+notice is not mutated: annotations, docstrings, assertions (they narrow types), sentences, errors
+and the log.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Mutant(NamedTuple):
     module: str
     """The path within the package."""
     scope: str
-    """The function, or empty: the module itself, a class, a default."""
+    """The function. Empty for the module itself, a class or a default."""
     before: str
     after: str
     lines: range
@@ -68,7 +69,7 @@ class Result(NamedTuple):
     mutant: Mutant
     survived: bool
     by: str
-    """The test that killed it, as far as known."""
+    """The test that killed it, if known."""
 
 
 class _Place(NamedTuple):
@@ -80,7 +81,7 @@ class _Place(NamedTuple):
     statement: ast.stmt
     scope: str
     inside: bool
-    """Within a function; what is not has effect only when the module is imported."""
+    """Whether it is in a function. Other code has effect only when the module is imported."""
 
     def put(self, node: ast.AST) -> None:
         if self.at is None:
@@ -97,7 +98,7 @@ def mutants_of(module: str, path: Path) -> list[Mutant]:
         for other in _others(node, place):
             mutant = _mutant(tree, module, path, node, other, place)
             count = names[mutant.name] = names.get(mutant.name, 0) + 1
-            if count > 1:  # the same line stands there twice
+            if count > 1:  # the same line occurs twice
                 mutant = mutant._replace(after=f"{mutant.after}  # {count}")
             found.append(mutant)
     return found
@@ -127,20 +128,20 @@ def _mutant(
 
 
 def _text(statement: ast.stmt) -> str:
-    """A statement in a line; of one that holds others its head."""
+    """Return a statement in a line; the head of a compound statement."""
     lines = ast.unparse(statement).split("\n")
     return next(line for line in lines if not line.startswith("@"))
 
 
 def _lines(statement: ast.stmt) -> range:
-    """The lines of a statement; of one that holds others those of its head."""
+    """Return the lines of a statement; of a compound statement those of its head."""
     body = getattr(statement, "body", None)
     end = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
     return range(statement.lineno, max(end, statement.lineno) + 1)
 
 
 def _walk(node: ast.AST, scope: str, *, inside: bool) -> Iterator[tuple[ast.AST, _Place]]:
-    """Every node that may be mutated."""
+    """Yield every node that may be mutated."""
     statement = node if isinstance(node, ast.stmt) else None
     yield from _within(node, statement, scope, inside)
 
@@ -169,7 +170,7 @@ def _within(
 
 
 def _is_declaration(node: ast.AST) -> bool:
-    """What says something to readers and type checkers only."""
+    """Return whether a statement is for readers and type checkers only."""
     match node:
         case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.AnnAssign(value=None):
             return True
@@ -187,7 +188,7 @@ def _is_declaration(node: ast.AST) -> bool:
 
 
 def _others(node: ast.AST, place: _Place) -> Iterator[ast.AST]:
-    """What may stand there instead."""
+    """Yield the replacements of a node."""
     if type(node) in _OTHER:
         yield _OTHER[type(node)]()
     match node:

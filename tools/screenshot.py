@@ -1,5 +1,8 @@
-"""Make ``docs/images/demo.png``, the picture of the demo after a flood: ``python -m
-tools.screenshot``. It takes a minute and a half, so that some visitors are known for one."""
+"""Make ``docs/images/demo.png``, the picture of the demo after a flood.
+
+Run ``python -m tools.screenshot``. It takes a minute and a half, so that some visitors are known
+for a minute.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from tests.support.browser import ARGS, chromium
 from tests.support.servers import serve
 
 PICTURE = ROOT / "docs" / "images" / "demo.png"
-SETTLED = 66_000  # milliseconds until the regulars are known for a minute
-AFTERWARDS = 6_000  # until the last message is gone
+SETTLED = 66_000  # milliseconds until the returning visitors are known for a minute
+AFTERWARDS = 6_000  # until the last message has disappeared
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Safari/604.1"
 
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The virtual environment that the Makefile works in.
+# Check or create the virtual environment of the Makefile.
 #
-#   sh tools/venv.sh state    print "ok", or why .venv must be made anew
-#   sh tools/venv.sh make     make it, with a pip that knows dependency groups
+#   sh tools/venv.sh state    print "ok", or why .venv must be recreated
+#   sh tools/venv.sh make     create it, with a pip that supports dependency groups
 #
-# .venv/.made is written last and holds the folder it was made for: an editable install points there,
-# so a clone that was moved or copied needs a new one.
+# .venv/.made is written last and contains the folder of the clone. An editable install refers to that
+# folder, so a clone that was moved or copied needs a new .venv.
 set -eu
 
 version='import sys; print("%d.%d.%d" % sys.version_info[:3])'
@@ -26,10 +26,10 @@ state() {
 
 make() {
     python=$(sh tools/find-python.sh)
-    echo "lembro: making .venv with Python $("$python" -c "$version") ($python)"
+    echo "lembro: creating .venv with Python $("$python" -c "$version") ($python)"
     rm -f .venv/.made
     "$python" -m venv --clear .venv
-    # pip reads dependency groups from 25.1 on.
+    # pip supports dependency groups from 25.1 on.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
     pwd -P >.venv/.made
 }

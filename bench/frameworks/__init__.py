@@ -1,9 +1,9 @@
-"""The time that a session adds to a request in each framework, beside the framework's own sessions
-and the best that others made for it.
+"""The time that a session adds to a request in each framework.
 
-One module a framework: ``contenders()``, of which the first is the bare application; ``REFERENCE``,
-the library that lembro is held against; and ``BAR``, at most one such part of whose time it takes,
-where that is asked for.
+lembro is compared with the framework's own sessions and with the best library for it. There is one
+module for each framework: ``contenders()``, of which the first is the bare application;
+``REFERENCE``, the library that lembro is compared with; and ``BAR``: if set, lembro takes at most
+one part in so many of its time.
 """
 
 from __future__ import annotations

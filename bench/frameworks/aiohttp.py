@@ -1,4 +1,4 @@
-"""aiohttp: lembro's middleware, and its storage beside those of aiohttp-session."""
+"""aiohttp: lembro's middleware and its storage, compared with those of aiohttp-session."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
-    warnings.simplefilter("ignore", web.NotAppKeyWarning)  # of aiohttp-session's keys
+    """Return the contenders, the bare application first."""
+    warnings.simplefilter("ignore", web.NotAppKeyWarning)  # the keys of aiohttp-session
     found = [Contender("bare", "", _batch(_application(lambda app: None, _bare), strangers()))]
     setups: dict[str, tuple[SetUp, Any]] = {
         "lembro": (lambda app: setup(app, store=MemoryStore("4M")), _lembros),
@@ -154,7 +154,7 @@ def _batch(app: web.Application, cookies: Sequence[str], action: str = "unused")
 
 
 async def _log_in_and_check(library: str, app: web.Application) -> list[str]:
-    """The cookies that the logins of the visitors set."""
+    """Return the cookies of the visitors' logins."""
     loop = asyncio.get_running_loop()
     cookies = []
     for _ in range(serving.VISITORS):

@@ -1,4 +1,6 @@
-"""Bottle: lembro's sessions beside Beaker, which its documentation names, and BottleSessions."""
+"""Bottle: lembro's sessions, compared with Beaker, which its documentation names, and
+BottleSessions.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from lembro.integrations.bottle import Lembro
 
 SetUp = Callable[[Any], WSGIApp]
 REFERENCE: Final = "Beaker (memory)"
-ROOM: Final = 100_000  # sessions; by default 500, and the visitors would lose theirs
+ROOM: Final = 100_000  # sessions; the default is 500, too few for the visitors
 BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     bare = _application(lambda app: app, dict)["unused"]
     found = [Contender("bare", "", wsgi_batch(bare, strangers()))]
     setups: dict[str, tuple[SetUp, Callable[[], Any]]] = {
@@ -48,7 +50,7 @@ def _beaker(app: Any) -> WSGIApp:
 
 
 def _bottle_sessions(app: Any) -> WSGIApp:
-    said = io.StringIO()  # it prints what it is
+    said = io.StringIO()  # it prints its name
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         import_module("BottleSessions").BottleSessions(app, {"threshold": ROOM})
     wrapped: WSGIApp = app
@@ -56,7 +58,7 @@ def _bottle_sessions(app: Any) -> WSGIApp:
 
 
 def _application(set_up: SetUp, session: Callable[[], Any]) -> dict[str, WSGIApp]:
-    """One application, by action."""
+    """Return an application for each action."""
     is_beaker = set_up is _beaker
 
     def login() -> bytes:

@@ -1,4 +1,4 @@
-"""Django: lembro's engine and middleware beside Django's own, with its sessions in locmem."""
+"""Django: lembro's engine and middleware, compared with Django's own over locmem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.peers import ACTIONS, BODY, LOGIN, WSGIApp, session_data
 from bench.serving import Contender, strangers, wsgi_actions, wsgi_batch
 
 REFERENCE: Final = "Django (locmem)"
-ROOM: Final = 100_000  # sessions; by default 300, and the visitors would lose theirs
+ROOM: Final = 100_000  # sessions; the default is 300, too few for the visitors
 BAR: Final = {"read": 2}
 
 LIBRARIES: Final = {
@@ -26,16 +26,16 @@ LIBRARIES: Final = {
         "django.contrib.sessions.middleware.SessionMiddleware",
     ),
 }
-"""Each one's engine and middleware."""
+"""The engine and the middleware of each contender."""
 
 URLS: Final = "bench.frameworks.django_urls"
 ACTION: Final = "bench.action"
 
-Request = Any  # Django is not typed
+Request = Any  # Django has no types
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     _set_up()
     bare = _application(None, [])
     found = [Contender("bare", "", wsgi_batch(bare["unused"], strangers()))]
@@ -70,7 +70,7 @@ def _set_up() -> None:
     from django.conf import settings
     from django.urls import path
 
-    # One path for all, so that none takes longer to be found than the bare application's.
+    # One path for all, so that each is found in the same time as the bare application's.
     views = {LOGIN: login, "unused": unused, "read": read, "modified": modified}
     urls: Any = ModuleType(URLS)
     urls.urlpatterns = [path("", lambda request: views[request.META[ACTION]](request))]
@@ -92,8 +92,11 @@ def _set_up() -> None:
 
 
 def _application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp]:
-    """One application, by action. Its middleware reads the settings when it is made; other
-    applications of the process have theirs."""
+    """Return an application for each action.
+
+    Its middleware reads the settings when it is created; the other applications of the process have
+    their own.
+    """
     from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
     from django.test.utils import override_settings
 

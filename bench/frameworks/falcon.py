@@ -1,4 +1,6 @@
-"""Falcon: lembro's sessions. It has none of its own; Beaker goes around it."""
+"""Falcon: lembro's sessions. Falcon has none of its own, so they are compared with Beaker around
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     found = [Contender("bare", "", wsgi_batch(_application(_bare, _none)["unused"], strangers()))]
     setups: dict[str, tuple[Callable[[App], WSGIApp], SessionOf]] = {
         "lembro": (_lembro, lambda req: req.context.session),
@@ -52,7 +54,7 @@ def _beaker(app: App) -> WSGIApp:
 
 
 def _application(set_up: Callable[[App], WSGIApp], session_of: SessionOf) -> dict[str, WSGIApp]:
-    """One application, by action."""
+    """Return an application for each action."""
     is_beaker = set_up is _beaker
 
     def login(req: falcon.Request) -> None:

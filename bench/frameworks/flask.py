@@ -1,4 +1,4 @@
-"""Flask: lembro's sessions beside its own and those of Flask-Session."""
+"""Flask: lembro's sessions, compared with its own and those of Flask-Session."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lembro.integrations.flask import Lembro
 
 SetUp = Callable[[flask.Flask], object]
 REFERENCE: Final = "Flask-Session (SimpleCache)"
-ROOM: Final = 100_000  # sessions; by default 500, and the visitors would lose theirs
+ROOM: Final = 100_000  # sessions; the default is 500, too few for the visitors
 BAR: Final = {"unused": 8, "read": 8, "modified": 5}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     found = [Contender("bare", "", wsgi_batch(_application(_none)["unused"], strangers()))]
     setups: dict[str, SetUp] = {
         "lembro": lambda app: Lembro(app, store=MemoryStore("4M")),
@@ -35,7 +35,7 @@ def contenders() -> list[Contender]:
 
 
 class _NoSessions(SessionInterface):
-    """What Flask costs without any session."""
+    """Flask without any session."""
 
     nothing = NullSession()
 
@@ -72,7 +72,7 @@ def modified() -> bytes:
 
 
 def _application(set_up: SetUp) -> dict[str, WSGIApp]:
-    """One application, by action."""
+    """Return an application for each action."""
     app = flask.Flask("bench")
     app.secret_key = SECRET
     set_up(app)

@@ -1,4 +1,4 @@
-"""What a session adds to a request in Litestar."""
+"""The time that a session adds to a request in Litestar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Apps = dict[str, ASGIApp]
 
 
 def contenders() -> list[Contender]:
-    """The bare application is the first."""
+    """Return the contenders, the bare application first."""
     bare = _apps()["unused"]
     found = [Contender("bare", "", asgi_batch(bare, strangers()))]
     for library, build in LIBRARIES.items():
@@ -25,7 +25,7 @@ def contenders() -> list[Contender]:
 
 
 def _apps(**keywords: Any) -> Apps:
-    """An application for each action."""
+    """Return an application for each action."""
     from litestar import Litestar, Request, get
 
     page = BODY.decode()

@@ -1,4 +1,4 @@
-"""Pyramid: lembro's sessions beside its own."""
+"""Pyramid: lembro's sessions, compared with its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     found = [
         Contender("bare", "", wsgi_batch(_application(lambda config: None)["unused"], strangers()))
     ]
@@ -58,7 +58,7 @@ def modified(request: Any) -> Response:
 
 
 def _application(set_up: SetUp) -> dict[str, WSGIApp]:
-    """One application, by action."""
+    """Return an application for each action."""
     with Configurator() as config:
         set_up(config)
         for view in (login, unused, read, modified):

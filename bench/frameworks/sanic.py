@@ -1,5 +1,8 @@
-"""Sanic, under an ASGI server: lembro's sessions beside those of sanic-sessions. It has none of its
-own, and sanic-session, the older one, does not go with the cookies of today's Sanic."""
+"""Sanic, under an ASGI server: lembro's sessions, compared with those of sanic-sessions.
+
+Sanic has none of its own, and the older sanic-session does not work with the cookies of today's
+Sanic.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,11 @@ REFERENCE: Final = "sanic-sessions (memory)"
 BAR: Final[dict[str, int]] = {}
 
 PAGE: Final = BODY.decode()
-_numbers: Final = itertools.count(1)  # each application of a process has a name of its own
+_numbers: Final = itertools.count(1)  # each application of a process needs another name
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     bare = _application(lambda app: None)["unused"]
     found = [Contender("bare", "", asgi_batch(bare, strangers()))]
     setups: dict[str, SetUp] = {
@@ -60,16 +63,14 @@ async def modified(request: Request) -> HTTPResponse:
 
 
 def _application(set_up: SetUp) -> dict[str, ASGIApp]:
-    """One application, by action."""
-    sanic.Sanic.test_mode = (
-        True  # what it leaves out for speed it leaves out again for the next one
-    )
+    """Return an application for each action."""
+    sanic.Sanic.test_mode = True  # the checks that it skips for speed stay skipped for the next one
     app: Any = sanic.Sanic(f"bench-{next(_numbers)}", configure_logging=False)
     set_up(app)
     for handler in (login, unused, read, modified):
         app.add_route(handler, f"/{handler.__name__}")
     app.asgi = True
-    asyncio.run(app._startup())  # what the lifespan of a server comes to
+    asyncio.run(app._startup())  # as the lifespan of a server does
 
     def at(action: str) -> ASGIApp:
         path = {"path": f"/{action}", "raw_path": f"/{action}".encode()}

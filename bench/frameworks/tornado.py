@@ -1,5 +1,7 @@
-"""Tornado: lembro's sessions beside its signed cookie, which is what it has itself, with the data
-as JSON; and beside torndsession where it is installed (its last release is of 2017)."""
+"""Tornado: lembro's sessions, compared with its own signed cookie, with the data as JSON.
+
+torndsession takes part if it is installed (its last release is of 2017).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:
-    """The bare application first."""
+    """Return the contenders, the bare application first."""
     warnings.filterwarnings("ignore", "datetime.datetime.utcnow", DeprecationWarning)
     found = [Contender("bare", "", _batch(_application(_Page), "unused", strangers()))]
     lembro = _application(_LembrosPage)
@@ -124,7 +126,7 @@ def _application(page: type[_Page], **settings: Any) -> Application:
 
 
 class _Connection(HTTPConnection):
-    """Where a response goes: nowhere, but for what its begin says."""
+    """Record the first line of a response, and discard the rest."""
 
     def __init__(self) -> None:
         self.context = SimpleNamespace(remote_ip="127.0.0.1", protocol="http")
@@ -188,7 +190,7 @@ def _batch(app: Application, action: str, cookies: Sequence[str]) -> Batch:
 
 
 async def _log_in_and_check(library: str, app: Application) -> list[str]:
-    """The cookies that the logins of the visitors set."""
+    """Return the cookies of the visitors' logins."""
     cookies = []
     for _ in range(serving.VISITORS):
         connection = await _serve(app, f"/{LOGIN}", _headers(OTHERS))

@@ -1,6 +1,6 @@
 'use strict'
-// The Node stores under the same work as lembro: node --expose-gc stores.js NAME SESSIONS CAP
-// Prints lines of progress that begin with "~", then one line "= {...}".
+// Run the Node stores under the same work as lembro: node --expose-gc stores.js NAME SESSIONS CAP
+// Print lines of progress that begin with "~", then one line "= {...}".
 
 const { createHash } = require('node:crypto')
 const { readFileSync } = require('node:fs')
@@ -45,7 +45,7 @@ function make (count, bytes) {
   } else if (name === 'express-lembro') {
     const Lembro = require('express-lembro')({ Store: express.Store })
     store = new Lembro({ maxSize: bytes ? String(bytes) : '8G', interval: DAY })
-    clearInterval(store._cleanup) // its timer would end no script
+    clearInterval(store._cleanup) // its timer would keep the script running
   } else {
     throw new Error(`no store ${name}`)
   }
@@ -107,7 +107,7 @@ async function million () {
   let payload = 0
   let insert = 0
   for (let n = 0; n < sessions; n++) {
-    // every second one expires soon; only what the store itself does is timed
+    // every second one expires soon; only the store's own work is timed
     const data = session(n, 0, n % 2 ? DAY : 1)
     const at = id(n)
     payload += JSON.stringify(data).length

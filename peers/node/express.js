@@ -1,6 +1,6 @@
 'use strict'
-// One visit to express-session over connect-redis for each way to configure them that is given as
-// JSON in argv[2]: [{secret, cookie}, ...]. Prints as JSON what the browser and Redis have then.
+// Visit express-session over connect-redis once for each configuration in argv[2], which is
+// JSON: [{secret, cookie}, ...]. Print the contents of the browser and of Redis as JSON.
 
 const http = require('node:http')
 const session = require('express-session')
@@ -10,7 +10,7 @@ const DATA = { user_id: 7, name: 'Zoë ☕', cart: ['bread', { price: 2.5, sold:
 
 async function visit (options) {
   const held = {}
-  const client = { // of Redis, as far as connect-redis calls it
+  const client = { // the calls of a Redis client that connect-redis makes
     get: async (key) => held[key] ?? null,
     set: async (key, value) => { held[key] = value },
     del: async (key) => { delete held[key] },

@@ -10,7 +10,7 @@ const sessions = session({
   secret: 'a secret for the scorecard',
   resave: false,
   saveUninitialized: false,
-  proxy: true, // the trials say by X-Forwarded-Proto that they came over https
+  proxy: true, // the trials set X-Forwarded-Proto to https
   ...options
 })
 

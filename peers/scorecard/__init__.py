@@ -1,12 +1,12 @@
-"""What ``docs/security.md`` claims of other libraries and marks "ran": tried with requests.
+"""Trials of what ``docs/security.md`` claims of other libraries and marks "ran".
 
     python -m peers.scorecard [library ...]
 
-Each library serves the same small application over https: ``/write`` stores a value and answers
-with it, ``/read`` answers with it, ``/rotate`` issues a new token as the library's documentation
-has it for a login, and ``/end`` ends the session as it has it for a logout. The same trials are
-made of each. Their outcome is one word for each requirement, with which the cell on the page has
-to begin. Time is real: a lifetime is two seconds.
+Each library serves the same small application over https. ``/write`` stores a value and responds
+with it, ``/read`` responds with it. ``/rotate`` issues a new token as the library's documentation
+recommends for a login, and ``/end`` ends the session as it recommends for a logout. The same trials
+are made with each library. The outcome of a trial is a text for each requirement, with which the
+cell on the page must begin. Time is real: a lifetime is two seconds.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ TRIED: Final[dict[str, tuple[str, ...]]] = {
     "starsessions": (*SERVER_SIDE, *EVERYWHERE),
     "Django": (*SERVER_SIDE, *EVERYWHERE, "7.4.2", "7.4.3"),
 }
-"""The requirements of the ASVS that are tried of each library."""
+"""The requirements of the ASVS that are tried with each library."""
 
 
 def cells() -> dict[tuple[str, str], str]:
-    """The cells of the page about other libraries, by library and requirement."""
+    """Return the cells of the page about other libraries, by library and requirement."""
     text = PAGE.read_text(encoding="utf-8")
     [table] = re.findall(r"<!-- scorecard: others -->(.*?)<!-- /scorecard -->", text, re.DOTALL)
     lines = [line for line in table.splitlines() if line.startswith("|")]
@@ -48,7 +48,7 @@ def ran(cell: str) -> bool:
 
 
 def problems_of(library: str, outcomes: dict[str, str]) -> list[str]:
-    """What the page has of a library that its trials do not show."""
+    """Return the claims of the page about a library that its trials do not show."""
     page = cells()
     return [
         f"{library}, {number}: the page has {page[library, number]!r}, and the trial {outcome!r}"

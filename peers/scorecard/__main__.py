@@ -1,4 +1,4 @@
-"""``python -m peers.scorecard [library ...]``: try, report, and end non-zero on a surprise."""
+"""``python -m peers.scorecard [library ...]``: try, report, and exit non-zero on a surprise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from peers.scorecard.trials import tried
 
 
 def outcomes_of(name: str) -> dict[str, str]:
-    """Requirement -> what was found. Raises NotFetchedError."""
+    """Return the outcome of each requirement.
+
+    Raises:
+        NotFetchedError: The library is not available.
+    """
     if name == "express-session":
         express = ExpressSession()
         try:

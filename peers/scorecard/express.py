@@ -1,4 +1,4 @@
-"""express-session, in Node: ``peers/node/scorecard.js`` serves it, and speaks of https."""
+"""express-session, in Node: ``peers/node/scorecard.js`` serves it as if over https."""
 
 from __future__ import annotations
 

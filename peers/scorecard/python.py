@@ -1,4 +1,4 @@
-"""The libraries for Python, each as an application that is called in-process."""
+"""The libraries for Python, each as an application that is called in this process."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Starsessions:
         )
 
         def send(path: str, cookie: str) -> Answer:
-            client = TestClient(app, base_url="https://example.org")  # without cookies so far
+            client = TestClient(app, base_url="https://example.org")  # no cookies at first
             answer = client.get(path, headers={"Cookie": cookie} if cookie else {})
             assert answer.status_code == 200
             return Answer(answer.text, answer.headers.get_list("set-cookie"))
@@ -173,7 +173,7 @@ class DjangoUsers:
     """More trials, of Django's user model and its login."""
 
     def tried(self) -> dict[str, str]:
-        """Requirement -> what was found."""
+        """Return the outcome of each requirement."""
         return {
             "7.2.4": self._renewed(),
             "7.4.2": "default" if self._ends_by({"is_active": False}) else "by hand",
@@ -181,7 +181,7 @@ class DjangoUsers:
         }
 
     def _renewed(self) -> str:
-        """What the second login of the same user does."""
+        """Return what the second login of the same user does."""
         send = Django().default()
         before = send("/write", "").cookie
         first = send("/rotate", before).cookie
@@ -192,7 +192,7 @@ class DjangoUsers:
         return "call, `login()`; a renewed login keeps its token" if keeps else "call, `login()`"
 
     def _ends_by(self, change: dict[str, Any]) -> bool:
-        """Whether the login of a user ends when the account changes."""
+        """Return whether the login of a user ends when the account changes."""
         send = Django().default()
         from django.contrib.auth.models import User
 

@@ -1,4 +1,4 @@
-"""The trials, which know of a library only how to send it a request."""
+"""The trials. All that they know of a library is how to send it a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 LIFETIME: Final = 2.0  # seconds
-STEP: Final = 1.2  # within the lifetime; two of them are not
+STEP: Final = 1.2  # within the lifetime; two of these exceed it
 PLANTED: Final = "0" * 32
 PREFIXED: Final = "__Host-id"
 
@@ -22,7 +22,7 @@ class Answer:
 
     @property
     def cookie(self) -> str:
-        """The pair that a browser sends back, or nothing."""
+        """Return the pair that a browser sends back, or nothing."""
         return self.set_cookies[-1].partition(";")[0] if self.set_cookies else ""
 
     def has(self, attribute: str) -> bool:
@@ -31,32 +31,34 @@ class Answer:
 
 
 Send = Callable[[str, str], Answer]
-"""GET a path over https, with a Cookie header or none."""
+"""Send a GET request for a path over https, with or without a Cookie header."""
 
 
 class Library(Protocol):
     """An application of a library, with its defaults or with options."""
 
     rolling: bool
-    """Whether use extends the lifetime by default, so that no option is needed for that."""
+    """Whether use extends the lifetime by default, so that it needs no option."""
 
     def default(self) -> Send: ...
 
     def hardened(self) -> Send:
-        """With the options for a safe cookie, whose name is PREFIXED."""
+        """Return one with the options for a safe cookie, whose name is PREFIXED."""
         ...
 
     def short(self) -> Send:
-        """With a lifetime of two seconds, which use extends."""
+        """Return one with a lifetime of two seconds, which use extends."""
         ...
 
     def limited(self) -> Send | None:
-        """With a lifetime of two seconds that use does not extend, where an option has it so."""
+        """Return one with a lifetime of two seconds that use does not extend, if an option provides
+        it.
+        """
         ...
 
 
 def tried(library: Library) -> dict[str, str]:
-    """Requirement -> what was found."""
+    """Return the outcome of each requirement."""
     send, hardened = library.default(), library.hardened()
     found = {
         "7.2.1": "default" if _checked_by_the_server(send) else "by hand",
@@ -89,7 +91,7 @@ def _renamed(cookie: str, value: str) -> str:
 
 
 def _checked_by_the_server(send: Send) -> bool:
-    """A token finds its session, and one that was changed finds nothing."""
+    """Check that a token finds its session, and that a changed token finds nothing."""
     cookie = send("/write", "").cookie
     value = cookie.partition("=")[2]
     changed = value[:8] + ("A" if value[8] != "A" else "B") + value[9:]
@@ -100,12 +102,12 @@ def _checked_by_the_server(send: Send) -> bool:
 
 
 def _made_for_each_session(send: Send) -> bool:
-    """Two visitors have two tokens."""
+    """Check that two visitors have two tokens."""
     return send("/write", "").cookie != send("/write", "").cookie
 
 
 def _new_at_login(send: Send) -> str:
-    """A login has a new token with the data, and the old token ends."""
+    """Check that a login has a new token with the data, and that the old token ends."""
     before = send("/write", "").cookie
     after = send("/rotate", before).cookie
     if not after or after == before or send("/read", after).body != "written":
@@ -120,12 +122,12 @@ def _ended(send: Send) -> bool:
 
 
 def _lifetimes(send: Send) -> tuple[bool, bool]:
-    """Whether a session ends without use, and whether it ends in spite of use."""
+    """Check whether a session ends without use, and whether it ends in spite of use."""
     used, unused = send("/write", "").cookie, send("/write", "").cookie
     alive = True  # all the time
     for _ in range(2):
         time.sleep(STEP)
         answer = send("/read", used)
         alive = alive and answer.body == "written"
-        used = answer.cookie or used  # where the token holds the time
+        used = answer.cookie or used  # if the token contains the time
     return not send("/read", unused).body, not alive

@@ -82,7 +82,7 @@ TABLE: Final[dict[Any, list[Cell]]] = {
         Cell("", {}, None, 0),
         Cell("", {}, None, 0),
         Cell("set", {"a": 1}, None, 1),
-        Cell("", {}, None, 0),  # there is nothing to give an ID to
+        Cell("", {}, None, 0),  # there is no session that could get an ID
         Cell("set", {}, "ada", 1),
         Cell("", {}, None, 0),
     ],

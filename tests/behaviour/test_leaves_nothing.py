@@ -1,8 +1,9 @@
 """Sessions are freed when their requests end, without the garbage collector.
 
-The data of a session that waits for the collector is memory beyond the bound of the store. If a
-framework leaves its own request to the collector, the session may wait with it. Many requests leave
-no object outside of the store."""
+A session that waits for the collector takes memory beyond the bound of the store. If a framework
+leaves its own request to the collector, the session may wait with it. Many requests leave no object
+outside of the store.
+"""
 
 from __future__ import annotations
 
@@ -161,22 +162,22 @@ WAITS: Final[dict[str, set[str]]] = {
     "bottle": ALWAYS,
     # Under an ASGI server its request and its ASGIApp hold each other. (Not under its own server.)
     "sanic": ALWAYS,
-    # TaskGroup before Python 3.12.8 and 3.13.1 keeps what it raises in its frame; Django has one in
-    # each request. What a handler raises it hands on in its frames.
+    # TaskGroup before Python 3.12.8 and 3.13.1 keeps the exception that it raises in its frame;
+    # Django has a TaskGroup in each request. It passes a handler's exception on in its frames.
     "django-asgi": ALWAYS,
     # These keep the exception of a handler in a frame that is in its traceback.
     "django": _RAISED,
     "flask": _RAISED,
     "pyramid": _RAISED | {"login required"},
     "quart": _RAISED | _CUT_OFF | _CANCELLED | {"accept, fail"},
-    # It raises its response of an error, whose traceback has the frame that holds the response.
+    # It raises its error response, whose traceback has the frame that holds the response.
     "aiohttp": {
         "store down, read",
         "store down, write",
         "login required",
         "refuse, login required",
     },
-    # Its WebSocket holds a function of its own that holds it; so does a stream that is cancelled.
+    # Its WebSocket holds a function that holds the WebSocket. A cancelled stream does the same.
     "litestar": {*SOCKET_ACTS, "cancelled in a stream"},
 }
 """The acts of each integration at which a session may wait for the garbage collector."""
@@ -231,7 +232,7 @@ async def sessions_of(tab: Tab, act: dict[str, Any]) -> list[weakref.ref[Session
 
 
 async def visit_and_forget(tab: Tab, script: Script, keywords: dict[str, Any]) -> None:
-    """Make one request, of which the test keeps nothing."""
+    """Make one request, without keeping anything of it."""
     try:
         answer = await tab.visit(script, **keywords)
     except Exception as error:
@@ -320,7 +321,7 @@ async def test_many_requests_leave_no_object(world: World) -> None:
             gc.collect()
         return Counter(kind for kind in map(type, gc.get_objects()) if kind not in left_out)
 
-    await left_after(1)  # makes what is made only once
+    await left_after(1)  # create the objects that are created only once
     before, growth = await left_after(1), Counter[type]()
     for _ in range(5):  # a pool may get one more thread; a leak appears each time
         after = await left_after(4)

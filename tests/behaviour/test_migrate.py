@@ -224,7 +224,7 @@ async def test_a_persistent_legacy_cookie_makes_a_persistent_one(
 
 
 @pytest.mark.parametrize("kind", SOCKET_KINDS, indirect=True, ids=name_of)
-async def test_over_a_websocket(world: World, before: Before) -> None:
+async def test_a_websocket_adopts_the_legacy_session(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
 
     async def script(visit: Visit) -> Any:
@@ -339,10 +339,10 @@ async def test_a_legacy_cookie_is_followed_to_the_same_user_only(
     assert (await again.user(), await again.read()) == (None, {})
 
 
-# -- at the same time ------------------------------------------------------------------------------
+# -- parallel requests -----------------------------------------------------------------------------
 
 
-async def test_two_first_requests(world: World, before: Before) -> None:
+async def test_two_parallel_first_requests_adopt_once(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
     second = tab.twin()
 
@@ -357,7 +357,7 @@ async def test_two_first_requests(world: World, before: Before) -> None:
     assert world.backend.live() == 1
 
 
-async def test_twenty_first_requests(world: World, before: Before) -> None:
+async def test_twenty_parallel_first_requests_adopt_once(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
     tabs = [tab.twin() for _ in range(20)]
 
@@ -424,7 +424,7 @@ async def test_a_login_as_another_user_wins_over_a_first_request_in_flight(
     assert (await second.user(), await second.read()) == ("bob", {})
 
 
-# -- what goes wrong -------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), login("bob")], ids=["look", "write", "login"])
@@ -464,7 +464,7 @@ BAD: Final[dict[str, Callable[[Before], str]]] = {
 
 
 @pytest.mark.parametrize("kind_of_bad", BAD)
-async def test_bad_input_is_an_anonymous_session(
+async def test_an_invalid_legacy_cookie_is_an_anonymous_session(
     world: World, before: Before, kind_of_bad: str
 ) -> None:
     tab = browser(world, BAD[kind_of_bad](before))
@@ -511,7 +511,7 @@ async def test_the_limit_of_sessions_holds_for_legacy_sessions(
 
 @pytest.mark.parametrize("before", [True], indirect=True, ids=["stored"])
 @pytest.mark.parametrize("error", [StoreError("down"), OSError("down"), RuntimeError("down")])
-async def test_a_failure_of_the_legacy_store_is_answered(
+async def test_a_failure_of_the_legacy_store_is_a_503(
     world: World, before: Before, error: Exception
 ) -> None:
     tab = browser(world, before.cookie())
@@ -526,9 +526,7 @@ async def test_a_failure_of_the_legacy_store_is_answered(
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if not kind[1].in_process], indirect=True, ids=name_of
 )
-async def test_a_store_failure_during_the_adoption_is_answered(
-    world: World, before: Before
-) -> None:
+async def test_a_store_failure_during_the_adoption_is_a_503(world: World, before: Before) -> None:
     tab = browser(world, before.cookie())
 
     def breaks(visit: Visit) -> None:
@@ -541,7 +539,7 @@ async def test_a_store_failure_during_the_adoption_is_answered(
     assert (await tab.user(), await tab.read()) == ("ada", DATA)
 
 
-async def test_the_store_does_not_hold_the_cookies(world: World, before: Before) -> None:
+async def test_the_store_does_not_contain_the_cookies(world: World, before: Before) -> None:
     old = before.cookie()
     tab = browser(world, old)
     await tab.read()

@@ -1,4 +1,4 @@
-"""A networked store that does not answer, on every integration that can use one."""
+"""A networked store that does not respond, on every integration that can use one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-async def test_pages_without_the_session_are_served(world: World) -> None:
+async def test_pages_that_do_not_use_the_session_are_served(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     world.backend.breaks()
@@ -29,7 +29,7 @@ async def test_pages_for_visitors_without_a_cookie_are_served(world: World) -> N
     assert (answer.status, answer.result, answer.error) == (200, {}, None)
 
 
-async def test_a_look_at_a_session_is_a_503(world: World) -> None:
+async def test_a_first_access_is_a_503(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     cookie = tab.cookie
@@ -37,22 +37,20 @@ async def test_a_look_at_a_session_is_a_503(world: World) -> None:
     answer = await tab.visit(look)
     assert (answer.status, answer.error) == (503, None)
     assert answer.all("cache-control") == ["no-store"]
-    assert tab.cookie == cookie  # and it is still good when the store is back
+    assert tab.cookie == cookie  # the cookie is still valid when the store is back
     world.backend.breaks("")
     assert await tab.user() == "ada"
 
 
 @pytest.mark.parametrize("script", [write(a=1), login("ada")], ids=["write", "login"])
-async def test_what_cannot_be_stored_is_a_503_without_a_cookie(
-    world: World, script: Script
-) -> None:
+async def test_a_failed_commit_is_a_503_without_a_cookie(world: World, script: Script) -> None:
     world.backend.breaks()
     answer = await world.tab().visit(script)
     assert (answer.status, answer.set_cookies, answer.error) == (503, [], None)
     assert world.backend.records() == 0
 
 
-async def test_it_fails_between_the_load_and_the_save(world: World) -> None:
+async def test_a_store_failure_between_the_load_and_the_save(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
 

@@ -1,4 +1,4 @@
-"""What a visitor does in an application, on every integration and store."""
+"""The requests of a visitor to an application, on every integration and store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.worlds import Build
 pytestmark = pytest.mark.anyio
 
 
-async def test_from_the_first_request_to_the_logout(world: World) -> None:
+async def test_a_session_from_the_first_request_to_the_logout(world: World) -> None:
     tab = world.tab()
     assert await tab.read() == {}
     assert tab.cookie is None
@@ -64,7 +64,7 @@ async def test_the_commit_comes_before_the_first_byte(world: World) -> None:
     async def at_once(visit: Visit) -> None:
         seen.append(await tab.user())
 
-    # The jar has the cookie only when the answer is complete, so look into the store.
+    # The jar gets the cookie only when the response is complete, so the store is checked.
     async def later(visit: Visit) -> None:
         seen.append("ada" if world.backend.live() else None)
 
@@ -73,7 +73,7 @@ async def test_the_commit_comes_before_the_first_byte(world: World) -> None:
     assert seen == ["ada", "ada"]
 
 
-async def test_a_stream_is_passed_on(world: World) -> None:
+async def test_a_stream_sends_all_its_chunks(world: World) -> None:
     answer = await world.tab().visit(write(a=1), later=look)
     assert answer.body == FIRST + LAST
     assert answer.sets_session
@@ -96,13 +96,13 @@ async def test_an_unstorable_value_is_logged_once(
     caplog.clear()
     answer = await tab.visit(lambda visit: visit.session["cart"].append(object()))
     assert (answer.status, answer.set_cookies) == (500, [])
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
-    assert said.startswith("lembro: the session could not be stored: cart[0]: ")
+    (message,) = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    assert message.startswith("lembro: the session could not be stored: cart[0]: ")
     assert [event.name for event in world.events] == ["created"]
     assert await tab.read() == {"cart": []}
 
 
-async def test_other_headers_are_left_as_they_are(world: World) -> None:
+async def test_other_headers_are_not_changed(world: World) -> None:
     headers = [("Set-Cookie", "other=1"), ("X-One", "1"), ("X-One", "2")]
     answer = await world.tab().visit(write(a=1), headers=headers)
     assert ", ".join(answer.all("x-one")) == "1, 2"  # in one header or in two
@@ -110,7 +110,7 @@ async def test_other_headers_are_left_as_they_are(world: World) -> None:
     assert answer.set_cookies[0] == "other=1"
 
 
-async def test_other_cookies_are_left_as_they_are(world: World) -> None:
+async def test_other_cookies_are_not_changed(world: World) -> None:
     tab = world.tab()
     tab.jar.update(theme="dark", id="x" * 43, sid2="y")
     await tab.write(a=1)
@@ -126,20 +126,20 @@ async def test_an_untrusted_proxy_is_reported_once(
     monkeypatch.setattr("lembro._http.headers._warned", set())
     tab = world.tab()
     await tab.write(a=1)
-    assert not said_of_plain_http(caplog)
+    assert not messages_about_plain_http(caplog)
 
     for header in ((b"x-forwarded-proto", b"https"), (b"forwarded", b"for=192.0.2.1;proto=https")):
         monkeypatch.setattr("lembro._http.headers._warned", set())
         caplog.clear()
         await tab.visit(look, sent=[header])  # no cookie is set
         await world.tab(https=True).visit(write(a=1), sent=[header])
-        assert not said_of_plain_http(caplog)
+        assert not messages_about_plain_http(caplog)
         for _ in range(2):
             answer = await world.tab().visit(write(a=1), sent=[header])
             name, _, attributes = parse_set_cookie(answer.set_cookies[0])
             assert (name, "secure" in attributes) == (COOKIE, False)
-        (said,) = said_of_plain_http(caplog)
-        assert "ends TLS" in said
+        (message,) = messages_about_plain_http(caplog)
+        assert "ends TLS" in message
 
 
 async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
@@ -149,12 +149,12 @@ async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(
     tab = build(cookie=CookieOptions(secure=True)).tab()
     answer = await tab.visit(write(a=1), sent=[(b"x-forwarded-proto", b"https")])
     assert "secure" in parse_set_cookie(answer.set_cookies[0])[2]
-    assert not said_of_plain_http(caplog)
+    assert not messages_about_plain_http(caplog)
 
 
-def said_of_plain_http(caplog: pytest.LogCaptureFixture) -> list[str]:
-    said = [record.getMessage() for record in caplog.records if record.name == "lembro"]
-    return [message for message in said if "plain http" in message]
+def messages_about_plain_http(caplog: pytest.LogCaptureFixture) -> list[str]:
+    messages = [record.getMessage() for record in caplog.records if record.name == "lembro"]
+    return [message for message in messages if "plain http" in message]
 
 
 async def test_a_recent_login_is_required(world: World) -> None:

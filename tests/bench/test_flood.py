@@ -1,4 +1,4 @@
-"""The flood in small: the same each time, and the policies in the order that is claimed."""
+"""A small flood: it is the same each time, and the policies have the documented order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def outcomes_a(*contenders: Policy | RealStore, flood: Flood = ONE_BACK) -> list
     return simulate_a(contenders, flood, SMALL)
 
 
-def test_the_visits_come_in_the_order_of_time_and_the_same_each_time() -> None:
+def test_the_visits_are_sorted_by_time_and_repeatable() -> None:
     def visits() -> list[tuple[float, int, int]]:
         users = Users(SMALL, 5000, logins=False, end=1200.0)
         return [tuple(visit) for visit in stream(users, ONE_BACK, SMALL, 900.0, 1200.0)]  # type: ignore[misc]
@@ -47,7 +47,7 @@ def test_a_patient_bot_comes_every_two_minutes() -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_no_policy_holds_more_than_its_capacity_or_finds_what_is_not_there(name: str) -> None:
+def test_no_policy_exceeds_its_capacity_or_finds_a_missing_session(name: str) -> None:
     policy = POLICIES[name](10)
     for visitor in range(100):
         assert not policy.visit(visitor, float(visitor), first=True, last=False)
@@ -70,7 +70,7 @@ def test_a_login_needs_the_session_of_the_form(name: str) -> None:
     assert name == "W-TinyLFU" or not policy.login(2, 6.0)
 
 
-def test_levels_keep_the_established_where_a_queue_by_use_loses_them() -> None:
+def test_tiers_keep_known_visitors_that_lru_evicts() -> None:
     expiry, lru, tiers, real = outcomes_a(
         EarliestExpiry(100), LRU(100), AgeLevels(100), RealStore(100)
     )
@@ -86,7 +86,7 @@ def test_a_replayed_cookie_serves_one_session_only() -> None:
     assert real.established.percent > 98
 
 
-def test_the_logged_in_stay_logged_in() -> None:
+def test_logged_in_users_stay_logged_in() -> None:
     lru, tiers, real = simulate_b((LRU(100), AgeLevels(100), RealStore(100)), ONE_BACK, SMALL)
     assert lru.logged_in.percent < 60
     assert tiers.logged_in.percent == 100

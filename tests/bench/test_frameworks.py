@@ -1,4 +1,4 @@
-"""The bench of the frameworks runs, and judges as it should."""
+"""The bench of the frameworks runs, and its verdicts are right."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _few_visitors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
-def test_everybody_serves(name: str) -> None:
+def test_every_framework_serves_the_bench(name: str) -> None:
     framework = import_module(f"bench.frameworks.{name}")
     contenders = framework.contenders()
     assert contenders[0].library == "bare"
@@ -30,14 +30,14 @@ def test_everybody_serves(name: str) -> None:
         assert contender.batch(1) > 0
 
 
-def test_a_verdict() -> None:
+def test_a_verdict_compares_with_the_target() -> None:
     added = {("lembro", a): 1.0 for a in ACTIONS} | {("other", a): 4.0 for a in ACTIONS}
     text = report(added, "other", {"read": 4, "modified": 5})
     assert "1/4 met" in text
     assert "1/5 MISSED" in text
 
 
-def test_nothing_is_required_and_theirs_costs_nothing() -> None:
+def test_without_a_cost_of_the_peer_there_is_no_target() -> None:
     added = {("lembro", a): 1.0 for a in ACTIONS} | {("other", a): 4.0 for a in ACTIONS}
     added["other", "unused"] = -0.1
     text = report(added, "other", {})

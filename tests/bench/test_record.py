@@ -1,4 +1,4 @@
-"""What the record keeps of small runs, and what the pages would show of it."""
+"""The record of small runs, and what the pages would show of it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def _artifacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def collected(name: str, details: Any) -> Any:
-    """What the record has of a bench that has saved this."""
+    """Return the record of a bench that has saved this result."""
     verdicts.save(name, False, [], details)
     return record.collected({}, quick=False)[0][name]
 
 
-def test_memory() -> None:
+def test_the_record_of_memory() -> None:
     titles = ["bare dict", "lembro", "cachetools TTLCache", "cachebox TTLCache"]
     run = {"cap": 1_000_000, "most": {"a": 1.014, "b": 1.0}}
     of = collected(
@@ -54,14 +54,14 @@ def test_memory() -> None:
     values = dict(measured.memory(of))
     assert values["cap"] == "1 MB"
     assert values["returned"] == "90 %"
-    assert values["best"] == "2.7 (cachetools TTLCache)"  # the other gave up
+    assert values["best"] == "2.7 (cachetools TTLCache)"  # the other one gave up
     assert values["best_told_truly"] == "1.9 (cachetools TTLCache)"
     assert values["beyond_default"] == "0.4 MiB"
     assert "| cachetools TTLCache | 2.70 | 1.90 |" in values["table"]
     assert "| cachebox TTLCache, too slow for all phases | 2.10 |  |" in values["table"]
 
 
-def test_pauses() -> None:
+def test_the_record_of_pauses() -> None:
     run = pauses.measure("lembro", 2000, 100, 60.0, say)
     slow = {**run, "steps": {step: {"longest": 9.0} for step in pauses.STEPS}}
     few = {"number": 500, "steps": {pauses.STEPS[0]: {"longest": 1.0}}}
@@ -84,7 +84,7 @@ def test_pauses() -> None:
     assert "| Beaker (memory), only 500 | 1,000 (" in values["table"]
 
 
-def test_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_of_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "PEERS", (Cachetools, Cachebox))
     found = speed.measure(1000, 1, say)
     of = collected("speed", {"1000": found, "few": {**found, "number": 1}})
@@ -94,7 +94,7 @@ def test_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {*of["of_a_dict"]["lembro"], "touch_of_cachetools", "in_rust"} <= set(values)
 
 
-def test_without_cachetools_there_is_no_quotient_to_it() -> None:
+def test_without_cachetools_there_is_no_ratio_to_it() -> None:
     found = {"number": 1, "times": {"bare dict": {}, "lembro": {}}}
     for times in found["times"].values():  # type: ignore[attr-defined]
         times |= {verb: [1.0] for verb in speed.VERBS}
@@ -106,7 +106,7 @@ def test_without_cachetools_there_is_no_quotient_to_it() -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """Which benches are run, in place of running them."""
+    """Collect which benches would be run."""
     asked: list[tuple[str, dict[str, Any]]] = []
 
     def bench(name: str) -> Any:

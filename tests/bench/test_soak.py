@@ -1,4 +1,4 @@
-"""The soak finds what it is there to find."""
+"""The soak test finds the faults that it looks for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def soaked() -> Iterator[soak.Soak]:
 
 
 def batches(soaked: soak.Soak) -> list[soak.Worker]:
-    """Some traffic, and a flood, in this thread."""
+    """Run some traffic and a flood in this thread."""
     workers: list[soak.Worker] = [soak.Visitors(soaked, 0), soak.Visitors(soaked, 1)]
     for worker in workers:
         for _ in range(10):
@@ -33,20 +33,20 @@ def batches(soaked: soak.Soak) -> list[soak.Worker]:
     return workers
 
 
-def test_a_sound_store_has_no_breach(soaked: soak.Soak) -> None:
+def test_a_sound_store_passes(soaked: soak.Soak) -> None:
     soak.check(soaked, batches(soaked))
     assert soaked.breaches == {}
     assert soaked.checks == 1
 
 
-def test_a_sum_that_is_wrong(soaked: soak.Soak) -> None:
+def test_a_wrong_sum_is_found(soaked: soak.Soak) -> None:
     workers = batches(soaked)
     soaked.store._parts.ledger.used += 1
     soak.check(soaked, workers)
     assert list(soaked.breaches) == ["recount"]
 
 
-def test_a_login_that_is_gone_and_a_write_that_is_lost(soaked: soak.Soak) -> None:
+def test_a_missing_login_and_a_lost_write_are_found(soaked: soak.Soak) -> None:
     workers = batches(soaked)
     soaked.store.destroy(key(-1))
     soak.check(soaked, workers)
@@ -69,12 +69,12 @@ def test_a_login_that_is_gone_and_a_write_that_is_lost(soaked: soak.Soak) -> Non
         ([0.5] * 20 + [0.9] * 10, ["resident memory drifts"]),
     ],
 )
-def test_memory_that_grows(soaked: soak.Soak, grown: list[float], found: list[str]) -> None:
+def test_growing_memory_is_found(soaked: soak.Soak, grown: list[float], found: list[str]) -> None:
     rows: list[list[Any]] = [[60.0 * n, 0, int(g * (1 << 20))] for n, g in enumerate(grown)]
     soak.judge_growth(soaked, rows)
     assert list(soaked.breaches) == found
 
 
-def test_percentile() -> None:
+def test_the_percentile_is_right() -> None:
     assert soak.percentile(array("d", range(1000)), 0.999) == 999
     assert soak.percentile(array("d"), 0.999) == 0.0

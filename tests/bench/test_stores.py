@@ -1,4 +1,4 @@
-"""The benches of the store run, on a handful of sessions, and say what they should."""
+"""The benches of the store run on a small number of sessions, and report the right values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say(text: str) -> None:
     pass
 
 
-def test_the_session_is_the_one_of_the_bars() -> None:
+def test_the_session_is_the_one_of_the_targets() -> None:
     for n in (0, 7, 999_999):
         assert 280 <= len(encode(session(n))) <= 320
     assert session(1) != session(2)
@@ -29,16 +29,16 @@ def test_the_session_is_the_one_of_the_bars() -> None:
     assert len(name(1)) == 43
 
 
-# Django's settings are those of the whole process; the bench gives it one of its own.
+# A process has only one set of Django's settings; the bench runs in its own process.
 HERE = [cls for cls in (*OURS, *PEERS) if not cls.title.startswith("Django")]
 
 
 @pytest.mark.parametrize("cls", HERE, ids=lambda cls: cls.title)
-def test_a_contender_keeps_what_it_is_given(cls: type[Contender]) -> None:
+def test_a_contender_stores_and_returns_values(cls: type[Contender]) -> None:
     try:
         contender = cls(None, 100)
     except ImportError:
-        return  # a peer may be missing; the bench says so
+        return  # a peer may be missing, which the bench reports
     ids = [contender.ident(n) for n in range(3)]
     contender.fill(ids, [contender.value(session(n)) for n in range(3)])
     changed = [session(n, visits=1) for n in range(3)]
@@ -53,17 +53,17 @@ def test_a_contender_keeps_what_it_is_given(cls: type[Contender]) -> None:
     contender.close()
 
 
-def test_memory_of_a_store() -> None:
+def test_the_memory_of_a_store_is_measured() -> None:
     result = memory.million("lembro", 1000, say)
     assert result["held"] == 1.0
-    assert result["counted"] > 32  # at least its key
+    assert result["counted"] > 32  # at least the size of its key
     phases = memory.phases("lembro", 1 << 20, 60.0, say)
     assert len(phases["samples"]) == memory.LOOKS * len(phases["bounds"])
     assert max(phases["counted"]) <= 1.0
 
 
 @pytest.mark.parametrize("cls", [Cachetools, Cachebox, Moka, Theine, Cachelib])
-def test_what_an_entry_takes_counts_against_the_bound(cls: Any) -> None:
+def test_the_bytes_of_an_entry_count_against_the_bound(cls: Any) -> None:
     def held(entry: int) -> int:
         try:
             contender = cls(30_000, 0, entry=entry)
@@ -86,10 +86,12 @@ def test_a_peer_that_gave_up_is_not_the_best() -> None:
     truly = {"quick": run(1.9)}
     verdict, _ = memory.judge_phases(shifting, truly, run(1.0), 100_000_000)
     assert verdict.got == 1.01
-    assert verdict.peer == "3.00 x quick; told truly 1.90 x quick"
+    assert verdict.peer == "3.00 x quick; with entries counted 1.90 x quick"
 
 
-def test_each_store_has_as_many_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_store_has_the_same_number_of_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     run = pauses.measure("lembro", 2000, 100, 60.0, say)
     asked: list[str] = []
 
@@ -104,11 +106,11 @@ def test_each_store_has_as_many_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert verdicts.load("pauses")["details"]["best_of"] == pauses.RUNS
 
 
-def test_half_of_them_expire() -> None:
+def test_half_of_the_sessions_expire() -> None:
     assert memory.halves("lembro", 1000, "every second", say)["grown"] >= 0
 
 
-def test_pauses_of_a_store() -> None:
+def test_the_pauses_of_a_store_are_measured() -> None:
     found = pauses.measure("lembro", 2000, 100, 60.0, say)
     assert found["evicted"] >= 100
     steps = found["steps"]
@@ -117,21 +119,21 @@ def test_pauses_of_a_store() -> None:
     assert sum(steps["insert while growing"]["histogram"].values()) == 2000
 
 
-def test_who_survives() -> None:
+def test_the_surviving_sessions_are_counted() -> None:
     found = survivors.measure(30_000, say)
     assert found["alive"] == survivors.USERS
     assert found["evicted"] + found["left"] == 30_000
     assert [verdict.met for verdict in survivors.judge(found)] == [True] * 3
 
 
-def test_no_operation_of_threads_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_operation_of_a_thread_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "SESSIONS", 50)
     found = threads.measure(1000, 1, say)
     assert found["lost"] == 0
     assert found["checked"] == 2000
 
 
-def test_an_operation_that_is_lost_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_operation_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     class Forgetful(MemoryStore):
         def set(self, key: bytes, record: Any, *, expected: bytes, idle: float) -> Any:
             found = super().set(key, record, expected=expected, idle=idle)
@@ -143,33 +145,33 @@ def test_an_operation_that_is_lost_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert threads.measure(1000, 1, say)["lost"] > 0
 
 
-def test_the_quotient_is_the_median_of_the_rounds() -> None:
+def test_the_ratio_is_the_median_of_the_rounds() -> None:
     times = {"ours": {"get": [2.0, 30.0, 3.0]}, "bare": {"get": [1.0, 1.0, 1.0]}}
     assert speed.quotient(times, "ours", "bare", "get") == 3.0
 
 
-def test_a_child_that_lacks_a_package() -> None:
+def test_a_child_without_a_package_reports_it() -> None:
     with pytest.raises(child.MissingError, match="no_such_package"):
         child.run("no_such_package:measure", {}, say)
 
 
-def test_a_child_returns_and_says() -> None:
-    said: list[str] = []
+def test_a_child_returns_a_result_and_prints() -> None:
+    printed: list[str] = []
     arguments = {"title": "lembro", "number": 600}
-    result = child.run("bench.memory:million", arguments, said.append)
+    result = child.run("bench.memory:million", arguments, printed.append)
     assert result["number"] == 600
-    assert said
+    assert printed
 
 
-def test_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_compare_with_the_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = Verdict("a", 2, 1, 1.5, " x"), Verdict("b", 80, 95, 70, " %", at_least=True)
     assert (good.met, good.aim_met, bad.met) == (True, False, False)
-    assert "1 of 2 bars hold" in verdict_table([good, bad])
+    assert "1 of 2 targets are met" in verdict_table([good, bad])
     monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
     verdicts.save("x", True, [good], {"k": 1})
     assert verdicts.load("x")["verdicts"][0]["met"]
     assert verdicts.load("y") is None
 
 
-def test_histogram() -> None:
+def test_the_histogram_counts() -> None:
     assert histogram([1e-6, 1e-6, 1e-3]) == {"0": 2, "40": 1}

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.support.browser import ARGS, chromium
 
 
-# Not for the whole session: as long as Playwright's synchronous API is open, its event loop counts
-# as running in this thread, and asyncio.run() in a later test would refuse.
+# Not for the whole session: while Playwright's synchronous API is open, its event loop counts as
+# running in this thread, and asyncio.run() in a later test would fail.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     path = chromium()

@@ -1,4 +1,4 @@
-"""The browser itself: what the other tests here stand on."""
+"""The fixtures of the browser, which the other tests here use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page
 from tests.support.servers import serve
 
 
-def test_a_page_of_a_real_server(page: Page, tmp_path: Path) -> None:
+def test_a_page_of_a_real_server_is_shown(page: Page, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<title>hello</title><p>there", encoding="utf-8")
     with serve([sys.executable, "-m", "http.server", "{port}"], cwd=tmp_path) as server:
         response = page.goto(server.url)
@@ -25,5 +25,5 @@ def test_each_test_has_its_own_cookies(context: BrowserContext) -> None:
     assert len(context.cookies()) == 1
 
 
-def test_and_they_are_gone_in_the_next(context: BrowserContext) -> None:
+def test_the_next_test_starts_without_cookies(context: BrowserContext) -> None:
     assert context.cookies() == []

@@ -1,4 +1,4 @@
-"""``lembro demo`` as somebody uses it, in a browser and against the real command.
+"""``lembro demo`` in a browser, with the real command.
 
 Screenshots of a flood are left in ``.artifacts/``.
 """
@@ -37,7 +37,7 @@ def demo() -> Iterator[Server]:
 
 @pytest.fixture
 def open_page(demo: Server) -> Iterator[Open]:
-    """Open the demo in a tab, and see to it that the browser has nothing to complain of."""
+    """Open the demo in a tab, and check that the browser reports no error."""
     complaints: list[str] = []
 
     def opened(context: BrowserContext) -> Page:
@@ -56,7 +56,7 @@ def open_page(demo: Server) -> Iterator[Open]:
 
 @pytest.fixture
 def other(browser: Browser) -> Iterator[BrowserContext]:
-    """Another browser, with cookies of its own."""
+    """Return another browser, with its own cookies."""
     context = browser.new_context(user_agent="Mozilla/5.0 (iPhone) Version/18.5 Safari/604.1")
     context.set_default_timeout(10_000)
     yield context
@@ -88,7 +88,7 @@ def says(page: Page, text: str) -> None:
 # -- logging in and out ----------------------------------------------------------------------------
 
 
-def test_log_in_by_keyboard_and_out(context: BrowserContext, open_page: Open) -> None:
+def test_log_in_by_keyboard_and_log_out(context: BrowserContext, open_page: Open) -> None:
     page = open_page(context)
     has_logged_out(page)
     page.get_by_label("Name", exact=True).focus()
@@ -105,7 +105,7 @@ def test_log_in_by_keyboard_and_out(context: BrowserContext, open_page: Open) ->
     says(page, "You are logged out.")
 
 
-def test_a_suggested_name_and_remember_me(context: BrowserContext, open_page: Open) -> None:
+def test_a_suggested_name_and_remember_me_work(context: BrowserContext, open_page: Open) -> None:
     page = open_page(context)
     assert [cookie.get("expires") for cookie in context.cookies()] == [
         -1
@@ -119,13 +119,15 @@ def test_a_suggested_name_and_remember_me(context: BrowserContext, open_page: Op
     assert cookie.get("sameSite") == "Lax"
 
 
-def test_a_name_is_only_a_name(context: BrowserContext, open_page: Open) -> None:
+def test_markup_in_a_name_is_shown_as_text(context: BrowserContext, open_page: Open) -> None:
     page = open_page(context)
     log_in(page, "<img src=x onerror=alert(1)>")
     expect(page.locator("main img")).to_have_count(0)
 
 
-def test_one_s_sessions(context: BrowserContext, other: BrowserContext, open_page: Open) -> None:
+def test_a_user_sees_and_ends_their_sessions(
+    context: BrowserContext, other: BrowserContext, open_page: Open
+) -> None:
     here, there = open_page(context), open_page(other)
     log_in(there, "Elsa")
     log_in(here, "Elsa")
@@ -136,7 +138,7 @@ def test_one_s_sessions(context: BrowserContext, other: BrowserContext, open_pag
     manager(here).get_by_role("button", name="End session").click()
     says(here, "That session has ended.")
     expect(manager(here)).to_have_count(1)
-    has_logged_out(there)  # by itself
+    has_logged_out(there)  # without a reload
     says(there, "Your session was ended in another browser, or it expired.")
 
     log_in(there, "Elsa")
@@ -155,10 +157,10 @@ def test_one_s_sessions(context: BrowserContext, other: BrowserContext, open_pag
 # -- the tray --------------------------------------------------------------------------------------
 
 
-def test_two_tabs_at_once_lose_nothing(context: BrowserContext, open_page: Open) -> None:
+def test_two_tabs_in_parallel_lose_nothing(context: BrowserContext, open_page: Open) -> None:
     one, two = open_page(context), open_page(context)
     press(one, "+ Bica")
-    expect(two.locator("#tray")).to_have_text(f"1 {TIMES} Bica")  # the other tab follows
+    expect(two.locator("#tray")).to_have_text(f"1 {TIMES} Bica")  # the other tab is updated
     expect(one.locator("#tray")).to_have_text(f"1 {TIMES} Bica")
     for page in (one, two):  # without waiting for the first
         page.get_by_role("button", name="Order 20 at once").click(no_wait_after=True)
@@ -167,7 +169,7 @@ def test_two_tabs_at_once_lose_nothing(context: BrowserContext, open_page: Open)
         expect(page.locator("#tray-lead")).to_have_text("41 on the tray. The counter says 41.")
 
 
-def test_the_tray_of_somebody_anonymous_goes_through_the_login(
+def test_the_tray_of_a_visitor_is_kept_at_the_login(
     context: BrowserContext, open_page: Open
 ) -> None:
     page, tab = open_page(context), open_page(context)
@@ -175,7 +177,7 @@ def test_the_tray_of_somebody_anonymous_goes_through_the_login(
     expect(page.locator("#tray")).to_have_text(f"1 {TIMES} Pastel de nata")
     log_in(page, "Filipa")
     expect(page.locator("#tray")).to_have_text(f"1 {TIMES} Pastel de nata")
-    expect(tab.locator("#who")).to_have_text("You are logged in as Filipa.")  # by itself
+    expect(tab.locator("#who")).to_have_text("You are logged in as Filipa.")  # without a reload
     press(page, "Clear")
     expect(page.locator("#tray-lead")).to_have_text("It is empty.")
 
@@ -183,7 +185,7 @@ def test_the_tray_of_somebody_anonymous_goes_through_the_login(
 # -- the store -------------------------------------------------------------------------------------
 
 
-def test_the_chart_moves(context: BrowserContext, open_page: Open) -> None:
+def test_the_chart_is_updated(context: BrowserContext, open_page: Open) -> None:
     page = open_page(context)
     line = page.locator("#memory .line")
     expect(page.locator("#memory .cap-label")).to_have_text("max_size: 4 MB, never above")
@@ -194,8 +196,8 @@ def test_the_chart_moves(context: BrowserContext, open_page: Open) -> None:
     expect(page.locator("#memory-text")).to_contain_text("of 4 MB.")
 
 
-def test_sessions_that_nobody_uses_expire(context: BrowserContext) -> None:
-    with serve([*DEMO, "--idle", "2"], ready="/") as server:  # whose asking begins a session
+def test_unused_sessions_expire(context: BrowserContext) -> None:
+    with serve([*DEMO, "--idle", "2"], ready="/") as server:  # its request begins a session
         page = context.new_page()
         page.goto(server.url)
         expect(page.locator("#expired")).to_have_text("1")
@@ -203,7 +205,7 @@ def test_sessions_that_nobody_uses_expire(context: BrowserContext) -> None:
 
 
 def events(demo: Server, context: BrowserContext) -> Iterator[dict[str, Any]]:
-    """What the server sends to a page with these cookies."""
+    """Return what the server sends to a page with these cookies."""
     cookie = "; ".join(f"{c.get('name')}={c.get('value')}" for c in context.cookies())
     connection = http.client.HTTPConnection(HOST, demo.port, timeout=10)
     try:
@@ -216,7 +218,7 @@ def events(demo: Server, context: BrowserContext) -> Iterator[dict[str, Any]]:
         connection.close()
 
 
-def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None:
+def test_a_flood_evicts_bots_only(context: BrowserContext, open_page: Open, demo: Server) -> None:
     page = open_page(context)
     log_in(page, "Gil")
     press(page, "Order 20 at once")
@@ -244,13 +246,13 @@ def test_a_flood(context: BrowserContext, open_page: Open, demo: Server) -> None
     assert max(passing) > 4_000
     assert max(used) <= report["peak"] <= CAP
     assert max(shown) <= 4
-    assert len(set(shown)) > 10  # the page stayed live
+    assert len(set(shown)) > 10  # the page was updated
 
     verdict = page.locator("#verdict")
     expect(verdict).to_contain_text("10,000 bots came in")
     expect(verdict).to_contain_text("You are still logged in as Gil.")
     expect(page.locator("#note")).to_have_text(FULL)
-    kept = 60 - report["lost_as_newcomers"]  # the server may have begun a moment ago
+    kept = 60 - report["lost_as_newcomers"]  # the server may have started a moment ago
     expect(verdict).to_contain_text(f"{kept} of 60 regulars kept their session")
     expect(page.locator("#tray-lead")).to_have_text("20 on the tray. The counter says 20.")
     expect(page.get_by_role("progressbar")).to_have_js_property("value", 10_000)
@@ -296,7 +298,7 @@ def test_a_phone_shows_the_flood_button_and_the_chart_together(
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_nothing_sticks_out(
+def test_no_element_exceeds_the_width_of_the_page(
     context: BrowserContext, other: BrowserContext, open_page: Open, width: int
 ) -> None:
     log_in(open_page(other), LONG_NAME)

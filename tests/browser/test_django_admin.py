@@ -37,14 +37,16 @@ def log_in(page: Page, server: Server) -> None:
 
 
 def session_of(context: BrowserContext) -> str | None:
-    """The value of the session cookie."""
+    """Return the value of the session cookie."""
     values = [c.get("value") for c in context.cookies() if c.get("name") == "sessionid"]
     return values[0] if values else None
 
 
-def test_from_the_login_to_the_logout(context: BrowserContext, page: Page, server: Server) -> None:
+def test_the_admin_from_the_login_to_the_logout(
+    context: BrowserContext, page: Page, server: Server
+) -> None:
     page.goto(f"{server.url}/admin/")
-    assert session_of(context) is None, "who only looks has no session"
+    assert session_of(context) is None, "a visitor without a login has no session"
     log_in(page, server)
     (cookie,) = [c for c in context.cookies() if c.get("name") == "sessionid"]
     assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Lax")
@@ -65,7 +67,7 @@ def test_from_the_login_to_the_logout(context: BrowserContext, page: Page, serve
     expect(page.get_by_label("Password")).to_be_visible()
 
 
-def test_a_wrong_password(context: BrowserContext, page: Page, server: Server) -> None:
+def test_a_wrong_password_is_refused(context: BrowserContext, page: Page, server: Server) -> None:
     page.goto(f"{server.url}/admin/")
     page.get_by_label("Username").fill("ada")
     page.get_by_label("Password").fill("wrong")
@@ -74,7 +76,7 @@ def test_a_wrong_password(context: BrowserContext, page: Page, server: Server) -
     assert session_of(context) is None
 
 
-def test_a_logout_in_one_tab_is_one_in_the_other(context: BrowserContext, server: Server) -> None:
+def test_a_logout_in_one_tab_holds_in_the_other(context: BrowserContext, server: Server) -> None:
     one, two = context.new_page(), context.new_page()
     log_in(one, server)
     two.goto(f"{server.url}/admin/auth/user/")
@@ -85,7 +87,7 @@ def test_a_logout_in_one_tab_is_one_in_the_other(context: BrowserContext, server
     expect(two.get_by_label("Password")).to_be_visible()
 
 
-def test_a_stolen_cookie_ends_with_the_login(
+def test_a_stolen_cookie_is_stale_after_the_login(
     browser: Browser, context: BrowserContext, page: Page, server: Server
 ) -> None:
     log_in(page, server)
@@ -121,7 +123,7 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(
     there.reload()
     expect(there.get_by_label("Password")).to_be_visible()
     elsewhere.close()
-    # back, for the other tests
+    # restore the password for the other tests
     page.goto(f"{server.url}/admin/password_change/")
     page.get_by_label("Old password").fill("battery staple")
     page.get_by_label("New password:").fill(PASSWORD)

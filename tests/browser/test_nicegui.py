@@ -13,12 +13,12 @@ from tests.support.servers import free_port, serve
 APP = ROOT / "tests" / "integrations" / "nicegui_app.py"
 
 
-def test_a_page_that_is_open_when_its_session_ends_elsewhere(
+def test_an_open_page_reloads_when_its_session_ends_elsewhere(
     browser: Browser, page: Page, tmp_path: Path
 ) -> None:
     port = free_port()
     env = {"PORT": str(port), "NICEGUI_STORAGE_PATH": str(tmp_path)}
-    # It would take itself for a part of the test that has started it.
+    # NiceGUI would take the process for a part of the test that started it.
     command = ["env", "-u", "PYTEST_CURRENT_TEST", sys.executable, str(APP)]
     with serve(command, env=env, port=port, timeout=60) as server:
         page.goto(f"{server.url}/login/heidi")
@@ -34,6 +34,7 @@ def test_a_page_that_is_open_when_its_session_ends_elsewhere(
         phone = elsewhere.new_page()
         phone.goto(f"{server.url}/login/heidi")
         phone.goto(f"{server.url}/logout-everywhere")
-        expect(page.get_by_text("None: 1 visits, 1 seen")).to_be_visible()  # it reloads by itself
+        # it reloads automatically
+        expect(page.get_by_text("None: 1 visits, 1 seen")).to_be_visible()
         elsewhere.close()
         assert "Traceback" not in server.log

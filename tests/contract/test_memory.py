@@ -24,7 +24,7 @@ from lembro.testing import AsyncStoreContract, FakeClock, StoreContract, store_m
 
 
 class ClockedStore(MemoryStore):
-    """A store that carries its clock, for the machine."""
+    """A store with its clock, for the state machine."""
 
     def __init__(self, max_size: str) -> None:
         self.fake = FakeClock()
@@ -32,7 +32,7 @@ class ClockedStore(MemoryStore):
 
 
 def conforms(store: MemoryStore) -> tuple[Store, SupportsReputation]:
-    """For the type checkers: a MemoryStore is a Store with everything a store may offer."""
+    """Check by the type checkers: a MemoryStore is a Store with all optional methods."""
     offers: tuple[SupportsAll, SupportsLength, SupportsClear, SupportsPurge]
     more: tuple[SupportsReduce, SupportsOfUser, SupportsDestroyUser, SupportsStats]
     offers, more = (store, store, store, store), (store, store, store, store)
@@ -45,7 +45,7 @@ def advance(store: Any, seconds: float) -> None:
 
 
 def audit(store: ClockedStore) -> None:
-    with store._lock:  # on a slow machine the purger comes by
+    with store._lock:  # on a slow machine the purger may run in between
         recount(store._parts)
 
 
@@ -62,12 +62,12 @@ class TestMemoryStore(StoreContract):
         audit(self.store)
         super().teardown_method()
 
-    def test_does_not_block(self) -> None:
+    def test_the_store_does_not_block(self) -> None:
         assert self.store.blocking is False
 
 
 class AsyncMemoryStore:
-    """The same store with async verbs, to show that the async suite drives what it should."""
+    """The same store with async verbs, which tests the async suite itself."""
 
     def __init__(self) -> None:
         self.sync = ClockedStore("64K")

@@ -1,4 +1,4 @@
-"""The contract's suite on stores that offer the verbs and nothing besides, and on worse ones."""
+"""The contract's suite on stores with the required verbs only, and on faulty stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ K, L = b"k" * 32, b"l" * 32
 
 
 class PlainStore:
-    """Six verbs, and no limit to what a session may hold."""
+    """Six verbs, without a limit to the size of a session."""
 
     blocking = False
 
@@ -39,7 +39,7 @@ class PlainContract(StoreContract):
 
 
 def skipped(contract: type[StoreContract]) -> list[str]:
-    """Run the whole suite: what it does not ask of this store."""
+    """Run the whole suite. Return the tests that it skips for this store."""
     names = []
     for name in sorted(name for name in dir(contract) if name.startswith("test_")):
         suite = contract()
@@ -53,20 +53,20 @@ def skipped(contract: type[StoreContract]) -> list[str]:
     return names
 
 
-def test_a_store_may_offer_the_verbs_alone() -> None:
+def test_a_store_may_have_the_required_verbs_only() -> None:
     names = skipped(PlainContract)
     assert "test_all_lists_live_sessions" in names
     assert "test_too_large_is_refused_and_changes_nothing" in names
     assert len(names) < sum(name.startswith("test_") for name in dir(PlainContract)) / 3
 
 
-def test_the_machine_compares_it_key_by_key() -> None:
+def test_the_state_machine_compares_a_store_key_by_key() -> None:
     machine = store_machine(PlainStore, advance)
     few = settings(max_examples=10, stateful_step_count=30, deadline=None, derandomize=True)
     run_state_machine_as_test(machine, settings=few)
 
 
-def test_a_store_that_does_not_refuse_as_it_should_fails() -> None:
+def test_a_store_that_accepts_too_much_fails() -> None:
     class Strict(PlainContract):
         too_large = 1000
 
@@ -77,7 +77,7 @@ def test_a_store_that_does_not_refuse_as_it_should_fails() -> None:
 
 
 class CreatingStore(PlainStore):
-    """A store that creates a session by ``set``, as most key-value stores do."""
+    """A store that creates a session in ``set``, as most key-value stores do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class CreatingStore(PlainStore):
         return held
 
 
-def test_a_store_that_creates_by_set_fails() -> None:
+def test_a_store_that_creates_in_set_fails() -> None:
     class Creating(PlainContract):
         def make_store(self) -> Any:
             return CreatingStore()
@@ -113,7 +113,7 @@ def test_a_store_that_creates_by_set_fails() -> None:
     assert failing >= {"test_set_never_creates"}
 
 
-def test_what_a_subclass_has_to_give_is_said() -> None:
+def test_a_missing_method_of_a_suite_is_an_error() -> None:
     class TestMine(StoreContract):
         pass
 
@@ -128,10 +128,10 @@ def test_what_a_subclass_has_to_give_is_said() -> None:
         TestMineToo().make_async_store()
 
 
-# -- the machine, step by step
+# -- the state machine, step by step
 
 
-def test_an_id_that_is_taken_is_nobody_s_successor() -> None:
+def test_an_id_in_use_cannot_be_a_successor() -> None:
     machine = store_machine(lambda: ClockedStore("4M"), advance, audit)()
     for at in (K, L):
         machine.add(at, Record(b"one"), 100.0, 500.0, None)
@@ -141,7 +141,7 @@ def test_an_id_that_is_taken_is_nobody_s_successor() -> None:
     machine.teardown()
 
 
-def test_a_rotation_beyond_the_cap_is_refused_to_both() -> None:
+def test_a_rotation_beyond_the_cap_is_refused_by_both() -> None:
     machine = store_machine(lambda: ClockedStore("4M"), advance, audit)()
     for at in (K, L):
         machine.add(at, Record(b"one", "ana"), 100.0, 500.0, None)
@@ -152,7 +152,7 @@ def test_a_rotation_beyond_the_cap_is_refused_to_both() -> None:
     machine.teardown()
 
 
-def test_a_replaced_id_may_be_evicted_without_a_word() -> None:
+def test_a_rotated_id_may_be_evicted_silently() -> None:
     machine = store_machine(lambda: ClockedStore("64K"), advance, audit, evicts=True)()
     machine.add(K, Record(b"one"), 1000.0, 5000.0, None)
     machine.replace(K, L, Record(b"two"), None, 1000.0, None, 1000.0, None)
@@ -167,7 +167,7 @@ def test_a_replaced_id_may_be_evicted_without_a_word() -> None:
 
 
 class HalfAsyncStore:
-    """Some of it needs no await, and it is not to be closed."""
+    """A store with some plain methods, and without close."""
 
     size = 7
 
@@ -182,7 +182,7 @@ class HalfAsyncStore:
         yield L
 
 
-def test_an_async_store_is_seen_as_a_store() -> None:
+def test_an_async_store_is_recognised() -> None:
     store = Blocking(HalfAsyncStore)
     assert store.size == 7
     assert store.get(K) == store.plainly(K) == K

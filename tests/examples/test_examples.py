@@ -1,4 +1,4 @@
-"""The examples, each run through one scenario: in this process, and under a real server."""
+"""The examples, each with one scenario: in this process, and under a real server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from examples import (
 )
 from tests.support.servers import serve
 
-Browser = Any  # httpx.Client, or Starlette's TestClient, which stands on httpx2
+Browser = Any  # httpx.Client, or Starlette's TestClient, which is based on httpx2
 PYTHON = sys.executable
 
 UVICORN = [PYTHON, "-m", "uvicorn", "--port={port}", "--log-level=warning"]
@@ -57,19 +57,19 @@ SERVERS = {
 
 
 def scenario(browser: Callable[[], Browser]) -> None:
-    """What a person does at two browsers."""
+    """Do what a user with two browsers does."""
     with browser() as desk, browser() as phone:
         at_both(desk, phone)
 
 
 def at_both(desk: Browser, phone: Browser) -> None:
-    # A visitor who only looks costs nothing.
+    # A visitor who only reads stores nothing.
     response = desk.get("/me")
     assert response.json() == {"user": None, "cart": []}
     assert "set-cookie" not in response.headers
     assert desk.get("/sessions").status_code == 401
 
-    # The cart is kept through the login, the id is not.
+    # The cart is kept at the login, the ID is not.
     assert desk.post("/cart/bread").json() == ["bread"]
     assert desk.post("/cart/butter").json() == ["bread", "butter"]
     before = dict(desk.cookies)
@@ -77,18 +77,18 @@ def at_both(desk: Browser, phone: Browser) -> None:
     assert dict(desk.cookies) != before
     assert desk.get("/me").json() == {"user": "heidi", "cart": ["bread", "butter"]}
 
-    # The sessions of the user, seen from one of them.
+    # The sessions of the user, listed in one of them.
     phone.post("/login/heidi")
     mine = phone.get("/sessions").json()
     assert [session["this one"] for session in mine] == [False, True]
 
-    # Who logs out is out, and nobody else.
+    # A logout ends this session and no other.
     assert desk.post("/logout").status_code == 200
     assert dict(desk.cookies) == {}
     assert desk.get("/me").json() == {"user": None, "cart": []}
     assert phone.get("/me").json()["user"] == "heidi"
 
-    # Who logs out everywhere is out everywhere.
+    # logout_everywhere ends all sessions.
     desk.post("/login/heidi")
     assert len(phone.get("/sessions").json()) == 2
     phone.post("/logout-everywhere")
@@ -96,60 +96,60 @@ def at_both(desk: Browser, phone: Browser) -> None:
     assert phone.get("/me").json()["user"] is None
 
 
-def test_the_fastapi_example() -> None:
+def test_the_fastapi_example_works() -> None:
     scenario(lambda: TestClient(fastapi_app.app))
     assert fastapi_app.manager.length() == 0
 
 
-def test_the_litestar_example() -> None:
+def test_the_litestar_example_works() -> None:
     with LitestarClient(litestar_app.app):  # its lifespan cannot be entered twice at a time
         scenario(lambda: nullcontext(LitestarClient(litestar_app.app)))
     assert litestar_app.manager.length() == 0
 
 
-def test_the_asgi_example() -> None:
-    scenario(lambda: nullcontext(TestClient(asgi_app.app)))  # it has no lifespan to enter
+def test_the_asgi_example_works() -> None:
+    scenario(lambda: nullcontext(TestClient(asgi_app.app)))  # it has no lifespan
     assert asgi_app.manager.length() == 0
 
 
-def test_the_wsgi_example() -> None:
+def test_the_wsgi_example_works() -> None:
     transport = httpx.WSGITransport(wsgi_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert wsgi_app.manager.length() == 0
 
 
-def test_the_falcon_example() -> None:
+def test_the_falcon_example_works() -> None:
     transport = httpx.WSGITransport(falcon_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert falcon_app.manager.length() == 0
 
 
-def test_the_bottle_example() -> None:
+def test_the_bottle_example_works() -> None:
     transport = httpx.WSGITransport(bottle_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert bottle_app.manager.length() == 0
 
 
-def test_the_pyramid_example() -> None:
+def test_the_pyramid_example_works() -> None:
     transport = httpx.WSGITransport(pyramid_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert pyramid_app.app.registry.settings["lembro.manager"].length() == 0
 
 
-def test_the_flask_example() -> None:
+def test_the_flask_example_works() -> None:
     transport = httpx.WSGITransport(flask_app.app)
     scenario(lambda: httpx.Client(transport=transport, base_url="http://test"))
     assert flask_app.manager.length() == 0
 
 
-def test_the_quart_example() -> None:
+def test_the_quart_example_works() -> None:
     app: Any = quart_app.app
     scenario(lambda: nullcontext(TestClient(app)))
     assert quart_app.manager.length() == 0
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_under_a_server(name: str) -> None:
+def test_the_example_works_under_a_server(name: str) -> None:
     with serve(SERVERS[name], ready="/me") as server:
         scenario(lambda: httpx.Client(base_url=server.url))
 
@@ -169,7 +169,7 @@ def port() -> Iterator[int]:
 
 
 def talk(port: int, *lines: str) -> list[str]:
-    """What a connection answers to these lines."""
+    """Send these lines over a connection. Return the responses."""
     with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
         file = connection.makefile("rw", encoding="utf-8", newline="\n")
         answers = []
@@ -185,20 +185,20 @@ def id_in(answer: str) -> str:
     return answer.partition("(resume ")[2].rstrip(")")
 
 
-def test_the_notebook(port: int) -> None:
+def test_the_notebook_example_works(port: int) -> None:
     first, second, notes = talk(port, "note buy bread", "note sleep", "notes")
     assert first.startswith("1 notes (resume ")
     assert second == "2 notes"
     assert notes == "buy bread; sleep"
     before = id_in(first)
 
-    assert talk(port, "notes") == ["none"]  # another connection
+    assert talk(port, "notes") == ["none"]  # on another connection
     welcome, notes, hello = talk(port, f"resume {before}", "notes", "login heidi")
     assert (welcome, notes) == ("welcome back", "buy bread; sleep")
     after = id_in(hello)
     assert after != before
 
-    # The id from before the login leads nowhere.
+    # The ID from before the login is stale.
     assert talk(port, f"resume {before}", "notes") == ["no such session", "none"]
     assert talk(port, f"resume {after}", "notes", "logout", "notes") == [
         "welcome back",
@@ -210,7 +210,7 @@ def test_the_notebook(port: int) -> None:
     assert without_framework.manager.length() == 0
 
 
-def test_the_notebook_survives_nonsense(port: int) -> None:
+def test_the_notebook_survives_invalid_input(port: int) -> None:
     answers = talk(port, "login", "note \ufffd\x00", "resume ../../etc/passwd", "", "sessions")
     assert answers[0].startswith("error: ")
     assert answers[1].startswith("1 notes")

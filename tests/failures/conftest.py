@@ -1,4 +1,4 @@
-"""The catalogue runs on every integration and store, and all of it at DEBUG: row 7 reads along."""
+"""Run the catalogue on every integration and store, with all logging at DEBUG for row 7."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Reader(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def no_id_in_any_log() -> Iterator[list[str]]:
-    """7. An id in the logs (CVE-2023-20866): none of those that were issued is in any line."""
+    """Row 7, session IDs in logs (CVE-2023-20866): fail if a log line contains an issued ID."""
     visits.issued.clear()
     root, reader = logging.getLogger(), _Reader()
     levels = {name: logging.getLogger(name).level for name in ("", "lembro")}

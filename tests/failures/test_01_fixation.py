@@ -1,5 +1,4 @@
-"""1. Fixation at login (CVE-2023-29019): an id that was known before the login leads nowhere after
-it."""
+"""1. Fixation at login (CVE-2023-29019): an ID from before the login is stale after it."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ async def test_a_login_issues_a_new_id(world: World) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_the_id_from_before_leads_nowhere(world: World) -> None:
+async def test_the_id_from_before_the_login_is_stale(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     attacker = tab.twin()
@@ -32,7 +31,7 @@ async def test_the_id_from_before_leads_nowhere(world: World) -> None:
     assert await tab.read() == {"cart": [1]}
 
 
-async def test_not_even_during_the_login(world: World) -> None:
+async def test_the_id_from_before_is_stale_for_a_request_in_flight(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     attacker = tab.twin()
@@ -47,8 +46,8 @@ async def test_not_even_during_the_login(world: World) -> None:
     assert await tab.read() == {"cart": [1]}
 
 
-async def test_a_login_by_hand_is_safe_as_well(world: World) -> None:
-    """As applications do it that know nothing of ``login``: regenerate_id, and a key."""
+async def test_regenerate_id_and_an_application_key_prevent_fixation(world: World) -> None:
+    """An application without ``login`` calls regenerate_id and stores its own key."""
     tab = world.tab()
     await tab.write(cart=[1])
     attacker = tab.twin()
@@ -62,7 +61,7 @@ async def test_a_login_by_hand_is_safe_as_well(world: World) -> None:
     assert await attacker.read() == {}
 
 
-async def test_clear_and_then_a_key_is_no_fixation(world: World) -> None:
+async def test_clear_and_an_application_key_prevent_fixation(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     attacker = tab.twin()

@@ -1,5 +1,7 @@
-"""2. Unknown id adopted (CVE-2024-38513): an id that this server never issued is not taken into
-use; whoever planted it finds nothing under it."""
+"""2. Unknown ID adopted (CVE-2024-38513): an ID that this server never issued is replaced.
+
+An attacker who planted the ID finds no session under it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ async def test_a_planted_id_is_replaced(world: World, kind_of_write: str) -> Non
     assert await attacker.user() is None
 
 
-async def test_a_planted_id_with_regenerate_id(world: World) -> None:
+async def test_regenerate_id_without_data_issues_no_cookie_for_a_planted_id(world: World) -> None:
     planted = new_id()
     victim = world.tab(planted)
     answer = await victim.visit(rotate)
@@ -46,7 +48,7 @@ async def test_reading_with_a_planted_id_stores_nothing(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_what_no_server_would_issue(world: World) -> None:
+async def test_malformed_ids_are_ignored(world: World) -> None:
     for value in ("", "x", "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 43 + ".", "ä" * 43):
         attacker = world.tab(value)
         await attacker.write(a=1)

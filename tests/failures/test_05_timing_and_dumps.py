@@ -1,5 +1,7 @@
-"""5. Timing of look-ups, ids in dumps (CVE-2019-16782): no store holds an id, only its hash; so who
-steals a store has no session, and a hash sent as cookie is unknown."""
+"""5. Timing of look-ups, IDs in dumps (CVE-2019-16782): a store holds only hashes of session IDs.
+
+A stolen store contains no usable session ID, and a hash that is sent as a cookie is unknown.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from tests.support.visits import Visit, World
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_cookie_is_nowhere_in_the_store(world: World) -> None:
+async def test_the_store_does_not_contain_session_ids(world: World) -> None:
     tab = world.tab()
     cookies = []
     await tab.write(cart=[1])
@@ -27,11 +29,12 @@ async def test_the_cookie_is_nowhere_in_the_store(world: World) -> None:
     for cookie in cookies:
         assert cookie is not None
         session_id = cookie[:43].encode()
-        assert key_for(session_id.decode()) in dump  # the old ones lead to the new one
-        assert not any(session_id[at : at + 8] in dump for at in range(36))  # not even a part
+        assert key_for(session_id.decode()) in dump  # rotated IDs point to the new one
+        # nor is a part of the ID
+        assert not any(session_id[at : at + 8] in dump for at in range(36))
 
 
-async def test_a_stored_key_is_no_cookie(world: World) -> None:
+async def test_a_stored_key_is_not_accepted_as_a_cookie(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     (key,) = world.backend.payloads()
@@ -41,7 +44,7 @@ async def test_a_stored_key_is_no_cookie(world: World) -> None:
         assert await world.tab(value).user() is None
 
 
-async def test_the_handle_is_public_and_worthless(world: World) -> None:
+async def test_the_handle_is_not_accepted_as_a_cookie(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 

@@ -1,5 +1,7 @@
-"""6. A MAC compared byte by byte (CVE-2013-0263): only ``compare_digest``, and every secret is
-tried, so that the time says nothing."""
+"""6. A MAC compared byte by byte (CVE-2013-0263): signatures are compared by ``compare_digest``.
+
+Every secret is tried, so that the time does not tell which one matched.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ async def test_every_mac_is_compared_in_constant_time(
     monkeypatch.setattr(hmac, "compare_digest", recorded)
     assert await tab.user() == "ada"
     assert compared
-    # A wrong one is compared with what each secret makes of it.
+    # A forged signature is compared with the signature by each secret.
     assert tab.cookie is not None
     compared.clear()
     forged = tab.cookie[:-1] + ("A" if tab.cookie[-1] != "A" else "Q")
@@ -44,8 +46,8 @@ async def test_every_mac_is_compared_in_constant_time(
     assert {given for _, given in compared} == {forged.rpartition(".")[2].encode()}
 
 
-def test_no_digest_is_compared_by_an_operator() -> None:
-    """In the source: nothing that is called mac, digest or signature stands beside == or !=."""
+def test_the_source_compares_no_digest_by_an_operator() -> None:
+    """No operand of == or != in the source is called mac, digest or signature."""
     suspicious = []
     for path in Path(lembro.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

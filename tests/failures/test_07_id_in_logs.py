@@ -1,5 +1,8 @@
-"""7. An id in the logs (CVE-2023-20866): everything at DEBUG, with forced errors, reprs and
-tracebacks: no id appears, nor the value of a cookie, nor a secret."""
+"""7. IDs in logs (CVE-2023-20866): no log line, repr or traceback contains a session ID.
+
+The same holds for cookie values and secrets, with DEBUG logging and every error that a test can
+cause.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SECRET = "a secret of 32 bytes or more, with many letters"
 
 
 class Everything:
-    """All texts that an application might log."""
+    """Collect all texts that an application might log."""
 
     def __init__(self, world: World, log: list[str]) -> None:
         self.world = world
@@ -64,9 +67,7 @@ class Everything:
         assert SECRET not in text
 
 
-async def test_with_every_error_that_can_be_forced(
-    build: Build, no_id_in_any_log: list[str]
-) -> None:
+async def test_no_error_contains_an_id(build: Build, no_id_in_any_log: list[str]) -> None:
     world = build(secret=SECRET, store={"max_session_size": 2048})
     seen = Everything(world, no_id_in_any_log)
 
@@ -126,8 +127,10 @@ async def test_with_every_error_that_can_be_forced(
     seen.check([tab, forged])
 
 
-async def test_of_the_manager(build: Build, no_id_in_any_log: list[str]) -> None:
-    """An operator's lists, errors and arguments."""
+async def test_no_repr_or_error_of_the_manager_contains_an_id(
+    build: Build, no_id_in_any_log: list[str]
+) -> None:
+    """Check the lists, errors and arguments that an operator sees."""
     world = build()
     if not world.backend.in_process:
         world.backend.breaks()
@@ -146,7 +149,7 @@ async def test_of_the_manager(build: Build, no_id_in_any_log: list[str]) -> None
     assert session_id not in "\n".join(texts)
 
 
-def test_the_reader_reads_along(no_id_in_any_log: list[str]) -> None:
+def test_the_log_reader_finds_a_logged_id(no_id_in_any_log: list[str]) -> None:
     logging.getLogger("lembro").debug("a line at %s", "DEBUG")
     assert no_id_in_any_log[-1] == "lembro a line at DEBUG"
     no_id_in_any_log.clear()

@@ -1,5 +1,4 @@
-"""8. The id in the URL (ASVS): an id in the query, the path or a header of its own is not looked
-at."""
+"""8. The ID in the URL (ASVS): an ID in the query or in the path is ignored."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("https", [False, True])
-async def test_a_valid_id_elsewhere_than_in_the_cookie(world: World, https: bool) -> None:
+async def test_an_id_outside_of_the_cookie_is_ignored(world: World, https: bool) -> None:
     tab = world.tab(https=https)
     await tab.write(a=1)
     assert tab.cookie is not None
@@ -24,7 +23,7 @@ async def test_a_valid_id_elsewhere_than_in_the_cookie(world: World, https: bool
     assert not stranger.jar
 
 
-async def test_no_answer_shows_an_id_but_in_the_cookie(world: World) -> None:
+async def test_a_response_contains_the_id_only_in_the_cookie(world: World) -> None:
     tab = world.tab()
     answer = await tab.login("ada")
     assert tab.cookie is not None

@@ -1,5 +1,7 @@
-"""9. Key collision (CVE-2011-4136, CVE-2026-25480): no two ids are one session, neither case
-variants, look-alikes and prefixes, nor a key of the application that equals an id."""
+"""9. Key collision (CVE-2011-4136, CVE-2026-25480): two different IDs never name one session.
+
+This includes IDs that differ in case, look-alikes, prefixes, and application keys that equal an ID.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from tests.support.visits import COOKIE, World, look
 pytestmark = pytest.mark.anyio
 
 
-async def test_look_alikes_are_other_ids(world: World) -> None:
+async def test_similar_ids_are_different_ids(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     assert tab.cookie is not None
@@ -38,17 +40,17 @@ async def test_look_alikes_are_other_ids(world: World) -> None:
             assert answer.result is None, variant
 
 
-async def test_the_cookies_name_is_exact(world: World) -> None:
+async def test_the_cookie_name_is_compared_exactly(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for name in ("Lembro", "LEMBRO", "lembro ", "lembro\u00a0", "xlembro", "lembrox", "lembro[]"):
         raw = f"{name}={tab.cookie}".encode()
         user = (await world.tab().visit(lambda visit: visit.session.user_id, cookies=[raw])).result
-        # Blanks around a name do not belong to it (RFC 6265, 5.4).
+        # Spaces around a name do not belong to it (RFC 6265, 5.4).
         assert user == ("ada" if name.strip(" ") == COOKIE else None), name
 
 
-async def test_an_application_key_that_equals_an_id(world: World) -> None:
+async def test_an_application_key_that_equals_an_id_is_plain_data(world: World) -> None:
     tab, other = world.tab(), world.tab()
     await tab.write(a=1)
     assert tab.cookie is not None

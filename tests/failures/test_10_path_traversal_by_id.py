@@ -1,6 +1,8 @@
-"""10. Path traversal by id (CVE-2025-61686): whatever a client sends as an id, a standing or a
-handle, no file is opened, listed, made or removed. The one file that there is, the advisory lock of
-a process, has a name that nobody from outside has a part in."""
+"""10. Path traversal by ID (CVE-2025-61686): no value of a client becomes part of a file path.
+
+No ID, reputation or handle causes a file to be opened, listed, created or removed. The only file is
+the advisory lock of a process, and no client has an influence on its name.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def _hear(event: str, args: tuple[Any, ...]) -> None:
         _touched.append(f"{event} {args!r}")
 
 
-sys.addaudithook(_hear)  # of the interpreter itself: no way around it, and none to take it away
+sys.addaudithook(_hear)  # the interpreter's own, which cannot be removed or avoided
 
 
 @contextmanager
@@ -64,7 +66,7 @@ def no_file_is_touched() -> Iterator[None]:
         _touched = None
 
 
-def test_the_hook_hears_of_files(tmp_path: Path) -> None:
+def test_the_audit_hook_reports_file_access(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="listdir"), no_file_is_touched():
         os.listdir(tmp_path)
     with pytest.raises(AssertionError, match=r"open .*victim"), no_file_is_touched():
@@ -72,8 +74,8 @@ def test_the_hook_hears_of_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_as_a_cookie(world: World) -> None:
-    await world.tab().write(a=1)  # what is imported late is
+async def test_a_path_as_a_cookie_touches_no_file(world: World) -> None:
+    await world.tab().write(a=1)  # load what is imported lazily
     await world.tab("x").write(a=1)
     stored = world.backend.live()
     for path in PATHS.values():
@@ -82,13 +84,13 @@ async def test_as_a_cookie(world: World) -> None:
             assert (await world.tab().visit(look, cookies=[raw])).result == {}
             answer = await world.tab().visit(write(a=1), cookies=[raw])
         assert answer.status == 200
-        assert answer.sets_session, "under an id of our own"
+        assert answer.sets_session, "under an ID that lembro issued"
         stored += 1
     assert world.backend.live() == stored
 
 
 @pytest.mark.anyio
-async def test_as_a_user_and_a_key(world: World) -> None:
+async def test_a_path_as_a_user_or_a_key_touches_no_file(world: World) -> None:
     await world.tab().login("ada")
     for path in PATHS.values():
         if not path:
@@ -102,7 +104,7 @@ async def test_as_a_user_and_a_key(world: World) -> None:
             await tab.logout()
 
 
-def test_as_an_id_or_a_handle_of_a_manager() -> None:
+def test_a_path_as_an_id_or_a_handle_of_a_manager_touches_no_file() -> None:
     manager = SessionManager(MemoryStore())
     session_id = manager.create({"a": 1})
     for path in PATHS.values():
@@ -118,8 +120,10 @@ def test_as_an_id_or_a_handle_of_a_manager() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_lock_lies_in_the_temporary_folder(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the command line and the working folder are."""
+def test_the_lock_file_is_in_the_temporary_folder(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line and the working folder make no difference."""
     monkeypatch.setattr(sys, "argv", [PATHS[path]])
     monkeypatch.setattr(os, "getcwd", lambda: PATHS[path])
     name = Path(worker_check._name())

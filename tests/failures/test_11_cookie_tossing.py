@@ -1,5 +1,8 @@
-"""11. Cookie tossing, duplicates (USENIX Security 2023): of two different values of the name
-neither is accepted, in whichever order; nothing is overwritten, and an event says what to do."""
+"""11. Cookie tossing, duplicates (USENIX Security 2023): two different values of one name are
+ignored.
+
+The order makes no difference, nothing is overwritten, and an event says what to do.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("attackers_first", [True, False])
 @pytest.mark.parametrize("in_one_header", [True, False])
 @pytest.mark.parametrize("live", [True, False], ids=["live", "made-up"])
-async def test_neither_of_two(
+async def test_two_different_cookies_are_both_ignored(
     world: World, attackers_first: bool, in_one_header: bool, live: bool
 ) -> None:
     victim, attacker = world.tab(), world.tab()
@@ -29,7 +32,7 @@ async def test_neither_of_two(
     answer = await world.tab().visit(look, cookies=cookies)
     assert answer.result == {}
     answer = await world.tab().visit(write(card="4111"), cookies=cookies)
-    assert not answer.set_cookies  # it would be one more
+    assert not answer.set_cookies  # it would add a third cookie
 
     assert await victim.read() == {}
     assert await attacker.read() == {}
@@ -39,7 +42,7 @@ async def test_neither_of_two(
     assert "several cookies" in world.heard("dropped")[0].reason
 
 
-async def test_a_logout_does_not_hit_either(world: World) -> None:
+async def test_a_logout_with_two_cookies_ends_neither_session(world: World) -> None:
     victim, attacker = world.tab(), world.tab()
     await victim.login("ada")
     await attacker.login("eve")
@@ -50,7 +53,7 @@ async def test_a_logout_does_not_hit_either(world: World) -> None:
     assert await attacker.user() == "eve"
 
 
-async def test_a_login_still_works(world: World) -> None:
+async def test_a_login_with_two_cookies_works(world: World) -> None:
     cookies = [f"{COOKIE}={new_id()}; {COOKIE}={new_id()}".encode()]
     tab = world.tab()
     answer = await tab.visit(lambda visit: visit.session.login("ada"), cookies=cookies)
@@ -58,7 +61,7 @@ async def test_a_login_still_works(world: World) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_the_same_value_twice_is_one(world: World) -> None:
+async def test_the_same_value_twice_is_accepted(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     cookies = [f"{COOKIE}={tab.cookie}; other=1; {COOKIE}={tab.cookie}".encode()]
@@ -66,7 +69,7 @@ async def test_the_same_value_twice_is_one(world: World) -> None:
 
 
 async def test_over_https_a_plain_cookie_cannot_interfere(world: World) -> None:
-    """A sibling domain, or http, can set `sid`, but never `__Host-sid`."""
+    """A sibling domain or a plain http page can set `sid`, but never `__Host-sid`."""
     victim = world.tab(https=True)
     await victim.login("ada")
     cookies = [f"{COOKIE}={new_id()}; {SECURE_COOKIE}={victim.cookie}".encode()]

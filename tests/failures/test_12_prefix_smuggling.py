@@ -1,5 +1,7 @@
-"""12. Prefix smuggling (CVE-2023-23934): what a browser sends under another name is not the cookie,
-whatever a lenient parser would make of it."""
+"""12. Prefix smuggling (CVE-2023-23934): a cookie under another name is not the session cookie.
+
+This includes names that a lenient parser would read as the session cookie's.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ SMUGGLED = {
 
 @only(PARSER_KINDS)
 @pytest.mark.parametrize("smuggled", SMUGGLED)
-async def test_it_is_not_seen_as_the_cookie(world: World, smuggled: str) -> None:
+async def test_a_similar_name_is_not_accepted_as_the_cookie(world: World, smuggled: str) -> None:
     attacker = world.tab(https=True)
     await attacker.login("eve")
     assert attacker.cookie is not None
@@ -46,7 +48,7 @@ async def test_it_is_not_seen_as_the_cookie(world: World, smuggled: str) -> None
     answer = await victim.visit(lambda visit: visit.session.user_id, cookies=[raw])
     assert answer.result is None
     assert answer.status == 200
-    # Nor does it count as a second value beside the right one.
+    # Nor is it a second value that makes the right cookie ambiguous.
     await victim.login("ada")
     both = [raw + b"; " + NAME + b"=" + str(victim.cookie).encode()]
     answer = await victim.visit(lambda visit: visit.session.user_id, cookies=both)

@@ -1,5 +1,7 @@
-"""13. Resurrection (CVE-2025-46336): A has loaded the session, B logs out, A ends. The session
-stays dead, whatever A did, and A issues no cookie."""
+"""13. Resurrection (CVE-2025-46336): request A has loaded the session, B logs out, then A ends.
+
+The session stays ended, whatever A did, and A issues no cookie.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +33,14 @@ ACTS: dict[str, Script] = {
 }
 
 
-# A login over an anonymous session is one whatever became of that, see below.
+# A login over an anonymous session is a new login in each case: see below.
 CASES = [(who, act) for who in ("ada", None) for act in ACTS if who or act != "logs in again"]
 
 
 @pytest.mark.parametrize(("who", "act"), CASES)
-async def test_it_stays_dead(world: World, who: str | None, act: str) -> None:
+async def test_a_logout_wins_over_a_request_in_flight(
+    world: World, who: str | None, act: str
+) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     if who is not None:
@@ -57,7 +61,7 @@ async def test_it_stays_dead(world: World, who: str | None, act: str) -> None:
     assert await again.user() is None
 
 
-async def test_a_lost_write_is_told(world: World) -> None:
+async def test_a_write_to_an_ended_session_is_reported(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -70,7 +74,7 @@ async def test_a_lost_write_is_told(world: World) -> None:
     assert [event.reason for event in world.heard("dropped")] == ["the session has ended"]
 
 
-async def test_a_login_as_somebody_else_is_a_login(world: World) -> None:
+async def test_a_login_as_another_user_after_a_logout_begins_a_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     old = tab.cookie
@@ -86,7 +90,7 @@ async def test_a_login_as_somebody_else_is_a_login(world: World) -> None:
     assert await world.tab(old).user() is None
 
 
-async def test_a_login_over_an_anonymous_session_that_has_ended(world: World) -> None:
+async def test_a_login_over_an_ended_anonymous_session_begins_a_session(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     old = tab.cookie
@@ -102,7 +106,7 @@ async def test_a_login_over_an_anonymous_session_that_has_ended(world: World) ->
     assert await world.tab(old).read() == {}
 
 
-async def test_expiry_is_as_final_as_a_logout(world: World) -> None:
+async def test_expiry_wins_over_a_request_in_flight(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -116,7 +120,7 @@ async def test_expiry_is_as_final_as_a_logout(world: World) -> None:
     assert world.backend.live() == 0
 
 
-async def test_a_save_within_the_request_is_no_way_around(world: World) -> None:
+async def test_a_save_within_the_request_does_not_revive_the_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -132,8 +136,8 @@ async def test_a_save_within_the_request_is_no_way_around(world: World) -> None:
     assert world.backend.live() == 0
 
 
-def test_nor_is_a_save_before_a_renewed_login() -> None:
-    """That save finds out that the session has ended. What follows is no first login."""
+def test_a_save_before_a_renewed_login_does_not_revive_the_session() -> None:
+    """After the save finds no session, the login must not use the data of the session."""
     manager = SessionManager(MemoryStore("64K"))
     for act in (Session.regenerate_id, append_to):
         session_id = manager.create({"cart": [1]}, user_id="ada")
@@ -146,7 +150,7 @@ def test_nor_is_a_save_before_a_renewed_login() -> None:
         assert manager.user_sessions("ada") == []
         session.login("bob")
         session.save()
-        assert [info.data for info in manager.user_sessions("bob")] == [{}], "nothing of ada's"
+        assert [info.data for info in manager.user_sessions("bob")] == [{}], "no data of ada's"
         manager.revoke_user("bob")
 
 
@@ -154,7 +158,7 @@ def append_to(session: Session) -> None:
     session["cart"].append(2)
 
 
-def test_whoever_logs_out_and_in_again_after_such_a_save_is_logged_in() -> None:
+def test_a_logout_and_a_login_after_such_a_save_begin_a_session() -> None:
     manager = SessionManager(MemoryStore("64K"))
     session = manager.load(manager.create({"cart": [1]}, user_id="ada"))
     manager.revoke_user("ada")

@@ -1,6 +1,8 @@
-"""14. Lost update: two requests of one session overlap. Different keys: both are kept. The same
-key: dicts merge, lists that both only appended to are joined, else the later commit wins and says
-so."""
+"""14. Lost update: two requests of one session overlap, and no change is lost without a report.
+
+Different keys are both kept. For the same key, dicts are merged, and lists that both requests only
+appended to are joined. Otherwise the later commit wins, and an event reports it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def overlap(tab: Tab, outer: Script, inner: Script) -> None:
-    """``inner`` begins after ``outer`` has loaded and commits before it does."""
+    """Run two requests: ``inner`` begins after ``outer`` has loaded and commits before it does."""
 
     async def first(visit: Visit) -> None:
         look(visit)
@@ -33,14 +35,14 @@ async def start(world: World, **values: Any) -> Tab:
     return tab
 
 
-async def test_different_keys(world: World) -> None:
+async def test_changes_of_different_keys_are_merged(world: World) -> None:
     tab = await start(world, old=0)
     await overlap(tab, write(a=1), write(b=2))
     assert await tab.read() == {"old": 0, "a": 1, "b": 2}
     assert not world.heard("conflict")
 
 
-async def test_many_at_once(world: World) -> None:
+async def test_many_parallel_writes_are_merged(world: World) -> None:
     tab = await start(world, old=0)
 
     def writes(number: int) -> Script:
@@ -59,7 +61,7 @@ async def test_many_at_once(world: World) -> None:
     assert sorted(data["list"]) == list(range(20))
 
 
-async def test_dicts_within(world: World) -> None:
+async def test_changes_within_a_dict_are_merged(world: World) -> None:
     tab = await start(world, cart={"apple": 1})
 
     def add(name: str) -> Script:
@@ -69,7 +71,7 @@ async def test_dicts_within(world: World) -> None:
     assert await tab.read() == {"cart": {"apple": 1, "pear": 1, "plum": 1}}
 
 
-async def test_lists_that_both_append_to(world: World) -> None:
+async def test_items_that_both_append_are_joined(world: World) -> None:
     tab = await start(world, cart=[0])
 
     def append(item: int) -> Script:
@@ -80,7 +82,7 @@ async def test_lists_that_both_append_to(world: World) -> None:
     assert not world.heard("conflict")
 
 
-async def test_the_same_key_goes_to_the_later_commit(world: World) -> None:
+async def test_the_later_commit_wins_for_the_same_key(world: World) -> None:
     tab = await start(world, theme="light")
     await overlap(tab, write(theme="dark"), write(theme="blue"))
     assert await tab.read() == {"theme": "dark"}
@@ -88,7 +90,7 @@ async def test_the_same_key_goes_to_the_later_commit(world: World) -> None:
     assert event.reason.startswith("theme:")
 
 
-async def test_a_key_that_one_deletes_and_the_other_leaves(world: World) -> None:
+async def test_a_deleted_key_stays_deleted_if_the_other_left_it_alone(world: World) -> None:
     tab = await start(world, a=1, b=1)
     await overlap(tab, lambda visit: visit.session.pop("a"), write(c=1))
     assert await tab.read() == {"b": 1, "c": 1}
@@ -96,14 +98,14 @@ async def test_a_key_that_one_deletes_and_the_other_leaves(world: World) -> None
     assert await tab.read() == {"c": 1, "d": 1}
 
 
-async def test_a_writer_meets_a_session_that_was_emptied(world: World) -> None:
+async def test_a_write_to_a_session_that_was_emptied_is_kept(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     await overlap(tab, write(b=1), lambda visit: visit.session.pop("a"))
     assert await tab.read() == {"b": 1}
 
 
-async def test_a_counter_by_atomic(world: World) -> None:
+async def test_a_counter_changed_by_atomic_counts_both(world: World) -> None:
     tab = await start(world, stock=10)
 
     def take(data: dict[str, Any]) -> int:
@@ -119,14 +121,14 @@ async def test_a_counter_by_atomic(world: World) -> None:
     assert await tab.read() == {"stock": 8}
 
 
-async def test_across_a_rotation(world: World) -> None:
+async def test_a_write_is_merged_into_a_rotated_session(world: World) -> None:
     tab = await start(world, old=0)
     await overlap(tab, write(a=1), lambda visit: visit.session.regenerate_id())
     assert await tab.read() == {"old": 0, "a": 1}
 
 
-async def test_lists_that_both_append_the_same_to(world: World) -> None:
-    """As a double click on "add to cart"."""
+async def test_equal_items_that_both_append_are_both_kept(world: World) -> None:
+    """For example a double click on "add to cart"."""
     tab = await start(world, cart=[0])
 
     def add(visit: Visit) -> None:
@@ -136,9 +138,10 @@ async def test_lists_that_both_append_the_same_to(world: World) -> None:
     assert await tab.read() == {"cart": [0, 1, 1]}
 
 
-async def test_two_counters_that_come_to_the_same(world: World) -> None:
-    """Another request takes one between this one's read and its write: both store the same bytes,
-    and each of them counts."""
+async def test_two_atomic_calls_that_store_the_same_value_both_count(world: World) -> None:
+    """The second request runs between the first one's read and its write, and stores the same
+    bytes.
+    """
     tab = await start(world, stock=10)
     behind = SessionManager(world.backend.memory)
     calls = []

@@ -1,5 +1,4 @@
-"""15. A reader clobbers a writer (Starlette #2019): a slow request that only reads overlaps one
-that writes. The write survives."""
+"""15. A reader overwrites a writer (Starlette #2019): a write survives a slow read."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ READERS: dict[str, Script] = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("touch_due", [True, False])
-async def test_the_write_survives(world: World, reader: str, touch_due: bool) -> None:
+async def test_a_write_survives_a_slow_reader(world: World, reader: str, touch_due: bool) -> None:
     tab = world.tab()
     await tab.write(theme="light", cart=[1])
     if touch_due:
@@ -49,7 +48,7 @@ async def test_a_slow_reader_does_not_empty_a_logged_in_session(world: World) ->
     assert await tab.read() == {"cart": [1]}
 
 
-async def test_a_request_that_never_looks_writes_nothing(world: World) -> None:
+async def test_a_request_that_does_not_use_its_session_writes_nothing(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     before = world.backend.payloads()

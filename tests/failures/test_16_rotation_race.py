@@ -1,7 +1,9 @@
-"""16. Rotation race (express-session #923): 50 parallel requests of a logged-in session while its
-id is rotated, and while all of them rotate it: one successor, nobody is wrongly anonymous within
-the grace, the old id is dead after it. At a login from an anonymous session the old id leads
-nowhere, and no parallel response touches the new cookie."""
+"""16. Rotation race (express-session #923): 50 parallel requests while the ID is rotated.
+
+One or all of them rotate it. There is one successor, and nobody becomes anonymous within the grace.
+After the grace the old ID is stale. A login from an anonymous session makes the old ID stale at
+once, and no parallel response changes the new cookie.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ async def logged_in(world: World) -> Tab:
 
 
 def meeting(script: Script) -> Script:
-    """``script``, when all have loaded the session."""
+    """Run ``script`` after all requests have loaded the session."""
 
     async def meets(visit: Visit) -> str | None:
         look(visit)
@@ -39,7 +41,7 @@ def issued(answers: list[Answer]) -> list[str]:
     return [header for answer in answers for header in answer.set_cookies]
 
 
-async def test_during_one_rotation(world: World) -> None:
+async def test_one_of_fifty_parallel_requests_rotates(world: World) -> None:
     tab = await logged_in(world)
     old = tab.cookie
     scripts = [meeting(write(**{f"k{number}": number})) for number in range(MANY - 1)]
@@ -48,12 +50,12 @@ async def test_during_one_rotation(world: World) -> None:
 
     assert [answer.status for answer in answers] == [200] * MANY
     assert {answer.result for answer in answers} == {"ada"}
-    assert len(issued(answers)) == 1  # the rotating one's
+    assert len(issued(answers)) == 1  # by the request that rotates
     assert world.backend.live() == 1
     assert tab.cookie != old
     assert await tab.read() == {"old": 0, **{f"k{number}": number for number in range(MANY - 1)}}
 
-    late = world.tab(old)  # a request that set out before the new cookie arrived
+    late = world.tab(old)  # a request that was sent before the new cookie arrived
     assert await late.user() == "ada"
     await late.write(late=1)
     assert late.cookie == old
@@ -63,7 +65,7 @@ async def test_during_one_rotation(world: World) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_when_all_of_them_rotate(world: World) -> None:
+async def test_fifty_parallel_requests_all_rotate(world: World) -> None:
     tab = await logged_in(world)
     old = tab.cookie
 
@@ -87,8 +89,8 @@ async def test_when_all_of_them_rotate(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["regenerate_id", "login"])
-async def test_a_rotation_meets_a_write_that_says_the_same(world: World, how: str) -> None:
-    """Both make the same bytes of the session; the new cookie must lead somewhere all the same."""
+async def test_a_rotation_after_an_equal_write_keeps_the_session(world: World, how: str) -> None:
+    """Both requests encode the session to the same bytes; the new cookie must name a session."""
     tab = await logged_in(world)
     change = write(a=1)
 
@@ -107,8 +109,8 @@ async def test_a_rotation_meets_a_write_that_says_the_same(world: World, how: st
     assert await tab.read() == {"old": 0, "a": 1}
 
 
-async def test_rotations_in_a_row_are_followed(world: World) -> None:
-    """An old id leads through several replaced ones, but for no longer than its own grace."""
+async def test_several_rotations_within_the_grace_are_followed(world: World) -> None:
+    """A rotated ID is followed over several rotations, but not beyond its own grace."""
     tab = await logged_in(world)
     oldest = world.tab(tab.cookie)
     for _ in range(5):
@@ -120,8 +122,8 @@ async def test_rotations_in_a_row_are_followed(world: World) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_the_old_id_does_not_rotate_again(world: World) -> None:
-    """It was just rotated, and whoever did it has the new id."""
+async def test_a_rotated_id_is_not_rotated_again(world: World) -> None:
+    """It was rotated a moment ago, and its owner has the new ID."""
     tab = await logged_in(world)
     old = tab.twin()
     await tab.visit(rotate)
@@ -137,7 +139,7 @@ async def test_the_old_id_does_not_rotate_again(world: World) -> None:
     assert world.backend.live() == 1
 
 
-async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:
+async def test_use_does_not_prolong_the_grace(world: World) -> None:
     tab = await logged_in(world)
     old = world.tab(tab.cookie)
     await tab.visit(rotate)
@@ -149,7 +151,7 @@ async def test_the_old_id_does_not_live_on_by_use(world: World) -> None:
     assert await old.user() is None
 
 
-async def test_a_renewed_login_is_followed_too(world: World) -> None:
+async def test_a_renewed_login_is_followed(world: World) -> None:
     tab = await logged_in(world)
     old = world.tab(tab.cookie)
 
@@ -166,7 +168,7 @@ async def test_a_renewed_login_is_followed_too(world: World) -> None:
     assert await old.user() == "ada"
 
 
-async def test_another_users_login_is_not_followed(world: World) -> None:
+async def test_a_login_as_another_user_is_not_followed(world: World) -> None:
     tab = await logged_in(world)
     old = world.tab(tab.cookie)
 
@@ -183,7 +185,7 @@ async def test_another_users_login_is_not_followed(world: World) -> None:
 
 
 def by_hand(visit: Visit) -> None:
-    """A login of an application that knows nothing of ``login``."""
+    """Log in as an application without ``login`` does."""
     rotate(visit)
     visit.session["user_id"] = 7
 
@@ -202,8 +204,8 @@ PARALLEL: dict[str, Script] = {
 
 @pytest.mark.parametrize("how", LOGINS)
 @pytest.mark.parametrize("act", PARALLEL)
-async def test_before_a_login_the_old_id_leads_nowhere(world: World, how: str, act: str) -> None:
-    """The login takes place after the other request has loaded, and before it ends."""
+async def test_the_id_from_before_a_login_is_stale(world: World, how: str, act: str) -> None:
+    """The login takes place between the load and the commit of the other request."""
     tab = world.tab()
     await tab.write(cart=[1])
     old = tab.twin()
@@ -224,8 +226,8 @@ async def test_before_a_login_the_old_id_leads_nowhere(world: World, how: str, a
     assert world.backend.live() == 1
 
 
-async def test_fifty_requests_during_a_login(world: World) -> None:
-    """Whoever commits before the login is merged into it; whoever comes after it is dropped."""
+async def test_fifty_requests_in_flight_during_a_login(world: World) -> None:
+    """A commit before the login is merged into it; a commit after the login is dropped."""
     tab = world.tab()
     await tab.write(cart=[1])
     old = tab.cookie
@@ -234,7 +236,7 @@ async def test_fifty_requests_during_a_login(world: World) -> None:
     answers = await world.together([(tab, script) for script in scripts])
 
     assert [answer.status for answer in answers] == [200] * MANY
-    assert len(issued(answers)) == 1  # the login's
+    assert len(issued(answers)) == 1  # by the login
     assert world.backend.live() == 1
     assert await tab.user() == "ada"
     data = await tab.read()
@@ -243,8 +245,8 @@ async def test_fifty_requests_during_a_login(world: World) -> None:
     assert await world.tab(old).read() == {}
 
 
-async def test_fifty_logins_at_once(world: World) -> None:
-    """Each is a login, and each has its own session; the first one took the cart along."""
+async def test_fifty_parallel_logins_begin_fifty_sessions(world: World) -> None:
+    """The first login takes over the cart."""
     tab = world.tab()
     await tab.write(cart=[1])
     old = tab.cookie

@@ -1,5 +1,7 @@
-"""17. Expiry only in the browser (CVE-2018-1000814, CVE-2024-35220): the raw cookie, sent again
-after the session's time, finds nothing, whatever Max-Age it had."""
+"""17. Expiry only in the browser (CVE-2018-1000814, CVE-2024-35220): the server expires sessions.
+
+A cookie that is sent after the session has expired finds nothing, whatever its Max-Age was.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from tests.support.worlds import Build
 pytestmark = pytest.mark.anyio
 
 
-async def test_after_the_idle_timeout(build: Build) -> None:
+async def test_a_cookie_after_the_idle_timeout_finds_nothing(build: Build) -> None:
     world: World = build(idle_timeout=60, absolute_timeout=600)
     tab = world.tab()
     await tab.login("ada")
@@ -33,7 +35,7 @@ async def test_a_remembered_login_ends_on_the_server(build: Build) -> None:
     assert await world.tab(tab.cookie).user() is None
 
 
-async def test_a_long_max_age_is_no_longer_session(build: Build) -> None:
+async def test_a_long_max_age_does_not_prolong_the_session(build: Build) -> None:
     world: World = build(idle_timeout=60, cookie=CookieOptions(max_age=86400))
     tab = world.tab()
     await tab.login("ada")

@@ -1,5 +1,6 @@
-"""18. A session that cannot be revoked (CVE-2024-31999): after a logout or a revocation, the cookie
-is worth nothing."""
+"""18. A session cannot be revoked (CVE-2024-31999): after a logout or a revocation its cookie is
+stale.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from tests.support.visits import Visit, World
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_cookie_after_a_logout(world: World) -> None:
+async def test_a_logout_makes_the_cookie_stale(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     await tab.write(a=1)
@@ -23,7 +24,7 @@ async def test_the_cookie_after_a_logout(world: World) -> None:
     assert await copy.read() == {}
 
 
-async def test_the_cookie_after_clear(world: World) -> None:
+async def test_clear_makes_the_cookie_stale(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     copy = world.tab(tab.cookie)
@@ -31,8 +32,8 @@ async def test_the_cookie_after_clear(world: World) -> None:
     assert await copy.read() == {}
 
 
-async def test_also_by_the_id_from_before_a_rotation(world: World) -> None:
-    """A logout with a rotated ID ends the session that the ID was rotated to."""
+async def test_a_logout_with_a_rotated_id_ends_the_session(world: World) -> None:
+    """It ends the session that the ID was rotated to."""
     tab = world.tab()
     await tab.login("ada")
     old = world.tab(tab.cookie)
@@ -43,7 +44,7 @@ async def test_also_by_the_id_from_before_a_rotation(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_a_logout_while_the_id_is_rotated(world: World) -> None:
+async def test_a_logout_during_a_rotation_ends_the_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     old = world.tab(tab.cookie)
@@ -58,7 +59,7 @@ async def test_a_logout_while_the_id_is_rotated(world: World) -> None:
     assert world.backend.live() == 0
 
 
-async def test_by_its_handle(world: World) -> None:
+async def test_revoke_by_handle_ends_the_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     handle = (await tab.visit(lambda visit: visit.session.handle)).result
@@ -67,7 +68,7 @@ async def test_by_its_handle(world: World) -> None:
     assert not await world.call("revoke", handle)
 
 
-async def test_by_its_user_and_by_no_other_user(world: World) -> None:
+async def test_a_session_is_revoked_by_its_own_user_only(world: World) -> None:
     laptop, phone, other = world.tab(), world.tab(), world.tab()
     await laptop.login("ada")
     await phone.login("ada")
@@ -86,7 +87,7 @@ async def test_by_its_user_and_by_no_other_user(world: World) -> None:
 
 
 def test_a_visitor_without_a_login_revokes_no_session() -> None:
-    """The user ID is None then, which must not mean "of any user"."""
+    """Such a visitor's user ID is None, which must not mean "any user"."""
     manager = SessionManager(MemoryStore("64K"))
     session_id = manager.create({"n": 1}, user_id="ada")
     handle = manager.load(session_id).handle

@@ -1,5 +1,8 @@
-"""19. Idle or absolute only: both limits hold. Used each minute, a session is dead at the absolute
-limit; not used, at the idle one; a rotation renews neither, a login does."""
+"""19. Idle or absolute timeout only: both limits hold.
+
+A session that is used each minute ends at the absolute timeout, an unused one at the idle timeout.
+A rotation renews neither limit; a login renews both.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def world(build: Build) -> World:
 
 
 @pytest.mark.parametrize("use", ["reads", "writes", "touches"])
-async def test_used_each_minute(world: World, use: str) -> None:
+async def test_a_session_that_is_used_ends_at_the_absolute_timeout(world: World, use: str) -> None:
     tab = world.tab()
     await tab.login("ada")
     for minute in range(1, ABSOLUTE // 60):
@@ -33,7 +36,7 @@ async def test_used_each_minute(world: World, use: str) -> None:
     assert await tab.user() is None
 
 
-async def test_not_used(world: World) -> None:
+async def test_a_session_that_is_not_used_ends_at_the_idle_timeout(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(3):
@@ -43,7 +46,7 @@ async def test_not_used(world: World) -> None:
     assert await tab.user() is None
 
 
-async def test_looking_at_other_pages_is_no_use_of_the_session(world: World) -> None:
+async def test_a_page_that_does_not_use_the_session_does_not_prolong_it(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(IDLE // 60):
@@ -52,7 +55,7 @@ async def test_looking_at_other_pages_is_no_use_of_the_session(world: World) -> 
     assert await tab.user() is None
 
 
-async def test_a_rotation_renews_nothing(world: World) -> None:
+async def test_a_rotation_renews_no_limit(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(ABSOLUTE // 60 - 1):
@@ -63,7 +66,7 @@ async def test_a_rotation_renews_nothing(world: World) -> None:
     assert await tab.user() is None
 
 
-async def test_a_login_begins_anew(world: World) -> None:
+async def test_a_login_renews_both_limits(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     for _ in range(8):

@@ -1,5 +1,8 @@
-"""20. No way to revoke all (CVE-2023-40273): five sessions of a user, one of them in the middle of
-a request. After destroy_user none is alive, and that request brings none back."""
+"""20. No way to revoke all sessions of a user (CVE-2023-40273): five sessions, one with a request
+in flight.
+
+After revoke_user all have ended, and the request in flight revives none.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ async def five(world: World) -> list[Tab]:
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_one_is_in_the_middle_of_a_request(world: World, act: str) -> None:
+async def test_a_request_in_flight_revives_no_revoked_session(world: World, act: str) -> None:
     tabs = await five(world)
     bystander = world.tab()
     await bystander.login("bob")
@@ -43,7 +46,7 @@ async def test_one_is_in_the_middle_of_a_request(world: World, act: str) -> None
     assert await bystander.user() == "bob"
 
 
-async def test_replaced_ids_go_too(world: World) -> None:
+async def test_rotated_ids_are_revoked_too(world: World) -> None:
     tabs = await five(world)
     old = world.tab(tabs[0].cookie)
     await tabs[0].visit(rotate)
@@ -53,7 +56,7 @@ async def test_replaced_ids_go_too(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_logout_everywhere(world: World) -> None:
+async def test_logout_everywhere_ends_all_sessions_of_the_user(world: World) -> None:
     tabs = await five(world)
     answer = await tabs[0].visit(lambda visit: visit.session.logout_everywhere())
     assert answer.clears_session
@@ -61,15 +64,15 @@ async def test_logout_everywhere(world: World) -> None:
     assert len(world.heard("destroyed")) == 5
 
 
-async def test_logout_others(world: World) -> None:
+async def test_logout_others_keeps_the_current_session_only(world: World) -> None:
     tabs = await five(world)
     answer = await tabs[0].visit(lambda visit: visit.session.logout_others())
     assert not answer.set_cookies
     assert [await tab.user() for tab in tabs] == ["ada", None, None, None, None]
 
 
-async def test_logout_others_and_a_new_id(world: World) -> None:
-    """As after a change of password: the new id must not be taken for one of the others."""
+async def test_logout_others_after_regenerate_id_keeps_the_current_session(world: World) -> None:
+    """For example after a change of the password: the new ID must not count as another session."""
     tabs = await five(world)
     copy = world.tab(tabs[0].cookie)
 
@@ -84,8 +87,7 @@ async def test_logout_others_and_a_new_id(world: World) -> None:
     assert world.backend.records() == 1
 
 
-async def test_logout_everywhere_when_the_handler_fails(world: World) -> None:
-    """What was to end, ends."""
+async def test_logout_everywhere_holds_if_the_handler_fails(world: World) -> None:
     tabs = await five(world)
 
     def fails(visit: Visit) -> None:

@@ -1,5 +1,4 @@
-"""21. Session cap race (ASVS 7.1.2): a cap of 2 sessions a user, 51 logins at the same time: never
-more than 2 are alive."""
+"""21. Session cap race (ASVS 7.1.2): 50 parallel logins, cap 2: at most 2 sessions remain."""
 
 from __future__ import annotations
 
@@ -24,18 +23,18 @@ def login_together(user: str) -> Script:
     return script
 
 
-async def test_the_oldest_give_way(build: Build) -> None:
+async def test_parallel_logins_end_the_oldest_sessions(build: Build) -> None:
     world: World = build(max_sessions_per_user=2)
     tabs = [world.tab() for _ in range(MANY)]
     for tab in tabs[::2]:
-        await tab.write(cart=[1])  # so that half of them replace a session, and half add one
+        await tab.write(cart=[1])  # half of the logins replace a session, and half add one
     answers = await world.together([(tab, login_together("ada")) for tab in tabs])
     assert all(answer.sets_session for answer in answers)
     assert world.backend.live() == 2
     assert [await tab.user() for tab in tabs].count("ada") == 2
 
 
-async def test_the_new_ones_are_refused(build: Build) -> None:
+async def test_parallel_logins_above_the_cap_are_refused(build: Build) -> None:
     world: World = build(max_sessions_per_user=2, at_max_sessions="refuse")
     tabs = [world.tab() for _ in range(MANY)]
     for tab in tabs[::2]:
@@ -47,10 +46,10 @@ async def test_the_new_ones_are_refused(build: Build) -> None:
     assert sum(answer.sets_session for answer in answers) == 2
     assert [await tab.user() for tab in tabs].count("ada") == 2
     for tab, status in zip(tabs[::2], statuses[::2], strict=True):
-        assert await tab.read() == {"cart": [1]}, status  # refused, and nothing lost
+        assert await tab.read() == {"cart": [1]}, status  # refused without loss of the cart
 
 
-async def test_each_user_has_a_cap_of_its_own(build: Build) -> None:
+async def test_each_user_has_their_own_cap(build: Build) -> None:
     world: World = build(max_sessions_per_user=1)
     ada, bob = world.tab(), world.tab()
     await ada.login("ada")
@@ -59,7 +58,7 @@ async def test_each_user_has_a_cap_of_its_own(build: Build) -> None:
     assert await bob.user() == "bob"
 
 
-async def test_a_login_in_the_same_session_is_not_one_more(build: Build) -> None:
+async def test_a_login_in_the_same_session_does_not_count_twice(build: Build) -> None:
     world: World = build(max_sessions_per_user=1, at_max_sessions="refuse")
     tab = world.tab()
     await tab.login("ada")

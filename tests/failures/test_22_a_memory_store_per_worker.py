@@ -1,5 +1,8 @@
-"""22. A memory store per worker: four worker processes with a MemoryStore each: every one but the
-first says so, once and loudly, and says what to do. (On real servers: ``tests/servers``.)"""
+"""22. A memory store per worker: four worker processes have a MemoryStore each.
+
+Every worker but the first logs one warning that says what to do. ``tests/servers`` has the same
+test on real servers.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ sys.stdin.readline()
 
 
 def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
-    """What each of so many workers has printed, all of them being alive at the same time."""
+    """Start ``count`` workers that run at the same time, and return what each has printed."""
     script = folder / "app.py"
     script.write_text(source)
     processes = [
@@ -45,10 +48,10 @@ def workers(folder: Path, count: int, source: str = WORKER) -> list[str]:
     return [process.communicate("\n", timeout=20)[1] for process in processes]
 
 
-def test_four_workers(tmp_path: Path) -> None:
-    said = workers(tmp_path, 4)
-    assert said.count("") == 1
-    for text in said:
+def test_three_of_four_workers_warn(tmp_path: Path) -> None:
+    printed = workers(tmp_path, 4)
+    assert printed.count("") == 1
+    for text in printed:
         if text:
             (line,) = text.splitlines()
             assert line.startswith("WARNING lembro lembro: another worker process")
@@ -57,17 +60,17 @@ def test_four_workers(tmp_path: Path) -> None:
             assert "lembro.stores.base" in line
 
 
-def test_where_logging_is_not_set_up(tmp_path: Path) -> None:
-    """As under most servers."""
+def test_a_worker_without_logging_prints_the_warning(tmp_path: Path) -> None:
+    """Most servers do not configure logging."""
     quiet = "\n".join(line for line in WORKER.splitlines() if "basicConfig" not in line)
-    said = workers(tmp_path, 2, quiet)
-    assert said.count("") == 1
-    assert max(said).startswith("lembro: another worker process of this application has its own")
-    assert max(said).count("\n") == 1
+    printed = workers(tmp_path, 2, quiet)
+    assert printed.count("") == 1
+    assert max(printed).startswith("lembro: another worker process of this application has its own")
+    assert max(printed).count("\n") == 1
 
 
-def test_one_worker_after_the_other(tmp_path: Path) -> None:
-    """As under a reloader."""
+def test_a_worker_that_follows_another_does_not_warn(tmp_path: Path) -> None:
+    """A reloader starts them this way."""
     assert workers(tmp_path, 1) == workers(tmp_path, 1) == [""]
 
 
@@ -87,7 +90,7 @@ print("ready", flush=True)
 """
 
 
-def test_four_forks_of_a_store_in_use(tmp_path: Path) -> None:
+def test_forks_of_a_used_store_warn(tmp_path: Path) -> None:
     script = tmp_path / "app.py"
     script.write_text(FORKING)
     done = subprocess.run(

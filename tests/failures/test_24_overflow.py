@@ -1,5 +1,7 @@
-"""24. Overflow: -1, NaN, infinity, 2^63 and timedelta.max are errors when configured, each with a
-word on what to write instead; the most that is allowed works to the end."""
+"""24. Overflow: -1, NaN, infinity, 2^63 and timedelta.max are errors in the configuration.
+
+Each error says what to write instead, and the largest allowed value works.
+"""
 
 from __future__ import annotations
 
@@ -76,9 +78,9 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.mark.parametrize("bad", BAD, ids=_name)
 @pytest.mark.parametrize("option", DURATIONS)
-def test_durations(option: str, bad: object) -> None:
+def test_invalid_durations_are_refused(option: str, bad: object) -> None:
     if option == "rotation_grace" and bad in (0, timedelta(0)) and bad is not False:
-        DURATIONS[option](bad)  # no grace
+        DURATIONS[option](bad)  # means no grace
         return
     with pytest.raises(ConfigError, match="must be"):
         DURATIONS[option](bad)
@@ -86,7 +88,7 @@ def test_durations(option: str, bad: object) -> None:
 
 @pytest.mark.parametrize("bad", BAD_COUNTS, ids=_name)
 @pytest.mark.parametrize("option", COUNTS)
-def test_counts(option: str, bad: object) -> None:
+def test_invalid_counts_are_refused(option: str, bad: object) -> None:
     with pytest.raises(ConfigError, match="must be"):
         COUNTS[option](bad)
 
@@ -95,14 +97,14 @@ def test_counts(option: str, bad: object) -> None:
     "bad", [-1, 0, math.nan, math.inf, 1.5, True, "x", "-1M", "1e9999"], ids=_name
 )
 @pytest.mark.parametrize("option", SIZES)
-def test_sizes(option: str, bad: object) -> None:
+def test_invalid_sizes_are_refused(option: str, bad: object) -> None:
     with pytest.raises(ConfigError):
         SIZES[option](bad)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("longest", [LONGEST, timedelta(seconds=LONGEST)])
-async def test_the_longest_that_is_allowed(build: Build, longest: Any) -> None:
+async def test_the_longest_allowed_durations_work(build: Build, longest: Any) -> None:
     world: World = build(
         idle_timeout=longest,
         absolute_timeout=longest,
@@ -112,7 +114,7 @@ async def test_the_longest_that_is_allowed(build: Build, longest: Any) -> None:
     )
     tab = world.tab()
     answer = await tab.login("ada", remember=True)
-    assert "Max-Age=34560000;" in answer.set_cookies[0]  # 400 days, the most browsers grant
+    assert "Max-Age=34560000;" in answer.set_cookies[0]  # 400 days, the most that browsers accept
     await tab.visit(lambda visit: visit.session.regenerate_id())
     world.clock.advance(50 * 365 * 86400)
     await tab.write(a=1)

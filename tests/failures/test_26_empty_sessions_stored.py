@@ -1,5 +1,8 @@
-"""26. Empty sessions stored (CVE-2015-5963): whoever looks, logs out or writes nothing leaves no
-record and gets no cookie; one that is emptied is gone after the grace."""
+"""26. Empty sessions stored (CVE-2015-5963): a visit that stores no data leaves no record and no
+cookie.
+
+A session that is emptied ends after the grace.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,7 @@ NOTHING: dict[str, Script] = {
 
 @only(CODEC_KINDS)
 @pytest.mark.parametrize("script", NOTHING)
-async def test_nothing_comes_of_it(world: World, script: str) -> None:
+async def test_a_request_without_data_stores_nothing(world: World, script: str) -> None:
     for _ in range(3):
         answer = await world.tab().visit(NOTHING[script])
         assert answer.error is None
@@ -59,7 +62,7 @@ async def test_nothing_comes_of_it(world: World, script: str) -> None:
     assert world.backend.records() == 0
 
 
-async def test_emptied_later(world: World) -> None:
+async def test_an_emptied_session_ends_after_the_grace(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
@@ -67,7 +70,7 @@ async def test_emptied_later(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_emptied_and_read_again_and_again(world: World) -> None:
+async def test_reads_do_not_prolong_an_emptied_session(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
@@ -78,7 +81,7 @@ async def test_emptied_and_read_again_and_again(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_emptied_and_filled_again(world: World) -> None:
+async def test_a_write_revives_an_emptied_session(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     await tab.visit(lambda visit: visit.session.pop("a"))
@@ -87,7 +90,7 @@ async def test_emptied_and_filled_again(world: World) -> None:
     assert await tab.read() == {"b": 1}
 
 
-async def test_a_login_without_data_is_not_empty(world: World) -> None:
+async def test_a_login_without_data_keeps_its_session(world: World) -> None:
     tab = world.tab()
     await tab.visit(login("ada"))
     world.clock.advance(3600)

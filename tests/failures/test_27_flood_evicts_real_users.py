@@ -1,5 +1,8 @@
-"""27. A flood evicts real users (CVE-2015-5963): a thousand are logged in, and a hundred thousand
-sessions are written by passers-by: the thousand are still there."""
+"""27. A flood evicts real users (CVE-2015-5963): 1,000 users are logged in, and visitors write
+100,000 sessions.
+
+All 1,000 users keep their sessions.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from tests.support.visits import World
 from tests.support.worlds import Build
 
 
-def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "lembro")  # or each of them says that it was created
+def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lembro")  # without a log line for each session
     clock = FakeClock()
     manager = SessionManager(MemoryStore("1M", clock=clock))
     ids = [manager.create({"cart": [number]}, user_id=f"user-{number}") for number in range(1000)]
@@ -30,7 +33,7 @@ def test_a_thousand_against_a_hundred_thousand(caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.anyio
-async def test_over_requests(build: Build) -> None:
+async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
     world: World = build(store={"max_size": "80K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
@@ -45,8 +48,8 @@ async def test_over_requests(build: Build) -> None:
 
 
 @pytest.mark.anyio
-async def test_one_registered_bot_is_one_user(build: Build) -> None:
-    """It logs in over and over, which fills its own cap and nobody else's place."""
+async def test_repeated_logins_of_one_user_evict_no_other_user(build: Build) -> None:
+    """The logins fill the user's own cap."""
     world: World = build(store={"max_size": "80K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
@@ -58,9 +61,8 @@ async def test_one_registered_bot_is_one_user(build: Build) -> None:
     world.backend.check()
 
 
-def test_large_sessions_of_one_registered_bot() -> None:
-    """Forty of the largest that a store takes are far below the cap of sessions, and more than
-    there is room for."""
+def test_large_sessions_of_one_user_evict_no_other_user() -> None:
+    """Forty of the largest sessions exceed the room of the store before the cap of sessions."""
     clock = FakeClock()
     manager = SessionManager(MemoryStore("4M", clock=clock))
     ids = [manager.create({"cart": [number]}, user_id=f"user-{number}") for number in range(1000)]
@@ -73,7 +75,7 @@ def test_large_sessions_of_one_registered_bot() -> None:
 
 
 @pytest.mark.anyio
-async def test_large_sessions_of_one_registered_bot_over_requests(build: Build) -> None:
+async def test_requests_with_large_sessions_of_one_user_evict_no_other_user(build: Build) -> None:
     world: World = build(store={"max_size": "128K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
@@ -90,8 +92,8 @@ async def test_large_sessions_of_one_registered_bot_over_requests(build: Build) 
 
 
 @pytest.mark.parametrize("again", ["login", "regenerate"])
-def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
-    """Each time leaves a replaced key of a user who is logged in. They fill nobody's place."""
+def test_repeated_rotations_of_one_session_evict_no_other_user(again: str) -> None:
+    """Each rotation leaves a rotated key of a logged-in user."""
     clock = FakeClock()
     manager = SessionManager(MemoryStore("80K", clock=clock))
     ids = [manager.create({"n": number}, user_id=f"user-{number}") for number in range(50)]
@@ -106,6 +108,6 @@ def test_one_session_that_is_renewed_over_and_over(again: str) -> None:
     assert all(manager.get(session_id) for session_id in ids)
     assert manager.stats().rotated <= 64
     assert before is not None
-    assert manager.get(before) == {"bot": True}, "the latest is followed still"
+    assert manager.get(before) == {"bot": True}, "the latest rotated ID is still followed"
     assert first is not None
     assert manager.get(first) is None

@@ -1,5 +1,7 @@
-"""28. The byte bound is broken: through a storm of add, set, replace, touch, destroy and expiry
-what is counted equals what is there, and neither is ever above the bound."""
+"""28. The byte bound is broken: after many random calls the counted size equals the real one.
+
+The calls are add, set, replace, touch, destroy and expiry. The size never exceeds the bound.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.support.worlds import Build
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_storm_on_the_store(seed: int) -> None:
+def test_random_calls_of_the_store_keep_the_bound(seed: int) -> None:
     chance = random.Random(seed)
     clock = FakeClock()
     store = MemoryStore("96K", clock=clock, interval=3600)
@@ -44,7 +46,7 @@ def test_a_storm_on_the_store(seed: int) -> None:
             pass
         assert store.stats().used <= store.max_size
         if step % 20 == 0:
-            with store._lock:  # on a slow machine the purger comes by
+            with store._lock:  # on a slow machine the purger may run in between
                 recount(store._parts)
         del ids[:-200]
     clock.advance(10_000)
@@ -54,7 +56,7 @@ def test_a_storm_on_the_store(seed: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_storm_of_requests(build: Build) -> None:
+async def test_random_requests_keep_the_bound(build: Build) -> None:
     world: World = build(store={"max_size": "64K"}, idle_timeout=60, absolute_timeout=600)
     chance = random.Random(28)
     tabs: list[Tab] = [world.tab() for _ in range(40)]
@@ -70,7 +72,7 @@ async def test_a_storm_of_requests(build: Build) -> None:
         ]
         answer = await tab.visit(chance.choice(scripts))
         assert answer.status in (200, 500)
-        if answer.status == 500:  # larger than one session may be
+        if answer.status == 500:  # above max_session_size
             assert world.backend.memory.stats().rejected_too_large
         world.clock.advance(chance.random() * 2)
         world.backend.check()

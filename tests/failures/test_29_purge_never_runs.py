@@ -1,5 +1,6 @@
-"""29. The purge never runs: sessions expire, and nobody comes. They are gone within two
-intervals."""
+"""29. The purge never runs: sessions that expire without any traffic are freed within two
+intervals.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ INTERVAL = 100.0
 
 
 class Timer:
-    """The signal to stop that the thread waits for: each wait takes its time on a fake clock."""
+    """The stop signal that the purge thread waits for: each wait advances a fake clock."""
 
     def __init__(self, clock: FakeClock, until: float) -> None:
         self._clock = clock
@@ -31,7 +32,9 @@ class Timer:
 
 
 @pytest.mark.parametrize("idle", [1, 50, 99, 100, 101, 160, 199, 12_345])
-def test_without_any_traffic(monkeypatch: pytest.MonkeyPatch, idle: int) -> None:
+def test_expired_sessions_are_freed_without_traffic(
+    monkeypatch: pytest.MonkeyPatch, idle: int
+) -> None:
     started: list[tuple[MemoryStore, float]] = []
     monkeypatch.setattr(purger, "start", lambda store, seconds: started.append((store, seconds)))
     clock = FakeClock()

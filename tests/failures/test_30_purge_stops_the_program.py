@@ -1,6 +1,8 @@
 """30. The purge stops the program (starsessions 743 ms, express-lembro 1.2 s): half of all sessions
-expire at once. Nobody waits for more than a slice, neither for the purger nor for what a write does
-beside itself. Counted here, in records; the time that a million takes is `python -m bench pauses`.
+expire at once.
+
+No call waits for more than a slice of the purge, and a write does only a limited part of it. The
+test counts records; `python -m bench pauses` measures the time with a million sessions.
 """
 
 from __future__ import annotations
@@ -12,15 +14,17 @@ from lembro.stores.memory.sweep import Sweep
 from lembro.testing import FakeClock
 
 MANY = 8_000
-LOOK = 5e-6  # seconds that looking at a record is said to take
-# The bounds are numbers of their own. A bound that follows from the constants of the store would
-# hold for slices of any length.
-IN_A_SLICE = 200  # records, in a millisecond
-IN_A_WRITE = 100  # records, in half a millisecond
+LOOK = 5e-6  # assumed time to check one record, in seconds
+# The bounds are fixed numbers. Bounds derived from the store's constants would hold for slices of
+# any length.
+IN_A_SLICE = 200  # records in a millisecond
+IN_A_WRITE = 100  # records in half a millisecond
 
 
 class Counted:
-    """A store half of whose sessions have just expired, and what is looked at under its lock."""
+    """A store half of whose sessions have just expired, which counts the records checked under its
+    lock.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = FakeClock()
@@ -52,7 +56,9 @@ def half(monkeypatch: pytest.MonkeyPatch) -> Counted:
     return Counted(monkeypatch)
 
 
-def test_the_purger_goes_in_slices(half: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_purge_checks_a_limited_number_of_records_at_a_time(
+    half: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slices = []
 
     def others_come_first(seconds: float) -> None:
@@ -66,7 +72,7 @@ def test_the_purger_goes_in_slices(half: Counted, monkeypatch: pytest.MonkeyPatc
     assert max(slices) <= IN_A_SLICE
 
 
-def test_a_write_does_a_little(half: Counted) -> None:
+def test_a_write_checks_a_limited_number_of_records(half: Counted) -> None:
     manager = SessionManager(half.store)
     before, most = half.store.stats().sessions, 0
     for number in range(100):
@@ -78,7 +84,7 @@ def test_a_write_does_a_little(half: Counted) -> None:
     assert half.store.stats().sessions < before
 
 
-def test_a_read_does_nothing(half: Counted) -> None:
+def test_a_read_checks_no_records(half: Counted) -> None:
     manager = SessionManager(half.store)
     for info in half.store.all():
         assert half.store.get(info[0]) is not None

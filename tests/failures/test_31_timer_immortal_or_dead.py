@@ -1,6 +1,8 @@
-"""31. The timer is immortal or dead (gunicorn #1666): it keeps no script from ending and no store
-alive; after a fork it still runs in the child; after an error it goes on, and the error is
-counted."""
+"""31. The timer never ends, or ends too early (gunicorn #1666).
+
+It keeps no script running and no store alive. After a fork it runs in the child. After an error it
+continues, and the error is counted.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ AN_HOUR = 3600
 
 
 def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script to its end; one that a timer keeps alive runs into the time-out."""
+    """Run a script to its end. A script that a timer keeps running reaches the timeout."""
     return subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -35,7 +37,7 @@ def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("how", ["end", "sys.exit(0)", "raise SystemExit", "thread"])
-def test_a_script_ends(tmp_path: Path, how: str) -> None:
+def test_the_purger_does_not_keep_a_script_running(tmp_path: Path, how: str) -> None:
     script = f"""
 import sys, threading
 from lembro import MemoryStore, SessionManager
@@ -54,7 +56,7 @@ print(len([t for t in threading.enumerate() if t.name == "lembro-purger"]))
     assert done.stderr == ""
 
 
-def test_it_does_not_keep_the_store_alive() -> None:
+def test_the_purger_does_not_keep_the_store_alive() -> None:
     store = MemoryStore(interval=AN_HOUR)
     SessionManager(store).create({"a": 1})
     assert store._purger is not None
@@ -100,11 +102,11 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 @pytest.mark.parametrize(
     "use", ["sessions.create({'b': 1})", "sessions.get(known)", "sessions.touch(known)"]
 )
-def test_it_runs_in_a_forked_child(tmp_path: Path, use: str) -> None:
+def test_the_purger_runs_in_a_forked_child(tmp_path: Path, use: str) -> None:
     assert run(tmp_path, FORK.replace("USE", use)).stdout == "0\n"
 
 
-def test_an_error_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_does_not_end_the_purger(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     store = MemoryStore(interval=0.02, clock=clock)
     failed, gone = threading.Event(), threading.Event()

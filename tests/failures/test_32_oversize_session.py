@@ -1,5 +1,8 @@
-"""32. Oversize session: one byte more than a session may take is a typed error before the headers
-go out; what was stored stays as it was, and nobody else is evicted for it."""
+"""32. Oversize session: one byte above max_session_size is a typed error before the headers are
+sent.
+
+The stored data remain, and no other session is evicted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ def world(build: Build) -> World:
 
 
 async def largest(world: World) -> int:
-    """How long a text may be that is the only thing in a session of its own."""
+    """Return the length of the longest text that fits into a session on its own."""
     fits, too_much = 0, LIMIT
     while too_much - fits > 1:
         size = (fits + too_much) // 2
@@ -32,7 +35,7 @@ async def largest(world: World) -> int:
     return fits
 
 
-async def test_one_byte_too_many(world: World) -> None:
+async def test_one_byte_too_many_is_a_500_and_keeps_the_stored_data(world: World) -> None:
     most = await largest(world)
     assert LIMIT - 300 < most < LIMIT
     tab = world.tab()
@@ -40,13 +43,13 @@ async def test_one_byte_too_many(world: World) -> None:
     answer = await tab.write(a="x" * (most + 1))
     assert answer.status == 500
     assert b"could not be stored" in answer.body
-    assert answer.error is None  # nothing is raised into the application or the server
+    assert answer.error is None  # nothing is raised into the server
     assert not answer.set_cookies
     assert await tab.read() == {"a": "x" * most}
     world.backend.check()
 
 
-async def test_a_new_session_that_is_too_large(world: World) -> None:
+async def test_a_new_session_that_is_too_large_is_not_stored(world: World) -> None:
     tab = world.tab()
     answer = await tab.write(a="x" * LIMIT)
     assert answer.status == 500
@@ -55,7 +58,9 @@ async def test_a_new_session_that_is_too_large(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["login", "regenerate_id"])
-async def test_at_a_change_of_the_id(world: World, how: str) -> None:
+async def test_a_session_too_large_at_a_new_id_keeps_the_stored_data(
+    world: World, how: str
+) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -73,7 +78,7 @@ async def test_at_a_change_of_the_id(world: World, how: str) -> None:
     assert await tab.user() is None
 
 
-async def test_a_handler_that_wants_to_see_it(world: World) -> None:
+async def test_a_handler_can_catch_session_too_large(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -90,7 +95,7 @@ async def test_a_handler_that_wants_to_see_it(world: World) -> None:
     assert await tab.read() == {"cart": [1], "too large": True}
 
 
-async def test_of_two_that_fit_the_merge_does_not(world: World) -> None:
+async def test_a_merge_that_is_too_large_keeps_the_stored_data(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -104,7 +109,7 @@ async def test_of_two_that_fit_the_merge_does_not(world: World) -> None:
     assert await tab.read() == {"cart": [1], "b": "y" * (LIMIT // 2)}
 
 
-async def test_nobody_is_evicted_for_it(world: World) -> None:
+async def test_sessions_that_are_too_large_evict_nobody(world: World) -> None:
     tabs: list[Tab] = [world.tab() for _ in range(20)]
     for number, tab in enumerate(tabs):
         await tab.write(number=number)

@@ -1,5 +1,7 @@
-"""33. Oversize cookie: name and value are at most 4096 bytes, whatever is in the session; browsers
-drop what is larger, without a word."""
+"""33. Oversize cookie: name and value are at most 4096 bytes, whatever the session contains.
+
+Browsers drop a larger cookie silently.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.anyio
 MOST = 4096
 
 
-async def test_with_all_that_makes_it_longer(build: Build) -> None:
+async def test_the_longest_cookie_fits_into_4096_bytes(build: Build) -> None:
     world: World = build(
         cookie=CookieOptions(name="n" * 128, max_age=100 * 365 * 86400),
         secret=["s" * 500 + "0123456789abcdef", "t" * 500 + "0123456789abcdef"],
@@ -36,6 +38,6 @@ async def test_with_all_that_makes_it_longer(build: Build) -> None:
     assert sum(len(answer.set_cookies) for answer in answers) >= 3
 
 
-def test_a_name_that_is_too_long() -> None:
+def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(ConfigError):
         CookieOptions(name="n" * 129)

@@ -1,5 +1,8 @@
-"""34. Quadratic cookie parsing (CVE-2024-7592): 64 kB of backslashes, ten thousand pairs: the work
-grows with the length and no faster."""
+"""34. Quadratic cookie parsing (CVE-2024-7592): the work grows linearly with the length of the
+header.
+
+The tests send 64 kB of backslashes and ten thousand pairs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 
 
 def _lines(function: Callable[[], Any]) -> int:
-    """How many lines of Python are executed."""
+    """Count the lines of Python that a call executes."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -52,7 +55,7 @@ def _lines(function: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_the_work_is_linear(hostile: str) -> None:
+def test_the_work_for_one_header_is_linear(hostile: str) -> None:
     cookie = SessionCookie(CookieOptions())
     make = HOSTILE[hostile]
     one, two = make(5_000), make(10_000)
@@ -64,7 +67,7 @@ def test_the_work_is_linear(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("headers", [1, 100, 10_000])
-def test_many_headers(headers: int) -> None:
+def test_the_work_for_many_headers_is_linear(headers: int) -> None:
     cookie = SessionCookie(CookieOptions())
     lines = _lines(lambda: cookie.read([NAME + b"=x"] * headers, https=False))
     assert lines <= 20 * headers + 100
@@ -73,7 +76,7 @@ def test_many_headers(headers: int) -> None:
 @only(PARSER_KINDS)
 @pytest.mark.anyio
 @pytest.mark.parametrize("hostile", HOSTILE)
-async def test_and_the_answer_is_as_ever(world: World, hostile: str) -> None:
+async def test_the_cookie_is_found_in_a_long_header(world: World, hostile: str) -> None:
     answer = await world.tab().visit(look, cookies=[HOSTILE[hostile](10_000)])
     assert (answer.status, answer.result, answer.error) == (200, {}, None)
     assert not answer.set_cookies

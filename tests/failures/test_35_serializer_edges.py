@@ -1,5 +1,7 @@
-"""35. Serializer edges: what a session takes comes back equal and of the same type; what it cannot
-take is a typed error that names the place, and what was stored stays."""
+"""35. Serializer edges: a value that a session accepts comes back equal and with the same type.
+
+Any other value is a typed error that names its place, and the stored data remain.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,7 @@ REFUSED: dict[str, Any] = {
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in value and in type, all the way down."""
+    """Compare value and type, including all nested values."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -106,12 +108,12 @@ def same(one: Any, other: Any) -> bool:
         return bool(one == other)
     if isinstance(one, datetime | time):
         return bool(one == other) and (one.fold, one.tzinfo) == (other.fold, other.tzinfo)
-    return repr(one) == repr(other)  # -0.0 and NaN as well
+    return repr(one) == repr(other)  # compares -0.0 and NaN as well
 
 
 @only(CODEC_KINDS)
 @pytest.mark.parametrize("value", EXACT)
-async def test_exact(world: World, value: str) -> None:
+async def test_accepted_values_come_back_unchanged(world: World, value: str) -> None:
     tab = world.tab()
     answer = await tab.write(value=EXACT[value], within={"list": [EXACT[value]]})
     assert answer.status == 200
@@ -121,8 +123,8 @@ async def test_exact(world: World, value: str) -> None:
 
 
 @only(CODEC_KINDS)
-async def test_not_a_number(world: World) -> None:
-    """It is unequal to itself, and yet no change when it is only read."""
+async def test_reading_a_nan_is_no_change(world: World) -> None:
+    """A NaN is unequal to itself, so a comparison by value would report a change."""
     tab = world.tab()
     await tab.write(value=math.nan)
     before = world.backend.payloads()
@@ -132,7 +134,7 @@ async def test_not_a_number(world: World) -> None:
 
 @only(CODEC_KINDS)
 @pytest.mark.parametrize("value", REFUSED)
-async def test_refused_when_it_is_assigned(world: World, value: str) -> None:
+async def test_a_refused_value_raises_at_the_assignment(world: World, value: str) -> None:
     tab = world.tab()
     await tab.write(old=1)
 
@@ -150,7 +152,7 @@ async def test_refused_when_it_is_assigned(world: World, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", REFUSED)
-async def test_refused_at_the_commit_when_it_is_nested(
+async def test_a_refused_nested_value_raises_at_the_commit(
     world: World, value: str, no_id_in_any_log: list[str]
 ) -> None:
     tab = world.tab()
@@ -169,7 +171,7 @@ async def test_refused_at_the_commit_when_it_is_nested(
 
 @only(CODEC_KINDS)
 @pytest.mark.parametrize("key", [1, None, b"a", ("a",), Text("a"), "\ud800", 1.5], ids=repr)
-async def test_the_keys_of_a_session_are_text(world: World, key: Any) -> None:
+async def test_keys_that_are_not_text_are_refused(world: World, key: Any) -> None:
     tab = world.tab()
     await tab.write(old=1)
 

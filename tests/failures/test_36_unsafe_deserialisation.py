@@ -1,5 +1,8 @@
-"""36. Unsafe deserialisation (CVE-2013-7489): a pickle (or another program) planted in the store is
-never executed; the visitor gets a new session, and an event reports it."""
+"""36. Unsafe deserialisation (CVE-2013-7489): a pickle or other program in the store is not
+executed.
+
+The visitor gets a new session, and an event reports the record.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +65,9 @@ async def test_a_planted_program_is_never_executed(world: World) -> None:
         answer = await tab.visit(lambda visit: dict(visit.session))
         assert answer.status == 200, name
         assert executed == [], name
-        if "within our format" in name:  # it is bytes, and stays so
+        if "within our format" in name:  # it is decoded as bytes
             assert type(answer.result["user"]) is bytes
-        elif name.endswith("as extension 10"):  # any bytes are an integer
+        elif name.endswith("as extension 10"):  # any bytes form an integer
             assert type(answer.result["user"]) is int
         else:
             assert answer.result == {}, name
@@ -73,13 +76,13 @@ async def test_a_planted_program_is_never_executed(world: World) -> None:
         world.backend.memory.clear()
 
 
-def test_the_planted_programs_do_execute_if_unpickled() -> None:
+def test_the_planted_programs_execute_if_unpickled() -> None:
     pickle.loads(PLANTED["pickle 4"])
     assert executed == ["pickle"]
     executed.clear()
 
 
-def test_nothing_that_executes_is_imported() -> None:
+def test_no_deserialiser_that_executes_code_is_imported() -> None:
     forbidden = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle", "yaml"}
     for path in Path(lembro.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,5 +1,7 @@
-"""37. Decoder downgrade (CVE-2026-39324): a record in another format, or of another version, is not
-tried with another decoder: it is rejected."""
+"""37. Decoder downgrade (CVE-2026-39324): a record of another format or version is rejected.
+
+No other decoder is tried.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def ours(value: object) -> bytes:
-    """Return a value with our version and a mark."""
+    """Encode a value with lembro's version and a mark."""
     return codec.VERSION + msgspec.msgpack.encode(value) + bytes(MARK)
 
 

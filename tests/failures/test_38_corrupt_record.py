@@ -1,5 +1,8 @@
-"""38. Corrupt record: truncated, with flipped bytes, `5`, `[]`, empty: a fresh session and an
-event, never a 500; and the application can go on from there."""
+"""38. Corrupt record: truncated, with flipped bytes, `5`, `[]` or empty: a new session, an event,
+no 500.
+
+The application can write to the new session.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ async def session_of(world: World, payload: bytes) -> Tab:
 
 @only(CODEC_KINDS)
 @pytest.mark.parametrize("corrupt", CORRUPT)
-async def test_a_fresh_session_and_an_event(build: Any, corrupt: str) -> None:
+async def test_a_corrupt_record_gives_a_new_session_and_an_event(build: Any, corrupt: str) -> None:
     world: World = build(store={"max_size": "16M"})
     tab = await session_of(world, CORRUPT[corrupt])
     answer = await tab.visit(lambda visit: (dict(visit.session), visit.session.user_id))
@@ -74,7 +77,7 @@ async def test_a_fresh_session_and_an_event(build: Any, corrupt: str) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_every_truncation(world: World) -> None:
+async def test_every_truncated_record_gives_a_new_session(world: World) -> None:
     for length in range(len(PAYLOAD)):
         tab = await session_of(world, PAYLOAD[:length])
         answer = await tab.visit(look)
@@ -84,8 +87,8 @@ async def test_every_truncation(world: World) -> None:
         world.backend.memory.clear()
 
 
-async def test_flipped_bytes(world: World) -> None:
-    """Some of them make other data; none makes a fault, neither when read nor when written to."""
+async def test_flipped_bytes_raise_no_error(world: World) -> None:
+    """Some of them decode to other data; none raises an error in a read or a write."""
     chance = random.Random(38)
     for number in range(120):
         payload = bytearray(PAYLOAD)
@@ -101,8 +104,8 @@ async def test_flipped_bytes(world: World) -> None:
         world.backend.memory.clear()
 
 
-async def test_a_logout_of_a_corrupt_session(world: World) -> None:
-    """It cannot be read, but it must not outlive a logout, or a revocation of the user."""
+async def test_a_logout_ends_a_corrupt_session(world: World) -> None:
+    """A session that cannot be read must not survive a logout, or a revocation of the user."""
     tab = await session_of(world, b"\x01garbage" + MARK)
     assert await world.revoke_user("ada") == 1
     tab = await session_of(world, b"\x01garbage" + MARK)
@@ -110,7 +113,7 @@ async def test_a_logout_of_a_corrupt_session(world: World) -> None:
     assert answer.status == 200
 
 
-async def test_lists_go_on(world: World) -> None:
+async def test_lists_skip_a_corrupt_record(world: World) -> None:
     await session_of(world, b"\x01garbage" + MARK)
     other = world.tab()
     await other.login("ada")
@@ -118,7 +121,7 @@ async def test_lists_go_on(world: World) -> None:
     assert [info.data for info in infos] == [{}, {}]
 
 
-async def test_corrupted_while_a_request_is_under_way(world: World) -> None:
+async def test_a_record_corrupted_during_a_request_is_replaced(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 

@@ -1,5 +1,8 @@
-"""39. Magic keys: `__class__`, `__proto__`, `_permanent`, `__metadata__`, `user`, `cookie` and the
-like are plain data: they come back as they went in, and change neither the user nor a lifetime."""
+"""39. Magic keys: `__class__`, `__proto__`, `_permanent`, `__metadata__`, `user`, `cookie` are
+plain data.
+
+They come back as they were stored, and change neither the user nor a lifetime.
+"""
 
 from __future__ import annotations
 
@@ -61,9 +64,9 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-async def test_it_is_plain_data(world: World, value: Any) -> None:
+async def test_a_magic_key_is_plain_data(world: World, value: Any) -> None:
     for key in MAGIC:
-        if key in getattr(world.app, "own_keys", ()):  # a word of the framework's
+        if key in getattr(world.app, "own_keys", ()):  # reserved by the framework
             continue
         tab = world.tab()
         await tab.login("ada")
@@ -78,7 +81,7 @@ async def test_it_is_plain_data(world: World, value: Any) -> None:
         await tab.logout()
 
 
-async def test_all_of_them_in_an_anonymous_session(world: World) -> None:
+async def test_all_magic_keys_in_an_anonymous_session_are_plain_data(world: World) -> None:
     tab = world.tab()
     everything = {key: {key: "eve"} for key in MAGIC}
 

@@ -1,4 +1,6 @@
-"""40. Nested mutation lost: what is changed within a value is kept, without a flag that says so."""
+"""40. Nested change lost: a change inside a value is stored, without a flag that the handler must
+set.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ CHANGES: dict[str, tuple[Script, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_it_is_kept(world: World, change: str) -> None:
+async def test_a_nested_change_is_stored(world: World, change: str) -> None:
     script, expected = CHANGES[change]
     tab = world.tab()
     await tab.write(**START)
@@ -60,7 +62,7 @@ async def test_it_is_kept(world: World, change: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["regenerate_id", "login"])
-async def test_together_with_a_new_id(world: World, how: str) -> None:
+async def test_a_nested_change_with_a_new_id_is_stored(world: World, how: str) -> None:
     tab = world.tab()
     await tab.write(**START)
 
@@ -76,7 +78,7 @@ async def test_together_with_a_new_id(world: World, how: str) -> None:
     assert (await tab.read())["cart"] == [1, 2]
 
 
-async def test_a_change_that_is_taken_back_writes_nothing(world: World) -> None:
+async def test_a_nested_change_that_is_reverted_writes_nothing(world: World) -> None:
     tab = world.tab()
     await tab.write(**START)
     before = world.backend.payloads()

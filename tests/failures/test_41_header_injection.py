@@ -1,5 +1,8 @@
-"""41. Header injection (CVE-2026-0672): CR, LF, NUL, `;` and the like in any option of the cookie
-are an error when configured; nothing of a request ever gets into the header."""
+"""41. Header injection (CVE-2026-0672): CR, LF, NUL, `;` and the like in a cookie option are
+refused.
+
+No text of a request becomes part of the header.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ STARTS = {"name": "sid", "prefix": "auto", "path": "/a", "domain": "example.com"
 @pytest.mark.parametrize("bad", BAD, ids=repr)
 @pytest.mark.parametrize("option", STARTS)
 @pytest.mark.parametrize("where", ["before", "within", "after"])
-def test_in_an_option(option: str, bad: str, where: str) -> None:
+def test_a_cookie_option_with_control_characters_is_refused(
+    option: str, bad: str, where: str
+) -> None:
     good = STARTS[option]
     value: Any = {"before": bad + good, "within": good[:2] + bad + good[2:], "after": good + bad}[
         where
@@ -42,7 +47,7 @@ def test_in_an_option(option: str, bad: str, where: str) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=repr)
-def test_in_starlettes_keywords(bad: str) -> None:
+def test_a_keyword_of_starlettes_middleware_with_control_characters_is_refused(bad: str) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None: ...
 
     keywords: list[dict[str, Any]] = [
@@ -59,19 +64,19 @@ def test_in_starlettes_keywords(bad: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "a b", "a=b", "a,b", "a;b", "[a]", '"a"', "a/b", "@", "x" * 129]
 )
-def test_a_name_that_is_no_token(value: str) -> None:
+def test_a_cookie_name_that_is_no_token_is_refused(value: str) -> None:
     with pytest.raises(ConfigError):
         CookieOptions(name=value)
 
 
 @pytest.mark.anyio
-async def test_what_a_client_sends_is_not_echoed(world: World) -> None:
+async def test_a_cookie_of_the_client_is_not_echoed(world: World) -> None:
     hostile = b"x\r\nSet-Cookie: evil=1; Path=/"
     tab = world.tab()
     answer = await tab.visit(
         lambda visit: visit.session.update(a=1), cookies=[COOKIE.encode() + b"=" + hostile]
     )
-    if isinstance(answer.error, ValueError):  # the framework lets no such header in at all
+    if isinstance(answer.error, ValueError):  # the framework refuses such a header itself
         assert not answer.set_cookies
         return
     (header,) = answer.set_cookies
@@ -81,7 +86,7 @@ async def test_what_a_client_sends_is_not_echoed(world: World) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_user_and_data_do_not_get_into_a_header(build: Build) -> None:
+async def test_a_user_and_data_do_not_become_part_of_a_header(build: Build) -> None:
     world: World = build()
     tab = world.tab()
     user = "ada\r\nX-Evil: 1; é\0"

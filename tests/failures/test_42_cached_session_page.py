@@ -1,6 +1,9 @@
-"""42. A page of a session in a cache (CVE-2023-30861): every access to the session adds
-`Vary: Cookie`; a response that sets the cookie is `private, no-store`, even if the application
-chose another caching."""
+"""42. A page of a session in a cache (CVE-2023-30861): every access to the session adds `Vary:
+Cookie`.
+
+A response that sets the cookie is `private, no-store`, even if the application set other
+directives.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +136,7 @@ async def test_the_vary_of_the_application_is_kept(
 @pytest.mark.parametrize(
     "given", ["private", "no-store", "no-cache, no-store", "private, max-age=60", "PRIVATE"]
 )
-async def test_a_private_response_keeps_its_caching(world: World, given: str) -> None:
+async def test_a_private_response_keeps_its_directives(world: World, given: str) -> None:
     answer = await world.tab().visit(login("ada"), headers=[("Cache-Control", given)])
     assert answer.sets_session
     assert answer.all("cache-control") == [given]
@@ -142,7 +145,7 @@ async def test_a_private_response_keeps_its_caching(world: World, given: str) ->
 @pytest.mark.parametrize(
     "given", ["public", "max-age=3600", "no-cache", "s-maxage=60", "public, no-store", "x-private"]
 )
-async def test_any_other_caching_is_replaced(world: World, given: str) -> None:
+async def test_any_other_directives_are_replaced(world: World, given: str) -> None:
     answer = await world.tab().visit(login("ada"), headers=[("Cache-Control", given)])
     assert answer.all("cache-control") == ["private, no-store"]
 

@@ -1,6 +1,8 @@
-"""43. Insecure defaults: over https the cookie is `__Host-`, Secure, HttpOnly, SameSite=Lax, Path=/
-and has no Domain; there the plain name is not read; over http it is not read the other way
-round."""
+"""43. Insecure defaults: over https the cookie is `__Host-`, Secure, HttpOnly, SameSite=Lax,
+Path=/.
+
+It has no Domain. The plain name is not read over https, and the prefixed name not over http.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from tests.support.worlds import Build
 pytestmark = pytest.mark.anyio
 
 
-async def test_over_https(world: World) -> None:
+async def test_the_cookie_over_https_is_secure(world: World) -> None:
     tab = world.tab(https=True)
     answer = await tab.login("ada")
     (header,) = answer.set_cookies
@@ -27,7 +29,7 @@ async def test_over_https(world: World) -> None:
     assert await tab.user() == "ada"
 
 
-async def test_over_plain_http_without_secure(world: World) -> None:
+async def test_the_cookie_over_http_has_no_prefix(world: World) -> None:
     answer = await world.tab().login("ada")
     (header,) = answer.set_cookies
     value = parse_set_cookie(header)[1]
@@ -46,8 +48,8 @@ async def test_the_name_of_the_other_scheme_is_not_read(world: World) -> None:
     assert answer.result == {}
 
 
-async def test_always_secure(build: Build) -> None:
-    """`secure=True`: never in clear, and the name with its prefix whatever the scheme seems."""
+async def test_secure_true_always_sets_a_secure_cookie(build: Build) -> None:
+    """With `secure=True` the cookie is never sent in clear, and has the prefix over any scheme."""
     world: World = build(cookie=CookieOptions(secure=True))
     for https in (True, False):
         answer = await world.tab(https=https).login("ada")
@@ -68,7 +70,7 @@ async def test_always_secure(build: Build) -> None:
         ({"samesite": "strict"}, "__Host-sid", {"samesite": "Strict"}),
     ],
 )
-async def test_with_options(
+async def test_cookie_options_change_the_attributes(
     build: Build, options: dict[str, Any], name: str, expected: dict[str, str]
 ) -> None:
     world: World = build(cookie=CookieOptions(**options))

@@ -1,5 +1,7 @@
-"""44. A logout leaves the cookie: it is cleared with the same name, path and flags, and Max-Age=0;
-by the request that ended the session, and by no other."""
+"""44. A logout leaves the cookie: it is cleared with the same name, path and flags, and Max-Age=0.
+
+Only the request that ended the session clears it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ LOGOUTS: dict[str, Script] = {
 
 @pytest.mark.parametrize("https", [True, False], ids=["https", "http"])
 @pytest.mark.parametrize("option", OPTIONS)
-async def test_cleared_as_it_was_set(build: Build, option: str, https: bool) -> None:
+async def test_a_logout_clears_the_cookie_with_the_same_attributes(
+    build: Build, option: str, https: bool
+) -> None:
     world: World = build(cookie=OPTIONS[option])
     tab = world.tab(https=https)
     for how, script in LOGOUTS.items():
@@ -57,7 +61,7 @@ async def test_cleared_as_it_was_set(build: Build, option: str, https: bool) -> 
         assert not tab.jar, how
 
 
-async def test_not_by_a_request_that_ended_nothing(world: World) -> None:
+async def test_a_request_that_ends_no_session_clears_no_cookie(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     old = tab.twin()
@@ -67,7 +71,7 @@ async def test_not_by_a_request_that_ended_nothing(world: World) -> None:
         assert not answer.set_cookies
 
 
-async def test_of_two_logouts_one_clears_it(world: World) -> None:
+async def test_only_the_first_of_two_logouts_clears_the_cookie(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -82,7 +86,7 @@ async def test_of_two_logouts_one_clears_it(world: World) -> None:
     assert not answer.clears_session
 
 
-async def test_what_is_written_after_it_gets_a_new_cookie(world: World) -> None:
+async def test_a_write_after_a_logout_gets_a_new_cookie(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     old = tab.cookie

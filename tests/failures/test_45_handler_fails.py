@@ -1,5 +1,7 @@
-"""45. The handler fails: it raises, or answers 5xx. Its changes are not saved, no cookie is issued;
-a logout holds all the same."""
+"""45. The handler fails: it raises, or responds with 5xx.
+
+Its changes are not saved, and no cookie is issued. A logout still ends the session.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ async def failing(tab: Tab, script: Script, how: str) -> Answer:
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "anonymous"])
-async def test_changes_are_not_saved(world: World, change: str, how: str, logged_in: bool) -> None:
+async def test_changes_of_a_failed_handler_are_not_saved(
+    world: World, change: str, how: str, logged_in: bool
+) -> None:
     tab = world.tab()
     if logged_in:
         await tab.login("ada")
@@ -52,14 +56,16 @@ async def test_changes_are_not_saved(world: World, change: str, how: str, logged
 
 @pytest.mark.parametrize("how", FAILURES)
 @pytest.mark.parametrize("change", CHANGES)
-async def test_nor_is_a_new_session(world: World, change: str, how: str) -> None:
+async def test_a_new_session_of_a_failed_handler_is_not_stored(
+    world: World, change: str, how: str
+) -> None:
     answer = await failing(world.tab(), CHANGES[change], how)
     assert not answer.set_cookies
     assert world.backend.records() == 0
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_a_logout_holds(world: World, how: str) -> None:
+async def test_a_logout_in_a_failed_handler_ends_the_session(world: World, how: str) -> None:
     tab = world.tab()
     await tab.login("ada")
     copy = world.tab(tab.cookie)
@@ -71,7 +77,9 @@ async def test_a_logout_holds(world: World, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_but_not_what_was_written_after_it(world: World, how: str) -> None:
+async def test_a_write_after_a_logout_in_a_failed_handler_is_not_stored(
+    world: World, how: str
+) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -85,7 +93,7 @@ async def test_but_not_what_was_written_after_it(world: World, how: str) -> None
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_what_was_saved_by_hand_stays(world: World, how: str) -> None:
+async def test_data_saved_explicitly_before_the_failure_stay(world: World, how: str) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -101,14 +109,14 @@ async def test_what_was_saved_by_hand_stays(world: World, how: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 400, 403, 404, 422, 499])
-async def test_everything_else_is_no_failure(world: World, status: int) -> None:
+async def test_a_status_below_500_saves_the_changes(world: World, status: int) -> None:
     tab = world.tab()
     answer = await tab.visit(write(a=1), status=status)
     assert answer.status == status
     assert await tab.read() == {"a": 1}
 
 
-async def test_nobody_sees_what_a_failing_handler_wrote(world: World) -> None:
+async def test_other_requests_do_not_see_changes_of_a_failing_handler(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 

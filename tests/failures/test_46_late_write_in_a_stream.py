@@ -1,5 +1,8 @@
-"""46. A late write in a stream: after the response has begun an assignment raises, a nested change
-is told in the log and as an event, and `edit()` saves. Nothing is ever lost without a word."""
+"""46. A late write in a stream: after the response has begun, an assignment raises.
+
+A nested change is reported in the log and as an event, and `edit()` saves. No change is lost
+silently.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,10 @@ WRITES: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("looked", [True, False], ids=["looked before", "not looked at"])
-async def test_it_raises(world: World, write: str, looked: bool) -> None:
+@pytest.mark.parametrize("looked", [True, False], ids=["accessed before", "not accessed"])
+async def test_a_write_after_the_response_has_begun_raises(
+    world: World, write: str, looked: bool
+) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -44,7 +49,9 @@ async def test_it_raises(world: World, write: str, looked: bool) -> None:
     assert await tab.read() == {"cart": [1]}
 
 
-async def test_a_nested_change_is_told(world: World, no_id_in_any_log: list[str]) -> None:
+async def test_a_nested_change_after_the_response_has_begun_is_reported(
+    world: World, no_id_in_any_log: list[str]
+) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
     answer = await tab.visit(look, later=lambda visit: visit.session["cart"].append(2))
@@ -54,7 +61,7 @@ async def test_a_nested_change_is_told(world: World, no_id_in_any_log: list[str]
     assert any("edit()" in line for line in no_id_in_any_log)
 
 
-async def test_an_edit_is_saved(world: World) -> None:
+async def test_a_change_in_edit_is_saved(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -72,7 +79,7 @@ async def test_an_edit_is_saved(world: World) -> None:
     assert not world.heard("dropped")
 
 
-async def test_an_edit_merges_with_what_others_did(world: World) -> None:
+async def test_edit_merges_with_changes_of_other_requests(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -87,7 +94,7 @@ async def test_an_edit_merges_with_what_others_did(world: World) -> None:
     assert await tab.read() == {"cart": [1, 2], "before": 1, "meanwhile": 1}
 
 
-async def test_an_edit_that_fails_saves_nothing(world: World) -> None:
+async def test_an_exception_in_edit_saves_nothing(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -105,7 +112,7 @@ async def test_an_edit_that_fails_saves_nothing(world: World) -> None:
     assert not world.heard("dropped")
 
 
-async def test_an_edit_of_a_session_that_has_ended(world: World) -> None:
+async def test_edit_of_an_ended_session_raises(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -120,7 +127,7 @@ async def test_an_edit_of_a_session_that_has_ended(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_ended_during_the_edit(world: World) -> None:
+async def test_a_session_that_ends_during_edit_raises(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -138,8 +145,8 @@ async def test_ended_during_the_edit(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_an_edit_without_a_session(world: World) -> None:
-    """There is none, and no cookie can be set any more."""
+async def test_edit_without_a_session_raises(world: World) -> None:
+    """No session exists, and no cookie can be set any more."""
 
     async def late(visit: Visit) -> None:
         with pytest.raises(SessionCommitted):
@@ -151,7 +158,7 @@ async def test_an_edit_without_a_session(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_a_login_in_an_edit_raises(world: World) -> None:
+async def test_a_login_in_edit_raises(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -168,7 +175,7 @@ async def test_a_login_in_an_edit_raises(world: World) -> None:
     assert await tab.read() == {"cart": [1], "a": 1}
 
 
-async def test_a_logout_in_an_edit_ends_it(world: World) -> None:
+async def test_a_logout_in_edit_ends_the_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -182,7 +189,7 @@ async def test_a_logout_in_an_edit_ends_it(world: World) -> None:
     assert world.backend.records() == 0
 
 
-async def test_reading_in_a_stream(world: World) -> None:
+async def test_reads_in_a_stream_work(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     await tab.write(cart=[1])
@@ -191,7 +198,7 @@ async def test_reading_in_a_stream(world: World) -> None:
     assert answer.result == {"cart": [1]}
 
 
-async def test_atomic_in_a_stream(world: World) -> None:
+async def test_atomic_in_a_stream_saves(world: World) -> None:
     tab = world.tab()
     await tab.write(stock=1)
 

@@ -1,5 +1,8 @@
-"""47. WebSockets: a write in `edit()` persists; a session that is ended elsewhere raises at the
-next access (in-process store) or at the next edit (networked)."""
+"""47. WebSockets: a write in `edit()` is stored.
+
+A session that ends elsewhere raises at the next access (in-process store) or at the next edit
+(networked store).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ async def test_a_write_in_edit_persists(world: World) -> None:
     assert await tab.read() == {"seen": 2, "between": 1}
 
 
-async def test_two_tasks_that_edit_take_turns(world: World) -> None:
+async def test_edits_of_two_tasks_take_turns(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -67,7 +70,7 @@ async def test_a_write_without_edit_raises(world: World) -> None:
     assert await tab.read() == {}
 
 
-async def test_a_nested_change_is_told(world: World) -> None:
+async def test_a_nested_change_without_edit_is_reported(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
 
@@ -80,7 +83,7 @@ async def test_a_nested_change_is_told(world: World) -> None:
     assert [event.reason for event in world.heard("dropped")] == ["changed too late"]
 
 
-async def test_before_the_accept_it_is_as_in_a_request(world: World) -> None:
+async def test_a_write_before_the_accept_is_stored(world: World) -> None:
     tab = world.tab()
 
     async def socket(visit: Visit) -> None:
@@ -94,7 +97,7 @@ async def test_before_the_accept_it_is_as_in_a_request(world: World) -> None:
 
 
 @pytest.mark.parametrize("how", ["logout", "by an operator", "expiry"])
-async def test_ended_elsewhere(world: World, how: str) -> None:
+async def test_a_session_that_ended_elsewhere_raises(world: World, how: str) -> None:
     tab = world.tab()
     await tab.login("ada")
 
@@ -140,15 +143,15 @@ async def test_a_rotation_elsewhere_is_followed(world: World) -> None:
     assert await tab.read() == {"seen": 1}
 
 
-async def test_a_socket_that_is_refused(world: World) -> None:
-    """Where no cookie can be set, nothing new is stored; what was there is written."""
+async def test_a_refused_websocket_stores_no_new_session(world: World) -> None:
+    """No cookie can be set there, so no session is created; an existing session is written."""
     tab = world.tab()
 
     async def refuses(visit: Visit) -> None:
         visit.session["a"] = 1
 
     answer = await tab.visit(refuses, websocket=True)
-    refused_by_http = bool(answer.status)  # by a response, then, which has headers
+    refused_by_http = bool(answer.status)  # by an HTTP response, which has headers
     assert answer.sets_session == refused_by_http
     assert world.backend.records() == refused_by_http
 
@@ -157,7 +160,7 @@ async def test_a_socket_that_is_refused(world: World) -> None:
     assert await tab.read() == {"a": 1}
 
 
-async def test_a_socket_over_tls_has_the_cookie_of_https(world: World) -> None:
+async def test_a_websocket_over_tls_uses_the_https_cookie(world: World) -> None:
     tab = world.tab(https=True)
     await tab.login("ada")
 
@@ -169,7 +172,7 @@ async def test_a_socket_over_tls_has_the_cookie_of_https(world: World) -> None:
     assert (await tab.visit(socket, websocket=True)).result == "ada"
 
 
-async def test_a_value_too_large_closes_it(world: World) -> None:
+async def test_a_session_that_is_too_large_closes_the_websocket(world: World) -> None:
     tab = world.tab()
 
     async def socket(visit: Visit) -> None:

@@ -1,6 +1,9 @@
-"""48. Cancelled in mid-save: at every await of a request, under asyncio and trio, the client goes
-and the request is cancelled. The store holds the old state or the new one, nothing in between; no
-task is left behind, and the next request is served."""
+"""48. Cancelled during a save: the request is cancelled at each of its awaits, under asyncio and
+trio.
+
+The store holds the old state or the new one. No task is left behind, and the next request is
+served.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +38,11 @@ pytestmark = [
 
 State = set[tuple[str | None, str]]
 MOST = 60
-"""More awaits than any request has."""
+"""An upper bound for the awaits of a request."""
 
 
 class Moments:
-    """Counts the awaits of a request, and cancels it at one of them."""
+    """Count the awaits of a request, and cancel it at one of them."""
 
     def __init__(self) -> None:
         self.scope: CancelScope | None = None
@@ -137,7 +140,11 @@ def tasks() -> int:
 
 
 async def cancelled_at(tab: Tab, script: Script, at: int) -> bool:
-    """Visit, and cancel the request at its ``at``-th await; False if it has not so many."""
+    """Visit, and cancel the request at its ``at``-th await.
+
+    Returns:
+        False if the request has fewer awaits.
+    """
     moments = moments_of(tab.world)
 
     async def acts(visit: Visit) -> None:
@@ -162,7 +169,9 @@ async def someone(world: World) -> Tab:
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_the_old_state_or_the_new_one(world: World, act: str) -> None:
+async def test_a_cancelled_request_leaves_the_old_state_or_the_new_one(
+    world: World, act: str
+) -> None:
     tab = await someone(world)
     old = state(world)
     assert not await cancelled_at(tab, ACTS[act], MOST)
@@ -180,8 +189,8 @@ async def test_the_old_state_or_the_new_one(world: World, act: str) -> None:
         if not cancelled:
             break
         seen.append(now)
-        # The client comes again with what it has, and is served. (Until the grace is over, an id
-        # that was replaced by another user's login leads nowhere.)
+        # The client sends the cookie that it has, and is served. (Until the grace is over, an ID
+        # that another user's login replaced is stale.)
         assert await tab.user() in ("ada", None)
         world.clock.advance(31)
         assert (await tab.write(again=1)).status == 200
@@ -194,8 +203,8 @@ async def test_the_old_state_or_the_new_one(world: World, act: str) -> None:
         assert seen[-1] == new  # the last await is after the save
 
 
-async def test_logout_everywhere_can_be_tried_again(world: World) -> None:
-    """It takes two steps. Whoever asked for it is the last to go."""
+async def test_a_cancelled_logout_everywhere_can_be_repeated(world: World) -> None:
+    """It takes two steps, and ends the session that asked for it last."""
     for at in range(1, MOST):
         world.backend.memory.clear()
         tab, other = await someone(world), await someone(world)
@@ -209,8 +218,8 @@ async def test_logout_everywhere_can_be_tried_again(world: World) -> None:
         raise AssertionError("there was no end")
 
 
-async def test_the_exception_is_the_loops_own(world: World) -> None:
-    """It is passed on, not turned into an answer or a log line."""
+async def test_the_cancellation_of_the_event_loop_is_passed_on(world: World) -> None:
+    """It becomes neither a response nor a log line."""
     tab = await someone(world)
     world.events.clear()
     raised: list[BaseException] = []
@@ -224,7 +233,7 @@ async def test_the_exception_is_the_loops_own(world: World) -> None:
             raise
 
     with CancelScope() as scope:
-        moments_of(world).set(scope, 3)  # a load is two
+        moments_of(world).set(scope, 3)  # a load has two awaits
         await tab.visit(waits)
     assert scope.cancelled_caught
     assert len(raised) == 1

@@ -1,6 +1,9 @@
-"""55. Thread races (Fiber 2.52.5): 32 threads use every verb, and the interpreter switches between
-them as often as it can: the store's parts agree with each other afterwards, nobody is given another
-user's data, and no update is lost."""
+"""55. Thread races (Fiber 2.52.5): 32 threads call every verb, and the interpreter switches as
+often as it can.
+
+Afterwards the store's parts are consistent. No thread gets another user's data, and no update is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ THREADS = 32
 
 
 @pytest.fixture(autouse=True)
-def switch_all_the_time() -> Iterator[None]:
+def switch_threads_often() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -49,7 +52,7 @@ def in_threads(work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-def test_every_verb() -> None:
+def test_every_verb_is_thread_safe() -> None:
     store = MemoryStore("256K", interval=0.01)
     manager = SessionManager(store, idle_timeout=0.05, absolute_timeout=0.2)
     shared = [manager.create({"n": number}, user_id=f"user-{number}") for number in range(8)]
@@ -88,14 +91,14 @@ def test_every_verb() -> None:
             assert store.stats().used <= store.max_size
 
     in_threads(work)
-    with store._lock:  # the purger may be at work
+    with store._lock:  # the purger may run
         recount(store._parts)
     store.close()
 
 
 @pytest.mark.parametrize("backend", [Backend, BlockingBackend], ids=lambda b: str(b.name))
-def test_requests_of_one_session(backend: type[Backend]) -> None:
-    """Over WSGI: nothing that is added to a session is lost, also while its id is rotated."""
+def test_parallel_requests_of_one_session_lose_no_update(backend: type[Backend]) -> None:
+    """Over WSGI: an added key is never lost, also while the session ID is rotated."""
     world = World(PlainWSGI, backend)
     tab = world.tab()
     drive(tab.login("ada"))
@@ -121,7 +124,7 @@ def test_requests_of_one_session(backend: type[Backend]) -> None:
 
 
 @pytest.mark.parametrize("backend", [Backend, BlockingBackend], ids=lambda b: str(b.name))
-def test_nobody_sees_another_users_data(backend: type[Backend]) -> None:
+def test_no_thread_sees_another_users_data(backend: type[Backend]) -> None:
     world = World(PlainWSGI, backend, store={"max_size": "256K"})
 
     def work(number: int) -> None:

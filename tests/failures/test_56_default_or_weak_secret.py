@@ -1,6 +1,8 @@
-"""56. Default or weak secret (CVE-2023-27524): "", "changeme", fewer than 32 bytes or a single
-letter over and over are refused at the start. (No secret at all is safe: the cookie holds a random
-id.)"""
+"""56. Default or weak secret (CVE-2023-27524): a weak secret is refused at the start.
+
+Weak are "", "changeme", fewer than 32 bytes and one letter repeated. Running without a secret is
+safe: the cookie holds a random ID.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def _wsgi(environ: Any, start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.parametrize("weak", WEAK, ids=lambda weak: repr(weak)[:20])
-def test_it_is_refused_at_the_start(weak: Any) -> None:
+def test_a_weak_secret_is_refused_at_the_start(weak: Any) -> None:
     with pytest.raises(ConfigError, match=r"secrets\.token_urlsafe"):
         SessionOptions(secret=weak)
     with pytest.raises(ConfigError):
@@ -53,7 +55,7 @@ def test_it_is_refused_at_the_start(weak: Any) -> None:
         starlette.SessionMiddleware(_asgi, secret=weak)
 
 
-def test_the_error_does_not_show_it() -> None:
+def test_the_error_does_not_show_the_secret() -> None:
     for weak in ("changeme", GOOD[:-1], "x" * 31):
         with pytest.raises(ConfigError) as caught:
             SessionOptions(secret=weak)
@@ -61,8 +63,10 @@ def test_the_error_does_not_show_it() -> None:
 
 
 @pytest.mark.parametrize("weak", ["", "changeme", "x" * 64])
-def test_starlettes_keyword_is_not_trusted(weak: str, caplog: pytest.LogCaptureFixture) -> None:
-    """`secret_key` stands in every Starlette application, so a weak one is left out, and said."""
+def test_starlettes_weak_secret_key_is_ignored_with_a_warning(
+    weak: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every Starlette application passes `secret_key`, so a weak one is ignored, not refused."""
     middleware = starlette.SessionMiddleware(_asgi, secret_key=weak)
     assert not middleware.manager.options.secret
     assert "secret_key is weak" in caplog.text
@@ -70,7 +74,7 @@ def test_starlettes_keyword_is_not_trusted(weak: str, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.anyio
-async def test_a_good_one_works(build: Build) -> None:
+async def test_a_strong_secret_is_accepted(build: Build) -> None:
     world: World = build(secret=GOOD)
     tab = world.tab()
     await tab.login("ada")

@@ -1,5 +1,8 @@
-"""57. Secret rotation (Rack): with a new secret in front, what the old one signed is accepted, and
-what is issued is signed by the new one; once the old one is removed, its cookies are rejected."""
+"""57. Secret rotation (Rack): after a new secret is put first, cookies signed by the old one are
+accepted.
+
+New cookies are signed by the new secret. Once the old secret is removed, its cookies are rejected.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ NEW = "the new secret, which is as long as it"
 OTHER = "somebody else's secret, not less long"
 
 
-async def test_through_a_whole_rotation(build: Build) -> None:
+async def test_a_session_survives_a_secret_rotation(build: Build) -> None:
     world: World = build(secret=OLD)
     stays, comes_back = world.tab(), world.tab()
     await stays.login("ada")
@@ -35,7 +38,7 @@ async def test_through_a_whole_rotation(build: Build) -> None:
     assert world.heard("rejected")[-1].reason == "the signature does not match any secret"
 
 
-async def test_a_cookie_of_another_application(build: Build) -> None:
+async def test_a_cookie_of_another_application_is_rejected(build: Build) -> None:
     world: World = build(secret=OTHER)
     tab = world.tab()
     await tab.login("ada")
@@ -43,17 +46,17 @@ async def test_a_cookie_of_another_application(build: Build) -> None:
     assert await tab.user() is None
 
 
-async def test_from_unsigned_to_signed(build: Build) -> None:
+async def test_unsigned_cookies_are_rejected_once_a_secret_is_set(build: Build) -> None:
     world: World = build()
     tab = world.tab()
     await tab.login("ada")
     world.start(secret=NEW)
-    assert await tab.user() is None  # an id that anyone could have made up
+    assert await tab.user() is None  # anybody can make up an ID
     world.start()
     assert await tab.user() == "ada"
 
 
-async def test_from_signed_to_unsigned(build: Build) -> None:
+async def test_signed_cookies_are_rejected_once_the_secret_is_removed(build: Build) -> None:
     world: World = build(secret=NEW)
     tab = world.tab()
     await tab.login("ada")

@@ -1,5 +1,7 @@
-"""70. Fixation by a legacy cookie (``migrate_from``): a rotation in the request that adopts the
-session is honoured, and nobody gets anything for the legacy cookie afterwards."""
+"""70. Fixation by a legacy cookie (``migrate_from``): a rotation in the adopting request holds.
+
+Afterwards the legacy cookie gives access to nothing.
+"""
 
 from __future__ import annotations
 
@@ -88,8 +90,8 @@ async def test_the_first_request_replaces_the_id(world: World, planted: str, wor
     await check(world, victim, planted)
 
 
-async def test_the_attacker_was_first(world: World, planted: str, word: Any) -> None:
-    """The attacker keeps the new cookie back, so that the old one still leads to the session."""
+async def test_the_attackers_request_is_first(world: World, planted: str, word: Any) -> None:
+    """The attacker keeps the new cookie, so the legacy cookie is still accepted."""
     attacker, victim = browser(world, planted), browser(world, planted)
     await attacker.visit(look)
     await victim.visit(word)
@@ -97,7 +99,7 @@ async def test_the_attacker_was_first(world: World, planted: str, word: Any) -> 
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), login("eve")], ids=["look", "write", "login"])
-async def test_the_attacker_comes_during_the_request(
+async def test_the_attackers_request_is_second(
     world: World, planted: str, word: Any, act: Any
 ) -> None:
     attacker, victim = browser(world, planted), browser(world, planted)
@@ -114,7 +116,7 @@ async def test_the_attacker_comes_during_the_request(
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), rotate], ids=["look", "write", "rotate"])
-async def test_it_comes_during_the_attackers_request(
+async def test_the_victims_request_runs_during_the_attackers(
     world: World, planted: str, word: Any, act: Any
 ) -> None:
     attacker, victim = browser(world, planted), browser(world, planted)

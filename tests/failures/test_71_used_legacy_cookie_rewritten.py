@@ -1,5 +1,7 @@
-"""71. A used legacy cookie, written in another way that its parser reads alike: it has the same
-identity, or is refused. For each reader."""
+"""71. A used legacy cookie is rewritten so that its parser reads the same.
+
+It has the same identity, or is refused. The tests run for each reader.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, SessionManager
 from lembro._runtime.exchange import session_by_id
 from lembro.manager import runner_of
 from lembro.migrate import LegacySession, Reader, StoreReader
 
-READERS: Final = range(len(old_cookies.readers()))
+READERS: Final = range(len(legacy_cookies.readers()))
 
 
 class Opaque(Reader):
-    """A reader that gives the whole cookie as its identity."""
+    """A reader whose identity is the whole cookie."""
 
     def read(self, value: str) -> LegacySession:
         return self.session({"user": "ada"}, value)
@@ -33,29 +35,29 @@ class Opaque(Reader):
 def test_a_rewritten_cookie_has_the_same_identity_or_is_refused(
     number: int, data: st.DataObject
 ) -> None:
-    known = old_cookies.readers()[number]
-    genuine = data.draw(st.sampled_from(sorted(old_cookies.genuine(known))))
-    rewrites = st.lists(st.sampled_from(old_cookies.REWRITES), min_size=1, max_size=3)
+    known = legacy_cookies.readers()[number]
+    genuine = data.draw(st.sampled_from(sorted(legacy_cookies.genuine(known))))
+    rewrites = st.lists(st.sampled_from(legacy_cookies.REWRITES), min_size=1, max_size=3)
     value = genuine
     for rewrite in data.draw(rewrites):
         value = rewrite(value)
     before = known.source.read(genuine)
     assert isinstance(before, LegacySession)
-    with old_cookies.knowing(known, before):
+    with legacy_cookies.knowing(known, before):
         after = known.source.read(value)
     if isinstance(after, LegacySession):
         assert after.identity == before.identity
 
 
-def test_the_rewrites_reach_each_reader() -> None:
-    """Else the property above would hold for want of cookies that are accepted."""
-    for known in old_cookies.readers():
+def test_rewritten_cookies_are_accepted_by_each_reader() -> None:
+    """Otherwise the property above would hold because no rewritten cookie is accepted."""
+    for known in legacy_cookies.readers():
         accepted = {
             rewrite(genuine)
-            for genuine, rewrite in product(old_cookies.genuine(known), old_cookies.REWRITES)
+            for genuine, rewrite in product(legacy_cookies.genuine(known), legacy_cookies.REWRITES)
             if isinstance(known.source.read(rewrite(genuine)), LegacySession)
         }
-        assert len(accepted) > len(old_cookies.genuine(known)), known
+        assert len(accepted) > len(legacy_cookies.genuine(known)), known
 
 
 @pytest.mark.parametrize("rewrite", [lambda value: f'"{value}"', lambda value: value])
@@ -92,7 +94,7 @@ def test_a_used_cookie_in_quotes_is_not_accepted(
 
 
 def test_a_used_cookie_is_not_accepted_under_another_name() -> None:
-    """As with two readers of one store."""
+    """For example with two readers of one store."""
     reader, other = Opaque(cookie="old", lifetime=1000), Opaque(cookie="older", lifetime=1000)
     runner = runner_of(SessionManager(MemoryStore("1M"), migrate_from=[reader, other]))
     for name, held in (("old", True), ("older", False)):

@@ -1,5 +1,7 @@
-"""72. The mark of a used legacy cookie is evicted: then a logged-out legacy cookie works again. It
-stays under any flood, and without room for it no legacy cookie is accepted."""
+"""72. The mark of a used legacy cookie is evicted, so a logged-out legacy cookie works again.
+
+A mark stays under any flood. If there is no room for it, no legacy cookie is accepted.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ DAY: Final = 24 * 3600.0
 
 
 class Before(Reader):
-    """Reads cookies such as ``ada.1``, of which each is a session of ada's."""
+    """Read cookies such as ``ada.1``: each is a session of the user ada."""
 
     def read(self, value: str) -> LegacySession:
         return self.session({"user": value.partition(".")[0] or None}, value)
@@ -34,7 +36,7 @@ def visit(manager: SessionManager, cookie: str) -> Session:
 
 
 def adopt(manager: SessionManager, cookie: str, *, logout: bool = False) -> str | None:
-    """Visit with a legacy cookie. Return who is logged in."""
+    """Visit with a legacy cookie. Return the user who is logged in."""
     session = visit(manager, cookie)
     user = session.user_id
     if logout:
@@ -61,7 +63,7 @@ def test_a_flood_evicts_no_mark(cookie: str) -> None:
     recount(store._parts)
 
 
-def test_clear_forgets_no_mark() -> None:
+def test_clear_removes_no_mark() -> None:
     manager = SessionManager(MemoryStore("256K"), migrate_from=READER)
     assert adopt(manager, "ada.1") == "ada"
     manager.clear()
@@ -81,9 +83,9 @@ def test_without_room_for_marks_no_legacy_cookie_is_accepted(
     rejected = []
     manager.on("rejected", lambda event: rejected.append(event.reason))
     assert "no room" not in caplog.text
-    last = visit(manager, "eve.last")  # it has begun before anybody could know
+    last = visit(manager, "eve.last")  # it began before the store was full
     assert last.user_id == "eve"
-    assert adopt(manager, "eve.1") == "eve"  # the first one without room
+    assert adopt(manager, "eve.1") == "eve"  # the first without room for its mark
     last.logout()
     runner_of(manager).commit(last)
     for cookie in ("eve.1", "eve.2", "eve.last", "ada.0", f"ada.{room - 1}"):
@@ -92,7 +94,7 @@ def test_without_room_for_marks_no_legacy_cookie_is_accepted(
     assert sum("has no room to remember" in reason for reason in rejected) == 5
     clock.advance(7 * DAY - 1)
     assert adopt(manager, "eve.last") is None
-    clock.advance(2)  # by now the browsers have dropped these cookies
+    clock.advance(2)  # the browsers have dropped these cookies
     assert adopt(manager, "bob.1") == "bob"
     recount(store._parts)
 

@@ -1,4 +1,4 @@
-"""73. One account's many legacy cookies evict the sessions of everybody else."""
+"""73. Many legacy cookies of one user evict the sessions of all other users."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_thirty_thousand_legacy_cookies_of_one_user_evict_nobody_else() -> None:
         others[user] = manager.create({"cart": "x" * 2000}, user)
     for number in range(30_000):
         assert adopt(manager, f"eve.{number}") == "eve"
-    assert set(evicted) == {"eve"}  # her own, above the limit of sessions
+    assert set(evicted) == {"eve"}  # of her own sessions, above her cap
     assert all(manager.get(session_id) is not None for session_id in others.values())
     assert manager.length() == len(others) + 2
     assert adopt(manager, "eve.0") is None

@@ -1,5 +1,7 @@
-"""74. A legacy session is accepted after it has expired, because its store does not look. For each
-reader whose data or cookie tell when that was."""
+"""74. An expired legacy session is accepted because its store does not check the expiry.
+
+The tests run for each reader whose data or cookie contain the expiry.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 import starsessions
 from itsdangerous import TimestampSigner
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro.migrate import (
     BeakerReader,
     DjangoSessionReader,
@@ -28,12 +30,12 @@ from lembro.migrate import (
 from lembro.migrate.source import Source
 
 HOUR: Final = 3600.0
-KEY: Final = old_cookies.KEY
+KEY: Final = legacy_cookies.KEY
 ID: Final = "0123456789abcdef" * 2
 
 
 def accepts(reader: Reader, value: str) -> bool:
-    """Return whether a reader accepts a cookie. Anything but an expiry is an error."""
+    """Return whether a reader accepts a cookie. Raise any error that is not an expiry."""
     legacy = Source(reader).read(value.encode())
     if isinstance(legacy, LegacySession):
         return True
@@ -44,7 +46,7 @@ def accepts(reader: Reader, value: str) -> bool:
 def express(expires: Any, *, rolling: bool = False) -> bool:
     held = {"cookie": {"expires": expires}, "user": "ada"}
     reader = ExpressSessionReader(lambda key: held, KEY, rolling=rolling, blocking=False)
-    return accepts(reader, old_cookies._by_express(ID.encode()).decode())
+    return accepts(reader, legacy_cookies._by_express(ID.encode()).decode())
 
 
 def in_javascript(when: datetime) -> str:

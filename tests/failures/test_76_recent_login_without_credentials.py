@@ -1,5 +1,7 @@
-"""76. ``require_recent`` passes after a login by itself, such as one by a remember-me cookie: the
-age of a login without credentials is unknown, and the user is asked for the password."""
+"""76. ``require_recent`` accepts a login without credentials, such as one by a remember-me cookie.
+
+The age of such a login is unknown, so the user is asked for the password.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ from lembro.integrations.django import get_session
 from lembro.integrations.flask import Lembro, follow_flask_login, session
 from lembro.integrations.pyramid import LembroAuthenticationHelper
 from tests.support.django_site import Site, database, running
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import Method, Place, current, nothing
 from tests.support.messages import Request, parse_set_cookie
 from tests.support.visits import Script, Visit, World, login, rotate
-from tests.support.words import Place, Word, nothing, said
-from tests.support.words_places import PLACES
 
 pytestmark = pytest.mark.anyio
 
 aiohttp_session_key = pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning")
-remembers = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # as Flask-Login does
+remembers = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # as Flask-Login sets it
 
 
 def is_recent(session: Session) -> bool:
@@ -140,7 +142,7 @@ def test_flask_logins_remember_cookie(app: flask.Flask) -> None:
 
 
 @remembers
-def test_a_login_that_flask_login_calls_not_fresh(app: flask.Flask) -> None:
+def test_a_login_that_flask_login_marks_as_not_fresh(app: flask.Flask) -> None:
     browser = app.test_client()
     browser.post("/login?stale")
     assert seen(browser) == STALE
@@ -172,7 +174,7 @@ def test_flask_logins_strong_protection_ends_the_session(app: flask.Flask) -> No
     assert app.extensions["lembro"].manager.user_sessions("ada") == []
 
 
-def test_strong_protection_leaves_a_login_of_lembros_own_alone(app: flask.Flask) -> None:
+def test_strong_protection_ignores_a_login_by_lembro(app: flask.Flask) -> None:
     app.config["SESSION_PROTECTION"] = "strong"
     browser = app.test_client()
     session_id = app.extensions["lembro"].manager.create({"cart": [1]}, user_id="ada")
@@ -266,10 +268,10 @@ def test_a_new_hash_in_djangos_session_is_no_login(site: Site) -> None:
 # -- others ----------------------------------------------------------------------------------------
 
 
-async def say_in(place: Place, manager: SessionManager, word: Callable[[Any], Any]) -> str:
-    """Say a word in a request, and return the ID of the only session afterwards."""
+async def call_in(place: Place, manager: SessionManager, method: Callable[[Any], Any]) -> str:
+    """Call a framework method in a request, and return the ID of the only session afterwards."""
     old = manager.create({"old": 1})
-    said[:] = [Word(word, nothing)]
+    current[:] = [Method(method, nothing)]
     answer = await place.fetch(Request(cookies=[f"sid={old}".encode()]))
     assert answer.status == 200, answer
     values = [parse_set_cookie(cookie)[1] for cookie in answer.set_cookies]
@@ -289,10 +291,10 @@ PASSES_ON: dict[str, Callable[[Any, bool], Any]] = {
 @aiohttp_session_key
 @pytest.mark.parametrize("framework", PASSES_ON)
 @pytest.mark.parametrize("fresh", [True, False])
-async def test_a_login_by_a_frameworks_word_passes_it_on(framework: str, fresh: bool) -> None:
+async def test_a_login_by_a_framework_method_passes_fresh_on(framework: str, fresh: bool) -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES[framework](manager)
-    new = await say_in(place, manager, lambda context: PASSES_ON[framework](context, fresh))
+    new = await call_in(place, manager, lambda context: PASSES_ON[framework](context, fresh))
     loaded = manager.load(new)
     assert loaded.user_id == "ada"
     assert is_recent(loaded) is fresh
@@ -313,6 +315,6 @@ OWN: dict[str, Callable[[Any], Any]] = {
 async def test_a_login_that_lembro_does_not_know_is_not_recent(framework: str) -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES[framework](manager)
-    loaded = manager.load(await say_in(place, manager, OWN[framework]))
+    loaded = manager.load(await call_in(place, manager, OWN[framework]))
     assert "ada" in loaded.values()
     assert not is_recent(loaded)

@@ -1,5 +1,7 @@
-"""77. A token against cross-site request forgery survives a login, so an attacker who planted the
-session knows it: a login drops the tokens that the session holds."""
+"""77. A CSRF token survives a login, so an attacker who planted the session knows it.
+
+A login drops the CSRF tokens that the session holds.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,10 @@ from lembro import MemoryStore, SessionManager
 from lembro.integrations.django import get_session
 from lembro.integrations.flask import Lembro, session
 from tests.support.django_site import Site, database, running
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import Method, current, nothing
 from tests.support.messages import Request, parse_set_cookie
 from tests.support.visits import Visit, World, look, write
-from tests.support.words import Word, nothing, said
-from tests.support.words_places import PLACES
 
 pytestmark = pytest.mark.anyio
 
@@ -73,7 +75,7 @@ async def test_a_token_stored_during_the_login_is_dropped(
 
 
 @pytest.mark.parametrize("name", ["csrf_token", "form_proof"])
-def test_flask_wtf(name: str) -> None:
+def test_flask_wtf_tokens_are_dropped(name: str) -> None:
     app = flask.Flask(__name__)
     app.secret_key = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
     app.testing = True
@@ -101,7 +103,7 @@ def test_flask_wtf(name: str) -> None:
 # -- Pyramid ---------------------------------------------------------------------------------------
 
 
-async def test_pyramid() -> None:
+async def test_pyramid_tokens_are_dropped() -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES["pyramid"](manager)
     cookie = f"sid={manager.create({'old': 1})}".encode()
@@ -111,7 +113,7 @@ async def test_pyramid() -> None:
         tokens.append(request.session.get_csrf_token())
 
     for names in ([], ["remember"], []):
-        said[:] = [*(place.words[name] for name in names), Word(note, nothing)]
+        current[:] = [*(place.methods[name] for name in names), Method(note, nothing)]
         for header in (await place.fetch(Request(cookies=[cookie]))).set_cookies:
             cookie = f"sid={parse_set_cookie(header)[1]}".encode()
     assert tokens[0] != tokens[1] == tokens[2]
@@ -140,7 +142,7 @@ def by_lembro(request: Any) -> None:
 
 @pytest.mark.parametrize("in_session", [False, True], ids=["in a cookie", "in the session"])
 @pytest.mark.parametrize("log_in", [by_django, by_lembro])
-def test_django(site: Site, log_in: Any, in_session: bool) -> None:
+def test_django_tokens_are_dropped(site: Site, log_in: Any, in_session: bool) -> None:
     def secret(request: Any) -> Any:
         get_token(request)
         return request.META["CSRF_COOKIE"]

@@ -1,6 +1,8 @@
-"""78. A first access in a streamed body, or in an error handler around the middleware: the headers
-were sent without `Vary: Cookie`, so a cache may show one visitor's text to others. It is an error
-that says what to do, in every integration and for each way to access a session."""
+"""78. A first access in a streamed body, or in an error handler around the middleware.
+
+The headers were sent without `Vary: Cookie`, so a cache may show one visitor's text to others. It
+is an error that says what to do, in every integration and for each way to access a session.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ async def test_the_error_says_what_to_do(world: World) -> None:
     assert answer.error is None
 
 
-async def test_an_access_before_the_headers_allows_one_in_the_stream(world: World) -> None:
+async def test_an_access_in_the_stream_works_after_one_before_the_headers(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     answer = await tab.visit(lambda visit: bool(visit.session), headers=[PUBLIC], later=look)
@@ -169,7 +171,7 @@ async def test_a_page_that_does_not_access_the_session_stays_cacheable(installed
 
 @pytest.mark.parametrize("before", [True, False], ids=["accessed before", "not accessed before"])
 async def test_an_error_of_an_outer_middleware_after_startup_gets_vary(before: bool) -> None:
-    """The handler is prepared at startup, so the request that fails need not be the session's."""
+    """The error handler is prepared at startup, so the failing request need not have a session."""
     manager = SessionManager(MemoryStore("64K"))
 
     async def reads(request: StarletteRequest) -> PlainTextResponse:

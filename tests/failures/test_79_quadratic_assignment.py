@@ -1,6 +1,9 @@
-"""79. An assignment in quadratic time: a path was built for each element, so that 1 MB of JSON with
-a long key blocked the event loop for seconds. Steps are counted, never timed: the characters that
-are joined to paths, and the calls of functions."""
+"""79. An assignment in quadratic time: 1 MB of JSON with a long key blocked the event loop for
+seconds.
+
+The cause was a path that was built for each element. The tests count steps instead of time: the
+characters joined to paths, and the calls of functions.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ def nested(depth: int) -> Any:
 
 
 def calls_of(function: Callable[[Session], object]) -> int:
-    """Count the calls of functions, of C too, in ``function``, which gets a session."""
+    """Count the calls of functions, including C functions, in ``function(session)``."""
     session = SessionManager(MemoryStore("16M", max_session_size="4M")).load()
     count = 0
 
@@ -93,14 +96,14 @@ def calls_to_refuse(value: Any) -> int:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_calls_are_in_proportion_to_the_size(shape: str) -> None:
+def test_the_calls_are_proportional_to_the_size(shape: str) -> None:
     make = SHAPES[shape]
     small, large = make(1000), make(2000)
     assert calls_to_assign(large) <= 2.2 * calls_to_assign(small)
 
 
 @pytest.mark.parametrize("shape", REFUSED)
-def test_the_calls_for_a_refused_value_are_too(shape: str) -> None:
+def test_the_calls_for_a_refused_value_are_proportional_to_the_size(shape: str) -> None:
     make = REFUSED[shape]
     small, large = make(1000), make(2000)
     assert calls_to_refuse(large) <= 2.2 * calls_to_refuse(small)
@@ -117,7 +120,7 @@ def test_a_key_is_copied_only_if_a_value_is_refused(items: int) -> None:
     assert Key.copies <= 1
 
 
-def test_a_merge_builds_the_paths_that_it_names_only() -> None:
+def test_a_merge_builds_only_the_paths_that_it_names() -> None:
     def conflicting(n: int, side: int) -> dict[str, Any]:
         return {"k" * n: {"l" * n: {str(i): side for i in range(n)}}}
 

@@ -1,6 +1,8 @@
-"""80. Log amplification: an event with the full path for each key in conflict made 80 MB of log of
-96 KB that were sent. A merge makes one event, and every text of a visitor in an event, an error or
-a log message is cut."""
+"""80. Log amplification: 96 KB that a client sent made 80 MB of log.
+
+The cause was an event with the full path for each key in conflict. A merge now makes one event.
+Every text of a visitor in an event, an error or a log message is cut.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ async def test_a_merge_makes_one_event(world: World, no_id_in_any_log: list[str]
 
 
 @pytest.mark.anyio
-async def test_one_conflict_is_named_alone(world: World) -> None:
+async def test_a_single_conflict_is_named(world: World) -> None:
     tab = world.tab()
     await tab.write(n=0)
 
@@ -84,7 +86,7 @@ def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_a_long_error_of_the_store_is_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_long_store_error_is_cut_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "lembro"):
         error_response_for(StoreError("INSERT " + "x" * 100_000))
         error_response_for(CodecError("x" * 100_000))

@@ -1,5 +1,8 @@
-"""81. The live ID in frame variables: a store writes, and then raises; an error reporter records
-the variables of every frame, and with them the ID that a browser will get or has."""
+"""81. The live ID in frame variables: a store raises after it has written.
+
+An error reporter records the variables of every frame, so no frame may hold the ID that a browser
+has or will get.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, SessionManager, StoreError
 from lembro._core import commit
 from lembro._runtime.exchange import session_by_id
@@ -45,7 +48,7 @@ ACTS: dict[str, tuple[str, Script]] = {
 
 @pytest.fixture
 def issued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The IDs that are made, also those that no response carries."""
+    """The IDs that are created, including those that no response carries."""
     made: list[str] = []
 
     def record() -> SessionID:
@@ -58,7 +61,7 @@ def issued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def variables(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Return where a variable is, and its repr, for every frame of an error and of its causes."""
+    """Return place and repr of each variable in every frame of an error and of its causes."""
     seen: BaseException | None = error
     while seen is not None:
         traceback = seen.__traceback__
@@ -73,12 +76,12 @@ def variables(error: BaseException) -> Iterator[tuple[str, str]]:
 
 
 def args_of(value: object) -> object:
-    """Return the arguments of a call, which a reporter may list."""
+    """Return the arguments of a call, as an error reporter does."""
     return getattr(value, "args", "") if not inspect.isclass(value) else ""
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_no_frame_shows_it(world: World, act: str, issued: list[str]) -> None:
+async def test_no_frame_contains_the_id(world: World, act: str, issued: list[str]) -> None:
     verb, script = ACTS[act]
     tab = world.tab()
     if verb != "add":
@@ -152,20 +155,24 @@ READERS: Final[dict[str, Callable[[], Reader]]] = {
     "async": lambda: StoreReader(DOWN.aload, cookie="session", lifetime=60),
     "Flask-Session": lambda: FlaskSessionReader(DOWN.load),
     "Beaker": lambda: BeakerReader(DOWN.load, cookie="session"),
-    "express-session": lambda: ExpressSessionReader(DOWN.load, old_cookies.KEY, cookie="session"),
+    "express-session": lambda: ExpressSessionReader(
+        DOWN.load, legacy_cookies.KEY, cookie="session"
+    ),
     "starsessions": lambda: StarsessionsReader(DOWN),
     "Django": lambda: DjangoSessionReader("tests.engine", cookie="session"),
 }
 
 
 @pytest.mark.parametrize("kind", READERS)
-async def test_no_frame_shows_a_legacy_cookie(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_frame_contains_a_legacy_cookie(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "tests.engine", Engine("tests.engine"))
     assert django_project
     runner = runner_of(SessionManager(MemoryStore("64K"), migrate_from=READERS[kind]()))
     value = LEGACY_ID.encode()
     if kind == "express-session":
-        value = old_cookies._by_express(value)
+        value = legacy_cookies._by_express(value)
     session = session_by_id(runner, runner.cookie.read([b"session=" + value], https=False))
     with pytest.raises(StoreError) as caught:
         await session.areload()
@@ -173,7 +180,7 @@ async def test_no_frame_shows_a_legacy_cookie(kind: str, monkeypatch: pytest.Mon
     assert [where for where, text in variables(caught.value) if LEGACY_ID in text] == []
 
 
-def test_the_repr_is_silent_and_the_application_gets_a_str() -> None:
+def test_the_repr_is_masked_and_the_application_gets_a_str() -> None:
     session_id = new_id()
     assert repr(session_id) == "<session ID>"
     assert f"{session_id}" == str(session_id)

@@ -1,5 +1,8 @@
 """82. A few large anonymous sessions evict all newcomers: 30 requests of 4 MB against 100,000
-visitors. The large sessions evict each other, and nearly all of the visitors keep theirs."""
+visitors.
+
+The large sessions evict each other, and nearly all visitors keep theirs.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from tests.support.worlds import Build
 
 @pytest.mark.parametrize("known_for", [0, 30, 120, 1200], ids=lambda age: f"known for {age} s")
 @pytest.mark.parametrize("grows", [False, True], ids=["new", "grown"])
-def test_thirty_of_the_largest_sessions(
+def test_thirty_of_the_largest_sessions_evict_few_visitors(
     caplog: pytest.LogCaptureFixture, known_for: int, grows: bool
 ) -> None:
-    caplog.set_level(logging.INFO, "lembro")  # a debug line for each session takes too long
+    caplog.set_level(logging.INFO, "lembro")  # one debug line a session takes too long
     clock = FakeClock()
-    # A 64th of the store and of the visitors in the title.
+    # A 64th of the store and of the visitors that the docstring names.
     manager = SessionManager(MemoryStore("1M", clock=clock))
     ids = [manager.create({"cart": [number] * 200}) for number in range(1560)]
     bots = [manager.create({"bot": number}) for number in range(30 if grows else 0)]
@@ -41,7 +44,7 @@ def test_thirty_of_the_largest_sessions(
     assert stats.used <= stats.max_size
 
 
-def test_bots_that_wait_leave_newcomers_their_floor() -> None:
+def test_large_sessions_that_wait_leave_newcomers_their_floor() -> None:
     """After ten seconds they are in a higher tier, and newcomers keep a fifth of the store."""
     clock = FakeClock()
     manager = SessionManager(MemoryStore("1M", clock=clock))
@@ -57,7 +60,7 @@ def test_bots_that_wait_leave_newcomers_their_floor() -> None:
 
 
 @pytest.mark.anyio
-async def test_over_requests(build: Build) -> None:
+async def test_requests_with_large_sessions_evict_few_visitors(build: Build) -> None:
     world: World = build(store={"max_size": "128K"})
     visitors = [world.tab() for _ in range(60)]
     for number, tab in enumerate(visitors):
@@ -67,7 +70,7 @@ async def test_over_requests(build: Build) -> None:
         world.clock.advance(0.1)
         bot = world.tab()
         assert (await bot.write(x="x" * 7000)).status == 200
-    assert await bot.read() == {"x": "x" * 7000}, "the latest is there"
+    assert await bot.read() == {"x": "x" * 7000}, "the latest session is stored"
     kept = [number for number, tab in enumerate(visitors) if await tab.read()]
     assert len(kept) > 48
     world.backend.check()

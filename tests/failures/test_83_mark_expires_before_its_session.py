@@ -1,5 +1,8 @@
-"""83. The mark of a used legacy cookie expires before the legacy session does ("remember me" gives
-one session a longer lifetime than the reader's). Then a logged-out legacy cookie works again."""
+"""83. The mark of a used legacy cookie expires before the legacy session does.
+
+"Remember me" gives one session a longer lifetime than the reader's. Then a logged-out legacy cookie
+works again.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, Final
 import pytest
 from itsdangerous import TimestampSigner
 
-from fuzz import old_cookies
+from fuzz import legacy_cookies
 from lembro import MemoryStore, Session, SessionManager
 from lembro._runtime.exchange import session_by_id
 from lembro.manager import runner_of
@@ -28,7 +31,7 @@ ID: Final = "0123456789abcdef" * 2
 
 
 class Visitor:
-    """A visitor who has kept a legacy cookie, after a logout."""
+    """A visitor who has kept a legacy cookie after a logout."""
 
     def __init__(self, reader: Reader, cookie: str) -> None:
         self.clock = FakeClock()
@@ -65,9 +68,9 @@ def test_express_session(case: str) -> None:
     days, fields, rolling = EXPRESS[case]
     held = {"cookie": {"expires": in_days(days), **fields}, "user": "ada"}
     reader = ExpressSessionReader(
-        lambda key: held, old_cookies.KEY, user="user", rolling=rolling, blocking=False
+        lambda key: held, legacy_cookies.KEY, user="user", rolling=rolling, blocking=False
     )
-    visitor = Visitor(reader, old_cookies._by_express(ID.encode()).decode())
+    visitor = Visitor(reader, legacy_cookies._by_express(ID.encode()).decode())
     visitor.clock.advance(30 * DAY - 60)
     assert visitor.is_refused()
 
@@ -105,16 +108,18 @@ def test_the_longer_lifetime_counts(usual: float) -> None:
 
 @pytest.fixture
 def noon(monkeypatch: pytest.MonkeyPatch) -> float:
-    """The system's time: the beginning of a second."""
+    """The system's time, at the beginning of a second."""
     now = 1_800_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
     return now
 
 
-def test_whole_seconds(noon: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A signature is accepted until its age in whole seconds is more than the lifetime."""
-    cookie = TimestampSigner(old_cookies.KEY).sign(b"eyJ1IjogImFkYSJ9").decode()
-    reader = StarletteCookieReader(old_cookies.KEY, max_age=3600, user="u")
+def test_a_signature_is_checked_in_whole_seconds(
+    noon: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signature is accepted until its age in whole seconds exceeds the lifetime."""
+    cookie = TimestampSigner(legacy_cookies.KEY).sign(b"eyJ1IjogImFkYSJ9").decode()
+    reader = StarletteCookieReader(legacy_cookies.KEY, max_age=3600, user="u")
     visitor = Visitor(reader, cookie)
     for after in (0.5, 3600.5, 3601.5):
         monkeypatch.setattr(time, "time", lambda after=after: noon + after)

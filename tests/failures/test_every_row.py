@@ -1,7 +1,6 @@
-"""Every row of the catalogue has its test, named after it.
+"""Every row of the failure catalogue has a test file named after it.
 
-Rows 49 to 54 are about stores outside of the process and snapshots, and 58 to 69 about features
-that do not exist yet.
+Rows 49 to 54 are about external stores and snapshots, rows 58 to 69 about planned features.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The targets of the fuzzer, without the fuzzer: over the corpus, and over inputs near it.
+"""The targets of the fuzzer, run over the corpus and over inputs similar to it.
 
-``make fuzz`` looks further; what it finds is added to the corpus and so comes here.
+``make fuzz`` searches further. Its findings are added to the corpus, so this test runs them too.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz import old_cookies, rfc6265, values
+from fuzz import legacy_cookies, rfc6265, values
 from fuzz.corpus import CORPUS
-from fuzz.old_cookies import old_cookie
+from fuzz.legacy_cookies import legacy_cookie
 from fuzz.source import Source
 from fuzz.targets import TARGETS
 from fuzz.values import REFUSED, same
@@ -41,12 +41,12 @@ def test_each_target_has_seeds() -> None:
     [(name, seed) for name, seeds in CORPUS.items() for seed in seeds],
     ids=lambda part: part if isinstance(part, str) else repr(part)[2:42],
 )
-def test_the_corpus(name: str, seed: bytes) -> None:
+def test_the_corpus_has_no_finding(name: str, seed: bytes) -> None:
     TARGETS[name](seed)
 
 
 def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
-    """A seed with bytes changed, put in, left out, or another seed's end after it."""
+    """Return a seed with bytes changed, inserted or removed, or with the end of another seed."""
     data = bytearray(chance.choice(seeds))
     for _ in range(chance.randint(1, 4)):
         at = chance.randint(0, len(data))
@@ -66,7 +66,7 @@ def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_what_is_near_the_corpus(name: str) -> None:
+def test_inputs_similar_to_the_corpus_have_no_finding(name: str) -> None:
     chance = random.Random(20_260_101)
     for number in range(ROUNDS):
         data = mutated(chance, CORPUS[name])
@@ -80,34 +80,36 @@ def test_what_is_near_the_corpus(name: str) -> None:
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=300, deadline=None, derandomize=True, database=None)
 @given(st.binary(max_size=400))
-def test_any_bytes_at_all(name: str, data: bytes) -> None:
+def test_random_bytes_have_no_finding(name: str, data: bytes) -> None:
     TARGETS[name](data)
 
 
-# -- that the targets would notice -----------------------------------------------------------------
+# -- the targets would find a fault ----------------------------------------------------------------
 
 
-def test_each_reader_of_old_cookies_accepts_one_of_the_corpus() -> None:
-    assert all(old_cookies.issued())
-    old_cookies.HELD.value = old_cookies.STORED
-    for known in old_cookies.readers():
+def test_each_legacy_reader_accepts_a_cookie_of_the_corpus() -> None:
+    assert all(legacy_cookies.issued())
+    legacy_cookies.HELD.value = legacy_cookies.STORED
+    for known in legacy_cookies.readers():
         if known.stored:
             old = known.source.read(known.stored)
             assert isinstance(old, LegacySession)
-            data = {**old.data, "_accessed_time": 1600000000}  # Beaker's own key
-            assert (old.user, data) == ("7", json.loads(old_cookies.STORED))
+            data = {**old.data, "_accessed_time": 1600000000}  # the key of Beaker
+            assert (old.user, data) == ("7", json.loads(legacy_cookies.STORED))
 
 
-def test_a_cookie_that_nobody_signed_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    old_cookies.issued()
-    forged = CORPUS["old_cookie"][1].replace(b"eyJ1", b"eyJ2")
-    old_cookie(forged)
+def test_an_unsigned_cookie_that_is_accepted_would_be_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    legacy_cookies.issued()
+    forged = CORPUS["legacy_cookie"][1].replace(b"eyJ1", b"eyJ2")
+    legacy_cookie(forged)
     monkeypatch.setattr(
         "lembro.migrate._starlette._unsigned", lambda signer, value, age: b64encode(b'{"a": 1}')
     )
     monkeypatch.setattr("lembro.migrate._starlette._signed_part", lambda value: value)
     with pytest.raises(AssertionError):
-        old_cookie(forged)
+        legacy_cookie(forged)
 
 
 @pytest.mark.parametrize("make", REFUSED, ids=lambda make: type(make()).__name__)
@@ -118,7 +120,7 @@ def test_each_refused_value_is_refused_in_any_container(make: Callable[[], Any])
 
 
 def test_the_builder_builds_every_type() -> None:
-    """Else a type that the codec carries would go untried."""
+    """Otherwise a type that the codec supports would not be tested."""
     seen: set[type] = set()
 
     def note(value: Any) -> None:
@@ -144,7 +146,7 @@ def test_the_builder_builds_every_type() -> None:
     ("one", "other"),
     [(1, 1.0), (1, True), (0.0, -0.0), ((1,), [1]), ({1}, frozenset({1})), ({"a": 1}, {"a": 1.0})],
 )
-def test_same_tells_types_apart(one: Any, other: Any) -> None:
+def test_same_distinguishes_types(one: Any, other: Any) -> None:
     assert not same(one, other)
     assert same(one, one)
     assert same(other, other)
@@ -164,7 +166,7 @@ def test_same_tells_types_apart(one: Any, other: Any) -> None:
         (b"(=1", None),
     ],
 )
-def test_the_grammar(header: bytes, pairs: rfc6265.Pairs | None) -> None:
+def test_the_grammar_matches_the_standard(header: bytes, pairs: rfc6265.Pairs | None) -> None:
     assert rfc6265.by_the_grammar(header) == pairs
 
 
@@ -172,7 +174,7 @@ def test_the_grammar(header: bytes, pairs: rfc6265.Pairs | None) -> None:
 
 
 def lines_of(run: Callable[[], object]) -> int:
-    """How many lines of Python are executed: the work, counted instead of timed."""
+    """Count the lines of Python that a call executes: the work, independent of time."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -190,7 +192,7 @@ def lines_of(run: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("part", [b"sid=x; ", b"\\", b";", b"a=b; ", b'"=; ', b"sid", b"=;sid;"])
-def test_four_times_the_header_is_four_times_the_work(part: bytes) -> None:
+def test_a_header_of_four_times_the_length_is_four_times_the_work(part: bytes) -> None:
     cookie = SessionCookie(CookieOptions())
 
     def work(repeats: int) -> int:

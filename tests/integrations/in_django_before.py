@@ -1,5 +1,8 @@
-"""A Django application before lembro, its cookie, and lembro afterwards: run by test_migrate.py as
-``python in_django_before.py ENGINE FOLDER``, because a process has Django's settings once."""
+"""A Django application before lembro, its cookie, and the same application with lembro.
+
+test_migrate.py runs it as ``python in_django_before.py ENGINE FOLDER``, because a process can
+configure Django only once.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class BrowserExchange(Exchange):
 
 
 class Browser:
-    """Visits an application in which lembro has taken the place of Django's sessions."""
+    """Visit an application in which lembro has replaced Django's sessions."""
 
     def __init__(self, manager: SessionManager, jar: dict[str, str], *, sync: bool) -> None:
         self.manager = manager

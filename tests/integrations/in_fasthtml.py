@@ -1,4 +1,4 @@
-"""FastHTML: ``sess_cls=``, to which it hands the keywords of Starlette's own middleware."""
+"""FastHTML: ``sess_cls=``, to which it passes the keywords of Starlette's own middleware."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from lembro import ConfigError, MemoryStore, SessionManager
 from lembro.integrations.starlette import SessionMiddleware
 
-KEY = "9a3c51d2-6f0e-4b7a-8d19-2c5e7f40b6a8"  # FastHTML makes a UUID and keeps it in .sesskey
+KEY = "9a3c51d2-6f0e-4b7a-8d19-2c5e7f40b6a8"  # FastHTML creates a UUID and keeps it in .sesskey
 
 
 # FastHTML finds the session by the name of a parameter that has no annotation.
@@ -59,7 +59,7 @@ def application(**keywords: Any) -> FastHTML:
     return app
 
 
-def test_the_session_is_found_by_its_name_in_the_signature() -> None:
+def test_a_parameter_named_session_gets_the_session() -> None:
     client = TestClient(application())
     assert "n=1" in client.get("/count").text
     assert "n=2" in client.get("/count").text
@@ -73,7 +73,7 @@ def test_a_nested_change_is_kept() -> None:
     assert "list=[1, 1]" in client.get("/append").text
 
 
-def test_its_keywords() -> None:
+def test_the_keywords_of_fasthtml_become_options() -> None:
     app = application(
         session_cookie="sid",
         max_age=3600,
@@ -95,13 +95,13 @@ def test_its_keywords() -> None:
     }
 
 
-def test_by_default_it_asks_for_a_year() -> None:
+def test_by_default_the_cookie_lasts_a_year() -> None:
     response = TestClient(application()).get("/count")
     assert response.headers["set-cookie"].startswith("session_=")
     assert f"Max-Age={365 * 24 * 3600}" in response.headers["set-cookie"]
 
 
-def test_toasts_of_two_requests_come_both_and_once() -> None:
+def test_toasts_of_two_requests_are_both_shown_once() -> None:
     app = application()
     setup_toasts(app)
     client = TestClient(app)
@@ -130,7 +130,7 @@ def test_a_manager_is_given_as_middleware_with_sess_cls_none() -> None:
     assert manager.length() == 1
 
 
-def test_a_manager_in_sess_cls_is_refused_because_fasthtml_gives_options_of_its_own() -> None:
+def test_a_manager_in_sess_cls_is_refused() -> None:
     manager = SessionManager(MemoryStore("1M"))
     app = application(sess_cls=partial(SessionMiddleware, manager=manager))
     with pytest.raises(ConfigError, match="cannot be given together with a SessionManager"):

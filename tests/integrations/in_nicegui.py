@@ -60,7 +60,7 @@ async def test_the_storages_of_user_and_browser_are_kept(user: User) -> None:
     await other.http_client.aclose()
 
 
-async def test_what_is_clicked_is_kept_in_the_storage_of_the_user(user: User) -> None:
+async def test_a_click_is_kept_in_the_storage_of_the_user(user: User) -> None:
     await user.open("/")
     user.find("count").click()
     await user.should_see("1 clicks by None, 1 seen")
@@ -69,21 +69,21 @@ async def test_what_is_clicked_is_kept_in_the_storage_of_the_user(user: User) ->
     await user.should_see("2 clicks by None, 2 seen")
 
 
-async def test_the_browsers_is_closed_once_the_page_is_there(user: User) -> None:
+async def test_the_browser_storage_is_read_only_once_the_page_is_loaded(user: User) -> None:
     await user.open("/")
     user.find("too late").click()
     await user.should_see("the response to the browser has already been built")
     assert "late" not in only(user)
 
 
-async def test_a_handler_of_events_edits_the_session(user: User) -> None:
+async def test_an_event_handler_edits_the_session(user: User) -> None:
     await user.open("/")
     user.find("note").click()
     await user.should_see("note taken")
     assert only(user)["note"] == "taken"
 
 
-async def test_a_login_keeps_the_storage_of_the_user_and_a_logout_begins_anew(user: User) -> None:
+async def test_a_login_keeps_the_storage_of_the_user_and_a_logout_clears_it(user: User) -> None:
     await user.open("/")
     await user.open("/login/heidi")
     await user.should_see("heidi: 2 visits, 2 seen")
@@ -98,10 +98,10 @@ async def test_a_page_whose_session_has_ended_reloads(user: User) -> None:
     sessions_of(user).revoke_user("heidi")
     with pytest.raises(SessionGone):
         before.request.session["id"]
-    with pytest.raises(SessionGone):  # NiceGUI's own housekeeping stumbles over it: it has to go
+    with pytest.raises(SessionGone):  # NiceGUI's own cleanup fails with it, so it must be removed
         await prune_user_storage()
     await user.should_see("None: 1 visits, 1 seen", retries=50)
-    before.delete()  # as NiceGUI does itself, once a page has not been connected for a while
+    before.delete()  # as NiceGUI does once a page has not been connected for some time
     await prune_user_storage()
 
 

@@ -1,4 +1,4 @@
-"""A little NiceGUI application over lembro's session, as docs/starlette.md shows it."""
+"""A small NiceGUI application over lembro's session, as docs/starlette.md shows it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def stay_or_reload() -> None:
                 ui.navigate.reload()
 
 
-app.timer(0.2, stay_or_reload)  # 10 is often enough where no test waits for it
+app.timer(0.2, stay_or_reload)  # 10 is often enough outside of tests
 
 
 @ui.page("/")
@@ -62,10 +62,10 @@ def index(request: Request) -> None:
     ui.button("note", on_click=note)
 
 
-# A cookie can be set by a response only, so a login is a request and no event.
+# Only a response can set a cookie, so a login is a request instead of an event.
 
 
-@app.get("/login/{user}")  # a real one takes a form, and checks a password
+@app.get("/login/{user}")  # a real application has a form and checks a password
 def login(user: str, request: Request) -> RedirectResponse:
     get_session(request).login(user)
     return RedirectResponse("/", 303)

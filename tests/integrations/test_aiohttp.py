@@ -1,5 +1,7 @@
-"""aiohttp, over its own server and client: what the behaviour suite, which calls the application
-itself, does not see."""
+"""aiohttp, with its own server and client.
+
+The behaviour suite calls the application itself, so it does not cover these cases.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,7 @@ def name_of_cookie(response: ClientResponse) -> str:
 # -- a response ------------------------------------------------------------------------------------
 
 
-async def test_a_visitor(manager: SessionManager) -> None:
+async def test_a_session_from_the_first_request_to_the_logout(manager: SessionManager) -> None:
     app = application(manager)
     async with serving(app, write=write, read=read, untouched=untouched) as client:
         async with client.get("/untouched") as response:
@@ -118,7 +120,7 @@ async def test_a_visitor(manager: SessionManager) -> None:
     [(web.HTTPFound("/read"), True), (web.HTTPNotFound(), True), (web.HTTPBadGateway(), False)],
     ids=["a redirect", "not found", "a failure"],
 )
-async def test_a_response_that_is_raised(
+async def test_a_raised_response_sets_the_cookie(
     manager: SessionManager, raised: web.HTTPException, kept: bool
 ) -> None:
     async def raises(request: web.Request) -> web.Response:
@@ -132,7 +134,7 @@ async def test_a_response_that_is_raised(
         assert await text_of(client, "/read") == (200, '{"a": 1}' if kept else "{}")
 
 
-async def test_a_handler_without_a_response(manager: SessionManager) -> None:
+async def test_a_handler_without_a_response_is_a_500(manager: SessionManager) -> None:
     async def forgets(request: web.Request) -> Any:
         get_session(request)["a"] = 1
 
@@ -179,7 +181,7 @@ async def test_nothing_is_left_to_the_garbage_collector(manager: SessionManager)
             for path in ("/stream", "/plain"):
                 async with client.get(path):
                     pass
-            async with client.get("/untouched"):  # the server has let go of the last request
+            async with client.get("/untouched"):  # the server has released the last request
                 pass
             assert [ref() for ref in alive] == [None] * 2
         finally:
@@ -208,7 +210,7 @@ async def test_a_stream_is_committed_when_it_begins(manager: SessionManager) -> 
         assert await text_of(client, "/read") == (200, '{"a": 1, "b": 2}')
 
 
-async def test_what_was_committed_stays_when_a_stream_breaks_off(manager: SessionManager) -> None:
+async def test_a_committed_change_stays_if_a_stream_breaks_off(manager: SessionManager) -> None:
     async def breaks_off(request: web.Request) -> web.StreamResponse:
         get_session(request)["a"] = 1
         response = web.StreamResponse()
@@ -221,11 +223,13 @@ async def test_what_was_committed_stays_when_a_stream_breaks_off(manager: Sessio
         assert await text_of(client, "/read") == (200, '{"a": 1}')
 
 
-async def test_a_stream_whose_session_cannot_be_stored(
+async def test_a_stream_whose_session_cannot_be_stored_is_a_500(
     manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is answered in full, though the writer was made ready for something else, and the
-    connection goes on."""
+    """The complete error response is sent although the writer was prepared for a stream.
+
+    The connection stays usable.
+    """
     async with serving(application(manager), big=too_much, write=write) as client:
         async with client.get("/big") as response:
             assert response.status == 500
@@ -238,7 +242,7 @@ async def test_a_stream_whose_session_cannot_be_stored(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
-async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
+async def test_a_commit_that_fails_after_a_save_leaves_no_session(
     manager: SessionManager, stream: bool
 ) -> None:
     async def page(request: web.Request) -> web.StreamResponse:
@@ -258,7 +262,7 @@ async def test_nothing_is_kept_of_a_new_session_that_was_saved_before(
         assert response.headers.getall("Vary") == ["Cookie"]
 
 
-async def test_a_handler_that_catches_that(manager: SessionManager) -> None:
+async def test_a_handler_may_catch_a_failed_commit(manager: SessionManager) -> None:
     async def catches(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         get_session(request)["a"] = HUGE
@@ -273,7 +277,9 @@ async def test_a_handler_that_catches_that(manager: SessionManager) -> None:
         assert (await text_of(client, "/catches"))[0] == 500
 
 
-async def test_a_socket_whose_session_cannot_be_stored(manager: SessionManager) -> None:
+async def test_a_websocket_whose_session_cannot_be_stored_is_refused(
+    manager: SessionManager,
+) -> None:
     async def socket(request: web.Request) -> web.WebSocketResponse:
         get_session(request)["a"] = HUGE
         response = web.WebSocketResponse()
@@ -286,7 +292,7 @@ async def test_a_socket_whose_session_cannot_be_stored(manager: SessionManager) 
         assert raised.value.status == 500
 
 
-async def test_a_conversation(manager: SessionManager) -> None:
+async def test_a_websocket_edits_the_session(manager: SessionManager) -> None:
     async def socket(request: web.Request) -> web.WebSocketResponse:
         session = get_session(request)
         session["opened"] = True
@@ -307,7 +313,7 @@ async def test_a_conversation(manager: SessionManager) -> None:
         assert await text_of(client, "/read") == (200, '{"opened": true, "said": ["a", "b"]}')
 
 
-async def test_a_body_that_changes_something_too_late(manager: SessionManager) -> None:
+async def test_a_late_change_in_a_body_is_reported(manager: SessionManager) -> None:
     dropped: list[Event] = []
     manager.on("dropped", dropped.append)
 
@@ -356,7 +362,7 @@ async def test_a_nested_change_in_the_body_is_reported_after_other_accesses(
         await client.get("/write")
         assert await text_of(client, "/late") == (200, "done")
         assert await text_of(client, "/read") == (200, '{"cart": []}')
-    assert [event.reason for event in dropped] == ["changed too late"]  # said once
+    assert [event.reason for event in dropped] == ["changed too late"]  # reported once
 
 
 @pytest.mark.parametrize("where", ["thread", "callback"])
@@ -385,23 +391,25 @@ async def test_a_first_access_in_no_task_when_the_response_has_begun_is_refused(
         assert await text_of(client, "/late") == (200, "refused")
 
 
-# -- beside other middlewares ----------------------------------------------------------------------
+# -- with other middlewares ------------------------------------------------------------------------
 
 
 @web.middleware
 async def replacing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A page of its own in place of every response."""
+    """Replace every response by another page."""
     await handler(request)
     return web.Response(text="another", headers={"Vary": "Accept"})
 
 
 @web.middleware
 async def at_the_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """As aiohttp-remotes has it."""
+    """Set the scheme as aiohttp-remotes does."""
     return await handler(request.clone(scheme="https"))
 
 
-async def test_one_that_replaces_the_response(manager: SessionManager) -> None:
+async def test_a_middleware_that_replaces_the_response_gets_the_cookie(
+    manager: SessionManager,
+) -> None:
     app = web.Application(middlewares=[replacing])
     setup(app, manager)
     async with serving(app, write=write) as client, client.get("/write") as response:
@@ -411,7 +419,7 @@ async def test_one_that_replaces_the_response(manager: SessionManager) -> None:
         assert response.headers["Cache-Control"] == "private, no-store"
 
 
-async def test_one_that_looks_when_the_response_is_there(manager: SessionManager) -> None:
+async def test_a_middleware_that_reads_after_the_response_raises(manager: SessionManager) -> None:
     @web.middleware
     async def looking(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
@@ -433,7 +441,7 @@ async def test_one_that_looks_when_the_response_is_there(manager: SessionManager
                 assert response.headers["Vary"] == "Cookie"
 
 
-async def test_one_that_uses_the_session(manager: SessionManager) -> None:
+async def test_a_middleware_that_uses_the_session_saves_its_change(manager: SessionManager) -> None:
     @web.middleware
     async def counting(request: web.Request, handler: Handler) -> web.StreamResponse:
         get_session(request)["before"] = True
@@ -448,7 +456,9 @@ async def test_one_that_uses_the_session(manager: SessionManager) -> None:
         assert await text_of(client, "/read") == (200, '{"before": true, "seen": 1, "after": true}')
 
 
-async def test_one_that_finds_out_the_scheme(manager: SessionManager) -> None:
+async def test_a_middleware_that_sets_the_scheme_changes_the_cookie(
+    manager: SessionManager,
+) -> None:
     app = web.Application(middlewares=[at_the_proxy])
     setup(app, manager)
     async with serving(app, write=write) as client, client.get("/write") as response:
@@ -456,7 +466,7 @@ async def test_one_that_finds_out_the_scheme(manager: SessionManager) -> None:
         assert len(response.headers.getall("Set-Cookie")) == 1
 
 
-async def test_one_that_dresses_errors() -> None:
+async def test_a_middleware_with_error_pages_gets_the_cookie() -> None:
     backend = AsyncBackend()
 
     @web.middleware
@@ -481,7 +491,9 @@ async def test_one_that_dresses_errors() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
-async def test_two_setups_of_one_manager(manager: SessionManager, stream: bool) -> None:
+async def test_two_setups_of_one_manager_share_the_session(
+    manager: SessionManager, stream: bool
+) -> None:
     async def page(request: web.Request) -> web.StreamResponse:
         get_session(request)["inner"] = True
         response = web.StreamResponse() if stream else web.Response()
@@ -499,10 +511,10 @@ async def test_two_setups_of_one_manager(manager: SessionManager, stream: bool) 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["response", "stream"])
-async def test_two_managers(
+async def test_two_managers_have_separate_sessions(
     manager: SessionManager, stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each has a session of its own, in a cookie of its own."""
+    """Each has its own session, in its own cookie."""
 
     @web.middleware
     async def outer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -553,7 +565,8 @@ async def test_excluded_paths_have_no_session() -> None:
         async with client.get("/static/page") as response:
             assert response.status == 200
             assert {"Vary", "Set-Cookie"}.isdisjoint(response.headers)
-        assert (await text_of(client, "/statics"))[0] == 503  # it is loaded before the handler
+        # the session is loaded before the handler
+        assert (await text_of(client, "/statics"))[0] == 503
     backend.close()
 
 
@@ -584,7 +597,7 @@ async def test_a_handler_that_requires_a_login_is_answered_401(
         raise AssertionError("it goes on")
 
     async with serving(application(manager), account=account, read=read) as client:
-        if stream:  # it is too late for another status
+        if stream:  # the status was sent already
             with pytest.raises(ClientPayloadError):
                 await text_of(client, "/account")
         else:
@@ -630,7 +643,7 @@ async def test_setup_alone_is_enough() -> None:
     assert isinstance(manager.store, MemoryStore)
 
 
-async def test_options_and_keywords() -> None:
+async def test_options_and_keywords_configure_the_store() -> None:
     manager = setup(web.Application(), options=SessionOptions.aal2(), rotation_grace=5)
     assert manager.options == SessionOptions.aal2(rotation_grace=5)
 
@@ -665,20 +678,20 @@ async def test_the_store_is_opened_and_closed() -> None:
         ({"idle_timeout": 0}, "idle_timeout must be more than 0 .*got 0"),
     ],
 )
-def test_wrong_configuration(given: dict[str, Any], says: str) -> None:
+def test_an_invalid_configuration_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         setup(web.Application(), **given)
 
 
 async def test_without_setup_the_error_says_what_to_write() -> None:
-    said: list[str] = []
+    errors: list[str] = []
 
     async def page(request: web.Request) -> web.Response:
         with pytest.raises(ConfigError) as raised:
             get_session(request)
-        said.append(str(raised.value))
+        errors.append(str(raised.value))
         return web.Response()
 
     async with serving(web.Application(), page=page) as client:
         assert (await text_of(client, "/page"))[0] == 200
-    assert "setup(app), before the middlewares that use the session" in said[0]
+    assert "setup(app), before the middlewares that use the session" in errors[0]

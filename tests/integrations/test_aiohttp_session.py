@@ -1,6 +1,6 @@
-"""aiohttp-session over lembro, and aiohttp-security on both: what they promise, and what it does.
+"""aiohttp-session over lembro, and aiohttp-security on both: the promises of their documentation.
 
-``LembroStorage`` by itself ("alone"), and beside ``setup(app, sessions)``.
+``LembroStorage`` is tested without ("alone") and with ``setup(app, sessions)``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.stores import AsyncBackend
 
 pytestmark = [
     pytest.mark.anyio,
-    # aiohttp would like aiohttp-session to have typed keys.
+    # aiohttp warns because aiohttp-session uses no typed keys.
     pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning"),
 ]
 
@@ -54,7 +54,7 @@ def manager(clock: FakeClock) -> SessionManager:
     return SessionManager(MemoryStore("1M", max_session_size="4K", clock=clock))
 
 
-@pytest.fixture(params=["alone", "beside setup"])
+@pytest.fixture(params=["alone", "with setup"])
 def app(request: pytest.FixtureRequest, manager: SessionManager) -> web.Application:
     return application(manager, LembroStorage(manager), beside=request.param != "alone")
 
@@ -109,7 +109,9 @@ async def untouched(request: web.Request) -> web.Response:
 # -- the promises ----------------------------------------------------------------------------------
 
 
-async def test_a_visitor(app: web.Application, manager: SessionManager) -> None:
+async def test_a_session_from_the_first_request_to_the_logout(
+    app: web.Application, manager: SessionManager
+) -> None:
     states: list[tuple[bool, bool, bool]] = []
 
     async def state(request: web.Request) -> web.Response:
@@ -135,7 +137,7 @@ async def test_a_visitor(app: web.Application, manager: SessionManager) -> None:
     assert manager.length() == 1
 
 
-async def test_it_is_a_dict(app: web.Application) -> None:
+async def test_the_session_is_a_dict(app: web.Application) -> None:
     async def page(request: web.Request) -> web.Response:
         session = await get_session(request)
         assert session == {}
@@ -154,7 +156,9 @@ async def test_it_is_a_dict(app: web.Application) -> None:
         assert await json_of(client, "/read") == {"c": 3}
 
 
-async def test_created_is_when_it_began(app: web.Application, clock: FakeClock) -> None:
+async def test_created_is_the_beginning_of_the_session(
+    app: web.Application, clock: FakeClock
+) -> None:
     ages: list[float] = []
 
     async def page(request: web.Request) -> web.Response:
@@ -181,7 +185,7 @@ async def test_a_nested_change_is_kept(app: web.Application) -> None:
         assert await json_of(client, "/read") == {"cart": [1, 2]}
 
 
-async def test_a_redirect_that_is_raised_keeps_it(app: web.Application) -> None:
+async def test_a_raised_redirect_keeps_the_changes(app: web.Application) -> None:
     async def save(request: web.Request) -> web.Response:
         (await get_session(request))["message"] = "works"
         raise web.HTTPFound("/read")
@@ -190,7 +194,7 @@ async def test_a_redirect_that_is_raised_keeps_it(app: web.Application) -> None:
         assert await json_of(client, "/save") == {"message": "works"}
 
 
-async def test_an_answer_that_failed_changes_nothing(
+async def test_a_failed_response_changes_nothing(
     app: web.Application, manager: SessionManager
 ) -> None:
     async def fails(request: web.Request) -> web.Response:
@@ -244,7 +248,7 @@ async def test_new_session_ends_the_old_one(app: web.Application, manager: Sessi
     async with serving(app, write=write, login=login, idle=idle, read=read) as client:
         async with client.get("/write") as response:
             first = cookie_of(response)[1]
-        await client.get("/idle")  # nothing was written to it, so it never was
+        await client.get("/idle")  # no data were written, so it was not stored
         assert await json_of(client, "/read") == {"cart": [1]}
         async with client.get("/login") as response:
             assert cookie_of(response)[1] not in ("", first)
@@ -254,10 +258,10 @@ async def test_new_session_ends_the_old_one(app: web.Application, manager: Sessi
 
 
 @pytest.mark.parametrize("act", ["changed", "invalidate"])
-async def test_a_new_session_that_holds_nothing_is_not_stored(
+async def test_an_empty_new_session_is_not_stored(
     app: web.Application, manager: SessionManager, act: str
 ) -> None:
-    """And the one before it has ended: that is what was asked for."""
+    """The session before it has ended, as requested."""
 
     async def anew(request: web.Request) -> web.Response:
         session = await new_session(request)
@@ -276,7 +280,7 @@ async def test_a_new_session_that_holds_nothing_is_not_stored(
     assert manager.length() == 0
 
 
-async def test_changed_extends_it(
+async def test_changed_extends_the_session(
     app: web.Application, manager: SessionManager, clock: FakeClock
 ) -> None:
     async def page(request: web.Request) -> web.Response:
@@ -293,8 +297,8 @@ async def test_changed_extends_it(
 # -- max_age ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside setup"])
-async def test_the_max_age_of_the_storage(clock: FakeClock, beside: bool) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
+async def test_the_max_age_of_the_storage_holds(clock: FakeClock, beside: bool) -> None:
     storage = LembroStorage(store=MemoryStore("1M", clock=clock), max_age=10)
     assert storage.max_age == 10
     app = application(storage.manager, storage, beside=beside)
@@ -308,8 +312,10 @@ async def test_the_max_age_of_the_storage(clock: FakeClock, beside: bool) -> Non
 
 
 @pytest.mark.parametrize("age", [10, 3 * 86400], ids=["shorter", "longer"])
-async def test_the_max_age_of_one_session(app: web.Application, clock: FakeClock, age: int) -> None:
-    """In the store too, and whatever is done with the session afterwards."""
+async def test_the_max_age_of_one_session_holds(
+    app: web.Application, clock: FakeClock, age: int
+) -> None:
+    """It holds in the store too, and for later changes of the session."""
 
     async def remember(request: web.Request) -> web.Response:
         session = await get_session(request)
@@ -337,7 +343,9 @@ async def test_the_max_age_of_one_session(app: web.Application, clock: FakeClock
         assert await json_of(client, "/read") == {}
 
 
-async def test_a_session_becomes_as_all_are(app: web.Application, manager: SessionManager) -> None:
+async def test_a_session_can_return_to_the_usual_max_age(
+    app: web.Application, manager: SessionManager
+) -> None:
     async def limit(request: web.Request) -> web.Response:
         session = await get_session(request)
         session["a"] = 1
@@ -368,7 +376,7 @@ async def test_a_session_becomes_as_all_are(app: web.Application, manager: Sessi
 
 @pytest.mark.parametrize("max_age", [None, 60])
 @pytest.mark.parametrize("how", [get_session, new_session])
-async def test_a_session_too_large(
+async def test_a_session_that_is_too_large_is_a_500(
     app: web.Application, manager: SessionManager, how: Any, max_age: int | None
 ) -> None:
     async def huge(request: web.Request) -> web.Response:
@@ -385,7 +393,7 @@ async def test_a_session_too_large(
     assert manager.length() == 0
 
 
-async def test_what_a_session_cannot_carry(app: web.Application) -> None:
+async def test_a_value_that_cannot_be_stored_is_a_500(app: web.Application) -> None:
     async def page(request: web.Request) -> web.Response:
         (await new_session(request))["a"] = object()
         return web.Response()
@@ -394,8 +402,8 @@ async def test_what_a_session_cannot_carry(app: web.Application) -> None:
         assert response.status == 500
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside setup"])
-async def test_a_store_that_fails(beside: bool) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
+async def test_a_store_failure_is_a_503(beside: bool) -> None:
     backend = AsyncBackend()
     storage = LembroStorage(store=backend.store)
     session_id = await storage.manager.acreate({"a": 1})
@@ -414,11 +422,11 @@ async def test_a_store_that_fails(beside: bool) -> None:
     backend.close()
 
 
-# -- beside setup ----------------------------------------------------------------------------------
+# -- with setup ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", [get_session, new_session])
-async def test_a_stream_is_saved_beside_setup(manager: SessionManager, how: Any) -> None:
+async def test_a_stream_is_saved_with_setup(manager: SessionManager, how: Any) -> None:
     async def stream(request: web.Request) -> web.StreamResponse:
         session = await how(request)
         session["a"] = 1
@@ -446,7 +454,7 @@ async def test_a_path_that_setup_excludes_has_no_session(manager: SessionManager
         assert response.status == 200
 
 
-async def test_it_is_the_session_of_setup(manager: SessionManager) -> None:
+async def test_the_storage_uses_the_session_of_setup(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         (await get_session(request))["a"] = 1
         session = integration.get_session(request)
@@ -462,7 +470,7 @@ async def test_it_is_the_session_of_setup(manager: SessionManager) -> None:
     assert [info.user_id for info in manager.all()] == ["ada"]
 
 
-async def test_a_storage_of_another_manager_has_a_session_of_its_own(
+async def test_a_storage_of_another_manager_has_its_own_session(
     manager: SessionManager,
 ) -> None:
     storage = LembroStorage(store=MemoryStore("1M"), cookie_name="theirs")
@@ -479,7 +487,7 @@ async def test_a_storage_of_another_manager_has_a_session_of_its_own(
     assert [info.data for info in storage.manager.all()] == [{"theirs": 1}]
 
 
-async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
+async def test_a_storage_of_another_manager_with_the_same_cookie_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cookie = CookieOptions(name="contended")
@@ -489,7 +497,7 @@ async def test_a_storage_of_another_manager_with_the_same_cookie_is_said(
         assert "both set the cookie 'contended'" in caplog.text
 
 
-# -- how it is imported ----------------------------------------------------------------------------
+# -- import ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("library", ["aiohttp_session", "aiohttp_security"])
@@ -505,10 +513,10 @@ def test_without_the_library_the_error_names_it(
         import_module(module)
 
 
-# -- how it is configured --------------------------------------------------------------------------
+# -- configuration ---------------------------------------------------------------------------------
 
 
-def test_the_keywords_of_aiohttp_session() -> None:
+def test_the_keywords_of_aiohttp_session_are_accepted() -> None:
     storage = LembroStorage(
         cookie_name="sid",
         domain="example.com",
@@ -553,12 +561,12 @@ def test_the_keywords_of_aiohttp_session() -> None:
         ),
     ],
 )
-def test_wrong_configuration(given: dict[str, Any], says: str) -> None:
+def test_an_invalid_configuration_is_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         LembroStorage(**given)
 
 
-async def test_a_session_of_another_storage(manager: SessionManager) -> None:
+async def test_a_session_of_another_storage_is_refused(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         session = aiohttp_session.Session(None, data=None, new=True)
         session["a"] = 1
@@ -603,7 +611,7 @@ async def forget(request: web.Request) -> web.Response:
 SECURITY: Any = {"who": who, "remember": remember, "forget": forget, "write": write, "read": read}
 
 
-async def test_the_identity_policy_of_aiohttp_security(app: web.Application) -> None:
+async def test_the_identity_policy_of_aiohttp_security_works(app: web.Application) -> None:
     policy = aiohttp_security.SessionIdentityPolicy()
     aiohttp_security.setup(app, policy, Everything())
     async with serving(app, **SECURITY) as client:
@@ -613,8 +621,8 @@ async def test_the_identity_policy_of_aiohttp_security(app: web.Application) -> 
         assert await json_of(client, "/who") is None
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside aiohttp-session"])
-async def test_the_identity_policy_of_lembro(manager: SessionManager, beside: bool) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with aiohttp-session"])
+async def test_the_identity_policy_of_lembro_works(manager: SessionManager, beside: bool) -> None:
     app = web.Application()
     integration.setup(app, manager)
     aiohttp_security.setup(app, LembroIdentityPolicy(), Everything())
@@ -639,7 +647,7 @@ async def test_the_identity_policy_of_lembro(manager: SessionManager, beside: bo
         async with client.get("/write") as response:
             before = cookie_of(response)[1]
         async with client.get("/remember", allow_redirects=False) as response:
-            assert cookie_of(response)[1] not in ("", before)  # a new id: no fixation
+            assert cookie_of(response)[1] not in ("", before)  # a new ID prevents session fixation
             assert "max-age" not in cookie_of(response)[2]
         assert await json_of(client, "/who") == "ada"
         assert await json_of(client, "/read") == {"cart": [1]}

@@ -1,5 +1,7 @@
-"""Authlib's OAuth client, which keeps the state of a login in ``request.session``: the whole
-authorization-code flow with PKCE, against a small provider in this process."""
+"""Authlib's OAuth client, which keeps the state of a login in ``request.session``.
+
+The test runs the whole authorization-code flow with PKCE against a small provider in this process.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ HEIDI = {"sub": "248289", "name": "Heidi", "email": "heidi@example.org"}
 
 
 class Provider:
-    """Knows one user, who always says yes."""
+    """A provider with one user, who always consents."""
 
     def __init__(self) -> None:
         self.challenges: dict[str, str] = {}
@@ -60,7 +62,7 @@ class Provider:
 
 
 class Shop:
-    """An application that lets people log in at the provider."""
+    """An application with a login at the provider."""
 
     def __init__(self, provider: Provider) -> None:
         self.manager = SessionManager(MemoryStore())
@@ -120,7 +122,7 @@ def shop() -> Shop:
 
 
 def to_the_provider_and_back(shop: Shop, browser: TestClient) -> str:
-    """Begin a login; the path to which the provider sends the browser back."""
+    """Begin a login. Return the path to which the provider redirects the browser."""
     there = browser.get("/login")
     assert there.status_code == 302
     back = TestClient(shop.provider.app, base_url="http://provider", follow_redirects=False).get(
@@ -135,7 +137,7 @@ def states_in(data: dict[str, Any]) -> list[str]:
     return [key for key in data if key.startswith("_state_")]
 
 
-def test_the_whole_flow(shop: Shop) -> None:
+def test_the_authorization_code_flow_logs_in(shop: Shop) -> None:
     browser = shop.browser()
     browser.get("/cart")
     before = browser.cookies["__Host-sid"]
@@ -153,7 +155,7 @@ def test_the_whole_flow(shop: Shop) -> None:
     assert shop.manager.length() == 1
 
 
-def test_a_login_that_was_begun_twice_keeps_one_state(shop: Shop) -> None:
+def test_a_login_that_was_started_twice_keeps_one_state(shop: Shop) -> None:
     browser = shop.browser()
     to_the_provider_and_back(shop, browser)
     callback = to_the_provider_and_back(shop, browser)

@@ -1,5 +1,7 @@
-"""Authlib's OAuth client for Flask, which keeps the state of a login in ``flask.session``: the
-whole authorization-code flow with PKCE, against a small provider on this machine."""
+"""Authlib's OAuth client for Flask, which keeps the state of a login in ``flask.session``.
+
+The test runs the whole authorization-code flow with PKCE against a small provider on this machine.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ HEIDI = {"sub": "248289", "name": "Heidi", "email": "heidi@example.org"}
 
 
 def provider() -> Flask:
-    """Knows one user, who always says yes."""
+    """A provider with one user, who always consents."""
     app = Flask("provider")
     challenges: dict[str, str] = {}
 
@@ -68,7 +70,7 @@ def provider_url() -> Iterator[str]:
 
 
 class Shop:
-    """An application that lets people log in at the provider."""
+    """An application with a login at the provider."""
 
     def __init__(self, url: str) -> None:
         self.manager = SessionManager(MemoryStore())
@@ -114,7 +116,7 @@ def shop(provider_url: str) -> Shop:
 
 
 def to_the_provider_and_back(browser: FlaskClient, url: str) -> str:
-    """Begin a login; the path to which the provider sends the browser back."""
+    """Begin a login. Return the path to which the provider redirects the browser."""
     there = browser.get("/login").headers["Location"]
     assert there.startswith(f"{url}/authorize")
     back = urlsplit(httpx.get(there).headers["Location"])
@@ -130,7 +132,7 @@ def states_in(data: dict[str, Any]) -> list[str]:
     return [key for key in data if key.startswith("_state_")]
 
 
-def test_the_whole_flow(shop: Shop, provider_url: str) -> None:
+def test_the_authorization_code_flow_logs_in(shop: Shop, provider_url: str) -> None:
     browser = shop.app.test_client()
     browser.get("/cart")
     before = browser.get_cookie("sid")

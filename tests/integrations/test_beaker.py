@@ -1,4 +1,4 @@
-"""An application that was written for Beaker, on Beaker and on lembro."""
+"""An application for Beaker, run on Beaker and on lembro."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def on_beaker(app: WSGIApplication) -> WSGIApplication:
     return wrapped
 
 
-# -- what is the same ------------------------------------------------------------------------------
+# -- the same on both ------------------------------------------------------------------------------
 
 
 def login(session: Any) -> None:
@@ -102,7 +102,7 @@ def tab(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_cart_and_a_login(tab: httpx.Client) -> None:
+def test_a_cart_is_kept_at_a_login(tab: httpx.Client) -> None:
     assert tab.get("/look").text == "{}"
     tab.get("/login")
     assert tab.get("/add").text == "['bread', 'butter']"
@@ -117,7 +117,7 @@ def test_delete_ends_the_session(tab: httpx.Client) -> None:
     assert tab.get("/look").text == "{}"
 
 
-def test_invalidate_begins_a_new_one(tab: httpx.Client) -> None:
+def test_invalidate_begins_a_new_session(tab: httpx.Client) -> None:
     tab.get("/login")
     before = dict(tab.cookies)
     tab.get("/again")
@@ -133,7 +133,7 @@ def test_regenerate_id_keeps_the_data(tab: httpx.Client) -> None:
     assert tab.get("/look").text == "{'user': 'heidi', 'cart': ['bread']}"
 
 
-def test_is_new_and_the_times(tab: httpx.Client) -> None:
+def test_is_new_and_the_times_are_right(tab: httpx.Client) -> None:
     assert tab.get("/new").text == "True"
     assert tab.get("/last").text == "True"
     tab.get("/login")
@@ -142,12 +142,12 @@ def test_is_new_and_the_times(tab: httpx.Client) -> None:
     assert tab.get("/last").text == "False"
 
 
-def test_revert(tab: httpx.Client) -> None:
+def test_revert_drops_the_changes(tab: httpx.Client) -> None:
     tab.get("/login")
     assert tab.get("/revert").text == "{'user': 'heidi', 'cart': ['bread']}"
 
 
-# -- what differs, for the better ------------------------------------------------------------------
+# -- improvements ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def manager(clock: FakeClock) -> SessionManager:
 
 
 def call(manager: SessionManager, tab: httpx.Client | None, handler: Handler) -> Any:
-    """One request, whose handler may return anything."""
+    """Make one request. The handler may return any value."""
     results: list[Any] = []
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -191,9 +191,7 @@ def jar() -> Iterator[httpx.Client]:
         yield client
 
 
-def test_it_is_lembros_session_with_all_its_methods(
-    manager: SessionManager, jar: httpx.Client
-) -> None:
+def test_the_session_has_all_methods_of_lembros(manager: SessionManager, jar: httpx.Client) -> None:
     def handler(session: Any) -> None:
         assert isinstance(session, BeakerSession)
         assert isinstance(session, Session)
@@ -203,18 +201,18 @@ def test_it_is_lembros_session_with_all_its_methods(
     assert call(manager, jar, lambda session: session.user_id) == "heidi"
 
 
-def test_without_save_it_is_saved_too(manager: SessionManager, jar: httpx.Client) -> None:
+def test_a_change_without_save_is_saved_too(manager: SessionManager, jar: httpx.Client) -> None:
     call(manager, jar, lambda session: session.update(cart=[]))
     call(manager, jar, lambda session: session["cart"].append("bread"))
     assert call(manager, jar, dict) == {"cart": ["bread"]}
 
 
-def test_a_visitor_who_only_looks_leaves_nothing(manager: SessionManager) -> None:
+def test_a_visitor_who_only_reads_stores_nothing(manager: SessionManager) -> None:
     call(manager, None, lambda session: (session.get("user"), session["_accessed_time"]))
     assert manager.length() == 0
 
 
-def test_the_id_is_a_name_and_no_secret(manager: SessionManager, jar: httpx.Client) -> None:
+def test_the_id_is_a_public_handle(manager: SessionManager, jar: httpx.Client) -> None:
     assert call(manager, jar, lambda session: session.id) is None
     call(manager, jar, login)
     name = call(manager, jar, lambda session: session.id)
@@ -222,7 +220,7 @@ def test_the_id_is_a_name_and_no_secret(manager: SessionManager, jar: httpx.Clie
     assert name not in jar.cookies["sid"]
 
 
-def test_the_times_are_the_stores(
+def test_the_times_are_those_of_the_store(
     manager: SessionManager, jar: httpx.Client, clock: FakeClock
 ) -> None:
     def ago(session: Any) -> tuple[int, int]:
@@ -230,14 +228,14 @@ def test_the_times_are_the_stores(
         return round(now - session["_creation_time"]), round(now - session["_accessed_time"])
 
     call(manager, jar, login)
-    clock.advance(99)  # not yet a tenth of the idle timeout
+    clock.advance(99)  # less than a tenth of the idle timeout
     assert call(manager, jar, ago) == (99, 99)
     clock.advance(2)
     assert call(manager, jar, ago) == (101, 101)
     assert call(manager, jar, ago) == (101, 0)
 
 
-def test_the_times_are_no_keys(manager: SessionManager, jar: httpx.Client) -> None:
+def test_the_times_are_not_keys(manager: SessionManager, jar: httpx.Client) -> None:
     call(manager, jar, lambda session: session.update(n=1))
     assert call(manager, jar, lambda s: (list(s), len(s), bool(s))) == (["n"], 1, True)
     assert call(manager, jar, lambda s: (s.has_key("n"), s.has_key("x"))) == (True, False)
@@ -245,14 +243,14 @@ def test_the_times_are_no_keys(manager: SessionManager, jar: httpx.Client) -> No
         call(manager, jar, lambda session: session["x"])
 
 
-def test_a_key_of_the_applications_own_with_such_a_name(
+def test_an_application_key_with_the_name_of_a_time_is_plain_data(
     manager: SessionManager, jar: httpx.Client
 ) -> None:
     call(manager, jar, lambda session: session.update(_accessed_time=5))
     assert call(manager, jar, lambda session: session["_accessed_time"]) == 5
 
 
-def test_a_save_that_comes_too_late_is_said(manager: SessionManager) -> None:
+def test_a_late_save_is_reported(manager: SessionManager) -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         session = environ["beaker.session"]
         session["n"] = 1
@@ -278,7 +276,9 @@ def test_a_save_that_comes_too_late_is_said(manager: SessionManager) -> None:
         ("anything", "has no 'anything'$"),
     ],
 )
-def test_what_there_is_not_says_what_to_use(manager: SessionManager, name: str, hint: str) -> None:
+def test_a_missing_feature_names_its_replacement(
+    manager: SessionManager, name: str, hint: str
+) -> None:
     with pytest.raises(AttributeError, match=hint):
         call(manager, None, lambda session: getattr(session, name))
 
@@ -293,7 +293,7 @@ def test_under_another_middleware_there_is_no_alias() -> None:
         assert tab.get("/").text == "False"
 
 
-def test_one_middleware_within_the_other(manager: SessionManager) -> None:
+def test_a_middleware_within_another_shares_the_session(manager: SessionManager) -> None:
     inner = SessionMiddleware(application(HANDLERS), manager)
     with browser(SessionMiddleware(inner, manager)) as tab:
         tab.get("/login")

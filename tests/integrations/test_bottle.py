@@ -57,14 +57,14 @@ def client_of(app: Any) -> httpx.Client:
     )
 
 
-def test_a_visit_and_the_next(client: httpx.Client) -> None:
+def test_a_session_is_kept_for_the_next_request(client: httpx.Client) -> None:
     answer = client.get("/write")
     assert answer.headers["vary"] == "Cookie"
     assert answer.headers["cache-control"] == "private, no-store"
     assert client.get("/read").json() == {"a": 1}
 
 
-def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
+def test_a_4xx_response_keeps_changes_and_a_5xx_does_not(
     app: Any, client: httpx.Client, manager: SessionManager
 ) -> None:
     @app.get("/<status:int>")
@@ -83,7 +83,7 @@ def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
     assert manager.length() == 1
 
 
-def test_what_bottle_cannot_render_saves_nothing(
+def test_a_result_that_bottle_cannot_render_saves_nothing(
     app: Any, client: httpx.Client, manager: SessionManager
 ) -> None:
     @app.get("/bad")
@@ -111,7 +111,7 @@ def test_error_pages_and_hooks_have_the_session(app: Any, client: httpx.Client) 
     assert seen == [None, "heidi"]
 
 
-def test_a_login_that_is_required_is_a_401(app: Any, client: httpx.Client) -> None:
+def test_a_required_login_is_a_401(app: Any, client: httpx.Client) -> None:
     @app.get("/account")
     def account() -> str:
         request.session.require_recent(60)
@@ -124,7 +124,7 @@ def test_a_login_that_is_required_is_a_401(app: Any, client: httpx.Client) -> No
     assert client.get("/account").text == "yours"
 
 
-def test_a_login_that_is_required_is_answered_by_a_plugin(app: Any) -> None:
+def test_a_plugin_may_respond_to_a_required_login(app: Any) -> None:
     def ask(callback: Any) -> Any:
         def asked(*args: Any, **keywords: Any) -> Any:
             try:
@@ -147,7 +147,7 @@ def test_a_login_that_is_required_is_answered_by_a_plugin(app: Any) -> None:
     assert client.get("/account").text == "yours"
 
 
-def test_a_generator_edits(app: Any, client: httpx.Client) -> None:
+def test_a_generator_edits_the_session(app: Any, client: httpx.Client) -> None:
     @app.get("/stream")
     def stream() -> Iterator[str]:
         session = request.session
@@ -160,7 +160,7 @@ def test_a_generator_edits(app: Any, client: httpx.Client) -> None:
     assert client.get("/read").json() == {"a": 1, "streamed": True}
 
 
-def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+def test_a_store_failure_is_a_503_at_the_first_access() -> None:
     store = BlockingAdapter(MemoryStore(), NETWORKED)
     app: Any = bottle.Bottle()
     app.install(Lembro(store=store))
@@ -190,11 +190,11 @@ def test_a_mounted_application_shares_the_session(app: Any) -> None:
     assert client.get("/shop/add").json() == {"a": 1, "cart": ["bread"]}
 
 
-def test_a_store_and_options_in_place_of_a_manager() -> None:
+def test_a_store_and_options_instead_of_a_manager() -> None:
     assert Lembro(store=MemoryStore("64K"), idle_timeout=60).manager.options.idle_timeout == 60
 
 
-def test_the_form_of_the_other_frameworks_installs_it(manager: SessionManager) -> None:
+def test_lembro_with_the_application_installs_the_plugin(manager: SessionManager) -> None:
     forms: list[dict[str, Any]] = [{"manager": manager}, {"store": MemoryStore("64K")}]
     for given in forms:
         app: Any = bottle.Bottle()
@@ -208,7 +208,7 @@ def test_the_form_of_the_other_frameworks_installs_it(manager: SessionManager) -
     assert Lembro(manager=manager).manager is Lembro(None, manager).manager is manager
 
 
-def test_the_arguments_swapped(manager: SessionManager) -> None:
+def test_swapped_arguments_are_refused(manager: SessionManager) -> None:
     app: Any = bottle.Bottle()
     wrong: list[Any] = [(manager, app), ("shop", manager), (bottle.app, manager)]
     store: Any = MemoryStore("64K")
@@ -220,7 +220,7 @@ def test_the_arguments_swapped(manager: SessionManager) -> None:
         Lembro(store)
 
 
-def test_what_cannot_work_is_refused_when_it_is_configured(app: Any) -> None:
+def test_an_invalid_configuration_is_refused(app: Any) -> None:
     asynchronous: Any = AsyncAdapter(MemoryStore(), NETWORKED)
     with pytest.raises(ConfigError, match="is asynchronous, and Bottle has no event loop"):
         Lembro(store=asynchronous)

@@ -38,20 +38,20 @@ def cache(clock: FakeClock) -> LembroCache:
     return LembroCache(MemoryStore(clock=clock))
 
 
-def test_it_is_a_cache_of_cachelibs(cache: LembroCache) -> None:
+def test_lembro_cache_is_a_base_cache(cache: LembroCache) -> None:
     assert isinstance(cache, BaseCache)
     assert LembroCache().default_timeout == BaseCache().default_timeout == 300
     assert repr(LembroCache()).startswith("<LembroCache in <MemoryStore ")
 
 
-def test_set_and_get(cache: LembroCache) -> None:
+def test_set_and_get_work(cache: LembroCache) -> None:
     for key, value in PAIRS.items():
         assert cache.set(key, value) is True
         assert cache.get(key) == value
         assert type(cache.get(key)) is type(value)
 
 
-def test_many_at_once(cache: LembroCache) -> None:
+def test_several_keys_at_once(cache: LembroCache) -> None:
     assert cache.set_many(PAIRS) == list(PAIRS)
     assert cache.get_many(*PAIRS) == list(PAIRS.values())
     assert cache.get_dict("beef", "1024", "missing") == {
@@ -64,14 +64,14 @@ def test_many_at_once(cache: LembroCache) -> None:
 
 
 @pytest.mark.parametrize("ignoring", [True, False])
-def test_deleting_many_of_which_one_is_missing(ignoring: bool) -> None:
+def test_delete_many_with_a_missing_key(ignoring: bool) -> None:
     cache = LembroCache(ignore_delete_many_errors=ignoring)
     cache.set("bacon", "spam")
     assert cache.delete_many("eggs", "bacon") == ["eggs", "bacon"]
     assert cache.get("bacon") is None
 
 
-def test_what_is_returned_is_nobody_elses(cache: LembroCache) -> None:
+def test_get_returns_a_new_object(cache: LembroCache) -> None:
     value = {"items": [1]}
     cache.set("key", value)
     value["items"].append(2)
@@ -79,7 +79,7 @@ def test_what_is_returned_is_nobody_elses(cache: LembroCache) -> None:
     assert cache.get("key") == {"items": [1]}
 
 
-def test_add_is_for_what_is_not_there(cache: LembroCache, clock: FakeClock) -> None:
+def test_add_does_not_replace(cache: LembroCache, clock: FakeClock) -> None:
     assert cache.add("key", "first", timeout=60) is True
     assert cache.add("key", "second") is False
     assert cache.get("key") == "first"
@@ -95,7 +95,7 @@ def test_delete_of_a_missing_key_is_false(cache: LembroCache) -> None:
     assert cache.delete("key") is False
 
 
-def test_has(cache: LembroCache, clock: FakeClock) -> None:
+def test_has_finds_live_keys_only(cache: LembroCache, clock: FakeClock) -> None:
     assert cache.has("key") is False
     cache.set("key", None, timeout=60)
     assert cache.has("key") is True
@@ -104,14 +104,14 @@ def test_has(cache: LembroCache, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 10, 5_000_000_000_000])
-def test_inc_and_dec_begin_with_nothing(cache: LembroCache, number: int) -> None:
+def test_inc_and_dec_begin_with_the_delta(cache: LembroCache, number: int) -> None:
     assert cache.inc("up", number) == number
     assert cache.dec("down", number) == -number
     assert cache.get("down") == -number
     assert cache.dec("up", 5) == number - 5
 
 
-def test_inc_and_dec_of_what_was_set(cache: LembroCache) -> None:
+def test_inc_and_dec_change_a_stored_number(cache: LembroCache) -> None:
     cache.set("count", 10)
     assert cache.inc("count", 5) == 15
     assert cache.dec("count", 3) == 12
@@ -119,7 +119,7 @@ def test_inc_and_dec_of_what_was_set(cache: LembroCache) -> None:
     assert cache.get("count") == 13
 
 
-def test_counting_does_not_prolong(cache: LembroCache, clock: FakeClock) -> None:
+def test_inc_does_not_prolong_the_timeout(cache: LembroCache, clock: FakeClock) -> None:
     cache.set("tries", 1, timeout=60)
     clock.advance(59)
     assert cache.inc("tries") == 2
@@ -127,7 +127,7 @@ def test_counting_does_not_prolong(cache: LembroCache, clock: FakeClock) -> None
     assert cache.inc("tries") == 1
 
 
-def test_no_increment_of_another_thread_is_lost(cache: LembroCache) -> None:
+def test_threads_lose_no_increment(cache: LembroCache) -> None:
     cache.set("counter", 0)
     meet = threading.Barrier(10)
 
@@ -144,7 +144,7 @@ def test_no_increment_of_another_thread_is_lost(cache: LembroCache) -> None:
     assert cache.get("counter") == 500
 
 
-def test_clear_is_of_this_cache_alone(clock: FakeClock) -> None:
+def test_clear_removes_only_the_entries_of_this_cache(clock: FakeClock) -> None:
     store = MemoryStore(clock=clock)
     pages, counts = LembroCache(store), LembroCache(store, namespace="counts")
     session_id = SessionManager(store).create({"n": 1})
@@ -156,7 +156,7 @@ def test_clear_is_of_this_cache_alone(clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("never", [0, timedelta()])
-def test_a_timeout_of_nothing_is_never(cache: LembroCache, clock: FakeClock, never: Any) -> None:
+def test_a_timeout_of_zero_means_forever(cache: LembroCache, clock: FakeClock, never: Any) -> None:
     cache.set("set", 1, timeout=never)
     cache.add("added", 1, timeout=never)
     clock.advance(10 * 366 * 86400)
@@ -165,7 +165,7 @@ def test_a_timeout_of_nothing_is_never(cache: LembroCache, clock: FakeClock, nev
 
 
 @pytest.mark.parametrize("minute", [60, timedelta(minutes=1)])
-def test_a_timeout(cache: LembroCache, clock: FakeClock, minute: Any) -> None:
+def test_an_entry_ends_after_its_timeout(cache: LembroCache, clock: FakeClock, minute: Any) -> None:
     cache.set("set", 1, timeout=minute)
     cache.add("added", 1, timeout=minute)
     clock.advance(59)
@@ -174,7 +174,7 @@ def test_a_timeout(cache: LembroCache, clock: FakeClock, minute: Any) -> None:
     assert cache.get_many("set", "added") == [None, None]
 
 
-def test_the_default_timeout(clock: FakeClock) -> None:
+def test_the_default_timeout_holds(clock: FakeClock) -> None:
     cache = LembroCache(MemoryStore(clock=clock), default_timeout=60)
     cache.set("set", 1)
     cache.inc("counted")
@@ -191,9 +191,7 @@ def test_a_timeout_in_the_past_expires_at_once(cache: LembroCache) -> None:
     assert cache.get("key") is None
 
 
-def test_what_has_expired_is_gone_without_being_asked_for(
-    cache: LembroCache, clock: FakeClock
-) -> None:
+def test_expired_entries_are_freed_without_a_read(cache: LembroCache, clock: FakeClock) -> None:
     cache.set_many(PAIRS, timeout=60)
     cache.set("for ever", 1, timeout=0)
     clock.advance(60)
@@ -202,13 +200,13 @@ def test_what_has_expired_is_gone_without_being_asked_for(
     assert cache._cache.ttl("for ever") == inf
 
 
-def test_values_are_data(cache: LembroCache) -> None:
+def test_values_keep_their_types(cache: LembroCache) -> None:
     with pytest.raises(CodecError, match="object"):
         cache.set("key", object())
     assert cache.get("key") is None
 
 
-def test_a_value_that_is_too_large_is_said() -> None:
+def test_a_value_that_is_too_large_is_logged() -> None:
     cache = LembroCache(MemoryStore("64K"))
     cache.set("key", "small")
     with pytest.raises(SessionTooLarge):
@@ -216,7 +214,7 @@ def test_a_value_that_is_too_large_is_said() -> None:
     assert cache.get("key") == "small"
 
 
-def test_what_is_no_store() -> None:
+def test_an_object_that_is_no_store_is_refused() -> None:
     wrong: Any = "64M"
     with pytest.raises(ConfigError, match=r"^store must be a store, got .* Example: MemoryStore"):
         LembroCache(wrong)

@@ -1,4 +1,4 @@
-"""request.session in Django's words: the engine under our middleware, and alone."""
+"""request.session with Django's methods: the engine under lembro's middleware, and alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # which Django needs
+    return "asyncio"  # Django needs it
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def cookie(response: Any) -> Any:
 # -- values ----------------------------------------------------------------------------------------
 
 
-def test_what_django_has_and_a_session_cannot_carry(site: Site) -> None:
+def test_a_value_of_django_that_cannot_be_stored_is_refused(site: Site) -> None:
     size: Any = TextChoices("Size", "SMALL")
     users = get_user_model().objects.all()
     for value, hint in (
@@ -109,7 +109,7 @@ def test_the_key_is_the_cookie_and_the_store_has_its_hash(site: Site, client: An
     dump = site.store._parts.arena.memory[:]
     assert key[:43].encode() not in dump
     assert SessionStore(key)["a"] == 1
-    assert SessionStore(key[:43])["a"] == 1, "the id alone is one too"
+    assert SessionStore(key[:43])["a"] == 1, "the ID without the signature is accepted too"
 
 
 def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_new_session_has_no_key_until_it_is_saved(site: Site, client: Any) -> 
     assert answer.result == [None, None, cookie(answer).value]
 
 
-def test_create_for_whoever_wants_a_key_of_a_visitor(site: Site, client: Any) -> None:
+def test_create_gives_a_visitor_a_key(site: Site, client: Any) -> None:
     def key_of(request: Any) -> str:
         if not request.session.session_key:
             request.session.create()
@@ -145,7 +145,7 @@ def test_an_unknown_key_is_not_adopted(site: Site, client: Any) -> None:
 
 
 def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) -> None:
-    """A request with the id from before it is under way."""
+    """A request with the ID from before the login is in flight."""
     late: Any = Client()
     client: Any = Client()
     site.visit(client, put(a=1))
@@ -161,7 +161,7 @@ def test_create_does_not_touch_the_cookie_of_a_login_in_another_tab(site: Site) 
     assert len(site.records()) == 1
 
 
-def test_cycle_key(site: Site, client: Any) -> None:
+def test_cycle_key_keeps_the_data_under_a_new_key(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -188,8 +188,8 @@ def test_create_gives_a_stored_session_another_key(site: Site, client: Any) -> N
     assert not SessionStore().exists(before)
 
 
-def test_create_where_the_key_was_replaced(site: Site, client: Any) -> None:
-    """Alone there is no browser that has the other one."""
+def test_create_with_a_rotated_key_keeps_it(site: Site, client: Any) -> None:
+    """Without the middleware, no browser has the new key."""
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -201,8 +201,8 @@ def test_create_where_the_key_was_replaced(site: Site, client: Any) -> None:
     assert (late.load(), session.load()) == ({}, {"a": 1})
 
 
-def test_a_key_that_is_assigned_is_that_of_another_session(site: Site) -> None:
-    """As code does that was written for Django's engines."""
+def test_an_assigned_key_loads_that_session(site: Site) -> None:
+    """Code for Django's engines does this."""
     session, other = SessionStore(), SessionStore()
     session["a"], other["b"] = 1, 2
     session.save()
@@ -212,12 +212,12 @@ def test_a_key_that_is_assigned_is_that_of_another_session(site: Site) -> None:
     assert dict(session.items()) == {"b": 2}
 
 
-def test_what_is_no_key_exists_nowhere(site: Site) -> None:
+def test_an_invalid_key_does_not_exist(site: Site) -> None:
     assert not SessionStore().exists("nonsense")
     assert not SessionStore().exists(None)
 
 
-def test_its_repr_does_not_tell_the_key(site: Site) -> None:
+def test_the_repr_hides_the_key(site: Site) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -225,20 +225,20 @@ def test_its_repr_does_not_tell_the_key(site: Site) -> None:
     assert session.session_key not in repr(session)
 
 
-def test_encode_and_decode_are_djangos(site: Site) -> None:
-    """For whoever keeps a session elsewhere; lembro does not use them."""
+def test_encode_and_decode_work_as_in_django(site: Site) -> None:
+    """They serve code that keeps a session elsewhere; lembro does not use them."""
     session = SessionStore()
     assert session.decode(session.encode({"a": 1})) == {"a": 1}
     assert session.serializer.__name__ == "JSONSerializer"
 
 
-def test_pop_of_what_is_not_there(site: Site) -> None:
+def test_pop_of_a_missing_key_works_as_in_django(site: Site) -> None:
     with pytest.raises(KeyError, match="a"):
         SessionStore().pop("a")
     assert SessionStore().pop("a", None) is None
 
 
-def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
+def test_cycle_key_of_an_empty_session_stores_nothing(site: Site, client: Any) -> None:
     def act(request: Any) -> Any:
         request.session.cycle_key()
         return request.session.session_key
@@ -247,7 +247,7 @@ def test_cycle_key_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None
     assert cookie(answer).value == answer.result
 
 
-def test_flush(site: Site, client: Any) -> None:
+def test_flush_ends_the_session(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -263,7 +263,7 @@ def test_flush(site: Site, client: Any) -> None:
     assert SessionStore(before).load() == {}
 
 
-def test_flush_and_then_something_new(site: Site, client: Any) -> None:
+def test_a_write_after_flush_begins_a_new_session(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     before = client.cookies["sessionid"].value
 
@@ -289,7 +289,7 @@ def test_clear_keeps_the_key(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {"b": 1}
 
 
-# -- what is saved ---------------------------------------------------------------------------------
+# -- saving ----------------------------------------------------------------------------------------
 
 
 def test_nested_changes_are_kept(site: Site, client: Any) -> None:
@@ -298,7 +298,7 @@ def test_nested_changes_are_kept(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {"cart": [1, 2]}
 
 
-def test_two_requests_at_the_same_time_lose_nothing(site: Site, client: Any) -> None:
+def test_two_parallel_requests_lose_no_change(site: Site, client: Any) -> None:
     site.visit(client, put(cart=[1]))
 
     def slow(request: Any) -> None:
@@ -333,7 +333,7 @@ def test_modified_false_drops_the_changes(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {"a": 1}
 
 
-def test_modified_says_whether_there_is_something_to_save(site: Site, client: Any) -> None:
+def test_modified_tells_whether_there_is_a_change_to_save(site: Site, client: Any) -> None:
     def act(request: Any) -> list[bool]:
         session = request.session
         seen = [session.modified, bool(session.get("b")) or session.modified]
@@ -350,7 +350,7 @@ def test_modified_says_whether_there_is_something_to_save(site: Site, client: An
     assert site.visit(client, act).result == [False, False, False, True, False, True]
 
 
-def test_modified_true_of_a_visitor_who_has_nothing(site: Site, client: Any) -> None:
+def test_modified_true_of_an_empty_session_stores_nothing(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session.modified = True
 
@@ -359,7 +359,7 @@ def test_modified_true_of_a_visitor_who_has_nothing(site: Site, client: Any) -> 
     assert site.records() == []
 
 
-def test_save_after_a_logout_ends_it_there_and_then(site: Site, client: Any) -> None:
+def test_save_after_a_logout_ends_the_session_at_once(site: Site, client: Any) -> None:
     def act(request: Any) -> int:
         get_session(request).logout()
         request.session.save()
@@ -371,7 +371,7 @@ def test_save_after_a_logout_ends_it_there_and_then(site: Site, client: Any) -> 
     assert cookie(answer)["max-age"] == "0"
 
 
-def test_modified_true_extends_it(site: Site, client: Any) -> None:
+def test_modified_true_extends_the_session(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session.modified = True
 
@@ -382,7 +382,7 @@ def test_modified_true_extends_it(site: Site, client: Any) -> None:
     assert site.only().idle_left == WEEKS
 
 
-def test_save_every_request(site: Site, client: Any) -> None:
+def test_save_every_request_extends_the_session(site: Site, client: Any) -> None:
     with override_settings(SESSION_SAVE_EVERY_REQUEST=True):
         site.visit(client, put(a=1))
         site.clock.advance(10)
@@ -410,7 +410,7 @@ def test_a_session_that_has_ended_is_not_saved(site: Site) -> None:
         first.save()
 
 
-def test_must_create(site: Site) -> None:
+def test_must_create_adds_a_session(site: Site) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save(must_create=True)
@@ -418,7 +418,7 @@ def test_must_create(site: Site) -> None:
         session.save(must_create=True)
 
 
-def test_delete(site: Site) -> None:
+def test_delete_ends_the_session(site: Site) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -430,7 +430,7 @@ def test_delete(site: Site) -> None:
     assert site.records() == []
 
 
-def test_a_record_that_cannot_be_read_is_none(site: Site) -> None:
+def test_a_record_that_cannot_be_read_counts_as_missing(site: Site) -> None:
     from lembro.stores.base import Record  # noqa: PLC0415
 
     session = SessionStore()
@@ -442,34 +442,34 @@ def test_a_record_that_cannot_be_read_is_none(site: Site) -> None:
     assert SessionStore(session.session_key).load() == {}
 
 
-# -- how long it lasts -----------------------------------------------------------------------------
+# -- lifetime --------------------------------------------------------------------------------------
 
 
 def expire(value: Any) -> Any:
     return lambda request: request.session.set_expiry(value)
 
 
-def test_by_the_settings(site: Site, client: Any) -> None:
+def test_the_settings_decide_the_lifetime(site: Site, client: Any) -> None:
     answer = site.visit(client, put(a=1))
     assert cookie(answer)["max-age"] == str(WEEKS)
     assert site.only().idle_left == WEEKS
 
 
-def test_until_the_browser_is_closed() -> None:
+def test_expire_at_browser_close_sets_a_session_cookie() -> None:
     with running(SESSION_EXPIRE_AT_BROWSER_CLOSE=True) as site:
         answer = site.visit(Client(), put(a=1))
         assert cookie(answer)["max-age"] == ""
         assert site.only().idle_left == WEEKS
 
 
-def test_set_expiry_in_seconds(site: Site, client: Any) -> None:
+def test_set_expiry_in_seconds_holds(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(300))
     assert cookie(answer)["max-age"] == "300"
     assert cookie(answer).value == client.cookies["sessionid"].value
     assert site.only().idle_left == 300
     site.clock.advance(200)
-    answer = site.visit(client, items)  # who reads it extends it
+    answer = site.visit(client, items)  # a read extends it
     assert cookie(answer)["max-age"] == "300"
     site.clock.advance(299)
     assert site.visit(client, items).result == {"a": 1, "_session_expiry": 300}
@@ -477,21 +477,21 @@ def test_set_expiry_in_seconds(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {}
 
 
-def test_set_expiry_of_a_new_session(site: Site, client: Any) -> None:
+def test_set_expiry_of_a_new_session_holds(site: Site, client: Any) -> None:
     answer = site.visit(client, expire(300))
     assert cookie(answer)["max-age"] == "300"
     assert site.only().idle_left == 300
 
 
-def test_set_expiry_to_longer_than_the_settings_say(site: Site, client: Any) -> None:
+def test_set_expiry_may_exceed_the_settings(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(20 * DAY))
     assert cookie(answer)["max-age"] == str(20 * DAY)
     assert site.only().idle_left == 20 * DAY
 
 
-def test_set_expiry_by_a_request_whose_id_was_replaced(site: Site, client: Any) -> None:
-    """The browser has another cookie, or will have: this one's answer sets none."""
+def test_set_expiry_in_a_request_with_a_rotated_id(site: Site, client: Any) -> None:
+    """The browser has another cookie or will get one, so this response sets none."""
     site.visit(client, lambda request: get_session(request).login("ada"))
     late: Any = Client()
     late.cookies = client.cookies.copy()
@@ -500,7 +500,7 @@ def test_set_expiry_by_a_request_whose_id_was_replaced(site: Site, client: Any) 
     assert site.only().idle_left == 60
 
 
-def test_set_expiry_beyond_the_absolute_timeout(
+def test_set_expiry_beyond_the_absolute_timeout_is_limited(
     site: Site, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = site.visit(client, expire(365 * DAY))
@@ -509,7 +509,7 @@ def test_set_expiry_beyond_the_absolute_timeout(
     assert 'Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None' in caplog.text
 
 
-def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Any) -> None:
+def test_set_expiry_zero_lasts_until_the_browser_closes(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(0))
     assert cookie(answer)["max-age"] == ""
@@ -519,7 +519,7 @@ def test_set_expiry_zero_is_until_the_browser_is_closed(site: Site, client: Any)
     assert site.only().idle_left == WEEKS
 
 
-def test_set_expiry_at_a_moment_is_extended_by_nothing(
+def test_set_expiry_at_a_date_is_never_extended(
     site: Site, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = timezone.now()
@@ -538,7 +538,7 @@ def test_set_expiry_at_a_moment_is_extended_by_nothing(
 
 
 @pytest.mark.parametrize("value", [None, 0, 300, 20 * DAY])
-def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value: Any) -> None:
+def test_the_idle_time_follows_set_expiry(site: Site, client: Any, value: Any) -> None:
     site.visit(client, lambda request: get_session(request).login("ada"))
     site.visit(Client(), lambda request: get_session(request).login("ada"))
     site.visit(client, expire(value))
@@ -551,14 +551,14 @@ def test_how_long_it_has_idled_by_its_own_expiry(site: Site, client: Any, value:
     assert [info.idle_for for info in get_manager().all()] == [20, 20]
 
 
-def test_what_ends_at_a_moment_has_idled_since_it_began(site: Site, client: Any) -> None:
+def test_the_idle_time_with_a_date_counts_from_the_beginning(site: Site, client: Any) -> None:
     site.visit(client, expire(timezone.now() + timedelta(hours=2)))
     site.clock.advance(20)
     site.visit(client, put(a=1))
     assert [info.idle_for for info in get_manager().all()] == [20]
 
 
-def test_set_expiry_none_goes_back(site: Site, client: Any) -> None:
+def test_set_expiry_none_returns_to_the_settings(site: Site, client: Any) -> None:
     site.visit(client, expire(300))
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(None))
@@ -566,7 +566,7 @@ def test_set_expiry_none_goes_back(site: Site, client: Any) -> None:
     assert site.only().idle_left == WEEKS
 
 
-def test_set_expiry_in_the_past_ends_it(site: Site, client: Any) -> None:
+def test_set_expiry_in_the_past_ends_the_session(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, expire(-1))
     assert cookie(answer)["max-age"] == "0"
@@ -574,13 +574,13 @@ def test_set_expiry_in_the_past_ends_it(site: Site, client: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, -(2**63)])
-def test_set_expiry_to_what_cannot_be(site: Site, client: Any, value: Any) -> None:
+def test_set_expiry_refuses_other_types(site: Site, client: Any, value: Any) -> None:
     with pytest.raises(ConfigError, match="at most 100 years"):
         site.visit(client, expire(value))
 
 
 @pytest.mark.parametrize("value", ["eve", True, {"a": 1}, "2030-01-01T00:00:00", [0]])
-def test_what_set_expiry_does_not_make_changes_nothing(site: Site, client: Any, value: Any) -> None:
+def test_a_refused_set_expiry_changes_nothing(site: Site, client: Any, value: Any) -> None:
     def act(request: Any) -> None:
         get_session(request)["_session_expiry"] = value
 
@@ -588,7 +588,7 @@ def test_what_set_expiry_does_not_make_changes_nothing(site: Site, client: Any, 
     assert site.only().idle_left == WEEKS
 
 
-def test_an_engine_with_an_age_of_its_own(site: Site) -> None:
+def test_an_engine_may_have_its_own_cookie_age(site: Site) -> None:
     class ShortLived(SessionStore):
         def get_session_cookie_age(self) -> int:
             return 60
@@ -608,7 +608,7 @@ def test_many_lifetimes_keep_a_limited_number_of_runners(site: Site) -> None:
     assert len(lifetimes._others[runner]) <= lifetimes.MOST
 
 
-def test_clearsessions(site: Site) -> None:
+def test_clearsessions_purges_the_store(site: Site) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -621,7 +621,7 @@ def test_clearsessions(site: Site) -> None:
 # -- the response ----------------------------------------------------------------------------------
 
 
-def test_a_page_that_does_not_look_is_left_as_it_is(site: Site, client: Any) -> None:
+def test_a_page_that_does_not_use_the_session_is_unchanged(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     answer = site.visit(client, lambda request: None)
     assert not answer.has_header("Vary")
@@ -692,7 +692,7 @@ class ByToken(SessionMiddleware):
         return response
 
 
-def test_a_middleware_may_be_derived_from(client: Any) -> None:
+def test_the_middleware_may_be_subclassed(client: Any) -> None:
     with running(MIDDLEWARE=[f"{__name__}.ByToken"]) as site:
         session = SessionStore()
         session["a"] = 1
@@ -702,7 +702,7 @@ def test_a_middleware_may_be_derived_from(client: Any) -> None:
         assert site.visit(Client(), items).result == {}
 
 
-def test_the_cookie_by_the_settings() -> None:
+def test_the_cookie_follows_the_settings() -> None:
     with running(
         SESSION_COOKIE_NAME="sid",
         SESSION_COOKIE_PATH="/do",
@@ -716,18 +716,18 @@ def test_the_cookie_by_the_settings() -> None:
         assert (sid["secure"], sid["httponly"], sid["samesite"]) == (True, "", "Strict")
 
 
-def test_secure_over_https(site: Site, client: Any) -> None:
+def test_the_cookie_over_https_is_secure(site: Site, client: Any) -> None:
     assert cookie(site.visit(client, put(a=1), secure=True))["secure"] is True
     assert cookie(site.visit(Client(), put(a=1)))["secure"] == ""
 
 
-def test_behind_a_proxy_that_ends_tls(site: Site, client: Any) -> None:
+def test_the_cookie_behind_a_proxy_that_terminates_tls_is_secure(site: Site, client: Any) -> None:
     with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
         answer = site.visit(client, put(a=1), headers={"X-Forwarded-Proto": "https"})
         assert cookie(answer)["secure"] is True
 
 
-def test_a_partitioned_cookie() -> None:
+def test_a_partitioned_cookie_has_the_attribute() -> None:
 
     options = CookieOptions(
         name="sessionid", prefix=None, secure=True, samesite="none", partitioned=True
@@ -737,7 +737,7 @@ def test_a_partitioned_cookie() -> None:
         assert "; Partitioned;" in str(cookie(site.visit(Client(), put(a=1))))
 
 
-def test_what_is_written_in_a_stream_raises(site: Site, client: Any) -> None:
+def test_a_write_in_a_stream_raises(site: Site, client: Any) -> None:
     raised: list[Exception] = []
 
     def act(request: Any) -> Any:
@@ -759,7 +759,7 @@ def test_what_is_written_in_a_stream_raises(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {"before": 1, "edited": 1}
 
 
-def test_a_nested_change_in_a_stream_is_told(
+def test_a_nested_change_in_a_stream_is_reported(
     site: Site, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     def act(request: Any) -> Any:
@@ -799,7 +799,7 @@ def test_a_nested_change_in_a_stream_is_reported_after_other_accesses(
     assert caplog.text.count("changed after the response had begun; the change is lost") == 1
 
 
-def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
+def test_a_view_may_replace_the_session(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session = SessionStore()
         request.session["a"] = 1
@@ -808,7 +808,7 @@ def test_a_session_that_the_view_puts_in_place(site: Site, client: Any) -> None:
     assert site.visit(client, items).result == {"a": 1}
 
 
-def test_a_view_without_a_session(site: Site, client: Any) -> None:
+def test_a_view_may_remove_the_session(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         del request.session
 
@@ -817,7 +817,7 @@ def test_a_view_without_a_session(site: Site, client: Any) -> None:
         get_session(HttpResponse())
 
 
-def test_the_middleware_twice_is_one() -> None:
+def test_the_middleware_added_twice_works_once() -> None:
     with running(MIDDLEWARE=[OURS, OURS]) as site:
         client = Client()
         answer = site.visit(client, put(a=1))
@@ -825,7 +825,7 @@ def test_the_middleware_twice_is_one() -> None:
         assert site.visit(client, items).result == {"a": 1}
 
 
-def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
+def test_a_wsgi_middleware_of_the_same_manager_shares_the_session() -> None:
     from django.core.handlers.wsgi import WSGIHandler  # noqa: PLC0415
 
     from lembro import wsgi  # noqa: PLC0415
@@ -844,7 +844,7 @@ def test_within_a_wsgi_middleware_of_the_same_manager() -> None:
 
 
 class Looks:
-    """A middleware that looks at the session itself, as LoginRequiredMiddleware does."""
+    """A middleware that reads the session itself, as LoginRequiredMiddleware does."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -854,7 +854,7 @@ class Looks:
         return self.get_response(request)
 
 
-def test_a_store_that_fails_under_another_middleware() -> None:
+def test_a_store_failure_under_another_middleware_is_a_503() -> None:
     store = BlockingAdapter(MemoryStore("1M"))
     middleware = [OURS, f"{__name__}.Looks"]
     with running(LEMBRO={"STORE": store}, MIDDLEWARE=middleware) as site:
@@ -870,7 +870,7 @@ def out_and_fail(request: Any) -> Any:
     raise RuntimeError
 
 
-def test_a_logout_holds_where_exceptions_are_let_through(site: Site, client: Any) -> None:
+def test_a_logout_holds_if_exceptions_are_passed_on(site: Site, client: Any) -> None:
     site.visit(client, put(a=1))
     with override_settings(DEBUG_PROPAGATE_EXCEPTIONS=True), pytest.raises(RuntimeError):
         site.visit(client, out_and_fail)
@@ -920,13 +920,13 @@ def check_unauthorized(answer: Any) -> None:
     assert not answer.cookies
 
 
-def test_a_view_that_needs_a_login_is_answered_401(site: Site, client: Any) -> None:
+def test_a_view_that_requires_a_login_is_a_401(site: Site, client: Any) -> None:
     check_unauthorized(site.visit(client, needs_login))
-    assert site.records() == [], "what the view changed is dropped, as after any error"
+    assert site.records() == [], "the changes of the view are dropped, as after any error"
 
 
 @pytest.mark.anyio
-async def test_an_async_view_that_needs_a_login_is_answered_401(site: Site) -> None:
+async def test_an_async_view_that_requires_a_login_is_a_401(site: Site) -> None:
     async def act(request: Any) -> None:
         needs_login(request)
 
@@ -945,7 +945,7 @@ def test_a_logout_holds_before_a_401(site: Site, client: Any) -> None:
     assert site.records() == []
 
 
-def test_a_view_without_a_session_that_needs_a_login_is_answered_401(site: Site) -> None:
+def test_a_view_without_a_session_that_requires_a_login_is_a_401(site: Site) -> None:
     def act(request: Any) -> None:
         del request.session
         raise LoginRequired("for this page")
@@ -954,7 +954,7 @@ def test_a_view_without_a_session_that_needs_a_login_is_answered_401(site: Site)
 
 
 class Redirects:
-    """A middleware that answers a view which needs a login itself."""
+    """A middleware that responds to a required login itself."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -966,7 +966,7 @@ class Redirects:
         return HttpResponse(status=302) if isinstance(exception, LoginRequired) else None
 
 
-def test_an_application_may_answer_a_required_login_itself() -> None:
+def test_an_application_may_respond_to_a_required_login_itself() -> None:
     with running(MIDDLEWARE=[OURS, f"{__name__}.Redirects"]) as site:
         assert site.visit(Client(), needs_login).status_code == 302
         assert len(site.records()) == 1
@@ -974,7 +974,7 @@ def test_an_application_may_answer_a_required_login_itself() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("adapter", [AsyncAdapter, BlockingAdapter])
-async def test_a_store_that_fails_is_answered_503_in_an_event_loop(adapter: Any) -> None:
+async def test_a_store_failure_is_a_503_in_an_event_loop(adapter: Any) -> None:
     store = adapter(MemoryStore("1M"))
 
     async def act(request: Any) -> Any:
@@ -1042,7 +1042,7 @@ def test_an_excluded_path_has_no_session(excluding: Site, client: Any) -> None:
     assert excluding.records() == []
 
 
-def test_a_view_on_an_excluded_path_that_fails(excluding: Site) -> None:
+def test_a_failing_view_on_an_excluded_path(excluding: Site) -> None:
     def act(request: Any) -> None:
         raise LoginRequired("for this page")
 
@@ -1067,14 +1067,14 @@ async def test_an_excluded_path_in_an_event_loop() -> None:
         assert (await site.avisit(AsyncClient(), act)).result == "<NoSession>"
 
 
-def test_exclude_beside_a_manager(client: Any) -> None:
+def test_exclude_works_with_a_manager(client: Any) -> None:
     manager = SessionManager(MemoryStore("1M"))
     with running(LEMBRO={"MANAGER": manager, "EXCLUDE": ["/do"]}, MIDDLEWARE=[OURS]) as site:
         assert get_manager() is manager
         assert site.visit(client, lambda request: repr(request.session)).result == "<NoSession>"
 
 
-# -- what a request leaves behind ------------------------------------------------------------------
+# -- no objects are left behind --------------------------------------------------------------------
 
 
 def replaced_by_another(request: Any) -> None:
@@ -1122,7 +1122,7 @@ def test_a_session_that_was_replaced_does_not_wait_for_the_garbage_collector(
         gc.enable()
 
 
-def test_a_session_in_place_of_the_requests_knows_the_request(site: Site, client: Any) -> None:
+def test_a_session_that_replaces_the_requests_knows_the_request(site: Site, client: Any) -> None:
     def act(request: Any) -> None:
         request.session = SessionStore()
         get_session(request).login("ada")
@@ -1215,7 +1215,7 @@ EXPECTED = [
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("adapter", [None, AsyncAdapter, BlockingAdapter])
-async def test_async_methods(adapter: Any) -> None:
+async def test_async_methods_work(adapter: Any) -> None:
     store: Any = MemoryStore("1M")
     with running(LEMBRO={"STORE": adapter(store) if adapter else store}, MIDDLEWARE=[OURS]) as site:
         client = AsyncClient()
@@ -1225,7 +1225,7 @@ async def test_async_methods(adapter: Any) -> None:
 
 @pytest.mark.anyio
 async def test_async_methods_alone_over_a_store_that_blocks() -> None:
-    """It is loaded by the first of them that looks."""
+    """The first method that needs the data loads the session."""
     store = MemoryStore("1M")
     with running(LEMBRO={"STORE": BlockingAdapter(store)}):
         session = SessionStore()
@@ -1239,7 +1239,7 @@ async def test_async_methods_alone_over_a_store_that_blocks() -> None:
 
 
 @pytest.mark.anyio
-async def test_an_async_view_without_a_session(site: Site) -> None:
+async def test_an_async_view_may_remove_the_session(site: Site) -> None:
     async def act(request: Any) -> None:
         del request.session
 
@@ -1247,8 +1247,8 @@ async def test_an_async_view_without_a_session(site: Site) -> None:
 
 
 @pytest.mark.anyio
-async def test_cookies_in_several_headers(site: Site) -> None:
-    """As HTTP/2 has them."""
+async def test_cookies_in_several_headers_are_read(site: Site) -> None:
+    """HTTP/2 allows this."""
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -1263,7 +1263,7 @@ async def test_cookies_in_several_headers(site: Site) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_plain_method_that_would_block_the_loop_says_what_to_write() -> None:
+async def test_a_plain_method_that_would_block_the_loop_names_the_async_one() -> None:
     async def act(request: Any) -> Any:
         request.session["a"] = 1
         with pytest.raises(UsageError, match="begins with an a"):
@@ -1286,7 +1286,7 @@ def alone() -> Iterator[Site]:
         yield site
 
 
-def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Any) -> None:
+def test_alone_a_session_from_the_first_access_to_the_logout(alone: Site, client: Any) -> None:
     assert not alone.visit(client, items).cookies
     alone.visit(client, put(cart=[1]))
     first = client.cookies["sessionid"].value
@@ -1299,7 +1299,7 @@ def test_alone_from_the_first_look_to_the_logout(alone: Site, client: Any) -> No
     assert alone.records() == []
 
 
-def test_alone_reading_extends_it_too(alone: Site, client: Any) -> None:
+def test_alone_a_read_extends_the_session_too(alone: Site, client: Any) -> None:
     alone.visit(client, put(a=1))
     alone.clock.advance(2 * DAY)
     alone.visit(client, items)
@@ -1307,7 +1307,7 @@ def test_alone_reading_extends_it_too(alone: Site, client: Any) -> None:
 
 
 def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Any) -> None:
-    """With ours it is answered as if nothing had been."""
+    """With lembro's middleware the request is served as usual."""
     alone.visit(client, put(a=1))
 
     def slow(request: Any) -> None:
@@ -1319,19 +1319,19 @@ def test_alone_a_request_that_lost_its_session_is_a_400(alone: Site, client: Any
 
 
 def test_alone_the_cookie_of_an_ended_session_is_deleted(alone: Site, client: Any) -> None:
-    """It may be the one that a login in another tab has just set."""
+    """It may be a cookie that a login in another tab has just set."""
     client.cookies["sessionid"] = "a" * 43
     assert cookie(alone.visit(client, items))["max-age"] == 0
 
 
-def test_alone_what_lembro_is_asked_for(alone: Site, client: Any) -> None:
+def test_alone_the_engine_calls_lembro_as_expected(alone: Site, client: Any) -> None:
     alone.visit(client, lambda request: get_session(request).login("ada"))
     assert alone.only().user == "ada"
     alone.visit(client, lambda request: get_session(request).logout())
     assert alone.records() == []
 
 
-def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
+def test_alone_a_nested_value_that_cannot_be_stored_is_an_error(alone: Site) -> None:
     client = Client(raise_request_exception=False)
     alone.visit(client, put(cart=[1]))
     answer = alone.visit(client, lambda request: request.session["cart"].append(object()))
@@ -1383,7 +1383,7 @@ def test_alone_a_nested_value_that_cannot_be_stored(alone: Site) -> None:
         ),
     ],
 )
-def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with (
         running(**{"LEMBRO": {}, **settings}),
         pytest.raises(ConfigError, match=message),
@@ -1391,7 +1391,7 @@ def test_settings_that_cannot_work(settings: dict[str, Any], message: str) -> No
         SessionMiddleware(lambda request: HttpResponse())
 
 
-def test_another_engine_is_an_error_when_the_application_starts() -> None:
+def test_another_engine_is_an_error_at_the_start() -> None:
     with (
         running(SESSION_ENGINE="django.contrib.sessions.backends.cache"),
         pytest.raises(ConfigError, match='SESSION_ENGINE = "lembro'),
@@ -1399,14 +1399,14 @@ def test_another_engine_is_an_error_when_the_application_starts() -> None:
         SessionMiddleware(lambda request: HttpResponse())
 
 
-def test_a_manager_of_ones_own() -> None:
+def test_the_settings_may_name_a_manager() -> None:
     manager = SessionManager(MemoryStore("1M", clock=FakeClock()), idle_timeout=60)
     with running(LEMBRO={"MANAGER": manager}):
         assert get_manager() is manager
 
 
 class Announced:
-    """A lock that says when the second one comes to it."""
+    """A lock that reports when a second thread waits for it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -1423,7 +1423,7 @@ class Announced:
         self.lock.release()
 
 
-def test_two_first_requests_at_the_same_time_have_one_manager(
+def test_two_parallel_first_requests_get_one_manager(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = Announced()
@@ -1445,12 +1445,12 @@ def test_two_first_requests_at_the_same_time_have_one_manager(
     config.forget()
 
 
-def test_a_store_by_its_path() -> None:
+def test_a_store_may_be_given_by_its_path() -> None:
     with running(LEMBRO={"STORE": "lembro.MemoryStore"}):
         assert isinstance(get_manager().store, MemoryStore)
 
 
-def test_lembros_options_beside_djangos() -> None:
+def test_lembros_options_combine_with_djangos() -> None:
     with running(LEMBRO={"MAX_SIZE": "2M", "IDLE_TIMEOUT": timedelta(hours=8)}):
         manager = get_manager()
         assert manager.options.idle_timeout == timedelta(hours=8)
@@ -1467,14 +1467,14 @@ def test_a_change_of_the_settings_keeps_the_sessions(site: Site, client: Any) ->
         assert site.visit(client, items).result == {"a": 1}
 
 
-def test_options_in_one_line() -> None:
+def test_options_may_be_given_as_an_object() -> None:
     with running(LEMBRO={"OPTIONS": SessionOptions.aal2()}):
         options = get_manager().options
         assert (options.idle_timeout, options.absolute_timeout) == (3600, DAY)
         assert (options.cookie.name, options.cookie.max_age) == ("sessionid", 3600)
 
 
-def test_keys_change_single_options() -> None:
+def test_single_keys_change_options() -> None:
     settings = {"OPTIONS": SessionOptions.aal3(), "IDLE_TIMEOUT": 60}
     with running(LEMBRO=settings, SESSION_EXPIRE_AT_BROWSER_CLOSE=True):
         options = get_manager().options
@@ -1482,14 +1482,14 @@ def test_keys_change_single_options() -> None:
         assert options.cookie.max_age is None
 
 
-def test_the_cookie_of_the_options() -> None:
+def test_the_cookie_options_are_used() -> None:
     cookie = CookieOptions(name="sid", path="/do")
     with running(LEMBRO={"OPTIONS": SessionOptions(cookie=cookie)}):
         assert get_manager().options.cookie == cookie
 
 
-def test_a_store_that_blocks_is_opened_while_a_server_imports_the_application() -> None:
-    """uvicorn does so in its event loop."""
+def test_a_blocking_store_is_opened_while_a_server_imports_the_application() -> None:
+    """uvicorn imports the application in its event loop."""
 
     class Opened(BlockingAdapter):
         opened = 0

@@ -38,7 +38,7 @@ def _database() -> Iterator[None]:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # which Django needs
+    return "asyncio"  # Django needs it
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def client() -> Any:
 
 
 def user(name: str) -> Any:
-    """Somebody with this name, who may use the admin."""
+    """Create a user with this name, who may use the admin."""
     model = get_user_model()
     model.objects.filter(username=name).delete()
     return model.objects.create_superuser(name, password=PASSWORD)
@@ -66,11 +66,11 @@ def data(client: Any) -> dict[str, Any]:
 # -- logging in ------------------------------------------------------------------------------------
 
 
-def test_log_in_by_the_form_of_the_admin(site: Site) -> None:
+def test_the_login_form_of_the_admin_logs_in(site: Site) -> None:
     ada = user("ada")
     client: Any = Client(enforce_csrf_checks=True)
     page = client.get("/admin/login/")
-    assert site.records() == []  # the page looks at the session, and has nothing to keep
+    assert site.records() == []  # the page reads the session and stores nothing
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.content.decode())
     assert token is not None
     form = {"username": "ada", "password": PASSWORD, "next": "/admin/"}
@@ -83,7 +83,7 @@ def test_log_in_by_the_form_of_the_admin(site: Site) -> None:
     assert site.only().user == str(ada.pk)
 
 
-def test_what_came_before_a_login_is_kept_and_its_id_leads_nowhere(site: Site, client: Any) -> None:
+def test_a_login_keeps_the_data_and_makes_the_old_id_stale(site: Site, client: Any) -> None:
     ada = user("ada")
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
     before = client.cookies["sessionid"].value
@@ -96,8 +96,8 @@ def test_what_came_before_a_login_is_kept_and_its_id_leads_nowhere(site: Site, c
     assert site.visit(client, lambda request: dict(request.session.items())).result == {}
 
 
-def test_a_login_is_one_new_id(site: Site, client: Any) -> None:
-    """Django's login() cycles the key and then says who it is; both become one step."""
+def test_a_login_issues_one_new_id(site: Site, client: Any) -> None:
+    """Django's login() cycles the key and then sets the user. Both become one step."""
     ada = user("ada")
     happened: list[str] = []
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
@@ -116,7 +116,7 @@ def test_a_login_of_the_same_user_again_has_a_new_id(site: Site, client: Any) ->
     assert site.only().age == 0
 
 
-def test_another_users_login_begins_with_nothing(site: Site, client: Any) -> None:
+def test_a_login_as_another_user_begins_without_data(site: Site, client: Any) -> None:
     ada, bob = user("ada"), user("bob")
     site.visit(client, lambda request: login(request, ada))
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
@@ -141,7 +141,7 @@ def test_receivers_of_the_signal_find_the_new_key(site: Site, client: Any) -> No
     assert SessionStore().exists(keys[0])
 
 
-def test_a_login_of_a_request_that_fails_is_none(site: Site) -> None:
+def test_a_login_in_a_failed_request_is_dropped(site: Site) -> None:
     ada = user("ada")
     client = Client(raise_request_exception=False)
     site.visit(client, lambda request: request.session.update({"cart": [1]}))
@@ -156,7 +156,7 @@ def test_a_login_of_a_request_that_fails_is_none(site: Site) -> None:
     assert data(client) == {"cart": [1]}
 
 
-def test_log_out(site: Site, client: Any) -> None:
+def test_logout_ends_the_session(site: Site, client: Any) -> None:
     ada = user("ada")
     site.visit(client, lambda request: login(request, ada))
     stolen = client.cookies["sessionid"].value
@@ -169,7 +169,7 @@ def test_log_out(site: Site, client: Any) -> None:
 
 
 def test_a_user_that_is_removed_from_the_session_is_logged_out(site: Site, client: Any) -> None:
-    """lembro is told of it, so that of_user() lists nobody who is not logged in."""
+    """lembro is notified, so user_sessions() lists no user who is logged out."""
     ada = user("ada")
     site.visit(client, lambda request: login(request, ada))
     stolen = client.cookies["sessionid"].value
@@ -184,7 +184,7 @@ def test_a_user_that_is_removed_from_the_session_is_logged_out(site: Site, clien
     assert client.cookies["sessionid"].value != stolen
 
 
-def test_sessions_of_a_user(site: Site) -> None:
+def test_the_sessions_of_a_user_are_listed(site: Site) -> None:
     ada = user("ada")
     laptop, phone = Client(), Client()
     for client in (laptop, phone):
@@ -219,7 +219,7 @@ def test_a_change_of_the_password_ends_the_other_sessions(site: Site) -> None:
 # -- Django's test clients -------------------------------------------------------------------------
 
 
-def test_the_test_clients_login_and_logout(site: Site, client: Any) -> None:
+def test_the_test_client_logs_in_and_out(site: Site, client: Any) -> None:
     ada = user("ada")
     assert not client.login(username="ada", password="wrong")
     assert client.login(username="ada", password=PASSWORD)
@@ -231,7 +231,7 @@ def test_the_test_clients_login_and_logout(site: Site, client: Any) -> None:
     assert site.visit(client, lambda request: request.user).result == ada
 
 
-def test_the_test_clients_session(site: Site, client: Any) -> None:
+def test_the_test_client_reads_and_writes_the_session(site: Site, client: Any) -> None:
     session = client.session
     session["cart"] = [1]
     session.save()
@@ -241,7 +241,7 @@ def test_the_test_clients_session(site: Site, client: Any) -> None:
 
 
 @pytest.mark.parametrize("secret", [None, "0123456789abcdefghijklmnopqrstuvwxyz"])
-def test_the_test_client_with_and_without_a_secret(secret: str | None) -> None:
+def test_the_test_client_works_with_and_without_a_secret(secret: str | None) -> None:
     ada = user("ada")
     client: Any = Client()
     with running(LEMBRO={"SECRET": secret}) as site:
@@ -251,7 +251,7 @@ def test_the_test_client_with_and_without_a_secret(secret: str | None) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_async_test_client(site: Site) -> None:
+async def test_the_async_test_client_works(site: Site) -> None:
     ada = await sync_to_async(user)("ada")
     client = AsyncClient()
     await client.aforce_login(ada)
@@ -270,10 +270,10 @@ async def test_the_async_test_client(site: Site) -> None:
 
 
 @pytest.mark.parametrize("storage", ["session.SessionStorage", "fallback.FallbackStorage"])
-def test_messages(site: Site, client: Any, storage: str) -> None:
-    """Said once, on the page after the redirect."""
+def test_messages_are_shown_once(site: Site, client: Any, storage: str) -> None:
+    """A message is shown on the page after the redirect."""
 
-    def say(request: Any) -> Any:
+    def add_message(request: Any) -> Any:
         messages.success(request, "saved")
         return HttpResponseRedirect("/do")
 
@@ -281,12 +281,12 @@ def test_messages(site: Site, client: Any, storage: str) -> None:
         return [str(message) for message in messages.get_messages(request)]
 
     with override_settings(MESSAGE_STORAGE=f"django.contrib.messages.storage.{storage}"):
-        site.visit(client, say)
+        site.visit(client, add_message)
         assert site.visit(client, shown).result == ["saved"]
         assert site.visit(client, shown).result == []
 
 
-def test_csrf_tokens_in_the_session(site: Site) -> None:
+def test_csrf_tokens_in_the_session_are_accepted(site: Site) -> None:
     client: Any = Client(enforce_csrf_checks=True)
     with override_settings(CSRF_USE_SESSIONS=True):
         token = site.visit(client, get_token).result
@@ -297,7 +297,7 @@ def test_csrf_tokens_in_the_session(site: Site) -> None:
         assert client.post("/admin/login/", form).status_code == 200
 
 
-def test_the_history_of_the_admin_and_its_messages(site: Site, client: Any) -> None:
+def test_the_admin_shows_its_history_and_messages(site: Site, client: Any) -> None:
     ada = user("ada")
     client.force_login(ada)
     answer = client.post("/admin/auth/group/add/", {"name": "readers"}, follow=True)
@@ -305,7 +305,7 @@ def test_the_history_of_the_admin_and_its_messages(site: Site, client: Any) -> N
     assert "was added successfully" not in client.get("/admin/auth/group/").content.decode()
 
 
-def test_authenticate_keeps_nothing(site: Site, client: Any) -> None:
+def test_authenticate_stores_nothing(site: Site, client: Any) -> None:
     user("ada")
 
     def check(request: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A backend of CACHES on a bounded store: its own, or that of the sessions."""
+"""A backend for CACHES on a bounded store: its own one, or that of the sessions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACKEND = "lembro.integrations.django.LembroCache"
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # which Django needs
+    return "asyncio"  # Django needs it
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def cache(site: Site) -> Any:
     return caches["default"]
 
 
-def test_it_is_in_the_store_of_the_sessions(site: Site, cache: Any) -> None:
+def test_the_cache_is_in_the_store_of_the_sessions(site: Site, cache: Any) -> None:
     session = SessionStore()
     session["a"] = 1
     session.save()
@@ -50,7 +50,7 @@ def test_it_is_in_the_store_of_the_sessions(site: Site, cache: Any) -> None:
     assert session.load() == {"a": 1}
 
 
-def test_timeouts(site: Site, cache: Any) -> None:
+def test_timeouts_work_as_in_django(site: Site, cache: Any) -> None:
     cache.set("usual", 1)
     cache.set("short", 1, 10)
     cache.set("never", 1, None)
@@ -67,7 +67,7 @@ def test_timeouts(site: Site, cache: Any) -> None:
     assert cache.get_many(["usual", "never"]) == {"never": 1}
 
 
-def test_add_get_or_set_and_delete(cache: Any) -> None:
+def test_add_get_or_set_and_delete_work(cache: Any) -> None:
     assert cache.add("a", 1)
     assert not cache.add("a", 2)
     assert cache.get_or_set("a", 3) == 1
@@ -78,7 +78,7 @@ def test_add_get_or_set_and_delete(cache: Any) -> None:
     assert not cache.delete("a")
 
 
-def test_numbers(cache: Any) -> None:
+def test_incr_and_decr_work(cache: Any) -> None:
     cache.set("n", 1)
     assert (cache.incr("n", 2), cache.decr("n")) == (3, 2)
     with pytest.raises(ValueError, match="not found"):
@@ -88,7 +88,7 @@ def test_numbers(cache: Any) -> None:
         cache.incr("none")
 
 
-def test_versions_and_prefixes() -> None:
+def test_versions_and_prefixes_separate_keys() -> None:
     settings = {
         "default": {"BACKEND": BACKEND},
         "prefixed": {"BACKEND": BACKEND, "KEY_PREFIX": "p"},
@@ -106,13 +106,13 @@ def test_versions_and_prefixes() -> None:
         assert caches["elsewhere"].get("a") == 3
 
 
-def test_a_store_of_its_own(site: Site) -> None:
+def test_a_cache_may_have_its_own_store(site: Site) -> None:
     own = {"BACKEND": BACKEND, "LOCATION": "own", "OPTIONS": {"max_size": "128K"}}
     with override_settings(CACHES={"default": own}):
         cache = caches["default"]
         for number in range(1000):
             cache.set(str(number), "x" * 1000)
-        assert cache.get("0") is None, "what is oldest has gone"
+        assert cache.get("0") is None, "the oldest entry is evicted"
         assert cache.get("999") is not None
         assert site.records() == []
         _, store = module._stores["own"]
@@ -125,7 +125,7 @@ def test_a_store_of_its_own(site: Site) -> None:
         caches["default"].get("a")
 
 
-def test_options_that_do_not_exist() -> None:
+def test_an_unknown_option_is_refused() -> None:
     with (
         running(CACHES={"default": {"BACKEND": BACKEND, "OPTIONS": {"max_sise": "1M"}}}),
         pytest.raises(ConfigError, match="unknown OPTIONS: max_sise"),
@@ -142,8 +142,10 @@ def test_a_cache_without_sessions_needs_a_size() -> None:
         caches["default"].get("a")
 
 
-def test_what_is_too_large_is_not_kept(cache: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """As with memcached, neither is what was there before."""
+def test_a_value_that_is_too_large_is_not_stored(
+    cache: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with memcached, the previous value is removed too."""
     cache.set("a", 1)
     cache.set("a", "x" * 100_000)
     assert cache.get("a") is None
@@ -167,13 +169,13 @@ def test_safe_strings_stay_safe(cache: Any) -> None:
 
 
 @pytest.mark.parametrize("first", [b"lembro.django", "other"])
-def test_a_tuple_is_a_tuple(cache: Any, first: Any) -> None:
+def test_a_tuple_stays_a_tuple(cache: Any, first: Any) -> None:
     cache.set("a", (first, "safe", "<b>"))
     assert cache.get("a") == (first, "safe", "<b>")
     assert type(cache.get("a")[2]) is str
 
 
-def test_a_response_is_one(cache: Any) -> None:
+def test_a_response_stays_a_response(cache: Any) -> None:
     response = HttpResponseNotFound(b"gone", headers={"X-One": "1", "Content-Type": "text/plain"})
     response.set_cookie("a", "1", max_age=60, httponly=True)
     cache.set("a", response)
@@ -183,7 +185,7 @@ def test_a_response_is_one(cache: Any) -> None:
     assert str(again.cookies) == str(response.cookies)
 
 
-def test_cached_pages(site: Site) -> None:
+def test_pages_are_cached(site: Site) -> None:
     numbers = iter(range(10))
     page = cache_page(60)(lambda request: HttpResponse(str(next(numbers)).encode()))
     answers = [site.visit(Client(), page) for _ in range(2)]
@@ -193,7 +195,7 @@ def test_cached_pages(site: Site) -> None:
 
 
 @pytest.mark.anyio
-async def test_async_methods(cache: Any) -> None:
+async def test_async_methods_work(cache: Any) -> None:
     await cache.aset("a", 1)
     assert await cache.aget("a") == 1
     assert await cache.aget("b", 2) == 2

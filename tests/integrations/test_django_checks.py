@@ -1,4 +1,4 @@
-"""``manage.py check``: what cannot work, and what will not hold, is said before anybody logs in."""
+"""``manage.py check`` reports invalid and unsafe settings before the application starts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NAMED = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="sid"))
 
 
 def found(**settings: Any) -> dict[str, str]:
-    """What the checks say about the project of the tests, with these settings."""
+    """Return the messages of the checks for the tests' project with these settings."""
     with running(**settings):
         return {m.id: f"{m.msg} {m.hint}" for m in run_checks() if m.id.startswith("lembro.")}
 
 
-def test_nothing_to_complain_of() -> None:
+def test_valid_settings_have_no_message() -> None:
     assert found() == {}
 
 
@@ -57,10 +57,12 @@ def test_nothing_to_complain_of() -> None:
         ({"SESSION_SERIALIZER": "some.PickleSerializer"}, "W004", "is not used"),
     ],
 )
-def test_settings(settings: dict[str, Any], number: str, text: str) -> None:
-    said = found(**settings)
-    assert list(said) == [f"lembro.{number}"]
-    assert text in said[f"lembro.{number}"]
+def test_each_invalid_setting_has_its_message(
+    settings: dict[str, Any], number: str, text: str
+) -> None:
+    messages = found(**settings)
+    assert list(messages) == [f"lembro.{number}"]
+    assert text in messages[f"lembro.{number}"]
 
 
 @pytest.mark.parametrize(
@@ -76,19 +78,21 @@ def test_settings(settings: dict[str, Any], number: str, text: str) -> None:
         ("GUNICORN_CMD_ARGS", "--threads 8", False),
     ],
 )
-def test_several_workers(
+def test_several_workers_have_a_warning(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, several: bool
 ) -> None:
     monkeypatch.setenv(name, value)
-    said = found()
-    assert list(said) == (["lembro.W003"] if several else [])
+    messages = found()
+    assert list(messages) == (["lembro.W003"] if several else [])
     if several:
-        assert "Use one worker process" in said["lembro.W003"]
-    assert found(LEMBRO={"STORE": BlockingAdapter(MemoryStore("1M"))}) == {}, "processes share it"
+        assert "Use one worker process" in messages["lembro.W003"]
+    assert found(LEMBRO={"STORE": BlockingAdapter(MemoryStore("1M"))}) == {}, (
+        "processes share the store"
+    )
 
 
-def test_djangos_own_checks_accept_it() -> None:
-    """The admin insists on Django's middleware, of which ours is one."""
+def test_djangos_own_checks_accept_the_middleware() -> None:
+    """The admin requires Django's middleware, of which lembro's is a subclass."""
     with running():
         call_command("check", verbosity=0)
 

@@ -1,4 +1,4 @@
-"""Falcon, by its own test client: what is its own, over WSGI and ASGI."""
+"""Falcon, with its own test client: features of its own, over WSGI and ASGI."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS = pytest.mark.parametrize("asgi", [False, True], ids=["wsgi", "asgi"])
 
 
 class Page:
-    """One resource for both: what a responder does is in ``act``."""
+    """One resource for all responders; ``act`` holds the function of the responder."""
 
     def __init__(self, act: Any) -> None:
         self.act = act
@@ -75,7 +75,7 @@ def manager() -> SessionManager:
 
 
 @KINDS
-def test_a_visit_and_the_next(asgi: bool, manager: SessionManager) -> None:
+def test_a_session_is_kept_for_the_next_request(asgi: bool, manager: SessionManager) -> None:
     client = client_of(asgi, manager)
     answer = get(client, "/write")
     assert answer.headers["vary"] == "Cookie"
@@ -88,7 +88,9 @@ def test_a_visit_and_the_next(asgi: bool, manager: SessionManager) -> None:
 
 
 @KINDS
-def test_what_falcon_cannot_render_saves_nothing(asgi: bool, manager: SessionManager) -> None:
+def test_a_response_that_falcon_cannot_render_saves_nothing(
+    asgi: bool, manager: SessionManager
+) -> None:
     def unserializable(req: Any, resp: Any) -> None:
         req.context.session["a"] = 1
         resp.media = {"an object": object()}
@@ -100,7 +102,7 @@ def test_what_falcon_cannot_render_saves_nothing(asgi: bool, manager: SessionMan
 
 
 @KINDS
-def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
+def test_an_http_error_keeps_changes_unless_it_is_a_5xx(
     asgi: bool, manager: SessionManager
 ) -> None:
     def refuses(req: Any, resp: Any) -> None:
@@ -119,7 +121,7 @@ def test_an_http_error_keeps_what_was_written_unless_it_says_5xx(
 
 
 @KINDS
-def test_a_login_that_is_required_is_a_401(asgi: bool, manager: SessionManager) -> None:
+def test_a_required_login_is_a_401(asgi: bool, manager: SessionManager) -> None:
     def account(req: Any, resp: Any) -> None:
         get_session(req).require_recent(60)
 
@@ -154,7 +156,7 @@ def test_a_websocket_that_requires_a_login_is_closed(manager: SessionManager) ->
 
 
 @KINDS
-def test_a_login_that_is_required_can_be_answered_in_one_place(
+def test_an_error_handler_may_respond_to_a_required_login(
     asgi: bool, manager: SessionManager
 ) -> None:
     def account(req: Any, resp: Any) -> None:
@@ -175,8 +177,8 @@ def test_a_login_that_is_required_can_be_answered_in_one_place(
 
 
 @KINDS
-@pytest.mark.parametrize("asks", [True, False], ids=["a look", "no look"])
-def test_a_store_that_fails_is_a_503(asgi: bool, asks: bool) -> None:
+@pytest.mark.parametrize("asks", [True, False], ids=["accessed", "not accessed"])
+def test_a_store_failure_is_a_503(asgi: bool, asks: bool) -> None:
     store: Any = (AsyncAdapter if asgi else BlockingAdapter)(MemoryStore(), NETWORKED)
     client = client_of(asgi, SessionManager(store), plain=lambda req, resp: None)
     cookie = get(client, "/write").cookies["sid"].value
@@ -190,7 +192,7 @@ def test_a_store_that_fails_is_a_503(asgi: bool, asks: bool) -> None:
 
 
 @KINDS
-def test_a_session_too_large_takes_the_place_of_the_response(asgi: bool) -> None:
+def test_a_session_that_is_too_large_replaces_the_response(asgi: bool) -> None:
     def large(req: Any, resp: Any) -> None:
         req.context.session["a"] = "x" * 5000
         resp.media = {"all": "is well"}
@@ -202,9 +204,7 @@ def test_a_session_too_large_takes_the_place_of_the_response(asgi: bool) -> None
 
 
 @KINDS
-def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not(
-    asgi: bool, manager: SessionManager
-) -> None:
+def test_only_middlewares_added_later_have_the_session(asgi: bool, manager: SessionManager) -> None:
     seen: list[object] = []
 
     class Looks:
@@ -224,7 +224,7 @@ def test_a_middleware_that_is_added_later_has_the_session_and_one_before_has_not
 
 
 @KINDS
-def test_middlewares_that_depend_on_each_other(asgi: bool, manager: SessionManager) -> None:
+def test_independent_middleware_is_respected(asgi: bool, manager: SessionManager) -> None:
     app: Any = (falcon.asgi.App if asgi else falcon.App)(independent_middleware=False)
     Lembro(app, manager)
     app.add_route("/write", (AsyncPage if asgi else Page)(write))
@@ -232,7 +232,7 @@ def test_middlewares_that_depend_on_each_other(asgi: bool, manager: SessionManag
 
 
 @KINDS
-def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
+def test_a_middleware_of_the_same_manager_shares_the_session(
     asgi: bool, manager: SessionManager
 ) -> None:
     client = client_of(asgi, manager)
@@ -251,7 +251,7 @@ def test_within_a_middleware_of_the_same_manager_the_session_is_shared(
     assert get(outer, "/read", answer.cookies["sid"].value).json == {"a": 1}
 
 
-def test_a_websocket_whose_responder_raised_before_it_was_accepted(
+def test_a_websocket_whose_responder_raises_before_the_accept_is_refused(
     manager: SessionManager,
 ) -> None:
     class Fails:
@@ -281,7 +281,8 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(manager: SessionM
             get_session(req)["a"] = 2
             await ws.accept()
             await ws.send_text("done")
-            await ws.receive_text()  # or it would be closed before the simulated client looks
+            # otherwise the WebSocket closes before the simulated client reads
+            await ws.receive_text()
 
     inner: Any = falcon.asgi.App()
     Lembro(inner, manager)
@@ -316,7 +317,7 @@ def test_a_websocket_shares_the_session_of_a_middleware_around(manager: SessionM
 @pytest.mark.parametrize(
     ("accepted", "code"), [(False, 3403), (True, 1013)], ids=["not accepted", "accepted"]
 )
-def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_later(
+def test_a_websocket_over_a_failing_store_is_refused_or_closed_with_1013(
     accepted: bool, code: int
 ) -> None:
     class Looks:
@@ -347,7 +348,7 @@ def test_a_websocket_over_a_store_that_fails_is_refused_or_told_to_try_again_lat
 # -- streams ---------------------------------------------------------------------------------------
 
 
-def test_a_stream_edits_and_is_closed() -> None:
+def test_a_stream_edits_the_session_and_is_closed() -> None:
     manager = SessionManager(MemoryStore())
     closed: list[bool] = []
 
@@ -375,10 +376,10 @@ def test_a_stream_edits_and_is_closed() -> None:
 
 
 @KINDS
-def test_a_stream_of_a_plain_iterator(
+def test_a_stream_of_a_plain_iterator_reports_a_late_change(
     asgi: bool, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Which has nothing to close; a change at its end is said all the same."""
+    """The iterator has no close method, but a change at its end is reported."""
 
     class Chunks:
         def __init__(self, session: Any) -> None:
@@ -418,7 +419,7 @@ def test_a_stream_of_a_plain_iterator(
     assert get(client, "/read", cookie).json == {"cart": []}
 
 
-def test_a_file_is_left_to_the_server(manager: SessionManager) -> None:
+def test_a_file_is_passed_to_the_server(manager: SessionManager) -> None:
     file = io.BytesIO(b"a file")
 
     def download(req: Any, resp: Any) -> None:
@@ -431,7 +432,7 @@ def test_a_file_is_left_to_the_server(manager: SessionManager) -> None:
     assert file.closed
 
 
-def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
+def test_server_sent_events_edit_the_session(caplog: pytest.LogCaptureFixture) -> None:
     manager = SessionManager(MemoryStore())
 
     async def emitter(session: Any) -> AsyncIterator[falcon.asgi.SSEvent]:
@@ -458,18 +459,18 @@ def test_server_sent_events_edit(caplog: pytest.LogCaptureFixture) -> None:
 # -- setting up ------------------------------------------------------------------------------------
 
 
-def test_a_store_and_options_in_place_of_a_manager() -> None:
+def test_a_store_and_options_instead_of_a_manager() -> None:
     lembro = Lembro(falcon.App(), store=MemoryStore("64K"), idle_timeout=60)
     assert lembro.manager.options.idle_timeout == 60
 
 
-def test_an_asynchronous_store_in_a_wsgi_application_is_refused() -> None:
+def test_an_async_store_in_a_wsgi_application_is_refused() -> None:
     manager = SessionManager(AsyncAdapter(MemoryStore(), NETWORKED))
     with pytest.raises(ConfigError, match=r"unlike a falcon\.asgi\.App"):
         Lembro(falcon.App(), manager)
 
 
-def test_what_is_no_beginning_of_a_path_is_refused(manager: SessionManager) -> None:
+def test_an_invalid_path_prefix_is_refused(manager: SessionManager) -> None:
     with pytest.raises(ConfigError, match="path prefixes that begin with"):
         Lembro(falcon.asgi.App(), manager, exclude=["static/"])
 
@@ -559,7 +560,7 @@ def test_the_store_is_opened_and_closed_with_the_application() -> None:
     assert calls == ["open", "close"]
 
 
-def test_after_the_response_an_assignment_raises(manager: SessionManager) -> None:
+def test_an_assignment_after_the_response_raises(manager: SessionManager) -> None:
     raised: list[type[Exception]] = []
 
     class Late:
@@ -569,7 +570,7 @@ def test_after_the_response_an_assignment_raises(manager: SessionManager) -> Non
             except SessionCommitted as error:
                 raised.append(type(error))
 
-    app: Any = falcon.App(middleware=[Late()])  # around ours, which was added later
+    app: Any = falcon.App(middleware=[Late()])  # around lembro's middleware, which was added later
     Lembro(app, manager)
     app.add_route("/write", Page(write))
     get(falcon.testing.TestClient(app), "/write")

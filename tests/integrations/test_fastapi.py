@@ -1,4 +1,4 @@
-"""FastAPI: ``WebSessionDep`` wherever a dependency can stand, and in everything that can answer."""
+"""FastAPI: ``WebSessionDep`` in every place for a dependency, and in every kind of response."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ async def count_visits(session: WebSessionDep) -> None:
 # -- in signatures ---------------------------------------------------------------------------------
 
 
-def test_request_session_and_the_dependency_are_one(app: FastAPI, client: TestClient) -> None:
+def test_request_session_and_the_dependency_are_the_same_object(
+    app: FastAPI, client: TestClient
+) -> None:
     @app.get("/same")
     def same(
         request: Request, session: WebSessionDep, other: Annotated[Session, Depends(get_session)]
@@ -110,13 +112,13 @@ def test_an_endpoint_without_a_response_model_may_return_the_session(
     assert client.get("/part").json() == {"session": {"a": [1]}}
 
 
-def test_it_is_no_parameter_of_the_api(app: FastAPI, client: TestClient) -> None:
+def test_the_dependency_is_no_parameter_of_the_api(app: FastAPI, client: TestClient) -> None:
     operations = client.get("/openapi.json").json()["paths"]
     assert "parameters" not in operations["/get"]["get"]
     assert "requestBody" not in operations["/get"]["get"]
 
 
-def test_a_plain_function_in_a_thread(app: FastAPI, client: TestClient) -> None:
+def test_a_plain_function_runs_in_a_thread(app: FastAPI, client: TestClient) -> None:
     @app.post("/count")
     def count(session: WebSessionDep) -> int:
         session["n"] = session.get("n", 0) + 1
@@ -127,9 +129,7 @@ def test_a_plain_function_in_a_thread(app: FastAPI, client: TestClient) -> None:
     assert [client.post("/count").json() for _ in range(3)] == [1, 2, 3]
 
 
-def test_dependencies_of_a_route_of_the_application_and_of_each_other(
-    app: FastAPI, client: TestClient
-) -> None:
+def test_nested_dependencies_share_the_session(app: FastAPI, client: TestClient) -> None:
     @app.get("/me", dependencies=[Depends(count_visits)])
     def me(user: Annotated[str, Depends(the_user)]) -> str:
         return user
@@ -137,7 +137,7 @@ def test_dependencies_of_a_route_of_the_application_and_of_each_other(
     assert client.get("/me").status_code == 401
     client.post("/login/heidi")
     assert client.get("/me").json() == "heidi"
-    assert stored(client) == {"visits": 2}  # a 4xx is an answer like any other, and is kept
+    assert stored(client) == {"visits": 2}  # a 4xx is a normal response and keeps the changes
 
 
 def test_the_dependency_can_be_overridden(app: FastAPI, client: TestClient) -> None:
@@ -147,7 +147,7 @@ def test_the_dependency_can_be_overridden(app: FastAPI, client: TestClient) -> N
     assert stored(client) == {"a": "test"}
 
 
-def test_without_a_middleware_it_names_the_one_of_fastapi() -> None:
+def test_without_a_middleware_the_error_names_the_one_of_fastapi() -> None:
     app = FastAPI()
 
     @app.get("/dependency")
@@ -162,7 +162,7 @@ def test_without_a_middleware_it_names_the_one_of_fastapi() -> None:
             TestClient(app).get(path)
 
 
-def test_a_recent_login_can_be_asked_for(app: FastAPI) -> None:
+def test_a_recent_login_can_be_required(app: FastAPI) -> None:
     client = TestClient(app)
 
     @app.exception_handler(LoginRequired)
@@ -182,7 +182,7 @@ def test_a_recent_login_can_be_asked_for(app: FastAPI) -> None:
 # -- dependencies with yield -----------------------------------------------------------------------
 
 
-def test_yield_what_is_written_before_it_is_kept(app: FastAPI, client: TestClient) -> None:
+def test_yield_changes_before_the_response_are_kept(app: FastAPI, client: TestClient) -> None:
     async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         session["before"] = 1
         yield
@@ -208,7 +208,7 @@ def test_yield_with_function_scope_ends_before_the_response(
     assert stored(client) == {"after": 1}
 
 
-def test_yield_what_is_written_after_the_response_raises(app: FastAPI, client: TestClient) -> None:
+def test_yield_changes_after_the_response_raise(app: FastAPI, client: TestClient) -> None:
     async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         yield
         session["after"] = 1
@@ -222,7 +222,7 @@ def test_yield_what_is_written_after_the_response_raises(app: FastAPI, client: T
     assert stored(client) == {"a": 1}
 
 
-def test_yield_edits_after_the_response(app: FastAPI, client: TestClient) -> None:
+def test_yield_edits_after_the_response_are_stored(app: FastAPI, client: TestClient) -> None:
     async def unit(session: WebSessionDep) -> AsyncIterator[None]:
         yield
         async with session.edit():
@@ -240,7 +240,7 @@ def test_yield_edits_after_the_response(app: FastAPI, client: TestClient) -> Non
 
 
 @pytest.mark.parametrize(("status", "kept"), [(200, True), (302, True), (404, True), (503, False)])
-def test_an_http_exception_keeps_what_was_written_unless_it_says_5xx(
+def test_an_http_exception_keeps_changes_unless_it_is_a_5xx(
     app: FastAPI, client: TestClient, status: int, kept: bool
 ) -> None:
     @app.get("/raises")
@@ -252,7 +252,7 @@ def test_an_http_exception_keeps_what_was_written_unless_it_says_5xx(
     assert stored(client) == ({"a": 1} if kept else {})
 
 
-def test_what_a_session_cannot_carry_is_an_error_with_the_path_in_the_log(
+def test_a_value_that_cannot_be_stored_is_logged_with_its_path(
     app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.get("/nested")
@@ -267,8 +267,8 @@ def test_what_a_session_cannot_carry_is_an_error_with_the_path_in_the_log(
 
 
 @pytest.mark.parametrize("looked", [True, False])
-def test_the_applications_own_500_page_reads_the_session(app: FastAPI, looked: bool) -> None:
-    # It stands outside of every middleware: a write could not be kept, and is not lost in silence.
+def test_an_error_page_of_the_application_reads_the_session(app: FastAPI, looked: bool) -> None:
+    # It runs outside of every middleware, so a write could not be stored. It raises.
     raised: list[type[Exception]] = []
 
     @app.exception_handler(Exception)
@@ -322,7 +322,7 @@ def test_a_background_task_reads_and_edits(app: FastAPI, client: TestClient) -> 
     assert stored(client) == {"name": "heidi", "done": True, "plain": True}
 
 
-def test_a_background_task_that_changes_something_nested_is_told_in_the_log(
+def test_a_nested_change_in_a_background_task_is_logged(
     app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     def work(session: Session) -> None:
@@ -340,11 +340,12 @@ def test_a_background_task_that_changes_something_nested_is_told_in_the_log(
     assert stored(client) == {"cart": []}
 
 
-def test_a_background_task_of_a_session_that_has_ended(app: FastAPI, client: TestClient) -> None:
+def test_a_background_task_of_an_ended_session_raises(app: FastAPI, client: TestClient) -> None:
     raised: list[type[Exception]] = []
 
     async def work(session: Session) -> None:
-        await SessionManager(session._transport.runner.store).arevoke_user("heidi")  # elsewhere
+        # in another request
+        await SessionManager(session._transport.runner.store).arevoke_user("heidi")
         try:
             async with session.edit():
                 session["done"] = True
@@ -380,7 +381,7 @@ def test_a_stream_reads_and_edits(app: FastAPI, client: TestClient) -> None:
     assert stored(client) == {"name": "heidi", "lines": 1}
 
 
-def test_a_stream_without_a_session_cannot_begin_one(app: FastAPI, client: TestClient) -> None:
+def test_a_stream_without_a_session_cannot_create_one(app: FastAPI, client: TestClient) -> None:
     async def lines(session: Session) -> AsyncIterator[str]:
         yield "begun"
         async with session.edit():
@@ -395,8 +396,10 @@ def test_a_stream_without_a_session_cannot_begin_one(app: FastAPI, client: TestC
         client.get("/stream")
 
 
-def test_server_sent_events_edit_for_each_event(app: FastAPI, client: TestClient) -> None:
-    sse = pytest.importorskip("fastapi.sse")  # old versions have none
+def test_server_sent_events_edit_the_session_for_each_event(
+    app: FastAPI, client: TestClient
+) -> None:
+    sse = pytest.importorskip("fastapi.sse")  # old versions do not have it
 
     @app.get("/events", response_class=sse.EventSourceResponse)
     async def events(session: WebSessionDep) -> AsyncIterator[dict[str, int]]:
@@ -414,7 +417,7 @@ def test_server_sent_events_edit_for_each_event(app: FastAPI, client: TestClient
 # -- WebSockets ------------------------------------------------------------------------------------
 
 
-def test_a_websocket(app: FastAPI, client: TestClient) -> None:
+def test_a_websocket_reads_and_edits(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
     async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         await websocket.accept()
@@ -444,7 +447,7 @@ def test_a_websocket_sets_the_cookie_when_it_is_accepted(app: FastAPI, client: T
         assert headers[b"set-cookie"].startswith(b"sid=")
 
 
-def test_a_websocket_whose_session_is_ended_elsewhere(app: FastAPI, client: TestClient) -> None:
+def test_a_websocket_whose_session_ends_elsewhere_raises(app: FastAPI, client: TestClient) -> None:
     @app.websocket("/ws")
     async def ws(websocket: WebSocket, session: WebSessionDep) -> None:
         await websocket.accept()
@@ -482,7 +485,7 @@ def test_a_websocket_may_be_refused(app: FastAPI, client: TestClient) -> None:
         pass
 
 
-# -- around it -------------------------------------------------------------------------------------
+# -- with other applications and middlewares -------------------------------------------------------
 
 
 def test_a_mounted_application_shares_the_session(app: FastAPI, client: TestClient) -> None:
@@ -498,10 +501,10 @@ def test_a_mounted_application_shares_the_session(app: FastAPI, client: TestClie
     assert stored(client) == {"a": 1, "sub": True}
 
 
-def test_http_middleware_around_and_within(manager: SessionManager) -> None:
+def test_http_middleware_around_and_inside_sees_the_session(manager: SessionManager) -> None:
     app = FastAPI()
 
-    @app.middleware("http")  # within: it was added before ours
+    @app.middleware("http")  # inside: it was added before lembro's
     async def within(request: Request, call_next: Any) -> Any:
         request.session["seen"] = request.session.get("seen", 0) + 1
         return await call_next(request)
@@ -523,9 +526,7 @@ def test_http_middleware_around_and_within(manager: SessionManager) -> None:
     assert [client.get("/").json() for _ in range(2)] == [1, 2]
 
 
-def test_requests_at_the_same_time_keep_each_others_keys(
-    app: FastAPI, manager: SessionManager
-) -> None:
+def test_parallel_requests_keep_each_others_keys(app: FastAPI, manager: SessionManager) -> None:
     both_are_in = asyncio.Barrier(2)
 
     @app.post("/slow/{key}")

@@ -1,4 +1,4 @@
-"""FastAPI: what OpenAPI says of the session, and ``UserDep``."""
+"""FastAPI: the session in OpenAPI, and ``UserDep``."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def scheme_in(document: Any) -> Any:
 # -- OpenAPI ---------------------------------------------------------------------------------------
 
 
-def test_openapi_says_which_operations_have_a_session() -> None:
+def test_openapi_lists_the_operations_with_a_session() -> None:
     paths = openapi(app_with())["paths"]
     assert "security" not in paths["/public"]["get"]
     for path in ("/visits", "/words", "/me"):
@@ -80,13 +80,13 @@ def test_openapi_names_the_cookie_of_https() -> None:
         ({"secure": True, "path": "/app"}, "__Secure-sid"),
     ],
 )
-def test_openapi_names_the_cookie_that_was_configured(cookie: dict[str, Any], name: str) -> None:
+def test_openapi_names_the_configured_cookie(cookie: dict[str, Any], name: str) -> None:
     scheme = scheme_in(openapi(app_with(**cookie)))
     assert scheme["name"] == name
     assert "plain http" not in scheme["description"]
 
 
-def test_each_application_names_its_own_and_a_mounted_one_that_around_it() -> None:
+def test_each_application_names_its_own_cookie() -> None:
     one, two, within = app_with(name="one"), app_with(name="two"), FastAPI()
     one.mount("/within", within)
 
@@ -98,30 +98,31 @@ def test_each_application_names_its_own_and_a_mounted_one_that_around_it() -> No
     assert scheme_in(openapi(one, "/within/openapi.json"))["name"] == "__Host-one"
 
 
-def test_without_a_request_it_is_the_name_by_default() -> None:
+def test_without_a_request_the_default_name_is_used() -> None:
     assert scheme_in(app_with(name="shop").openapi())["name"] == "__Host-sid"
 
 
-# -- a user is needed ------------------------------------------------------------------------------
+# -- a login is required ---------------------------------------------------------------------------
 
 
-def test_nobody_is_logged_in() -> None:
+def test_a_visitor_without_a_login_gets_a_401() -> None:
     client = TestClient(app_with())
     answer = client.get("/me")
     assert answer.status_code == 401
     assert answer.json() == {"detail": "Not logged in"}
-    assert answer.headers["www-authenticate"] == "Cookie"  # RFC 9110, 15.5.2: a 401 has one
+    # RFC 9110, 15.5.2 requires the header for a 401
+    assert answer.headers["www-authenticate"] == "Cookie"
     assert answer.headers["vary"] == "Cookie"
     assert not answer.cookies
 
 
-def test_somebody_is() -> None:
+def test_a_logged_in_user_is_returned() -> None:
     client = TestClient(app_with())
     client.post("/login/heidi")
     assert client.get("/me").json() == "heidi"
 
 
-def test_the_applications_own_answer_to_login_required_is_the_one() -> None:
+def test_the_application_may_respond_to_login_required() -> None:
     app = app_with()
 
     @app.exception_handler(LoginRequired)
@@ -132,7 +133,7 @@ def test_the_applications_own_answer_to_login_required_is_the_one() -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
-def test_all_of_a_router() -> None:
+def test_a_router_may_require_a_login() -> None:
     app = app_with()
     router = APIRouter(prefix="/account", dependencies=[Depends(current_user)])
 
@@ -166,7 +167,7 @@ def test_a_websocket_is_refused() -> None:
         assert socket.receive_text() == "heidi"
 
 
-def test_in_tests_the_user_can_be_overridden() -> None:
+def test_a_test_may_override_the_user() -> None:
     app = app_with()
     app.dependency_overrides[current_user] = lambda: "heidi"
     assert TestClient(app).get("/me").json() == "heidi"

@@ -1,5 +1,7 @@
-"""FastHTML changes Starlette's URLs for the whole process when it is imported, so its tests run in
-a process of their own."""
+"""Run the tests of FastHTML in a separate process.
+
+FastHTML changes Starlette's URLs for the whole process when it is imported.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flask.session`` over lembro: what Flask promises of its own holds, and what differs."""
+"""``flask.session`` over lembro: the promises of Flask's own session, and the differences."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ View = Callable[[], Any]
 
 
 class Shop:
-    """An application whose views a test adds, and a browser."""
+    """An application to which a test adds views, and a browser."""
 
     def __init__(self, **options: Any) -> None:
         self.store = Recorder()
@@ -50,9 +50,9 @@ class Shop:
         self.browser: FlaskClient = self.app.test_client()
 
     def get(self, view: View, **keywords: Any) -> TestResponse:
-        """Add a view, and ask for it."""
+        """Add a view, and request it."""
         path = f"/{len(self.app.view_functions)}"
-        self.app._got_first_request = False  # views come while it runs
+        self.app._got_first_request = False  # views are added while the application runs
         self.app.add_url_rule(path, path, view)
         return self.browser.get(path, **keywords)
 
@@ -63,7 +63,7 @@ class Shop:
 
     @property
     def data(self) -> dict[str, Any]:
-        """Of the only session there is."""
+        """The data of the only session."""
         (info,) = self.manager.all()
         return info.data
 
@@ -98,10 +98,10 @@ def age_of(response: TestResponse) -> str | None:
     return None
 
 
-# -- used as ever ----------------------------------------------------------------------------------
+# -- usual use -------------------------------------------------------------------------------------
 
 
-def test_it_is_a_mapping_like_any_session_of_flasks(shop: Shop) -> None:
+def test_the_session_is_a_mapping_like_flasks(shop: Shop) -> None:
     def view() -> dict[str, Any]:
         current = flask.session._get_current_object()  # type: ignore[attr-defined]
         assert isinstance(current, Session)
@@ -124,7 +124,7 @@ def test_nested_changes_are_kept(shop: Shop) -> None:
     assert shop.data == {"cart": ["bread"]}
 
 
-def test_flashed_messages(shop: Shop) -> None:
+def test_flashed_messages_are_shown_once(shop: Shop) -> None:
     def flash() -> str:
         flask.flash("a & b", "error")
         flask.flash(Markup("<b>c</b>"))
@@ -136,7 +136,7 @@ def test_flashed_messages(shop: Shop) -> None:
     assert shop.get(lambda: flask.render_template_string(template)).text == ""
 
 
-def test_the_test_clients_session_transaction(shop: Shop) -> None:
+def test_session_transaction_of_the_test_client_works(shop: Shop) -> None:
     with shop.browser.session_transaction() as opened:
         opened["a"] = 1
     assert shop.cookie is not None
@@ -147,7 +147,7 @@ def test_the_test_clients_session_transaction(shop: Shop) -> None:
     assert shop.cookie is None
 
 
-def test_a_view_in_async(shop: Shop) -> None:
+def test_an_async_view_uses_the_session(shop: Shop) -> None:
     async def view() -> str:
         session["a"] = 1
         await session.asave()
@@ -157,7 +157,7 @@ def test_a_view_in_async(shop: Shop) -> None:
     assert shop.data == {"a": 1}
 
 
-def test_login_and_logout_by_the_typed_proxy(shop: Shop) -> None:
+def test_the_typed_proxy_logs_in_and_out(shop: Shop) -> None:
     def log_in() -> str:
         session.login("heidi")
         assert isinstance(session, FlaskSession)
@@ -176,8 +176,8 @@ def test_login_and_logout_by_the_typed_proxy(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-def test_to_clear_it_ends_it(shop: Shop) -> None:
-    """Flask's own tutorial logs in so."""
+def test_clear_ends_the_session(shop: Shop) -> None:
+    """The login of Flask's own tutorial calls it."""
 
     def log_in() -> str:
         flask.session.clear()
@@ -191,7 +191,7 @@ def test_to_clear_it_ends_it(shop: Shop) -> None:
     assert shop.data == {"user_id": 1}
 
 
-def test_an_id_is_renewed_as_with_flask_session(shop: Shop) -> None:
+def test_regenerate_works_as_in_flask_session(shop: Shop) -> None:
     shop.get(put(a=1))
     before = shop.cookie
     shop.get(lambda: str(shop.app.session_interface.regenerate(flask.session)))  # type: ignore[attr-defined]
@@ -199,10 +199,10 @@ def test_an_id_is_renewed_as_with_flask_session(shop: Shop) -> None:
     assert shop.data == {"a": 1}
 
 
-# -- what is not looked at -------------------------------------------------------------------------
+# -- access ----------------------------------------------------------------------------------------
 
 
-def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
+def test_a_page_that_does_not_use_the_session_has_no_vary(shop: Shop) -> None:
     shop.get(put(a=1))
     shop.store.verbs.clear()
     for view in (
@@ -215,7 +215,7 @@ def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
     assert shop.store.verbs == []
 
 
-def test_a_page_that_looks_has(shop: Shop) -> None:
+def test_a_page_that_uses_the_session_has_vary(shop: Shop) -> None:
     for view in (
         lambda: str(flask.session.get("a")),
         lambda: flask.render_template_string("{{ session['a'] }}"),
@@ -226,7 +226,7 @@ def test_a_page_that_looks_has(shop: Shop) -> None:
         assert shop.get(view).headers["Vary"] == "Cookie"
 
 
-def test_a_vary_that_is_there_is_added_to(shop: Shop) -> None:
+def test_vary_of_the_view_is_extended(shop: Shop) -> None:
     def view() -> flask.Response:
         response = flask.make_response(str(flask.session.get("a")))
         response.vary.update(("Accept", "Accept-Encoding"))
@@ -235,7 +235,7 @@ def test_a_vary_that_is_there_is_added_to(shop: Shop) -> None:
     assert shop.get(view).headers.getlist("Vary") == ["Accept, Accept-Encoding, Cookie"]
 
 
-def test_accessed(shop: Shop) -> None:
+def test_accessed_tells_whether_the_session_was_used(shop: Shop) -> None:
     seen = []
 
     def view() -> str:
@@ -251,7 +251,7 @@ def test_accessed(shop: Shop) -> None:
 # -- modified --------------------------------------------------------------------------------------
 
 
-def test_modified_sees_what_is_changed(shop: Shop) -> None:
+def test_modified_is_true_after_a_change(shop: Shop) -> None:
     shop.get(put(cart=[], a=1))
 
     def view() -> str:
@@ -273,7 +273,7 @@ def test_modified_sees_what_is_changed(shop: Shop) -> None:
     assert shop.get(view).status_code == 200
 
 
-def test_modified_sees_what_the_commit_will_refuse(shop: Shop) -> None:
+def test_modified_is_true_for_a_change_that_the_commit_refuses(shop: Shop) -> None:
     def view() -> str:
         flask.session["a"] = []
         flask.session["a"].append(object())
@@ -283,7 +283,7 @@ def test_modified_sees_what_the_commit_will_refuse(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-def test_modified_tells_it_after_the_commit_too(shop: Shop) -> None:
+def test_modified_is_true_after_the_commit_too(shop: Shop) -> None:
     seen = []
     shop.app.teardown_request(lambda error: seen.append(flask.session.modified))
     shop.get(put(a=1))
@@ -319,7 +319,7 @@ def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
     assert shop.data == {"a": 1}
 
 
-def test_modified_set_to_false_and_then_more_is_changed(shop: Shop) -> None:
+def test_a_change_after_modified_set_to_false_is_stored(shop: Shop) -> None:
     def view() -> str:
         flask.session["a"] = 1
         flask.session.modified = False
@@ -331,7 +331,7 @@ def test_modified_set_to_false_and_then_more_is_changed(shop: Shop) -> None:
     assert shop.data == {"a": 1, "b": 2}
 
 
-def test_modified_set_to_false_drops_what_cannot_be_stored_too(shop: Shop) -> None:
+def test_modified_set_to_false_drops_values_that_cannot_be_stored(shop: Shop) -> None:
     def drop() -> str:
         flask.session["cart"].append(object())
         flask.session.modified = False
@@ -343,7 +343,7 @@ def test_modified_set_to_false_drops_what_cannot_be_stored_too(shop: Shop) -> No
     assert shop.data == {"cart": [1]}
 
 
-def test_modified_set_to_false_and_then_what_cannot_be_stored(shop: Shop) -> None:
+def test_an_unstorable_value_after_modified_set_to_false_is_a_500(shop: Shop) -> None:
     def view() -> str:
         flask.session["cart"].append(2)
         flask.session.modified = False
@@ -356,7 +356,7 @@ def test_modified_set_to_false_and_then_what_cannot_be_stored(shop: Shop) -> Non
     assert shop.data == {"cart": [1]}
 
 
-def test_modified_set_to_false_undoes_no_logout(shop: Shop) -> None:
+def test_modified_set_to_false_keeps_a_logout(shop: Shop) -> None:
     shop.get(put(a=1))
 
     def view() -> str:
@@ -386,7 +386,7 @@ def lasting() -> Shop:
     return Shop(idle_timeout=3600, absolute_timeout=7200)
 
 
-def test_the_cookie_of_a_permanent_session_outlives_the_browser(lasting: Shop) -> None:
+def test_the_cookie_of_a_permanent_session_is_persistent(lasting: Shop) -> None:
     def view() -> str:
         flask.session.permanent = True
         flask.session["a"] = 1
@@ -394,10 +394,10 @@ def test_the_cookie_of_a_permanent_session_outlives_the_browser(lasting: Shop) -
 
     assert age_of(lasting.get(view)) == "7200"
     assert lasting.get(lambda: str(flask.session.permanent)).text == "True"
-    assert lasting.data == {"a": 1}  # it is no key
+    assert lasting.data == {"a": 1}  # not a key of the session
 
 
-def test_a_session_is_made_permanent_and_back(lasting: Shop) -> None:
+def test_a_session_is_made_permanent_and_temporary_again(lasting: Shop) -> None:
     assert age_of(lasting.get(put(a=1))) is None
     before = lasting.cookie
     lasting.store.clock.advance(200)
@@ -417,7 +417,7 @@ def test_permanent_at_every_request_stores_nothing_by_itself(lasting: Shop) -> N
     assert lasting.store.verbs.count("set") == 0
 
 
-def test_a_login_in_a_request_that_says_permanent_is_remembered(lasting: Shop) -> None:
+def test_a_login_in_a_permanent_session_is_remembered(lasting: Shop) -> None:
     def log_in() -> str:
         session.permanent = True
         session.login("heidi")
@@ -426,7 +426,7 @@ def test_a_login_in_a_request_that_says_permanent_is_remembered(lasting: Shop) -
     assert age_of(lasting.get(log_in)) == "7200"
 
 
-def test_permanent_is_kept_when_another_request_was_first(lasting: Shop) -> None:
+def test_permanent_is_kept_if_another_request_commits_first(lasting: Shop) -> None:
     lasting.app.add_url_rule("/other", "other", put(b=2))
     lasting.get(put(a=1))
     other = lasting.app.test_client()
@@ -443,7 +443,7 @@ def test_permanent_is_kept_when_another_request_was_first(lasting: Shop) -> None
     assert lasting.get(lambda: str(flask.session.permanent)).text == "True"
 
 
-def test_new(shop: Shop) -> None:
+def test_new_is_true_for_a_new_session(shop: Shop) -> None:
     assert shop.get(lambda: str(flask.session.new)).text == "True"
     shop.get(put(a=1))
     assert shop.get(lambda: str(flask.session.new)).text == "False"
@@ -460,7 +460,7 @@ def fails() -> str:
 
 
 @pytest.mark.parametrize("propagate", [True, False])
-def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propagate: bool) -> None:
+def test_a_failed_view_changes_nothing_and_a_logout_holds(shop: Shop, propagate: bool) -> None:
     shop.app.config["PROPAGATE_EXCEPTIONS"] = propagate
     shop.get(put(a=1))
     if propagate:
@@ -473,8 +473,8 @@ def test_a_view_that_fails_changes_nothing_and_a_logout_holds(shop: Shop, propag
     assert shop.manager.length() == 0
 
 
-def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop: Shop) -> None:
-    """Flask answers 500, and asks for nothing to be saved."""
+def test_a_logout_holds_if_an_after_request_function_fails(shop: Shop) -> None:
+    """Flask responds with 500 and does not save the session."""
 
     @shop.app.after_request
     def failing(response: flask.Response) -> flask.Response:
@@ -492,7 +492,7 @@ def test_a_logout_holds_when_a_function_fails_that_is_called_after_the_view(shop
     assert shop.manager.length() == 0
 
 
-def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
+def test_a_failure_of_the_server_saves_nothing(shop: Shop) -> None:
     def view() -> str:
         session.logout()
         raise SystemExit
@@ -503,7 +503,7 @@ def test_a_server_that_gives_up_in_the_middle(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-def test_an_error_page_that_sends_somewhere_else_can_flash(shop: Shop) -> None:
+def test_an_error_page_that_redirects_can_flash(shop: Shop) -> None:
     @shop.app.errorhandler(LookupError)
     def elsewhere(error: LookupError) -> Any:
         flask.flash("no such page")
@@ -516,7 +516,7 @@ def test_an_error_page_that_sends_somewhere_else_can_flash(shop: Shop) -> None:
     assert shop.data == {"_flashes": [("message", "no such page")]}
 
 
-def test_an_error_page_that_takes_over_keeps_the_cookie(shop: Shop) -> None:
+def test_an_error_page_that_replaces_the_response_keeps_the_cookie(shop: Shop) -> None:
     def disturb(*_: Any, **__: Any) -> None:
         if not disturbed:
             disturbed.append(1)
@@ -530,7 +530,7 @@ def test_an_error_page_that_takes_over_keeps_the_cookie(shop: Shop) -> None:
     assert shop.get(lambda: dict(flask.session)).json == {"a": 1}
 
 
-def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_replaced_response_is_closed(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     closed = []
 
     class Body:
@@ -559,7 +559,7 @@ def test_an_answer_in_place_of_a_response(shop: Shop, caplog: pytest.LogCaptureF
     assert "is lost" not in caplog.text
 
 
-def test_a_store_that_fails_under_a_look() -> None:
+def test_a_store_failure_at_the_first_access_is_a_503() -> None:
     store = Recorder()
     app = Flask(__name__)
     Lembro(app, SessionManager(BlockingAdapter(store)))
@@ -573,8 +573,10 @@ def test_a_store_that_fails_under_a_look() -> None:
     assert not response.headers.getlist("Set-Cookie")
 
 
-def test_a_store_that_fails_under_a_look_after_the_view(caplog: pytest.LogCaptureFixture) -> None:
-    """As that of Flask-Login, which looks at every session."""
+def test_a_store_failure_at_a_first_access_after_the_view_is_a_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Flask-Login accesses every session there."""
     store = Recorder()
     app = Flask(__name__)
     Lembro(app, SessionManager(BlockingAdapter(store)))
@@ -596,7 +598,7 @@ def test_a_store_that_fails_under_a_look_after_the_view(caplog: pytest.LogCaptur
     assert "Traceback" not in caplog.text
 
 
-def test_the_applications_own_answer_to_a_store_that_fails() -> None:
+def test_the_application_may_respond_to_a_store_failure() -> None:
     app = Flask(__name__)
     app.register_error_handler(StoreError, lambda error: ("patience", 503))
     Lembro(app)
@@ -614,8 +616,8 @@ def needs_a_login() -> str:
     return "never"
 
 
-def test_a_login_that_is_required_is_a_401(shop: Shop) -> None:
-    """As wherever lembro answers: the changes are dropped."""
+def test_a_required_login_is_a_401(shop: Shop) -> None:
+    """As in every error response of lembro, the changes are dropped."""
     shop.get(put(a=1))
     response = shop.get(needs_a_login)
     assert response.status == "401 Unauthorized"
@@ -625,7 +627,7 @@ def test_a_login_that_is_required_is_a_401(shop: Shop) -> None:
     assert shop.data == {"a": 1}
 
 
-def test_a_logout_holds_where_a_login_is_required(shop: Shop) -> None:
+def test_a_logout_before_a_required_login_holds(shop: Shop) -> None:
     def view() -> str:
         session.logout()
         session.require_recent(60)
@@ -637,7 +639,7 @@ def test_a_logout_holds_where_a_login_is_required(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-def test_the_applications_own_answer_to_a_login_that_is_required(shop: Shop) -> None:
+def test_the_application_may_respond_to_a_required_login(shop: Shop) -> None:
     @shop.app.errorhandler(LoginRequired)
     def ask(error: LoginRequired) -> Any:
         flask.flash("log in first")
@@ -647,7 +649,7 @@ def test_the_applications_own_answer_to_a_login_that_is_required(shop: Shop) -> 
     assert shop.data == {"a": 2, "_flashes": [("message", "log in first")]}
 
 
-def test_a_login_that_is_required_after_the_view(shop: Shop) -> None:
+def test_a_login_required_after_the_view_is_a_401(shop: Shop) -> None:
     @shop.app.after_request
     def strict(response: flask.Response) -> flask.Response:
         session.require_recent(60)
@@ -658,7 +660,7 @@ def test_a_login_that_is_required_after_the_view(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-def test_the_device_and_the_address_of_a_login() -> None:
+def test_a_login_stores_the_device_and_the_address() -> None:
     shop = Shop(describe=lambda visitor: visitor.user_agent, store_address=True)
 
     def log_in() -> str:
@@ -677,7 +679,7 @@ def fails_without_a_session() -> str:
     raise StoreError("down")
 
 
-def test_there_is_no_session_on_an_excluded_path(shop: Shop) -> None:
+def test_an_excluded_path_has_no_session(shop: Shop) -> None:
     app = Flask(__name__)
     Lembro(app, shop.manager, exclude=["/assets/"])
 
@@ -710,7 +712,9 @@ def test_there_is_no_session_on_an_excluded_path(shop: Shop) -> None:
 # -- after the response has begun ------------------------------------------------------------------
 
 
-def test_a_teardown_function_comes_too_late(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_in_a_teardown_function_raises(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     raised = []
 
     @shop.app.teardown_request
@@ -727,7 +731,7 @@ def test_a_teardown_function_comes_too_late(shop: Shop, caplog: pytest.LogCaptur
     assert shop.data == {"cart": []}
 
 
-def test_a_stream(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_edits_the_session(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     def view() -> flask.Response:
         flask.session["cart"] = []
 
@@ -750,7 +754,7 @@ def test_a_stream(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.text.count("the change is lost") == 1
 
 
-def test_the_end_of_a_copied_context_is_not_the_end_of_the_request(shop: Shop) -> None:
+def test_a_copied_context_does_not_end_the_request(shop: Shop) -> None:
     def view() -> str:
         @flask.copy_current_request_context
         def elsewhere() -> None:
@@ -764,7 +768,7 @@ def test_the_end_of_a_copied_context_is_not_the_end_of_the_request(shop: Shop) -
     assert shop.data == {"a": 1, "b": 2}
 
 
-def test_nothing_is_left_of_a_request(shop: Shop) -> None:
+def test_a_request_leaves_nothing_to_the_garbage_collector(shop: Shop) -> None:
     seen: list[weakref.ref[Any]] = []
 
     def view() -> str:
@@ -776,7 +780,8 @@ def test_nothing_is_left_of_a_request(shop: Shop) -> None:
     gc.disable()
     try:
         shop.get(view)
-        with shop.app.test_request_context("/1"):  # as of Flask-SocketIO; nobody saves it
+        # Flask-SocketIO opens such a session, which is never saved
+        with shop.app.test_request_context("/1"):
             view()
         assert [reference() for reference in seen] == [None, None]
     finally:
@@ -803,11 +808,11 @@ def test_a_session_that_is_kept_does_not_keep_its_request(shop: Shop) -> None:
     assert [dict(each) for each in kept] == [{"a": 1}]
 
 
-# -- one within another ----------------------------------------------------------------------------
+# -- nested applications ---------------------------------------------------------------------------
 
 
-def test_a_middleware_around_it_with_the_same_sessions(shop: Shop) -> None:
-    """The session is one, and it is the middleware that commits it."""
+def test_a_middleware_of_the_same_manager_shares_the_session(shop: Shop) -> None:
+    """The session is the same, and the middleware commits it."""
 
     def application(environ: Any, start_response: Any) -> Any:
         environ[wsgi.KEY]["outside"] = 1
@@ -821,7 +826,7 @@ def test_a_middleware_around_it_with_the_same_sessions(shop: Shop) -> None:
     assert shop.data == {"outside": 1, "inside": 2}
 
 
-def test_the_session_of_a_middleware_keeps_its_words(shop: Shop) -> None:
+def test_the_session_of_a_middleware_has_flasks_attributes(shop: Shop) -> None:
     def application(environ: Any, start_response: Any) -> Any:
         body = shop.app(environ, start_response)
         assert environ["beaker.session"].id is None
@@ -838,7 +843,7 @@ def test_the_session_of_a_middleware_keeps_its_words(shop: Shop) -> None:
 
 
 def within(inner: Any) -> View:
-    """A view that hands its request to another application."""
+    """Return a view that passes its request to another application."""
 
     def view() -> Any:
         session["outside"] = 1
@@ -850,8 +855,10 @@ def within(inner: Any) -> View:
 
 
 @pytest.mark.parametrize("framework", ["flask", "pyramid"])
-def test_an_application_within_with_the_same_sessions(shop: Shop, framework: str) -> None:
-    """The session is one, and it is the application around that commits it."""
+def test_an_inner_application_of_the_same_manager_shares_the_session(
+    shop: Shop, framework: str
+) -> None:
+    """The session is the same, and the outer application commits it."""
     inner: Any
     if framework == "flask":
         inner = Flask("inner")
@@ -871,7 +878,7 @@ def test_an_application_within_with_the_same_sessions(shop: Shop, framework: str
     assert shop.data == {"outside": 1, **inside, "afterwards": 1}
 
 
-def test_an_application_within_with_other_sessions_leaves_these_alone(shop: Shop) -> None:
+def test_an_inner_application_of_another_manager_has_its_own_session(shop: Shop) -> None:
     inner = Flask("inner")
     others = SessionManager(MemoryStore(), cookie=CookieOptions(name="inner"))
     Lembro(inner, others)
@@ -882,7 +889,7 @@ def test_an_application_within_with_other_sessions_leaves_these_alone(shop: Shop
     assert [info.data for info in others.all()] == [{"inside": 2}]
 
 
-def test_a_logout_holds_that_comes_before_an_application_within_fails(shop: Shop) -> None:
+def test_a_logout_holds_if_an_inner_application_fails(shop: Shop) -> None:
     inner = Flask("inner")
     inner.config["PROPAGATE_EXCEPTIONS"] = True
     Lembro(inner, shop.manager)
@@ -894,7 +901,7 @@ def test_a_logout_holds_that_comes_before_an_application_within_fails(shop: Shop
     assert shop.manager.length() == 0
 
 
-def test_two_with_one_cookie_are_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_two_managers_with_one_cookie_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     cookie = CookieOptions(name="flask-in-wsgi")
     app = Flask(__name__)
     Lembro(app, SessionManager(MemoryStore(), cookie=cookie))
@@ -905,10 +912,10 @@ def test_two_with_one_cookie_are_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "both set the cookie 'flask-in-wsgi'" in caplog.text
 
 
-# -- setting up ------------------------------------------------------------------------------------
+# -- setup -----------------------------------------------------------------------------------------
 
 
-def test_one_extension_for_several_applications() -> None:
+def test_one_extension_serves_several_applications() -> None:
     lembro = Lembro(store=None, idle_timeout=60)
     one, two = Flask("one"), Flask("two")
     lembro.init_app(one)
@@ -922,14 +929,14 @@ def test_one_extension_for_several_applications() -> None:
     assert one.extensions["lembro"] is lembro
 
 
-def test_an_application_has_its_sessions_once() -> None:
+def test_a_second_setup_of_an_application_is_refused() -> None:
     app = Flask("shop")
     Lembro(app, SessionManager(MemoryStore()))
     with pytest.raises(ConfigError, match="Lembro is already installed in this application"):
         Lembro(app)
 
 
-def test_without_an_application() -> None:
+def test_without_an_application_the_error_says_what_to_write() -> None:
     with pytest.raises(ConfigError, match="call init_app"):
         _ = Lembro().manager
     with pytest.raises(
@@ -953,12 +960,12 @@ def test_without_an_application() -> None:
         ({"idle_timeout": -1}, "idle_timeout must be more than 0 .*got -1"),
     ],
 )
-def test_what_is_wrong_is_said_when_it_is_set_up(arguments: Any, message: str) -> None:
+def test_an_invalid_argument_is_refused_at_the_setup(arguments: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Lembro(Flask(__name__), **arguments)
 
 
-def test_a_store_that_has_to_be_awaited(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_async_store_is_refused(caplog: pytest.LogCaptureFixture) -> None:
     app = Flask(__name__)
     lembro = Lembro(app, SessionManager(AsyncAdapter(MemoryStore())))
     with pytest.raises(
@@ -969,7 +976,7 @@ def test_a_store_that_has_to_be_awaited(caplog: pytest.LogCaptureFixture) -> Non
     assert "AsyncAdapter is asynchronous" in caplog.text
 
 
-def test_the_proxy_where_there_is_no_session_of_lembros() -> None:
+def test_the_proxy_without_a_session_of_lembro_raises() -> None:
     app = Flask(__name__)
     with app.test_request_context(), pytest.raises(ConfigError, match=r"no lembro session.*Lembro"):
         session.login("heidi")
@@ -978,14 +985,14 @@ def test_the_proxy_where_there_is_no_session_of_lembros() -> None:
     assert not session
 
 
-def test_the_name_of_the_cookie(shop: Shop) -> None:
+def test_the_name_of_the_cookie_follows_the_configuration(shop: Shop) -> None:
     interface = shop.app.session_interface
     assert interface.get_cookie_name(shop.app) == "sid"
     with shop.app.test_request_context(base_url="https://shop"):
         assert interface.get_cookie_name(shop.app) == "__Host-sid"
 
 
-def test_a_request_that_is_only_pretended_stores_nothing(shop: Shop) -> None:
+def test_a_test_request_context_stores_nothing(shop: Shop) -> None:
     with shop.app.test_request_context():
         flask.session["a"] = 1
     assert shop.manager.length() == 0

@@ -57,12 +57,12 @@ def site() -> Site:
     return Site()
 
 
-def test_it_is_used(site: Site) -> None:
+def test_flask_caching_uses_lembros_cache(site: Site) -> None:
     assert isinstance(site.cache.cache, LembroCache)
     assert site.cache.cache.default_timeout == 60
 
 
-def test_a_page_is_kept_for_its_time(site: Site) -> None:
+def test_a_page_is_cached_for_its_timeout(site: Site) -> None:
     assert site.browser.get("/page").text == "page 1"
     assert site.browser.get("/page").text == "page 1"
     site.clock.advance(60)
@@ -70,16 +70,16 @@ def test_a_page_is_kept_for_its_time(site: Site) -> None:
     assert site.browser.get("/page").text == "page 2"
 
 
-def test_pages_by_their_query(site: Site) -> None:
+def test_pages_are_cached_by_their_query(site: Site) -> None:
     assert site.browser.get("/search?q=a&p=1").json == {"number": 1}
     assert site.browser.get("/search?p=1&q=a").json == {"number": 1}
     assert site.browser.get("/search?q=b").json == {"number": 2}
 
 
-def test_memoize_and_forget(site: Site) -> None:
+def test_memoized_results_are_cached_and_deleted(site: Site) -> None:
     with site.app.app_context():
         assert site.add(1, 2) == (3, 1)
-        assert site.add(1, 2) == (3, 1)  # a tuple, as it was
+        assert site.add(1, 2) == (3, 1)  # still a tuple
         assert site.add(2, 2) == (4, 2)
         site.cache.delete_memoized(site.add, 1, 2)
         assert site.add(1, 2) == (3, 3)
@@ -90,7 +90,7 @@ def test_memoize_and_forget(site: Site) -> None:
         assert site.add(2, 2) == (4, 5)
 
 
-def test_by_hand(site: Site) -> None:
+def test_set_and_get_work(site: Site) -> None:
     cache = site.cache
     with site.app.app_context():
         assert cache.set("key", {1: "one"})
@@ -106,7 +106,7 @@ def test_by_hand(site: Site) -> None:
         assert cache.get("key") is None
 
 
-def test_what_is_no_data_is_served_and_not_kept(site: Site) -> None:
+def test_a_value_that_is_no_data_is_served_but_not_cached(site: Site) -> None:
     assert site.browser.get("/object").text == "response 1"
     assert site.browser.get("/object").text == "response 2"
     assert site.store.length() == 0

@@ -1,4 +1,4 @@
-"""What Flask applications and those of Flask-Session configure, as lembro's options."""
+"""The configuration of Flask applications and of Flask-Session becomes lembro's options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
 
 
 def options_of(given: Any = None, **config: Any) -> SessionOptions:
-    """The options of an application that is configured after the extension was given to it."""
+    """Return the options of an application that is configured after the extension was set up."""
     app = Flask(__name__)
     keywords: dict[str, Any] = given or {}
     lembro = Lembro(app, **keywords)
@@ -30,7 +30,7 @@ def options_of(given: Any = None, **config: Any) -> SessionOptions:
     return lembro.manager.options
 
 
-def test_flasks_defaults() -> None:
+def test_flasks_defaults_are_used() -> None:
     options = options_of()
     assert options.cookie == CookieOptions()
     assert options.idle_timeout == 31 * DAY
@@ -70,7 +70,7 @@ def test_flasks_defaults() -> None:
         ({"SESSION_PERMANENT": False}, {}),
     ],
 )
-def test_the_cookie(config: dict[str, Any], cookie: dict[str, Any]) -> None:
+def test_the_cookie_follows_flasks_settings(config: dict[str, Any], cookie: dict[str, Any]) -> None:
     assert options_of(**config).cookie == CookieOptions(**cookie)
 
 
@@ -87,13 +87,15 @@ def test_the_cookie(config: dict[str, Any], cookie: dict[str, Any]) -> None:
         ({"idle_timeout": timedelta(hours=1)}, 3600, timedelta(hours=1), 30 * DAY),
     ],
 )
-def test_lifetimes(given: Any, lifetime: Any, idle: Any, absolute: Any) -> None:
+def test_the_lifetimes_follow_flasks_settings(
+    given: Any, lifetime: Any, idle: Any, absolute: Any
+) -> None:
     options = options_of(given, PERMANENT_SESSION_LIFETIME=lifetime)
     assert options.idle_timeout == idle
     assert options.absolute_timeout == absolute
 
 
-def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None:
+def test_the_secret_key_signs_if_flask_sessions_signer_is_set() -> None:
     config: dict[str, Any] = {"SECRET_KEY": SECRET, "SECRET_KEY_FALLBACKS": [SECRET[::-1].encode()]}
     assert not options_of(**config).secret
     assert options_of(**config, SESSION_USE_SIGNER=True).secret == (SECRET, SECRET[::-1])
@@ -170,13 +172,13 @@ def test_the_secret_key_signs_where_flask_sessions_signer_is_asked_for() -> None
         ),
     ],
 )
-def test_what_cannot_be(given: Any, config: Any, message: str) -> None:
+def test_an_invalid_setting_is_refused(given: Any, config: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         options_of(given, **config)
     assert SECRET not in str(raised.value)
 
 
-def test_the_size_of_the_store() -> None:
+def test_the_size_of_the_store_is_a_setting() -> None:
     app = Flask(__name__)
     lembro = Lembro(app, idle_timeout=60)
     app.config["LEMBRO_MAX_SIZE"] = "1M"
@@ -215,7 +217,7 @@ def test_the_size_of_the_store() -> None:
         ),
     ],
 )
-def test_what_looks_like_a_setting_of_lembro(
+def test_an_unknown_lembro_setting_names_the_nearest_one(
     quart: bool, given: Any, config: Any, message: str
 ) -> None:
     app: Any = Quart(__name__) if quart else Flask(__name__)
@@ -272,13 +274,15 @@ def test_every_option_is_a_setting(field: str) -> None:
         ),
     ],
 )
-def test_options_from_several_places(given: Any, config: Any, idle: Any, absolute: Any) -> None:
+def test_options_from_several_places_are_combined(
+    given: Any, config: Any, idle: Any, absolute: Any
+) -> None:
     options = options_of(given, **config)
     assert options.idle_timeout == idle
     assert options.absolute_timeout == absolute
 
 
-def test_settings_that_say_what_an_argument_says() -> None:
+def test_a_setting_may_equal_an_argument() -> None:
     given: dict[str, Any] = {
         "idle_timeout": 60,
         "cookie": CookieOptions(name="shop", max_age=timedelta(minutes=1)),
@@ -390,7 +394,7 @@ def test_settings_that_say_what_an_argument_says() -> None:
         ),
     ],
 )
-def test_settings_that_cannot_be(given: Any, config: Any, message: str) -> None:
+def test_an_invalid_lembro_setting_is_refused(given: Any, config: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         options_of(given, **config)
     assert SECRET not in str(raised.value)
@@ -423,10 +427,10 @@ def test_settings_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lembro.manager.options.idle_timeout == 60
 
 
-# -- twice, and not at all -------------------------------------------------------------------------
+# -- conflicts and unused settings -----------------------------------------------------------------
 
 
-def test_what_says_the_same_twice() -> None:
+def test_two_settings_for_one_option_are_refused() -> None:
     cookie = CookieOptions(name="sid", samesite="strict", secure=True)
     config: dict[str, Any] = {
         "SESSION_COOKIE_NAME": "sid",
@@ -442,7 +446,7 @@ def test_what_says_the_same_twice() -> None:
     assert options_of(given, **config).cookie == cookie
 
 
-def test_what_is_not_used_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unused_setting_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     options_of(
         SESSION_TYPE="redis",
         SESSION_REDIS=object(),
@@ -456,7 +460,7 @@ def test_what_is_not_used_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "PROTECTION" not in caplog.text
 
 
-def test_it_is_read_once_when_it_is_first_needed(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_configuration_is_read_once_at_the_first_use(caplog: pytest.LogCaptureFixture) -> None:
     app = Flask(__name__)
     lembro = Lembro(app)
     app.config.update(SESSION_COOKIE_NAME="sid", SESSION_TYPE="redis")
@@ -469,7 +473,9 @@ def test_it_is_read_once_when_it_is_first_needed(caplog: pytest.LogCaptureFixtur
     assert caplog.text.count("SESSION_TYPE") == 1
 
 
-def test_what_is_wrong_is_an_error_of_the_first_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_setting_is_an_error_of_the_first_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = Flask(__name__)
     Lembro(app)
     app.config.update(SESSION_COOKIE_SAMESITE="None")

@@ -1,5 +1,7 @@
-"""What Flask applications have beside their sessions: Flask-Login, Flask-WTF, Flask-DebugToolbar,
-Flask-SocketIO and Flask-Admin work with lembro's as with Flask's own."""
+"""Libraries for Flask work with lembro's sessions as with Flask's own.
+
+The libraries are Flask-Login, Flask-WTF, Flask-DebugToolbar, Flask-SocketIO and Flask-Admin.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from lembro.integrations.flask import Lembro, follow_flask_login, session
 
 SECRET = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
 
-remembers = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # as Flask-Login does
+remembers = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # as Flask-Login sets it
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def with_logins(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def test_flask_login(app: Flask) -> None:
+def test_flask_login_works(app: Flask) -> None:
     browser = with_logins(app)
     assert browser.get("/me").status_code == 401
     browser.post("/cart")
@@ -103,7 +105,7 @@ def test_flask_login(app: Flask) -> None:
 
 
 @remembers
-def test_flask_logins_own_cookie_brings_a_login_back(app: Flask) -> None:
+def test_flask_logins_remember_cookie_restores_a_login(app: Flask) -> None:
     browser = with_logins(app)
     browser.post("/login/heidi?remember")
     browser.delete_cookie("sid")
@@ -113,7 +115,7 @@ def test_flask_logins_own_cookie_brings_a_login_back(app: Flask) -> None:
     assert browser.get("/me").status_code == 401
 
 
-def test_its_strong_protection_ends_a_session_that_was_taken_elsewhere(app: Flask) -> None:
+def test_strong_protection_ends_a_session_from_another_device(app: Flask) -> None:
     app.config["SESSION_PROTECTION"] = "strong"
     browser = with_logins(app)
     browser.post("/login/heidi")
@@ -121,7 +123,7 @@ def test_its_strong_protection_ends_a_session_that_was_taken_elsewhere(app: Flas
     assert browser.get("/me").status_code == 401
 
 
-def test_following_flask_login(app: Flask) -> None:
+def test_a_login_of_flask_login_is_followed(app: Flask) -> None:
     follow_flask_login(app)
     browser, other = with_logins(app), app.test_client()
     browser.post("/cart")
@@ -142,7 +144,7 @@ def test_following_flask_login(app: Flask) -> None:
     assert other.get("/me").status_code == 401
 
 
-def test_following_a_login_as_somebody_else(app: Flask) -> None:
+def test_a_login_as_another_user_is_followed(app: Flask) -> None:
     follow_flask_login(app)
     browser = with_logins(app)
     browser.post("/login/heidi")
@@ -155,8 +157,8 @@ def test_following_a_login_as_somebody_else(app: Flask) -> None:
     assert "cart" not in seen["data"]
 
 
-def with_words(app: Flask) -> FlaskClient:
-    """An application that changes Flask-Login's key by itself."""
+def with_key_removed(app: Flask) -> FlaskClient:
+    """An application that changes Flask-Login's key itself."""
     browser = with_logins(app)
     follow_flask_login(app)
 
@@ -180,8 +182,8 @@ def with_words(app: Flask) -> FlaskClient:
 
 
 @pytest.mark.parametrize("path", ["/pop", "/fail"])
-def test_following_a_removed_key(app: Flask, path: str) -> None:
-    browser = with_words(app)
+def test_a_removed_key_is_followed(app: Flask, path: str) -> None:
+    browser = with_key_removed(app)
     before = cookie_of(browser)
     assert before is not None
     browser.post(path)
@@ -194,7 +196,7 @@ def test_following_a_removed_key(app: Flask, path: str) -> None:
 
 
 def test_a_removed_key_keeps_the_other_keys(app: Flask) -> None:
-    browser = with_words(app)
+    browser = with_key_removed(app)
     browser.post("/pop")
     seen = browser.get("/session").json
     assert seen is not None
@@ -204,8 +206,8 @@ def test_a_removed_key_keeps_the_other_keys(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("query", "user"), [("login", "bob"), ("login", "heidi"), ("lembro", "bob")]
 )
-def test_a_login_after_a_removed_key(app: Flask, query: str, user: str) -> None:
-    browser = with_words(app)
+def test_a_login_after_a_removed_key_works(app: Flask, query: str, user: str) -> None:
+    browser = with_key_removed(app)
     browser.post(f"/pop?{query}={user}")
     seen = browser.get("/session").json
     assert seen is not None
@@ -213,7 +215,7 @@ def test_a_login_after_a_removed_key(app: Flask, query: str, user: str) -> None:
 
 
 def test_a_login_of_lembro_alone_needs_no_key_of_flask_login(app: Flask) -> None:
-    browser = with_words(app)
+    browser = with_key_removed(app)
     browser.post("/pop?lembro=bob")
     browser.post("/cart")
     seen = browser.get("/session").json
@@ -221,7 +223,7 @@ def test_a_login_of_lembro_alone_needs_no_key_of_flask_login(app: Flask) -> None
     assert seen["user"] == "bob"
 
 
-def test_following_flask_login_on_an_excluded_path() -> None:
+def test_flask_login_on_an_excluded_path_works() -> None:
     app = Flask(__name__)
     app.testing = True
     Lembro(app, SessionManager(MemoryStore()), exclude="/static/")
@@ -231,7 +233,7 @@ def test_following_flask_login_on_an_excluded_path() -> None:
 
 
 @remembers
-def test_following_a_login_by_flask_logins_own_cookie(app: Flask) -> None:
+def test_a_login_by_the_remember_cookie_is_followed(app: Flask) -> None:
     follow_flask_login(app)
     browser = with_logins(app)
     browser.post("/login/heidi?remember")
@@ -250,7 +252,7 @@ class OrderForm(FlaskForm):  # type: ignore[misc]  # it has no types
     what = StringField()
 
 
-def test_the_forms_of_flask_wtf(app: Flask) -> None:
+def test_the_forms_of_flask_wtf_work(app: Flask) -> None:
     @app.route("/order", methods=["GET", "POST"])
     def order() -> str:
         form = OrderForm()
@@ -267,7 +269,7 @@ def test_the_forms_of_flask_wtf(app: Flask) -> None:
     assert "CSRF token is missing" in browser.post("/order", data={"what": "bread"}).text
 
 
-def test_the_protection_of_flask_wtf_has_a_new_token_after_a_login(app: Flask) -> None:
+def test_flask_wtf_has_a_new_token_after_a_login(app: Flask) -> None:
     CSRFProtect(app)
 
     @app.get("/token")
@@ -357,7 +359,7 @@ def test_the_session_is_shared_with_flask_socketio(app: Flask) -> None:
     assert seen_by(socket) == {}
 
 
-def test_flask_socketio_manages_a_copy(app: Flask) -> None:
+def test_flask_socketio_may_manage_a_copy(app: Flask) -> None:
     browser, socket = with_sockets(app)
     socket.emit("add", "bread")
     assert seen_by(socket) == {"cart": ["bread"]}
@@ -384,7 +386,7 @@ class Notes(BaseView):  # type: ignore[misc]  # it has no types
         return session.user_id is not None
 
 
-def test_flask_admin(app: Flask) -> None:
+def test_flask_admin_works(app: Flask) -> None:
     Admin(app).add_view(Notes(name="Notes", endpoint="notes"))
 
     @app.post("/login")

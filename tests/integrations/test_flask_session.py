@@ -59,7 +59,7 @@ def shop() -> Shop:
     return Shop()
 
 
-def test_a_cart(shop: Shop) -> None:
+def test_a_cart_is_kept(shop: Shop) -> None:
     browser, another = shop.app.test_client(), shop.app.test_client()
     assert browser.get("/add/bread").json == ["bread"]
     assert browser.get("/add/butter").json == ["bread", "butter"]
@@ -67,20 +67,20 @@ def test_a_cart(shop: Shop) -> None:
     assert shop.store.length() == 2
 
 
-def test_numbers_as_keys_and_tuples_stay_what_they_are(shop: Shop) -> None:
+def test_numbers_as_keys_and_tuples_keep_their_types(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/seats")
     assert browser.get("/seats").json == {"keys": ["int", "int"], "last": "('row', 7)"}
 
 
-def test_flashed_messages(shop: Shop) -> None:
+def test_flashed_messages_are_shown_once(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/flash")
     assert browser.get("/flashed").json == [["info", "saved"]]
     assert browser.get("/flashed").json == []
 
 
-def test_logout(shop: Shop) -> None:
+def test_logout_ends_the_session(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/add/bread")
     browser.get("/logout")
@@ -88,7 +88,7 @@ def test_logout(shop: Shop) -> None:
     assert browser.get("/add/jam").json == ["jam"]
 
 
-def test_sessions_expire_and_leave_nothing(shop: Shop) -> None:
+def test_expired_sessions_are_freed(shop: Shop) -> None:
     browser = shop.app.test_client()
     browser.get("/add/bread")
     shop.clock.advance(3600)

@@ -1,5 +1,7 @@
-"""Litestar in its own words: ``request.session``, dependencies, models, exclusion, ``SessionAuth``,
-flash messages and the test client."""
+"""Litestar's own features: ``request.session``, dependencies, models, exclusion, ``SessionAuth``.
+
+Flash messages and the test client are covered too.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,7 @@ async def logout(request: AnyRequest) -> None:
 # -- request.session, and the session as a parameter -----------------------------------------------
 
 
-def test_a_cart_through_a_login_to_the_logout(
+def test_a_cart_is_kept_at_a_login_and_dropped_at_a_logout(
     plugin: LembroPlugin, manager: SessionManager
 ) -> None:
     with browser(plugin, add, me, login, logout) as tab:
@@ -134,7 +136,7 @@ def test_a_handler_may_return_the_session(plugin: LembroPlugin) -> None:
         assert tab.get("/part").json() == {"session": {"cart": ["bread"]}, "at": "1/2"}
 
 
-def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
+def test_a_page_that_does_not_use_the_session_is_unchanged(plugin: LembroPlugin) -> None:
     @get("/")
     async def page() -> str:
         return "hello"
@@ -144,7 +146,7 @@ def test_a_page_that_does_not_look_is_left_alone(plugin: LembroPlugin) -> None:
         assert {"vary", "set-cookie"}.isdisjoint(tab.get("/").headers)
 
 
-def test_sync_handlers(plugin: LembroPlugin) -> None:
+def test_sync_handlers_use_the_session(plugin: LembroPlugin) -> None:
     @post("/count", sync_to_thread=False)
     def count(session: WebSessionDep) -> int:
         session["n"] = session.get("n", 0) + 1
@@ -159,7 +161,7 @@ def test_sync_handlers(plugin: LembroPlugin) -> None:
         assert tab.post("/threaded").json() == 3
 
 
-def test_another_name_for_the_parameter_or_none(manager: SessionManager) -> None:
+def test_the_parameter_may_have_another_name_or_be_left_out(manager: SessionManager) -> None:
     @get("/visitor")
     async def visitor(who: WebSessionDep) -> str | None:
         return who.user_id
@@ -176,7 +178,7 @@ def test_another_name_for_the_parameter_or_none(manager: SessionManager) -> None
         assert tab.get("/query?session=database").text == "database"
 
 
-def test_a_dependency_of_the_applications_own_comes_first(plugin: LembroPlugin) -> None:
+def test_a_dependency_of_the_application_takes_precedence(plugin: LembroPlugin) -> None:
     async def database() -> str:
         return "the database's"
 
@@ -188,7 +190,7 @@ def test_a_dependency_of_the_applications_own_comes_first(plugin: LembroPlugin) 
         assert tab.get("/").text == "the database's"
 
 
-def test_without_the_plugin() -> None:
+def test_without_the_plugin_the_error_says_what_to_write() -> None:
     request = RequestFactory().get("/")
     with pytest.raises(ConfigError, match=r"no lembro session\. Install it .*: Litestar\(plugins="):
         get_session(request)
@@ -214,7 +216,7 @@ class SettingsModel(pydantic.BaseModel):
 
 
 @pytest.mark.parametrize("kind", [dict, Settings, SettingsStruct, SettingsModel])
-def test_set_session_is_the_new_data(plugin: LembroPlugin, kind: Any) -> None:
+def test_set_session_replaces_the_data(plugin: LembroPlugin, kind: Any) -> None:
     @post("/settings")
     async def settings(request: AnyRequest) -> None:
         request.set_session(kind(language="de", columns=["name"]))
@@ -231,7 +233,7 @@ def test_set_session_keeps_types(plugin: LembroPlugin) -> None:
     @post("/set")
     async def set_(request: AnyRequest) -> None:
         request.set_session({"pair": (1, 2)})
-        request.session["also"] = b"this"  # it is the dict now
+        request.session["also"] = b"this"  # it returns the dict now
 
     @get("/get")
     async def get_(request: AnyRequest) -> str:
@@ -242,7 +244,7 @@ def test_set_session_keeps_types(plugin: LembroPlugin) -> None:
         assert tab.get("/get").text == "{'pair': (1, 2), 'also': b'this'}"
 
 
-def test_set_session_with_what_is_no_data_is_a_500(
+def test_set_session_with_a_value_that_is_no_data_is_a_500(
     plugin: LembroPlugin, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     @post("/set")
@@ -257,7 +259,7 @@ def test_set_session_with_what_is_no_data_is_a_500(
     assert manager.length() == 0
 
 
-def test_clear_session_and_a_failure(plugin: LembroPlugin) -> None:
+def test_clear_session_holds_if_the_handler_fails(plugin: LembroPlugin) -> None:
     @post("/fail")
     async def fail(request: AnyRequest) -> None:
         request.session["written"] = 1
@@ -272,7 +274,7 @@ def test_clear_session_and_a_failure(plugin: LembroPlugin) -> None:
         assert tab.get("/me").json()["data"] == {}
 
 
-def test_set_session_after_the_response_has_begun_is_said(
+def test_a_late_set_session_is_reported(
     plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
     dropped: list[str | None] = []
@@ -298,10 +300,10 @@ def test_set_session_after_the_response_has_begun_is_said(
     assert "set_session() or clear_session() was called after the response" in caplog.text
 
 
-def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
+def test_a_late_set_session_without_an_access_is_logged_without_an_event(
     plugin: LembroPlugin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There is no session that the event could be of."""
+    """No session was loaded that the event could name."""
     dropped: list[Event] = []
     plugin.manager.on("dropped", dropped.append)
 
@@ -322,10 +324,10 @@ def test_set_session_then_is_said_without_an_event_where_nobody_has_looked(
     assert "set_session() or clear_session() was called after the response" in caplog.text
 
 
-# -- what raises -----------------------------------------------------------------------------------
+# -- exceptions ------------------------------------------------------------------------------------
 
 
-def test_an_http_exception_is_an_answer(plugin: LembroPlugin) -> None:
+def test_an_http_exception_is_a_response(plugin: LembroPlugin) -> None:
     @get("/secret")
     async def secret(session: WebSessionDep) -> None:
         session["refused"] = session.get("refused", 0) + 1
@@ -338,7 +340,7 @@ def test_an_http_exception_is_an_answer(plugin: LembroPlugin) -> None:
 
 
 @pytest.mark.parametrize("by", ["plugin", "middleware"])
-def test_a_store_that_fails_is_a_503(by: str) -> None:
+def test_a_store_failure_is_a_503(by: str) -> None:
     adapter = AsyncAdapter(MemoryStore())
     config = LembroSessionConfig(SessionManager(adapter))
 
@@ -375,13 +377,11 @@ def test_a_store_that_fails_is_a_503(by: str) -> None:
         for path in ("/look", "/clear"):
             response = tab.get(path)
             assert (response.status_code, response.headers["vary"]) == (503, "Cookie")
-        assert tab.get("/own").text == "come back later"  # its answer, not ours
+        assert tab.get("/own").text == "come back later"  # the application's response, not lembro's
         adapter.broken = ""
 
 
-def test_a_handler_that_requires_a_login_is_answered_401(
-    plugin: LembroPlugin, manager: SessionManager
-) -> None:
+def test_a_required_login_is_a_401(plugin: LembroPlugin, manager: SessionManager) -> None:
     @get("/account")
     async def account(session: WebSessionDep) -> None:
         session["dropped"] = True
@@ -397,7 +397,7 @@ def test_a_handler_that_requires_a_login_is_answered_401(
     assert manager.length() == 0
 
 
-def test_an_application_answers_login_required_itself(plugin: LembroPlugin) -> None:
+def test_an_application_may_respond_to_a_required_login(plugin: LembroPlugin) -> None:
     @get("/account")
     async def account(session: WebSessionDep) -> None:
         session.require_recent(60)
@@ -410,7 +410,7 @@ def test_an_application_answers_login_required_itself(plugin: LembroPlugin) -> N
     assert (response.status_code, response.headers["location"]) == (303, "/login")
 
 
-def test_a_socket_that_requires_a_login_is_closed(plugin: LembroPlugin) -> None:
+def test_a_websocket_that_requires_a_login_is_closed(plugin: LembroPlugin) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket, session: WebSessionDep) -> None:
         session.require_recent(60)
@@ -424,7 +424,7 @@ def test_a_socket_that_requires_a_login_is_closed(plugin: LembroPlugin) -> None:
 # -- WebSockets ------------------------------------------------------------------------------------
 
 
-def test_a_socket(plugin: LembroPlugin) -> None:
+def test_a_websocket_reads_and_edits(plugin: LembroPlugin) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket, session: WebSessionDep) -> None:
         assert socket.session is session is get_session(socket)
@@ -445,7 +445,9 @@ def test_a_socket(plugin: LembroPlugin) -> None:
         assert tab.get("/me").json()["data"] == data
 
 
-def test_a_socket_whose_handler_raises_before_it_is_accepted(plugin: LembroPlugin) -> None:
+def test_a_websocket_whose_handler_raises_before_the_accept_saves_nothing(
+    plugin: LembroPlugin,
+) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket) -> None:
         socket.session["written"] = 1
@@ -459,7 +461,7 @@ def test_a_socket_whose_handler_raises_before_it_is_accepted(plugin: LembroPlugi
         assert tab.get("/me").json()["data"] == {"cart": ["bread"]}
 
 
-def test_a_socket_that_is_refused_keeps_what_was_written(plugin: LembroPlugin) -> None:
+def test_a_refused_websocket_keeps_changes(plugin: LembroPlugin) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket) -> None:
         socket.session["refused"] = 1
@@ -472,7 +474,7 @@ def test_a_socket_that_is_refused_keeps_what_was_written(plugin: LembroPlugin) -
         assert tab.get("/me").json()["data"] == {"cart": ["bread"], "refused": 1}
 
 
-def test_a_socket_can_end_the_session(plugin: LembroPlugin, manager: SessionManager) -> None:
+def test_a_websocket_can_end_the_session(plugin: LembroPlugin, manager: SessionManager) -> None:
     @websocket("/ws")
     async def talk(socket: AnySocket) -> None:
         socket.clear_session()
@@ -486,7 +488,7 @@ def test_a_socket_can_end_the_session(plugin: LembroPlugin, manager: SessionMana
     assert manager.length() == 0
 
 
-# -- leaving things out ----------------------------------------------------------------------------
+# -- exclusion -------------------------------------------------------------------------------------
 
 
 @get("/with")
@@ -507,18 +509,20 @@ async def without_session(request: AnyRequest) -> bool:
         ({"exclude": ["/a", "/wi"]}, [False, False]),
         ({"exclude": "/without"}, [True, False]),
         ({"exclude": "/thou"}, [True, False]),  # a prefix
-        ({"exclude": "/.ith"}, [True, False]),  # not a regular expression
+        ({"exclude": "/.ith"}, [True, False]),  # no regular expression
         ({"config": LembroSessionConfig(exclude="/with$")}, [False, False]),
         ({"config": LembroSessionConfig(exclude=["/a", "/.i"])}, [False, False]),
         ({"scopes": {ScopeType.WEBSOCKET}}, [False, False]),
     ],
 )
-def test_what_is_excluded_has_no_session(options: Any, has: list[bool]) -> None:
+def test_an_excluded_path_has_no_session(options: Any, has: list[bool]) -> None:
     with browser(LembroPlugin(**options), with_session, without_session) as tab:
         assert [tab.get(path).json() for path in ("/with", "/without")] == has
 
 
-def test_one_session_where_it_is_added_twice(plugin: LembroPlugin, manager: SessionManager) -> None:
+def test_a_plugin_and_a_middleware_of_one_manager_share_the_session(
+    plugin: LembroPlugin, manager: SessionManager
+) -> None:
     @post("/both", middleware=[plugin.config.middleware])
     async def both(request: AnyRequest) -> None:
         request.session["n"] = 1
@@ -531,7 +535,7 @@ def test_one_session_where_it_is_added_twice(plugin: LembroPlugin, manager: Sess
     assert manager.length() == 1
 
 
-def test_two_sessions_one_within_the_other(plugin: LembroPlugin) -> None:
+def test_two_managers_have_separate_sessions(plugin: LembroPlugin) -> None:
     inner = LembroSessionConfig(key="inner")
 
     @post("/inner", middleware=[inner.middleware])
@@ -561,7 +565,7 @@ async def user_of(session: Any, connection: ASGIConnection[Any, Any, Any, Any]) 
     return get_session(connection).user_id
 
 
-def test_session_auth(plugin: LembroPlugin) -> None:
+def test_session_auth_logs_in_and_out(plugin: LembroPlugin) -> None:
     auth = SessionAuth[str, LembroSessionBackend](
         session_backend_config=plugin.config, retrieve_user_handler=user_of, exclude=["/login"]
     )
@@ -572,13 +576,13 @@ def test_session_auth(plugin: LembroPlugin) -> None:
 
     with browser(plugin, account, login, logout, on_app_init=[auth.on_app_init]) as tab:
         assert tab.get("/account").status_code == 401
-        tab.post("/login/heidi")  # a user, and no key at all
+        tab.post("/login/heidi")  # a user without data
         assert tab.get("/account").text == "heidi"
         tab.post("/logout")
         assert tab.get("/account").status_code == 401
 
 
-def test_session_auth_without_the_plugin(manager: SessionManager) -> None:
+def test_session_auth_without_the_plugin_works(manager: SessionManager) -> None:
     config = LembroSessionConfig(manager)
 
     async def user(session: dict[str, Any], connection: object) -> Any:
@@ -606,7 +610,7 @@ def test_session_auth_without_the_plugin(manager: SessionManager) -> None:
         assert tab.get("/account").text == "heidi"
 
 
-def test_flash_messages(plugin: LembroPlugin) -> None:
+def test_flash_messages_are_shown_once(plugin: LembroPlugin) -> None:
     templates = TemplateConfig(engine=JinjaTemplateEngine, directory=".")
     page = "{% for m in get_flashes() %}{{ m.category }}: {{ m.message }}. {% endfor %}"
 
@@ -633,7 +637,7 @@ def test_flash_messages(plugin: LembroPlugin) -> None:
 # -- the test client -------------------------------------------------------------------------------
 
 
-def test_the_test_clients_session_data(plugin: LembroPlugin) -> None:
+def test_the_test_client_reads_and_writes_the_session(plugin: LembroPlugin) -> None:
     with browser(plugin, add, me) as tab:
         assert tab.get_session_data() == {}
         tab.set_session_data({"cart": ["jam"]})
@@ -646,7 +650,7 @@ def test_the_test_clients_session_data(plugin: LembroPlugin) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_async_test_clients_session_data(plugin: LembroPlugin) -> None:
+async def test_the_async_test_client_reads_and_writes_the_session(plugin: LembroPlugin) -> None:
     app = Litestar([add, me], plugins=[plugin], logging_config=None)
     async with AsyncTestClient(app, session_config=plugin.config) as tab:
         await tab.set_session_data({"cart": ["jam"]})
@@ -654,7 +658,7 @@ async def test_the_async_test_clients_session_data(plugin: LembroPlugin) -> None
         assert await tab.get_session_data() == {"cart": ["jam"]}
 
 
-def test_over_a_networked_store() -> None:
+def test_a_networked_store_works() -> None:
     plugin = LembroPlugin(store=AsyncAdapter(MemoryStore()))
     with browser(plugin, add, me) as tab:
         tab.set_session_data({"cart": ["jam"]})
@@ -662,7 +666,7 @@ def test_over_a_networked_store() -> None:
         assert tab.get_session_data() == {"cart": ["jam", "bread"]}
 
 
-def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> None:
+def test_the_backend_works_under_litestars_own_middleware(manager: SessionManager) -> None:
     backend = LembroSessionBackend(LembroSessionConfig(manager))
     middleware = DefineMiddleware(SessionMiddleware, backend=backend)
 
@@ -677,7 +681,8 @@ def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> 
         assert "set-cookie" not in response.headers
         assert response.headers["vary"] == "Cookie"
         response = tab.post("/cart/bread")
-        assert response.headers["cache-control"] == "private, no-store"  # it sets the cookie
+        # the response sets the cookie
+        assert response.headers["cache-control"] == "private, no-store"
         assert tab.post("/cart/butter").json() == ["bread", "butter"]
         assert tab.get("/data").json() == {"cart": ["bread", "butter"]}
         assert manager.length() == 1
@@ -686,7 +691,7 @@ def test_the_backend_under_litestars_own_middleware(manager: SessionManager) -> 
     assert manager.length() == 0
 
 
-# -- set-up ----------------------------------------------------------------------------------------
+# -- setup -----------------------------------------------------------------------------------------
 
 
 def test_the_plugin_alone_is_enough() -> None:
@@ -695,14 +700,14 @@ def test_the_plugin_alone_is_enough() -> None:
         assert tab.post("/cart/butter").json() == ["bread", "butter"]
 
 
-def test_options_and_keywords() -> None:
+def test_options_and_keywords_are_combined() -> None:
     store = MemoryStore()
     plugin = LembroPlugin(store=store, options=SessionOptions.aal2(), rotation_grace=5)
     assert plugin.manager.options == SessionOptions.aal2(rotation_grace=5)
     assert plugin.manager.store is store
 
 
-def test_the_keywords_of_litestars_own_config() -> None:
+def test_the_keywords_of_litestars_own_config_are_accepted() -> None:
     plugin = LembroPlugin(
         key="sid", max_age=3600, path="/shop", domain="example.org", secure=True, samesite="strict"
     )
@@ -766,7 +771,7 @@ def test_the_keywords_of_litestars_own_config() -> None:
         ),
     ],
 )
-def test_what_cannot_work_is_said_at_once(make: Any, message: str) -> None:
+def test_an_invalid_configuration_is_refused_at_once(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
 
@@ -786,7 +791,7 @@ def test_the_store_is_opened_and_closed_with_the_application() -> None:
     assert did == ["open", "close"]
 
 
-def test_a_middleware_that_clears_the_session_and_raises(
+def test_a_middleware_that_clears_the_session_and_raises_ends_it(
     plugin: LembroPlugin, manager: SessionManager
 ) -> None:
     class Guard:

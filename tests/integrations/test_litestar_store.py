@@ -1,5 +1,4 @@
-"""``LembroStore`` as a ``Store`` of Litestar's, under its rate limits, cached responses and
-sessions."""
+"""``LembroStore`` as a ``Store`` of Litestar for its rate limits, cached responses and sessions."""
 
 from __future__ import annotations
 
@@ -46,13 +45,13 @@ def store(request: pytest.FixtureRequest, memory: MemoryStore) -> LembroStore:
 # -- the contract ----------------------------------------------------------------------------------
 
 
-async def test_it_is_a_store_of_litestars(store: LembroStore) -> None:
+async def test_lembro_store_is_a_store_of_litestar(store: LembroStore) -> None:
     assert isinstance(store, Store)
     assert isinstance(store, NamespacedStore)
     assert repr(LembroStore()) == "<LembroStore <Cache 'litestar' in MemoryStore>>"
 
 
-async def test_set_and_get(store: LembroStore) -> None:
+async def test_set_and_get_work(store: LembroStore) -> None:
     assert await store.get("key") is None
     await store.set("key", b"\x00\xff")
     assert await store.get("key") == b"\x00\xff"
@@ -60,8 +59,8 @@ async def test_set_and_get(store: LembroStore) -> None:
     assert await store.get("key") == "café".encode()
 
 
-async def test_exists_and_delete(store: LembroStore) -> None:
-    await store.delete("key")  # nothing, and no error
+async def test_exists_and_delete_work(store: LembroStore) -> None:
+    await store.delete("key")  # a missing key is no error
     await store.set("key", b"")
     assert await store.exists("key") is True
     await store.delete("key")
@@ -69,7 +68,7 @@ async def test_exists_and_delete(store: LembroStore) -> None:
 
 
 @pytest.mark.parametrize("minute", [60, timedelta(minutes=1)])
-async def test_it_expires(store: LembroStore, clock: FakeClock, minute: Any) -> None:
+async def test_an_entry_expires(store: LembroStore, clock: FakeClock, minute: Any) -> None:
     await store.set("key", b"value", expires_in=minute)
     clock.advance(59)
     assert await store.expires_in("key") == 1
@@ -80,7 +79,7 @@ async def test_it_expires(store: LembroStore, clock: FakeClock, minute: Any) -> 
 
 
 @pytest.mark.parametrize("never", [None, 0, timedelta()])
-async def test_it_never_expires(
+async def test_an_entry_without_an_expiry_never_expires(
     store: LembroStore, clock: FakeClock, memory: MemoryStore, never: Any
 ) -> None:
     await store.set("key", b"value", expires_in=never)
@@ -88,11 +87,13 @@ async def test_it_never_expires(
     clock.advance(10 * 366 * 86400)
     memory.purge()
     assert await store.get("key", renew_for=60) == b"value"
-    assert await store.expires_in("key") is None  # and does not begin to
+    assert await store.expires_in("key") is None  # a read does not add an expiry
 
 
 @pytest.mark.parametrize("minute", [60, timedelta(minutes=1)])
-async def test_renewal(store: LembroStore, clock: FakeClock, minute: Any) -> None:
+async def test_renew_for_renews_the_expiry(
+    store: LembroStore, clock: FakeClock, minute: Any
+) -> None:
     await store.set("key", b"value", expires_in=60)
     clock.advance(50)
     await store.get("key")
@@ -101,7 +102,7 @@ async def test_renewal(store: LembroStore, clock: FakeClock, minute: Any) -> Non
     assert await store.expires_in("key") == 60
 
 
-async def test_delete_all_is_of_this_store_and_those_within_it(store: LembroStore) -> None:
+async def test_delete_all_covers_this_store_and_its_inner_namespaces(store: LembroStore) -> None:
     inner = store.with_namespace("inner")
     innermost = inner.with_namespace("innermost")
     sibling = store.with_namespace("sibling")
@@ -117,19 +118,19 @@ async def test_delete_all_is_of_this_store_and_those_within_it(store: LembroStor
     assert left == [False] * 4
 
 
-async def test_a_value_that_is_too_large_is_said() -> None:
+async def test_a_value_that_is_too_large_is_an_error() -> None:
     store = LembroStore(MemoryStore("64K"))
     with pytest.raises(SessionTooLarge):
         await store.set("key", b"." * 64 * 1024)
 
 
-async def test_what_is_no_store() -> None:
+async def test_an_object_that_is_no_store_is_refused() -> None:
     wrong: Any = "64M"
     with pytest.raises(ConfigError, match=r"^store must be a store, got .* Example: MemoryStore"):
         LembroStore(wrong)
 
 
-# -- what stands on it -----------------------------------------------------------------------------
+# -- features of Litestar that use it --------------------------------------------------------------
 
 
 def client(memory: MemoryStore, *handlers: Any, **keywords: Any) -> TestClient[Litestar]:
@@ -141,7 +142,7 @@ def client(memory: MemoryStore, *handlers: Any, **keywords: Any) -> TestClient[L
     )
 
 
-def test_rate_limits(memory: MemoryStore) -> None:
+def test_rate_limits_work(memory: MemoryStore) -> None:
     @get("/")
     async def page() -> str:
         return "hello"
@@ -152,14 +153,14 @@ def test_rate_limits(memory: MemoryStore) -> None:
     assert memory.length() == 1
 
 
-def test_cached_responses(memory: MemoryStore, clock: FakeClock) -> None:
+def test_cached_responses_work(memory: MemoryStore, clock: FakeClock) -> None:
     numbers = count(1)
 
     @get("/", cache=60)
     async def page(q: FromQuery[str]) -> str:
         return f"{q} {next(numbers)}"
 
-    # The handler's own expiry is not asked for a second time: that is Litestar's, by its clock.
+    # The handler's own expiry is not tested again: Litestar checks it, by its own clock.
     with client(memory, page, response_cache_config=ResponseCacheConfig()) as tab:
         assert tab.get("/?q=a").text == "a 1"
         assert tab.get("/?q=a").text == "a 1"
@@ -185,7 +186,7 @@ def test_litestars_own_sessions_are_bounded_and_purged(
     assert memory.length() == 0
 
 
-def test_the_application_opens_and_closes_it() -> None:
+def test_the_application_opens_and_closes_the_store() -> None:
     did: list[str] = []
 
     class Networked(AsyncAdapter):

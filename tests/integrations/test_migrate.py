@@ -1,5 +1,8 @@
-"""Each reader against the library that made the cookie: the application before, its cookie, the
-switch; still logged in, then logged out, and the old cookie is dead."""
+"""Each reader with a cookie of the library that it reads.
+
+The application runs with that library, then with lembro: the user is still logged in. After a
+logout the legacy cookie is stale.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ async def switch(
     app: Any = PlainASGI,
     remember: bool = False,
 ) -> None:
-    """Whoever has this cookie stays logged in, once."""
+    """Check that the owner of this cookie stays logged in, and that the cookie works once."""
     world = World(app, Backend, migrate_from=reader)
     name = reader.cookie.name
     tab = _browser(world, name, cookie)
@@ -87,7 +90,7 @@ async def switch(
 
 
 def _rewritten(cookie: str) -> set[str]:
-    """The same signature, written with other spare bits in its last letter."""
+    """Return the same signature, with other unused bits in its last letter."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     if cookie[-1] not in letters:
         return set()
@@ -102,7 +105,7 @@ def _browser(world: World, name: str, cookie: str) -> Tab:
 
 
 async def refused(reader: Reader, cookie: str) -> str:
-    """The reason why this cookie is not accepted."""
+    """Return the reason why this cookie is not accepted."""
     world = World(PlainASGI, Backend, migrate_from=reader)
     answer = await _browser(world, reader.cookie.name, cookie).visit(
         lambda visit: (visit.session.user_id, dict(visit.session))
@@ -124,7 +127,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def starlette_cookie(middleware: Middleware) -> str:
-    """What a browser has after a visit to an application with this middleware."""
+    """Return a browser's cookie after a visit to an application with this middleware."""
 
     async def page(request: Request) -> PlainTextResponse:
         if "session_handler" in request.scope:
@@ -139,7 +142,7 @@ def starlette_cookie(middleware: Middleware) -> str:
     return value
 
 
-async def test_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_starlette_session_is_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = starlette_cookie(Middleware(StarletteSessions, secret_key=SECRET))
     reader = StarletteCookieReader(SECRET, user="uid")
     await switch(reader, cookie, DATA, remember=True)
@@ -150,7 +153,7 @@ async def test_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
     await switch(StarletteCookieReader(SECRET, max_age=None, user="uid"), cookie, DATA)
 
 
-async def test_starsessions_in_a_store() -> None:
+async def test_a_starsessions_session_in_a_store_is_adopted() -> None:
     store = starsessions.InMemoryStore()
     cookie = starlette_cookie(Middleware(starsessions.SessionMiddleware, store=store))
     await switch(StarsessionsReader(store, user="uid"), cookie, DATA)
@@ -158,7 +161,9 @@ async def test_starsessions_in_a_store() -> None:
     assert "form" in await refused(StarsessionsReader(store), "../" + "a" * 29)
 
 
-async def test_starsessions_in_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_starsessions_session_in_a_cookie_is_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     store = starsessions.CookieStore(SECRET)
     middleware = Middleware(starsessions.SessionMiddleware, store=store, lifetime=DAY)
     cookie = starlette_cookie(middleware)
@@ -168,7 +173,7 @@ async def test_starsessions_in_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None
     assert "no such session" in await refused(reader, cookie)
 
 
-async def test_what_only_async_code_can_read_says_so_elsewhere() -> None:
+async def test_an_async_reader_in_sync_code_raises() -> None:
     world = World(PlainWSGI, Backend, migrate_from=StarsessionsReader(starsessions.InMemoryStore()))
     answer = await _browser(world, "session", "a" * 32).visit(lambda visit: visit.session.user_id)
     assert "can only be read in async code" in str(answer.error)
@@ -206,7 +211,7 @@ def flask_cookie(data: dict[str, Any], *, permanent: bool = False, interface: An
 
 
 @pytest.mark.parametrize("app", [PlainASGI, PlainWSGI])
-async def test_flask(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flask_session_is_adopted(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = flask_cookie(TYPED, permanent=True)
     reader = FlaskCookieReader(SECRET)
     data = {**TYPED, "_permanent": True}
@@ -217,7 +222,7 @@ async def test_flask(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "expired" in await refused(reader, cookie)
 
 
-async def test_a_message_that_flask_has_flashed_is_still_markup() -> None:
+async def test_a_flashed_message_of_flask_is_still_markup() -> None:
     cookie = flask_cookie({"_flashes": [("info", Markup("<b>saved</b>"))]})
     world = World(PlainASGI, Backend, migrate_from=FlaskCookieReader(SECRET))
     tab = _browser(world, "session", cookie)
@@ -228,8 +233,8 @@ async def test_a_message_that_flask_has_flashed_is_still_markup() -> None:
     world.backend.close()
 
 
-async def test_what_the_key_of_flask_has_signed_and_is_no_session_is_refused() -> None:
-    """As by another serializer, or for a link in a mail with the same salt."""
+async def test_other_data_signed_with_flasks_key_are_refused() -> None:
+    """For example data of another serializer, or a link in a mail with the same salt."""
     signer = itsdangerous.URLSafeTimedSerializer(
         SECRET, salt="cookie-session", signer_kwargs={"key_derivation": "hmac"}
     )
@@ -237,7 +242,7 @@ async def test_what_the_key_of_flask_has_signed_and_is_no_session_is_refused() -
     assert "its signed data cannot be read" in await refused(FlaskCookieReader(SECRET), signed)
 
 
-async def test_a_large_cookie_of_flask_is_compressed() -> None:
+async def test_a_large_compressed_cookie_of_flask_is_adopted() -> None:
     data = {"_user_id": "ada", "text": "long " * 500}
     cookie = flask_cookie(data)
     assert cookie.startswith(".")
@@ -245,7 +250,7 @@ async def test_a_large_cookie_of_flask_is_compressed() -> None:
 
 
 class Redis(redis.Redis):
-    """A client that keeps by itself what Flask-Session gives it."""
+    """A client that stores the data of Flask-Session in memory."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
@@ -257,11 +262,11 @@ class Redis(redis.Redis):
         self.held[name] = value
 
     def __del__(self) -> None:
-        """There is no connection to close."""
+        """Do nothing, because there is no connection."""
 
 
 @pytest.mark.parametrize("form", ["msgpack", "json"])
-async def test_flask_session(form: str) -> None:
+async def test_a_flask_session_in_a_store_is_adopted(form: str) -> None:
     client = Redis()
     cookie = flask_cookie(
         {**DATA, "_user_id": "ada"},
@@ -276,7 +281,7 @@ async def test_flask_session(form: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The 'use_signer' option:DeprecationWarning")
-async def test_flask_session_signed() -> None:
+async def test_a_signed_flask_session_is_adopted() -> None:
     client = Redis()
     cookie = flask_cookie(
         {"_user_id": "ada"},
@@ -337,7 +342,9 @@ def beaker_cookie(options: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("encrypt_key", [None, "e" * 32])
-async def test_beaker_in_a_cookie(encrypt_key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_beaker_session_in_a_cookie_is_adopted(
+    encrypt_key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options: dict[str, Any] = {"validate_key": SECRET, "data_serializer": "json", "timeout": DAY}
     if encrypt_key is not None:
         pytest.importorskip("cryptography", reason="Beaker encrypts with it")
@@ -350,16 +357,16 @@ async def test_beaker_in_a_cookie(encrypt_key: str | None, monkeypatch: pytest.M
     await refused(reader, cookie)
 
 
-async def test_what_beaker_takes_for_no_cookie_at_all() -> None:
-    """It would begin a new session."""
+async def test_a_cookie_that_beaker_ignores_is_refused() -> None:
+    """Beaker would begin a new session."""
     assert "not accept" in await refused(BeakerCookieReader(SECRET, user="uid"), "a\\b")
 
 
 @pytest.mark.parametrize("secret", [None, SECRET])
-async def test_beaker_exported(
+async def test_an_exported_beaker_session_is_adopted(
     secret: str | None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it keeps is pickled: the application before writes it out as JSON, once."""
+    """Beaker pickles its data, so the old application exports them as JSON, once."""
     options = {"type": "file", "data_dir": str(tmp_path), "timeout": DAY}
     signed = {} if secret is None else {"secret": secret}
     cookie = beaker_cookie({**options, **signed})
@@ -379,7 +386,7 @@ async def test_beaker_exported(
 
 
 def signed_by_express(session_id: str, secret: str = SECRET) -> str:
-    """As the package cookie-signature does; the vector below is of its own making."""
+    """Sign as the package cookie-signature does, which created the vector below."""
     import hashlib  # noqa: PLC0415
     import hmac  # noqa: PLC0415
 
@@ -388,10 +395,10 @@ def signed_by_express(session_id: str, secret: str = SECRET) -> str:
     return f"s%3A{session_id}.{signature.replace('+', '%2B').replace('/', '%2F')}"
 
 
-VECTOR: Final = "hello.xz6khi6+oL1pnNhBgjk3Nr1CX2sxTjJiO9pKXaHZ33E"  # with "keyboard cat"
+VECTOR: Final = "hello.xz6khi6+oL1pnNhBgjk3Nr1CX2sxTjJiO9pKXaHZ33E"  # signed with "keyboard cat"
 
 
-async def test_express_session() -> None:
+async def test_an_express_session_is_adopted() -> None:
     made = signed_by_express("hello", "keyboard cat")
     assert made == "s%3A" + VECTOR.replace("+", "%2B")
     held = {
@@ -418,8 +425,8 @@ async def test_express_session() -> None:
 
 
 @pytest.mark.parametrize("engine", ["db", "cache", "file", "signed_cookies"])
-def test_django(engine: str, tmp_path: Any) -> None:
-    """In a process of its own, which has Django's settings."""
+def test_a_django_session_is_adopted(engine: str, tmp_path: Any) -> None:
+    """It runs in a separate process, which has Django's settings."""
     script = ROOT / "tests" / "integrations" / "in_django_before.py"
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), engine, str(tmp_path)],
@@ -452,7 +459,7 @@ def test_a_django_session_until_the_browser_is_closed_is_not_remembered(
     assert session.user == data.get("_auth_user_id")
 
 
-def test_nothing_is_unpickled_for_django_either() -> None:
+def test_nothing_is_unpickled_for_django() -> None:
     from django.test.utils import override_settings  # noqa: PLC0415
 
     from tests.support import django_project  # noqa: PLC0415
@@ -466,10 +473,10 @@ def test_nothing_is_unpickled_for_django_either() -> None:
         DjangoSessionReader().read("a" * 32)
 
 
-# -- any store, and what is wrong ------------------------------------------------------------------
+# -- any store, and errors -------------------------------------------------------------------------
 
 
-async def test_from_an_async_store() -> None:
+async def test_a_session_in_an_async_store_is_adopted() -> None:
     async def load(session_id: str) -> bytes | None:
         return json.dumps(DATA).encode() if session_id == "a" * 32 else None
 
@@ -477,13 +484,13 @@ async def test_from_an_async_store() -> None:
     await switch(reader, "a" * 32, DATA)
 
 
-async def test_a_number_of_a_user_is_the_str_of_it() -> None:
+async def test_a_numeric_user_id_becomes_a_str() -> None:
     reader = StoreReader(lambda _: {"uid": 7}, cookie="old", lifetime=DAY, user="uid")
     world = World(PlainWSGI, Backend, migrate_from=[reader])
     assert await _browser(world, "old", "a" * 32).user() == "7"
 
 
-async def test_a_reader_of_ones_own_that_returns_something_else() -> None:
+async def test_a_reader_that_returns_another_type_is_an_error() -> None:
     class Careless(Reader):
         def read(self, value: str) -> Any:
             return {"uid": value}
@@ -503,7 +510,7 @@ async def test_a_reader_without_an_identity_is_an_error() -> None:
     world.backend.close()
 
 
-async def test_of_several_readers_the_first_that_accepts() -> None:
+async def test_the_first_of_several_readers_that_accepts_is_used() -> None:
     first = StarletteCookieReader("another", cookie="session")
     held = {"a" * 32: DATA}
     second = StoreReader(held.get, cookie="old", lifetime=DAY, user="uid")
@@ -558,7 +565,7 @@ WRONG: Final[dict[str, Callable[[], Any]]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_cannot_work_is_said_when_it_is_configured(wrong: str) -> None:
+def test_an_invalid_configuration_is_refused_at_once(wrong: str) -> None:
     with pytest.raises(ConfigError):
         WRONG[wrong]()
 

@@ -1,4 +1,4 @@
-"""NiceGUI has one application for a whole process, so its tests run in a process of their own."""
+"""Run the tests of NiceGUI in a separate process, because a process has one application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pyramid, by WebTest: its session interface and what stands on it, and how it is configured."""
+"""Pyramid, with WebTest: its session interface, the features that use it, and its configuration."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def huge(request: Any) -> Any:
 # -- the session -----------------------------------------------------------------------------------
 
 
-def test_a_visitor(manager: SessionManager) -> None:
+def test_a_session_from_the_first_request_to_the_logout(manager: SessionManager) -> None:
     app = serve(manager, read=read, write=write, untouched=untouched)
     assert "Vary" not in app.get("/untouched").headers
     answer = app.get("/write")
@@ -113,7 +113,9 @@ def test_a_visitor(manager: SessionManager) -> None:
     assert manager.length() == 1
 
 
-def test_it_is_what_pyramid_says_of_a_session(manager: SessionManager, clock: FakeClock) -> None:
+def test_the_session_implements_pyramids_interface(
+    manager: SessionManager, clock: FakeClock
+) -> None:
     states: list[tuple[bool, float]] = []
 
     def state(request: Any) -> None:
@@ -130,7 +132,7 @@ def test_it_is_what_pyramid_says_of_a_session(manager: SessionManager, clock: Fa
     assert [age for _, age in states] == [pytest.approx(0, abs=60), pytest.approx(3600, abs=60)]
 
 
-def test_a_nested_change_is_kept_and_changed_extends(
+def test_a_nested_change_is_kept_and_changed_extends_the_session(
     manager: SessionManager, clock: FakeClock
 ) -> None:
     def nested(request: Any) -> None:
@@ -148,7 +150,7 @@ def test_a_nested_change_is_kept_and_changed_extends(
     assert [info.idle_for for info in manager.all()] == [0]
 
 
-def test_invalidate(manager: SessionManager) -> None:
+def test_invalidate_begins_a_new_session(manager: SessionManager) -> None:
     def invalidate(request: Any) -> None:
         request.session.invalidate()
         assert dict(request.session) == {}
@@ -167,7 +169,7 @@ def test_invalidate(manager: SessionManager) -> None:
     assert manager.length() == 0
 
 
-def test_flash(manager: SessionManager) -> None:
+def test_flash_messages_are_shown_once(manager: SessionManager) -> None:
     def flash(request: Any) -> None:
         request.session.flash("one")
         request.session.flash("one", allow_duplicate=False)
@@ -187,7 +189,7 @@ def test_flash(manager: SessionManager) -> None:
     assert app.get("/pop").json == [[], []]
 
 
-def test_two_messages_at_once_are_both_kept(manager: SessionManager) -> None:
+def test_two_parallel_messages_are_both_kept(manager: SessionManager) -> None:
     def flash(request: Any) -> None:
         request.session.flash("outer")
         app.get("/inner")
@@ -210,7 +212,7 @@ def test_two_messages_at_once_are_both_kept(manager: SessionManager) -> None:
 @pytest.mark.parametrize(
     "policy", [csrf.LegacySessionCSRFStoragePolicy, csrf.SessionCSRFStoragePolicy]
 )
-def test_csrf(manager: SessionManager, policy: Any) -> None:
+def test_csrf_tokens_are_checked(manager: SessionManager, policy: Any) -> None:
     def configure(config: Any) -> None:
         config.set_csrf_storage_policy(policy())
         config.set_default_csrf_options(require_csrf=True)
@@ -243,7 +245,7 @@ def logout(request: Any) -> Any:
 
 
 class Policy:
-    """A security policy as Pyramid's documentation has it."""
+    """A security policy as in Pyramid's documentation."""
 
     def __init__(self, helper: Any) -> None:
         self.helper = helper
@@ -261,7 +263,7 @@ class Policy:
 @pytest.mark.parametrize(
     "helper", [authentication.SessionAuthenticationHelper, LembroAuthenticationHelper]
 )
-def test_a_login_by_a_helper(manager: SessionManager, helper: Any) -> None:
+def test_the_authentication_helper_logs_in(manager: SessionManager, helper: Any) -> None:
     def configure(config: Any) -> None:
         config.registry.helper = helper()
         config.set_security_policy(Policy(config.registry.helper))
@@ -277,13 +279,13 @@ def test_a_login_by_a_helper(manager: SessionManager, helper: Any) -> None:
     assert app.get("/secret").text == "told"
     assert app.get("/read").json["cart"] == [1]
     if helper is LembroAuthenticationHelper:
-        assert rotated[0][1] not in ("", before)  # a new id: no fixation
+        assert rotated[0][1] not in ("", before)  # a new ID prevents session fixation
         assert [info.user_id for info in manager.user_sessions("ada")] == ["ada"]
     app.get("/logout")
     assert app.get("/who").json is None
 
 
-def test_a_login_that_is_remembered(manager: SessionManager) -> None:
+def test_the_authentication_helper_remembers_a_login(manager: SessionManager) -> None:
     def remembered(request: Any) -> None:
         LembroAuthenticationHelper().remember(request, "ada", remember=True)
 
@@ -292,7 +294,7 @@ def test_a_login_that_is_remembered(manager: SessionManager) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Authentication and authorization policies:DeprecationWarning")
-def test_the_policy_of_pyramid_1(manager: SessionManager) -> None:
+def test_the_policy_of_pyramid_1_logs_in(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         policy = authentication.SessionAuthenticationPolicy()
         config.registry.helper = policy
@@ -306,8 +308,10 @@ def test_the_policy_of_pyramid_1(manager: SessionManager) -> None:
     assert app.get("/who").json is None
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["lembro's answer", "the application's own"])
-def test_a_login_that_is_required(manager: SessionManager, own: bool) -> None:
+@pytest.mark.parametrize(
+    "own", [False, True], ids=["lembro's response", "the application's response"]
+)
+def test_a_required_login_has_its_response(manager: SessionManager, own: bool) -> None:
     def account(request: Any) -> str:
         request.session.require_recent(60)
         return "yours"
@@ -331,7 +335,7 @@ def test_a_login_that_is_required(manager: SessionManager, own: bool) -> None:
     assert app.get("/account").json == "yours"
 
 
-# -- what fails ------------------------------------------------------------------------------------
+# -- failures --------------------------------------------------------------------------------------
 
 
 def raises(request: Any) -> Any:
@@ -345,8 +349,10 @@ def logs_out_and_raises(request: Any) -> Any:
 
 
 @pytest.mark.parametrize("status", [None, 500, 200], ids=["no view", "500", "200"])
-def test_a_view_that_raises(manager: SessionManager, status: int | None) -> None:
-    """It counts what the exception view answers; where there is none, it has failed."""
+def test_a_view_that_raises_is_judged_by_its_exception_view(
+    manager: SessionManager, status: int | None
+) -> None:
+    """The status of the exception view counts. Without one, the request has failed."""
 
     def configure(config: Any) -> None:
         if status is not None:
@@ -369,7 +375,7 @@ def test_a_view_that_raises(manager: SessionManager, status: int | None) -> None
     assert manager.length() == 0
 
 
-def test_a_redirect_that_is_raised_keeps_the_session(manager: SessionManager) -> None:
+def test_a_raised_redirect_keeps_the_session(manager: SessionManager) -> None:
     def redirect(request: Any) -> Any:
         request.session["a"] = 1
         raise httpexceptions.HTTPFound("/read")
@@ -383,7 +389,7 @@ def _huge_redirect(request: Any) -> Any:
 
 
 @pytest.mark.parametrize("view", [huge, _huge_redirect], ids=["page", "redirect"])
-def test_a_session_too_large(manager: SessionManager, view: View) -> None:
+def test_a_session_that_is_too_large_is_a_500(manager: SessionManager, view: View) -> None:
     answer = serve(manager, page=view).get("/page", status=500)
     assert answer.text == "The session could not be stored.\n"
     assert answer.headers["Cache-Control"] == "no-store"
@@ -393,7 +399,7 @@ def test_a_session_too_large(manager: SessionManager, view: View) -> None:
     assert manager.length() == 0
 
 
-def test_a_stream_in_whose_place_something_else_is_answered_is_closed(
+def test_a_stream_that_is_replaced_is_closed(
     manager: SessionManager,
 ) -> None:
     closed: list[bool] = []
@@ -413,8 +419,10 @@ def test_a_stream_in_whose_place_something_else_is_answered_is_closed(
     assert closed == [True]
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["lembro's answer", "the application's own"])
-def test_a_store_that_fails(own: bool) -> None:
+@pytest.mark.parametrize(
+    "own", [False, True], ids=["lembro's response", "the application's response"]
+)
+def test_a_store_failure_has_its_response(own: bool) -> None:
     backend = BlockingBackend()
     manager = SessionManager(backend.store)
     session_id = manager.create({"a": 1})
@@ -427,7 +435,7 @@ def test_a_store_that_fails(own: bool) -> None:
     app = serve(manager, configure, read=read, untouched=untouched, write=write)
     backend.breaks()
     assert app.get("/write", status=503).headers["Cache-Control"] == "no-store"
-    cookie = {"Cookie": f"sid={session_id}"}  # WebTest would put it in quotes
+    cookie = {"Cookie": f"sid={session_id}"}  # WebTest would quote it
     text = app.get("/read", headers=cookie, status=503).text
     assert text == ("later" if own else "The session could not be stored. Try again in a moment.\n")
     app.get("/untouched", headers=cookie, status=200)
@@ -439,7 +447,7 @@ def test_a_store_that_fails(own: bool) -> None:
 # -- bodies ----------------------------------------------------------------------------------------
 
 
-def test_a_body_that_changes_something_too_late(manager: SessionManager) -> None:
+def test_a_late_change_in_a_body_is_reported(manager: SessionManager) -> None:
     dropped: list[Event] = []
     manager.on("dropped", dropped.append)
 
@@ -463,9 +471,7 @@ def test_a_body_that_changes_something_too_late(manager: SessionManager) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["page", "stream"])
-def test_a_subscriber_that_changes_something_too_late(
-    manager: SessionManager, stream: bool
-) -> None:
+def test_a_late_change_in_a_subscriber_is_reported(manager: SessionManager, stream: bool) -> None:
     dropped: list[Event] = []
     manager.on("dropped", dropped.append)
 
@@ -479,10 +485,10 @@ def test_a_subscriber_that_changes_something_too_late(
         return Response(app_iter=iter([b"page"])) if stream else Response(b"page")
 
     assert serve(manager, configure, page=page).get("/page").text == "page"
-    assert [event.reason for event in dropped] == ["changed too late"]  # said once
+    assert [event.reason for event in dropped] == ["changed too late"]  # reported once
 
 
-def test_a_file(manager: SessionManager, tmp_path: Path) -> None:
+def test_a_file_is_passed_to_the_server(manager: SessionManager, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
     def file(request: Any) -> Any:
@@ -494,7 +500,7 @@ def test_a_file(manager: SessionManager, tmp_path: Path) -> None:
     assert app.get("/file").text == "content"
 
 
-def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
+def test_a_file_with_a_session_keeps_its_length_and_its_ranges(
     manager: SessionManager, tmp_path: Path
 ) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
@@ -511,7 +517,7 @@ def test_a_file_whose_view_looks_has_its_length_and_its_ranges(
 
 @pytest.mark.parametrize("change", ["assign", "nested", "login", "huge"])
 @pytest.mark.parametrize("where", ["subscriber", "callback"])
-def test_a_first_access_when_the_response_is_there_already_is_an_error(
+def test_a_first_access_after_the_response_is_an_error(
     manager: SessionManager, where: str, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def act(request: Any) -> None:
@@ -545,7 +551,7 @@ def test_a_first_access_when_the_response_is_there_already_is_an_error(
     assert app.get("/read").json == {"cart": [1]}
 
 
-def test_a_session_that_is_not_accessed_in_a_finished_callback_is_no_error(
+def test_a_finished_callback_without_an_access_is_no_error(
     manager: SessionManager,
 ) -> None:
     def unread(request: Any) -> Any:
@@ -569,7 +575,7 @@ def test_a_first_access_in_the_body_is_refused(manager: SessionManager) -> None:
     assert app.get("/late").text == "refused"
 
 
-def test_a_session_in_the_body(manager: SessionManager) -> None:
+def test_a_body_may_use_a_loaded_session(manager: SessionManager) -> None:
     raised: list[Exception] = []
 
     def late(request: Any) -> Any:
@@ -593,7 +599,7 @@ def test_a_session_in_the_body(manager: SessionManager) -> None:
     assert app.get("/read").json == {"cart": [1], "edited": True}
 
 
-def test_a_body_in_which_nobody_looks(manager: SessionManager, tmp_path: Path) -> None:
+def test_a_body_without_an_access_is_unchanged(manager: SessionManager, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("content", encoding="utf-8")
 
     def stream(request: Any) -> Any:
@@ -608,11 +614,10 @@ def test_a_body_in_which_nobody_looks(manager: SessionManager, tmp_path: Path) -
     assert app.get("/file").headers["Content-Length"] == "7"
 
 
-# -- applications around ---------------------------------------------------------------------------
+# -- nested applications ---------------------------------------------------------------------------
 
 
-def test_a_middleware_around_it_with_the_same_manager(manager: SessionManager) -> None:
-    """They share the session."""
+def test_a_middleware_of_the_same_manager_shares_the_session(manager: SessionManager) -> None:
 
     def around(environ: Any, start_response: Any) -> Any:
         environ[wsgi.KEY]["around"] = True
@@ -627,7 +632,7 @@ def test_a_middleware_around_it_with_the_same_manager(manager: SessionManager) -
     assert app.get("/read").json == {"around": True, "_f_": ["one"]}
 
 
-def test_the_session_keeps_its_words_where_another_framework_shares_it(
+def test_the_session_keeps_pyramids_methods_under_another_framework(
     manager: SessionManager,
 ) -> None:
     inner = Flask("inner")
@@ -650,15 +655,15 @@ def test_the_session_keeps_its_words_where_another_framework_shares_it(
     assert app.get("/read").json == {"_f_": ["before", "after"], "inner": 1}
 
 
-def test_a_middleware_around_it_with_another_manager(manager: SessionManager) -> None:
+def test_a_middleware_of_another_manager_has_its_own_session(manager: SessionManager) -> None:
     others = SessionManager(MemoryStore("1M"), cookie=CookieOptions(name="outer"))
     app = TestApp(wsgi.SessionMiddleware(application(manager, write=write, read=read), others))
     assert [name for name, _, _ in cookies(app.get("/write"))] == ["sid"]
     assert app.get("/read").json == {"cart": [1]}
 
 
-@pytest.mark.parametrize("looks", [True, False], ids=["looked at", "not looked at"])
-def test_an_application_within(manager: SessionManager, looks: bool) -> None:
+@pytest.mark.parametrize("looks", [True, False], ids=["accessed", "not accessed"])
+def test_an_inner_application_shares_the_session(manager: SessionManager, looks: bool) -> None:
     inner = application(manager, write=write)
 
     def configure(config: Any) -> None:
@@ -674,7 +679,7 @@ def test_an_application_within(manager: SessionManager, looks: bool) -> None:
     assert app.get("/read").json == {"cart": [1]}
 
 
-def test_a_session_that_an_application_within_has_saved_is_loaded_again(
+def test_a_session_saved_by_an_inner_application_is_loaded_again(
     manager: SessionManager,
 ) -> None:
     inner = application(manager, within=lambda request: request.session.update(inner=1))
@@ -689,7 +694,7 @@ def test_a_session_that_an_application_within_has_saved_is_loaded_again(
     assert app.get("/read").json == {"cart": [1], "inner": 1, "outer": 2}
 
 
-def test_a_subrequest_is_a_request_of_its_own(manager: SessionManager) -> None:
+def test_a_subrequest_has_its_own_session_object(manager: SessionManager) -> None:
     def outer(request: Any) -> Any:
         request.session["a"] = 1
         inner = request.blank("/write")
@@ -702,7 +707,7 @@ def test_a_subrequest_is_a_request_of_its_own(manager: SessionManager) -> None:
     assert app.get("/read").json == {"cart": [1], "a": 1}
 
 
-def test_the_debug_toolbar(manager: SessionManager) -> None:
+def test_the_debug_toolbar_works(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         config.add_settings({"debugtoolbar.hosts": "0.0.0.0/0"})
         config.include("pyramid_debugtoolbar")
@@ -721,7 +726,7 @@ def test_the_debug_toolbar(manager: SessionManager) -> None:
     assert requests.status_code == 200
 
 
-# -- how it is configured --------------------------------------------------------------------------
+# -- configuration ---------------------------------------------------------------------------------
 
 INI = """
 [app:main]
@@ -751,13 +756,13 @@ lembro.cookie.max_age = 600
 
 
 def main(global_config: Any, **settings: Any) -> Any:
-    """As the ini file of a Pyramid project names it."""
+    """The factory that the ini file of a Pyramid project names."""
     with Configurator(settings=settings) as config:
         config.include("lembro.integrations.pyramid")
         return config.make_wsgi_app()
 
 
-def test_an_ini_file(tmp_path: Path) -> None:
+def test_an_ini_file_configures_the_session(tmp_path: Path) -> None:
     (tmp_path / "production.ini").write_text(INI, encoding="utf-8")
     manager = get_app(str(tmp_path / "production.ini")).registry.settings["lembro.manager"]
     options = manager.options
@@ -783,12 +788,12 @@ def test_an_ini_file(tmp_path: Path) -> None:
     assert manager.store.stats().max_size == 8 * 1024 * 1024
 
 
-def test_no_prefix_in_an_ini_file() -> None:
+def test_an_ini_file_without_the_prefix_configures_nothing() -> None:
     manager = main({}, **{"lembro.cookie.prefix": "none"}).registry.settings["lembro.manager"]
     assert manager.options.cookie == CookieOptions(prefix=None)
 
 
-def test_without_settings() -> None:
+def test_without_settings_the_defaults_are_used() -> None:
     manager = main({}).registry.settings["lembro.manager"]
     assert manager.options == SessionManager(MemoryStore()).options
 
@@ -829,12 +834,12 @@ def test_without_settings() -> None:
         ({"lembro.exclude": "static"}, "path prefixes that begin with"),
     ],
 )
-def test_wrong_settings(settings: dict[str, Any], says: str) -> None:
+def test_an_invalid_setting_is_refused(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         main({}, **settings)
 
 
-def test_objects_as_settings() -> None:
+def test_a_setting_may_be_an_object() -> None:
     store = MemoryStore("1M")
     manager = main({}, **{"lembro.store": store, "lembro.idle_timeout": 60.0}).registry.settings[
         "lembro.manager"
@@ -843,7 +848,7 @@ def test_objects_as_settings() -> None:
     assert manager.options.idle_timeout == 60
 
 
-def test_options_as_an_object_and_single_ones() -> None:
+def test_an_options_object_and_single_options_are_combined() -> None:
     settings = {"lembro.options": SessionOptions.aal2(), "lembro.max_sessions_per_user": "5"}
     options = main({}, **settings).registry.settings["lembro.manager"].options
     assert (options.idle_timeout, options.max_sessions_per_user) == (3600, 5)
@@ -863,13 +868,13 @@ def test_an_excluded_path_has_no_session(manager: SessionManager, exclude: Any) 
     assert len(cookies(app.get("/write"))) == 1
 
 
-def test_an_asynchronous_store_is_refused() -> None:
+def test_an_async_store_is_refused() -> None:
     store: Any = AsyncAdapter(MemoryStore("64K"), NETWORKED)
     with pytest.raises(ConfigError, match="is asynchronous, and Pyramid has no event loop"):
         LembroSessionFactory(store=store)
 
 
-def test_the_factory_by_itself(manager: SessionManager) -> None:
+def test_the_session_factory_works_alone(manager: SessionManager) -> None:
     with Configurator(session_factory=LembroSessionFactory(manager)) as config:
         add_views(config, {"write": write, "read": read})
         app = TestApp(config.make_wsgi_app())
@@ -879,7 +884,7 @@ def test_the_factory_by_itself(manager: SessionManager) -> None:
         LembroSessionFactory(manager, idle_timeout=60)
 
 
-def test_another_factory(manager: SessionManager) -> None:
+def test_another_session_factory_is_an_error(manager: SessionManager) -> None:
     def configure(config: Any) -> None:
         config.set_session_factory(SignedCookieSessionFactory("x" * 64))
 

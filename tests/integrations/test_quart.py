@@ -87,10 +87,10 @@ class Shop:
             quart.session["opened"] = True
         await quart.websocket.accept()
         while True:
-            said = str(await quart.websocket.receive())
+            text = str(await quart.websocket.receive())
             async with session.edit():
-                session["said"] = said
-            await quart.websocket.send(f"{session.user_id}: {said}")
+                session["said"] = text
+            await quart.websocket.send(f"{session.user_id}: {text}")
 
     @property
     def data(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def shop() -> Shop:
     return Shop()
 
 
-async def test_it_is_a_session_like_any_of_quarts(shop: Shop) -> None:
+async def test_the_session_is_a_mapping_like_quarts(shop: Shop) -> None:
     assert (await shop.browser.get("/put?a=1")).status_code == 200
     await shop.browser.get("/put")
     assert await (await shop.browser.get("/look")).get_json() == {
@@ -113,7 +113,7 @@ async def test_it_is_a_session_like_any_of_quarts(shop: Shop) -> None:
     assert shop.manager.length() == 1
 
 
-async def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
+async def test_a_page_that_does_not_use_the_session_has_no_vary(shop: Shop) -> None:
     await shop.browser.get("/put")
     shop.store.verbs.clear()
     assert "Vary" not in (await shop.browser.get("/untouched")).headers
@@ -121,7 +121,7 @@ async def test_a_page_that_does_not_look_has_no_vary(shop: Shop) -> None:
     assert (await shop.browser.get("/look")).headers["Vary"] == "Cookie"
 
 
-async def test_flashed_messages(shop: Shop) -> None:
+async def test_flashed_messages_are_shown_once(shop: Shop) -> None:
     @shop.app.get("/flash")
     async def flash() -> str:
         await quart.flash(Markup("<b>c</b>"))
@@ -137,7 +137,7 @@ async def test_flashed_messages(shop: Shop) -> None:
     assert await (await shop.browser.get("/flashed")).get_data(as_text=True) == ""
 
 
-async def test_the_test_clients_session_transaction(shop: Shop) -> None:
+async def test_session_transaction_of_the_test_client_works(shop: Shop) -> None:
     async with shop.browser.session_transaction() as opened:
         opened["a"] = 1
     assert await (await shop.browser.get("/look")).get_json() == {"a": 1}
@@ -150,8 +150,8 @@ async def test_the_test_clients_session_transaction(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-async def test_a_websocket_that_is_refused(shop: Shop) -> None:
-    """Without a cookie nothing is stored: the browser could not come back to it."""
+async def test_a_refused_websocket_stores_no_new_session(shop: Shop) -> None:
+    """Without a cookie, the browser could not return to a new session."""
 
     @shop.app.websocket("/refused")
     async def refused() -> None:
@@ -163,7 +163,7 @@ async def test_a_websocket_that_is_refused(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-async def test_over_a_networked_store() -> None:
+async def test_a_networked_store_works() -> None:
     memory = MemoryStore()
     shop = Shop(AsyncAdapter(memory))
     async with shop.browser.session_transaction() as opened:
@@ -172,7 +172,7 @@ async def test_over_a_networked_store() -> None:
     assert memory.length() == 1
 
 
-async def test_permanent(shop: Shop) -> None:
+async def test_a_permanent_session_has_a_persistent_cookie(shop: Shop) -> None:
     await shop.browser.get("/put")
     (header,) = (await shop.browser.get("/permanent")).headers.getlist("Set-Cookie")
     assert "Max-Age=2592000" in header
@@ -192,7 +192,7 @@ async def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("propagate", [True, False])
-async def test_a_view_that_fails(shop: Shop, propagate: bool) -> None:
+async def test_a_failed_view_changes_nothing(shop: Shop, propagate: bool) -> None:
     shop.app.config["PROPAGATE_EXCEPTIONS"] = propagate
     shop.app.testing = True
     await shop.browser.get("/put")
@@ -200,13 +200,13 @@ async def test_a_view_that_fails(shop: Shop, propagate: bool) -> None:
     assert shop.manager.length() == 0
 
 
-async def test_a_stream(shop: Shop) -> None:
+async def test_a_stream_edits_the_session(shop: Shop) -> None:
     await shop.browser.get("/put")
     assert await (await shop.browser.get("/late")).get_data(as_text=True) == "too late"
     assert shop.data == {"cart": ["bread"], "b": 1}
 
 
-async def test_a_websocket(shop: Shop) -> None:
+async def test_a_websocket_edits_the_session(shop: Shop) -> None:
     await shop.browser.get("/put")
     async with shop.browser.websocket("/socket?open=1") as socket:
         await socket.send("a")
@@ -217,7 +217,7 @@ async def test_a_websocket(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-async def test_a_store_that_fails_under_a_look() -> None:
+async def test_a_store_failure_at_the_first_access_is_a_503() -> None:
     adapter = AsyncAdapter(MemoryStore())
     shop = Shop(adapter)
     await shop.browser.get("/put")
@@ -228,7 +228,7 @@ async def test_a_store_that_fails_under_a_look() -> None:
     assert not response.headers.getlist("Set-Cookie")
 
 
-async def test_a_store_that_fails_under_a_look_after_the_view() -> None:
+async def test_a_store_failure_at_a_first_access_after_the_view_is_a_503() -> None:
     adapter = AsyncAdapter(MemoryStore())
     shop = Shop(adapter)
 
@@ -244,7 +244,7 @@ async def test_a_store_that_fails_under_a_look_after_the_view() -> None:
     assert (await response.get_data(as_text=True)).startswith("The session could not be stored.")
 
 
-async def test_the_applications_own_answer_to_a_store_that_fails() -> None:
+async def test_the_application_may_respond_to_a_store_failure() -> None:
     app = Quart(__name__)
 
     @app.errorhandler(StoreError)
@@ -261,8 +261,8 @@ async def test_the_applications_own_answer_to_a_store_that_fails() -> None:
     assert await response.get_data(as_text=True) == "patience"
 
 
-async def test_a_login_that_is_required_is_a_401(shop: Shop) -> None:
-    """As wherever lembro answers: the changes are dropped, and a logout holds."""
+async def test_a_required_login_is_a_401(shop: Shop) -> None:
+    """As in every error response of lembro, the changes are dropped, and a logout holds."""
 
     @shop.app.get("/account")
     async def account() -> str:
@@ -284,7 +284,7 @@ async def test_a_login_that_is_required_is_a_401(shop: Shop) -> None:
     assert shop.manager.length() == 0
 
 
-async def test_a_logout_that_cannot_be_stored_where_a_login_is_required() -> None:
+async def test_a_logout_that_cannot_be_stored_before_a_required_login() -> None:
     adapter = AsyncAdapter(MemoryStore())
     shop = Shop(adapter)
 
@@ -299,7 +299,7 @@ async def test_a_logout_that_cannot_be_stored_where_a_login_is_required() -> Non
     assert (await shop.browser.get("/account")).status_code == 503
 
 
-async def test_the_applications_own_answer_to_a_login_that_is_required(shop: Shop) -> None:
+async def test_the_application_may_respond_to_a_required_login(shop: Shop) -> None:
     @shop.app.errorhandler(LoginRequired)
     async def ask(error: LoginRequired) -> tuple[str, int]:
         session["asked"] = True
@@ -339,7 +339,7 @@ async def test_an_error_closes_a_websocket(accepted: bool) -> None:
 
 
 async def _connect(app: Quart, path: str, messages: list[Any]) -> None:
-    """Open a WebSocket as a server does, and keep what it is sent."""
+    """Open a WebSocket as a server does, and return the messages that the view sends."""
     path, _, query = path.partition("?")
     scope: Any = {
         "type": "websocket",
@@ -362,7 +362,8 @@ async def _connect(app: Quart, path: str, messages: list[Any]) -> None:
         if not connected:
             connected = True
             return {"type": "websocket.connect"}
-        with suppress(TimeoutError):  # a view may neither accept nor close: then the client leaves
+        # a view may neither accept nor close: then the client disconnects
+        with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), 0.5)
         return {"type": "websocket.disconnect"}
 
@@ -375,7 +376,7 @@ async def _connect(app: Quart, path: str, messages: list[Any]) -> None:
         await app(scope, receive, send)
 
 
-async def test_there_is_no_session_on_an_excluded_path() -> None:
+async def test_an_excluded_path_has_no_session() -> None:
     app = Quart(__name__)
     lembro = Lembro(app, exclude=["/assets/"])
 
@@ -406,7 +407,7 @@ async def test_there_is_no_session_on_an_excluded_path() -> None:
     assert lembro.manager.length() == 1
 
 
-async def test_it_starts_and_stops_with_the_application(shop: Shop) -> None:
+async def test_the_store_is_opened_and_closed_with_the_application(shop: Shop) -> None:
     opened: list[str] = []
     shop.store.open = lambda: opened.append("open")  # type: ignore[method-assign]
     shop.store.close = lambda: opened.append("close")  # type: ignore[method-assign]
@@ -415,7 +416,7 @@ async def test_it_starts_and_stops_with_the_application(shop: Shop) -> None:
     assert opened == ["open", "close"]
 
 
-async def test_configuration_is_read_when_it_is_needed() -> None:
+async def test_the_configuration_is_read_at_the_first_use() -> None:
     app = Quart(__name__)
     lembro = Lembro(app)
     app.config.update(SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_NAME="sid")
@@ -425,7 +426,7 @@ async def test_configuration_is_read_when_it_is_needed() -> None:
     assert isinstance(app.extensions["lembro"], Lembro)
 
 
-async def test_what_is_configured_wrongly_keeps_it_from_starting() -> None:
+async def test_an_invalid_configuration_is_an_error_at_the_start() -> None:
     app = Quart(__name__)
     Lembro(app)
     app.config.update(SESSION_COOKIE_SAMESITE="None")
@@ -433,7 +434,7 @@ async def test_what_is_configured_wrongly_keeps_it_from_starting() -> None:
         await app.startup()
 
 
-async def test_the_typed_proxy(shop: Shop) -> None:
+async def test_the_typed_proxy_works(shop: Shop) -> None:
     async with shop.app.test_request_context("/"):
         assert isinstance(session, QuartSession)
         assert isinstance(session, Session)

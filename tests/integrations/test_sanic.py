@@ -1,5 +1,7 @@
-"""Sanic: what is its own. Called by httpx as an ASGI server would; its own server is in
-``tests/servers/``."""
+"""Sanic: features of its own. httpx calls it as an ASGI server would.
+
+``tests/servers/`` has tests with its own server.
+"""
 
 # mypy: disable-error-code="untyped-decorator"
 
@@ -79,7 +81,7 @@ def visit(app: Any, visitor: Visitor, around: Any = None) -> None:
     asyncio.run(run())
 
 
-def test_a_visit_and_the_next(app: Any) -> None:
+def test_a_session_is_kept_for_the_next_request(app: Any) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("/write")
         assert answer.headers["vary"] == "Cookie"
@@ -89,7 +91,7 @@ def test_a_visit_and_the_next(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
+def test_a_4xx_exception_keeps_changes_and_a_5xx_does_not(
     app: Any, manager: SessionManager
 ) -> None:
     @app.get("/<status:int>")
@@ -106,7 +108,7 @@ def test_an_exception_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(
     visit(app, visitor)
 
 
-def test_a_login_that_is_required_is_a_401(app: Any) -> None:
+def test_a_required_login_is_a_401(app: Any) -> None:
     @app.get("/account")
     async def account(request: Request) -> HTTPResponse:
         get_session(request).require_recent(60)
@@ -122,7 +124,7 @@ def test_a_login_that_is_required_is_a_401(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_login_that_is_required_can_be_answered_in_one_place(app: Any) -> None:
+def test_an_exception_handler_may_respond_to_a_required_login(app: Any) -> None:
     @app.exception(LoginRequired)
     async def ask(request: Request, error: LoginRequired) -> HTTPResponse:
         return text(str(error), 401)
@@ -158,10 +160,8 @@ def test_a_page_that_is_not_found_has_the_session(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
-    app: Any, manager: SessionManager
-) -> None:
-    """Sanic then calls the request middlewares once more, and drops what the handler wrote."""
+def test_a_response_timeout_drops_the_handlers_changes(app: Any, manager: SessionManager) -> None:
+    """Sanic then calls the request middlewares again, and drops the changes of the handler."""
     seen: list[Any] = []
 
     @app.on_request
@@ -171,7 +171,7 @@ def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
     @app.get("/slow")
     async def slow(request: Request) -> None:
         get_session(request)["a"] = 1
-        await app.handle_exception(request, ServiceUnavailable())  # as its server does by a timer
+        await app.handle_exception(request, ServiceUnavailable())  # as its server does with a timer
 
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("/slow")
@@ -183,7 +183,7 @@ def test_a_response_that_takes_too_long_keeps_the_session_that_the_handler_had(
     assert manager.length() == 0
 
 
-def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app: Any) -> None:
+def test_a_response_middleware_that_replaces_the_response_keeps_the_cookie(app: Any) -> None:
     @app.on_response
     async def replace(request: Request, response: HTTPResponse) -> HTTPResponse:
         request.ctx.session["late"] = 1  # before the first byte
@@ -197,7 +197,7 @@ def test_a_response_middleware_that_puts_its_own_in_place_leaves_the_cookie(app:
     visit(app, visitor)
 
 
-def test_a_response_that_is_sent_to_several_visitors_has_nobodys_cookie(app: Any) -> None:
+def test_a_response_shared_by_several_visitors_has_no_cookie_of_another(app: Any) -> None:
     shared = text("welcome")
 
     @app.get("/welcome")
@@ -218,7 +218,7 @@ def test_a_response_that_is_sent_to_several_visitors_has_nobodys_cookie(app: Any
     visit(app, visitor)
 
 
-def test_other_cookies_stay(app: Any) -> None:
+def test_other_cookies_are_kept(app: Any) -> None:
     @app.get("/theme")
     async def theme(request: Request) -> None:
         request.ctx.session["a"] = 1
@@ -235,7 +235,7 @@ def test_other_cookies_stay(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream(
+def test_a_session_that_is_too_large_replaces_the_response(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = app_with(SessionManager(MemoryStore("1M", max_session_size="4K")))
@@ -264,7 +264,7 @@ def test_a_session_too_large_takes_the_place_of_the_response_and_of_a_stream(
     assert {record.name for record in caplog.records if record.levelname == "ERROR"} == {"lembro"}
 
 
-def test_what_else_a_response_says_of_its_stream_is_sanics(app: Any) -> None:
+def test_the_headers_of_a_replaced_stream_are_sanics(app: Any) -> None:
     @app.get("/stream")
     async def stream(request: Request) -> None:
         get_session(request)["a"] = 1
@@ -278,7 +278,7 @@ def test_what_else_a_response_says_of_its_stream_is_sanics(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_stream_of_a_function_edits(app: Any) -> None:
+def test_a_streaming_function_edits_the_session(app: Any) -> None:
     @app.get("/stream")
     async def stream(request: Request) -> ResponseStream:
         session = get_session(request)
@@ -299,7 +299,7 @@ def test_a_stream_of_a_function_edits(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+def test_a_store_failure_is_a_503_at_the_first_access() -> None:
     store = AsyncAdapter(MemoryStore(), NETWORKED)
     app = app_with(SessionManager(store))
 
@@ -323,13 +323,13 @@ def test_an_excluded_path_has_no_session() -> None:
 
     async def visitor(client: httpx.AsyncClient) -> None:
         client.cookies.set("sid", "A" * 43)
-        assert (await client.get("/write")).status_code == 500  # there is no session
+        assert (await client.get("/write")).status_code == 500  # without a session
         assert (await client.get("/read")).status_code == 200
 
     visit(app, visitor)
 
 
-def test_within_an_asgi_middleware_of_the_same_manager_the_session_is_shared(
+def test_an_asgi_middleware_of_the_same_manager_shares_the_session(
     app: Any, manager: SessionManager
 ) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
@@ -340,8 +340,8 @@ def test_within_an_asgi_middleware_of_the_same_manager_the_session_is_shared(
     visit(app, visitor, SessionMiddleware(app, manager))
 
 
-@pytest.mark.parametrize("shared", [False, True], ids=["by itself", "within a middleware"])
-def test_a_websocket_under_an_asgi_server(
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "inside a middleware"])
+def test_a_websocket_under_an_asgi_server_works(
     app: Any, manager: SessionManager, shared: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     session_id = manager.create({"cart": []})
@@ -367,7 +367,7 @@ def test_a_websocket_under_an_asgi_server(
     assert caplog.text.count("changed after the response had begun") == 1
 
 
-def test_over_https_under_an_asgi_server(app: Any) -> None:
+def test_https_under_an_asgi_server_is_recognised(app: Any) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("https://test/write")
         assert answer.headers["set-cookie"].startswith("__Host-sid=")
@@ -375,7 +375,7 @@ def test_over_https_under_an_asgi_server(app: Any) -> None:
     visit(app, visitor)
 
 
-def test_a_first_access_after_the_request_is_gone_raises(manager: SessionManager) -> None:
+def test_a_first_access_after_the_end_of_the_request_raises(manager: SessionManager) -> None:
     class Gone:
         pass
 
@@ -410,12 +410,12 @@ def test_the_applications_request_class_is_extended(manager: SessionManager) -> 
     visit(app, visitor)
 
 
-def test_a_store_and_options_in_place_of_a_manager() -> None:
+def test_a_store_and_options_instead_of_a_manager() -> None:
     lembro = Lembro(new_app(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
     assert lembro.manager.options.cookie.name == "sid"
 
 
-def test_twice_is_refused(app: Any, manager: SessionManager) -> None:
+def test_a_second_setup_is_refused(app: Any, manager: SessionManager) -> None:
     with pytest.raises(ConfigError, match="already installed in this application"):
         Lembro(app, manager)
 

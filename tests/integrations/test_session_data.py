@@ -116,16 +116,14 @@ def cart_in(manager: SessionManager) -> Any:
     return session.data["cart"]
 
 
-def test_a_default_that_nobody_changed_is_not_stored(
-    client: TestClient, manager: SessionManager
-) -> None:
+def test_an_unchanged_default_is_not_stored(client: TestClient, manager: SessionManager) -> None:
     response = client.get("/look")
     assert response.status_code == 200
     assert "set-cookie" not in response.headers
     assert manager.length() == 0
 
 
-def test_a_change_is_stored_and_so_is_one_inside_of_it(
+def test_a_change_and_a_nested_change_are_stored(
     client: TestClient, manager: SessionManager
 ) -> None:
     client.get("/add/bread")
@@ -137,36 +135,34 @@ def test_a_change_is_stored_and_so_is_one_inside_of_it(
     }
 
 
-def test_a_look_stores_nothing(
+def test_a_read_stores_nothing(
     client: TestClient, manager: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.get("/add/bread")
-    monkeypatch.setattr(manager.store, "set", None)  # would fail
+    monkeypatch.setattr(manager.store, "set", None)  # would fail if the session were stored
     assert client.get("/look").status_code == 200
     assert client.get("/add/butter").status_code == 500
 
 
-def test_a_handler_that_raised_changes_nothing(client: TestClient, manager: SessionManager) -> None:
+def test_a_handler_that_raises_changes_nothing(client: TestClient, manager: SessionManager) -> None:
     client.get("/add/bread")
     before = cart_in(manager)
     assert client.get("/raises").status_code == 500
     assert cart_in(manager) == before
 
 
-def test_there_is_one_object_a_request(client: TestClient) -> None:
+def test_a_request_has_one_object(client: TestClient) -> None:
     assert client.get("/twice").json() is True
 
 
-def test_what_was_changed_before_a_logout_goes_with_it(
-    client: TestClient, manager: SessionManager
-) -> None:
+def test_a_change_before_a_logout_is_dropped(client: TestClient, manager: SessionManager) -> None:
     client.get("/add/bread")
     client.get("/logout")
     assert manager.length() == 0
 
 
 @pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
-def test_a_default_may_be_made(kind: Any, item: Any, manager: SessionManager) -> None:
+def test_a_default_may_be_a_function(kind: Any, item: Any, manager: SessionManager) -> None:
     client = client_of(kind, item, manager, default=lambda: kind(items=[item(name="gift")]))
     assert "gift" in client.get("/look").json()
     assert manager.length() == 0
@@ -185,7 +181,7 @@ def test_a_kind_that_needs_arguments_needs_a_default(manager: SessionManager) ->
         TestClient(app).get("/")
 
 
-# -- what an older version has stored --------------------------------------------------------------
+# -- data of an older version ----------------------------------------------------------------------
 
 OLD: Any = {"items": "bread, butter", "coupon": "SECRET"}
 
@@ -194,7 +190,7 @@ def holding(client: TestClient, manager: SessionManager, cart: Any) -> None:
     client.cookies.set("sid", manager.create({"cart": cart}))
 
 
-def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
+def test_data_that_no_longer_fits_is_a_409_and_stays(
     client: TestClient, manager: SessionManager
 ) -> None:
     holding(client, manager, OLD)
@@ -204,16 +200,14 @@ def test_what_no_longer_fits_is_a_409_and_stays_as_it_is(
     assert cart_in(manager) == OLD
 
 
-def test_the_way_out_of_it_that_the_answer_names(
-    client: TestClient, manager: SessionManager
-) -> None:
+def test_the_way_out_that_the_409_names_works(client: TestClient, manager: SessionManager) -> None:
     holding(client, manager, OLD)
     assert "Log out or delete the cookie" in client.get("/look").json()["detail"]
     assert client.get("/leave").status_code == 200
     assert client.get("/add/butter").json() == 1
 
 
-def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_stored(
+def test_the_log_names_the_fields_and_the_remedy_but_no_stored_data(
     client: TestClient, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     holding(client, manager, OLD)
@@ -228,7 +222,7 @@ def test_the_log_says_what_does_not_fit_and_the_remedy_but_nothing_of_what_is_st
         assert "SECRET" not in text
 
 
-def test_the_log_names_no_field_where_it_is_all_of_it(
+def test_the_log_names_no_field_if_all_of_it_does_not_fit(
     client: TestClient, manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     holding(client, manager, ["bread"])
@@ -236,7 +230,7 @@ def test_the_log_names_no_field_where_it_is_all_of_it(
     assert re.search(r"no longer fits \w+: [A-Z]", caplog.text)
 
 
-def test_a_key_out_of_a_record_does_not_begin_a_line_of_the_log(
+def test_a_stored_key_does_not_begin_a_line_of_the_log(
     manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = FastAPI()
@@ -252,17 +246,17 @@ def test_a_key_out_of_a_record_does_not_begin_a_line_of_the_log(
 
 
 @pytest.mark.parametrize(("kind", "item"), KINDS, ids=["pydantic", "dataclass", "msgspec"])
-def test_upgrade_makes_the_new_one_of_the_old(
+def test_upgrade_makes_the_new_object_of_the_old_data(
     kind: Any, item: Any, manager: SessionManager
 ) -> None:
     def split(old: Any) -> Any:
-        names: str = old.pop("items")  # what it is given is a copy
+        names: str = old.pop("items")  # it gets a copy
         return kind(items=[item(name=name) for name in names.split(", ")])
 
     client = client_of(kind, item, manager, upgrade=split)
     holding(client, manager, OLD)
     assert "butter" in client.get("/look").json()
-    assert cart_in(manager) == OLD  # as a default, it is stored once it is changed
+    assert cart_in(manager) == OLD  # like a default, it is stored once it is changed
     assert client.get("/add/butter").json() == 2
     assert cart_in(manager)["items"] == [
         {"name": "bread", "count": 1},
@@ -270,7 +264,7 @@ def test_upgrade_makes_the_new_one_of_the_old(
     ]
 
 
-def test_upgrade_is_not_asked_for_what_fits_or_is_not_there(manager: SessionManager) -> None:
+def test_upgrade_is_not_called_for_data_that_fits_or_is_missing(manager: SessionManager) -> None:
     client = client_of(Cart, Item, manager, upgrade=None)
     client.get("/add/bread")
     never = client_of(Cart, Item, manager, upgrade=lambda old: pytest.fail("it fits"))
@@ -280,14 +274,16 @@ def test_upgrade_is_not_asked_for_what_fits_or_is_not_there(manager: SessionMana
     assert never.get("/add/butter").json() == 1
 
 
-def test_upgrade_may_begin_anew(manager: SessionManager) -> None:
+def test_upgrade_may_return_a_new_object(manager: SessionManager) -> None:
     client = client_of(Cart, Item, manager, upgrade=lambda old: Cart())
     holding(client, manager, "what nobody knows any more")
     assert client.get("/add/bread").json() == 1
     assert len(cart_in(manager)["items"]) == 1
 
 
-def test_upgrade_may_refuse(manager: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+def test_upgrade_may_refuse_the_data(
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
     def only_two(old: Any) -> Cart:
         raise ValueError("version 1 is too old")
 
@@ -297,7 +293,7 @@ def test_upgrade_may_refuse(manager: SessionManager, caplog: pytest.LogCaptureFi
     assert "version 1 is too old" in caplog.text
 
 
-# -- what a model can look like --------------------------------------------------------------------
+# -- kinds of models -------------------------------------------------------------------------------
 
 
 class Colour(enum.Enum):
@@ -305,7 +301,7 @@ class Colour(enum.Enum):
 
 
 class Everything(BaseModel):
-    """Strict, nothing superfluous, and known to the outside by other names."""
+    """A strict model without extra fields, and with aliases."""
 
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=str.upper)
 
@@ -344,7 +340,7 @@ class EverythingStruct(
 
 
 @pytest.mark.parametrize("kind", [Everything, EverythingStruct], ids=["pydantic", "msgspec"])
-def test_what_is_loaded_equals_what_was_stored(kind: Any, manager: SessionManager) -> None:
+def test_a_loaded_value_equals_the_stored_one(kind: Any, manager: SessionManager) -> None:
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager)
 
@@ -361,7 +357,7 @@ def test_what_is_loaded_equals_what_was_stored(kind: Any, manager: SessionManage
     assert [client.get("/").json() for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_list_of_models(manager: SessionManager) -> None:
+def test_a_list_of_models_works(manager: SessionManager) -> None:
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager)
 
@@ -374,7 +370,7 @@ def test_a_list_of_models(manager: SessionManager) -> None:
     assert [client.get("/bread").json() for _ in range(3)] == [1, 2, 3]
 
 
-def test_a_list_of_structs(manager: SessionManager) -> None:
+def test_a_list_of_structs_works(manager: SessionManager) -> None:
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager)
 
@@ -387,7 +383,9 @@ def test_a_list_of_structs(manager: SessionManager) -> None:
     assert [client.get("/bread").json() for _ in range(2)] == [["bread"], ["bread", "bread"]]
 
 
-def test_one_of_two_models(manager: SessionManager, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_union_of_two_models_works(
+    manager: SessionManager, caplog: pytest.LogCaptureFixture
+) -> None:
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager)
 
@@ -407,7 +405,7 @@ def test_one_of_two_models(manager: SessionManager, caplog: pytest.LogCaptureFix
     assert "no longer fits" in caplog.text
 
 
-def test_a_class_that_nothing_is_known_of_is_refused_when_it_is_configured() -> None:
+def test_an_unknown_class_is_refused_at_the_configuration() -> None:
     class Plain:
         pass
 
@@ -419,7 +417,7 @@ class Anything(BaseModel):
     thing: Any = None
 
 
-def test_a_field_that_cannot_be_stored_is_an_error_of_the_middleware(
+def test_a_field_that_cannot_be_stored_is_a_500(
     manager: SessionManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = FastAPI()
@@ -435,7 +433,7 @@ def test_a_field_that_cannot_be_stored_is_an_error_of_the_middleware(
     assert "it: " in caplog.text
 
 
-def test_annotated_as_documented(manager: SessionManager) -> None:
+def test_the_documented_annotation_works(manager: SessionManager) -> None:
     app = FastAPI()
     app.add_middleware(SessionMiddleware, manager)
 

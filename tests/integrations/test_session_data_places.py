@@ -1,4 +1,4 @@
-"""``SessionData`` wherever FastAPI has dependencies, and in whatever answers."""
+"""``SessionData`` in every place for a dependency in FastAPI, and in every kind of response."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def items(client: TestClient) -> object:
     return client.get("/items").json()
 
 
-def test_in_a_dependency_of_a_dependency_it_is_the_same_object(
+def test_a_dependency_of_a_dependency_gets_the_same_object(
     app: FastAPI, client: TestClient
 ) -> None:
     def with_gift(cart: CartDep) -> Cart:
@@ -72,9 +72,7 @@ def test_in_a_dependency_of_a_dependency_it_is_the_same_object(
     assert items(client) == ["bread", "gift"]
 
 
-def test_with_yield_what_is_changed_before_the_response_is_kept(
-    app: FastAPI, client: TestClient
-) -> None:
+def test_yield_changes_before_the_response_are_kept(app: FastAPI, client: TestClient) -> None:
     async def unit(cart: CartDep) -> AsyncIterator[None]:
         cart.items.append("before")
         yield
@@ -88,7 +86,7 @@ def test_with_yield_what_is_changed_before_the_response_is_kept(
     assert items(client) == ["before", "within", "after the endpoint"]
 
 
-def test_with_yield_what_is_changed_after_the_response_is_said(
+def test_yield_changes_after_the_response_are_reported(
     app: FastAPI, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def unit(cart: CartDep) -> AsyncIterator[None]:
@@ -124,7 +122,7 @@ def test_a_background_task_reads_the_object_and_edits_the_session(
     assert items(client) == ["bread", "delivered"]
 
 
-def test_a_websocket_changes_it_before_it_is_accepted_and_in_an_edit(
+def test_a_websocket_changes_it_before_the_accept_and_in_an_edit(
     app: FastAPI, client: TestClient
 ) -> None:
     @app.websocket("/ws")
@@ -154,7 +152,7 @@ def test_a_websocket_whose_session_no_longer_fits_is_refused(
     assert refused.value.status_code == 409
 
 
-def test_a_mounted_application_shares_it(app: FastAPI, client: TestClient) -> None:
+def test_a_mounted_application_shares_the_object(app: FastAPI, client: TestClient) -> None:
     sub = FastAPI()
 
     @sub.post("/add/{item}")
@@ -167,7 +165,7 @@ def test_a_mounted_application_shares_it(app: FastAPI, client: TestClient) -> No
     assert items(client) == ["bread", "butter"]
 
 
-def test_over_httpx_at_the_same_time_nothing_is_lost(app: FastAPI) -> None:
+def test_parallel_requests_lose_no_change(app: FastAPI) -> None:
     both_are_in = asyncio.Barrier(2)
 
     @app.post("/slow/{item}")

@@ -1,4 +1,4 @@
-"""What every integration says whose set-up is called with the application."""
+"""The setup errors that all integrations share, which get the application as an argument."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def manager() -> SessionManager:
 
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
-def test_the_application_forgotten(
+def test_a_missing_application_is_an_error(
     set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     call = set_up.__name__
@@ -58,7 +58,7 @@ def test_the_application_forgotten(
 
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
-def test_what_is_no_application(
+def test_an_object_that_is_no_application_is_an_error(
     set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     for wrong in ("shop", object(), sanic.Blueprint("shop"), flask.Blueprint("shop", __name__)):
@@ -67,7 +67,7 @@ def test_what_is_no_application(
 
 
 @pytest.mark.parametrize("middleware", MIDDLEWARES)
-def test_the_application_forgotten_of_a_middleware(
+def test_a_missing_application_of_a_middleware_is_an_error(
     middleware: Callable[..., object], manager: SessionManager
 ) -> None:
     with pytest.raises(
@@ -77,7 +77,7 @@ def test_the_application_forgotten_of_a_middleware(
 
 
 @pytest.mark.parametrize("middleware", MIDDLEWARES)
-def test_the_arguments_of_a_middleware_swapped(
+def test_swapped_arguments_of_a_middleware_are_an_error(
     middleware: Callable[..., object], manager: SessionManager
 ) -> None:
     for first, second in ((manager, Starlette()), (manager, flask.Flask("a")), (None, manager)):
@@ -90,7 +90,7 @@ def test_the_arguments_of_a_middleware_swapped(
 
 
 @pytest.mark.parametrize(("set_up", "framework"), SET_UP)
-def test_the_arguments_of_a_set_up_swapped(
+def test_swapped_arguments_of_a_setup_are_an_error(
     set_up: Callable[..., object], framework: str, manager: SessionManager
 ) -> None:
     message = f"^the first argument must be the {framework} application, got <SessionManager .*>. "
@@ -98,7 +98,7 @@ def test_the_arguments_of_a_set_up_swapped(
         set_up(manager, web.Application())
 
 
-def test_what_is_no_application_given_later(manager: SessionManager) -> None:
+def test_an_object_that_is_no_application_in_init_app_is_an_error(manager: SessionManager) -> None:
     for lembro in (in_flask.Lembro(None, manager), in_quart.Lembro(None, manager)):
         with pytest.raises(ConfigError, match=r"must be the \w+ application"):
             lembro.init_app(manager)  # type: ignore[arg-type]
@@ -120,11 +120,13 @@ def test_what_is_no_application_given_later(manager: SessionManager) -> None:
         pytest.param(in_falcon.Lembro, falcon.asgi.App, id="falcon-asgi"),
     ],
 )
-def test_twice_is_refused(
+def test_a_second_setup_is_refused(
     set_up: Callable[..., object], app: Callable[[], Any], manager: SessionManager
 ) -> None:
-    """Of two managers one would be the session's, and the other one's cookie would be set as well
-    or not at all."""
+    """With two managers, the session would belong to one of them.
+
+    The cookie of the other one would be set as well, or not at all.
+    """
     served = app()
     set_up(served, manager)
     for again in (manager, SessionManager(MemoryStore("64K"))):
@@ -165,7 +167,7 @@ def test_the_application_alone_is_enough(
         pytest.param(tornado.Lembro, Application, id="tornado"),
     ],
 )
-def test_options_as_an_object_and_single_ones(
+def test_an_options_object_and_single_options_are_combined(
     set_up: Callable[..., Any], app: Callable[[], Any], manager: SessionManager
 ) -> None:
     served = app()
@@ -175,7 +177,7 @@ def test_options_as_an_object_and_single_ones(
     assert (options.idle_timeout, options.absolute_timeout) == (60, 86400)
 
 
-def test_options_as_the_config_of_the_plugin_are_refused() -> None:
+def test_an_options_object_as_the_config_of_the_plugin_is_refused() -> None:
     config: Any = SessionOptions()
     with pytest.raises(ConfigError, match=r"must be a LembroSessionConfig, got SessionOptions\("):
         litestar.LembroPlugin(config=config)
@@ -188,7 +190,7 @@ def test_two_plugins_are_refused(manager: SessionManager) -> None:
     assert Litestar(plugins=plugins[:1])
 
 
-def test_what_was_refused_has_left_the_application_as_it_was(manager: SessionManager) -> None:
+def test_a_refused_setup_leaves_the_application_unchanged(manager: SessionManager) -> None:
     app = web.Application()
     with pytest.raises(ConfigError, match="path prefixes that begin with"):
         aiohttp.setup(app, manager, exclude=["static/"])

@@ -1,5 +1,7 @@
-"""sqladmin: its login, its flash messages, and how it is given lembro's session instead of the one
-that it installs by itself."""
+"""sqladmin: its login and its flash messages, with lembro's session.
+
+lembro replaces the session middleware that sqladmin installs by itself.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ class BookAdmin(ModelView, model=Book):
 
 
 class AdminAuth(AuthenticationBackend):
-    """As in sqladmin's documentation, but for the middleware."""
+    """The backend of sqladmin's documentation, with another middleware."""
 
     def __init__(self, manager: SessionManager) -> None:
         self.middlewares = [Middleware(SessionMiddleware, manager)]
@@ -97,7 +99,7 @@ def messages(client: TestClient) -> list[str]:
     return re.findall(r'<div class="toast-body">(.*?)</div>', page)
 
 
-def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionManager) -> None:
+def test_the_admin_requires_a_login(client: TestClient, manager: SessionManager) -> None:
     assert client.get("/admin/").url.path == "/admin/login"
     assert log_in(client, "guess") == 400
     assert manager.length() == 0
@@ -106,7 +108,7 @@ def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionM
     assert len(manager.user_sessions("heidi")) == 1
 
 
-def test_logout(client: TestClient, manager: SessionManager) -> None:
+def test_logout_ends_the_session(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
     client.get("/admin/logout")
     assert client.get("/admin/").url.path == "/admin/login"
@@ -114,7 +116,7 @@ def test_logout(client: TestClient, manager: SessionManager) -> None:
     assert "sid" not in client.cookies
 
 
-def test_a_user_who_is_ended_elsewhere_is_out(client: TestClient, manager: SessionManager) -> None:
+def test_a_revoked_user_is_logged_out(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
     manager.revoke_user("heidi")
     assert client.get("/admin/").url.path == "/admin/login"
@@ -129,7 +131,7 @@ def test_the_second_flash_message_is_kept(client: TestClient) -> None:
     assert messages(client) == []
 
 
-def test_a_record_is_made(client: TestClient) -> None:
+def test_a_record_is_created(client: TestClient) -> None:
     log_in(client)
     response = client.post("/admin/book/create", data={"title": "Momo", "save": "Save"})
     assert response.status_code == 200
@@ -137,12 +139,12 @@ def test_a_record_is_made(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("client", ["in both"], indirect=True)
-def test_the_application_around_it_shares_the_session(client: TestClient) -> None:
+def test_the_application_around_the_admin_shares_the_session(client: TestClient) -> None:
     log_in(client)
     assert client.get("/whoami").json() == "heidi"
 
 
-def test_an_admin_left_as_it_is_keeps_its_own_session_beside_ours(
+def test_an_unchanged_admin_keeps_its_own_session(
     manager: SessionManager,
 ) -> None:
     class Plain(AuthenticationBackend):

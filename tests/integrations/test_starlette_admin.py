@@ -1,4 +1,4 @@
-"""starlette-admin: its login and its flash messages (which are in a cookie of their own)."""
+"""starlette-admin: its login and its flash messages, which have their own cookie."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def log_in(client: TestClient, password: str = "open sesame", **more: str) -> in
     return client.post("/admin/login", data=form).status_code
 
 
-def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionManager) -> None:
+def test_the_admin_requires_a_login(client: TestClient, manager: SessionManager) -> None:
     assert client.get("/admin/").url.path == "/admin/login"
     assert log_in(client, "guess") == 400
     assert manager.length() == 0
@@ -93,20 +93,20 @@ def test_the_admin_is_for_who_is_logged_in(client: TestClient, manager: SessionM
     assert session.data == {}
 
 
-def test_remember_me(client: TestClient) -> None:
+def test_remember_me_sets_a_persistent_cookie(client: TestClient) -> None:
     log_in(client, remember_me="on")
     [cookie] = [cookie for cookie in client.cookies.jar if cookie.name == "sid"]
     assert cookie.expires is not None
 
 
-def test_logout(client: TestClient, manager: SessionManager) -> None:
+def test_logout_ends_the_session(client: TestClient, manager: SessionManager) -> None:
     log_in(client)
     client.post("/admin/logout", data=csrf(client.get("/admin/").text))
     assert client.get("/admin/").url.path == "/admin/login"
     assert manager.length() == 0
 
 
-def test_flash_messages_still_come(client: TestClient) -> None:
+def test_flash_messages_are_shown(client: TestClient) -> None:
     log_in(client)
     form = {"title": "Momo", **csrf(client.get("/admin/book/create").text)}
     page = client.post("/admin/book/create", data=form).text

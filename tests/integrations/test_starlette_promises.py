@@ -1,7 +1,7 @@
-"""What Starlette promises of its own ``SessionMiddleware``, asked of lembro's in its place.
+"""The promises of Starlette's own ``SessionMiddleware``, tested with lembro's.
 
-The first part holds word for word. The second is what differs: each with a line in
-``docs/starlette.md``, which says why.
+The first part is the same in both. The second part tests the differences, each of which has a line
+with the reason in ``docs/starlette.md``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lembro.testing import FakeClock
 STRONG = "kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4"
 
 
-# -- an application that does one thing at each path ----------------------------------------------
+# -- an application with one action at each path ---------------------------------------------------
 
 
 def untouched(request: Request) -> Response:
@@ -79,16 +79,16 @@ def client_of(*args: Any, base_url: str = "http://testserver", **keywords: Any) 
 
 
 def attributes(response: Any) -> list[str]:
-    """The attributes of the one cookie that was set."""
+    """Return the attributes of the one cookie that was set."""
     header: str = response.headers["set-cookie"]
     return header.split("; ")[1:]
 
 
-# -- what holds ------------------------------------------------------------------------------------
+# -- the same in both ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("secret", [STRONG, Secret(STRONG)], ids=["str", "Secret"])
-def test_a_session_is_kept_from_one_request_to_the_next_and_can_be_cleared(
+def test_a_session_is_kept_until_it_is_cleared(
     secret: str | Secret,
 ) -> None:
     client = client_of(secret_key=secret)
@@ -109,7 +109,7 @@ async def untouched_asgi(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("not called")
 
 
-def test_max_age_is_the_cookies_and_a_session_older_than_that_is_no_more() -> None:
+def test_max_age_limits_the_cookie_and_the_session() -> None:
     clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), secret_key=STRONG, max_age=60)
     response = client.post("/update", json={"some": "data"})
@@ -119,7 +119,7 @@ def test_max_age_is_the_cookies_and_a_session_older_than_that_is_no_more() -> No
     clock.now += 59
     assert client.get("/view", headers={"cookie": stolen}).json() == {"some": "data"}
     clock.now += 61
-    # The browser has forgotten the cookie, and a copy of it is worth nothing.
+    # The browser has dropped the cookie, and a copy of it is stale.
     client.cookies.clear()
     assert client.get("/view", headers={"cookie": stolen}).json() == {}
 
@@ -148,13 +148,13 @@ def test_the_cookie_is_http_only_and_lax() -> None:
     ]
 
 
-def test_https_only_sends_the_cookie_over_https_alone() -> None:
+def test_https_only_sends_the_cookie_only_over_https() -> None:
     app = app_with(https_only=True)
     insecure = TestClient(app, base_url="http://testserver")
     secure = TestClient(app, base_url="https://testserver")
 
     assert insecure.post("/update", json={"some": "data"}).json() == {"some": "data"}
-    assert insecure.get("/view").json() == {}  # the client kept a Secure cookie to itself
+    assert insecure.get("/view").json() == {}  # the client did not send the Secure cookie
 
     assert secure.get("/view").json() == {}
     response = secure.post("/update", json={"some": "data"})
@@ -165,7 +165,7 @@ def test_https_only_sends_the_cookie_over_https_alone() -> None:
 
 
 @pytest.mark.parametrize("partitioned", [False, True])
-def test_partitioned_is_said_when_the_cookie_is_set_and_when_it_is_cleared(
+def test_partitioned_is_set_with_the_cookie_and_when_it_is_cleared(
     partitioned: bool,
 ) -> None:
     client = client_of(
@@ -176,7 +176,7 @@ def test_partitioned_is_said_when_the_cookie_is_set_and_when_it_is_cleared(
     assert ("Partitioned" in attributes(client.post("/clear"))) is partitioned
 
 
-def test_the_cookie_has_the_path_and_the_domain_that_it_is_given() -> None:
+def test_the_cookie_has_the_given_path_and_domain() -> None:
     client = client_of(path="/second_app", domain=".example.com")
     response = client.post("/update", json={"some": "data"})
     assert "Path=/second_app" in attributes(response)
@@ -184,26 +184,26 @@ def test_the_cookie_has_the_path_and_the_domain_that_it_is_given() -> None:
 
 
 @pytest.mark.parametrize("same_site", ["lax", "strict"])
-def test_same_site(same_site: str) -> None:
+def test_same_site_is_set(same_site: str) -> None:
     response = client_of(same_site=same_site).post("/update", json={"some": "data"})
     assert f"SameSite={same_site.capitalize()}" in attributes(response)
 
 
 @pytest.mark.parametrize("value", ["invalid", "null", "", "A" * 43, "A" * 43 + ".x", "é", '"q"'])
-def test_a_cookie_that_was_never_issued_is_an_empty_session(value: str) -> None:
+def test_an_unknown_cookie_is_an_empty_session(value: str) -> None:
     client = client_of(secret_key=STRONG, session_cookie="session")
     assert client.get("/view", headers={b"cookie": f"session={value}".encode()}).json() == {}
 
 
-def test_the_cookie_is_set_only_when_something_was_written() -> None:
+def test_the_cookie_is_set_only_after_a_write() -> None:
     client = client_of()
     assert "set-cookie" in client.post("/update", json={"some": "data"}).headers
     assert "set-cookie" not in client.get("/view").headers
     assert "set-cookie" not in client.get("/untouched").headers
-    assert "set-cookie" not in TestClient(client.app).get("/view").headers  # an empty one
+    assert "set-cookie" not in TestClient(client.app).get("/view").headers  # an empty session
 
 
-def test_vary_says_cookie_where_the_session_was_looked_at() -> None:
+def test_vary_contains_cookie_if_the_session_was_used() -> None:
     client = client_of()
     assert client.post("/update", json={"some": "data"}).headers["vary"] == "Cookie"
     assert client.get("/view").headers["vary"] == "Cookie"
@@ -217,7 +217,7 @@ def test_vary_says_cookie_where_the_session_was_looked_at() -> None:
         ("/pop-item", None, {"a": "1"}),
     ],
 )
-def test_every_way_of_writing_is_kept(path: str, data: Any, expected: dict[str, str]) -> None:
+def test_every_kind_of_write_is_kept(path: str, data: Any, expected: dict[str, str]) -> None:
     client = client_of()
     client.post("/update", json={"a": "1", "b": "2"})
     assert client.post(path, json=data).json() == expected
@@ -232,7 +232,7 @@ def test_a_mounted_application_shares_the_session() -> None:
     assert client.get("/view").json() == {"a": 1, "b": 2}
 
 
-def test_a_mounted_application_may_have_a_middleware_of_its_own() -> None:
+def test_a_mounted_application_may_have_its_own_middleware() -> None:
     inner = app_with(path="/second_app", session_cookie="inner")
     app = Starlette(routes=[Mount("/second_app", inner)])
     client = TestClient(app, base_url="http://testserver/second_app/")
@@ -247,7 +247,7 @@ def test_root_path_changes_nothing() -> None:
     assert client.get("/view").json() == {"some": "data"}
 
 
-def test_a_middleware_within_another_serves_its_own_application() -> None:
+def test_an_inner_middleware_serves_its_own_application() -> None:
     inner = Starlette(routes=ROUTES, middleware=[Middleware(SessionMiddleware, session_cookie="b")])
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", inner)],
@@ -260,7 +260,7 @@ def test_a_middleware_within_another_serves_its_own_application() -> None:
     assert client.get("/inner/view").json() == {"inner": 1}
 
 
-def test_a_middleware_within_another_of_the_same_manager_leaves_the_session_to_it() -> None:
+def test_an_inner_middleware_of_the_same_manager_shares_the_session() -> None:
     manager = lembro.SessionManager(MemoryStore())
     inner = Starlette(routes=ROUTES, middleware=[Middleware(SessionMiddleware, manager)])
     app = Starlette(
@@ -274,7 +274,7 @@ def test_a_middleware_within_another_of_the_same_manager_leaves_the_session_to_i
     assert manager.length() == 1
 
 
-def test_other_middleware_sees_the_session_on_both_sides_of_it() -> None:
+def test_other_middleware_sees_the_session_before_and_after_the_handler() -> None:
     async def count(request: Request, call_next: Any) -> Response:
         request.session["seen"] = request.session.get("seen", 0) + 1
         response: Response = await call_next(request)
@@ -319,10 +319,10 @@ def test_get_session_without_a_middleware_says_what_is_missing(scope: dict[str, 
         get_session(HTTPConnection({"type": "http", "headers": [], **scope}))
 
 
-# -- what differs ----------------------------------------------------------------------------------
+# -- differences -----------------------------------------------------------------------------------
 
 
-def test_no_secret_is_needed_and_the_cookie_holds_no_data() -> None:
+def test_no_secret_is_needed_and_the_cookie_contains_no_data() -> None:
     client = client_of()
     client.post("/update", json={"some": "data"})
     [value] = client.cookies.values()
@@ -339,7 +339,7 @@ def test_a_weak_secret_is_ignored_with_a_warning(
     assert not weak or weak not in caplog.text
 
 
-def test_the_cookie_is_called_lembro_and_over_https_has_the_host_prefix() -> None:
+def test_the_cookie_has_lembros_name_and_a_prefix_over_https() -> None:
     client = client_of()
     client.post("/update", json={"some": "data"})
     assert list(client.cookies) == ["sid"]
@@ -349,18 +349,18 @@ def test_the_cookie_is_called_lembro_and_over_https_has_the_host_prefix() -> Non
     assert "Secure" in attributes(response)
 
 
-def test_the_cookie_has_no_max_age_unless_one_is_given() -> None:
+def test_the_cookie_has_no_max_age_by_default() -> None:
     response = client_of().post("/update", json={"some": "data"})
     assert not any(attribute.startswith("Max-Age") for attribute in attributes(response))
 
 
 @pytest.mark.parametrize("max_age", [0, -1, float("nan"), True, "60"])
-def test_a_max_age_that_cannot_work_is_refused(max_age: Any) -> None:
+def test_an_invalid_max_age_is_refused(max_age: Any) -> None:
     with pytest.raises(ConfigError, match="max_age"):
         SessionMiddleware(untouched_asgi, max_age=max_age)
 
 
-def test_without_max_age_a_session_still_ends_after_a_day_of_idleness() -> None:
+def test_without_max_age_a_session_ends_after_a_day_without_use() -> None:
     clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), max_age=None)
     client.post("/update", json={"some": "data"})
@@ -368,7 +368,7 @@ def test_without_max_age_a_session_still_ends_after_a_day_of_idleness() -> None:
     assert client.get("/view").json() == {}
 
 
-def test_a_session_in_use_does_not_end_with_its_first_max_age() -> None:
+def test_a_session_in_use_outlives_its_first_max_age() -> None:
     clock = FakeClock()
     client = client_of(store=MemoryStore(clock=clock), max_age=60)
     cookie = client.post("/update", json={"some": "data"}).headers["set-cookie"].split(";")[0]
@@ -376,28 +376,30 @@ def test_a_session_in_use_does_not_end_with_its_first_max_age() -> None:
         clock.now += 50
         response = client.get("/view", headers={"cookie": cookie})
         assert response.json() == {"some": "data"}
-        assert "Max-Age=60" in attributes(response)  # and the browser is told so
+        assert "Max-Age=60" in attributes(response)  # and the cookie is sent again
 
 
-def test_a_max_age_beyond_thirty_days_is_the_absolute_timeout_as_well() -> None:
+def test_a_max_age_above_thirty_days_is_the_absolute_timeout_too() -> None:
     year = 365 * 24 * 3600
     options = SessionMiddleware(untouched_asgi, max_age=year).manager.options
     assert (options.idle_timeout, options.absolute_timeout) == (year, year)
 
 
 @pytest.mark.parametrize("keywords", [{"same_site": "none"}, {"partitioned": True}])
-def test_what_browsers_refuse_without_secure_needs_https_only(keywords: dict[str, Any]) -> None:
+def test_options_that_browsers_refuse_without_secure_need_https_only(
+    keywords: dict[str, Any],
+) -> None:
     with pytest.raises(ConfigError, match="secure=True"):
         SessionMiddleware(untouched_asgi, **keywords)
     SessionMiddleware(untouched_asgi, https_only=True, **keywords)
 
 
-def test_a_cookie_is_given_in_one_way_or_the_other() -> None:
+def test_cookie_options_and_keywords_cannot_be_mixed() -> None:
     with pytest.raises(ConfigError, match=r"together with cookie=, got path\. Write cookie="):
         SessionMiddleware(untouched_asgi, path="/a", cookie=lembro.CookieOptions())
 
 
-def test_the_session_is_no_dict_so_json_needs_a_copy() -> None:
+def test_the_session_must_be_copied_for_json() -> None:
     def dump(request: Request) -> Response:
         return JSONResponse(request.session)
 
@@ -425,7 +427,7 @@ def test_a_cleared_session_cannot_be_replayed() -> None:
     assert client.get("/view", headers={"cookie": f"sid={cookie}"}).json() == {}
 
 
-def test_what_is_written_after_clear_goes_into_a_new_session() -> None:
+def test_a_write_after_clear_begins_a_new_session() -> None:
     def relogin(request: Request) -> Response:
         request.session.clear()
         request.session["user_id"] = 1
@@ -443,7 +445,7 @@ def test_what_is_written_after_clear_goes_into_a_new_session() -> None:
     assert client.get("/view").json() == {"user_id": 1}
 
 
-def test_what_was_emptied_key_by_key_keeps_its_cookie() -> None:
+def test_a_session_emptied_key_by_key_keeps_its_cookie() -> None:
     client = client_of()
     client.post("/update", json={"some": "data"})
     response = client.post("/pop-item")
@@ -452,7 +454,7 @@ def test_what_was_emptied_key_by_key_keeps_its_cookie() -> None:
     assert client.get("/view").json() == {}
 
 
-def test_a_handler_that_answers_5xx_or_raises_changes_nothing() -> None:
+def test_a_handler_that_raises_or_responds_with_5xx_changes_nothing() -> None:
     def fails(request: Request) -> Response:
         request.session["half"] = "done"
         return JSONResponse({}, 500)
@@ -472,12 +474,12 @@ def test_a_handler_that_answers_5xx_or_raises_changes_nothing() -> None:
     assert client.get("/view").json() == {"some": "data"}
 
 
-def test_a_response_that_sets_the_cookie_is_not_for_caches() -> None:
+def test_a_response_that_sets_the_cookie_is_not_cached() -> None:
     response = client_of().post("/update", json={"some": "data"})
     assert response.headers["cache-control"] == "private, no-store"
 
 
-def test_the_session_knows_nothing_of_accessed_and_modified() -> None:
+def test_the_session_has_no_accessed_and_modified() -> None:
     session = lembro.SessionManager(MemoryStore()).load()
     assert not hasattr(session, "accessed")
     assert not hasattr(session, "modified")
@@ -485,13 +487,13 @@ def test_the_session_knows_nothing_of_accessed_and_modified() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, object()}, float], ids=["object", "set", "class"])
-def test_a_value_that_cannot_be_stored_is_refused_where_it_is_assigned(value: object) -> None:
+def test_a_value_that_cannot_be_stored_is_refused_at_the_assignment(value: object) -> None:
     session = lembro.SessionManager(MemoryStore()).load()
     with pytest.raises(lembro.CodecError, match="a session cannot store a"):
         session["key"] = value
 
 
-def test_more_than_a_cookie_holds() -> None:
+def test_a_session_may_be_larger_than_a_cookie() -> None:
     client = client_of()
     client.post("/update", json={"text": "x" * 50_000})
     assert len(client.get("/view").json()["text"]) == 50_000
@@ -500,18 +502,19 @@ def test_more_than_a_cookie_holds() -> None:
 def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lembro._http.headers._warned", set())  # what is said once, is said here
+    # warnings are logged once: log them again here
+    monkeypatch.setattr("lembro._http.headers._warned", set())
     app = Starlette(
         routes=[*ROUTES, Mount("/inner", app_with())], middleware=[Middleware(SessionMiddleware)]
     )
     client = TestClient(app)
 
-    def said() -> list[str]:
+    def warnings_logged() -> list[str]:
         return [record.getMessage() for record in caplog.records if record.name == "lembro"]
 
     client.get("/view")
-    assert not said()
+    assert not warnings_logged()
     client.get("/inner/view")
     client.get("/inner/view")
-    [warning] = said()
+    [warning] = warnings_logged()
     assert "the cookie 'sid'" in warning

@@ -1,4 +1,4 @@
-"""Tornado: what is its own, under its own server."""
+"""Tornado: features of its own, with its own server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = pytest.mark.parametrize("networked", [False, True], ids=["in-process", "
 
 
 def visit(app: Application, visitor: Visitor) -> None:
-    """Serve the application while the visitor is there."""
+    """Serve the application while the visitor runs."""
 
     async def run() -> None:
         listening, port = bind_unused_port()
@@ -73,7 +73,7 @@ def app_over(manager: SessionManager, *handlers: Any, **settings: Any) -> Applic
 
 
 @KINDS
-def test_a_visit_and_the_next(networked: bool) -> None:
+def test_a_session_is_kept_for_the_next_request(networked: bool) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("/write")
         assert answer.headers["vary"] == "Cookie"
@@ -84,7 +84,7 @@ def test_a_visit_and_the_next(networked: bool) -> None:
 
 
 @KINDS
-def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(networked: bool) -> None:
+def test_a_4xx_error_keeps_changes_and_a_5xx_does_not(networked: bool) -> None:
     class Raises(Page):
         def get(self, status: str) -> None:
             self.session["a"] = 1
@@ -102,7 +102,7 @@ def test_an_error_of_4xx_keeps_what_was_written_and_one_of_5xx_does_not(networke
 
 
 @KINDS
-def test_however_a_handler_ends_its_response(networked: bool) -> None:
+def test_every_way_to_end_a_response_commits(networked: bool) -> None:
     class Ends(Page):
         async def get(self, how: str) -> None:
             self.session[how] = True
@@ -142,7 +142,7 @@ def test_however_a_handler_ends_its_response(networked: bool) -> None:
 
 
 @KINDS
-def test_what_cannot_be_stored_takes_the_place_of_the_response_and_of_a_stream(
+def test_a_value_that_cannot_be_stored_replaces_the_response(
     networked: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Large(Page):
@@ -168,7 +168,7 @@ def test_what_cannot_be_stored_takes_the_place_of_the_response_and_of_a_stream(
     }
 
 
-def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
+def test_a_store_failure_is_a_503_at_the_first_access() -> None:
     class Plain(Page):
         def get(self) -> None:
             self.write("plain")
@@ -188,7 +188,7 @@ def test_a_store_that_fails_is_a_503_where_the_session_is_looked_at() -> None:
     visit(app_over(manager, ("/plain", Plain)), visitor)
 
 
-def test_a_store_that_fails_at_the_commit_is_a_503() -> None:
+def test_a_store_failure_at_the_commit_is_a_503() -> None:
     manager, store = manager_over(networked=True)
 
     class Breaks(Page):
@@ -205,7 +205,7 @@ def test_a_store_that_fails_at_the_commit_is_a_503() -> None:
     visit(app_over(manager, ("/breaks", Breaks)), visitor)
 
 
-def test_an_error_of_ours_at_the_commit_is_a_500_and_not_a_silence() -> None:
+def test_an_internal_error_at_the_commit_is_a_500() -> None:
     manager, store = manager_over(networked=True)
 
     class Breaks(Page):
@@ -220,7 +220,7 @@ def test_an_error_of_ours_at_the_commit_is_a_500_and_not_a_silence() -> None:
     visit(app_over(manager, ("/breaks", Breaks)), visitor)
 
 
-def test_authenticated_asks_for_a_login() -> None:
+def test_authenticated_requires_a_login() -> None:
     class Mine(Page):
         @authenticated
         def get(self) -> None:
@@ -236,7 +236,7 @@ def test_authenticated_asks_for_a_login() -> None:
 
 
 @KINDS
-def test_a_recent_login_that_is_required_is_a_401(
+def test_a_required_recent_login_is_a_401(
     networked: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Account(Page):
@@ -255,7 +255,7 @@ def test_a_recent_login_that_is_required_is_a_401(
     assert "Uncaught exception" not in caplog.text
 
 
-def test_a_recent_login_that_is_required_can_be_answered_in_one_place() -> None:
+def test_write_error_may_respond_to_a_required_login() -> None:
     class Account(Page):
         def get(self) -> None:
             self.session.require_recent(60)
@@ -274,7 +274,7 @@ def test_a_recent_login_that_is_required_can_be_answered_in_one_place() -> None:
     visit(app_over(manager_over(False)[0], ("/account", Account)), visitor)
 
 
-def test_a_late_change_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_late_change_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     class Late(Page):
         async def get(self) -> None:
             cart = self.session.setdefault("cart", [])
@@ -335,10 +335,10 @@ def test_a_websocket_whose_session_cannot_be_stored_is_refused() -> None:
     visit(app_over(manager, ("/ws", Socket)), visitor)
 
 
-# -- setting up ------------------------------------------------------------------------------------
+# -- setup -----------------------------------------------------------------------------------------
 
 
-def test_handlers_without_the_mixin_have_nothing_to_do_with_it() -> None:
+def test_a_handler_without_the_mixin_is_unchanged() -> None:
     class Plain(RequestHandler):
         def get(self) -> None:
             self.write("plain")
@@ -349,7 +349,7 @@ def test_handlers_without_the_mixin_have_nothing_to_do_with_it() -> None:
     visit(app_over(manager_over(False)[0], ("/plain", Plain)), visitor)
 
 
-def test_a_method_that_a_handler_lacks_is_a_405() -> None:
+def test_a_missing_method_of_a_handler_is_a_405() -> None:
     class Posts(Page):
         def post(self) -> None: ...
 
@@ -360,7 +360,7 @@ def test_a_method_that_a_handler_lacks_is_a_405() -> None:
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
-def test_a_method_that_a_handler_has_from_another_class(kind: str) -> None:
+def test_a_method_from_another_base_class_uses_the_session(kind: str) -> None:
     class Plain(RequestHandler):
         def get(self) -> None:
             self.write("theirs")
@@ -392,7 +392,7 @@ def test_an_excluded_path_has_no_session(caplog: pytest.LogCaptureFixture) -> No
 
     async def visitor(client: httpx.AsyncClient) -> None:
         client.cookies.set("sid", "A" * 43)
-        assert (await client.get("/read")).status_code == 500  # and no connection that hangs
+        assert (await client.get("/read")).status_code == 500  # and no connection stays open
         assert (await client.get("/static/logo")).text == "logo"
         assert "no lembro session" not in caplog.text
         assert (await client.get("/static/write")).status_code == 500
@@ -401,12 +401,12 @@ def test_an_excluded_path_has_no_session(caplog: pytest.LogCaptureFixture) -> No
     visit(app, visitor)
 
 
-def test_a_store_and_options_in_place_of_a_manager() -> None:
+def test_a_store_and_options_instead_of_a_manager() -> None:
     lembro = Lembro(Application(), store=MemoryStore("64K"), cookie=CookieOptions(name="sid"))
     assert lembro.manager.options.cookie.name == "sid"
 
 
-def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_setup_is_an_error(caplog: pytest.LogCaptureFixture) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         assert (await client.get("/read")).status_code == 500
 
@@ -414,7 +414,7 @@ def test_what_is_missing_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "Lembro(app)" in caplog.text
 
 
-def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
+def test_a_websocket_without_an_access_needs_no_setup() -> None:
     class Echo(SessionMixin, WebSocketHandler):
         async def on_message(self, message: str | bytes) -> None:
             await self.write_message(message)
@@ -429,7 +429,7 @@ def test_a_websocket_that_does_not_look_needs_no_lembro() -> None:
     visit(Application([("/ws", Echo)]), visitor)
 
 
-def test_a_blocking_store_goes_to_a_thread() -> None:
+def test_a_blocking_store_runs_in_a_thread() -> None:
     manager = SessionManager(BlockingAdapter(MemoryStore(), NETWORKED))
 
     async def visitor(client: httpx.AsyncClient) -> None:
@@ -439,6 +439,6 @@ def test_a_blocking_store_goes_to_a_thread() -> None:
     visit(app_over(manager), visitor)
 
 
-def test_what_is_no_beginning_of_a_path_is_refused() -> None:
+def test_an_invalid_path_prefix_is_refused() -> None:
     with pytest.raises(ConfigError, match="path prefixes that begin with"):
         Lembro(Application(), exclude=["static/"])

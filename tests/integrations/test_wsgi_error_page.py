@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("looked", [True, False])
-def test_an_error_page_around_the_middleware(looked: bool) -> None:
+def test_a_first_access_in_an_error_page_around_the_middleware_raises(looked: bool) -> None:
     manager = SessionManager(MemoryStore())
 
     def fails(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

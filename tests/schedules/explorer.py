@@ -1,8 +1,9 @@
-"""Every way in which requests of one session can overlap.
+"""Explore every way in which requests of one session can overlap.
 
-The lifecycle yields its store calls, so a schedule is a list of turns: whose next store call is
-performed. A node of the search is what the store holds and what each request has been told so far;
-two schedules that lead to the same node differ only by steps that commute, and one is followed.
+The lifecycle yields its store calls, so a schedule is a list of turns: the request whose next store
+call is performed. A node of the search is the content of the store and the answers that each
+request has received so far. Two schedules that lead to the same node differ only by steps that
+commute, so only one of them is followed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Outside = Callable[[NaiveStore], object]
 
 @dataclass
 class Request:
-    """One request, or something that happens outside of any (``outside``)."""
+    """One request, or an event outside of all requests (``outside``)."""
 
     name: str
     act: Action | None = None
@@ -42,7 +43,7 @@ class Request:
 
 @dataclass
 class Done:
-    """What became of a request."""
+    """The result of a request."""
 
     request: Request
     session: Session | None = None
@@ -51,17 +52,17 @@ class Done:
     dropped: bool = False
     issued_live: bool = True
     user: str | None = None
-    """Who was logged in when the handler was called."""
+    """The user when the handler was called."""
     loaded: Loaded = Loaded.NOT_LOADED
     raised: bool = False
-    """The handler raised, for example because the session had lost a key."""
+    """Whether the handler raised, for example because the session had lost a key."""
     order: int = -1
-    """When it ended, among the others."""
+    """The position of its end among the other requests."""
 
 
 @dataclass
 class World:
-    """What a schedule left behind."""
+    """The state after a schedule."""
 
     store: NaiveStore
     cookie: str
@@ -77,10 +78,10 @@ class World:
 
 
 Setting = Callable[[SessionManager], str]
-"""Fills a store and returns the cookie that all requests bring."""
+"""Fill a store and return the cookie that all requests send."""
 
 Arrive = Callable[[SessionManager, str], Session]
-"""Makes the session of a request from the cookie."""
+"""Make the session of a request from the cookie."""
 
 
 def by_id(manager: SessionManager, cookie: str) -> Session:
@@ -90,8 +91,11 @@ def by_id(manager: SessionManager, cookie: str) -> Session:
 def explore(
     setting: Setting, requests: Sequence[Request], arrive: Arrive = by_id, **options: Any
 ) -> Iterator[World]:
-    """Every end of every schedule of these requests, up to commuting steps. ``options`` are the
-    manager's."""
+    """Yield every end of every schedule of these requests, up to commuting steps.
+
+    Args:
+        options: the manager's options.
+    """
     seen: set[Any] = set()
     stack: list[tuple[int, ...]] = [()]
     while stack:
@@ -106,7 +110,7 @@ def explore(
 
 
 Choose = Callable[[list[int]], int | None]
-"""Whose turn it is, of those who could go; None: nobody's, that is all."""
+"""The request whose turn it is, of those that can run. None ends the schedule."""
 
 
 def play(
@@ -116,13 +120,15 @@ def play(
     arrive: Arrive = by_id,
     **options: Any,
 ) -> tuple[World, list[int], Any]:
-    """Play these turns from the start. Returns the world, who could go next, and the node."""
+    """Play these turns from the start. Return the world, the requests that can run next, and the
+    node.
+    """
     rest = iter(turns)
     return _play(setting, requests, lambda _: next(rest, None), arrive, **options)
 
 
 def play_out(setting: Setting, requests: Sequence[Request], choose: Choose) -> World:
-    """Play one schedule to its end, whose turns are chosen as it goes."""
+    """Play one schedule to its end, with turns that are chosen on the way."""
     world, ready, _ = _play(setting, requests, lambda ready: choose(ready) if ready else None)
     assert not ready
     return world
@@ -140,7 +146,8 @@ def _play(
     numbers = count()
     current = ["setting"]
 
-    def fake_id() -> str:  # an id tells who made it, not when, so that nodes can be compared
+    # an ID names the request that made it, not the time, so that nodes can be compared
+    def fake_id() -> str:
         return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
 
     def fake_bytes(size: int = codec.MARK) -> bytes:

@@ -1,4 +1,4 @@
-"""What requests of one session may do, and what has to hold after every schedule of them."""
+"""The possible actions of a request, and the invariants that hold after every schedule of them."""
 
 from __future__ import annotations
 
@@ -74,37 +74,37 @@ EVERY = [
 
 
 def check(setting: str, requests: Sequence[Request], world: World) -> None:
-    """The invariants that hold after every schedule."""
+    """Check the invariants that hold after every schedule."""
     names = [request.name for request in requests]
     where = f"{setting}: {' | '.join(names)}: turns {world.turns}"
-    # The session that all requests brought. A request that came after its end began a new one.
+    # The session that all requests sent. A request that came after its end began a new one.
     old = [data for data in world.live() if "old" in data]
     logins = {name for name in names if name.startswith("login")}
     ended = {"logout", "failing logout", "expiry"} & set(names)
     if setting == "logged in" and "destroy_user" in names:
         ended.add("destroy_user")
 
-    # A cookie is absent, or was valid when it was sent; one response at most clears it.
+    # Each cookie was valid when it was sent, and at most one response clears it.
     assert all(done.issued_live for done in world.done), where
     assert sum(done.cleared for done in world.done) <= 1, where
-    # What a failed handler changed is nowhere.
+    # No change of a failed handler is stored.
     assert all("never" not in data for data in world.live()), where
-    # No data of one user reach another, and an ID from before a login is not accepted after it.
+    # No user's data reach another user, and an ID from before a login is not accepted after it.
     before = "ann" if setting == "logged in" else None
     assert {done.user for done in world.done} <= {None, before}, where
     if setting == "anonymous":
         assert Loaded.ROTATED not in {done.loaded for done in world.done}, where
     if setting == "logged in":
         assert all(b"old" not in found.payload for found in world.of("bob")), where
-        # A login in flight does not bring the old one back either. (With both logins, bob's may
-        # have ended it first, and then it is not the logout that did.)
+        # A login in flight does not restore the old session either. (With two logins, bob's may
+        # have ended it first, and then the logout did not.)
         if ended and len(logins) < 2:
             assert old == [], where
     if logins:
         return
 
-    # The session exists once, or not at all if it was ended: it does not come back. (A rotated ID
-    # of an anonymous session is stale, so a request that brings it cannot end the session.)
+    # The session exists once. If it was ended, it does not exist. (A rotated ID of an anonymous
+    # session is stale, so a request that sends it cannot end the session.)
     out_of_reach = setting == "anonymous" and "regenerate" in names
     if not ended:
         assert len(old) == 1, where
@@ -112,7 +112,7 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
         assert old == [], where
     elif any(done.issued and "regenerate" in done.request.name for done in world.done):
         assert len(old) == 1, where
-    # Every change of a key is there, unless the session has ended or the request was told.
+    # Every change of a key is stored, unless the session has ended or an event reported the loss.
     for done, name in zip(world.done, names, strict=True):
         kind, _, key = name.partition(" ")
         if kind in ("set", "nested") and old and not done.dropped and not done.raised:
@@ -122,8 +122,8 @@ def check(setting: str, requests: Sequence[Request], world: World) -> None:
         assert not any(done.dropped for done in world.done), where
 
 
-def told_apart(requests: Sequence[Request]) -> list[Request]:
-    """The same request twice needs two names, for the ids that it makes."""
+def with_distinct_names(requests: Sequence[Request]) -> list[Request]:
+    """Give two equal requests different names, for the IDs that they make."""
     return [
         Request(f"{request.name}#{i}", request.act, request.failed, request.outside)
         for i, request in enumerate(requests)

@@ -1,5 +1,7 @@
-"""Exhaustive schedules of requests that bring one legacy cookie: whatever they do, and in whichever
-order their store calls fall, it is adopted as one session, and as none after a logout."""
+"""Exhaustive schedules of requests with one legacy cookie.
+
+In every order of their store calls, the legacy session is adopted once, and never after a logout.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from tests.schedules.requests import (
     READ,
     REGENERATE,
     WRITES,
-    told_apart,
+    with_distinct_names,
 )
 from tests.schedules.test_schedules import ALL
 
@@ -60,7 +62,7 @@ def check(requests: Sequence[Request], world: World) -> None:
     names = [request.name for request in requests]
     where = f"{' | '.join(names)}: turns {world.turns}"
     rotations = names.count("regenerate")
-    # A request that came after the rotation brought a stale cookie, and so ends nothing.
+    # A request after the rotation sent a stale cookie, and so ends nothing.
     came = [(name, done) for name, done in zip(names, world.done, strict=True) if done.user]
     ended = {"logout", "failing logout"} & {name for name, _ in came}
     old = [data for data in world.live() if "old" in data]
@@ -87,7 +89,7 @@ def check(requests: Sequence[Request], world: World) -> None:
 
 
 def _user_of_replay(world: World) -> str | None:
-    """Return the user of a request that brings the legacy cookie again, within the grace."""
+    """Return the user of a request that sends the legacy cookie again, within the grace."""
     manager = SessionManager(world.store, **OPTIONS)
     session = arrive(manager, world.cookie)
     run(runner_of(manager).lifecycle.load(session), world.store)
@@ -95,11 +97,11 @@ def _user_of_replay(world: World) -> str | None:
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_of_several_requests_every_schedule(number: int) -> None:
+def test_every_schedule_of_several_requests(number: int) -> None:
     chosen = CHOSEN if number == 2 else [READ, WRITES[0], LOGOUT] if ALL else [WRITES[0], LOGOUT]
     ends = 0
     for requests in combinations_with_replacement(chosen, number):
-        for world in explore(ann, told_apart(requests), arrive, **OPTIONS):
+        for world in explore(ann, with_distinct_names(requests), arrive, **OPTIONS):
             check(requests, world)
             ends += 1
     assert ends > 100
@@ -107,8 +109,8 @@ def test_of_several_requests_every_schedule(number: int) -> None:
 
 @pytest.mark.parametrize("other", [READ, WRITES[0], LOGOUT], ids=lambda request: request.name)
 @pytest.mark.parametrize("login", LOGINS, ids=lambda request: request.name)
-def test_in_parallel_with_a_login(login: Request, other: Request) -> None:
-    for world in explore(ann, told_apart([login, other]), arrive, **OPTIONS):
+def test_every_schedule_with_a_login(login: Request, other: Request) -> None:
+    for world in explore(ann, with_distinct_names([login, other]), arrive, **OPTIONS):
         where = f"{other.name}: turns {world.turns}"
         assert all(done.issued_live for done in world.done), where
         assert {done.user for done in world.done} <= {None, "ann"}, where
@@ -140,15 +142,15 @@ def _logged_in_twice(session: Session) -> None:
 @pytest.mark.parametrize("planted", ["nobody", "ann"])
 @pytest.mark.parametrize("other", [READ, WRITES[0], REGENERATE, LOGOUT, FAILING])
 @pytest.mark.parametrize("word", [_by_hand, _cleared, _logged_in, _logged_in_twice])
-def test_nobody_else_gets_a_session_that_was_replaced_as_it_was_adopted(
+def test_only_one_user_gets_a_session_rotated_at_its_adoption(
     word: Any, other: Request, planted: str
 ) -> None:
-    """In every order of two requests, of a victim and of whoever planted the legacy cookie."""
+    """The two requests are a victim's and that of an attacker who planted the legacy cookie."""
     for world in explore(
         lambda manager: planted, [Request("victim", word), other], arrive, **OPTIONS
     ):
         where = f"turns {world.turns}"
-        world.store.now += 31  # past the grace
+        world.store.now += 31  # after the grace
         manager = SessionManager(world.store, **OPTIONS)
         victim, attacker = world.done
         if other in (READ, WRITES[0], FAILING):
@@ -164,7 +166,7 @@ def test_nobody_else_gets_a_session_that_was_replaced_as_it_was_adopted(
 
 
 def test_an_adoption_interrupted_at_any_call_is_completed_by_the_next_request() -> None:
-    """A crash interrupts it, or a client that closes the connection."""
+    """A crash or a client that closes the connection may interrupt it."""
     calls = 0
     while True:
         store = NaiveStore()

@@ -77,7 +77,7 @@ async def begun(request: web.Request, kind: str) -> web.StreamResponse:
 
 @routes.get("/stream")
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Looks at the session, and edits it between two chunks."""
+    """Read the session, and edit it between two chunks."""
     session = get_session(request)
     before = len(session)
     response = await begun(request, "text/plain")
@@ -90,7 +90,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 @routes.get("/events")
 async def events(request: web.Request) -> web.StreamResponse:
-    """Server-sent events, each of which is remembered."""
+    """Send server-sent events, and store each of them."""
     session = get_session(request)
     user = session.user_id
     response = await begun(request, "text/event-stream")
@@ -109,7 +109,7 @@ async def fails(request: web.Request) -> web.Response:
 
 @routes.get("/ws")
 async def socket(request: web.Request) -> web.WebSocketResponse:
-    """Remembers every message, and answers with how many there were."""
+    """Store every message, and respond with the number of messages."""
     session = get_session(request)
     response = web.WebSocketResponse()
     await response.prepare(request)

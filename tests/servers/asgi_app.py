@@ -70,7 +70,7 @@ async def me(session: WebSessionDep) -> dict[str, Any]:
 
 @app.get("/stream")
 async def stream(session: WebSessionDep) -> StreamingResponse:
-    """Looks at the session, and edits it between two chunks."""
+    """Read the session, and edit it between two chunks."""
     before = len(session)
 
     async def chunks() -> AsyncIterator[str]:
@@ -84,7 +84,7 @@ async def stream(session: WebSessionDep) -> StreamingResponse:
 
 @app.get("/events")
 async def events(session: WebSessionDep) -> StreamingResponse:
-    """Server-sent events, each of which is remembered."""
+    """Send server-sent events, and store each of them."""
     user = session.user_id
 
     async def chunks() -> AsyncIterator[str]:
@@ -98,7 +98,7 @@ async def events(session: WebSessionDep) -> StreamingResponse:
 
 @app.get("/late")
 async def late(session: WebSessionDep) -> StreamingResponse:
-    """Changes something too late."""
+    """Change the session too late."""
     cart = session.setdefault("cart", [])
 
     async def chunks() -> AsyncIterator[str]:
@@ -117,7 +117,7 @@ async def fails(session: WebSessionDep) -> PlainTextResponse:
 
 @app.websocket("/ws")
 async def socket(socket: WebSocket, session: WebSessionDep) -> None:
-    """Remembers every message, and answers with how many there were."""
+    """Store every message, and respond with the number of messages."""
     await socket.accept()
     async for message in socket.iter_text():
         async with session.edit():

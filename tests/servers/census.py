@@ -1,5 +1,7 @@
-"""How many sessions are alive, in a server whose garbage collector is switched off: imported by the
-applications, and printed where ``LEMBRO_CENSUS`` is set."""
+"""Print the number of live sessions of a server whose garbage collector is off.
+
+The applications import this module. It prints only if ``LEMBRO_CENSUS`` is set.
+"""
 
 from __future__ import annotations
 

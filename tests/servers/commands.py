@@ -1,4 +1,4 @@
-"""How each server is started."""
+"""The command that starts each server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASGI_SERVERS: Final[dict[str, Sequence[str]]] = {
         *("--host", HOST, "--port", "{port}", ASGI),
     ],
     "hypercorn": [_PYTHON, "-m", "hypercorn", "--bind", HOST + ":{port}", ASGI],
-    # No ASGI, but it has all that these have: streams, WebSockets, a lifespan.
+    # Not ASGI, but it has the same features: streams, WebSockets, a lifespan.
     "aiohttp": [_PYTHON, "-m", "aiohttp.web", "-H", HOST, "-P", "{port}", AIOHTTP],
 }
 WSGI_SERVERS: Final[dict[str, Sequence[str]]] = {
@@ -42,7 +42,7 @@ OWN_SERVERS: Final[dict[str, Sequence[str]]] = {
     ],
     "tornado": [_PYTHON, "-m", "tests.servers.tornado_app", "{port}"],
 }
-"""Of frameworks that bring a server of their own."""
+"""The servers of frameworks that have their own."""
 _DJANGO: Final = "tests.servers.django_app:app"
 DJANGO_SERVERS: Final[dict[str, Sequence[str]]] = {
     "gunicorn django": [*_GUNICORN[:3], _DJANGO, *_GUNICORN[4:], "--threads", "8"],

@@ -1,4 +1,4 @@
-"""What the applications share."""
+"""Functions that the applications share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.servers import census
 
-assert census  # it may be asked for
+assert census  # the count may be requested
 
 
 def count(data: dict[str, Any]) -> int:
-    """One more; for ``session.atomic``."""
+    """Add one; for ``session.atomic``."""
     data["count"] = data.get("count", 0) + 1
     return int(data["count"])

@@ -85,7 +85,7 @@ async def fails(request: Request) -> HTTPResponse:
 
 @app.websocket("/ws")
 async def socket(request: Request, ws: Websocket) -> None:
-    """Remembers every message, and answers with how many there were."""
+    """Store every message, and respond with the number of messages."""
     session = get_session(request)
     async for message in ws:
         if message == "late":

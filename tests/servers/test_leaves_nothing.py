@@ -1,5 +1,8 @@
-"""Under a real server, too, a session is freed when its request has ended, without the garbage
-collector (see ``tests/behaviour/test_leaves_nothing.py``)."""
+"""Under a real server, a session is freed when its request has ended, without the garbage
+collector.
+
+See ``tests/behaviour/test_leaves_nothing.py``.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ PAGES = [
     ("POST", "/logout"),
 ]
 UNDER_WAY = 3
-"""Sessions whose response has gone out, and whose request the server is about to end."""
+"""The sessions whose response was sent, and whose request the server is about to end."""
 
 TASK_GROUPS_LEAVE_CYCLES = sys.version_info < (3, 12, 8) or (
     (3, 13) <= sys.version_info < (3, 13, 1)
 )
-"""And in Django each request under ASGI has one."""
+"""In Django under ASGI, each request has one."""
 
 
 @pytest.mark.parametrize("name", SERVERS)

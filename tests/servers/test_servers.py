@@ -1,4 +1,4 @@
-"""The real thing: an application under each server, and several clients at once."""
+"""An application under each real server, with several clients at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def me(client: httpx.Client) -> Any:
 def at_once(
     server: Server, work: Callable[[httpx.AsyncClient, int], Coroutine[Any, Any, None]], count: int
 ) -> None:
-    """``work`` for so many clients, each with a cookie jar of its own."""
+    """Run ``work`` for so many clients, each with its own cookie jar."""
 
     async def one(number: int) -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:
@@ -57,7 +57,7 @@ async def all_of(*answers: Awaitable[httpx.Response]) -> None:
         answer.raise_for_status()
 
 
-def test_log_in_and_out(server: Server) -> None:
+def test_a_login_and_a_logout_work(server: Server) -> None:
     with browser(server) as client:
         assert not client.get("/").cookies
         assert me(client) == {"user": None, "data": {}}
@@ -79,8 +79,8 @@ def test_log_in_and_out(server: Server) -> None:
             thief.cookies.clear()
 
 
-def test_parallel_updates_of_one_session(server: Server) -> None:
-    """Several users, each with many requests at the same time: nothing is lost, nothing mixed."""
+def test_parallel_updates_of_one_session_are_all_kept(server: Server) -> None:
+    """Several users send many parallel requests. No update is lost, and no data are mixed."""
 
     async def shop(client: httpx.AsyncClient, user: int) -> None:
         items = [1000 * user + item for item in range(PARALLEL)]
@@ -96,7 +96,7 @@ def test_parallel_updates_of_one_session(server: Server) -> None:
     at_once(server, shop, 5)
 
 
-def test_parallel_requests_during_a_rotation(server: Server) -> None:
+def test_parallel_requests_during_a_rotation_stay_logged_in(server: Server) -> None:
     async def rotate(client: httpx.AsyncClient, user: int) -> None:
         await client.post(f"/login/turning-{user}")
         await all_of(
@@ -111,7 +111,7 @@ def test_parallel_requests_during_a_rotation(server: Server) -> None:
     at_once(server, rotate, 3)
 
 
-def test_logout_everywhere(server: Server) -> None:
+def test_logout_everywhere_ends_all_sessions(server: Server) -> None:
     clients = [browser(server) for _ in range(4)]
     for client in clients:
         client.post("/login/everywhere").raise_for_status()
@@ -122,7 +122,7 @@ def test_logout_everywhere(server: Server) -> None:
         client.close()
 
 
-def test_a_stream_with_an_edit(server: Server) -> None:
+def test_a_stream_edits_the_session(server: Server) -> None:
     with browser(server) as client:
         client.post("/login/streamer").raise_for_status()
         with client.stream("GET", "/stream") as answer:
@@ -130,22 +130,22 @@ def test_a_stream_with_an_edit(server: Server) -> None:
         assert me(client)["data"] == {"streamed": True}
 
 
-def test_a_failure_saves_nothing(server: Server) -> None:
+def test_a_failed_request_saves_nothing(server: Server) -> None:
     with browser(server) as client:
         client.post("/login/unlucky").raise_for_status()
         assert client.get("/fails").status_code == 500
         assert me(client) == {"user": "unlucky", "data": {}}
 
 
-def test_nothing_went_wrong(server: Server) -> None:
+def test_the_log_has_no_error(server: Server) -> None:
     assert "Traceback" not in server.log
     assert server.running
 
 
-# -- what only ASGI has ----------------------------------------------------------------------------
+# -- only with ASGI --------------------------------------------------------------------------------
 
 
-def test_server_sent_events(asgi_server: Server) -> None:
+def test_server_sent_events_edit_the_session(asgi_server: Server) -> None:
     with browser(asgi_server) as client:
         client.post("/login/listener").raise_for_status()
         with client.stream("GET", "/events") as answer:
@@ -155,7 +155,7 @@ def test_server_sent_events(asgi_server: Server) -> None:
         assert me(client)["data"] == {"last event": 2}
 
 
-def test_a_client_that_leaves_a_stream(asgi_server: Server) -> None:
+def test_a_client_may_leave_a_stream(asgi_server: Server) -> None:
     with browser(asgi_server) as client:
         client.post("/login/impatient").raise_for_status()
         with client.stream("GET", "/events") as answer:
@@ -163,18 +163,18 @@ def test_a_client_that_leaves_a_stream(asgi_server: Server) -> None:
         assert me(client)["user"] == "impatient"
 
 
-def test_a_websocket(asgi_server: Server) -> None:
+def test_a_websocket_edits_the_session(asgi_server: Server) -> None:
     talk(asgi_server)
 
 
 @pytest.mark.parametrize("name", OWN_SERVERS)
-def test_a_websocket_of_a_server_of_a_framework(name: str) -> None:
+def test_a_websocket_of_a_frameworks_own_server_edits_the_session(name: str) -> None:
     with running(OWN_SERVERS[name]) as server:
         talk(server)
 
 
 def test_a_late_change_over_a_websocket_is_in_the_log_of_sanic() -> None:
-    """Which tells nobody that the client has closed it."""
+    """Sanic does not report that the client has closed the WebSocket."""
     with running(OWN_SERVERS["sanic"], DEBUG="lembro") as server, browser(server) as client:
         client.post("/login/late").raise_for_status()
         url = server.url.replace("http", "ws") + "/ws"
@@ -206,7 +206,7 @@ def talk(server: Server) -> None:
         assert me(client)["data"] == {"said": ["a", "b", "c"], "cart": [1], "item-1": 1}
 
 
-def test_lifespan() -> None:
+def test_the_lifespan_opens_and_closes_the_store() -> None:
     for command in ASGI_SERVERS.values():
         with running(command) as server:
             assert server.log.count("the application starts") == 1
@@ -217,7 +217,7 @@ def test_lifespan() -> None:
 # -- behind a proxy --------------------------------------------------------------------------------
 
 
-def test_behind_a_proxy_that_ends_tls() -> None:
+def test_the_cookie_behind_a_proxy_that_terminates_tls_is_secure() -> None:
     with running(PROXIED) as server:
         answer = httpx.post(
             f"{server.url}/login/ada", headers={"X-Forwarded-Proto": "https"}, timeout=TIMEOUT
@@ -225,7 +225,7 @@ def test_behind_a_proxy_that_ends_tls() -> None:
         (cookie,) = answer.headers.get_list("set-cookie")
         assert cookie.startswith("__Host-sid=")
         assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Lax")
-        # What a browser says that came by http, with the cookie of https, is somebody else's.
+        # A request over http with the https cookie is not the browser's, so it is anonymous.
         value = cookie.partition(";")[0]
         plain = httpx.get(f"{server.url}/me", headers={"Cookie": value}, timeout=TIMEOUT)
         assert plain.json() == {"user": None, "data": {}}
@@ -243,6 +243,6 @@ def test_a_late_change_is_in_the_servers_log() -> None:
         assert client.get("/late").text == "first\nlast\n"
         assert me(client)["data"]["cart"] == [1]
         session_id = client.cookies["sid"][:43]
-    # It is said after the last byte, when the client may have gone on already.
+    # It is logged after the last byte, when the client may have continued already.
     assert "changed after the response had begun; the change is lost" in server.log
     assert session_id not in server.log

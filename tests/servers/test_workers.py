@@ -1,5 +1,7 @@
-"""Several worker processes, each with a memory store of its own, are told from one: by one loud
-word in the log, which says what to do, also where the application has not set up logging."""
+"""Several worker processes with a memory store each log a warning that says what to do.
+
+It is logged also if the application has not configured logging.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from tests.servers.commands import ALONE, WORKERS, running
 from tests.support.servers import Server
 
 NOT_SHARED = "Sessions are NOT shared"
-PATIENCE = 20.0  # seconds for the second worker to come up
+PATIENCE = 20.0  # seconds until the second worker has started
 
 
 def lines(server: Server) -> list[str]:
@@ -19,7 +21,7 @@ def lines(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("command", WORKERS)
-def test_two_workers(command: str) -> None:
+def test_two_workers_warn(command: str) -> None:
     with running(WORKERS[command]) as server:
         deadline = time.monotonic() + PATIENCE
         while not lines(server) and time.monotonic() < deadline:
@@ -30,7 +32,7 @@ def test_two_workers(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ALONE)
-def test_one_worker(command: str) -> None:
+def test_one_worker_does_not_warn(command: str) -> None:
     with running(ALONE[command]) as server:
         pass
     assert lines(server) == []

@@ -72,7 +72,7 @@ class Fails(Page):
 
 
 class Socket(SessionMixin, WebSocketHandler):
-    """Remembers every message, and answers with how many there were."""
+    """Store every message, and respond with the number of messages."""
 
     async def on_message(self, message: str | bytes) -> None:
         session = self.session

@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The root of the clone."""
+"""The root of the repository."""
 
 
 def in_ci() -> bool:
@@ -17,7 +17,7 @@ def in_ci() -> bool:
 
 
 def require_or_skip(reason: str) -> NoReturn:
-    """Something that a test needs is not on this machine: skip it here, fail it in CI."""
+    """Skip the test if something that it needs is missing, or fail in CI."""
     if in_ci():
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

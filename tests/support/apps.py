@@ -1,8 +1,8 @@
-"""The little application of ``visits.py`` in each framework.
+"""The small application of ``visits.py`` in each framework.
 
-One class an integration; add a new one to ``INTEGRATIONS``, and every test of the behaviour and of
-the failures runs on it. A handler finds its visit by a header, runs the script, and answers with
-the visit's status and headers.
+There is one class for each integration. If you add one to ``INTEGRATIONS``, every test of the
+behaviour and of the failures runs on it. A handler finds its visit by a header, runs the script,
+and responds with the visit's status and headers.
 """
 
 from __future__ import annotations

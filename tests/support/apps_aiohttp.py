@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in aiohttp."""
+"""The small application of ``visits.py`` in aiohttp."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def fetch_aiohttp(app: web.Application, request: Request) -> Answer:
         response = await app._handle(mocked)
     except web.HTTPException as raised:
         response = raised
-    except Exception as error:  # the server logs it, and answers 500 if nothing was sent yet
+    except Exception as error:  # the server logs it, and responds with 500 if nothing was sent yet
         answer.error = error
         if answer.status:
             return answer
@@ -108,7 +108,7 @@ def _text(value: bytes) -> str:
 
 
 class _Writer(AbstractStreamWriter):
-    """Takes down what is sent."""
+    """Record what is sent."""
 
     chunked = False
     length = None

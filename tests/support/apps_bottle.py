@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Bottle."""
+"""The small application of ``visits.py`` in Bottle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class InBottle:
 
     def __init__(self, manager: SessionManager) -> None:
         self.app: Any = bottle.Bottle()
-        self.app.config["catchall"] = False  # the tests want to see the exceptions
+        self.app.config["catchall"] = False  # so that the tests see the exceptions
         self.app.install(Lembro(manager))
         self.app.route("/<path:path>", ["GET", "POST"], _page)
         self.app.route("/", ["GET", "POST"], _page)
@@ -47,6 +47,6 @@ def _page(path: str = "") -> Any:
 
 
 def _chunks(visit: Visit) -> Iterator[bytes]:
-    yield FIRST  # Bottle takes it before the response begins
+    yield FIRST  # Bottle reads it before the response begins
     drive(visit.run_later())
     yield LAST

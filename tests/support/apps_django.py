@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Django, under WSGI and under ASGI."""
+"""The small application of ``visits.py`` in Django, under WSGI and under ASGI."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ assert django_project
 
 MIDDLEWARE: Final = ["lembro.integrations.django.SessionMiddleware"]
 OWN_KEYS: Final = ("_session_expiry",)
-"""Keys of Django's own among a session's data, with its engines too."""
-_errors: dict[str, BaseException] = {}  # of each visit, what its view raised
+"""Django's own keys in a session, as with its engines."""
+_errors: dict[str, BaseException] = {}  # the exception that the view raised, by visit
 
 
 def _remember(request: Any, **_: Any) -> None:
@@ -50,7 +50,7 @@ def use(manager: SessionManager) -> None:
 
 def _answered(request: Request, answer: Answer) -> Answer:
     (number,) = (value.decode() for name, value in request.headers if name == HEADER.encode())
-    # Django 5.2 has a blank before the value of a cookie, as HTTP allows.
+    # Django 5.2 puts a space before the value of a cookie, which HTTP allows.
     answer.headers = [(name, value.strip()) for name, value in answer.headers]
     answer.error = answer.error or _errors.pop(number, None)
     return answer
@@ -82,7 +82,7 @@ class _AsyncHandler(ASGIHandler):  # type: ignore[misc]
     request_class = _AsyncRequest
 
     async def read_body(self, receive: Any) -> Any:
-        """Without the temporary file, which Django 5.2 does not close after an error."""
+        """Read the body without a temporary file, which Django 5.2 leaves open after an error."""
         return io.BytesIO((await receive())["body"])
 
 
@@ -93,7 +93,7 @@ class InDjangoASGI:
     own_driver = True
     trio = False
     cancellable = django.VERSION >= (6, 0)
-    """What Django 5.2 had begun goes on when its handler is cancelled."""
+    """Django 5.2 continues work that it has begun when its handler is cancelled."""
     own_keys = OWN_KEYS
     middleware = MIDDLEWARE
 
@@ -108,7 +108,7 @@ class InDjangoASGI:
 
 
 def _handler(kind: Any, middleware: list[str]) -> Any:
-    """It reads MIDDLEWARE when it is made."""
+    """Return a handler. It reads MIDDLEWARE when it is created."""
     usual, settings.MIDDLEWARE = settings.MIDDLEWARE, middleware
     try:
         return kind()

@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Falcon, over WSGI and over ASGI."""
+"""The small application of ``visits.py`` in Falcon, over WSGI and over ASGI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST: Final = b"last"
 BODY: Final = b"ok"
 
 Errors = dict[str, Exception]
-"""What Falcon has answered with a 500, by the visit."""
+"""The exceptions that Falcon turned into a 500, by visit."""
 
 
 class InFalcon:

@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Flask."""
+"""The small application of ``visits.py`` in Flask."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class InFlask:
 
     def __init__(self, manager: SessionManager) -> None:
         self.app = flask.Flask(__name__)
-        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # the tests want to see them
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # so that the tests see the exceptions
         Lembro(self.app, manager)
         self.app.add_url_rule("/", view_func=_page, defaults={"path": ""})
         self.app.add_url_rule("/<path:path>", view_func=_page)

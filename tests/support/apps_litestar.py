@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Litestar."""
+"""The small application of ``visits.py`` in Litestar."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class InLitestar:
         return answer
 
     async def _hear(self, error: Exception, scope: Scope) -> None:
-        """Litestar answers what a handler raises, so that no server would hear of it."""
+        """Record the exception. Litestar responds to it, so a server would not see it."""
         self._raised[dict(scope["headers"])[HEADER.encode()]] = error
 
 

@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Pyramid."""
+"""The small application of ``visits.py`` in Pyramid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Quart."""
+"""The small application of ``visits.py`` in Quart."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class InQuart:
     own_driver = False
     trio = False
     cancellable = tuple(map(int, version("quart").split(".")[:2])) >= (0, 23)
-    """What earlier ones had begun goes on when its connection is cancelled."""
+    """Old versions continue work that they have begun when the connection is cancelled."""
 
     def __init__(self, manager: SessionManager) -> None:
         self.app = quart.Quart(__name__)
-        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # the tests want to see them
+        self.app.config["PROPAGATE_EXCEPTIONS"] = True  # so that the tests see the exceptions
         Lembro(self.app, manager)
         for path, defaults in (("/", {"path": ""}), ("/<path:path>", None)):
             self.app.add_url_rule(path, view_func=_page, defaults=defaults)
@@ -34,7 +34,7 @@ class InQuart:
     async def fetch(self, request: Request) -> Answer:
         app: Any = self.app
         answer = await fetch_asgi(app, request)
-        while isinstance(answer.error, BaseExceptionGroup):  # of Quart's tasks
+        while isinstance(answer.error, BaseExceptionGroup):  # the group of Quart's tasks
             answer.error = answer.error.exceptions[0]
         return answer
 

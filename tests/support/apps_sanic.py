@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Sanic, called as an ASGI server would."""
+"""The small application of ``visits.py`` in Sanic, called as an ASGI server would."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 class InSanic:
     name = "sanic"
     sync = False
-    websockets = False  # they are accepted before the handler is called
+    websockets = False  # WebSockets are accepted before the handler is called
     own_driver = False
     trio = False
 
@@ -58,7 +58,7 @@ def new_app() -> Any:
 
 
 async def start(it: Any) -> None:
-    """What the lifespan of an ASGI server comes to."""
+    """Start the application as the lifespan of an ASGI server does."""
     if it._loop is not asyncio.get_running_loop():
         it._loop = asyncio.get_running_loop()
         it.app.asgi = True

@@ -1,4 +1,4 @@
-"""The little application of ``visits.py`` in Tornado, called as its server would."""
+"""The small application of ``visits.py`` in Tornado, called as its server would."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODY: Final = b"ok"
 class InTornado:
     name = "tornado"
     sync = False
-    websockets = False  # they are accepted before the handler's open() is called
+    websockets = False  # WebSockets are accepted before the handler's open() is called
     own_driver = False
     trio = False
 
@@ -40,7 +40,7 @@ async def fetch_tornado(app: Application, request: Request) -> Answer:
     headers = httputil.HTTPHeaders({"Host": "testserver"})
     for name, value in request.headers:
         headers.add(name.decode("latin-1"), value.decode("latin-1"))
-    # Not by add(): Tornado lets no control characters in, but we have to stand them.
+    # Not by add(): it refuses control characters, which lembro must be able to read.
     headers._as_list["Cookie"] = [cookie.decode("latin-1") for cookie in request.cookies]
     connection = _Connection(request, answer)
     incoming = httputil.HTTPServerRequest(
@@ -55,7 +55,7 @@ async def fetch_tornado(app: Application, request: Request) -> Answer:
     incoming.remote_ip = "127.0.0.1"
     found: Any = app.find_handler(incoming)
     handler = found.handler_class(app, incoming, **found.handler_kwargs)
-    if request.sending is not None:  # its server waits for the body of a request as well
+    if request.sending is not None:  # its server also waits for the body of a request
         await request.sending()
     try:
         await handler._execute([], *found.path_args, **found.path_kwargs)
@@ -67,7 +67,7 @@ async def fetch_tornado(app: Application, request: Request) -> Answer:
 
 
 class _Connection(httputil.HTTPConnection):
-    """Takes down what is sent."""
+    """Record what is sent."""
 
     def __init__(self, request: Request, answer: Answer) -> None:
         self.context = None
@@ -126,5 +126,5 @@ class _Page(SessionMixin, RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         connection: Any = self.request.connection
-        if not isinstance(value, StoreError | LoginRequired | None):  # those are answered
+        if not isinstance(value, StoreError | LoginRequired | None):  # these get a response
             connection._answer.error = value

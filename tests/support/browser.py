@@ -1,4 +1,4 @@
-"""Which browser the tests drive."""
+"""The browser that the tests use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARGS: Final = (
 
 @cache
 def find_chromium() -> str | None:
-    """The path of a Chromium that runs: the answer of ``tools/chromium.sh``."""
+    """Return the path of a Chromium that runs, as ``tools/chromium.sh`` finds it."""
     try:
         found = subprocess.run(
             ["sh", str(ROOT / "tools" / "chromium.sh"), "find"],
@@ -36,7 +36,7 @@ def find_chromium() -> str | None:
 
 
 def chromium() -> str:
-    """The same, or the end of the test."""
+    """Return the path of a Chromium that runs, or skip the test."""
     return find_chromium() or require_or_skip(
         "no Chromium: install one, or name it in LEMBRO_CHROMIUM"
     )

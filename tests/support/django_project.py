@@ -1,4 +1,4 @@
-"""A Django project without files of its own: import it before anything that needs the settings."""
+"""A Django project without files. Import it before any module that needs the settings."""
 
 from __future__ import annotations
 

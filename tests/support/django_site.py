@@ -1,4 +1,4 @@
-"""A Django site whose one view does what a test wants, visited with Django's own test client."""
+"""A Django site with one view, which each test passes, visited with Django's own test client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ assert django_project
 
 
 class Site:
-    """What ``override_settings`` describes, over a store on a fake clock."""
+    """The site that ``override_settings`` configures, over a store on a fake clock."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -38,15 +38,18 @@ class Site:
         return get_manager()
 
     def visit(self, client: Any, act: Act, **extra: Any) -> Any:
-        """The response to a request whose view calls ``act(request)``; what that returned, if it
-        is no response, is the response's ``result``."""
+        """Request the view that calls ``act(request)``.
+
+        Returns:
+            The response. If ``act`` returned something else, it is the response's ``result``.
+        """
         with acting(act) as results:
             response = client.get("/do", **extra)
         response.result = results[-1] if results else None
         return response
 
     async def avisit(self, client: Any, act: Act) -> Any:
-        """As ``visit``, of an async view, with ``await act(request)``."""
+        """Request an async view that awaits ``act(request)``. Returns the same as ``visit``."""
         with acting(act) as results:
             response = await client.get("/ado")
         response.result = results[-1] if results else None
@@ -92,13 +95,13 @@ urlpatterns = [path("admin/", admin.site.urls), path("do", do), path("ado", ado)
 
 
 def database() -> None:
-    """Make the tables, once."""
+    """Create the tables, once."""
     call_command("migrate", run_syncdb=True, verbosity=0)
 
 
 @contextmanager
 def running(**settings: Any) -> Iterator[Site]:
-    """A site with these settings."""
+    """Run a site with these settings."""
     site = Site()
     settings.setdefault("LEMBRO", {"STORE": site.store})
     with override_settings(ROOT_URLCONF=__name__, **settings):

@@ -33,7 +33,7 @@ def _with_headers(response: Any, visit: Visit) -> Any:
         if name.lower() == "set-cookie":
             key, _, content = value.partition("=")
             response.cookies[key] = content
-        else:  # a response of Django's has one header of a name
+        else:  # a response of Django's has one header of each name
             response[name] = f"{response[name]}, {value}" if name in response else value
     return response
 

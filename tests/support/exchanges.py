@@ -1,4 +1,4 @@
-"""Requests and responses without a framework, for tests of what all integrations share."""
+"""Requests and responses without a framework, for tests of the code that all integrations share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lembro.integrations._adapter import ErrorResponse, Exchange, encoded, runne
 
 
 class PlainExchange(Exchange):
-    """A request that is a Cookie header and a scheme."""
+    """A request that consists of a Cookie header and a scheme."""
 
     __slots__ = ("_cookies", "_https")
 
@@ -30,7 +30,7 @@ class PlainExchange(Exchange):
 
 
 class PlainResponse:
-    """A response that is a status and the lines of its headers."""
+    """A response that consists of a status and header lines."""
 
     def __init__(self, status: int = 200, **headers: str) -> None:
         self._status = status

@@ -1,4 +1,4 @@
-"""An ASGI or WSGI application, called as a server would."""
+"""Call an ASGI or WSGI application as a server would."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def fetch_asgi(app: asgi.ASGIApp, request: Request) -> Answer:
 
     try:
         await app(scope, receive, send)
-    except Exception as error:  # a server logs it, and answers 500 if nothing was sent yet
+    except Exception as error:  # a server logs it, and responds with 500 if nothing was sent yet
         answer.error = error
         answer.status = answer.status or 500
     return answer

@@ -1,4 +1,4 @@
-"""How several visits wait for each other."""
+"""Let several visits wait for each other."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import anyio
 
 
 class Meeting(Protocol):
-    """Whoever comes to ``meet`` waits there until all have come."""
+    """A visit that calls ``meet`` waits there until all others have called it."""
 
     async def meet(self) -> None: ...
 
 
 class TaskMeeting:
-    """Of tasks in one event loop."""
+    """A meeting of tasks in one event loop."""
 
     def __init__(self, parties: int) -> None:
         self._missing = parties
@@ -30,7 +30,7 @@ class TaskMeeting:
 
 
 class ThreadMeeting:
-    """Of threads."""
+    """A meeting of threads."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties, timeout=10)

@@ -1,4 +1,4 @@
-"""A small MemoryStore, and what is done with it."""
+"""A small MemoryStore, and functions to fill and check it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lembro.stores.memory.audit import recount
 
 
 def recounted(store: MemoryStore) -> int:
-    """As every verb does: with the lock, or on a slow machine the purger comes in between."""
+    """Recount the bytes with the lock held, or on a slow machine the purger may run in between."""
     with store._lock:
         return recount(store._parts)
 
@@ -38,6 +38,6 @@ def fill(store: MemoryStore, start: int, count: int, size: int = 500) -> None:
 
 
 def alive(store: MemoryStore, numbers: Any) -> list[int]:
-    """Which of them are there; ``all`` is no use of a session."""
+    """Return which of the keys are stored. ``all`` does not count as a use of a session."""
     there = {k for k, _ in store.all()}
     return [n for n in numbers if key(n) in there]

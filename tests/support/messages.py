@@ -1,4 +1,4 @@
-"""What a client sends to an application in the same process, and what comes back."""
+"""The request of a client to an application in the same process, and the response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass
 class Request:
-    """What a client sends, byte by byte."""
+    """A request, byte by byte."""
 
     cookies: list[bytes] = field(default_factory=list)
     """The values of the Cookie headers."""
@@ -24,7 +24,7 @@ class Request:
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response, and what else the application did."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -34,15 +34,15 @@ class Answer:
     closed: tuple[int, str] | None = None
     """The code and reason with which a WebSocket was closed."""
     result: Any = None
-    """What the script returned."""
+    """The return value of the script."""
 
     def all(self, name: str) -> list[str]:
-        """Every header of this name."""
+        """Return every header of this name."""
         wanted = name.lower().encode()
         return [value.decode("latin-1") for key, value in self.headers if key.lower() == wanted]
 
     def tokens(self, name: str) -> set[str]:
-        """The elements of a comma-separated header, in lower case."""
+        """Return the elements of a comma-separated header, in lower case."""
         return {part.strip().lower() for value in self.all(name) for part in value.split(",")}
 
     @property
@@ -51,7 +51,7 @@ class Answer:
 
     @property
     def sets_session(self) -> bool:
-        """Whether it issues a session cookie."""
+        """Whether the response issues a session cookie."""
         return any(value for _, value, _ in map(parse_set_cookie, self.set_cookies))
 
     @property
@@ -60,7 +60,7 @@ class Answer:
 
 
 def parse_set_cookie(header: str) -> tuple[str, str, dict[str, str]]:
-    """Name, value and attributes (in lower case) of a Set-Cookie header."""
+    """Return name, value and attributes (in lower case) of a Set-Cookie header."""
     pair, *attributes = header.split(";")
     name, _, value = pair.partition("=")
     parsed = {}

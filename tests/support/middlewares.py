@@ -30,7 +30,7 @@ class Browser:
     """The Set-Cookie headers of the last response."""
 
     def visit(self, use: Use) -> Any:
-        """Make a request whose handler calls ``use(session)``. Returns what that returned."""
+        """Make a request whose handler calls ``use(session)``. Return the result of ``use``."""
         results: list[Any] = []
 
         def handler(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""A MemoryStore whose steps are taken by hand."""
+"""A MemoryStore whose steps are called one by one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lembro.testing import FakeClock
 from tests.support.memory import key
 
 SEGMENT = 8192
-RECORD = 128  # bytes; 63 of them fill a segment but for 120
+RECORD = 128  # bytes; 63 of them leave 120 bytes of a segment
 FULL = 63
 PLENTY = 1 << 40
 IDLE = 1e6
 
 
 class Place:
-    """A store of 1 MB, without its thread, in which every step is taken by hand."""
+    """A store of 1 MB without its thread. Tests call every step."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -41,7 +41,7 @@ class Place:
         return self.clock()
 
     def add(self, n: int, size: int = RECORD, user: str | None = None, idle: float = IDLE) -> None:
-        """A record that takes so many bytes: in its segment, or its payload outside."""
+        """Add a record that takes so many bytes: in its segment, or its payload outside."""
         head = HEADER if user is None else HEADER + LINKS + len(user)
         record = Record(b"x" * (size - head), user)
         assert self.store.add(key(n), record, idle=idle, life=1e7)
@@ -59,12 +59,12 @@ class Place:
         return [n for n in numbers if key(n) in known]
 
     def is_due(self, seconds: float) -> None:
-        """Later: and everything that may have expired waits to be looked at."""
+        """Advance the clock, so that everything that may have expired is due for a check."""
         self.clock.advance(seconds)
         self.parts.wheel.collect(self.now)
 
     def bound(self, spare: int) -> None:
-        """Let the store be so large that ``spare`` bytes are free."""
+        """Set the size of the store so that ``spare`` bytes are free."""
         parts = self.parts
         parts.ledger.max_size = (
             parts.ledger.used + parts.ledger.max_size - parts.ledger.limit + spare

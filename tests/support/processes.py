@@ -1,4 +1,4 @@
-"""Scripts in processes of their own, with MemoryStores and forks, and what they log."""
+"""Run scripts with MemoryStores and forks in separate processes, and read their logs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, script: str) -> str:
-    """What a script writes to stderr."""
+    """Return what a script writes to stderr."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + script],
         env=environment(folder),
@@ -60,7 +60,8 @@ def run(folder: Path, script: str) -> str:
     return done.stderr
 
 
-def speak(folder: Path, script: str) -> list[str]:
+def logged_by(folder: Path, script: str) -> list[str]:
+    """Return the warnings that a script logs."""
     done = subprocess.run(
         [sys.executable, "-c", PRELUDE + script],
         env=environment(folder),

@@ -1,4 +1,4 @@
-"""A store that records what it is asked, and fails when it is told to."""
+"""A store that records its calls, and fails on request."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lembro.testing import FakeClock
 
 
 class Recorder(MemoryStore):
-    """A MemoryStore on a fake clock that writes down which verbs are called.
+    """A MemoryStore on a fake clock that records which verbs are called.
 
-    ``before[verb]`` is called once, before that verb is performed: there another request comes in
-    between. Verbs in ``fail`` raise StoreError.
+    ``before[verb]`` is called once, before that verb is performed: a test makes another request
+    there. Verbs in ``fail`` raise StoreError.
     """
 
     def __init__(self, max_size: str = "1M", **settings: Any) -> None:
@@ -69,6 +69,6 @@ class Recorder(MemoryStore):
 
     def of_user(self, user: str) -> list[tuple[bytes, Found]]:
         found = super().of_user(user)
-        if "of_user" in self.before:  # what it returns may be out of date when it is used
+        if "of_user" in self.before:  # the result may be out of date when it is used
             self.before.pop("of_user")()
         return found

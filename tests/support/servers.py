@@ -1,4 +1,4 @@
-"""Real servers in processes of their own."""
+"""Run real servers in separate processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PORT_TAKEN: Final = ("address already in use", "errno 98", "errno 48")
 
 
 class ServerFailed(Exception):
-    """The server ended, or did not answer in time. The message ends with what it printed."""
+    """The server ended, or did not respond in time. The message ends with its output."""
 
 
 class Server:
@@ -39,7 +39,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """All that it has printed so far, on both channels; still there when it has ended."""
+        """All output so far, of both channels. It stays available when the server has ended."""
         if self._last_log is not None:
             return self._last_log
         return self._log.read_text(encoding="utf-8", errors="replace")
@@ -72,12 +72,12 @@ def serve(
     port: int | None = None,
     cwd: Path = ROOT,
 ) -> Iterator[Server]:
-    """Run ``argv`` until the block ends, once it answers ``ready`` with any status.
+    """Run ``argv`` until the block ends; the block begins when ``ready`` responds with any status.
 
     ``{port}`` in an argument stands for the port: a free one on 127.0.0.1, unless ``port`` names
-    one (to start a server again where the last one was). ``env`` is added to this process's own.
-    At the end the server is asked to stop; after some seconds it is made to, with whatever it has
-    started itself.
+    one (to start a server again on the port of the last one). ``env`` is added to the environment
+    of this process. At the end the server is asked to stop. If it does not stop within some
+    seconds, it is killed together with its child processes.
     """
     deadline = time.monotonic() + timeout
     with tempfile.TemporaryDirectory(prefix="lembro-test-") as folder:
@@ -90,7 +90,8 @@ def serve(
                 try:
                     _wait(server, ready, deadline, timeout)
                 except ServerFailed:
-                    # Between our look and its bind somebody else may have taken the port.
+                    # Another process may have taken the port between our check and the server's
+                    # bind.
                     taken = any(sign in server.log.lower() for sign in _PORT_TAKEN)
                     if taken and port is None and attempt < _ATTEMPTS:
                         continue
@@ -118,14 +119,14 @@ def _start(
 
 
 def _wait(server: Server, path: str, deadline: float, timeout: float) -> None:
-    patience = 0.5  # a second look at the process is soon, a slow first answer is waited for too
+    patience = 0.5  # the process is checked often, because its first response may be slow
     while server.running:
         left = deadline - time.monotonic()
         if left <= 0:
             raise ServerFailed(f"no answer within {timeout:g} s\n{server.log}")
         asked = time.monotonic()
         if _answers(server.port, path, min(left, patience)):
-            if server.running:  # or it was somebody else who answered
+            if server.running:  # otherwise another process has responded
                 return
             break
         if time.monotonic() - asked >= patience:
@@ -153,7 +154,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
     finally:
-        # Its children are in its process group; the group is empty if they have all left too.
+        # Its children are in its process group, which is empty once all of them have ended.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=60)

@@ -1,5 +1,7 @@
-"""A web site without a web: requests that are opened and closed by hand, so that races can be held
-still."""
+"""Requests without a framework or a server: tests open and close them one by one.
+
+So a test can stop in the middle of a race.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ DRIVERS: tuple[Driver, ...] = ("sync", "async", "blocking")
 
 
 def cookies_of(session: Session, *, https: bool = True) -> list[bytes]:
-    """The Set-Cookie headers of a response with this session."""
+    """Return the Set-Cookie headers of a response with this session."""
 
     class Response(NoRequest):
         def https(self) -> bool:
@@ -38,14 +40,14 @@ def cookies_of(session: Session, *, https: bool = True) -> list[bytes]:
 
 @dataclass
 class Reply:
-    """What a request did, as seen from outside."""
+    """The result of a request, as seen from outside."""
 
     verbs: list[str] = field(default_factory=list)
     cookie: str = ""
     """``set``, ``clear`` or nothing."""
     header: str = ""
     id: str | None = None
-    """What the browser holds afterwards, if the cookie was set."""
+    """The cookie of the browser afterwards, if it was set."""
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -54,7 +56,7 @@ class Reply:
 
 
 class Site:
-    """A manager over a recording store on a fake clock, and the requests that come in."""
+    """A manager over a recording store on a fake clock, and the requests to it."""
 
     def __init__(
         self, driver: Driver = "sync", store: Recorder | None = None, **options: Any
@@ -66,7 +68,7 @@ class Site:
         self.manager = SessionManager(kinds[driver](self.store), **options)
         self.runner = runner_of(self.manager)
         self.elsewhere = SessionManager(self.store, self.manager.options)
-        """Another manager over the same store, for what happens within a step of a request."""
+        """Another manager over the same store, for calls within a step of a request."""
         self.events: list[Event] = []
         for name in EVENTS:
             self.manager.on(name, self.events.append)
@@ -84,8 +86,11 @@ class Site:
     # -- requests ----------------------------------------------------------------------------------
 
     def open(self, cookie: str | Presented | None = None, *, looks: bool = True) -> Session:
-        """A request comes in; in a networked store the session is loaded now, unless its path is
-        left out (``looks=False``)."""
+        """Begin a request. With a networked store the session is loaded now.
+
+        Args:
+            looks: False for a path that is left out, whose session is not loaded.
+        """
         presented = cookie if isinstance(cookie, Presented) else Presented(cookie)
         session = session_by_id(self.runner, presented)
         if self.driver != "sync" and looks:
@@ -93,7 +98,7 @@ class Site:
         return session
 
     def commit(self, session: Session, *, failed: bool = False) -> Reply:
-        """Its response begins."""
+        """Begin the response of a request."""
         if self._loop is None:
             self.runner.commit(session, failed=failed)
         else:
@@ -115,7 +120,7 @@ class Site:
         request.reply = self.commit(request.session)
 
     def new(self, user: str | None = None, **data: Any) -> str:
-        """A stored session; its id."""
+        """Return the ID of a new stored session."""
         with self.request() as r:
             r.session.update(data or {"n": 1})
             if user is not None:
@@ -140,7 +145,7 @@ class Site:
             r.session.logout()
 
     def data(self, cookie: str | None) -> dict[str, Any] | None:
-        """What the store holds for this id; None: nothing."""
+        """Return what the store holds for this ID, or None."""
         session = self.open(cookie)
         held = None if session.is_new else dict(session)
         self._taken(self.store.verbs)
@@ -157,7 +162,7 @@ class Site:
     def count(self) -> int:
         return self.store.length()
 
-    # -- what a session does with I/O, on either driver --------------------------------------------
+    # -- calls of a session that do I/O, on either driver ------------------------------------------
 
     def save(self, session: Session) -> None:
         self._either(session, "save")

@@ -1,4 +1,4 @@
-"""Stores of other shapes than a MemoryStore's, made of one, and what tests do to them from behind.
+"""Stores of other kinds, made of a MemoryStore, and direct access of tests to them.
 
 ``AsyncAdapter`` and ``BlockingAdapter`` put a MemoryStore behind the code paths of a networked
 store: loaded before the handler is called, awaited or run in a thread.
@@ -16,17 +16,20 @@ from lembro import MemoryStore, Record, StoreError
 from lembro.stores.memory.audit import recount
 
 NETWORKED: Final = frozenset({"all", "length", "of_user", "destroy_user"})
-"""What a networked store offers besides the verbs: no events, no standings."""
+"""What a networked store offers besides the verbs: no events and no reputations."""
 
 
 class _Adapter:
-    """Hands every call on to ``inner``. ``offers``: what it offers besides the verbs, None: all
-    that ``inner`` does."""
+    """Pass every call on to ``inner``.
+
+    Args:
+        offers: what the store offers besides the verbs. None: everything that ``inner`` offers.
+    """
 
     def __init__(self, inner: MemoryStore, offers: Collection[str] | None = None) -> None:
         self.inner: Final = inner
         self.broken: str = ""
-        """What the backend says, while it fails."""
+        """The message of the backend while it fails."""
         self._offers = offers
 
     def _do(self, verb: str, *args: Any, **keywords: Any) -> Any:
@@ -43,7 +46,7 @@ class _Adapter:
 
 
 class BlockingAdapter(_Adapter):
-    """A MemoryStore that passes for one that blocks; an async driver calls it in a thread."""
+    """A MemoryStore that counts as blocking, so that an async driver calls it in a thread."""
 
     blocking: bool = True
 
@@ -71,7 +74,7 @@ class BlockingAdapter(_Adapter):
 
 
 class AsyncAdapter(_Adapter):
-    """A MemoryStore as an AsyncStore: other tasks may run before each verb acts, and after."""
+    """A MemoryStore as an AsyncStore: other tasks may run before and after each verb."""
 
     async def _ado(self, verb: str, *args: Any, **keywords: Any) -> Any:
         await checkpoint()
@@ -103,7 +106,7 @@ class AsyncAdapter(_Adapter):
 
 
 class Backend:
-    """What a test does to a store behind the application's back; one for each kind of store."""
+    """Direct access of a test to a store, not by the application. One class for each kind."""
 
     name = "memory"
     sync_drivers = True
@@ -115,39 +118,39 @@ class Backend:
 
     @property
     def store(self) -> Any:
-        """What the SessionManager is given."""
+        """The store that the SessionManager gets."""
         return self.memory
 
     def close(self) -> None:
         self.memory.close()
 
     def records(self) -> int:
-        """Everything that is stored, rotated IDs too."""
+        """The number of stored records, including rotated IDs."""
         self.memory.purge()
         stats = self.memory.stats()
         return stats.sessions + stats.rotated
 
     def live(self) -> int:
-        """The live sessions."""
+        """The number of live sessions."""
         return self.memory.length()
 
     def check(self) -> None:
-        """AssertionError unless what is counted is what is there, and within the bound."""
-        with self.memory._lock:  # on a slow machine the purger comes by
+        """Assert that the counted size equals the real one and is in the bound."""
+        with self.memory._lock:  # on a slow machine the purger may run in between
             recount(self.memory._parts)
 
     def breaks(self, message: str = "connection refused") -> None:
-        """From now on every verb fails; an in-process store has nothing that could."""
+        """Let every verb fail from now on. An in-process store has nothing that could fail."""
 
     def dump(self) -> bytes:
-        """All that somebody finds who has stolen the store."""
+        """Return everything that a thief of the store would find."""
         return self.memory._parts.arena.memory[:]
 
     def payloads(self) -> dict[bytes, bytes]:
         return {key: found.payload for key, found in self.memory.all()}
 
     def plant(self, key: bytes, payload: bytes) -> None:
-        """Put a payload of the attacker's under a key that exists."""
+        """Put a payload of an attacker under an existing key."""
         found = self.memory.get(key)
         assert found is not None
         held = self.memory.set(key, Record(payload), expected=found.payload, idle=3600)

@@ -13,7 +13,7 @@ MOST = 8192  # slots
 
 
 class Table:
-    """Slots, with a place of 128 bytes in memory for the record of each."""
+    """A slot table with a place of 128 bytes in memory for the record of each slot."""
 
     def __init__(self) -> None:
         self.slots = Slots(MOST, 1)

@@ -1,12 +1,12 @@
-"""Visits to a little application, whichever framework it is written in.
+"""Visits to a small application, in any framework.
 
-A :class:`Visit` is one request: it carries a script, a function that the application's handler
-calls with the visit and that does something to ``visit.session``. A :class:`Tab` is a browser; a
-:class:`World` is the application, its store and its clock. All in one process, without a server
-and without a real clock.
+A :class:`Visit` is one request. It carries a script: a function that the application's handler
+calls with the visit, and that uses ``visit.session``. A :class:`Tab` is a browser. A :class:`World`
+is the application, its store and its clock. Everything runs in one process, without a server and
+without a real clock.
 
-A race is held by visiting from within a script: the inner visit takes place between the outer
-one's load and its commit.
+A race is tested by a visit from within a script: the inner visit takes place between the load and
+the commit of the outer one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.support.stores import Backend
 
 T = TypeVar("T")
 Script = Callable[["Visit"], Any]
-"""Sync or async; what it returns is the answer's ``result``."""
+"""Sync or async. Its return value is the ``result`` of the answer."""
 
 HEADER: Final = "x-visit"
 COOKIE: Final = "sid"
@@ -46,7 +46,7 @@ SECURE_COOKIE: Final = "__Host-sid"
 BODY: Final = b"ok"
 FIRST: Final = b"first "
 LAST: Final = b"last"
-"""The body that a handler answers; with ``later`` in two chunks."""
+"""The body of the response; with ``later`` it has two chunks."""
 
 
 class Visit:
@@ -66,7 +66,7 @@ class Visit:
         self.status = status
         self.headers = list(headers)
         self.later = later
-        """With it the body is a stream, and this is called between its two chunks."""
+        """If set, the body is a stream, and this is called between its two chunks."""
         self.result: Any = None
         self.sync = False
         self.accept: Callable[[], Awaitable[None]]
@@ -74,7 +74,7 @@ class Visit:
         self.meeting: Meeting | None = None
 
     def begin(self, session: Any, *, sync: bool) -> Visit:
-        """The handler is called."""
+        """Note that the handler is called."""
         assert isinstance(session, Session)
         self.session, self.sync = session, sync
         return self
@@ -90,7 +90,7 @@ class Visit:
         result = script(self)
         return await result if inspect.isawaitable(result) else result
 
-    # What differs between a sync and an async application.
+    # The differences between a sync and an async application.
 
     async def save(self) -> None:
         if self.sync:
@@ -119,47 +119,47 @@ class Visit:
                 yield session
 
     async def meet(self) -> None:
-        """Wait until all that were sent ``together`` have come here."""
+        """Wait until all visits that were sent ``together`` have called this."""
         assert self.meeting is not None
         await self.meeting.meet()
 
 
 def chunks(visit: Visit) -> Iterator[bytes]:
-    """The body of a visit with ``later``."""
+    """Yield the body of a visit with ``later``."""
     yield FIRST
     drive(visit.run_later())
     yield LAST
 
 
 async def achunks(visit: Visit) -> AsyncIterator[bytes]:
-    """As ``chunks``, in an event loop."""
+    """Yield the body of a visit with ``later``, in an event loop."""
     yield FIRST
     await visit.run_later()
     yield LAST
 
 
 issued: Final[set[str]] = set()
-"""Every session id that was issued to a tab, for whoever looks where ids must not be."""
+"""Every session ID that was issued to a tab, for tests that search for IDs."""
 
 _numbers = itertools.count(1)
 _visits: dict[str, Visit] = {}
 
 
 def announce(visit: Visit) -> str:
-    """The value of the header by which a handler finds its visit."""
+    """Return the value of the header by which a handler finds its visit."""
     number = str(next(_numbers))
     _visits[number] = visit
     return number
 
 
 def visit_of(header: str | bytes | None) -> Visit:
-    """The visit that a request belongs to; for handlers."""
+    """Return the visit that a request belongs to."""
     number = header.decode() if isinstance(header, bytes) else header
     return _visits[number or ""]
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits; how a sync application runs a script."""
+    """Run a coroutine that never waits, as a sync application does with a script."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -169,13 +169,13 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Integration(Protocol):
-    """A little application in one framework, and how to call it in-process."""
+    """A small application in one framework, and how to call it in this process."""
 
     name: str
     sync: bool
     websockets: bool
     own_driver: bool
-    """Whether it performs the calls to the store itself, instead of standing on another one."""
+    """Whether it calls the store itself, instead of using another integration."""
 
     def __init__(self, manager: SessionManager) -> None: ...
 
@@ -186,7 +186,7 @@ class Integration(Protocol):
 
 
 class World:
-    """An application over a store, and what happens in it."""
+    """An application over a store, and its events."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class World:
         self.start(**options)
 
     def start(self, **options: Any) -> None:
-        """Start the application, with other options than before; what is stored stays."""
+        """Start the application with these options. The stored sessions stay."""
         self.manager = SessionManager(self.backend.store, **options)
         self.app: Integration = self._integration(self.manager)
         for name in EVENTS:
@@ -214,7 +214,7 @@ class World:
         self.events.append(event)
 
     def tab(self, cookie: str | None = None, *, https: bool = False) -> Tab:
-        """A new browser; with ``cookie`` one that has only this value."""
+        """Return a new browser; with ``cookie``, one that has only this cookie."""
         tab = Tab(self, https=https)
         if cookie is not None:
             tab.jar[tab.name] = cookie
@@ -228,13 +228,13 @@ class World:
         return int(await self.call("revoke_user", user))
 
     async def call(self, method: str, *args: Any) -> Any:
-        """Call a method of the manager, or await its twin if an event loop runs here."""
+        """Call a method of the manager, or await its twin if an event loop runs."""
         if in_event_loop():
             return await getattr(self.manager, f"a{method}")(*args)
         return getattr(self.manager, method)(*args)
 
     async def together(self, visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:
-        """Several visits at once, whose scripts wait for each other at ``visit.meet()``."""
+        """Make parallel visits, whose scripts wait for each other at ``visit.meet()``."""
         if self.app.sync:
             return _in_threads(visits)
         meeting = TaskMeeting(len(visits))
@@ -250,7 +250,7 @@ class World:
 
 
 class Tab:
-    """A browser: it keeps cookies, and sends them."""
+    """A browser: it keeps cookies and sends them."""
 
     def __init__(self, world: World, *, https: bool = False) -> None:
         self.world = world
@@ -267,7 +267,7 @@ class Tab:
         return self.jar.get(self.name)
 
     def twin(self) -> Tab:
-        """Another browser with the same cookies."""
+        """Return another browser with the same cookies."""
         twin = Tab(self.world, https=self.https)
         twin.jar = dict(self.jar)
         return twin
@@ -287,8 +287,14 @@ class Tab:
         meeting: Meeting | None = None,
         sending: Callable[[], Awaitable[None]] | None = None,
     ) -> Answer:
-        """One request. ``cookies`` are raw Cookie headers in place of the jar's; ``sent``
-        are more headers of the request; ``status`` and ``headers`` are the application's answer."""
+        """Make one request.
+
+        Args:
+            cookies: raw Cookie headers instead of the stored ones.
+            sent: further headers of the request.
+            status: the status of the application's response.
+            headers: the headers of the application's response.
+        """
         visit = Visit(script, status=status, headers=headers, later=later)
         visit.meeting = meeting
         number = announce(visit)
@@ -322,10 +328,10 @@ class Tab:
             self.jar[name] = value
             issued.add(value[:43])
 
-    # What is done most often.
+    # The most frequent visits.
 
     async def read(self) -> dict[str, Any]:
-        """The data that this browser's session holds."""
+        """Return the data of this browser's session."""
         data = (await self.visit(look)).result
         assert isinstance(data, dict)
         return data
@@ -367,7 +373,7 @@ def rotate(visit: Visit) -> None:
     visit.session.regenerate_id()
 
 
-# -- visits that meet ----------------------------------------------------------------------------
+# -- visits that wait for each other ---------------------------------------------------------------
 
 
 def _in_threads(visits: Sequence[tuple[Tab, Script]]) -> list[Answer]:

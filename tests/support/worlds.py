@@ -1,6 +1,6 @@
 """Fixtures: every integration over every store that it can use.
 
-A conftest takes them over with ``from tests.support.worlds import anyio_backend, build, world``.
+Import them in a conftest: ``from tests.support.worlds import anyio_backend, build, world``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ CODEC_KINDS: Final = [
     for kind in KINDS
     if kind[0].name == "asgi" or (kind[0].name, kind[1].name) == ("wsgi", "memory")
 ]
-"""One kind for each way to the codec: called at once, awaited, in a thread, and in WSGI. The values
-of a session are the same in every framework."""
+"""One kind for each path to the codec: called directly, awaited, in a thread, and in WSGI.
+
+The values of a session are the same in every framework.
+"""
 
 PARSER_KINDS: Final = [kind for kind in KINDS if kind[1].name == "memory"]
-"""One kind for each integration, as each reads the cookie headers from a request of its own. The
-store takes no part in it."""
+"""One kind for each integration, because each reads the cookie headers from its own request.
+
+The store makes no difference.
+"""
 
 
 def name_of(kind: Kind) -> str:

@@ -1,5 +1,7 @@
-"""lembro as an application uses it. Checked by mypy (strict) and pyright with ``make check``, and
-run by ``tests/unit/test_uses.py``."""
+"""Use lembro as an application does.
+
+mypy (strict) and pyright check this module in ``make check``; ``tests/unit/test_uses.py`` runs it.
+"""
 
 from __future__ import annotations
 
@@ -247,7 +249,7 @@ def support(command: str, *arguments: str) -> str:
 
 
 async def asupport(user: str | int | UUID) -> int:
-    """The same from a coroutine, over any store."""
+    """The same in a coroutine, over any store."""
     session = await manager.aload(await manager.acreate(user_id=user))
     session["n"] = 1
     await session.asave()

@@ -1,4 +1,4 @@
-"""save, reload and atomic while the handler runs. (For edit see test_edits.py.)"""
+"""save, reload and atomic while the handler runs. (test_edits.py tests edit.)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.site import Site
 # -- save ------------------------------------------------------------------------------------------
 
 
-def test_save_stores_now_and_the_cookie_goes_out_with_the_response(site: Site) -> None:
+def test_save_stores_at_once_and_the_response_sets_the_cookie(site: Site) -> None:
     session = site.open()
     session["n"] = 1
     site.save(session)
@@ -40,7 +40,7 @@ def test_save_of_an_unused_session_loads_it(site: Site) -> None:
     assert site.commit(session).verbs == ["get"]
 
 
-def test_a_session_that_ended_is_dropped_by_save_and_stays_dropped(site: Site) -> None:
+def test_save_of_an_ended_session_drops_it_for_good(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2
@@ -56,7 +56,7 @@ def test_a_session_that_ended_is_dropped_by_save_and_stays_dropped(site: Site) -
 # -- reload ----------------------------------------------------------------------------------------
 
 
-def test_reload_drops_the_changes_and_sees_those_of_others(site: Site) -> None:
+def test_reload_drops_the_changes_and_loads_those_of_others(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["mine"] = 1
@@ -131,20 +131,20 @@ def test_atomic_loses_no_increment(site: Site) -> None:
     assert site.data(cookie) == {"n": 3}
 
 
-def test_atomic_on_a_new_session(site: Site) -> None:
+def test_atomic_on_a_new_session_stores_it(site: Site) -> None:
     session = site.open()
     assert site.atomic(session, count) == 1
     assert site.data(site.commit(session).id) == {"n": 1}
 
 
-def test_atomic_after_a_login(site: Site) -> None:
+def test_atomic_after_a_login_works_on_the_new_session(site: Site) -> None:
     session = site.open(site.new(n=1))
     session.login("alice")
     assert site.atomic(session, count) == 2
     assert site.data(site.commit(session).id) == {"n": 2}
 
 
-def test_atomic_after_a_logout(site: Site) -> None:
+def test_atomic_after_a_logout_begins_a_new_session(site: Site) -> None:
     session = site.open(site.new("alice", n=7))
     session.logout()
     assert site.atomic(session, count) == 1
@@ -172,7 +172,7 @@ def test_atomic_on_a_session_that_ended_raises(site: Site) -> None:
         site.atomic(session, count)
 
 
-def test_atomic_changes_nothing_if_its_function_raises(site: Site) -> None:
+def test_atomic_stores_nothing_if_its_function_raises(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
 

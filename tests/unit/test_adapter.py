@@ -1,4 +1,4 @@
-"""What all integrations share: one exchange a request, and one wording for each error."""
+"""The code that all integrations share: one exchange a request, and one wording for each error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def manager() -> SessionManager:
 # -- respond ---------------------------------------------------------------------------------------
 
 
-def test_an_unused_session_leaves_no_trace(manager: SessionManager) -> None:
+def test_an_unused_session_adds_nothing_to_the_response(manager: SessionManager) -> None:
     exchange = PlainExchange(manager, "sid=" + "a" * 43)
     response = PlainResponse(Cache_Control="public")
     assert _adapter.respond(exchange, response)
@@ -90,7 +90,7 @@ def test_a_failed_commit_reports_no_late_changes() -> None:
     store.close()
 
 
-def test_a_lone_surrogate_in_the_cookie_header_is_no_error(manager: SessionManager) -> None:
+def test_a_lone_surrogate_in_the_cookie_header_raises_no_error(manager: SessionManager) -> None:
     session = PlainExchange(manager, "sid=\ud800").session
     assert dict(session) == {}
     assert not isinstance(session._failure, StoreError)
@@ -110,7 +110,7 @@ async def test_arespond_sets_the_cookie(manager: SessionManager) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_unused_session_leaves_no_trace_in_an_event_loop(manager: SessionManager) -> None:
+async def test_an_unused_session_adds_nothing_in_an_event_loop(manager: SessionManager) -> None:
     exchange = PlainExchange(manager, "sid=" + "a" * 43)
     await _adapter.preload(exchange)
     response = PlainResponse()
@@ -239,7 +239,7 @@ def test_a_session_without_a_request_is_loaded_by_its_id(manager: SessionManager
     assert NoRequest(runner).describe_visitor() == ("", "")
 
 
-# -- one kind of session over another --------------------------------------------------------------
+# -- session classes of frameworks -----------------------------------------------------------------
 
 
 class Flashing(Session):
@@ -256,12 +256,12 @@ class Counting(Session):
         return len(self)
 
 
-def test_a_session_takes_the_kind_of_a_framework(manager: SessionManager) -> None:
+def test_a_session_takes_the_class_of_a_framework(manager: SessionManager) -> None:
     session = PlainExchange(manager).session
     assert _adapter.as_kind(session, Extended) is session
     assert type(session) is Extended
     assert _adapter.as_kind(session, Flashing).flash() == "flash"
-    assert type(session) is Extended, "a session of a more special kind stays as it is"
+    assert type(session) is Extended, "an instance of a subclass keeps its class"
     counting = _adapter.as_kind(session, Counting)
     assert (counting.count(), session.flash()) == (0, "flash")
 
@@ -269,7 +269,7 @@ def test_a_session_takes_the_kind_of_a_framework(manager: SessionManager) -> Non
 # -- errors ----------------------------------------------------------------------------------------
 
 
-def test_check_app_names_what_was_given() -> None:
+def test_check_app_names_the_given_value() -> None:
     _adapter.check_app({}, dict, "Flask")
     with pytest.raises(ConfigError) as raised:
         _adapter.check_app(7, dict, "Flask")
@@ -288,7 +288,7 @@ def test_each_setup_error_has_one_wording() -> None:
     assert "exclude=" in missing
 
 
-def test_answered_errors_have_their_responses() -> None:
+def test_errors_with_a_response_have_the_expected_one() -> None:
     assert set(_adapter.ANSWERED_ERRORS) == {StoreError, LoginRequired}
     login = _adapter.error_response_for(LoginRequired("nobody is logged in"))
     assert (login.status, login.close_code) == (401, 1008)
@@ -298,7 +298,7 @@ def test_answered_errors_have_their_responses() -> None:
     assert "Www-Authenticate" not in down.text_headers
 
 
-def test_an_async_store_is_refused_where_no_loop_runs(manager: SessionManager) -> None:
+def test_an_async_store_is_refused_without_an_event_loop(manager: SessionManager) -> None:
     _adapter.runner_of(manager).require_sync("Flask")
     asynchronous = SessionManager(AsyncAdapter(MemoryStore("64K")))
     with pytest.raises(ConfigError, match=r"^AsyncAdapter is asynchronous, and Flask has no event"):

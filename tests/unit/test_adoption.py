@@ -1,4 +1,4 @@
-"""What may go wrong in the store while a legacy session is adopted."""
+"""Store failures during the adoption of a legacy session."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_adoption_takes_one_write(site: Site) -> None:
 
 
 class Full(Recorder):
-    """A store that has no room for marks."""
+    """A store without room for marks."""
 
     full = True
 
@@ -92,7 +92,7 @@ def test_without_room_for_a_mark_a_legacy_cookie_is_not_accepted(full: Site) -> 
 
 
 @pytest.mark.parametrize("act", [Session.logout, lambda session: session.update(a=1), len])
-def test_a_store_that_runs_out_of_room_for_marks_during_a_request(
+def test_a_store_that_becomes_full_during_a_request_adopts_nothing(
     full: Site, act: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert isinstance(full.store, Full)
@@ -109,7 +109,7 @@ def test_a_store_that_runs_out_of_room_for_marks_during_a_request(
     assert caplog.text.count("has no room to remember more used legacy cookies") == 1
 
 
-def test_a_logout_needs_no_room_under_the_limit_of_sessions() -> None:
+def test_a_logout_needs_no_room_within_the_cap() -> None:
     site = Site(migrate_from=READER, max_sessions_per_user=1, at_max_sessions="refuse")
     site.new("ada")
     session = arrive(site)
@@ -119,8 +119,8 @@ def test_a_logout_needs_no_room_under_the_limit_of_sessions() -> None:
     site.close()
 
 
-def test_the_same_cookie_is_not_sent_if_the_store_fails(site: Site) -> None:
-    """The page is answered all the same, and the next request gets the cookie."""
+def test_a_store_failure_sends_no_second_cookie(site: Site) -> None:
+    """The page is served, and the next request gets the cookie."""
     lost = adopt(site)
     site.store.fail = {"touch"}
     session = arrive(site)
@@ -134,7 +134,7 @@ def test_the_same_cookie_is_not_sent_if_the_store_fails(site: Site) -> None:
 def test_an_adopted_session_that_cannot_be_read_is_not_adopted_again(
     site: Site, later: float
 ) -> None:
-    """Then it is as if there were nothing, and the old cookie does not bring it back."""
+    """The session then counts as absent, and the legacy cookie does not restore it."""
     site.store.corrupt(adopt(site))
     site.clock.advance(later)
     session = arrive(site)

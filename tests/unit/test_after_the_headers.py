@@ -24,7 +24,7 @@ def count(data: dict[str, Any]) -> int:
 
 @pytest.fixture
 def begun(site: Site) -> tuple[Site, Session, str]:
-    """Alice's session after its response has begun, and its ID."""
+    """Return Alice's session after its response has begun, and its ID."""
     cookie = site.new("alice", n=1, cart=[1])
     session = site.open(cookie)
     assert session["n"] == 1
@@ -134,7 +134,7 @@ def test_edit_loads_again_merges_and_saves(begun: Begun) -> None:
     assert "dropped" not in [event.name for event in site.events]
 
 
-def test_edit_again_and_again(begun: Begun) -> None:
+def test_several_edits_are_all_stored(begun: Begun) -> None:
     site, session, cookie = begun
     for _ in range(3):
         with site.edit(session):
@@ -149,7 +149,7 @@ def test_atomic_works_after_the_response_has_begun(begun: Begun) -> None:
     assert site.data(cookie) == {"n": 2, "cart": [1]}
 
 
-def test_an_edit_that_raised_is_dropped(begun: Begun) -> None:
+def test_an_edit_that_raises_is_dropped(begun: Begun) -> None:
     site, session, cookie = begun
     with pytest.raises(KeyError), site.edit(session):
         session["n"] = 2
@@ -163,7 +163,7 @@ def test_a_logout_in_an_edit_ends_the_session(begun: Begun) -> None:
     site, session, cookie = begun
     with site.edit(session):
         session.logout()
-        session["n"] = 2  # no cookie can be set for it
+        session["n"] = 2  # no cookie can be set for a new ID
     assert site.data(cookie) is None
     assert site.count == 0
 
@@ -265,7 +265,7 @@ def test_a_session_new_in_this_request_can_be_edited_after_it(site: Site) -> Non
     assert site.data(reply.id) == {"n": 2}
 
 
-# -- typed views that were made before the response began ------------------------------------------
+# -- typed views made before the response began ----------------------------------------------------
 
 
 @dataclass
@@ -305,7 +305,7 @@ def test_a_view_of_a_missing_key_is_stored_by_its_edit(site: Site) -> None:
     assert site.data(was.cookie) == {"n": 1, "cart": [(1, b"x")]}
 
 
-def test_an_unchanged_view_leaves_what_others_stored(site: Site) -> None:
+def test_an_unchanged_view_keeps_the_data_of_other_requests(site: Site) -> None:
     was = viewed(site, site.new(cart=["a"]))
     with site.request(was.cookie) as r:
         r.session["cart"] = ["theirs"]
@@ -314,7 +314,7 @@ def test_an_unchanged_view_leaves_what_others_stored(site: Site) -> None:
     assert site.data(was.cookie) == {"cart": ["theirs"], "seen": 1}
 
 
-def test_a_changed_view_is_merged_with_what_others_stored(site: Site) -> None:
+def test_a_changed_view_is_merged_with_the_data_of_other_requests(site: Site) -> None:
     was = viewed(site, site.new(cart={"tea": 1, "cake": 1}), dict)
     with site.request(was.cookie) as r:
         r.session["cart"]["tea"] = 2
@@ -326,7 +326,7 @@ def test_a_changed_view_is_merged_with_what_others_stored(site: Site) -> None:
     assert site.data(was.cookie) == {"cart": {"tea": 2, "cake": 3, "milk": 1}}
 
 
-def test_a_view_wins_over_what_others_stored_and_reports_a_conflict(site: Site) -> None:
+def test_a_view_wins_over_another_request_and_reports_a_conflict(site: Site) -> None:
     was = viewed(site, site.new(cart={"tea": 1}), dict)
     with site.request(was.cookie) as r:
         r.session["cart"]["tea"] = 2
@@ -369,7 +369,7 @@ def test_a_view_ends_with_the_session_that_its_edit_ends(site: Site) -> None:
 
 
 def test_a_view_made_after_an_edit_belongs_to_its_session(site: Site) -> None:
-    """The session was not used before the edit, so there was no view to set aside."""
+    """The session was not used before the edit, so no view has to be reset."""
     one, other = site.new(cart=["ann's"]), site.new(cart=["bob's"])
     seen = []
     for cookie in (one, other):

@@ -90,7 +90,7 @@ def test_each_message_that_begins_a_response_commits_first(site: Site, kind: str
 def test_an_unused_session_leaves_the_response_as_it_is(site: Site) -> None:
     sent = call(site, page(), site.new(n=1))
     assert sent == [START, BODY]
-    assert sent[0] is not START  # the application made its own
+    assert sent[0] is not START  # the application created its own list
     assert "touch" not in site.store.verbs
 
 
@@ -151,7 +151,7 @@ def test_an_exception_changes_nothing(site: Site, act: Any) -> None:
     with pytest.raises(KeyError):
         call(site, app, cookie)
     assert site.data(cookie) == {"n": 1}
-    # As an outer error page would.
+    # An outer error page would do this.
     with pytest.raises(SessionCommitted, match="the request has failed"):
         seen[0].get("n")
     with pytest.raises(SessionCommitted):
@@ -286,7 +286,7 @@ def test_an_accepted_websocket_commits(site: Site) -> None:
     assert site.count == 1
 
 
-def test_a_refused_websocket_stores_what_needs_no_cookie(site: Site) -> None:
+def test_a_refused_websocket_stores_changes_that_need_no_cookie(site: Site) -> None:
     cookie = site.new(n=1)
     call(site, socket(CLOSE), cookie, type="websocket", scheme="ws")
     assert site.data(cookie) == {"n": 2}
@@ -470,7 +470,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(act: str, kind: str) 
         return {"type": f"{kind}.disconnect"}
 
     class Cycle:
-        """One request of uvicorn: its ``send`` refers to the scope too."""
+        """One request cycle of uvicorn: its ``send`` refers to the scope too."""
 
         def __init__(self, scope: Scope) -> None:
             self.scope = scope
@@ -522,7 +522,7 @@ def test_a_response_of_a_cancelled_request_is_discarded(broken: str) -> None:
 
         change(scope["session"])
         left.append(asyncio.create_task(respond()))
-        await asyncio.sleep(0)  # it has begun to store
+        await asyncio.sleep(0)  # storing has begun
         raise asyncio.CancelledError
 
     async def send(message: Message) -> None:
@@ -549,7 +549,7 @@ def test_a_refusal_of_a_cancelled_websocket_is_discarded(broken: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         change(scope["session"])
         left.append(asyncio.create_task(send(CLOSE)))  # type: ignore[arg-type]
-        await asyncio.sleep(0)  # it has begun to store
+        await asyncio.sleep(0)  # storing has begun
         raise asyncio.CancelledError
 
     async def send(message: Message) -> None:
@@ -572,8 +572,8 @@ def test_a_refusal_of_a_cancelled_websocket_is_discarded(broken: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["get", "destroy"])
-def test_a_request_that_fails_outside_of_the_handler_leaves_nothing(verb: str) -> None:
-    """It is cancelled while the session is loaded, or the store fails after the handler."""
+def test_a_failure_outside_of_the_handler_leaves_nothing(verb: str) -> None:
+    """The request is cancelled during the load, or the store fails after the handler."""
 
     class Failing(AsyncAdapter):
         async def get(self, *args: Any, **keywords: Any) -> Any:
@@ -607,6 +607,6 @@ def test_a_request_that_fails_outside_of_the_handler_leaves_nothing(verb: str) -
 
 @pytest.mark.parametrize("exclude", ["", "static", b"/static", [""], ["/a", 1], None, 7])
 def test_exclude_takes_path_prefixes_only(exclude: Any) -> None:
-    """An empty one would exclude every path, and bytes fail at the first request."""
+    """An empty prefix would exclude every path, and bytes would fail at the first request."""
     with pytest.raises(ConfigError, match="exclude="):
         SessionMiddleware(page(), SessionManager(MemoryStore("64K")), exclude=exclude)

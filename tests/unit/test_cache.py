@@ -30,7 +30,7 @@ from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
 
 
 class Caller:
-    """A cache whose methods are called plain or awaited, as its store needs."""
+    """A cache whose methods are called plain or awaited, as its store requires."""
 
     def __init__(self, kind: str, *names: str) -> None:
         self.clock = FakeClock()
@@ -465,7 +465,7 @@ def test_a_store_without_open_and_close_works() -> None:
 
 
 @pytest.mark.parametrize("store", [None, "64M", MemoryStore, SessionManager(MemoryStore())])
-def test_another_object_than_a_store_is_refused(store: Any) -> None:
+def test_an_object_that_is_no_store_is_refused(store: Any) -> None:
     with pytest.raises(ConfigError, match=r"^store must be a store, got .*Example: MemoryStore"):
         Cache(store)
 
@@ -484,7 +484,7 @@ def test_its_repr_names_the_namespace_and_the_store() -> None:
 
 
 class Overtaken(BlockingAdapter):
-    """A store in which another cache acts after each of the first reads."""
+    """A store in which another cache writes after each of the first reads."""
 
     def __init__(self, inner: MemoryStore, *others: Callable[[Cache], Any]) -> None:
         super().__init__(inner)
@@ -511,7 +511,7 @@ def test_an_increment_that_loses_a_race_is_repeated() -> None:
     assert Cache(Overtaken(memory, *others)).incr("key") == 4
 
 
-def test_two_equal_writes_are_told_apart() -> None:
+def test_two_equal_writes_are_distinguished() -> None:
     memory = MemoryStore()
     Cache(memory).set("key", 5)
     assert Cache(Overtaken(memory, lambda c: c.incr("key"))).incr("key") == 7
@@ -528,7 +528,7 @@ def test_a_store_that_refuses_each_write_raises(write: Callable[[Cache], Any]) -
 
 
 def test_old_entries_evict_no_known_visitors() -> None:
-    """One visitor can make many entries, such as cached pages of a search, and read them again."""
+    """One visitor can create many entries, such as cached search pages, and read them again."""
     clock = FakeClock()
     store = MemoryStore("256K", clock=clock)
     manager, cache = SessionManager(store), Cache(store, "pages")

@@ -84,7 +84,7 @@ def test_an_emptied_session_of_a_user_stays(site: Site) -> None:
 
 
 def test_clear_and_write_begins_a_session_under_a_new_id(site: Site) -> None:
-    """So that "clear, then set user_id" is no session fixation."""
+    """Thus "clear, then set user_id" is safe from session fixation."""
     cookie = site.new(n=1)
     with site.request(cookie) as r:
         r.session.clear()
@@ -138,7 +138,7 @@ class Cart:
 
 
 def cart_of(session: Session) -> Cart:
-    """What an integration does for a typed part of the session."""
+    """Make a view as an integration does for a typed part of the session."""
 
     def load(value: Any) -> Cart:
         return Cart() if value is MISSING else Cart(**value)
@@ -369,7 +369,7 @@ def test_an_action_that_was_saved_is_not_repeated(site: Site) -> None:
 
     def begin(intent: Callable[[Session], object]) -> Session:
         session = site.open(cookie)
-        assert session["names"] == ["a"]  # it is lent, so it is looked for changes
+        assert session["names"] == ["a"]  # it was returned, so it is checked for changes
         intent(session)
         site.save(session)
         site.store.verbs.clear()
@@ -467,7 +467,7 @@ def test_a_change_is_dropped_with_its_rotation(site: Site) -> None:
     ]
 
 
-def test_why_a_change_is_dropped(site: Site) -> None:
+def test_a_dropped_change_has_its_reason(site: Site) -> None:
     before = site.new(n=1)
     site.login(before, "alice")
     for cookie, reason in (
@@ -482,7 +482,7 @@ def test_why_a_change_is_dropped(site: Site) -> None:
 
 
 def test_logout_everywhere_ends_the_other_sessions_first(site: Site) -> None:
-    """A user whose logout is interrupted in between is still logged in, and can try again."""
+    """If the logout is interrupted in between, the user is still logged in and can try again."""
     cookie, other = site.new("alice"), site.new("alice")
     session = site.open(cookie)
     session.logout_everywhere()
@@ -549,7 +549,7 @@ def test_a_reload_of_an_unreadable_record_empties_the_session(site: Site) -> Non
     assert dict(session) == {}
 
 
-# -- what needs no commit --------------------------------------------------------------------------
+# -- requests without a commit ---------------------------------------------------------------------
 
 
 def test_an_unchanged_session_has_nothing_to_commit(site: Site) -> None:
@@ -570,7 +570,7 @@ def test_an_unchanged_session_has_nothing_to_commit(site: Site) -> None:
 
 
 @pytest.mark.options(idle_timeout=1000)
-def test_a_fresh_session_needs_no_check_whether_it_is_due(
+def test_a_session_that_was_just_used_is_not_due(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = site.new(n=1)

@@ -30,12 +30,12 @@ def ending(arguments: list[str]) -> int:
     return end.value.code
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(["--version"]) == 0
     assert capsys.readouterr().out == f"lembro {lembro.__version__}\n"
 
 
-def test_without_a_command_it_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("usage: lembro")
@@ -59,15 +59,17 @@ def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
         ["--idle", "1h"],
     ],
 )
-def test_what_can_not_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_argument_is_an_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert ending(["demo", *arguments]) == 2
-    said = capsys.readouterr().err
-    assert arguments[0] in said
-    assert "invalid _" not in said  # the name of a function of ours
+    printed = capsys.readouterr().err
+    assert arguments[0] in printed
+    assert "invalid _" not in printed  # the name of an internal function
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_the_demo_without_its_extra(
+def test_the_demo_without_its_extra_says_what_to_install(
     missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)  # as if it were not installed
@@ -76,7 +78,7 @@ def test_the_demo_without_its_extra(
     assert capsys.readouterr().err == message
 
 
-def test_the_demo_is_for_this_machine_unless_told_otherwise(
+def test_the_demo_listens_on_this_machine_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs: list[tuple[str, int, float]] = []
@@ -90,7 +92,9 @@ def test_the_demo_is_for_this_machine_unless_told_otherwise(
     assert runs == [("127.0.0.1", 8000, 120.0), ("::1", 8001, 10.0)]
 
 
-def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_an_error_that_suggests_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with socket.create_server((HOST, 0)) as other:
         port = other.getsockname()[1]
         assert main(["demo", "--port", str(port)]) == 2
@@ -99,10 +103,10 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"lembro demo --port {port + 1}" in message
 
 
-def test_a_port_that_is_taken_under_make(
+def test_a_port_in_use_under_make_suggests_a_make_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which takes the port otherwise, and hands over its own words for it."""
+    """Make passes the port in another way, and the text to suggest in a variable."""
     makefile = (ROOT / "Makefile").read_text()
     name, words = re.findall(r"^demo: export (LEMBRO_\w+) := (.+)$", makefile, re.MULTILINE)[0]
     monkeypatch.setenv(name, words)
@@ -112,12 +116,12 @@ def test_a_port_that_is_taken_under_make(
     assert capsys.readouterr().err.endswith(f"for example: make demo PORT={port + 1}\n")
 
 
-def test_an_address_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_of_another_machine_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--host", "192.0.2.1", "--port", str(free_port())]) == 2
     assert "can't listen on 192.0.2.1" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_it_with_streams_open() -> None:
+def test_ctrl_c_ends_the_demo_with_open_streams() -> None:
     with (
         serve(DEMO, ready="/static/icon.svg") as server,
         socket.create_connection((HOST, server.port)) as page,
@@ -136,12 +140,12 @@ def test_ctrl_c_ends_it_with_streams_open() -> None:
             time.sleep(0.02)
         assert not server.running
         stream.settimeout(10)
-        while last := stream.recv(65536):  # what was under way has come, to its end
+        while last := stream.recv(65536):  # the response in flight arrived completely
             assert last.endswith(b"\r\n")
         assert server.log == f"lembro demo: {server.url} (Ctrl-C ends it)\n"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not have these signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_signal_ends_the_demo_without_an_error(name: str) -> None:
     demo = subprocess.Popen(
@@ -162,7 +166,7 @@ def test_a_signal_ends_the_demo_without_an_error(name: str) -> None:
 
 
 def port_is_open(arguments: Any) -> None:
-    """Wait until the demo answers, because uvicorn handles signals only from then on."""
+    """Wait until the demo responds, because uvicorn handles signals only from then on."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection((HOST, int(arguments[-1])), 1) as page:
@@ -173,13 +177,13 @@ def port_is_open(arguments: Any) -> None:
 
 
 def test_make_runs_the_demo_without_a_shell() -> None:
-    """A shell that gets Ctrl-C too would end with an error, and make would print it."""
+    """A shell that receives Ctrl-C too would end with an error, which make would print."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = re.findall(r"^demo: \.venv.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
     assert recipe == ["\t@$(PY) -m lembro demo --port $(PORT)\n"]
 
 
-def test_the_module_runs_too() -> None:
+def test_the_module_runs_as_a_command() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "lembro", "--version"],
         capture_output=True,

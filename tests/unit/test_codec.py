@@ -1,4 +1,4 @@
-"""The codec: what comes back equals what went in, type for type, or it is refused."""
+"""The codec: a value comes back equal and with its types, or it is refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from lembro.errors import CodecError
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, in types too, at every level; NaN equals NaN."""
+    """Compare values and types, at every level; NaN equals NaN."""
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):
@@ -58,7 +58,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def there_and_back(value: Any) -> Any:
+def round_trip(value: Any) -> Any:
     meta, data = decode(encode({}, {"value": value}))
     assert meta == {}
     return data["value"]
@@ -136,26 +136,26 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_what_comes_back_is_what_went_in(value: Any) -> None:
-    assert same(there_and_back(value), value)
-    assert same(there_and_back([value]), [value])
-    assert same(there_and_back((value, {"x": value})), (value, {"x": value}))
+def test_a_value_comes_back_unchanged(value: Any) -> None:
+    assert same(round_trip(value), value)
+    assert same(round_trip([value]), [value])
+    assert same(round_trip((value, {"x": value})), (value, {"x": value}))
 
 
 def test_an_aware_datetime_comes_back_with_its_offset() -> None:
     value = datetime(2026, 7, 1, 12, tzinfo=ZoneInfo("Europe/Lisbon"))
-    back = there_and_back(value)
+    back = round_trip(value)
     assert back == value
     assert back.utcoffset() == timedelta(hours=1)
 
 
-def test_markup_is_plain_text_where_nobody_has_markupsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_markup_is_plain_text_without_markupsafe(monkeypatch: pytest.MonkeyPatch) -> None:
     payload = encode({}, {"value": Markup("<b>")})
     monkeypatch.delitem(sys.modules, "markupsafe")
     assert same(decode(payload)[1], {"value": "<b>"})
 
 
-def test_markup_that_is_no_unicode_is_refused() -> None:
+def test_markup_that_is_not_unicode_is_refused() -> None:
     with pytest.raises(CodecError, match="surrogate") as refused:
         encode({}, {"value": [Markup("\ud800")]})
     assert refused.value.path == "value[0]"
@@ -164,8 +164,8 @@ def test_markup_that_is_no_unicode_is_refused() -> None:
 @pytest.mark.parametrize(
     "value", [OrderedDict(a=1), type("UserInfo", (dict,), {})(a={"b": 1})], ids=repr
 )
-def test_a_subclass_of_dict_comes_back_as_the_dict_that_it_equals(value: Any) -> None:
-    back = there_and_back(value)
+def test_a_subclass_of_dict_comes_back_as_a_dict(value: Any) -> None:
+    back = round_trip(value)
     assert type(back) is dict
     assert back == value
 
@@ -217,12 +217,12 @@ def test_every_session_round_trips_type_for_type(data: dict[str, Any]) -> None:
 
 
 @given(values, values)
-def test_two_values_have_one_encoding_if_and_only_if_they_are_the_same(a: Any, b: Any) -> None:
+def test_two_values_have_one_encoding_if_and_only_if_they_are_equal(a: Any, b: Any) -> None:
     assert (encode_value(a) == encode_value(b)) == same(a, b)
 
 
 @given(st.sets(st.integers() | st.text(max_size=3), max_size=20))
-def test_a_set_has_one_encoding_in_whatever_order_it_is_walked(items: set[Any]) -> None:
+def test_a_set_has_one_encoding_in_any_order(items: set[Any]) -> None:
     other: set[Any] = set()
     for item in sorted(items, key=repr, reverse=True):
         other.add(item)
@@ -246,15 +246,15 @@ def test_loaded_data_have_not_changed(data: dict[str, Any]) -> None:
 def test_changed_agrees_with_encode(one: dict[str, Any], two: dict[str, Any]) -> None:
     payload = encode({}, one)
     encoded = changed(with_mark(payload, b"ABCDEF"), {}, two)
-    assert encoded == changed(payload, {}, two)  # whatever the mark
+    assert encoded == changed(payload, {}, two)  # with any mark
     assert encoded in (None, encode({}, two))
     if (encoded is None) != (encode({}, two) == payload):
-        # One thing that the quick look does not see: a value in the place of another whose
-        # plain encoding is the same, such as a tuple in that of a list.
+        # The quick check misses one case: a value replaced by another with the same plain encoding,
+        # such as a list by an equal tuple.
         assert msgspec.msgpack.encode(two) == msgspec.msgpack.encode(decode(payload)[1])
 
 
-def test_the_meta_counts() -> None:
+def test_changed_compares_the_metadata() -> None:
     payload = encode({"remember": True}, {"a": 1})
     assert changed(payload, {}, {"a": 1}) is not None
     assert changed(payload, {"remember": True}, {"a": 1}) is None
@@ -302,17 +302,17 @@ class Data:
 
 
 class Text(str):
-    """As Markup is."""
+    """A str subclass such as Markup."""
 
     __slots__ = ()
 
 
 class Number(float):
-    """As numpy's are."""
+    """A number like numpy's."""
 
 
 class Items(list[int]):
-    """As lists of form libraries are."""
+    """A list like those of form libraries."""
 
 
 Point = namedtuple("Point", "x y")
@@ -356,21 +356,21 @@ Point = namedtuple("Point", "x y")
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_refused_comes_with_what_to_write(value: Any, hint: str) -> None:
+def test_a_refused_value_has_advice(value: Any, hint: str) -> None:
     with pytest.raises(CodecError, match=f"^k: a session cannot store an? {hint}"):
         check("k", value)
     with pytest.raises(CodecError, match=hint):
         encode({}, {"k": value})
 
 
-def test_what_is_refused_has_its_article() -> None:
+def test_a_refused_type_has_the_right_article() -> None:
     message = "store an object; store str, int, .*timedelta, UUID or Decimal$"
     with pytest.raises(CodecError, match=message):
         check("k", object())
 
 
 @pytest.mark.parametrize("name", ["Apple", "Egg", "Ink", "Oak", "apple"])
-def test_an_article_is_heard(name: str) -> None:
+def test_the_article_follows_the_pronunciation(name: str) -> None:
     with pytest.raises(CodecError, match=f"store an {name};"):
         check("k", type(name, (), {})())
     with pytest.raises(CodecError, match=f"store a B{name};"):
@@ -403,14 +403,14 @@ PLACES: list[tuple[Any, str | None]] = [
 @pytest.mark.parametrize(
     ("value", "path"), PLACES, ids=lambda value: re.sub(r" at 0x\w+", "", ascii(value))[:40]
 )
-def test_what_is_refused_comes_with_the_path_to_it(value: Any, path: str | None) -> None:
+def test_a_refused_value_has_its_path(value: Any, path: str | None) -> None:
     for refuse in (lambda: check("k", value), lambda: encode({}, {"k": value})):
         with pytest.raises(CodecError) as caught:
             refuse()
         error = caught.value
         assert error.path.startswith("k")
         assert str(error).startswith(error.path + ": ")
-        assert str(error).isprintable(), "it goes into logs"
+        assert str(error).isprintable(), "the message goes into logs"
         if path is not None:
             assert error.path == path
 
@@ -427,27 +427,27 @@ def test_any_str_is_a_key(key: str) -> None:
     assert decode(encode({}, {key: 1})) == ({}, {key: 1})
 
 
-def test_a_key_that_is_no_unicode_is_refused() -> None:
+def test_a_key_that_is_not_unicode_is_refused() -> None:
     for refuse in (lambda: check("\ud800", 1), lambda: encode({}, {"\ud800": 1})):
         with pytest.raises(CodecError, match="lone surrogate"):
             refuse()
 
 
-def test_the_path_to_a_surrogate_passes_what_stands_before_it() -> None:
+def test_the_path_to_a_surrogate_counts_the_items_before_it() -> None:
     with pytest.raises(CodecError) as caught:
         encode_value([{"a": 1, "b": [2]}, {"c": "\ud800"}], "cart")
     assert caught.value.path == "cart[1].c"
 
 
 @pytest.mark.parametrize("wrap", [lambda v: [v], lambda v: (v,), lambda v: {"k": v}])
-def test_what_is_nested_too_deeply_is_refused(wrap: Any) -> None:
+def test_data_nested_too_deeply_are_refused(wrap: Any) -> None:
     value: Any = 1
     for _ in range(MAX_DEPTH):
         value = wrap(value)
     assert MAX_DEPTH == 100
-    assert same(there_and_back(value), value)
+    assert same(round_trip(value), value)
     check("k", value)
-    beside = {"a": (1,), "k": value}  # something in the session is tagged
+    beside = {"a": (1,), "k": value}  # a value in the session is tagged
     assert decode(encode({}, beside)) == ({}, beside)
     for refuse in (
         lambda: check("k", wrap(value)),
@@ -458,28 +458,28 @@ def test_what_is_nested_too_deeply_is_refused(wrap: Any) -> None:
             refuse()
 
 
-def test_sets_can_be_as_deep() -> None:
+def test_the_limit_of_depth_holds_for_sets() -> None:
     value: Any = frozenset()
     for _ in range(MAX_DEPTH - 1):
         value = frozenset({value})
-    assert there_and_back(value) == value
+    assert round_trip(value) == value
     with pytest.raises(CodecError, match="nested at most 100 levels deep"):
         encode({}, {"k": frozenset({frozenset({value})})})
 
 
-def test_what_owns_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     cycle: dict[str, Any] = {}
     cycle["self"] = [cycle]
     with pytest.raises(CodecError, match="not in themselves"):
         check("k", cycle)
 
 
-def test_a_value_twice_is_no_cycle() -> None:
+def test_a_value_that_occurs_twice_is_no_cycle() -> None:
     shared = [1]
-    assert there_and_back([shared, shared]) == [[1], [1]]
+    assert round_trip([shared, shared]) == [[1], [1]]
 
 
-# -- what it takes ---------------------------------------------------------------------------------
+# -- sizes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -493,17 +493,17 @@ def test_a_value_twice_is_no_cycle() -> None:
         (-(2**63) - 1, b"\xc7\x09\x0a\xff\x7f" + b"\xff" * 7),
     ],
 )
-def test_a_value_takes_no_more_than_it_must(value: int, encoding: bytes) -> None:
+def test_an_encoded_value_has_the_expected_size(value: int, encoding: bytes) -> None:
     assert encode_value(value) == encoding
-    assert same(there_and_back(value), value)
+    assert same(round_trip(value), value)
 
 
 @pytest.mark.parametrize("key", [-(2**63), 2**64 - 1, 1.5, None, True, b"k"])
-def test_keys_within_are_what_msgpack_has(key: Any) -> None:
-    assert same(there_and_back({"a": (1,), key: 1}), {"a": (1,), key: 1})
+def test_nested_keys_may_be_any_msgpack_scalar(key: Any) -> None:
+    assert same(round_trip({"a": (1,), key: 1}), {"a": (1,), key: 1})
 
 
-def test_a_long_key_is_told_in_short() -> None:
+def test_a_long_key_is_cut_in_the_path() -> None:
     with pytest.raises(CodecError) as caught:
         check("\ud800" * 50, 1)
     assert caught.value.path == repr("\ud800" * 50)[:40]
@@ -524,12 +524,12 @@ def test_a_long_key_is_told_in_short() -> None:
     ],
     ids=repr,
 )
-def test_the_first_byte_says_whether_anything_is_tagged(value: Any, first: bytes) -> None:
+def test_the_first_byte_tells_whether_a_value_is_tagged(value: Any, first: bytes) -> None:
     assert encode({}, {"k": value})[:1] == first
 
 
 @pytest.mark.parametrize("tagged", [b"\xd4\x63\x00", b"\xc7\x0d\x040x[Nowhere/No]"])
-def test_what_cannot_be_read_says_why(tagged: bytes) -> None:
+def test_an_unreadable_payload_has_a_reason(tagged: bytes) -> None:
     with pytest.raises(CodecError, match=r"cannot be read \(ValueError\)"):
         decode(b"\x81\x92\x80\x81\xa1k" + tagged + b"\0" * MARK)
 
@@ -540,7 +540,7 @@ MARK_A: Final = b"\x00\xff\x81\x01 A"
 
 
 @given(sessions, st.binary(min_size=MARK, max_size=MARK))
-def test_a_mark_changes_nothing_of_what_is_read(data: dict[str, Any], mark: bytes) -> None:
+def test_a_mark_does_not_change_the_decoded_data(data: dict[str, Any], mark: bytes) -> None:
     payload = encode({"remember": True}, data)
     marked = with_mark(payload, mark)
     assert len(marked) == len(payload)
@@ -564,7 +564,7 @@ def test_a_mark_does_not_hide_a_difference(one: dict[str, Any], other: dict[str,
     assert not same_data(with_mark(encode({}, one), MARK_A), with_mark(encode({}, other), MARK_A))
 
 
-def test_a_difference_of_lembros_own_map_is_one_of_the_data() -> None:
+def test_a_difference_of_the_metadata_is_a_difference() -> None:
     assert not same_data(encode({"remember": True}, {"a": 1}), encode({}, {"a": 1}))
 
 

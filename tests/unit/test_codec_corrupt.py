@@ -1,4 +1,4 @@
-"""What the codec did not write is read or refused, and raises nothing but CodecError."""
+"""Bytes that the codec did not write are decoded or refused, and raise only CodecError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lembro._core.codec import MARK, decode, encode
 from lembro.errors import CodecError
 
-# -- what was not written by encode ----------------------------------------------------------------
+# -- bytes that encode did not write ---------------------------------------------------------------
 
 NO_MARK = bytes(MARK)
 GOOD = encode({"remember": True}, {"n": 1, "t": (1, {2}), "d": datetime.min, "x": [2**70, b"x"]})
@@ -49,19 +49,19 @@ def ours(value: object) -> bytes:
     ],
     ids=lambda payload: repr(payload)[:30],
 )
-def test_anything_else_is_refused(payload: bytes) -> None:
+def test_foreign_bytes_are_refused(payload: bytes) -> None:
     with pytest.raises(CodecError):
         decode(payload)
 
 
 @pytest.mark.parametrize("length", range(len(GOOD)))
-def test_a_payload_that_was_cut_is_refused(length: int) -> None:
+def test_a_truncated_payload_is_refused(length: int) -> None:
     with pytest.raises(CodecError):
         decode(GOOD[:length])
 
 
 @given(st.data())
-def test_a_payload_with_bytes_changed_is_read_or_refused(data: Any) -> None:
+def test_a_payload_with_changed_bytes_is_decoded_or_refused(data: Any) -> None:
     payload = bytearray(GOOD)
     for _ in range(data.draw(st.integers(1, 4))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
@@ -69,13 +69,13 @@ def test_a_payload_with_bytes_changed_is_read_or_refused(data: Any) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_bytes_of_any_kind_are_read_or_refused(body: bytes) -> None:
+def test_random_bytes_are_decoded_or_refused(body: bytes) -> None:
     read_or_refuse(body)
     read_or_refuse(b"\x01\x92\x80\x81\xa1a" + body + NO_MARK)
 
 
 @given(st.integers(-128, 127), st.binary(max_size=60))
-def test_extensions_of_any_kind_are_read_or_refused(code: int, body: bytes) -> None:
+def test_random_extensions_are_decoded_or_refused(code: int, body: bytes) -> None:
     ext = msgspec.msgpack.Ext(code, body)
     read_or_refuse(ours([{}, {"a": [ext]}]))
     read_or_refuse(ours([{"a": ext}, {}]))

@@ -73,7 +73,7 @@ def test_the_cookie_is_found(header: bytes) -> None:
         b"n~=v",
     ],
 )
-def test_no_other_cookie_is_taken_for_it(header: bytes) -> None:
+def test_no_other_cookie_is_found(header: bytes) -> None:
     assert find([header], b"n") == []
 
 
@@ -83,7 +83,7 @@ def test_at_most_two_different_values_are_returned() -> None:
     assert find([b"n=; n=1"], b"n") == [b"", b"1"]
 
 
-def test_a_value_may_hold_what_separates() -> None:
+def test_a_value_may_contain_separators() -> None:
     assert find([b"n=a=b=c"], b"n") == [b"a=b=c"]
     assert find([b'n="v"'], b"n") == [b'"v"']
     assert find([b"n=~v~"], b"n") == [b"~v~"]
@@ -104,7 +104,10 @@ def test_a_value_may_hold_what_separates() -> None:
     ids=range(8),
 )
 def test_long_headers_take_linear_time(header: bytes) -> None:
-    """Four times as long takes four times as long, not sixteen; by the work, not by the clock."""
+    """A header of four times the length takes four times the work, not sixteen times.
+
+    The work is counted, not timed.
+    """
     assert len(find([header], b"n")) <= 1
     cookie = SessionCookie(CookieOptions(name="n"))
     assert cookie.read([header], https=False).id is None
@@ -179,7 +182,7 @@ def test_without_a_secret_an_id_needs_no_signature() -> None:
     assert read(cookie, f"sid={ID}.{'m' * 22}").id == ID
 
 
-def test_with_a_secret_a_forged_or_cut_one_is_refused() -> None:
+def test_with_a_secret_a_forged_or_truncated_value_is_refused() -> None:
     cookie = SessionCookie(CookieOptions(), (SECRET,))
     value = issue(cookie)
     assert re.fullmatch(rf"{ID}\.[\w-]{{22}}", value)
@@ -205,7 +208,7 @@ REPUTATION = bytes(range(16))
 
 
 @pytest.mark.parametrize("signing", [(), (SECRET,)])
-def test_the_cookie_carries_the_reputation(signing: tuple[str, ...]) -> None:
+def test_the_cookie_contains_the_reputation(signing: tuple[str, ...]) -> None:
     cookie = SessionCookie(CookieOptions(), signing)
     value = issue(cookie, REPUTATION)
     assert read(cookie, f"sid={value}").id == ID
@@ -228,14 +231,14 @@ def test_a_signed_cookie_without_a_reputation() -> None:
     assert cookie.reputation(issue(cookie).encode()) is None
 
 
-def test_a_signature_holds_from_release_to_release() -> None:
-    """An update of lembro must log nobody out."""
+def test_a_signature_is_the_same_in_every_release() -> None:
+    """Otherwise an update of lembro would log all users out."""
     cookie = SessionCookie(CookieOptions(), (SECRET,))
     assert issue(cookie) == f"{ID}.Mhz50MTyNJqJiBL37ps1zA"
     assert issue(cookie, REPUTATION) == f"{ID}.AAECAwQFBgcICQoLDA0ODw.z2YezVA_clVcoeuKXSMCsg"
 
 
-def test_without_a_secret_an_unsigned_reputation_does_not_harm_the_id() -> None:
+def test_without_a_secret_an_unsigned_reputation_does_not_affect_the_id() -> None:
     value = issue(SessionCookie(CookieOptions()), REPUTATION)
     assert read(SessionCookie(CookieOptions()), f"sid={value}").id == ID
 
@@ -311,7 +314,7 @@ def test_the_cookie_is_rendered(options: CookieOptions, https: bool, expected: s
 
 @pytest.mark.parametrize(("options", "https", "expected"), RENDERED)
 def test_the_cookie_is_cleared(options: CookieOptions, https: bool, expected: str) -> None:
-    """With the same name, path and flags, or a browser keeps it."""
+    """A browser drops a cookie only if name, path and flags are the same."""
     header = SessionCookie(options).render_cleared(https=https).decode()
     name, _, attributes = expected.partition("={}")
     cleared = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
@@ -337,7 +340,7 @@ def test_the_max_age_of_a_login_takes_precedence_over_the_options() -> None:
     reputation=st.none() | st.binary(min_size=16, max_size=16),
     signed=st.booleans(),
 )
-def test_name_and_value_are_never_too_long_and_always_readable(
+def test_name_and_value_are_never_too_long_and_can_be_read_again(
     name: str, reputation: bytes | None, signed: bool
 ) -> None:
     if name.lower().startswith(("__host-", "__secure-")):

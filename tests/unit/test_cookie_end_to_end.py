@@ -59,8 +59,8 @@ def test_the_prefix_follows_from_the_options_and_the_scheme(
         assert header.startswith(f"{name}=;")
 
 
-def test_over_https_the_cookie_of_plain_http_is_not_read(kind: Kind) -> None:
-    """Somebody on the network can set it: it would be a session fixation."""
+def test_over_https_the_plain_http_cookie_is_not_read(kind: Kind) -> None:
+    """An attacker in the network can set that cookie, for a session fixation."""
     browser = browser_of(kind, cookie=CookieOptions(name="shop"))
     browser.visit(write)
     assert list(browser.jar) == ["shop"]

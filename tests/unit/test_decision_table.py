@@ -110,8 +110,8 @@ MEANWHILE: dict[str, Callable[[Site, str], object]] = {
 }
 
 
-def said(reply: Reply) -> str:
-    """What happened, in the words of the table."""
+def outcome(reply: Reply) -> str:
+    """Describe what happened, in the words of the table."""
     cookie = f"{reply.cookie} cookie" if reply.cookie else ""
     parts = [" ".join(reply.verbs), cookie, ", ".join(reply.happened)]
     return "; ".join(part for part in parts if part) or "nothing"
@@ -121,7 +121,7 @@ def said(reply: Reply) -> str:
 @pytest.mark.parametrize("row", ARRIVALS)
 def test_the_cell(site: Site, row: str, column: str) -> None:
     cookie = ARRIVALS[row](site)
-    site.data(None)  # forget what has happened so far
+    site.data(None)  # ignore what has happened so far
     if row == "... a tenth later":
         site.clock.advance(site.runner.lifecycle.writer.idle / 10 + 1)
     session = site.open(cookie, looks=column != "not accessed")
@@ -137,7 +137,7 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     ACTIONS[column](session)
     reply = site.commit(session)
 
-    assert said(reply) == ROWS[row][column]
+    assert outcome(reply) == ROWS[row][column]
     if reply.cookie == "set":
         assert reply.id != cookie
         assert reply.id is not None
@@ -175,7 +175,7 @@ def _after(site: Site, user: str | None, replace: Callable[[Site, str], object])
 
 @pytest.mark.parametrize("column", ACTIONS)
 @pytest.mark.parametrize("kind", OTHER_STALE_IDS)
-def test_other_stale_ids_are_the_same(site: Site, kind: str, column: str) -> None:
+def test_other_stale_ids_behave_the_same(site: Site, kind: str, column: str) -> None:
     cookie = OTHER_STALE_IDS[kind](site)
     before = site.count
     site.data(None)
@@ -189,11 +189,11 @@ def test_other_stale_ids_are_the_same(site: Site, kind: str, column: str) -> Non
         assert reply.happened.pop(0) == "rejected"
         reply.events.pop(0)
     reply.verbs = [verb for verb in reply.verbs if verb != "get"]
-    assert said(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
+    assert outcome(reply) == (cell.removeprefix("get").lstrip("; ") or "nothing")
     assert site.count == before + (column == "`login(user_id)`")
 
 
-def test_a_session_that_nobody_accessed_needs_no_store() -> None:
+def test_an_unused_session_needs_no_store() -> None:
     site = Site("sync")
     session = site.open(site.new(), looks=False)
     assert site.runner.lifecycle.commit(session) is None

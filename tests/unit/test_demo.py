@@ -28,7 +28,7 @@ def client_of(app: Starlette) -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def cafe() -> AsyncIterator[httpx.AsyncClient]:
-    """A visitor who has seen the page of a café that is otherwise empty."""
+    """A visitor who has opened the page; no other visitors exist."""
     async with client_of(demo.create_app()) as client:
         await client.get("/")
         yield client
@@ -39,7 +39,7 @@ async def me(client: httpx.AsyncClient) -> dict[str, Any]:
     return answer
 
 
-# -- who may ask -----------------------------------------------------------------------------------
+# -- allowed requests ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ async def me(client: httpx.AsyncClient) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/me", "/static/icon.svg"])
-def test_a_name_that_another_site_lets_lead_here_is_refused(
-    host: str, status: int, path: str
-) -> None:
-    """DNS rebinding: its page would be of one origin with ours, and could read all there is."""
+def test_a_host_name_of_another_site_is_refused(host: str, status: int, path: str) -> None:
+    """With DNS rebinding, the other site's page would have the origin of the demo and could read
+    it.
+    """
 
     async def run() -> None:
         async with client_of(demo.create_app(names=["Mine.example"])) as client:
@@ -91,10 +91,10 @@ def test_a_name_that_another_site_lets_lead_here_is_refused(
         ({"origin": ORIGIN}, 204),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
-        ({}, 204),  # no browser
+        ({}, 204),  # not a browser
     ],
 )
-def test_another_site_changes_nothing(headers: dict[str, str], status: int) -> None:
+def test_a_request_from_another_site_changes_nothing(headers: dict[str, str], status: int) -> None:
     async def run() -> None:
         async with cafe() as client:
             answer = await client.post("/tray/Bica", headers=headers)
@@ -105,7 +105,7 @@ def test_another_site_changes_nothing(headers: dict[str, str], status: int) -> N
 
 
 @pytest.mark.parametrize("path", ["/", "/me", "/static/page.js", "/nowhere"])
-def test_a_page_may_load_only_what_it_brought(path: str) -> None:
+def test_a_page_may_load_only_its_own_files(path: str) -> None:
     async def run() -> None:
         async with cafe() as client:
             headers = (await client.get(path)).headers
@@ -117,14 +117,14 @@ def test_a_page_may_load_only_what_it_brought(path: str) -> None:
     asyncio.run(run())
 
 
-def test_the_page_asks_no_other_host() -> None:
+def test_the_page_uses_no_other_host() -> None:
     for path in demo.STATIC.iterdir():
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "//" not in text.replace("// ", "").replace("*/", ""), path
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 41, "a\nb", 5, None])
-def test_a_name_that_is_none(name: object) -> None:
+def test_an_invalid_name_is_refused(name: object) -> None:
     async def run() -> None:
         async with cafe() as client:
             assert (await client.post("/login", json={"name": name})).status_code == 422
@@ -134,7 +134,7 @@ def test_a_name_that_is_none(name: object) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"Ana"', b"\xff"])
-def test_what_is_no_form(body: bytes) -> None:
+def test_an_invalid_form_is_refused(body: bytes) -> None:
     async def run() -> None:
         async with cafe() as client:
             assert (await client.post("/login", content=body)).status_code == 400
@@ -143,7 +143,7 @@ def test_what_is_no_form(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", ["/logout/others", "/logout/everywhere", "/sessions/x/end"])
-def test_for_those_who_are_logged_in(path: str) -> None:
+def test_session_management_requires_a_login(path: str) -> None:
     async def run() -> None:
         async with cafe() as client:
             assert (await client.post(path)).status_code == 401
@@ -151,7 +151,7 @@ def test_for_those_who_are_logged_in(path: str) -> None:
     asyncio.run(run())
 
 
-def test_remember_me_is_a_cookie_that_lasts() -> None:
+def test_remember_me_sets_a_persistent_cookie() -> None:
     async def run() -> None:
         async with cafe() as client:
             for remember in (True, False):
@@ -163,7 +163,7 @@ def test_remember_me_is_a_cookie_that_lasts() -> None:
     asyncio.run(run())
 
 
-def test_nobody_ends_the_session_of_another() -> None:
+def test_a_user_cannot_end_the_session_of_another() -> None:
     async def run() -> None:
         app = demo.create_app()
         async with client_of(app) as ana, client_of(app) as eve:
@@ -179,7 +179,7 @@ def test_nobody_ends_the_session_of_another() -> None:
 # -- the tray --------------------------------------------------------------------------------------
 
 
-def test_orders_at_the_same_time_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_orders_are_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         all_here = asyncio.Barrier(20)
         monkeypatch.setattr(demo, "brew", all_here.wait)
@@ -193,19 +193,19 @@ def test_orders_at_the_same_time_are_all_kept(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(run())
 
 
-def test_the_tray_goes_through_a_login() -> None:
+def test_the_tray_is_kept_at_a_login() -> None:
     async def run() -> None:
         async with cafe() as client:
             await client.post("/tray/Torrada")
             await client.post("/login", json={"name": "Ana"})
             assert (await me(client))["tray"] == {"Torrada": 1}
-            await client.post("/login", json={"name": "Bruno"})  # who is somebody else
+            await client.post("/login", json={"name": "Bruno"})  # another user
             assert (await me(client))["tray"] == {}
 
     asyncio.run(run())
 
 
-def test_a_tray_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_tray_refuses_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FULL_TRAY", 2)
 
     async def run() -> None:
@@ -220,7 +220,7 @@ def test_a_tray_is_full_some_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(run())
 
 
-def test_a_session_that_ends_in_the_middle_of_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_ends_during_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         async with cafe() as client:
 
@@ -243,7 +243,9 @@ def test_a_session_that_ends_in_the_middle_of_an_order(monkeypatch: pytest.Monke
 async def events(
     app: Starlette, cookie: str, leaves: asyncio.Event | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """What /live sends to a page, until the stream ends or (at ``leaves``) the page does."""
+    """Return what /live sends to a page, until the stream ends, or the page is left (at
+    ``leaves``).
+    """
     messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     left = leaves or asyncio.Event()
 
@@ -276,7 +278,7 @@ def cookie_of(client: httpx.AsyncClient) -> str:
     return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
 
-def test_the_stream_tells_of_the_store_and_of_the_session_s_end() -> None:
+def test_the_stream_shows_the_store_and_the_end_of_the_session() -> None:
     async def run() -> None:
         app = demo.create_app()
         async with app.router.lifespan_context(app), client_of(app) as client:
@@ -296,7 +298,7 @@ def test_the_stream_tells_of_the_store_and_of_the_session_s_end() -> None:
     asyncio.run(run())
 
 
-def test_how_long_a_newcomer_survives_is_told_when_the_store_is_full() -> None:
+def test_a_full_store_shows_how_long_a_newcomer_survives() -> None:
     clock = FakeClock()
     store = MemoryStore("1M", clock=clock)
     live = Live(store, demo_bots.Bots(store, Regulars(1.0)))
@@ -324,7 +326,7 @@ def test_a_stream_without_a_session_ends_at_once() -> None:
     asyncio.run(run())
 
 
-def test_a_stream_ends_when_the_page_leaves() -> None:
+def test_a_stream_ends_when_the_page_is_left() -> None:
     async def run() -> None:
         app = demo.create_app()
         leaves = asyncio.Event()
@@ -347,7 +349,7 @@ def test_streams_end_when_the_server_does() -> None:
     asyncio.run(asyncio.wait_for(run(), 10))
 
 
-def test_bots_come_through_the_application_one_run_at_a_time(
+def test_bots_use_the_application_and_one_run_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(demo_bots, "TOTAL", 50)
@@ -364,7 +366,7 @@ def test_bots_come_through_the_application_one_run_at_a_time(
                 await asyncio.sleep(0.01)
             report = app.state.bots.report()
             assert (report["sent"], report["total"], report["evicted"]) == (50, 50, 0)
-            # and each of them has a session, since /bots itself looks at none
+            # Each bot has a session; the request of /bots itself does not access its session.
             assert app.state.live._store.stats().sessions == before + 50
 
     asyncio.run(run())
@@ -387,7 +389,7 @@ def test_a_regular_whose_session_is_lost_is_counted() -> None:
     asyncio.run(run())
 
 
-def test_the_server_ends_in_the_middle_of_a_run() -> None:
+def test_the_server_ends_during_a_run_of_bots() -> None:
     async def run() -> None:
         app = demo.create_app()
         async with app.router.lifespan_context(app), client_of(app) as client:

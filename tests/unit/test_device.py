@@ -1,4 +1,4 @@
-"""What a list of a user's sessions shows of each device."""
+"""The device that a list of a user's sessions shows."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_a_description_is_short_and_printable(user_agent: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["compatible; ", "Mozilla", "W", "(", "a" * 39 + "; ", " "])
-def test_a_hostile_user_agent_takes_no_time(piece: str) -> None:
+def test_a_hostile_user_agent_is_parsed_quickly(piece: str) -> None:
     hostile = piece * 1_000_000
     began = time.perf_counter()
     describe_device(hostile)
     assert time.perf_counter() - began < 0.1
 
 
-def test_a_visitor_does_not_change() -> None:
+def test_a_visitor_is_immutable() -> None:
     visitor = Visitor("curl/8.5.0", "203.0.113.7")
     with pytest.raises(dataclasses.FrozenInstanceError):
         visitor.address = None  # type: ignore[misc]

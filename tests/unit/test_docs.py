@@ -1,4 +1,4 @@
-"""What is filled into the documentation before it is built."""
+"""The parts of the documentation that are filled in before the build."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ GRID = """
         f"| no | t |\n\n<!-- table -->\n{PIPES}\n\n| nor | this |",
     ],
 )
-def test_a_markdown_table_is_taken_as_it_is(docstring: str) -> None:
+def test_a_markdown_table_is_not_changed(docstring: str) -> None:
     assert table_of(docstring) == PIPES
 
 
@@ -71,7 +71,7 @@ def test_a_grid_table_becomes_a_markdown_table() -> None:
         ("<!-- table -->\n+---+---+\n| a | b |\n+-------+", "spans"),
     ],
 )
-def test_what_is_no_table(docstring: str, reason: str) -> None:
+def test_text_without_a_table_is_refused(docstring: str, reason: str) -> None:
     with pytest.raises(DocsError, match=reason):
         table_of(docstring)
 
@@ -91,7 +91,7 @@ def test_what_is_no_table(docstring: str, reason: str) -> None:
         ("![elsewhere](d.svg)", "index.md", ""),
     ],
 )
-def test_links_of_an_included_file(link: str, page: str, moved: str) -> None:
+def test_links_of_an_included_file_are_adjusted(link: str, page: str, moved: str) -> None:
     assert move_links(link, "README.md", page, {"CHANGELOG.md": "changelog.md"}) == moved
 
 
@@ -116,7 +116,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_prepare(project: Path) -> None:
+def test_prepare_fills_in_the_generated_parts(project: Path) -> None:
     out = project / "build" / "docs"
     out.mkdir(parents=True)
     (out / "old.md").touch()
@@ -144,39 +144,39 @@ def test_the_marks_of_measured_numbers_are_removed(project: Path) -> None:
     assert (project / "out" / "table.md").read_text() == "# It\n\nIt takes 2 ms, no more.\n"
 
 
-def test_a_page_that_the_navigation_lacks(project: Path) -> None:
+def test_a_page_that_is_not_in_the_navigation_is_an_error(project: Path) -> None:
     (project / "docs" / "lost.md").write_text("# Lost\n", encoding="utf-8")
     with pytest.raises(DocsError, match=r"docs/lost\.md is not in the navigation"):
         prepare(project, project / "out")
 
 
-def test_a_page_that_only_the_navigation_has(project: Path) -> None:
+def test_a_page_that_is_only_in_the_navigation_is_an_error(project: Path) -> None:
     (project / "docs" / "table.md").unlink()
     with pytest.raises(DocsError, match=r"has table\.md, which does not exist"):
         prepare(project, project / "out")
 
 
-def test_a_module_that_is_not_there(project: Path) -> None:
+def test_a_missing_module_is_an_error(project: Path) -> None:
     (project / "src" / "m.py").unlink()
     with pytest.raises(DocsError, match=r"there is no .*m\.py"):
         prepare(project, project / "out")
 
 
-def test_the_decisions_are_numbered_once_each() -> None:
+def test_each_decision_has_its_own_number() -> None:
     folder = ROOT / "docs" / "adr"
     numbers = [path.name[:4] for path in folder.glob("[0-9]*.md")]
     assert len(numbers) == len(set(numbers))
     assert decisions(folder).count("\n") + 1 == len(numbers)
 
 
-def test_the_pages_of_lembro(tmp_path: Path) -> None:
+def test_the_pages_of_lembro_can_be_prepared(tmp_path: Path) -> None:
     if not (ROOT / "src" / "lembro" / "_core" / "lifecycle.py").exists():
         pytest.xfail("the module with the table is still to come")
     prepare(ROOT, tmp_path / "docs")
     assert "<!-- table" not in (tmp_path / "docs" / "lifecycle.md").read_text(encoding="utf-8")
 
 
-def test_the_copy_of_the_decision_table_is_the_one_of_the_module() -> None:
+def test_the_copy_of_the_decision_table_equals_the_modules() -> None:
     page = (ROOT / "docs" / "lifecycle.md").read_text(encoding="utf-8")
     [copy] = re.findall(r"^<!-- table: \S+ -->\n\n(.*?)\n\n<!-- /table -->$", page, re.M | re.S)
     assert copy == table_of_module(ROOT / "src" / "lembro" / "_core" / "lifecycle.py")

@@ -15,11 +15,11 @@ from lembro.ids import new_id
 from tests.support import ROOT
 
 V7 = {1: 3, 2: 4, 3: 2, 4: 5, 5: 3, 6: 2}
-"""How many requirements each section of chapter V7 of ASVS 5.0.0 has."""
+"""The number of requirements in each section of chapter V7 of ASVS 5.0.0."""
 REQUIREMENTS = [f"7.{section}.{number + 1}" for section, n in V7.items() for number in range(n)]
 REQUIREMENTS += [f"3.3.{number}" for number in range(1, 6)]
 EVERYBODYS_OWN = {"7.1.1", "7.1.2", "7.1.3", "7.4.4", "7.6.1", "7.6.2"}
-"""Those that no package can decide."""
+"""The requirements that no package can decide."""
 
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -66,7 +66,7 @@ def verdicts() -> dict[str, str]:
     return found
 
 
-def test_what_holds_is_shown() -> None:
+def test_a_verdict_that_holds_names_its_tests() -> None:
     shown = rows("tests")
     assert all(re.sub(_TEST, "", tests).strip(" ,") == "" for _, tests in shown)
     numbers = [number for number, _ in shown]

@@ -1,4 +1,4 @@
-"""The tables of the documentation name what there is, all of it, and nothing else."""
+"""The tables of the documentation name every option, event, method and field, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Row = list[str]
 
 
 def tables(page: str, heading: str | None = None) -> list[Row]:
-    """The rows of all tables of a page, or of those under a heading, without their heads."""
+    """Return the rows of the tables of a page, or of those under a heading, without their heads."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     if heading is not None:
         [text] = re.findall(
@@ -43,7 +43,7 @@ def tables(page: str, heading: str | None = None) -> list[Row]:
 
 
 def names(cell: str) -> list[str]:
-    """The names in a cell, without what stands around them: `await asave()` is asave."""
+    """Return the names in a cell, without other text: `await asave()` is asave."""
     return re.findall(r"`(?:async |await |with |session\.)*(\w+)[^`]*`", cell)
 
 
@@ -77,7 +77,7 @@ def test_every_number_of_the_store_is_in_the_table() -> None:
     assert documented == set(Stats.__struct_fields__)
 
 
-def test_the_tiers_are_those_of_the_table() -> None:
+def test_the_tiers_of_the_store_are_in_the_table() -> None:
     text = (ROOT / "docs" / "flood.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| (\d) \|", text, flags=re.MULTILINE) == [str(n) for n in range(TIERS)]
     for tier, age in enumerate((0, 10, 60, 600)):

@@ -66,7 +66,7 @@ class Open:
     def wait_for_waiters(self, number: int = 1) -> None:
         deadline = time.monotonic() + 30
         while len(self.session._turns._waiting) < number:
-            assert time.monotonic() < deadline, "nothing waits"
+            assert time.monotonic() < deadline, "no task or thread waits"
             time.sleep(0.001)
 
 
@@ -85,7 +85,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Open]:
 
 @pytest.fixture
 def near() -> Iterator[Open]:
-    """Such a session in an in-process store, whose verbs do not wait."""
+    """A session in an in-process store, whose verbs do not wait."""
     near = Open()
     yield near
     near.store.close()
@@ -130,7 +130,7 @@ async def test_a_nested_edit_before_the_response_raises_at_once(near: Open) -> N
 
 
 @pytest.mark.anyio
-async def test_a_task_that_is_cancelled_while_it_waits_leaves_the_line(opened: Open) -> None:
+async def test_a_task_that_is_cancelled_while_it_waits_leaves_the_queue(opened: Open) -> None:
     scope = CancelScope()
     async with create_task_group() as tasks, opened.session.edit():
         tasks.start_soon(opened.edit, "a", scope)
@@ -145,7 +145,7 @@ async def test_a_task_that_is_cancelled_while_it_waits_leaves_the_line(opened: O
 
 
 @pytest.mark.anyio
-async def test_a_task_that_is_cancelled_as_its_turn_comes_passes_it_on(near: Open) -> None:
+async def test_a_task_that_is_cancelled_at_its_turn_passes_it_on(near: Open) -> None:
     scope = CancelScope()
     async with create_task_group() as tasks:
         async with near.session.edit():
@@ -154,7 +154,7 @@ async def test_a_task_that_is_cancelled_as_its_turn_comes_passes_it_on(near: Ope
             tasks.start_soon(near.edit, "b")
             await wait_all_tasks_blocked()
         assert len(near.session._turns._waiting) == 1
-        scope.cancel()  # the first has its turn, and was not woken yet
+        scope.cancel()  # the first task has its turn, but is not awake yet
     assert near.log == ["b in", "b out"]
     await near.edit("c")
     assert near.stored == {"n": 2}
@@ -174,7 +174,7 @@ async def test_a_task_that_is_cancelled_in_its_edit_passes_the_turn_on(opened: O
 
 
 @pytest.mark.anyio
-async def test_an_edit_that_raised_passes_the_turn_on(opened: Open) -> None:
+async def test_an_edit_that_raises_passes_the_turn_on(opened: Open) -> None:
     async with create_task_group() as tasks:
         with pytest.raises(KeyError):
             async with opened.session.edit() as session:
@@ -186,7 +186,7 @@ async def test_an_edit_that_raised_passes_the_turn_on(opened: Open) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_edit_that_could_not_begin_passes_the_turn_on(opened: Open) -> None:
+async def test_an_edit_that_cannot_begin_passes_the_turn_on(opened: Open) -> None:
     ended: list[str] = []
 
     async def edit(name: str) -> None:
@@ -367,7 +367,7 @@ async def test_a_task_waits_for_a_thread(near: Open) -> None:
 
 @pytest.mark.anyio
 async def test_a_plain_with_does_not_block_the_loop(near: Open) -> None:
-    near.edit_in_thread("a")  # no other edit is open, so it need not wait
+    near.edit_in_thread("a")  # no other edit is open, so it does not wait
 
     async def edit() -> None:
         with pytest.raises(LembroError, match="async with"):
@@ -409,14 +409,14 @@ def test_the_first_edits_of_two_threads_share_a_lock(near: Open) -> None:
 # -- races -----------------------------------------------------------------------------------------
 
 
-def test_a_thread_does_not_wait_for_a_turn_that_comes_free_at_once(
+def test_a_thread_does_not_wait_for_a_turn_that_becomes_free_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns = Turns()
     turns.acquire()  # no limit: Turns.acquire takes none
 
     def event() -> Any:
-        turns.release()  # by another thread, before this one has joined the line
+        turns.release()  # by another thread, before this one has joined the queue
         return Event()
 
     def acquire() -> None:
@@ -430,7 +430,7 @@ def test_a_thread_does_not_wait_for_a_turn_that_comes_free_at_once(
 
 
 @pytest.mark.anyio
-async def test_a_task_does_not_wait_for_a_turn_that_comes_free_at_once(
+async def test_a_task_does_not_wait_for_a_turn_that_becomes_free_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns = Turns()
@@ -453,7 +453,7 @@ def in_a_thread(work: Callable[[], object]) -> None:
     assert not thread.is_alive()
 
 
-def test_a_second_thread_finds_the_lock_that_was_made_meanwhile(
+def test_a_second_thread_finds_a_lock_that_was_created_meanwhile(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     open_ = Open()
@@ -474,7 +474,7 @@ def test_a_second_thread_finds_the_lock_that_was_made_meanwhile(
 
 
 def test_trio_as_a_guest_of_asyncio() -> None:
-    """A loop of asyncio runs, but the task is one of trio."""
+    """A loop of asyncio runs, but the task belongs to trio."""
     open_ = Open()
 
     async def edits() -> None:

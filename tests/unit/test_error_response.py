@@ -63,7 +63,7 @@ def test_an_error_response_is_not_cached_and_a_401_names_a_scheme() -> None:
     assert (b"vary", b"Cookie") in required.headers
 
 
-def test_the_body_says_what_to_do_and_nothing_of_the_error() -> None:
+def test_the_body_says_what_to_do_and_hides_the_error() -> None:
     bodies = {
         error_response_for(error).body
         for error in (StoreError("s3cret"), TooManySessions("s3cret"), LoginRequired("s3cret"))
@@ -76,7 +76,7 @@ def test_the_body_says_what_to_do_and_nothing_of_the_error() -> None:
     assert error_response_for(CodecError("s3cret")).body == b"The session could not be stored.\n"
 
 
-def test_which_errors_become_responses() -> None:
+def test_only_known_errors_become_responses() -> None:
     assert set(COMMIT_ERRORS) == {StoreError, SessionTooLarge, CodecError, TooManySessions}
     assert set(ANSWERED_ERRORS) == {StoreError, LoginRequired}
     assert isinstance(error_response_for(StoreError()), ErrorResponse)

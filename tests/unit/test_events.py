@@ -13,7 +13,7 @@ CREATED = Event("created", "handle", "alice")
 
 @pytest.fixture(params=[Events, MemoryStore, lambda: SessionManager(MemoryStore())])
 def source(request: pytest.FixtureRequest) -> Any:
-    """Everything that has ``on``, ``once`` and ``off``."""
+    """An object with ``on``, ``once`` and ``off``."""
     return request.param()
 
 
@@ -21,7 +21,7 @@ def emit(source: Any, event: Event) -> None:
     (source if isinstance(source, Events) else source.events).emit(event)
 
 
-def test_on_hears_every_event_of_the_name(source: Any) -> None:
+def test_on_gets_every_event_of_the_name(source: Any) -> None:
     heard: list[Event] = []
     source.on("created", heard.append)
     for event in (CREATED, Event("destroyed"), CREATED):
@@ -29,7 +29,7 @@ def test_on_hears_every_event_of_the_name(source: Any) -> None:
     assert heard == [CREATED, CREATED]
 
 
-def test_once_hears_the_next_one_only(source: Any) -> None:
+def test_once_gets_only_the_next_event(source: Any) -> None:
     heard: list[Event] = []
     source.once("created", heard.append)
     emit(source, CREATED)
@@ -37,7 +37,7 @@ def test_once_hears_the_next_one_only(source: Any) -> None:
     assert heard == [CREATED]
 
 
-def test_off_takes_a_listener_back(source: Any) -> None:
+def test_off_removes_a_listener(source: Any) -> None:
     heard: list[Event] = []
     source.on("created", heard.append)
     source.once("created", heard.append)
@@ -47,7 +47,7 @@ def test_off_takes_a_listener_back(source: Any) -> None:
     assert heard == []
 
 
-def test_both_are_decorators(source: Any) -> None:
+def test_on_and_once_are_decorators(source: Any) -> None:
     heard: list[str] = []
 
     @source.on("created")  # type: ignore[untyped-decorator]
@@ -113,7 +113,7 @@ def test_listeners_are_called_in_the_order_of_their_registration() -> None:
     assert heard == [0, 1, 2, 3, 4]
 
 
-def test_a_listener_may_register_and_take_back_others() -> None:
+def test_a_listener_may_add_and_remove_others() -> None:
     events, heard = Events(), list[Event]()
 
     def first(event: Event) -> None:
@@ -126,17 +126,17 @@ def test_a_listener_may_register_and_take_back_others() -> None:
     assert heard == [CREATED]
 
 
-def test_heard() -> None:
+def test_heard_tells_whether_an_event_has_a_listener() -> None:
     events = Events()
     assert not any(events.heard(name) for name in EVENTS)
     events.once("created", print)
     assert events.heard("created")
 
 
-def test_once_is_once_however_many_emit_at_a_time() -> None:
+def test_once_is_called_once_by_parallel_emits() -> None:
     events, heard = Events(), list[Event]()
 
-    def nested(event: Event) -> None:  # another thread has the list of listeners already
+    def nested(event: Event) -> None:  # another thread has read the list of listeners already
         worker = threading.Thread(target=events.emit, args=(CREATED,))
         worker.start()
         worker.join(60)
@@ -147,8 +147,8 @@ def test_once_is_once_however_many_emit_at_a_time() -> None:
     assert heard == [CREATED]
 
 
-def test_once_twice_is_twice() -> None:
-    """The same listener registered twice, while two threads emit."""
+def test_once_twice_is_called_twice() -> None:
+    """The same listener is registered twice, while two threads emit."""
     events, heard = Events(), list[Event]()
 
     def nested(event: Event) -> None:
@@ -164,10 +164,11 @@ def test_once_twice_is_twice() -> None:
     assert heard == [CREATED, CREATED]
 
 
-def test_a_thread_that_comes_too_late_does_not_take_the_other_registration() -> None:
+def test_a_late_thread_does_not_remove_the_other_registration() -> None:
     events = Events()
     events.once("created", print)
-    (first,) = events._listeners["created"]  # what an emit in another thread has in hand
+    # the registration that an emit in another thread has read
+    (first,) = events._listeners["created"]
     events.once("created", print)
     assert events._take("created", first)
     assert not events._take("created", first)

@@ -1,4 +1,4 @@
-"""What each event carries, as ``docs/events.md`` says."""
+"""The fields of each event, as ``docs/events.md`` describes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lembro.stores.base import Record
 
 
 class Heard:
-    """A manager whose time stands still, and all the events of it."""
+    """A manager with a fixed time, and all its events."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 1000.0
@@ -126,7 +126,7 @@ def test_evicted_for_the_cap_of_a_user() -> None:
     ]
 
 
-def test_evicted_for_memory() -> None:
+def test_evicted_when_memory_is_short() -> None:
     heard = Heard()
     ids = [heard.manager.create({"text": "x" * 1000}) for _ in range(100)]
     assert heard.of("evicted")[0] == Event("evicted", handle(ids[0]), None, "memory")

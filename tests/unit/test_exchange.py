@@ -31,7 +31,7 @@ def test_a_cookie_over_plain_http_to_another_machine_is_warned_of(
 ) -> None:
     monkeypatch.setattr(headers, "_warned", set())
     set_cookie_over(https=True)
-    set_cookie_over(https=False, secure=False)  # the application has chosen it
+    set_cookie_over(https=False, secure=False)  # the application has set it
     assert caplog.text == ""
     set_cookie_over(https=False)
     assert "plain http for a client on another machine" in caplog.text

@@ -1,4 +1,4 @@
-"""When the commit fails, when the handler does, when the store does."""
+"""Failures of the commit, of the handler and of the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.site import Site
 
 
 class Unheard:
-    """A value that no session can carry."""
+    """A value that no session can store."""
 
 
 # -- a commit that fails ---------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_a_view_that_cannot_be_stored_fails_the_commit_with_its_path(site: Site)
 
 
 class Stubborn(Recorder):
-    """A store in which another request is always first."""
+    """A store in which another request always writes first."""
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
         self._called("set")
@@ -183,7 +183,7 @@ def test_each_error_has_its_response(
 ) -> None:
     answer = error_response_for(error)
     assert answer.status == status
-    assert str(error).encode() not in answer.body, "the cause belongs into the log alone"
+    assert str(error).encode() not in answer.body, "the cause belongs only in the log"
     assert [record.levelname for record in caplog.records] == ([level] if level else [])
     if level:
         assert str(error) in caplog.text
@@ -228,7 +228,7 @@ def test_a_failed_handler_keeps_a_logout_everywhere(site: Site) -> None:
     assert [site.data(cookie), site.data(other)] == [None, None]
 
 
-def test_a_failed_handler_keeps_what_was_saved(site: Site) -> None:
+def test_a_failed_handler_keeps_data_that_was_saved(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2

@@ -1,4 +1,4 @@
-"""Short cuts of the hot path come to the same as the long way."""
+"""Short cuts of the hot path have the same result as the general path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORM = re.compile(rb"[A-Za-z0-9_-]{43}(?:(?:\.[A-Za-z0-9_-]{22})?\.[A-Za-z0-9_-]
 
 
 def found_plainly(headers: list[bytes], name: bytes) -> list[bytes]:
-    """Every pair taken apart."""
+    """Parse every pair separately."""
     values: list[bytes] = []
     for header in headers:
         for pair in header.split(b";"):
@@ -38,7 +38,7 @@ HEADERS = st.lists(st.lists(PIECES, max_size=9).map(b"".join), max_size=3)
 @example([b"aaa=1;aa=2"])
 @example([b"x=aa; aa =\t2 "])
 @example([b"aa=1", b"aa=2"])
-def test_the_cookie_is_found_as_if_every_pair_were_taken_apart(headers: list[bytes]) -> None:
+def test_the_quick_search_finds_the_same_cookie(headers: list[bytes]) -> None:
     assert find(headers, b"aa") == found_plainly(headers, b"aa")
 
 
@@ -64,7 +64,7 @@ COOKIES = st.sampled_from([b"aa=", b"aa", ONE, OTHER, b";", b"; ", b" ", b"\t", 
 @example([b"aa=" + ONE, b"aa=" + OTHER])
 @example([b"x=1", b"aa=" + OTHER])
 @example([b"aa", b"aa=" + OTHER])
-def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[bytes]) -> None:
+def test_the_quick_read_accepts_the_same_cookie(headers: list[bytes]) -> None:
     values = found_plainly(headers, b"aa")
     presented = SessionCookie(CookieOptions(name="aa")).read(headers, https=False)
     if len(values) == 1 and FORM.fullmatch(values[0]):
@@ -75,7 +75,7 @@ def test_the_cookie_is_read_as_if_every_pair_were_taken_apart(headers: list[byte
 
 
 @pytest.mark.parametrize("header", [b"aa=%s", b"a=1; aa=%s", b"aa=%s; a=1"])
-def test_the_header_of_a_browser_is_not_taken_apart(
+def test_the_header_of_a_browser_needs_no_parsing(
     header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("lembro._http.cookie.find")
@@ -88,7 +88,7 @@ PART = st.builds(lambda letters, n: (letters * 44)[:n], st.sampled_from([b"aZ09_
 
 
 @given(st.lists(PART, min_size=1, max_size=4), st.sampled_from([b"", b"\n", b".", b"!", b"\xff"]))
-def test_a_value_is_accepted_as_the_expression_has_it(parts: list[bytes], end: bytes) -> None:
+def test_the_quick_check_accepts_the_same_values(parts: list[bytes], end: bytes) -> None:
     value = b".".join(parts) + end
     presented = SessionCookie(CookieOptions()).read([b"sid=" + value], https=False)
     assert (presented is not MALFORMED) == (FORM.fullmatch(value) is not None)
@@ -104,7 +104,7 @@ def test_a_value_is_accepted_as_the_expression_has_it(parts: list[bytes], end: b
         pytest.param({1: "a"}, id="an int as a key"),
     ],
 )
-def test_a_type_that_msgpack_does_not_know_is_tagged(value: Any) -> None:
+def test_a_type_unknown_to_msgpack_is_tagged(value: Any) -> None:
     payload = codec.encode({}, {"a": value})
     assert codec.decode(payload) == ({}, {"a": value})
     assert type(codec.decode(payload)[1]["a"]) is type(value)
@@ -142,7 +142,7 @@ def logged_in_cookie(manager: SessionManager, **data: Any) -> str:
     return str(response["headers"][b"set-cookie"].decode()).partition(";")[0]
 
 
-def test_a_nested_change_is_noticed_however_the_value_was_accessed() -> None:
+def test_a_nested_change_is_noticed_by_every_access() -> None:
     manager = SessionManager(MemoryStore())
     cookie = logged_in_cookie(manager, cart=[1], name="Ada")
     ways = [
@@ -160,7 +160,7 @@ def test_a_nested_change_is_noticed_however_the_value_was_accessed() -> None:
     assert manager.get(session_id) == {"cart": [1, 2, 3, 4, 5, 6, 7, 8], "name": "Ada"}
 
 
-def test_a_tagged_session_whose_text_is_changed_keeps_its_types() -> None:
+def test_a_tagged_session_keeps_its_types_when_a_text_changes() -> None:
     manager = SessionManager(MemoryStore())
     cookie = logged_in_cookie(manager, seen=(1, 2), name="Ada")
     change = app_that(lambda s: s.update(name="Grace"))

@@ -37,7 +37,9 @@ def test_the_tests_of_a_fault_exist(fault: Fault) -> None:
 
 
 def test_each_promise_has_a_fault() -> None:
-    """The promises of the README, and what the scorecard says lembro does by default or a call."""
+    """The promises are those of the README, and the scorecard's rows that hold by default or by a
+    call.
+    """
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.partition("## What it promises")[2].partition("\n## ")[0]
     promises = set(re.findall(r"^\| \*\*(.+?)\*\* \|", table, re.MULTILINE))
@@ -90,7 +92,7 @@ def test_a_fault_is_noticed_if_a_test_fails(clone: Path) -> None:
     assert (clone / PACKAGE / "module.py").read_text() == "ONE = 1\n"
 
 
-def test_a_run_that_hangs_is_not_noticed(clone: Path) -> None:
+def test_a_run_that_times_out_is_not_noticed(clone: Path) -> None:
     assert faults.attempt(fault_with("3"), ["test_module.py"], 3.0).startswith("hung")
 
 

@@ -23,7 +23,9 @@ BASE = "https://code.invalid/lembro"
         ("```python\nx[a](b)\n```", "```python\nx[a](b)\n```", "```python\nx[a](b)\n```"),
     ],
 )
-def test_a_link(markdown: str, with_base: str, without: str) -> None:
+def test_a_relative_link_is_made_absolute_or_dropped(
+    markdown: str, with_base: str, without: str
+) -> None:
     assert absolute_links(markdown, BASE + "/") == with_base
     assert absolute_links(markdown, "") == without
 

@@ -1,4 +1,4 @@
-"""What a session adds to the headers of a response, and what is said about them, once."""
+"""The headers that a session adds to a response, and the warnings about them, each logged once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
         ([(b"vary", b"X-Cookie")], [b"X-Cookie, Cookie"]),
     ],
 )
-def test_vary(given: Headers, vary: list[bytes]) -> None:
+def test_vary_gets_cookie_once(given: Headers, vary: list[bytes]) -> None:
     sets: list[list[bytes]] = [[], [COOKIE]]
     for cookies in sets:
         result = with_session(given, cookies)
@@ -75,7 +75,7 @@ def test_a_response_that_sets_the_cookie_is_not_stored(
 @pytest.mark.parametrize(
     "name", ["CDN-Cache-Control", "surrogate-control", "Cloudflare-CDN-Cache-Control"]
 )
-def test_a_cdn_does_not_store_it_either(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_headers_for_cdns_are_replaced_too(name: str, caplog: pytest.LogCaptureFixture) -> None:
     header = name.encode()
     result = with_session([(header, b"max-age=60")], [COOKIE])
     assert (header.lower(), b"private, no-store") in result
@@ -85,7 +85,7 @@ def test_a_cdn_does_not_store_it_either(name: str, caplog: pytest.LogCaptureFixt
     assert (header, b"max-age=60") in with_session([(header, b"max-age=60")], [])
 
 
-def test_the_rest_stays_as_it_is() -> None:
+def test_other_headers_are_not_changed() -> None:
     given: Headers = [(b"content-type", b"text/html"), (b"set-cookie", b"a=b")]
     assert with_session(given, [COOKIE, b"legacy="]) == [
         *given,
@@ -154,7 +154,7 @@ NOT_HTTPS = [
 
 
 def _as_sent(name: str, value: str) -> list[RequestHeaders]:
-    """The header as each kind of server has it."""
+    """The header in the form of each kind of server."""
     key = f"HTTP_{name.upper().replace('-', '_')}"
     return [
         [(b"host", b"a"), (name.lower().encode(), value.encode("latin-1"))],

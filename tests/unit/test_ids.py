@@ -9,7 +9,7 @@ from lembro.ids import handle_for, is_id, key_for, new_id, new_mark
 from tests.support.processes import in_fork
 
 
-def test_an_id_has_256_bits_and_the_form_of_one() -> None:
+def test_an_id_has_256_bits_and_the_right_form() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(is_id(id_) and len(id_) == 43 for id_ in ids)
@@ -29,9 +29,9 @@ def test_random_seed_does_not_change_marks() -> None:
     assert new_mark() != first
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_forked_processes_make_different_marks() -> None:
-    """Otherwise a worker would take the write of another one for its own."""
+    """Otherwise a worker would take another one's write for its own."""
     new_mark()
     made = [in_fork(lambda: b"".join(new_mark() for _ in range(10))) for _ in range(2)]
     made.append(b"".join(new_mark() for _ in range(10)))

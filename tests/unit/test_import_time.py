@@ -94,7 +94,7 @@ def test_only_dataclasses_loads_inspect() -> None:
     assert "inspect" not in loaded("import dataclasses; del sys.modules['inspect']")["added"]
 
 
-def test_the_needed_modules_are_those_that_lembro_imports_at_once() -> None:
+def test_the_needed_modules_are_those_that_lembro_imports_directly() -> None:
     imported = {
         name
         for file in loaded()["files"]
@@ -113,5 +113,5 @@ def test_the_measurement_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["import_time", "--rounds", "1"])
-    import_time.main()  # its verdict is for a quiet machine
+    import_time.main()  # the verdict needs a quiet machine
     assert "times what its modules take" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The layers of the package: the linter's contract, and the picture of it in CONTRIBUTING.md."""
+"""The layers of the package: the contract of import-linter, and its picture in CONTRIBUTING.md."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_no_module_is_long() -> None:
     assert not long
 
 
-def test_nobody_imports_a_private_name_of_another_module() -> None:
+def test_no_module_imports_a_private_name_of_another() -> None:
     taken = [
         f"{path.relative_to(PACKAGE)}: {alias.name}"
         for path in modules()

@@ -1,5 +1,7 @@
-"""No action on a session, without a framework, leaves anything to the garbage collector, or
-anything at all outside of the store."""
+"""No action on a session, without a framework, leaves objects behind.
+
+Nothing waits for the garbage collector, and nothing remains outside of the store.
+"""
 
 from __future__ import annotations
 
@@ -152,7 +154,7 @@ def atomic(manager: SessionManager) -> None:
 
     def up(data: dict[str, Any]) -> int:
         nonlocal interferes
-        if interferes:  # and has to be called again
+        if interferes:  # has to be called again
             interferes = False
             manager.set(session_id, {"n": 10})
         data["n"] += 1
@@ -228,7 +230,7 @@ def time_passes(manager: SessionManager) -> None:
 
 def another_manager(manager: SessionManager) -> None:
     store = MemoryStore("64K")
-    store.close()  # its thread would end at any time
+    store.close()  # its thread ends at any time
     other = SessionManager(store)
     session_id = other.create({"n": 1})
     runner = runner_of(other).with_lifetime(60, 60)
@@ -285,9 +287,9 @@ def collected_quickly() -> Iterator[None]:
 
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionManager]:
-    monkeypatch.setattr(logging.getLogger("lembro"), "disabled", True)  # pytest keeps its records
+    monkeypatch.setattr(logging.getLogger("lembro"), "disabled", True)  # pytest keeps log records
     store = MemoryStore("64K", clock=clock)
-    store.close()  # its thread
+    store.close()  # without its thread
     gc.collect()
     gc.disable()
     yield SessionManager(store)
@@ -296,7 +298,7 @@ def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionManager]:
 
 @pytest.mark.parametrize("op", OPS)
 def test_an_action_leaves_nothing_to_the_garbage_collector(op: Op, manager: SessionManager) -> None:
-    op(manager)  # makes what is made only once
+    op(manager)  # the first call creates lasting objects
     gc.collect()
     for _ in range(10):
         op(manager)

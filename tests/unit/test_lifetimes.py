@@ -1,4 +1,4 @@
-"""How long a session lives, and when its cookie is sent again."""
+"""The lifetime of a session, and when its cookie is sent again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_login_starts_the_absolute_timeout_again_and_a_rotation_does_not(site:
 
 
 @pytest.mark.options(idle_timeout=60, absolute_timeout=60)
-def test_a_touch_that_would_extend_nothing_is_not_made(site: Site) -> None:
+def test_a_touch_that_would_extend_nothing_is_skipped(site: Site) -> None:
     cookie = site.new()
     site.clock.advance(50)
     with site.request(cookie) as r:
@@ -75,7 +75,7 @@ def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site:
             assert r.session["n"] == 1
 
 
-def test_a_touch_does_not_bring_back_an_ended_session(site: Site) -> None:
+def test_a_touch_does_not_restore_an_ended_session(site: Site) -> None:
     cookie = site.new(n=1)
     reader = site.open(cookie)
     site.clock.advance(site.runner.lifecycle.writer.idle / 2)
@@ -118,7 +118,7 @@ def test_a_cookie_with_max_age_is_sent_again_when_the_session_is_extended(
 @WITH_AGE
 @pytest.mark.parametrize("use", USES)
 def test_frequent_requests_keep_both_the_session_and_the_cookie(site: Site, use: str) -> None:
-    """The browser drops a cookie at its age, however alive the session is."""
+    """The browser drops a cookie at its max age, even if the session lives longer."""
     cookie = site.new()
     dropped = site.clock() + 1000
     for _ in range(60):
@@ -162,7 +162,7 @@ def test_a_request_with_a_rotated_id_gets_no_renewed_cookie(site: Site) -> None:
 
 
 @WITH_AGE
-def test_a_remembered_login_is_renewed_for_what_is_left_of_it(site: Site) -> None:
+def test_a_remembered_login_is_renewed_for_its_remaining_time(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", remember=True)
     assert "Max-Age=5000;" in r.reply.header
@@ -194,7 +194,7 @@ def test_a_cookie_without_max_age_is_not_sent_again(site: Site) -> None:
 
 @pytest.mark.options(idle_timeout=1000)
 @pytest.mark.parametrize(("after", "due"), [(95, False), (100, False), (101, True)])
-def test_a_tenth_is_a_tenth(site: Site, after: float, due: bool) -> None:
+def test_a_session_is_due_after_exactly_a_tenth(site: Site, after: float, due: bool) -> None:
     cookie = site.new()
     site.clock.advance(after)
     with site.request(cookie) as r:
@@ -204,7 +204,7 @@ def test_a_tenth_is_a_tenth(site: Site, after: float, due: bool) -> None:
 
 @pytest.mark.options(idle_timeout=1000, cookie=CookieOptions(max_age=1000))
 @pytest.mark.parametrize(("after", "due"), [(95, False), (100, False), (101, True)])
-def test_a_tenth_is_a_tenth_for_the_cookie_too(site: Site, after: float, due: bool) -> None:
+def test_the_cookie_is_due_after_exactly_a_tenth(site: Site, after: float, due: bool) -> None:
     cookie = site.new(n=1)
     site.clock.advance(after)
     with site.request(cookie) as r:
@@ -244,7 +244,7 @@ def test_without_a_grace_the_old_id_is_stale_at_once(site: Site) -> None:
 
 
 @pytest.mark.options(rotation_grace=0, idle_timeout=1000)
-def test_without_a_grace_an_emptied_session_is_still_there_for_a_request_in_flight(
+def test_without_a_grace_a_request_in_flight_finds_an_emptied_session(
     site: Site,
 ) -> None:
     cookie = site.new(None, a=1)

@@ -1,4 +1,4 @@
-"""login, logout and their order; who is logged in, since when, how often."""
+"""login, logout and their order; the user, the time of the login, and the number of sessions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Number(IntEnum):
 
 
 class Name(str):
-    """A str whose ``str()`` is another text, as of a lazy translation."""
+    """A str whose ``str()`` is another text, such as a lazy translation."""
 
     def __str__(self) -> str:
         return "another"
@@ -127,7 +127,7 @@ def test_an_int_of_too_many_digits_is_refused_like_any_long_user_id(
         site.open().login(user_id)
 
 
-def test_a_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
+def test_a_login_keeps_the_data_of_the_visitor(site: Site) -> None:
     cookie = site.new(cart=[1])
     assert site.data(site.login(cookie, "alice")) == {"cart": [1]}
 
@@ -139,7 +139,7 @@ def test_a_renewed_login_keeps_the_data_under_a_new_id(site: Site) -> None:
     assert site.data(new) == {"cart": [1]}
 
 
-def test_for_another_user_the_data_starts_empty(site: Site) -> None:
+def test_a_login_as_another_user_starts_without_data(site: Site) -> None:
     with site.request(site.new("alice", secret=1)) as r:
         r.session["written before"] = 1
         r.session.login("bob")
@@ -148,7 +148,7 @@ def test_for_another_user_the_data_starts_empty(site: Site) -> None:
     assert site.data(r.reply.id) == {"written after": 1}
 
 
-def test_for_another_user_what_a_third_request_wrote_is_not_merged(site: Site) -> None:
+def test_a_login_as_another_user_ignores_a_parallel_write(site: Site) -> None:
     cookie = site.new("alice", secret=1)
     session = site.open(cookie)
     session.login("bob")
@@ -157,7 +157,7 @@ def test_for_another_user_what_a_third_request_wrote_is_not_merged(site: Site) -
     assert site.data(site.commit(session).id) == {}
 
 
-def test_what_a_third_request_wrote_before_the_login_is_merged(site: Site) -> None:
+def test_a_login_of_a_visitor_merges_a_parallel_write(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["mine"] = 1
@@ -176,7 +176,7 @@ def test_the_user_is_known_at_once(site: Site) -> None:
     assert session.user_id is None
 
 
-def test_after_a_logout_nobody_is_logged_in(site: Site) -> None:
+def test_after_a_logout_no_user_is_logged_in(site: Site) -> None:
     session = site.open(site.new("alice"))
     session.logout()
     assert session.user_id is None
@@ -187,7 +187,7 @@ def test_after_a_logout_nobody_is_logged_in(site: Site) -> None:
         session.logout_others()
 
 
-def test_what_is_written_after_a_logout_is_kept_by_a_login_of_another_user(site: Site) -> None:
+def test_data_written_after_a_logout_is_kept_by_a_login_of_another_user(site: Site) -> None:
     with site.request(site.new("alice", n=1)) as r:
         r.session.logout()
         r.session["after"] = 1
@@ -195,7 +195,7 @@ def test_what_is_written_after_a_logout_is_kept_by_a_login_of_another_user(site:
     assert site.data(r.reply.id) == {"after": 1}
 
 
-def test_the_time_of_a_login_at_another_library_is_not_known(site: Site) -> None:
+def test_the_time_of_a_login_in_another_library_is_unknown(site: Site) -> None:
     session = site.open(site.new("alice"))
     assert session.user_id == "alice"
     session._meta["adopted"] = b"a nonce"
@@ -228,7 +228,7 @@ def test_a_login_without_credentials_is_not_recent_until_the_next_one(site: Site
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_login_that_is_distrusted_stays_so_in_a_merge(site: Site, first: bool) -> None:
+def test_a_login_without_credentials_stays_so_in_a_merge(site: Site, first: bool) -> None:
     cookie = site.new("alice")
     session, other = site.open(cookie), site.open(cookie)
     session["mine"] = 1
@@ -240,7 +240,7 @@ def test_a_login_that_is_distrusted_stays_so_in_a_merge(site: Site, first: bool)
     assert not is_recent(site.open(cookie))
 
 
-def test_a_change_of_a_request_before_leaves_a_new_login_recent(site: Site) -> None:
+def test_a_change_of_an_earlier_request_leaves_a_new_login_recent(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", fresh=False)
     before = site.open(r.reply.id)
@@ -252,7 +252,7 @@ def test_a_change_of_a_request_before_leaves_a_new_login_recent(site: Site) -> N
     assert is_recent(site.open(r.reply.id))
 
 
-def test_a_login_drops_every_token_against_forgery(site: Site) -> None:
+def test_a_login_drops_every_csrf_token(site: Site) -> None:
     tokens = {"_csrft_": "t", "CSRF-Token": "t", "XSRF": "t", "_xsrf": "t"}
     with site.request(site.new(**tokens, cart=1)) as r:
         r.session.login("alice")
@@ -263,7 +263,7 @@ def test_a_login_drops_every_token_against_forgery(site: Site) -> None:
 # -- remember --------------------------------------------------------------------------------------
 
 
-def test_a_login_lasts_as_long_as_the_browser(site: Site) -> None:
+def test_a_login_lasts_until_the_browser_closes(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice")
     assert "Max-Age" not in r.reply.header
@@ -276,14 +276,14 @@ def test_a_remembered_login_lasts_as_long_as_the_absolute_timeout(site: Site) ->
 
 
 @pytest.mark.options(absolute_timeout=None)
-def test_a_remembered_login_without_end_lasts_as_long_as_browsers_grant(site: Site) -> None:
+def test_a_remembered_login_without_end_lasts_as_long_as_browsers_allow(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", remember=True)
     assert f"; Max-Age={400 * 24 * 3600};" in r.reply.header
 
 
 @pytest.mark.options(idle_timeout=500, absolute_timeout=1000)
-def test_a_rotation_keeps_it_remembered_for_what_is_left(site: Site) -> None:
+def test_a_rotation_keeps_the_remaining_time_of_a_remembered_login(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", remember=True)
     site.clock.advance(400)
@@ -293,7 +293,7 @@ def test_a_rotation_keeps_it_remembered_for_what_is_left(site: Site) -> None:
 
 
 @pytest.mark.parametrize("remember", [True, False])
-def test_the_last_login_says_whether_it_is_remembered(site: Site, remember: bool) -> None:
+def test_the_last_login_decides_whether_it_is_remembered(site: Site, remember: bool) -> None:
     with site.request() as r:
         r.session.login("alice", remember=not remember)
         r.session.login("alice", remember=remember)
@@ -303,7 +303,7 @@ def test_the_last_login_says_whether_it_is_remembered(site: Site, remember: bool
     assert ("Max-Age" in r.reply.header) is not remember
 
 
-def test_a_writer_in_flight_does_not_forget_that_a_login_is_remembered(site: Site) -> None:
+def test_a_write_in_flight_keeps_a_login_remembered(site: Site) -> None:
     cookie = site.new("alice")
     writer = site.open(cookie)
     writer["mine"] = 1
@@ -317,7 +317,7 @@ def test_a_writer_in_flight_does_not_forget_that_a_login_is_remembered(site: Sit
     assert "Max-Age" in r.reply.header
 
 
-def test_what_is_written_after_a_remembered_login_ended_is_not_remembered(site: Site) -> None:
+def test_data_written_after_a_remembered_login_ended_is_not_remembered(site: Site) -> None:
     with site.request() as r:
         r.session.login("alice", remember=True)
     with site.request(r.reply.id) as r:
@@ -327,7 +327,7 @@ def test_what_is_written_after_a_remembered_login_ended_is_not_remembered(site: 
     assert "Max-Age" not in r.reply.header
 
 
-# -- the last intent wins --------------------------------------------------------------------------
+# -- the last call wins ----------------------------------------------------------------------------
 
 INTENTS: dict[str, Callable[[Session], object]] = {
     "login": lambda session: session.login("alice"),
@@ -341,10 +341,10 @@ INTENTS: dict[str, Callable[[Session], object]] = {
 @pytest.mark.parametrize(
     "order", [order for n in range(1, 5) for order in permutations(INTENTS, n)], ids=",".join
 )
-def test_the_last_intent_wins(site: Site, arrived: str, order: tuple[str, ...]) -> None:
+def test_the_last_call_wins(site: Site, arrived: str, order: tuple[str, ...]) -> None:
     user = "carol" if arrived == "carol" else None
     cookie = None if arrived == "nothing" else site.new(user, old=True)
-    # What the session is to become, said a second time, as a list of steps.
+    # The expected session, computed step by step.
     data = {"old": True} if cookie else {}
     ended = False
     for intent in order:
@@ -387,7 +387,7 @@ def test_logout_others_ends_all_but_this_one(site: Site) -> None:
     assert site.data(bobs) is not None
 
 
-def test_logout_everywhere_ends_this_one_too(site: Site) -> None:
+def test_logout_everywhere_ends_this_session_too(site: Site) -> None:
     mine, other = site.new("alice"), site.new("alice")
     with site.request(mine) as r:
         r.session.logout_everywhere()
@@ -397,7 +397,7 @@ def test_logout_everywhere_ends_this_one_too(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["logout_others", "logout_everywhere"])
-def test_there_must_be_somebody_to_log_out(site: Site, method: str) -> None:
+def test_logout_others_and_everywhere_require_a_login(site: Site, method: str) -> None:
     with pytest.raises(LoginRequired):
         getattr(site.open(), method)()
     with pytest.raises(LoginRequired):
@@ -405,7 +405,7 @@ def test_there_must_be_somebody_to_log_out(site: Site, method: str) -> None:
 
 
 @pytest.mark.parametrize("first", ["login", "others"])
-def test_a_login_that_logs_the_others_out_stays(site: Site, first: str) -> None:
+def test_a_login_with_logout_others_stays(site: Site, first: str) -> None:
     old, other = site.new("alice"), site.new("alice")
     with site.request(old) as r:
         if first == "login":
@@ -421,7 +421,7 @@ def test_a_login_that_logs_the_others_out_stays(site: Site, first: str) -> None:
     assert site.count == 1
 
 
-def test_the_others_of_one_who_logs_in_now_are_that_users(site: Site) -> None:
+def test_logout_others_after_a_login_ends_the_new_users_sessions(site: Site) -> None:
     alices, bobs = site.new("alice"), site.new("bob")
     with site.request(site.new()) as r:
         r.session.login("alice")
@@ -429,7 +429,7 @@ def test_the_others_of_one_who_logs_in_now_are_that_users(site: Site) -> None:
     assert [site.data(alices), site.data(bobs)] == [None, {"n": 1}]
 
 
-def test_a_logout_everywhere_after_a_login_leaves_nothing(site: Site) -> None:
+def test_a_logout_everywhere_after_a_login_leaves_no_session(site: Site) -> None:
     other = site.new("alice")
     with site.request(site.new()) as r:
         r.session.login("alice")
@@ -448,7 +448,7 @@ def test_a_login_after_a_logout_everywhere_stays(site: Site) -> None:
     assert [site.data(mine), site.data(other)] == [None, None]
 
 
-def test_a_login_in_flight_of_a_user_who_was_revoked_is_dropped(site: Site) -> None:
+def test_a_login_in_flight_of_a_revoked_user_is_dropped(site: Site) -> None:
     cookie = site.new("alice")
     session = site.open(cookie)
     session.login("alice")
@@ -464,7 +464,7 @@ def test_a_login_in_flight_of_a_user_who_was_revoked_is_dropped(site: Site) -> N
 
 
 @pytest.mark.options(max_sessions_per_user=2)
-def test_at_the_cap_the_oldest_session_gives_way(site: Site) -> None:
+def test_at_the_cap_the_oldest_session_is_ended(site: Site) -> None:
     first, second = site.new("alice"), site.new("alice")
     third = site.new("alice")
     assert [site.data(cookie) is None for cookie in (first, second, third)] == [True, False, False]
@@ -487,7 +487,7 @@ def test_at_the_cap_a_new_session_may_be_refused(site: Site, stored: bool) -> No
 
 
 @pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
-def test_renewing_a_login_and_rotating_are_no_new_sessions(site: Site) -> None:
+def test_a_renewed_login_and_a_rotation_are_no_new_sessions(site: Site) -> None:
     site.new("alice")
     cookie = site.login(site.new("alice"), "alice")
     for _ in range(3):
@@ -497,7 +497,7 @@ def test_renewing_a_login_and_rotating_are_no_new_sessions(site: Site) -> None:
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
 def test_a_renewed_login_above_a_lowered_cap_is_refused_and_stays_logged_in(site: Site) -> None:
-    """The session that is there looks just like the one that was refused."""
+    """The stored session has the same data as the refused one."""
     runner_of(site.elsewhere).lifecycle.writer.per_user = None
     cookie = site.elsewhere.create({"n": 1}, user_id="alice")
     site.elsewhere.create({"n": 1}, user_id="alice")
@@ -516,7 +516,7 @@ def test_anonymous_sessions_have_no_cap(site: Site) -> None:
 
 
 @pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
-def test_where_the_next_user_is_refused_the_former_one_s_sessions_go_on(site: Site) -> None:
+def test_a_refused_login_keeps_the_former_users_session(site: Site) -> None:
     for _ in range(2):
         site.new("bob")
     cookie, other = site.new("alice"), site.new("alice")
@@ -529,7 +529,7 @@ def test_where_the_next_user_is_refused_the_former_one_s_sessions_go_on(site: Si
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
-def test_a_handler_may_give_up_a_refused_login(site: Site) -> None:
+def test_a_handler_may_cancel_a_refused_login(site: Site) -> None:
     site.new("alice")
     session = site.open(site.new(n=1))
     session.login("alice")
@@ -544,7 +544,7 @@ def test_a_handler_may_give_up_a_refused_login(site: Site) -> None:
 @pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
 @pytest.mark.parametrize("arrives", ["new", "anonymous", "as bob"])
 @pytest.mark.parametrize("saves", [False, True])
-def test_a_login_that_ends_the_others_makes_room_for_itself(
+def test_a_login_with_logout_others_makes_room_for_itself(
     site: Site, arrives: str, saves: bool
 ) -> None:
     others = [site.new("alice"), site.new("alice")]
@@ -563,7 +563,7 @@ def test_a_login_that_ends_the_others_makes_room_for_itself(
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
-def test_to_end_the_others_of_somebody_else_makes_no_room(site: Site) -> None:
+def test_logout_others_of_another_user_makes_no_room(site: Site) -> None:
     alice, bob = site.new("alice"), site.new("bob")
     session = site.open(bob)
     session.logout_others()
@@ -574,7 +574,7 @@ def test_to_end_the_others_of_somebody_else_makes_no_room(site: Site) -> None:
 
 
 @pytest.mark.options(max_sessions_per_user=2, at_max_sessions="refuse")
-def test_who_logs_in_while_the_others_are_ended_is_ended_too(site: Site) -> None:
+def test_a_parallel_login_during_logout_others_is_ended_too(site: Site) -> None:
     first = [site.new("alice"), site.new("alice")]
     session = site.open()
     session.login("alice")
@@ -591,10 +591,10 @@ def test_who_logs_in_while_the_others_are_ended_is_ended_too(site: Site) -> None
     assert [site.data(cookie) for cookie in (*first, *late)] == [None] * 3
 
 
-# -- since when ------------------------------------------------------------------------------------
+# -- the time of the login -------------------------------------------------------------------------
 
 
-def test_require_recent(site: Site) -> None:
+def test_require_recent_raises_after_the_given_time(site: Site) -> None:
     with pytest.raises(LoginRequired, match="nobody"):
         site.open().require_recent(60)
     cookie = site.new("alice")
@@ -612,7 +612,7 @@ def test_require_recent(site: Site) -> None:
     session.require_recent(1)
 
 
-def test_authenticated_at(site: Site) -> None:
+def test_authenticated_at_is_the_time_of_the_login(site: Site) -> None:
     assert site.open(site.new()).authenticated_at is None
     cookie = site.new("alice")
     site.clock.advance(3600)
@@ -629,11 +629,11 @@ def test_a_login_is_recent_from_its_first_moment(site: Site) -> None:
     session.require_recent(0.5)
 
 
-# -- since when the visitor is known ---------------------------------------------------------------
+# -- reputation ------------------------------------------------------------------------------------
 
 
 def reputation_in(header: str) -> str:
-    """The second part of a cookie's value."""
+    """Return the second part of a cookie's value."""
     return header.partition("=")[2].partition(";")[0].split(".")[1]
 
 
@@ -661,7 +661,7 @@ def test_a_reputation_outlives_its_session(site: Site) -> None:
 
 
 def test_a_cookie_without_a_reputation_gets_that_of_its_session(site: Site) -> None:
-    """As after a restart without a secret: the store knows it still."""
+    """For example after a restart without a secret: the store still has the token."""
     with site.request() as r:
         r.session["n"] = 1
     born = reputation_in(r.reply.header)
@@ -670,7 +670,7 @@ def test_a_cookie_without_a_reputation_gets_that_of_its_session(site: Site) -> N
     assert reputation_in(r.reply.header) == born
 
 
-# -- after a save() that found the session gone ----------------------------------------------------
+# -- after a save() of a session that has ended ----------------------------------------------------
 
 
 def saved_too_late(site: Site, user: str | None) -> Session:
@@ -682,14 +682,14 @@ def saved_too_late(site: Site, user: str | None) -> Session:
     return session
 
 
-def test_what_was_revoked_is_not_brought_back_by_the_same_login(site: Site) -> None:
+def test_a_revoked_session_is_not_restored_by_the_same_login(site: Site) -> None:
     session = saved_too_late(site, "alice")
     session.login("alice")
     reply = site.commit(session)
     assert (reply.cookie, reply.happened[-1]) == ("", "dropped")
 
 
-def test_somebody_else_s_login_begins_with_nothing(site: Site) -> None:
+def test_a_login_of_another_user_begins_without_data(site: Site) -> None:
     session = saved_too_late(site, "alice")
     session.login("bob")
     reply = site.commit(session)
@@ -697,14 +697,14 @@ def test_somebody_else_s_login_begins_with_nothing(site: Site) -> None:
     assert site.data(reply.id) == {}
 
 
-def test_a_first_login_keeps_what_was_known_of_the_visitor(site: Site) -> None:
+def test_a_first_login_keeps_the_data_of_the_visitor(site: Site) -> None:
     session = saved_too_late(site, None)
     session.login("alice")
     reply = site.commit(session)
     assert site.data(reply.id) == {"n": 2}
 
 
-def test_a_login_after_a_logout_is_a_new_one(site: Site) -> None:
+def test_a_login_after_a_logout_is_a_new_login(site: Site) -> None:
     session = saved_too_late(site, "alice")
     session.logout()
     site.save(session)
@@ -712,8 +712,8 @@ def test_a_login_after_a_logout_is_a_new_one(site: Site) -> None:
     assert site.commit(session).cookie == "set"
 
 
-def test_a_login_after_a_save_that_another_login_overtook(site: Site) -> None:
-    """Nobody has revoked anything: it is as good as any."""
+def test_a_login_after_a_save_that_lost_to_another_login(site: Site) -> None:
+    """No session was revoked, so this login is valid too."""
     cookie = site.new("alice")
     session = site.open(cookie)
     session["n"] = 2

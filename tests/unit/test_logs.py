@@ -30,7 +30,7 @@ logging.getLogger("lembro").warning("lembro: worth reading")
 
 
 def run(debug: str | None) -> tuple[str, str]:
-    """What a small program without any logging set up prints: an id, and its stderr."""
+    """Run a program without logging configuration. Return a session ID and its stderr."""
     env = {**os.environ, "DEBUG": debug} if debug is not None else dict(os.environ)
     if debug is None:
         env.pop("DEBUG", None)
@@ -46,7 +46,7 @@ def run(debug: str | None) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("debug", [None, "", "1", "express-lembro", "lembros"])
-def test_without_logging_set_up_only_warnings_are_seen(debug: str | None) -> None:
+def test_without_logging_configuration_only_warnings_are_printed(debug: str | None) -> None:
     _, err = run(debug)
     assert err == "lembro: worth reading\n"
 
@@ -65,7 +65,7 @@ def test_debug_writes_to_stderr(debug: str) -> None:
 
 
 def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """Everything that a session can come to, at DEBUG."""
+    """Run every case of a session, at DEBUG."""
     caplog.set_level(logging.DEBUG, "lembro")
     ids = [site.new(n=1, cart=[1])]
     ids.append(site.login(ids[-1], "alice"))
@@ -102,9 +102,9 @@ def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> N
     site.clock.advance(site.runner.lifecycle.writer.idle)
     site.store.purge()
 
-    said = "\n".join(record.getMessage() for record in caplog.records)
+    logged = "\n".join(record.getMessage() for record in caplog.records)
     for name in ("created", "regenerated", "destroyed", "rejected", "dropped", "conflict", "error"):
-        assert f"lembro: {name}: session" in said
+        assert f"lembro: {name}: session" in logged
     assert not [id_ for id_ in ids if id_ in caplog.text]
     assert not re.search(r"\b[A-Za-z0-9_-]{43}\b", caplog.text)
 

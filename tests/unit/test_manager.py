@@ -1,4 +1,4 @@
-"""SessionManager: sessions by id, lists, and what it refuses to be made of."""
+"""SessionManager: sessions by ID, lists, and refused arguments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 
 class Caller:
-    """A manager called by its plain methods, or by their twins on an event loop."""
+    """A manager that is called by its plain methods, or by their twins in an event loop."""
 
     def __init__(self, kind: str, **options: Any) -> None:
         self.store = Recorder()
@@ -103,7 +103,7 @@ def test_an_empty_session_is_not_created(manager: Any) -> None:
     [new_id(), "", "nonsense", "x" * 1000, "\ud800", "../x"],
     ids=["unknown", "empty", "nonsense", "long", "surrogate", "path"],
 )
-def test_an_unknown_id(manager: Any, unknown: str) -> None:
+def test_an_unknown_id_finds_nothing(manager: Any, unknown: str) -> None:
     assert manager.get(unknown) is None
     assert manager.set(unknown, {"n": 1}) is False
     assert manager.touch(unknown) is False
@@ -122,7 +122,7 @@ def test_set_replaces_the_data_and_never_creates(manager: Any) -> None:
     assert manager.get(cookie) is None
 
 
-def test_set_and_create_refuse_what_no_session_can_carry(manager: Any) -> None:
+def test_set_and_create_refuse_values_that_cannot_be_stored(manager: Any) -> None:
     cookie = manager.create({"a": 1})
     with pytest.raises(CodecError, match=r"^b"):
         manager.set(cookie, {"b": object()})
@@ -131,7 +131,7 @@ def test_set_and_create_refuse_what_no_session_can_carry(manager: Any) -> None:
     assert manager.get(cookie) == {"a": 1}
 
 
-def test_destroy_tells_the_one_that_did_it(manager: Any) -> None:
+def test_destroy_returns_whether_it_ended_the_session(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     assert manager.destroy(cookie) is True
     assert manager.destroy(cookie) is False
@@ -155,7 +155,7 @@ def test_regenerate_gives_a_new_id(manager: Any) -> None:
     new = manager.regenerate(cookie)
     assert new != cookie
     assert manager.get(new) == manager.get(cookie) == {"n": 1}
-    assert manager.regenerate(cookie) is None, "the new one went to whoever did it"
+    assert manager.regenerate(cookie) is None, "the caller of the first rotation has the new ID"
     assert manager.length() == 1
 
 
@@ -180,7 +180,7 @@ def test_a_new_session_can_be_loaded_and_saved(manager: Any) -> None:
     assert manager.get(session.issued_id) == {"n": 1}
 
 
-def test_a_record_that_cannot_be_read_is_told_at_once(manager: Any) -> None:
+def test_a_record_that_cannot_be_read_raises_at_once(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     manager.store.corrupt(cookie)
     heard: list[str] = []
@@ -191,7 +191,7 @@ def test_a_record_that_cannot_be_read_is_told_at_once(manager: Any) -> None:
 
 
 @pytest.mark.options(max_sessions_per_user=1, at_max_sessions="refuse")
-def test_create_at_the_cap(manager: Any) -> None:
+def test_create_at_the_cap_ends_the_oldest_session(manager: Any) -> None:
     manager.create(user_id="alice")
     with pytest.raises(TooManySessions):
         manager.create(user_id="alice")
@@ -200,7 +200,7 @@ def test_create_at_the_cap(manager: Any) -> None:
 # -- many ------------------------------------------------------------------------------------------
 
 
-def test_all_length_clear(manager: Any) -> None:
+def test_all_length_and_clear_cover_every_session(manager: Any) -> None:
     cookies = [manager.create({"n": n}) for n in range(3)]
     infos = manager.all()
     assert sorted(info.data["n"] for info in infos) == [0, 1, 2]
@@ -281,7 +281,7 @@ def test_revoke_ends_the_session_of_a_handle(manager: Any, user: str | None) -> 
     assert manager.get(cookie) is None
 
 
-def test_a_rotation_does_not_save_a_session_from_a_revocation(manager: Any) -> None:
+def test_a_rotation_does_not_protect_a_session_from_a_revocation(manager: Any) -> None:
     cookie = manager.create({"n": 1}, user_id="alice")
     elsewhere = SessionManager(manager.store)
     rotated: list[str | None] = []
@@ -291,7 +291,7 @@ def test_a_rotation_does_not_save_a_session_from_a_revocation(manager: Any) -> N
     assert manager.length() == 0
 
 
-def test_destroy_user(manager: Any) -> None:
+def test_revoke_user_ends_all_sessions_of_the_user(manager: Any) -> None:
     cookies = [manager.create({"n": n}, user_id="alice") for n in range(3)]
     bobs = manager.create({"n": 9}, user_id="bob")
     assert manager.revoke_user("alice", keep=cookies[0]) == 2
@@ -320,13 +320,13 @@ def test_a_user_id_is_stored_as_its_str(manager: Any, user: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["user_sessions", "revoke_user"])
-def test_nobody_is_no_user(manager: Any, method: str) -> None:
+def test_none_and_empty_text_are_no_user(manager: Any, method: str) -> None:
     with pytest.raises(TypeError, match=rf"^{method}\(\) takes the user ID as .*, got NoneType"):
         getattr(manager, method)(None)
 
 
 @pytest.mark.parametrize("data", [7, ["n"], "n", None])
-def test_data_is_a_dict(manager: Any, data: Any) -> None:
+def test_data_must_be_a_dict(manager: Any, data: Any) -> None:
     cookie = manager.create({"n": 1})
     message = r"^set\(\) takes the data as a dict, got .*\. Example: set\(session_id, \{\"key\": "
     with pytest.raises(TypeError, match=message):
@@ -338,7 +338,7 @@ def test_data_is_a_dict(manager: Any, data: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["get", "destroy", "touch", "regenerate", "load"])
-def test_an_id_is_a_str(manager: Any, method: str) -> None:
+def test_an_id_must_be_a_str(manager: Any, method: str) -> None:
     cookie = manager.create({"n": 1})
     for wrong in (cookie.encode(), manager.load(cookie), 7):
         message = rf"^the session ID must be a str, got {type(wrong).__name__}\. Pass"
@@ -348,14 +348,14 @@ def test_an_id_is_a_str(manager: Any, method: str) -> None:
 
 
 @pytest.mark.parametrize("keep", [7, b"id", ["id"]])
-def test_what_is_kept_is_a_session_or_an_id(manager: Any, keep: Any) -> None:
+def test_keep_must_be_a_session_or_an_id(manager: Any, keep: Any) -> None:
     cookie = manager.create(user_id="alice")
     with pytest.raises(TypeError, match=r"^keep must be .*\. Example: revoke_user"):
         manager.revoke_user("alice", keep=keep)
     assert manager.get(cookie) == {}
 
 
-def test_a_handle_is_not_what_is_kept(manager: Any) -> None:
+def test_keep_refuses_a_handle(manager: Any) -> None:
     cookie = manager.create({"n": 1}, user_id="alice")
     [info] = manager.user_sessions("alice")
     for wrong in (info.handle, f"{cookie}.signature", ""):
@@ -365,7 +365,7 @@ def test_a_handle_is_not_what_is_kept(manager: Any) -> None:
     assert manager.get(cookie) == {"n": 1}
 
 
-def test_purge_and_stats_and_reduce(manager: Any) -> None:
+def test_purge_stats_and_reduce_reach_the_store(manager: Any) -> None:
     for n in range(3):
         manager.create({"n": n})
     assert manager.stats().sessions == 3
@@ -375,7 +375,7 @@ def test_purge_and_stats_and_reduce(manager: Any) -> None:
     assert manager.reduce() == 0
 
 
-def test_events(manager: Any) -> None:
+def test_events_reach_the_listeners(manager: Any) -> None:
     heard: list[tuple[str, str | None, str | None]] = []
     for name in ("created", "regenerated", "destroyed"):
         manager.manager.on(name, lambda e: heard.append((e.name, e.handle, e.user_id)))
@@ -393,7 +393,7 @@ def test_events(manager: Any) -> None:
     assert heard == list(zip(names, handles, users, strict=True))
 
 
-def test_a_store_that_fails(manager: Any) -> None:
+def test_a_store_failure_is_raised(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     manager.store.fail = {"get"}
     for method in (manager.get, manager.load):

@@ -1,4 +1,4 @@
-"""SessionManager: the plain methods and their twins, and what it can and cannot be made of."""
+"""SessionManager: the plain methods and their twins, and the arguments of its constructor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lembro.manager import manager_of, runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
-# -- the two halves of a pair ----------------------------------------------------------------------
+# -- plain methods and their twins -----------------------------------------------------------------
 
 PAIRS = [
     name[1:]
@@ -40,7 +40,7 @@ PAIRS = [
 ]
 
 
-def test_what_does_io_comes_in_pairs() -> None:
+def test_every_method_with_io_has_a_twin() -> None:
     expected = {
         "create", "get", "set", "destroy", "touch", "regenerate", "load", "all", "length", "clear",
         "user_sessions", "revoke", "revoke_user", "purge", "reduce", "stats", "open", "close",
@@ -112,7 +112,7 @@ def test_in_a_worker_thread_a_plain_call_works_over_every_store(adapter: Any, ba
     anyio.run(main, backend=backend)
 
 
-def test_in_a_thread_that_anyio_did_not_start_the_last_loop_is_used() -> None:
+def test_a_thread_that_anyio_did_not_start_uses_the_last_loop() -> None:
     manager = SessionManager(AsyncAdapter(Recorder()))
 
     async def main() -> None:
@@ -136,7 +136,7 @@ def test_an_error_of_the_store_passes_through_the_thread() -> None:
     anyio.run(main)
 
 
-def test_a_session_over_an_async_store_says_so_too() -> None:
+def test_a_session_over_an_async_store_names_the_twin_too() -> None:
     async def main() -> None:
         manager = SessionManager(AsyncAdapter(Recorder()))
         session = await manager.aload()
@@ -152,7 +152,7 @@ def test_a_session_over_an_async_store_says_so_too() -> None:
     asyncio.run(main())
 
 
-# -- what it is made of ----------------------------------------------------------------------------
+# -- the constructor -------------------------------------------------------------------------------
 
 
 class Lacking:
@@ -171,7 +171,7 @@ class Both(AsyncAdapter):
     blocking = False
 
 
-Manager: Any = SessionManager  # whatever it is given
+Manager: Any = SessionManager  # with any argument
 manager_from: Any = manager_of
 
 
@@ -205,12 +205,12 @@ manager_from: Any = manager_of
         ),
     ],
 )
-def test_what_it_cannot_be_made_of(make: Any, message: str) -> None:
+def test_invalid_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
 
 
-def test_its_store_is_by_default_a_memory_store() -> None:
+def test_the_default_store_is_a_memory_store() -> None:
     assert isinstance(SessionManager().store, MemoryStore)
 
 
@@ -226,7 +226,7 @@ def test_an_integration_without_its_framework_says_what_to_install(module: str) 
     assert done.stderr.splitlines()[-1].endswith(f"pip install 'lembro[{module}]'")
 
 
-def test_options_and_keywords_together() -> None:
+def test_options_and_keywords_are_combined() -> None:
     manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
     assert (
         runner_of(manager).lifecycle.writer.idle,
@@ -245,7 +245,7 @@ def test_an_integration_takes_a_manager_or_makes_one() -> None:
 
 
 class Bare:
-    """A store with the verbs of the contract and nothing else."""
+    """A store with only the verbs of the contract."""
 
     blocking = True
 
@@ -264,7 +264,7 @@ class Bare:
         ("revoke", "all"),
     ],
 )
-def test_what_a_store_does_not_offer(method: str, verb: str) -> None:
+def test_a_missing_method_of_the_store_is_an_error(method: str, verb: str) -> None:
     manager = SessionManager(Bare())  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=rf"Bare has no {verb}\(\)"):
         getattr(manager, method)(*ARGS.get(method, ()))
@@ -272,7 +272,7 @@ def test_what_a_store_does_not_offer(method: str, verb: str) -> None:
         asyncio.run(getattr(manager, f"a{method}")(*ARGS.get(method, ())))
 
 
-def test_a_session_over_such_a_store() -> None:
+def test_a_session_over_a_minimal_store_works() -> None:
     manager = SessionManager(Bare())  # type: ignore[arg-type]
     session = manager.load(manager.create({"n": 1}, user_id="alice"))
     with pytest.raises(UsageError, match=r"no destroy_user\(\)"):
@@ -311,7 +311,7 @@ def test_a_store_is_opened_and_closed() -> None:
 
 
 @pytest.mark.parametrize("how", ["one manager", "two managers"])
-def test_the_end_of_one_application_does_not_close_the_store_for_another(how: str) -> None:
+def test_a_store_stays_open_for_a_second_application(how: str) -> None:
     store = MemoryStore("64K")
     first = SessionManager(store)
     second = first if how == "one manager" else SessionManager(store)
@@ -322,13 +322,13 @@ def test_the_end_of_one_application_does_not_close_the_store_for_another(how: st
     assert store._purger is not None
     second.close()
     assert store._purger is None
-    second.close()  # once too often
+    second.close()  # one call too many
     first.open()
     assert store._purger is not None
     first.close()
 
 
-def test_a_store_that_is_closed_by_its_name_is_closed_whoever_has_started_it() -> None:
+def test_close_of_the_store_itself_closes_it_for_all() -> None:
     store = MemoryStore("64K")
     managers = [SessionManager(store) for _ in range(2)]
     for manager in managers:
@@ -340,7 +340,7 @@ def test_a_store_that_is_closed_by_its_name_is_closed_whoever_has_started_it() -
         manager.close()
 
 
-def test_a_store_that_was_started_is_not_kept_alive() -> None:
+def test_an_opened_store_is_not_kept_alive() -> None:
     store = MemoryStore("64K")
     gone = weakref.ref(store)
     SessionManager(store).open()
@@ -350,11 +350,11 @@ def test_a_store_that_was_started_is_not_kept_alive() -> None:
     assert not [known for known in open_stores._open.values() if known[0]() is None]
 
 
-def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
+def test_a_store_without_weak_references_is_closed_by_each_application() -> None:
     calls: list[str] = []
 
     class Slotted:
-        """Without room for weak references."""
+        """A store without room for weak references."""
 
         __slots__ = ("store",)
         blocking = True
@@ -377,7 +377,7 @@ def test_a_store_that_cannot_be_remembered_is_closed_by_each() -> None:
     assert calls == ["close"] * 2
 
 
-def test_its_repr_has_no_id() -> None:
+def test_the_repr_has_no_id() -> None:
     manager = SessionManager(MemoryStore())
     cookie = manager.create({"n": 1})
     assert repr(manager) == "<SessionManager over MemoryStore>"
@@ -385,7 +385,7 @@ def test_its_repr_has_no_id() -> None:
     assert not [text for text in shown if cookie in text]
 
 
-def test_what_a_blocking_store_lists_bit_by_bit_is_listed_in_the_thread() -> None:
+def test_a_generator_of_a_blocking_store_runs_in_the_thread() -> None:
     threads: list[int] = []
 
     class Slow(BlockingAdapter):
@@ -411,11 +411,11 @@ def test_a_blocking_store_needs_no_anyio(monkeypatch: pytest.MonkeyPatch) -> Non
     assert asyncio.run(manager.aget(asyncio.run(manager.acreate({"n": 1})))) == {"n": 1}
 
 
-# -- the start and the end of an application -------------------------------------------------------
+# -- startup and shutdown of an application --------------------------------------------------------
 
 
 class AsyncShut:
-    """A store that is to be neither opened nor closed."""
+    """An async store without open and close."""
 
     async def _verb(self) -> None: ...
 
@@ -423,7 +423,7 @@ class AsyncShut:
 
 
 class Shut(AsyncShut):
-    """The same, with plain verbs."""
+    """A blocking store without open and close."""
 
     blocking = False
 
@@ -432,7 +432,7 @@ class Shut(AsyncShut):
     get = add = set = replace = touch = destroy = _plain  # type: ignore[assignment]
 
 
-def test_a_store_need_not_be_opened_nor_closed() -> None:
+def test_a_store_needs_no_open_and_close() -> None:
     async def both(manager: SessionManager) -> None:
         await manager.aopen()
         await manager.aclose()

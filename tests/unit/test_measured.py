@@ -1,5 +1,7 @@
-"""Every measured number of the README and the documentation comes from the record of the benches,
-and the text around it names the bench that measures it."""
+"""The measured numbers of the README and the docs come from the record of the benches.
+
+The text near a number names the bench that measures it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def named(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_the_page_shows_what_the_record_has(page: Path) -> None:
+def test_a_page_shows_the_number_of_the_record(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     wrong = [
         f"{name}: {shown.strip()!r}, and the record has {VALUES[name]!r}"
@@ -58,12 +60,12 @@ def test_a_mark_does_not_begin_a_line_of_a_paragraph(page: Path) -> None:
 
 
 def sections(text: str) -> list[str]:
-    """The parts of a page between its headings of the second level."""
+    """Return the parts of a page between its headings of the second level."""
     return re.split(r"^## ", text, flags=re.MULTILINE)
 
 
 def benches_named(text: str) -> set[str]:
-    """The benches in the commands of a text."""
+    """Return the benches in the commands of a text."""
     commands = re.findall(r"`make\s+bench\s+ARGS=(?:\"([^\"]*)\"|([\w-]+))", text)
     commands += [(words, "") for words in re.findall(r"`python -m bench ([\w -]+)`", text)]
     return {word for command in commands for word in " ".join(command).split()}
@@ -104,7 +106,7 @@ NOT_MEASURED = {
     "docs/stability.md": {"3.11": "a version", "3.14": "a version"},
     "docs/security.md": {"7.1": "a chapter of the ASVS", "7.6": "a chapter of the ASVS"},
 }
-"""Numbers that look as if they were measured, by page, with the reason why they are not."""
+"""Numbers that look measured, by page, with the reason why they are not."""
 
 NOT_PROSE = re.compile(
     r"^```.*?^```"  # code
@@ -121,7 +123,7 @@ NOT_PROSE = re.compile(
 
 
 def measured_numbers(text: str) -> list[str]:
-    """The numbers in prose that look as if they were measured, outside of the marks."""
+    """Find the numbers in prose that look measured, outside of the marks."""
     prose = NOT_PROSE.sub(" ", measured.MARK.sub(" ", text))
     return [" ".join(match[0].split()) for match in NUMBER.finditer(prose)]
 
@@ -134,7 +136,7 @@ def test_no_measured_number_is_without_a_mark(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=named)
-def test_a_decision_with_measured_numbers_tells_where_they_come_from(page: Path) -> None:
+def test_a_decision_with_measured_numbers_names_their_source(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     limits = {"64 times"}  # a constant of decision 14
     if set(measured_numbers(text)) - limits:
@@ -178,7 +180,7 @@ def test_a_time_in_a_sentence_has_its_ratio(page: Path) -> None:
 # -- the page about sizes --------------------------------------------------------------------------
 
 
-def test_the_tables_of_sizes_are_what_the_command_prints(
+def test_the_tables_of_sizes_are_the_output_of_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
@@ -195,7 +197,7 @@ def test_the_tables_of_sizes_are_what_the_command_prints(
 # -- the tool --------------------------------------------------------------------------------------
 
 
-def test_ratios() -> None:
+def test_ratios_are_computed_from_the_record() -> None:
     assert measured.ratio(1, 33.4) == "1/33"
     assert measured.ratio(6.2, 1) == "6.2 times"
     assert measured.ratio(1, 4) == "1/4.0"
@@ -213,12 +215,12 @@ def test_ratios() -> None:
     assert measured.between([1.2, 4.36]) == "1.2 to 4.4"
 
 
-def test_a_value_of_several_lines_stands_alone() -> None:
+def test_a_value_of_several_lines_has_its_own_lines() -> None:
     text = "<!-- measured: a.b -->?<!-- /measured -->"
     filled = measured.filled(text, {"a.b": "| x |\n| - |"})
     assert filled == "<!-- measured: a.b -->\n\n| x |\n| - |\n\n<!-- /measured -->"
     assert measured.filled(filled, {"a.b": "2"}) == text.replace("?", "2")
-    assert measured.filled(text, {"c.d": "2"}) == text  # the bench was not run
+    assert measured.filled(text, {"c.d": "2"}) == text  # the bench did not run
     with pytest.raises(KeyError):
         measured.filled(text, {"a.c": "2"})
 
@@ -262,7 +264,7 @@ def test_the_last_results_are_written_into_the_pages(
     assert "?" in (project / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_quick_run_is_shown_as_one(project: Path) -> None:
+def test_a_quick_run_is_marked_as_one(project: Path) -> None:
     verdicts.save("threads", True, [], {"quotient": 0.9123, "lost": 0})
     (project / "README.md").write_text(
         "<!-- measured: threads.about -->?<!-- /measured -->", encoding="utf-8"
@@ -295,7 +297,7 @@ def test_the_record_has_every_bench_and_its_machine() -> None:
     assert records.PATH.stat().st_size < 20_000
 
 
-def test_the_record_keeps_what_was_not_run_again(project: Path) -> None:
+def test_the_record_keeps_results_that_were_not_measured_again(project: Path) -> None:
     before: Any = {"flood": {"quick": False}}
     record, left = records.collected(before, quick=False)
     assert record == before

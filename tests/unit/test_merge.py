@@ -1,6 +1,8 @@
-"""The rule of merging, against what was loaded (base): dicts by key, recursively; lists
-that both sides only appended to: theirs, then ours, also if they are the same; anything else:
-ours, and a conflict."""
+"""The rules of a merge, against the loaded data (base).
+
+Dicts are merged by key, recursively. Of lists that both sides only appended to, theirs come first,
+then ours, also if the items are equal. For anything else ours wins, with a conflict.
+"""
 
 from __future__ import annotations
 
@@ -52,13 +54,15 @@ RULE: list[tuple[str, Data, Data, Data, Data, list[str]]] = [
     [row[1:] for row in RULE],
     ids=[row[0] for row in RULE],
 )
-def test_merge(base: Data, theirs: Data, ours: Data, merged: Data, conflicts: list[str]) -> None:
+def test_a_merge_has_the_expected_result(
+    base: Data, theirs: Data, ours: Data, merged: Data, conflicts: list[str]
+) -> None:
     result = merge(base, theirs, ours)
     assert result == (merged, Conflicts(len(conflicts), conflicts))
-    assert encode_value(result[0]) == encode_value(merged), "types too"
+    assert encode_value(result[0]) == encode_value(merged), "the types are equal too"
 
 
-def test_our_objects_are_kept_where_theirs_have_not_changed() -> None:
+def test_our_objects_are_kept_if_theirs_have_not_changed() -> None:
     cart: list[int] = [1]
     deep = {"x": {"y": cart}}
     base = copy.deepcopy(deep)
@@ -97,17 +101,17 @@ def test_equal_changes_do_not_conflict(base: Data, both: Data) -> None:
 
 
 @given(sessions, sessions, sessions)
-def test_a_merge_has_only_values_that_somebody_wrote(base: Data, theirs: Data, ours: Data) -> None:
+def test_a_merge_contains_only_values_of_one_side(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     written = [encode_value(value) for value in leaves([base, theirs, ours])]
-    # (A dict that both have taken keys from may end up empty.)
+    # (A dict that both sides have removed keys from may be empty.)
     left = [leaf for leaf in leaves([merged]) if leaf not in ({}, [])]
     assert all(encode_value(leaf) in written for leaf in left)
     assert merged.keys() <= theirs.keys() | ours.keys()
 
 
 @given(sessions, sessions, sessions)
-def test_keys_that_both_have_are_kept(base: Data, theirs: Data, ours: Data) -> None:
+def test_keys_of_both_sides_are_kept(base: Data, theirs: Data, ours: Data) -> None:
     merged, _ = merge(base, theirs, ours)
     for key in theirs.keys() & ours.keys():
         assert key in merged
@@ -134,17 +138,15 @@ def test_changes_of_different_keys_commute_and_do_not_conflict(base: Data, data:
 
 
 @given(sessions, sessions, sessions)
-def test_a_merge_changes_neither_what_was_loaded_nor_theirs(
-    base: Data, theirs: Data, ours: Data
-) -> None:
+def test_a_merge_changes_neither_the_base_nor_theirs(base: Data, theirs: Data, ours: Data) -> None:
     before = copy.deepcopy((base, theirs, ours))
     merge(base, theirs, ours)
     assert (base, theirs, ours) == before
 
 
 @given(sessions, sessions, sessions)
-def test_merging_again_changes_nothing(base: Data, theirs: Data, ours: Data) -> None:
-    """As after a lost race: what was merged is tried again against the same."""
+def test_a_repeated_merge_changes_nothing(base: Data, theirs: Data, ours: Data) -> None:
+    """For example after a lost race, when the merged data are merged with the same data again."""
     merged, _ = merge(base, theirs, ours)
     again, conflicts = merge(theirs, theirs, merged)
     assert encode_value(again) == encode_value(merged)

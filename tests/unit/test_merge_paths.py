@@ -1,5 +1,7 @@
-"""Changes of different paths commute, at any depth, what both append is kept, and the picture of it
-is up to date."""
+"""Changes of different paths commute at any depth, and items that both sides append are kept.
+
+The picture of the rule is up to date.
+"""
 
 from __future__ import annotations
 
@@ -62,18 +64,20 @@ def test_different_paths_commute(leaves: dict[Path, Any], drawn: dict[Path, Any]
 
 
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
-def test_what_both_append_is_kept(start: list[int], more: list[int], ours: list[int]) -> None:
+def test_items_that_both_append_are_kept(
+    start: list[int], more: list[int], ours: list[int]
+) -> None:
     base, theirs, mine = {"n": {"l": start}}, {"n": {"l": start + more}}, {"n": {"l": start + ours}}
     assert merge(base, theirs, mine) == ({"n": {"l": start + more + ours}}, NONE)
 
 
-def test_the_picture_shows_what_is() -> None:
+def test_the_picture_is_up_to_date() -> None:
     picture = (ROOT / "docs" / "images" / "merge.svg").read_text(encoding="utf-8")
     assert picture == merge_picture.draw(), "run tools/merge_picture.py"
 
 
-def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
-    """Nested data may be a visitor's, and a merge runs in the event loop."""
+def test_the_time_is_proportional_to_the_size_at_any_depth() -> None:
+    """A visitor may control nested data, and a merge runs in the event loop."""
 
     def nested(leaf: list[int], depth: int) -> Data:
         data: Data = {"leaf": leaf}
@@ -82,7 +86,7 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
         return data
 
     def encoded(depth: int) -> int:
-        """How many bytes the merge encodes."""
+        """Count the bytes that the merge encodes."""
         sizes: list[int] = []
 
         def counted(value: Any, path: str = "") -> bytes:
@@ -100,7 +104,7 @@ def test_the_time_is_in_proportion_to_the_size_at_any_depth() -> None:
     assert encoded(90) < 2 * encoded(1)
 
 
-def test_what_owns_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     endless: Data = {}
     endless["a"] = endless
     with pytest.raises(CodecError, match="not in themselves"):

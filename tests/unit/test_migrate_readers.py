@@ -1,4 +1,4 @@
-"""The defaults of the readers of legacy sessions: those of the libraries that they read."""
+"""The readers of legacy sessions have the defaults of the libraries that they read."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_reader_has_the_defaults_of_its_library(
     assert repr(reader) == f"<{type(reader).__name__} of the cookie {cookie!r}>"
 
 
-def test_only_a_load_that_waits_in_its_thread_is_blocking() -> None:
+def test_only_a_load_that_waits_is_blocking() -> None:
     def reader(load: Any, **options: Any) -> StoreReader:
         return StoreReader(load, cookie="old", lifetime=DAY, **options)
 

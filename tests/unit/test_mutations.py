@@ -13,7 +13,7 @@ from tools.mutations import PACKAGE, Result, mutants_of
 
 
 def changes(tmp_path: Path, source: str) -> list[str]:
-    """Where something is other than it was: before -> after."""
+    """Return the differences of two texts: before -> after."""
     path = tmp_path / "module.py"
     path.write_text(source)
     found = mutants_of("module.py", path)
@@ -22,7 +22,7 @@ def changes(tmp_path: Path, source: str) -> list[str]:
     return [f"{mutant.scope or 'module'}: {mutant.before} -> {mutant.after}" for mutant in found]
 
 
-def test_conditions_numbers_and_statements(tmp_path: Path) -> None:
+def test_conditions_numbers_and_statements_are_changed(tmp_path: Path) -> None:
     source = '''
 """A docstring."""
 from x import y
@@ -51,7 +51,7 @@ class Box:
     ]
 
 
-def test_the_same_line_twice_has_two_names(tmp_path: Path) -> None:
+def test_two_equal_lines_have_different_names(tmp_path: Path) -> None:
     source = "def f(x):\n    g(x)\n    h(x)\n    g(x)\n"
     assert changes(tmp_path, source) == [
         "f: g(x) -> pass",
@@ -60,7 +60,7 @@ def test_the_same_line_twice_has_two_names(tmp_path: Path) -> None:
     ]
 
 
-def test_a_mutant_is_the_module_with_one_thing_wrong(tmp_path: Path) -> None:
+def test_a_mutant_has_one_change(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("def f(a, b):\n    return a + (a < b)\n")
     results = []

@@ -1,5 +1,4 @@
-"""Each option that cannot work is refused when it is given, with what was given and what to
-write."""
+"""Every invalid option is refused, with the given value and the fix."""
 
 from __future__ import annotations
 
@@ -93,7 +92,7 @@ BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_COOKIES, ids=lambda given: str(given)[:50])
-def test_a_cookie_that_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
+def test_an_invalid_cookie_option_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         CookieOptions(**options)
 
@@ -117,7 +116,7 @@ def test_a_cookie_that_cannot_work_is_refused(options: dict[str, Any], message: 
     ],
     ids=str,
 )
-def test_a_cookie_that_can_work_is_accepted(options: dict[str, Any]) -> None:
+def test_a_valid_cookie_option_is_accepted(options: dict[str, Any]) -> None:
     CookieOptions(**options)
 
 
@@ -143,10 +142,10 @@ BAD_DURATIONS = [
 
 @pytest.mark.parametrize("name", ["idle_timeout", "absolute_timeout", "rotation_grace"])
 @pytest.mark.parametrize("value", BAD_DURATIONS, ids=lambda value: repr(value)[:20])
-def test_a_wrong_duration_is_refused(name: str, value: Any) -> None:
-    if name == "absolute_timeout" and value is None:  # no limit
+def test_an_invalid_duration_is_refused(name: str, value: Any) -> None:
+    if name == "absolute_timeout" and value is None:  # without a limit
         return
-    if name == "rotation_grace" and value in (0, timedelta(0)):  # no grace
+    if name == "rotation_grace" and value in (0, timedelta(0)):  # without a grace
         assert SessionOptions(rotation_grace=value).rotation_grace == value
         return
     with pytest.raises(
@@ -201,7 +200,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(
     ("options", "message"), BAD_OPTIONS, ids=lambda given: str(given).partition(" at 0x")[0][:50]
 )
-def test_options_that_cannot_work_are_refused(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SessionOptions(**options)
     with pytest.raises(ConfigError, match=message):
@@ -221,14 +220,14 @@ def test_secrets_become_a_tuple() -> None:
     assert SessionOptions(secret=[STRONG, STRONG[::-1]]).secret == (STRONG, STRONG[::-1])
 
 
-def test_options_are_keyword_only_and_do_not_change() -> None:
+def test_options_are_keyword_only_and_immutable() -> None:
     with pytest.raises(TypeError):
         SessionOptions(60)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
         SessionOptions().idle_timeout = 1  # type: ignore[misc]
 
 
-def test_the_defaults() -> None:
+def test_the_defaults_are_the_documented_ones() -> None:
     options = SessionOptions()
     assert (options.idle_timeout, options.absolute_timeout) == (DAY, 30 * DAY)
     assert (options.max_sessions_per_user, options.at_max_sessions) == (100, "oldest")
@@ -239,14 +238,14 @@ def test_the_defaults() -> None:
     assert options.describe(Visitor("curl/8.5.0", None)) == "curl"
 
 
-def test_no_device_is_described() -> None:
+def test_by_default_no_device_is_described() -> None:
     assert SessionOptions(describe=None).describe is None
     assert from_keywords({}, SessionOptions(describe=None, store_address=True)) == SessionOptions(
         describe=None, store_address=True
     )
 
 
-def test_the_presets() -> None:
+def test_the_presets_follow_nist() -> None:
     two, three = SessionOptions.aal2(), SessionOptions.aal3(secret=STRONG)
     assert (two.idle_timeout, two.absolute_timeout) == (3600, DAY)
     assert (three.idle_timeout, three.absolute_timeout) == (900, DAY / 2)
@@ -268,7 +267,7 @@ def test_the_presets() -> None:
         ("cookies", "cookie"),
     ],
 )
-def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
+def test_a_misspelled_keyword_names_the_nearest_one(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=f"no option '{name}'; did you mean ({meant})[?; ]"):
         from_keywords({name: 1})
 
@@ -294,7 +293,7 @@ def test_a_keyword_that_is_nearly_one(name: str, meant: str) -> None:
         ("purge_interval", ", which belongs to the store: MemoryStore(interval=...)"),
     ],
 )
-def test_a_keyword_of_another_library(name: str, meant: str) -> None:
+def test_a_keyword_of_another_library_names_the_option(name: str, meant: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"no option '{name}'{meant}")):
         from_keywords({name: 1})
     app: Any = print
@@ -320,32 +319,32 @@ def test_a_keyword_of_another_library(name: str, meant: str) -> None:
         ("cookie_secure", "secure"),
     ],
 )
-def test_a_keyword_of_the_cookie(name: str, field: str) -> None:
+def test_a_keyword_of_the_cookie_names_cookie_options(name: str, field: str) -> None:
     message = rf"no option '{name}'; write cookie=CookieOptions\({field}=\.\.\.\)"
     with pytest.raises(ConfigError, match=message):
         from_keywords({name: 1})
 
 
 @pytest.mark.parametrize("name", ["max_size", "interval", "max_session_size", "reduce_to"])
-def test_a_keyword_of_the_store(name: str) -> None:
+def test_a_keyword_of_the_store_names_the_store(name: str) -> None:
     message = rf"no option '{name}', which belongs to the store: MemoryStore\({name}=\.\.\.\)"
     with pytest.raises(ConfigError, match=message):
         from_keywords({name: 1})
 
 
 @pytest.mark.parametrize("name", ["session", "sessions"])
-def test_a_manager_is_given_as_manager(name: str) -> None:
+def test_a_manager_as_another_keyword_is_refused(name: str) -> None:
     message = f"no option '{name}'; the keyword for a SessionManager is manager"
     with pytest.raises(ConfigError, match=message):
         from_keywords({name: 1})
 
 
-def test_a_keyword_that_is_none() -> None:
+def test_an_unknown_keyword_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no option 'xyz' \(options: idle_timeout, .*\)$"):
         from_keywords({"xyz": 1})
 
 
-def test_keywords_go_over_options() -> None:
+def test_keywords_take_precedence_over_options() -> None:
     base = SessionOptions(idle_timeout=60, secret=STRONG)
     both = from_keywords({"absolute_timeout": 600}, base)
     assert (both.idle_timeout, both.absolute_timeout, both.secret) == (60, 600, (STRONG,))
@@ -360,7 +359,9 @@ def test_keywords_go_over_options() -> None:
     [(3600, 30 * DAY), (timedelta(days=90), 90 * DAY), (None, None)],
     ids=str,
 )
-def test_cookie_keywords_of_other_libraries(max_age: Any, absolute: float | None) -> None:
+def test_cookie_keywords_of_other_libraries_are_converted(
+    max_age: Any, absolute: float | None
+) -> None:
     options = OptionKeywords()
     take_cookie_keywords(options, {"name": "sid", "max_age": max_age})
     assert options.get("cookie") == CookieOptions(name="sid", prefix=None, max_age=max_age)
@@ -381,7 +382,9 @@ def test_cookie_keywords_of_other_libraries(max_age: Any, absolute: float | None
     ],
     ids=str,
 )
-def test_a_name_of_another_library_is_kept(fields: dict[str, Any], http: str, https: str) -> None:
+def test_a_cookie_name_of_another_library_is_kept(
+    fields: dict[str, Any], http: str, https: str
+) -> None:
     cookie = exact_cookie(fields)
     assert (cookie.name_over(https=False), cookie.name_over(https=True)) == (http, https)
 
@@ -392,7 +395,7 @@ def test_a_prefixed_name_of_another_library_needs_secure(name: str) -> None:
         exact_cookie({"name": name})
 
 
-def test_a_legacy_cookie_has_no_prefix_but_an_explicit_one() -> None:
+def test_a_legacy_cookie_has_only_an_explicit_prefix() -> None:
     assert legacy_cookie(CookieOptions(path="/a")) == CookieOptions(path="/a", prefix=None)
     fixed = CookieOptions(prefix="host", secure=True)
     assert legacy_cookie(fixed) is fixed

@@ -1,4 +1,4 @@
-"""The package as it is installed: its public names, and what the wheel and the sdist hold."""
+"""The package as it is installed: its public names, and the contents of the wheel and the sdist."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def build(make: Callable[[str], str], folder: Path, monkeypatch: pytest.MonkeyPa
     return folder / make(str(folder))
 
 
-def test_the_public_names_are_there() -> None:
+def test_the_public_names_exist() -> None:
     names: list[str] = list(getattr(lembro, "__all__", ()))
     assert len(names) == len(set(names))
     missing = [name for name in names if not hasattr(lembro, name)]
     assert not missing
 
 
-def test_a_star_import_brings_them() -> None:
+def test_a_star_import_brings_the_public_names() -> None:
     scope: dict[str, object] = {}
     exec("from lembro import *", scope)
     assert set(getattr(lembro, "__all__", ())) <= set(scope)
@@ -49,7 +49,7 @@ def test_the_version_is_the_installed_one() -> None:
     assert importlib.metadata.version("lembro") == PROJECT["version"]
 
 
-def test_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_has_the_expected_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = build(hatchling.build.build_wheel, tmp_path, monkeypatch)
     assert wheel.name == f"lembro-{PROJECT['version']}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
@@ -65,7 +65,7 @@ def test_the_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_the_sdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sdist_has_the_expected_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sdist = build(hatchling.build.build_sdist, tmp_path, monkeypatch)
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -98,11 +98,11 @@ def test_the_wheel_works_in_a_fresh_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel = build(hatchling.build.build_wheel, tmp_path, monkeypatch)
-    venv.create(tmp_path / "venv", with_pip=False)  # which would take seconds
+    venv.create(tmp_path / "venv", with_pip=False)  # takes seconds otherwise
     scripts = "Scripts" if sys.platform == "win32" else "bin"
     python = tmp_path / "venv" / scripts / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
-    options = ["--quiet", "--no-deps", "--no-index"]  # the network may be away
+    options = ["--quiet", "--no-deps", "--no-index"]  # there may be no network
     run([*pip, "install", *options, str(wheel)])
     folder = Path(run([str(python), "-c", "import sysconfig as s; print(s.get_path('purelib'))"]))
     msgspec = Path(str(importlib.metadata.distribution("msgspec").locate_file("msgspec")))
@@ -121,8 +121,8 @@ def run(command: list[str]) -> str:
     return done.stdout.strip()
 
 
-def test_the_metadata_pass_twine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twine_accepts_the_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twine = pytest.importorskip("twine.commands.check")
     wheel = build(hatchling.build.build_wheel, tmp_path, monkeypatch)
     sdist = build(hatchling.build.build_sdist, tmp_path, monkeypatch)
-    assert twine.check([str(wheel), str(sdist)], strict=True) is False  # nothing to object to
+    assert twine.check([str(wheel), str(sdist)], strict=True) is False  # without a warning

@@ -1,4 +1,6 @@
-"""``make peers``: what counts as a surprise, and that its page says what is expected."""
+"""``make peers``: unexpected results of the compatibility tests, and the page with the expected
+ones.
+"""
 
 from __future__ import annotations
 
@@ -33,17 +35,17 @@ def judged(
     return report
 
 
-def test_a_suite_that_passes() -> None:
+def test_a_suite_that_passes_is_no_surprise() -> None:
     report = judged({TEST: PASSED, f"{TEST}b": SKIPPED})
     assert (report.passed, report.skipped, report.problems) == (1, 1, [])
 
 
-def test_an_expected_difference() -> None:
+def test_an_expected_difference_is_no_surprise() -> None:
     report = judged({TEST: FAILED}, {TEST: "a reason"})
     assert (report.differ, report.problems) == ([TEST], [])
 
 
-def test_a_difference_of_all_parameters() -> None:
+def test_a_difference_of_all_parameters_is_no_surprise() -> None:
     report = judged({f"{TEST}[1]": FAILED, f"{TEST}[2]": FAILED}, {TEST: "a reason"})
     assert (len(report.differ), report.problems) == (2, [])
 
@@ -60,17 +62,19 @@ def test_a_difference_of_all_parameters() -> None:
         pytest.param({TEST: PASSED}, {}, 0, id="not-in-place"),
     ],
 )
-def test_a_surprise(run: dict[str, str], differs: dict[str, str], stored: int) -> None:
+def test_an_unexpected_result_is_a_surprise(
+    run: dict[str, str], differs: dict[str, str], stored: int
+) -> None:
     assert len(judged(run, differs, stored=stored).problems) == 1
 
 
-def test_what_fails_without_lembro_too_is_no_surprise() -> None:
+def test_a_test_that_fails_without_lembro_too_is_no_surprise() -> None:
     report = judged({TEST: FAILED, f"{TEST}b": FAILED}, plain={TEST: FAILED, f"{TEST}b": PASSED})
     assert report.without_too == [TEST]
     assert len(report.problems) == 1
 
 
-def test_a_test_is_as_good_as_its_worst_part() -> None:
+def test_a_test_has_the_worst_result_of_its_parts() -> None:
     outcomes = Outcomes()
     outcomes.note(TEST, PASSED)
     outcomes.note(TEST, FAILED, "at the end of it")
@@ -88,13 +92,13 @@ def test_every_file_of_a_project_is_in_the_report() -> None:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_a_project_either_has_tests_or_says_why_not(name: str) -> None:
+def test_a_project_has_tests_or_a_reason(name: str) -> None:
     peer = peer_called(name)
     assert bool(peer.tests) is not bool(peer.without)
     assert all(peer.differs.values())
 
 
-def test_the_page_has_the_differences_that_are_expected() -> None:
+def test_the_page_has_the_expected_differences() -> None:
     assert page.up_to_date(None) == page.PAGE.read_text(encoding="utf-8")
 
 
@@ -102,7 +106,7 @@ def test_the_page_has_the_differences_that_are_expected() -> None:
 
 
 def made_by_express(**changes: Any) -> dict[str, Any]:
-    """What ``peers/node/express.js`` prints for one way to configure it."""
+    """Return what ``peers/node/express.js`` prints for one configuration."""
     secret, session_id = express_session.SECRETS[1], "qJ9Ea0aVBhTPXW5Hd0f1CzT3PZ5GkmQF"
     mac = b64encode(hmac.digest(secret.encode(), session_id.encode(), "sha256")).rstrip(b"=")
     stored = {"cookie": {"expires": "2030-01-01T00:00:00.000Z"}, "user_id": 7}
@@ -145,6 +149,6 @@ def test_a_reader_that_checks_no_signature_is_reported(
     assert "it is adopted without the signature" in express_session.problems_of(made_by_express())
 
 
-def test_without_node_it_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_node_it_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert express_session.run().line().endswith("not run: there is no node on the PATH")

@@ -37,7 +37,7 @@ _PART = re.compile(
 
 class Block(NamedTuple):
     code: str
-    """Begins with as many empty lines as stand before it, so that a traceback names the line."""
+    """Begins with as many empty lines as precede it, so that a traceback has the line number."""
     run: bool
     tab: str = ""
     """The name of the tab that the block is in; empty outside of tabs."""
@@ -67,7 +67,7 @@ def tabs_of(text: str) -> list[str]:
 def run(page: Path, text: str, tab: str | None = None) -> ModuleType:
     """Run the blocks of a page; the module that they make."""
     module = ModuleType(f"page_{page.stem.replace('-', '_')}")
-    sys.modules[module.__name__] = module  # where pydantic and others look a class up
+    sys.modules[module.__name__] = module  # where pydantic and others look up a class
     try:
         for block in blocks_of(text, tab):
             code = compile(block.code, str(page), "exec")
@@ -89,7 +89,7 @@ def test_the_code_of_the_page_runs(page: Path) -> None:
 
 
 def plain_of_pairs(cls: type[Any]) -> set[str]:
-    """The methods that have a twin to await: ``save``, because there is ``asave``."""
+    """Return the methods that have a twin to await: ``save``, because of ``asave``."""
     return {name for name in vars(cls) if f"a{name}" in vars(cls)}
 
 
@@ -99,7 +99,7 @@ ASYNC_CODE = [*PAGES, *sorted((ROOT / "examples").glob("*.py"))]
 
 
 def in_the_loop(function: ast.AsyncFunctionDef) -> Iterator[ast.AST]:
-    """The nodes of an async function that run in the event loop: without nested functions."""
+    """Find the nodes of an async function that run in the event loop, not nested functions."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
         node = waiting.pop()
@@ -109,7 +109,7 @@ def in_the_loop(function: ast.AsyncFunctionDef) -> Iterator[ast.AST]:
 
 
 def blocking_calls(code: str) -> list[str]:
-    """The plain calls in async functions that would block an event loop over another store."""
+    """Find the plain calls in async functions that would block the loop with another store."""
     found = []
     for function in ast.walk(ast.parse(code)):
         if not isinstance(function, ast.AsyncFunctionDef):
@@ -127,7 +127,7 @@ def blocking_calls(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ASYNC_CODE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_async_code_awaits_what_asks_the_store(path: Path) -> None:
+def test_async_code_awaits_calls_of_the_store(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     codes = [text] if path.suffix == ".py" else [block.code for block in blocks_of(text)]
     assert [call for code in codes for call in blocking_calls(code)] == []
@@ -154,7 +154,7 @@ def test_a_blocking_call_is_found(line: str, blocks: bool) -> None:
 
 
 def readme_app(framework: str) -> Any:
-    """The application in the block of the README that imports this framework."""
+    """Return the application in the block of the README that imports this framework."""
     for block in blocks_of((ROOT / "README.md").read_text(encoding="utf-8")):
         if f"from {framework} import" in block.code:
             return run(ROOT / "README.md", f"```python\n{block.code}```\n").app
@@ -175,7 +175,7 @@ def test_the_readmes_flask_application_keeps_a_cart() -> None:
     assert client.post("/cart/butter").json == ["bread", "butter"]
 
 
-def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
+def test_the_websocket_and_the_stream_of_the_page_about_starlette() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
     module = run(page, text.partition("## Libraries")[0])
@@ -192,7 +192,7 @@ def test_the_socket_and_the_stream_of_the_page_about_starlette() -> None:
     assert session.data == {"streamed": True}
 
 
-def test_what_the_page_about_starlette_answers_without_a_login() -> None:
+def test_the_responses_of_the_page_about_starlette_without_a_login() -> None:
     page = ROOT / "docs" / "starlette.md"
     text = page.read_text(encoding="utf-8")
     module = run(page, text.partition("## When the session is stored")[0])
@@ -208,7 +208,7 @@ def test_what_the_page_about_starlette_answers_without_a_login() -> None:
         websocket.send_text("second")
         assert websocket.receive()["code"] == 4401
 
-    with client.websocket_connect("/news") as websocket:  # nobody is logged in
+    with client.websocket_connect("/news") as websocket:  # no user is logged in
         assert websocket.receive()["code"] == 4401
 
 

@@ -35,7 +35,7 @@ def test_an_id_from_before_the_login_is_stale(site: Site) -> None:
 
 
 def test_an_anonymous_id_that_was_rotated_is_stale(site: Site) -> None:
-    """For applications that log in with ``regenerate_id()`` and a key of their own."""
+    """This is for applications that log in with ``regenerate_id()`` and their own key."""
     old = site.new()
     with site.request(old) as r:
         r.session.regenerate_id()
@@ -64,7 +64,7 @@ def test_an_id_that_was_rotated_too_often_is_stale(site: Site) -> None:
     assert site.data(last) == {"cart": [1]}
 
 
-def test_of_many_parallel_rotations_one_takes_place(site: Site) -> None:
+def test_of_many_parallel_rotations_only_one_takes_place(site: Site) -> None:
     cookie = site.new("alice", n=1)
     sessions = [site.open(cookie) for _ in range(10)]
     for session in sessions:
@@ -76,7 +76,7 @@ def test_of_many_parallel_rotations_one_takes_place(site: Site) -> None:
     assert not [name for reply in replies for name in reply.happened if name == "dropped"]
 
 
-def test_a_rotation_does_not_lose_the_change_that_was_made_with_it(site: Site) -> None:
+def test_a_rotation_does_not_lose_a_change_of_its_request(site: Site) -> None:
     cookie = site.new("alice", n=1)
     a, b = site.open(cookie), site.open(cookie)
     for session, key in ((a, "a"), (b, "b")):
@@ -87,8 +87,8 @@ def test_a_rotation_does_not_lose_the_change_that_was_made_with_it(site: Site) -
     assert site.data(new) == {"n": 1, "a": True, "b": True}
 
 
-def test_a_rotation_is_not_taken_for_done_because_another_stored_the_same(site: Site) -> None:
-    """What the store holds after a refused ``replace`` may equal what was to be stored."""
+def test_a_rotation_does_not_succeed_because_another_request_stored_equal_data(site: Site) -> None:
+    """After a refused ``replace``, the store may contain data equal to those that were refused."""
     cookie = site.new("alice", n=1)
     a, b = site.open(cookie), site.open(cookie)
     a["step"] = 2
@@ -98,7 +98,7 @@ def test_a_rotation_is_not_taken_for_done_because_another_stored_the_same(site: 
     assert site.data(site.commit(a).id) == {"n": 1, "step": 2}
 
 
-def test_a_renewed_login_is_not_taken_for_done_because_another_stored_the_same(site: Site) -> None:
+def test_a_renewed_login_does_not_succeed_because_another_stored_equal_data(site: Site) -> None:
     cookie = site.new("alice", n=1)
     a, b = site.open(cookie), site.open(cookie)
     a["step"] = 2
@@ -109,7 +109,7 @@ def test_a_renewed_login_is_not_taken_for_done_because_another_stored_the_same(s
 
 
 @pytest.mark.parametrize("when", ["reload", "atomic"])
-def test_a_session_found_rotated_in_mid_request_is_not_rotated_again(site: Site, when: str) -> None:
+def test_a_session_rotated_by_another_request_is_not_rotated_again(site: Site, when: str) -> None:
     cookie = site.new("alice", n=1)
     session = site.open(cookie)
     assert session["n"] == 1
@@ -123,7 +123,7 @@ def test_a_session_found_rotated_in_mid_request_is_not_rotated_again(site: Site,
     assert site.data(new) is not None
 
 
-# -- only the destroyer clears the cookie ----------------------------------------------------------
+# -- only the request that ends the session clears the cookie --------------------------------------
 
 
 def test_of_two_logouts_one_clears_the_cookie(site: Site) -> None:
@@ -135,8 +135,8 @@ def test_of_two_logouts_one_clears_the_cookie(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unknown", "expired", "ended", "stale"])
-def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
-    """It would race with a login in another tab."""
+def test_a_logout_without_a_session_clears_no_cookie(site: Site, kind: str) -> None:
+    """Clearing it would race with a login in another tab."""
     cookie = site.new()
     if kind == "unknown":
         cookie = "x" * 43
@@ -152,7 +152,7 @@ def test_a_logout_of_nothing_clears_no_cookie(site: Site, kind: str) -> None:
     assert "destroyed" not in r.reply.happened
 
 
-def test_a_logout_that_races_with_a_rotation_ends_the_successor(site: Site) -> None:
+def test_a_logout_that_races_with_a_rotation_ends_the_session(site: Site) -> None:
     cookie = site.new("alice")
     leaving = site.open(cookie)
     assert leaving.user_id == "alice"
@@ -164,7 +164,7 @@ def test_a_logout_that_races_with_a_rotation_ends_the_successor(site: Site) -> N
     assert site.data(new) is None
 
 
-def test_a_logout_ends_the_session_however_often_it_was_rotated(site: Site) -> None:
+def test_a_logout_ends_a_session_that_was_rotated_several_times(site: Site) -> None:
     cookie = last = site.new("alice")
     leaving = site.open(cookie)
     assert leaving.user_id == "alice"
@@ -185,7 +185,7 @@ def test_a_logout_that_races_with_a_login_leaves_the_login(site: Site) -> None:
     assert site.user(new) == "alice"
 
 
-def test_a_rotation_between_the_steps_of_a_logout_does_not_save_the_session(site: Site) -> None:
+def test_a_rotation_between_the_steps_of_a_logout_does_not_protect_the_session(site: Site) -> None:
     cookie = site.new("alice")
     leaving = site.open(cookie)
     assert leaving.user_id == "alice"
@@ -193,7 +193,7 @@ def test_a_rotation_between_the_steps_of_a_logout_does_not_save_the_session(site
     leaving.logout()
     assert new is not None
 
-    def rotate_then() -> None:  # after the pointer is destroyed, before its successor is
+    def rotate_then() -> None:  # after the pointer is destroyed, before its target is
         site.store.before["destroy"] = lambda: site.elsewhere.regenerate(new)
 
     site.store.before["get"] = rotate_then

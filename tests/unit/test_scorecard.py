@@ -1,4 +1,4 @@
-"""What the page about security claims of other libraries is tried, and the trials can fail."""
+"""The security page's claims about other libraries are tested by trials, which can fail."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from peers.scorecard import trials
 from peers.scorecard.trials import LIFETIME, PREFIXED, Answer
 
 
-def test_each_cell_that_was_ran_has_its_trial() -> None:
+def test_each_measured_cell_has_its_trial() -> None:
     marked = {at for at, cell in scorecard.cells().items() if scorecard.ran(cell)}
     assert marked == {
         (library, number) for library, tried in scorecard.TRIED.items() for number in tried
     }
 
 
-def test_a_cell_that_the_trial_does_not_show_is_reported() -> None:
+def test_a_cell_that_differs_from_the_trial_is_reported() -> None:
     assert scorecard.problems_of("Django", {"7.2.1": "default", "7.4.1": "call"}) == []
     [problem] = scorecard.problems_of("Django", {"7.2.1": "call"})
     assert "Django, 7.2.1: the page has 'default · ran', and the trial 'call'" in problem
-    assert scorecard.problems_of("Django", {"7.2.1": "def"})  # not a part of a word
+    assert scorecard.problems_of("Django", {"7.2.1": "def"})  # not part of a word
 
 
 @dataclass
 class Fake:
-    """A library that can be wrong in one way, or has everything by default."""
+    """A library with one fault, or with every feature by default."""
 
     fault: str = ""
     rolling: bool = True
@@ -95,7 +95,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch) -> Any:
     return of
 
 
-def test_a_library_that_has_everything(outcome: Any) -> None:
+def test_a_library_with_every_feature_passes(outcome: Any) -> None:
     assert outcome() == {
         "7.2.1": "default",
         "7.2.2": "default",
@@ -130,5 +130,5 @@ def test_a_fault_is_found(outcome: Any, fault: str, number: str, found: str) -> 
     assert outcome(fault)[number] == found
 
 
-def test_a_lifetime_that_needs_an_option(outcome: Any) -> None:
+def test_a_lifetime_that_needs_an_option_is_found(outcome: Any) -> None:
     assert outcome(rolling=False)["7.3.1"] == "option"

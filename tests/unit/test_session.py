@@ -1,4 +1,4 @@
-"""Session as a dict, and what it says of itself."""
+"""Session as a dict, and its attributes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def outcome(act: Act, mapping: Any) -> Any:
 
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("what", AS_A_DICT)
-def test_it_is_like_a_dict(site: Site, what: str, stored: bool) -> None:
+def test_a_session_behaves_like_a_dict(site: Site, what: str, stored: bool) -> None:
     act = AS_A_DICT[what]
     session = site.open(site.new(**copy.deepcopy(START)) if stored else None)
     if not stored:
@@ -95,7 +95,7 @@ def test_in_place_or_keeps_the_session(site: Site) -> None:
     assert dict(session) == {"a": 1, "b": 2}
 
 
-def test_a_session_is_no_key_and_equals_another_by_its_data(site: Site) -> None:
+def test_a_session_is_unhashable_and_equal_by_its_data(site: Site) -> None:
     one, two = site.open(), site.open()
     one["a"] = two["a"] = 1
     assert one == two
@@ -103,7 +103,7 @@ def test_a_session_is_no_key_and_equals_another_by_its_data(site: Site) -> None:
         hash(one)
 
 
-def test_what_it_hands_out_is_not_a_copy(site: Site) -> None:
+def test_values_are_returned_without_a_copy(site: Site) -> None:
     session = site.open()
     cart: list[int] = []
     session["cart"] = cart
@@ -111,7 +111,7 @@ def test_what_it_hands_out_is_not_a_copy(site: Site) -> None:
     assert session.copy()["cart"] is cart
 
 
-def test_an_assignment_checks_what_it_is_given(site: Site) -> None:
+def test_an_assignment_checks_its_value(site: Site) -> None:
     session = site.open()
     for write in (
         lambda: session.__setitem__("cart", object()),
@@ -136,10 +136,10 @@ def test_every_key_is_plain_data(site: Site, key: str) -> None:
     assert site.data(r.reply.id) == {key: {"max_age": 0}}
 
 
-# -- what it says of itself ------------------------------------------------------------------------
+# -- its attributes --------------------------------------------------------------------------------
 
 
-def test_repr(site: Site) -> None:
+def test_the_repr_shows_keys_only(site: Site) -> None:
     assert repr(site.open(looks=False)) == "<Session, not loaded>"
     session = site.open()
     session["a"] = 1
@@ -151,7 +151,7 @@ def test_repr(site: Site) -> None:
     assert repr(session) == f"<Session {handle} of 'alice', 2 keys>"
 
 
-def test_nothing_it_shows_has_the_id(site: Site) -> None:
+def test_no_text_of_a_session_contains_the_id(site: Site) -> None:
     cookie = site.new("alice", a=1)
     session = site.open(cookie)
     session.login("alice")
@@ -180,7 +180,7 @@ def test_is_new_and_handle(site: Site) -> None:
     assert session.handle not in (None, before)
 
 
-def test_user_sessions_lists_the_sessions_of_the_user_who_is_logged_in(site: Site) -> None:
+def test_user_sessions_lists_the_sessions_of_the_logged_in_user(site: Site) -> None:
     cookie, other = site.new("alice"), site.new("alice")
     site.new("bob")
     session = site.open(cookie)
@@ -207,7 +207,7 @@ def test_revoke_ends_a_session_of_the_same_user_only(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["user_sessions", "revoke"])
-def test_the_sessions_of_a_user_need_a_login(site: Site, name: str) -> None:
+def test_user_sessions_and_revoke_require_a_login(site: Site, name: str) -> None:
     session = site.open(site.new())
     args = ("x" * 12,) if name == "revoke" else ()
     with pytest.raises(LoginRequired, match="nobody is logged in"):
@@ -218,7 +218,7 @@ def test_the_sessions_of_a_user_need_a_login(site: Site, name: str) -> None:
 
 
 @pytest.mark.parametrize("within", [0, -1, "5 minutes", None])
-def test_require_recent_wants_a_duration(site: Site, within: Any) -> None:
+def test_require_recent_refuses_an_invalid_duration(site: Site, within: Any) -> None:
     with pytest.raises(ConfigError) as raised:
         site.open(site.new("alice")).require_recent(within)
     message = str(raised.value)
@@ -242,7 +242,7 @@ def test_the_first_access_loads_the_session(site: Site) -> None:
         lambda s: s._typed_view("a", lambda value: value, lambda value: value),
     ]
     if site.driver != "sync":
-        return  # loaded before
+        return  # was loaded before
     cookie = site.new(a=1)
     for access in accesses:
         session = site.open(cookie)
@@ -265,13 +265,13 @@ def test_a_session_is_loaded_once(site: Site) -> None:
     assert site.store.verbs == ["get"]
 
 
-def test_a_session_is_no_value_of_another(site: Site) -> None:
+def test_a_session_cannot_be_a_value_of_another(site: Site) -> None:
     session = site.open()
     with pytest.raises(CodecError, match="Session"):
         session["self"] = session
 
 
-def test_it_can_be_held_weakly_and_not_be_pickled(site: Site) -> None:
+def test_a_session_has_weak_references_and_cannot_be_pickled(site: Site) -> None:
     session = site.open()
     assert weakref.ref(session)() is session
     with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
@@ -312,7 +312,7 @@ def test_a_session_that_was_not_preloaded_is_loaded_by_areload(waiting: Site) ->
         (lambda session: session.edit().__enter__(), "`async with session.edit():`"),
     ],
 )
-def test_a_plain_call_in_an_event_loop_is_told_what_to_await(
+def test_a_plain_call_in_an_event_loop_names_the_twin(
     waiting: Site, call: Callable[[Session], object], instead: str
 ) -> None:
     session = waiting.open(waiting.new("alice"))
@@ -333,7 +333,7 @@ def test_a_plain_call_in_an_event_loop_is_told_what_to_await(
         (lambda session: session.revoke("x" * 12), "`await session.arevoke()`"),
     ],
 )
-def test_a_plain_call_without_any_event_loop_is_told_what_to_await(
+def test_a_plain_call_without_an_event_loop_names_the_twin(
     call: Callable[[Session], object], instead: str
 ) -> None:
     site = Site("async")
@@ -345,7 +345,7 @@ def test_a_plain_call_without_any_event_loop_is_told_what_to_await(
 
 
 def test_an_error_of_an_async_store_reaches_a_worker_thread() -> None:
-    """A RuntimeError too, which is also what anyio raises in a thread that is none of its own."""
+    """Including a RuntimeError, which anyio also raises in a thread that it did not start."""
 
     async def main(site: Site, session: Session) -> None:
         site.store.before["set"] = fail
@@ -364,12 +364,12 @@ def test_an_error_of_an_async_store_reaches_a_worker_thread() -> None:
         site.close()
 
 
-def test_the_manager_can_be_made_with_a_size() -> None:
+def test_a_manager_with_a_sized_store_works() -> None:
     manager = SessionManager(MemoryStore("64K"))
     assert manager.get(manager.create({"a": 1})) == {"a": 1}
 
 
-def test_who_is_logged_in_has_a_session_though_no_key() -> None:
+def test_a_logged_in_session_without_data_is_true() -> None:
     site = Site()
     with site.request() as first:
         assert not first.session
@@ -383,6 +383,6 @@ def test_who_is_logged_in_has_a_session_though_no_key() -> None:
     site.close()
 
 
-def test_one_key_is_enough_to_be_somebody(site: Site) -> None:
+def test_a_session_with_data_is_true(site: Site) -> None:
     assert not site.open()
     assert site.open(site.new(n=1))

@@ -94,13 +94,13 @@ def test_describe_gets_the_visitor(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800 broken", "🙂", "a\nb"])
-def test_any_text_of_describe_can_be_stored(kind: Kind, text: str) -> None:
+def test_any_text_from_describe_can_be_stored(kind: Kind, text: str) -> None:
     browser = browser_of(kind, describe=lambda visitor: text)
     browser.visit(log_in)
     assert only(browser.manager).device == text.encode("utf-8", "replace").decode()
 
 
-def test_a_visitor_without_user_agent_and_address_has_neither(kind: Kind) -> None:
+def test_a_visitor_without_user_agent_and_address_has_none(kind: Kind) -> None:
     browser = browser_of(kind, store_address=True)
     browser.user_agent = browser.client = None
     browser.visit(log_in)
@@ -108,7 +108,7 @@ def test_a_visitor_without_user_agent_and_address_has_neither(kind: Kind) -> Non
     assert (info.device, info.address) == ("", "")
 
 
-def test_a_describe_that_fails_is_logged_and_does_not_prevent_the_login(
+def test_an_error_in_describe_is_logged_and_the_login_succeeds(
     kind: Kind, caplog: pytest.LogCaptureFixture
 ) -> None:
     def describe(visitor: Visitor) -> str:
@@ -125,7 +125,7 @@ def test_a_describe_that_fails_is_logged_and_does_not_prevent_the_login(
     assert "no such browser" in caplog.text
 
 
-def test_what_was_described_stays_until_the_next_login(kind: Kind) -> None:
+def test_the_description_stays_until_the_next_login(kind: Kind) -> None:
     browser = browser_of(kind, store_address=True)
     browser.visit(log_in)
     browser.user_agent, browser.client = SAFARI, "198.51.100.1"
@@ -146,7 +146,7 @@ def test_a_remembered_login_is_described_too(kind: Kind) -> None:
     assert only(browser.manager).device == "Firefox on Windows"
 
 
-def test_a_concurrent_write_does_not_lose_what_was_described(kind: Kind) -> None:
+def test_a_concurrent_write_keeps_the_description(kind: Kind) -> None:
     browser = browser_of(kind)
     browser.visit(log_in)
     manager = browser.manager
@@ -180,7 +180,7 @@ def test_the_list_right_after_a_login_has_the_new_session(kind: Kind) -> None:
     assert [(info.user_id, info.current) for info in infos] == [("ada", True)]
 
 
-def test_after_a_logout_in_the_same_request_there_is_no_list(kind: Kind) -> None:
+def test_after_a_logout_in_the_same_request_listing_raises(kind: Kind) -> None:
     browser = browser_of(kind)
     browser.visit(log_in)
 

@@ -1,4 +1,4 @@
-"""``session.typed``, and the whole session as one model by FastAPI's ``SessionData(Model)``."""
+"""``session.typed``, and the whole session as one model with FastAPI's ``SessionData(Model)``."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_unchanged_default_is_not_stored(site: Site, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_data_that_do_not_fit_are_upgraded(site: Site, kind: Any) -> None:
+def test_data_that_does_not_fit_is_upgraded(site: Site, kind: Any) -> None:
     cookie = site.new(cart=["tea"])
     with site.request(cookie) as r:
         cart = r.session.typed("cart", kind, upgrade=lambda stored: kind(items=stored))
@@ -81,7 +81,7 @@ def test_data_that_do_not_fit_are_upgraded(site: Site, kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_data_that_do_not_fit_raise_and_stay(site: Site, kind: Any) -> None:
+def test_data_that_does_not_fit_raises_and_stays(site: Site, kind: Any) -> None:
     cookie = site.new(cart={"items": "secret"})
     session = site.open(cookie)
     with pytest.raises(CodecError, match=f"'cart' no longer fits {kind.__name__}") as raised:
@@ -128,13 +128,13 @@ def test_a_logout_drops_the_typed_parts(site: Site) -> None:
     assert (r.reply.cookie, site.count) == ("clear", 0)
 
 
-def test_the_whole_session_is_named_in_an_error(site: Site) -> None:
+def test_an_error_names_the_whole_session(site: Site) -> None:
     with site.request() as r, pytest.raises(CodecError) as error:
         r.session._typed_view(None, lambda value: value, lambda value: {"x": object()})
     assert error.value.path == "session.x"
 
 
-def test_every_field_that_does_not_fit_is_named(site: Site) -> None:
+def test_an_error_names_every_field_that_does_not_fit(site: Site) -> None:
     cookie = site.new(cart={"items": 1, "since": "soon"})
     with site.request(cookie) as r, pytest.raises(CodecError) as error:
         r.session.typed("cart", ModelCart)
@@ -179,7 +179,7 @@ def test_save_and_a_typed_part_lose_no_update_of_another_request(site: Site) -> 
     }
 
 
-def test_an_upgraded_part_is_stored_in_its_new_form_when_it_changes(site: Site) -> None:
+def test_an_upgraded_part_is_stored_when_it_changes(site: Site) -> None:
     cookie = site.new(cart={"bought": "tea"})
     with site.request(cookie) as r:
         cart = r.session.typed(
@@ -240,7 +240,7 @@ def site_of(kind: Any, **options: Any) -> tuple[SessionManager, TestClient]:
     async def login(session: WebSessionDep) -> None:
         session.login("ada")
 
-    # By its name, FastAPI would look for the annotation in this module.
+    # With the name of the model, FastAPI would look for the annotation in this module.
     for function in (look, visit):
         function.__annotations__["whole"] = dependency
     app.add_api_route("/look", look)

@@ -1,4 +1,4 @@
-"""Sizes: what is read, what is refused, what is written."""
+"""Sizes: parsing, errors, and output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lembro.errors import ConfigError
         ("4 mib", 4 * 2**20),
         (" 1.5 MiB ", 1572864),
         ("1.1K", 1126),
-        ("0.99999999999999999999999999999K", 1023),  # rounded down, however many digits
+        ("0.99999999999999999999999999999K", 1023),  # rounded down, with any number of digits
         ("512", 512),
         ("512b", 512),
         ("1T", 2**40),
@@ -37,7 +37,7 @@ from lembro.errors import ConfigError
         ("8388607T", 8388607 * 2**40),
     ],
 )
-def test_is_read(text: Any, number: int) -> None:
+def test_a_size_is_parsed(text: Any, number: int) -> None:
     assert size.parse(text) == number
 
 
@@ -79,7 +79,7 @@ def test_is_read(text: Any, number: int) -> None:
         ["4M"],
     ],
 )
-def test_is_refused(wrong: Any) -> None:
+def test_an_invalid_size_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError) as error:
         size.parse(wrong)
     text = str(error.value)
@@ -105,18 +105,18 @@ def test_is_refused(wrong: Any) -> None:
         (-2048, "-2K"),
     ],
 )
-def test_is_written(number: int, text: str) -> None:
+def test_a_size_is_printed(number: int, text: str) -> None:
     assert size.pretty(number) == text
 
 
 @given(st.integers(1, 2**62))
-def test_what_is_written_is_read_to_three_decimals(number: int) -> None:
+def test_a_printed_size_can_be_parsed_to_three_decimals(number: int) -> None:
     text = size.pretty(number)
     unit = {"B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}[text[-1]]
     assert abs(size.parse(text) - number) <= unit / 1000
 
 
 @pytest.mark.parametrize("value", [0, "tea", [1, {2}], {"cart": ["tea"] * 100}])
-def test_of_a_value_is_what_it_takes_in_a_session(value: Any) -> None:
+def test_the_size_of_a_value_is_its_size_in_a_session(value: Any) -> None:
     with_it, without = encode({}, {"k": value}), encode({}, {"k": None})
     assert size.of(value) == len(with_it) - len(without) + 1

@@ -1,4 +1,4 @@
-"""The size of values before they are encoded, and a process that has no memory for them."""
+"""The size of values before they are encoded, and a process without memory for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_what_is_oversized_takes_more_when_it_is_encoded(value: Any) -> None:
+def test_an_oversized_value_takes_more_when_encoded(value: Any) -> None:
     assert is_oversized(value, 90)
     size = len(encode_value(value))
     assert not is_oversized(value, size)
@@ -46,7 +46,7 @@ def test_an_oversized_value_is_not_encoded_at_the_commit() -> None:
         manager.create({"values": [object()] * 10_000})
 
 
-def test_a_value_within_itself_is_refused_for_that(session: Session) -> None:
+def test_a_value_that_contains_itself_is_refused_for_that(session: Session) -> None:
     value: list[Any] = []
     value.append(value)
     assert not is_oversized(value, 1000)
@@ -59,13 +59,13 @@ def session() -> Session:
     return SessionManager(MemoryStore("64K", max_session_size="4K")).load()
 
 
-def test_the_commit_refuses_what_was_too_large_when_it_was_assigned(session: Session) -> None:
+def test_the_commit_refuses_a_value_that_was_too_large_at_its_assignment(session: Session) -> None:
     session["form"] = ["x" * 1000] * 10
     with pytest.raises(SessionTooLarge):
         session.save()
 
 
-def test_what_was_removed_again_is_not_refused(session: Session) -> None:
+def test_a_value_that_was_removed_again_is_not_refused(session: Session) -> None:
     session["form"] = "x" * 10_000
     session["form"] = "x"
     session.save()
@@ -95,7 +95,7 @@ except SessionTooLarge as error:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS bounds a process on Linux only")
-def test_a_value_for_which_there_is_no_memory_does_not_end_the_process() -> None:
+def test_a_value_without_memory_for_it_does_not_end_the_process() -> None:
     """msgspec 0.23 ends the process (SIGSEGV) if it gets no memory to encode a value."""
     child = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""``lembro size``: what it says is what a store does."""
+"""``lembro size``: its output is true for a real store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAYLOAD = codec.encode({}, SAMPLE)
 
 
 def rows(lines: list[str]) -> dict[str, list[str]]:
-    """What stands behind each name of the table."""
+    """Return the cells of each row by its name."""
     found = {}
     for line in lines[1:]:
         name, *cells = [cell for cell in line.split("  ") if cell]
@@ -48,7 +48,7 @@ def asked(
 
 
 @pytest.mark.parametrize("user", [None, "user-1234"])
-def test_as_many_fit_as_an_application_can_store(user: str | None) -> None:
+def test_the_number_of_sessions_is_what_an_application_can_store(user: str | None) -> None:
     store = MemoryStore("1M", clock=lambda: 0.0)
     manager = SessionManager(store)
     fewest = 10_000
@@ -64,7 +64,7 @@ def test_as_many_fit_as_an_application_can_store(user: str | None) -> None:
     assert fit.each * fit.sessions == pytest.approx(fit.used, rel=0.01)
 
 
-def test_a_larger_store_is_in_proportion() -> None:
+def test_a_larger_store_holds_proportionally_more() -> None:
     small, large = sizing.fill(PAYLOAD, 4 << 20), sizing.fill(PAYLOAD, 8 << 20)
     assert small is not None
     assert large is not None
@@ -72,7 +72,7 @@ def test_a_larger_store_is_in_proportion() -> None:
 
 
 def test_a_session_of_a_user_takes_the_user_id_more() -> None:
-    # In a store of 2 MiB. In a smaller one, a segment is as much as a short user ID makes.
+    # The store has 2 MiB. In a smaller one, a whole segment is as large as the short user IDs.
     [nobody, short, long] = [
         sizing.fill(PAYLOAD, 1 << 21, user) for user in (None, "n" * 9, "n" * 200)
     ]
@@ -93,7 +93,7 @@ def test_a_session_of_a_user_takes_the_user_id_more() -> None:
         pytest.param(15_000, PAYLOAD, 4 << 20, None, id="many"),
     ],
 )
-def test_a_store_of_the_size_that_so_many_need_holds_them(
+def test_a_store_of_the_computed_size_holds_the_sessions(
     count: int, payload: bytes, filled: int, user: str | None
 ) -> None:
     whole = sizing.fill(payload, filled, user)
@@ -103,11 +103,11 @@ def test_a_store_of_the_size_that_so_many_need_holds_them(
     assert held is not None
     assert held.sessions >= count
     least = max(1 << 16, 16 * len(payload), count * whole.each)
-    assert needed < 1.35 * least  # two digits, on the safe side
+    assert needed < 1.35 * least  # two digits, rounded up
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "printed"),
     [
         (65_536, "64K"),
         (65_537, "65K"),
@@ -122,19 +122,19 @@ def test_a_store_of_the_size_that_so_many_need_holds_them(
         (370 << 30, "370G"),
     ],
 )
-def test_a_size_is_rounded_up(number: int, said: str) -> None:
-    assert sizing._rounded_up(number) == said
-    assert size.parse(said) >= number
+def test_a_size_is_rounded_up(number: int, printed: str) -> None:
+    assert sizing._rounded_up(number) == printed
+    assert size.parse(printed) >= number
 
 
-def test_one_that_is_too_large_does_not_fit() -> None:
+def test_a_session_that_is_too_large_does_not_fit() -> None:
     assert sizing.fill(b"x" * 5000, 1 << 16) is None
 
 
-# -- what is said ----------------------------------------------------------------------------------
+# -- the output ------------------------------------------------------------------------------------
 
 
-def test_the_table() -> None:
+def test_the_table_has_a_column_for_each_kind_of_session() -> None:
     lines = list(sizing.report(SAMPLE))
     assert lines[0].split() == ["anonymous", "logged", "in"]
     table = rows(lines)
@@ -146,13 +146,14 @@ def test_the_table() -> None:
     assert table["encoded"] == [f"{len(PAYLOAD)} bytes"] * 2
     fits = [sizing.fill(PAYLOAD, 4 << 20, user) for user in (None, sizing.USER)]
     assert table["stored"] == [f"{fit.each} bytes" for fit in fits if fit]
-    for fit, said in zip(fits, table["fit into 4M"], strict=True):
+    for fit, printed in zip(fits, table["fit into 4M"], strict=True):
         assert fit is not None
-        assert 0 <= fit.sessions - int(said.replace(",", "")) < fit.sessions / 10  # two digits
-    assert len({len(line) for line in lines}) == 1  # in columns
+        # rounded to two digits
+        assert 0 <= fit.sessions - int(printed.replace(",", "")) < fit.sessions / 10
+    assert len({len(line) for line in lines}) == 1  # lines of equal length
 
 
-def test_a_large_session_fits_where_it_may() -> None:
+def test_a_large_session_fits_only_into_a_large_store() -> None:
     lines = list(sizing.report({"text": "x" * 1_000_000}, [4 << 20, 64 << 20]))
     table = rows(lines[:-1])
     assert table["fit into 4M"] == ["too large", "too large"]
@@ -160,15 +161,15 @@ def test_a_large_session_fits_where_it_may() -> None:
     assert "max_session_size" in lines[-1]
 
 
-def test_what_so_many_need(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_for_a_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizing, "FILLED", 1 << 18)
     table = rows(list(sizing.report(SAMPLE, [1 << 18], counts=[20_000, 5])))
     assert list(table) == ["encoded", "stored", "fit into 256K", "20,000 need", "5 need"]
     assert table["5 need"] == ["64K", "64K"]
-    for user, said in zip((None, sizing.USER), table["20,000 need"], strict=True):
+    for user, printed in zip((None, sizing.USER), table["20,000 need"], strict=True):
         whole = sizing.fill(PAYLOAD, 1 << 18, user)
         assert whole is not None
-        assert said == sizing.size_for(20_000, PAYLOAD, whole, user)
+        assert printed == sizing.size_for(20_000, PAYLOAD, whole, user)
     assert list(rows(list(sizing.report(SAMPLE, [], counts=[9])))) == [
         "encoded",
         "stored",
@@ -176,28 +177,28 @@ def test_what_so_many_need(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_few_large_ones_need_a_store_in_which_one_may_be_so_large() -> None:
+def test_a_few_large_sessions_need_a_store_that_accepts_their_size() -> None:
     lines = list(sizing.report({"text": "x" * 100_000}, [], counts=[3]))
-    for said in rows(lines[:-1])["3 need"]:
-        assert 16 * 100_000 < size.parse(said) < 16 * 110_000
+    for printed in rows(lines[:-1])["3 need"]:
+        assert 16 * 100_000 < size.parse(printed) < 16 * 110_000
     assert "max_session_size" in lines[-1]
 
 
-def test_the_command_for_so_many(
+def test_the_command_with_a_number_of_sessions(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sizing, "FILLED", 1 << 18)
     file = tmp_path / "session.json"
     file.write_text(json.dumps(SAMPLE), encoding="utf-8")
     assert main(["size", "--sessions", "20000", "--sessions", "5,000", str(file)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == list(sizing.report(SAMPLE, [], counts=[20_000, 5000]))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == list(sizing.report(SAMPLE, [], counts=[20_000, 5000]))
     assert main(["size", "--sessions", "500", "--max-size", "64K", str(file)]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
 
 
-def test_the_command(
+def test_the_command_prints_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = json.dumps(SAMPLE)
@@ -213,7 +214,7 @@ def test_the_command(
         assert capsys.readouterr() == output
 
 
-# -- what is refused -------------------------------------------------------------------------------
+# -- errors ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_the_command(
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested"),
     ],
 )
-def test_what_is_no_session(
+def test_an_input_that_is_no_session_is_an_error(
     given: bytes,
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -249,7 +250,9 @@ def test_what_is_no_session(
     assert reason in output.err
 
 
-def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["size", str(tmp_path / "no.json")]) == 2
     assert main(["size", str(tmp_path)]) == 2
     first, second = capsys.readouterr().err.splitlines()
@@ -269,7 +272,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--user", "x" * 257], "1 to 256 bytes"),
     ],
 )
-def test_what_can_not_be(
+def test_an_invalid_argument_is_an_error(
     argument: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -279,14 +282,14 @@ def test_what_can_not_be(
     assert reason in message
 
 
-def test_the_sizes_of_the_table() -> None:
+def test_the_table_has_five_sizes() -> None:
     assert [size.pretty(each) for each in sizing.SIZES] == ["4M", "16M", "64M", "256M", "1G"]
 
 
 # -- the page --------------------------------------------------------------------------------------
 
 
-def test_the_table_of_the_page_is_what_the_command_says() -> None:
+def test_the_table_of_the_page_is_the_output_of_the_command() -> None:
     page = (ROOT / "docs" / "sizing.md").read_text(encoding="utf-8")
     [sample] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     tables = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
@@ -299,7 +302,7 @@ def test_the_table_of_the_page_is_what_the_command_says() -> None:
         documented, told = rows(table.splitlines()), rows(lines)
         assert documented.keys() == told.keys()
         assert documented["encoded"] == told["encoded"]
-        for name in told.keys() - {"encoded"}:  # between versions of Python, tables differ a little
+        for name in told.keys() - {"encoded"}:  # tables differ slightly between versions of Python
             for one, other in zip(documented[name], told[name], strict=True):
                 assert number(one) == pytest.approx(number(other), rel=0.11), name
 

@@ -20,7 +20,7 @@ from tests.support.servers import ServerFailed, free_port, serve
 
 FILES = [sys.executable, "-m", "http.server", "{port}", "--bind", "127.0.0.1"]
 
-# A server whose child holds a second port, and which won't stop when it is asked to.
+# A server with a child that holds a second port, and which ignores the request to stop.
 STUBBORN = """
 import http.server, signal, socket, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -53,7 +53,7 @@ def wait_until(condition: Callable[[], bool], *, within: float = 10.0) -> bool:
     return condition()
 
 
-def test_serve(tmp_path: Path) -> None:
+def test_serve_runs_and_stops_a_server(tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("hello", encoding="utf-8")
     with serve(FILES, cwd=tmp_path) as server:
         assert server.running
@@ -66,7 +66,7 @@ def test_serve(tmp_path: Path) -> None:
     assert not listening(server.port)
 
 
-def test_serve_hands_on_the_environment() -> None:
+def test_serve_passes_the_environment_on() -> None:
     program = "import os, sys; print('value', os.environ['LEMBRO_TEST'], flush=True);" + (
         "import http.server as h;"
         "h.test(h.SimpleHTTPRequestHandler, port=int(sys.argv[1]), bind='127.0.0.1')"
@@ -75,7 +75,7 @@ def test_serve_hands_on_the_environment() -> None:
         assert "value {x}" in server.log
 
 
-def test_serve_again_on_the_same_port() -> None:
+def test_serve_can_use_the_same_port_again() -> None:
     with serve(FILES) as first:
         pass
     with serve(FILES, port=first.port) as second:
@@ -83,12 +83,12 @@ def test_serve_again_on_the_same_port() -> None:
         assert second.pid != first.pid
 
 
-def test_any_answer_is_an_answer() -> None:
+def test_any_response_counts_as_ready() -> None:
     with serve(FILES, ready="/no/such/page") as server:
         assert httpx.get(f"{server.url}/no/such/page").status_code == 404
 
 
-def test_a_server_that_ends_at_once() -> None:
+def test_a_server_that_ends_at_once_is_an_error() -> None:
     program = "print('the reason', flush=True); raise SystemExit(3)"
     with (
         pytest.raises(ServerFailed, match=r"(?s)code 3.*the reason"),
@@ -97,7 +97,7 @@ def test_a_server_that_ends_at_once() -> None:
         pytest.fail("not reached")
 
 
-def test_a_server_that_never_answers() -> None:
+def test_a_server_that_never_responds_is_an_error() -> None:
     began = time.monotonic()
     program = "print('waiting', flush=True); import time; time.sleep(600)"
     with (
@@ -108,11 +108,11 @@ def test_a_server_that_never_answers() -> None:
     assert time.monotonic() - began < 10
 
 
-def test_a_port_that_was_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_port_is_used_if_the_first_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as squatter:
         ports = iter([squatter.getsockname()[1], free_port()])
         monkeypatch.setattr("tests.support.servers.free_port", lambda: next(ports))
-        # Named ports are kept: the caller meant that one.
+        # A port that the caller names is not replaced.
         with (
             pytest.raises(ServerFailed, match="in use"),
             serve(FILES, port=squatter.getsockname()[1], timeout=3),
@@ -123,7 +123,7 @@ def test_a_port_that_was_taken_is_changed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
-def test_nothing_is_left_over(
+def test_no_process_is_left_over(
     error: type[BaseException] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.support.servers._GRACE", 0.3)
@@ -144,13 +144,13 @@ def test_nothing_is_left_over(
     assert wait_until(lambda: not listening(other))
 
 
-def test_a_server_that_died_by_itself_is_no_trouble() -> None:
+def test_a_server_that_has_ended_raises_no_error_at_the_stop() -> None:
     with serve(FILES) as server:
         os.kill(server.pid, signal.SIGKILL)
         assert wait_until(lambda: not server.running)
 
 
-def test_require_or_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_require_or_skip_skips_here_and_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="no such thing"):
         require_or_skip("no such thing")
@@ -167,7 +167,7 @@ SKIPS = {
 
 
 def run_pytest(folder: Path, name: str, source: str, *, ci: str) -> tuple[int, str]:
-    """Run one file under our conftest in a pytest of its own."""
+    """Run one file under this conftest in its own pytest."""
     (folder / "conftest.py").write_text("from tests.conftest import *\n", encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     (folder / name).write_text(source, encoding="utf-8")

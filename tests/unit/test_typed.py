@@ -101,12 +101,12 @@ def round_trip(kind: Any, item: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "item"), OTHERS, ids=str)
-def test_what_is_loaded_equals_what_was_dumped(library: str, kind: Any, item: Any) -> None:
+def test_a_loaded_value_equals_the_dumped_one(library: str, kind: Any, item: Any) -> None:
     round_trip(kind, item)
 
 
 @pytest.mark.parametrize(("kind", "item"), MODELS, ids=str)
-def test_a_pydantic_model_that_is_loaded_equals_what_was_dumped(kind: Any, item: Any) -> None:
+def test_a_loaded_pydantic_model_equals_the_dumped_one(kind: Any, item: Any) -> None:
     round_trip(kind, item)
 
 
@@ -120,7 +120,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("kind", [Plain, list[Plain], 7], ids=str)
-def test_a_kind_that_is_not_known_is_refused(library: str, kind: Any) -> None:
+def test_an_unknown_kind_is_refused(library: str, kind: Any) -> None:
     with pytest.raises(ConfigError, match=r"must be a pydantic model, .*got .* for 'plain'. Exam"):
         converters("plain", kind)
 
@@ -132,7 +132,7 @@ def test_a_kind_that_msgspec_does_not_support_is_refused(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("code", ["typed-dict-version", "class-not-fully-defined"])
-def test_a_typed_dict_that_pydantic_does_not_take_is_left_to_msgspec(
+def test_a_typed_dict_that_pydantic_refuses_is_loaded_by_msgspec(
     code: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(kind: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_value_that_cannot_be_stored_is_a_codec_error(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [DataCart, StructCart, ModelCart])
-def test_nothing_stored_is_the_default(kind: Any) -> None:
+def test_without_stored_data_the_default_is_used(kind: Any) -> None:
     assert loader("cart", kind)(MISSING) == kind()
     made = kind(items=[])
     assert loader("cart", kind, lambda: made)(MISSING) is made
@@ -182,7 +182,7 @@ def test_a_kind_that_needs_arguments_needs_a_default(kind: Any) -> None:
         loader("item", kind)(MISSING)
 
 
-def test_the_first_converter_may_be_given() -> None:
+def test_a_converter_may_be_given() -> None:
     assert loader("n", int, load=lambda value: value + 1)(1) == 2
 
 
@@ -199,7 +199,7 @@ MISFITS: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "stored", "reason"), MISFITS, ids=str)
-def test_what_does_not_fit_is_told_by_its_fields(kind: Any, stored: Any, reason: str) -> None:
+def test_an_error_names_the_fields_that_do_not_fit(kind: Any, stored: Any, reason: str) -> None:
     with pytest.raises(CodecError) as caught:
         loader("cart", kind)(stored)
     error = caught.value
@@ -245,14 +245,14 @@ class Either(pydantic.BaseModel):
     ],
     ids=str,
 )
-def test_an_error_does_not_quote_what_is_stored(kind: Any, stored: Any, reason: str) -> None:
+def test_an_error_does_not_quote_stored_data(kind: Any, stored: Any, reason: str) -> None:
     with pytest.raises(Misfit) as caught:
         loader("it", kind)(stored)
     assert caught.value.reason.startswith(reason)
     assert "SECRET" not in str(caught.value)
 
 
-def test_an_enum_alone_is_not_quoted_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_an_enum_does_not_quote_it(monkeypatch: pytest.MonkeyPatch) -> None:
     without_pydantic(monkeypatch)
     with pytest.raises(Misfit) as caught:
         loader("size", Size)("SECRET - at `$.x`")
@@ -268,7 +268,7 @@ def test_a_stored_key_does_not_begin_a_line() -> None:
 # -- upgrade ---------------------------------------------------------------------------------------
 
 
-def test_upgrade_makes_the_object_from_a_copy_of_what_is_stored() -> None:
+def test_upgrade_gets_a_copy_of_the_stored_data() -> None:
     def split(old: Any) -> StructCart:
         return StructCart([StructItem(name) for name in old.pop("items").split(", ")])
 
@@ -280,7 +280,7 @@ def test_upgrade_makes_the_object_from_a_copy_of_what_is_stored() -> None:
     assert stored == {"items": "bread, butter"}
 
 
-def test_upgrade_is_not_called_for_what_fits() -> None:
+def test_upgrade_is_not_called_for_data_that_fits() -> None:
     def never(old: Any) -> StructCart:
         raise AssertionError
 
@@ -288,7 +288,7 @@ def test_upgrade_is_not_called_for_what_fits() -> None:
     assert load({"items": []}) == load(MISSING) == StructCart()
 
 
-def test_upgrade_may_refuse_what_is_stored() -> None:
+def test_upgrade_may_refuse_the_stored_data() -> None:
     def refuse(old: Any) -> StructCart:
         raise ValueError("version 1 is too old")
 

@@ -1,4 +1,4 @@
-"""The application of ``tests/typing/uses.py``, which the type checkers read, is run here."""
+"""Run the application of ``tests/typing/uses.py``, which the type checkers read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def log_in(browser: TestClient, user: int = 7, **more: str) -> None:
     assert ("Max-Age" in reply.headers["set-cookie"]) is bool(more)
 
 
-def test_visits_login_and_logout(browser: TestClient) -> None:
+def test_visits_login_and_logout_work(browser: TestClient) -> None:
     assert browser.get("/me").json() == {"user": None, "visits": 1}
     before = browser.cookies["sid"]
     log_in(browser, remember="true")
@@ -38,7 +38,7 @@ def test_visits_login_and_logout(browser: TestClient) -> None:
     assert browser.get("/me").json() == {"user": None, "visits": 1}
 
 
-def test_the_list_of_a_users_sessions_and_their_end(browser: TestClient) -> None:
+def test_a_user_lists_and_ends_their_sessions(browser: TestClient) -> None:
     assert browser.get("/sessions").status_code == 401
     assert browser.post("/sessions/x/revoke").status_code == 401
     other = TestClient(uses.app)
@@ -52,7 +52,7 @@ def test_the_list_of_a_users_sessions_and_their_end(browser: TestClient) -> None
 
 
 @pytest.mark.parametrize(("which", "users"), [("others", ["7", None]), ("everywhere", [None] * 2)])
-def test_logging_out_more_than_this_one(
+def test_logout_others_and_everywhere_work(
     browser: TestClient, which: str, users: list[str | None]
 ) -> None:
     other = TestClient(uses.app)
@@ -62,7 +62,7 @@ def test_logging_out_more_than_this_one(
     assert [client.get("/me").json()["user"] for client in (browser, other)] == users
 
 
-def test_the_typed_parts(browser: TestClient) -> None:
+def test_the_typed_dependencies_work(browser: TestClient) -> None:
     assert browser.post("/cart/tea").json() == ["tea"]
     assert browser.post("/cart/milk").json() == ["tea", "milk"]
     (info,) = uses.manager.all()
@@ -73,22 +73,22 @@ def test_the_typed_parts(browser: TestClient) -> None:
     }
 
 
-def test_the_typed_parts_of_a_session(browser: TestClient) -> None:
+def test_the_typed_parts_of_a_session_work(browser: TestClient) -> None:
     assert [browser.post(f"/typed/{item}").json() for item in ("tea", "milk")] == [1, 2]
     assert browser.post("/cart/jam").json() == ["tea", "milk", "jam"]
 
 
-def test_the_whole_session_as_one_model() -> None:
+def test_the_whole_session_works_as_one_model() -> None:
     with TestClient(uses.whole) as client:
         assert client.get("/a").json() == ["a"]
         assert client.get("/b").json() == ["a", "b"]
 
 
-def test_a_counter(browser: TestClient) -> None:
+def test_a_counter_counts(browser: TestClient) -> None:
     assert [browser.post("/stock").json() for _ in range(3)] == [9, 8, 7]
 
 
-def test_a_websocket(browser: TestClient) -> None:
+def test_a_websocket_uses_the_session(browser: TestClient) -> None:
     browser.get("/me")
     with browser.websocket_connect("/ws") as socket:
         for word in ("one", "two"):
@@ -101,17 +101,17 @@ def test_a_websocket(browser: TestClient) -> None:
         assert socket.receive()["code"] == 4401
 
 
-def test_a_stream(browser: TestClient) -> None:
+def test_a_stream_uses_the_session(browser: TestClient) -> None:
     assert browser.get("/stream").text == "1\n2\n3\n"
     assert uses.manager.all()[0].data == {"streamed": 3}
 
 
-def test_a_store_and_options_in_place_of_a_manager() -> None:
+def test_a_store_and_options_instead_of_a_manager_work() -> None:
     with TestClient(uses.other_ways) as client:
         assert client.get("/").status_code == 404
 
 
-def test_the_command_line(browser: TestClient) -> None:
+def test_the_operators_calls_work(browser: TestClient) -> None:
     log_in(browser)
     (line,) = uses.support("list").splitlines()
     handle, user, age = line.split()
@@ -123,7 +123,7 @@ def test_the_command_line(browser: TestClient) -> None:
     assert uses.support("help").startswith("list |")
 
 
-def test_from_a_coroutine() -> None:
+def test_the_awaited_calls_work() -> None:
     for user_id in (9, "9"):
         uses.manager.clear()
         assert asyncio.run(uses.asupport(user_id)) == 0

@@ -21,7 +21,7 @@ FILES = sorted(path for part in ("tests", "bench") for path in (ROOT / part).rgl
 
 
 def waits_without_limit(source: str) -> Iterator[str]:
-    """Yield the calls that may wait for ever, as ``line: code``."""
+    """Yield the calls that may wait forever, as ``line: code``."""
     tree, lines = ast.parse(source), source.splitlines()
     awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
     limited = {id(part) for node in ast.walk(tree) if _is_limit(node) for part in ast.walk(node)}
@@ -34,9 +34,10 @@ def waits_without_limit(source: str) -> Iterator[str]:
             found = "timeout" not in keywords
         else:
             found = name in WAITS and not node.args and not keywords and id(node) not in limited
-            if name == "accept" and id(node) in awaited:  # a WebSocket's, which sends a message
+            # a method of a WebSocket, which sends a message
+            if name == "accept" and id(node) in awaited:
                 found = False
-            if isinstance(owner, ast.Attribute) and owner.attr == "objects":  # Django's
+            if isinstance(owner, ast.Attribute) and owner.attr == "objects":  # a class of Django's
                 found = False
         if found and "# no limit: " not in lines[(node.end_lineno or node.lineno) - 1]:
             yield f"{node.lineno}: {ast.unparse(node)}"

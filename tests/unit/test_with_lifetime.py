@@ -1,4 +1,4 @@
-"""``Runner.with_lifetime``: sessions of another lifetime than the options say."""
+"""``Runner.with_lifetime``: sessions with another lifetime than that of the options."""
 
 from __future__ import annotations
 

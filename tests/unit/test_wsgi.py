@@ -23,7 +23,7 @@ App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Wsgi:
-    """A server: it calls one application after the other."""
+    """A server that calls one application after the other."""
 
     def __init__(self, kind: str) -> None:
         self.store = Recorder()
@@ -148,7 +148,7 @@ def test_a_change_sets_the_cookie_before_the_first_byte(serve: Wsgi, make: Any) 
     assert serve.data(cookie) == {"n": 2}
 
 
-def test_a_generator_may_change_until_its_first_chunk(serve: Wsgi) -> None:
+def test_a_generator_may_change_the_session_until_its_first_chunk(serve: Wsgi) -> None:
     got = serve(generator(change, late=True))
     assert "Set-Cookie" in got.headers
 
@@ -208,7 +208,7 @@ def test_an_exception_after_the_first_chunk_keeps_the_changes(serve: Wsgi) -> No
 
 
 def test_an_error_page_replaces_a_response_that_was_held_back(serve: Wsgi) -> None:
-    """With ``exc_info`` the response may be begun anew."""
+    """With ``exc_info`` the response may be started again."""
 
     def app(environ: Any, start_response: Any) -> Iterable[bytes]:
         change(environ[KEY])
@@ -256,7 +256,7 @@ def test_a_response_is_not_started_twice(serve: Wsgi) -> None:
         SessionMiddleware(app, serve.manager)(environ, lambda *_: lambda _: None)
 
 
-def test_an_empty_body(serve: Wsgi) -> None:
+def test_an_empty_body_commits(serve: Wsgi) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         change(environ[KEY])
         start_response("204 No Content", [])
@@ -334,7 +334,7 @@ def test_a_late_change_is_reported(serve: Wsgi, caplog: pytest.LogCaptureFixture
     assert "Write inside `with session.edit():` (in async code `async with`)" in caplog.text
 
 
-def test_an_edit_in_a_stream(serve: Wsgi) -> None:
+def test_an_edit_in_a_stream_is_stored(serve: Wsgi) -> None:
     cookie = serve.manager.create({"n": 1})
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
@@ -356,7 +356,7 @@ def test_a_middleware_within_itself_shares_its_session(serve: Wsgi) -> None:
     assert names.count("Set-Cookie") == 1
 
 
-def test_a_cookie_header_of_any_bytes(serve: Wsgi) -> None:
+def test_a_cookie_header_of_any_bytes_raises_no_error(serve: Wsgi) -> None:
     for header in ("\xff\x00", "\u2028sid=x", 'sid="' + "\\" * 1000, ""):
         assert serve(page(len), HTTP_COOKIE=header).status == "200 OK"
 
@@ -373,7 +373,7 @@ def test_a_store_failure_after_the_first_byte_is_raised(serve: Wsgi) -> None:
 
 @pytest.mark.parametrize("chunks", [0, 1])
 def test_an_error_page_keeps_the_cookie(serve: Wsgi, chunks: int) -> None:
-    """The session was saved when the response began; the server has sent nothing so far."""
+    """The session was saved when the response began; the server has sent nothing yet."""
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         change(environ[KEY])
@@ -435,7 +435,7 @@ def test_a_request_leaves_nothing_to_the_garbage_collector(serve: Wsgi, act: str
             if act == "fail to close":
                 raise LookupError
 
-        def __next__(self) -> bytes:  # which makes it a body that is sent bit by bit
+        def __next__(self) -> bytes:  # makes it a body that is sent in chunks
             raise AssertionError
 
     middleware: Any = SessionMiddleware(app, serve.manager)

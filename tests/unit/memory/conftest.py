@@ -33,5 +33,5 @@ def store(clock: FakeClock) -> Iterator[MemoryStore]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A temporary folder of its own, so that no other run is seen."""
+    """A temporary folder for this test, so that it sees no other run."""
     return tmp_path

@@ -120,7 +120,7 @@ def test_dead_bytes_are_classed_by_sixteenths(sealed: bool) -> None:
     assert arena.sparsest() == NONE
 
 
-def test_one_free_segment_is_kept_and_the_others_are_given_back() -> None:
+def test_one_free_segment_is_kept_and_the_others_are_released() -> None:
     arena = Arena(2**20)
     first = arena.open_next()
     assert first == 0
@@ -135,7 +135,7 @@ def test_one_free_segment_is_kept_and_the_others_are_given_back() -> None:
     assert emptied == [NONE, NONE, first, NONE, NONE, first + 1]
     assert arena.held == held - 2 * arena.segment
     assert arena.memory[places[0]] == 1, "the reserve keeps its memory"
-    assert arena.memory[places[3]] == 0, "the other's went back to the system"
+    assert arena.memory[places[3]] == 0, "the other segment was released"
     assert [arena.open_next() for _ in range(3)] == [first, first + 1, first + 5]
 
 

@@ -9,7 +9,7 @@ from lembro.testing import FakeClock
 from tests.support.memory import add, key
 
 
-def test_a_clock_that_is_set_back_stands_still(store: MemoryStore, clock: FakeClock) -> None:
+def test_the_time_stops_while_the_clock_is_set_back(store: MemoryStore, clock: FakeClock) -> None:
     add(store, 1, idle=100)
     clock.advance(50)
     found = store.get(key(1))

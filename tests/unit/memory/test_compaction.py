@@ -15,7 +15,7 @@ from tests.support.place import FULL, IDLE, RECORD, SEGMENT, Place
 
 
 @pytest.mark.parametrize("then", ["fill", "large ones", "reduce", "clear"])
-def test_a_cleared_store_works_before_its_memory_is_given_back(clock: FakeClock, then: str) -> None:
+def test_a_cleared_store_works_before_its_memory_is_released(clock: FakeClock, then: str) -> None:
     store = MemoryStore("1M", clock=clock)
     fill(store, 0, 3000)
     evicted = store.stats().evicted
@@ -26,7 +26,7 @@ def test_a_cleared_store_works_before_its_memory_is_given_back(clock: FakeClock,
     if then == "fill":
         fill(store, 5000, fits - 50)
         assert store.stats().sessions == fits - 50
-    elif then == "large ones":  # which lie outside of what is to be given back
+    elif then == "large ones":  # outside of the memory to be released
         fill(store, 5000, 12, 60_000)
         assert store.stats().sessions == 12
     elif then == "reduce":
@@ -72,7 +72,7 @@ def test_logged_in_sessions_are_found_after_the_table_has_shrunk(clock: FakeCloc
     recounted(store)
 
 
-def test_a_compacted_segment_s_records_are_in_the_open_one(place: Place) -> None:
+def test_the_records_of_a_compacted_segment_are_in_the_open_one(place: Place) -> None:
     place.fill(0, 40)
     place.add(40, user="ana")
     place.add(41, HEADER + 5000)
@@ -112,7 +112,7 @@ def test_a_record_that_became_shorter_takes_less_after_it_was_moved(place: Place
 
 
 def test_a_moved_record_expires_in_time(place: Place) -> None:
-    """Also if the open segment had no room for all."""
+    """This holds also if the open segment had no room for all records."""
     place.add(0, idle=20)
     place.fill(1, FULL - 2)
     place.add(2000, idle=30)
@@ -199,7 +199,7 @@ def test_the_slot_table_is_halved_when_three_quarters_are_unused(place: Place) -
     assert place.there(range(600)) == list(range(quarter))
 
 
-def test_halving_goes_on_if_the_table_fills_meanwhile(place: Place) -> None:
+def test_halving_continues_if_the_table_fills_meanwhile(place: Place) -> None:
     place.fill(0, 600)
     parts = place.parts
     capacity = parts.slots.capacity

@@ -77,7 +77,7 @@ def test_a_thousand_logged_in_sessions_survive_a_flood(clock: FakeClock) -> None
 
 def test_the_tier_is_that_of_the_last_use(store: MemoryStore, clock: FakeClock) -> None:
     add(store, 1, reputation=store.new_reputation())
-    add(store, 2)  # without a reputation, it stays in tier 0
+    add(store, 2)  # stays in tier 0 without a reputation
     for seconds, tier in ((5, 0), (5, 1), (50, 2), (540, 3)):
         clock.advance(seconds)
         store.get(key(1))
@@ -95,7 +95,8 @@ def test_a_flood_of_logins_leaves_room_for_new_visitors(
         add(store, n, user=f"user{n}")
     assert store.stats().tiers[4] > 50
     fill(store, 2000, 10)
-    # Up to the floor the newcomers keep what they have, and the logged-in make room for them.
+    # Up to the floor the newcomers keep their sessions; logged-in sessions are evicted to make
+    # room.
     assert alive(store, range(2005, 2010)) == [2005, 2006, 2007, 2008, 2009]
 
 
@@ -118,7 +119,7 @@ def test_tiers_by_age(age: float, tier: int) -> None:
 
 
 def test_the_lowest_tier_above_its_floor_loses_first() -> None:
-    q = queues(1000)  # the floor is 50, and that of newcomers 200
+    q = queues(1000)  # the floor is 50, that of tier 0 is 200
     q.add(0, 0, 200)
     q.add(1, 2, 51)
     q.add(2, 4, 500)
@@ -126,7 +127,7 @@ def test_the_lowest_tier_above_its_floor_loses_first() -> None:
     q.remove(1, 51)
     assert q.victim() == 2
     q.remove(2, 500)
-    assert q.victim() == 0  # all at their floors: the lowest
+    assert q.victim() == 0  # all at their floors: the lowest tier
     q.remove(0, 200)
     q.add(0, 0, 201)
     q.add(1, 2, 51)
@@ -156,7 +157,7 @@ def test_the_spared_slot_is_never_the_victim() -> None:
     assert q.victim(spare=0) == NONE
 
 
-def test_rotated_keys_have_a_size_but_are_no_sessions() -> None:
+def test_rotated_keys_have_a_size_but_do_not_count_as_sessions() -> None:
     q = queues()
     q.add(0, 0, 100, rotated=True)
     assert (q.counts[0], q.rotated, q.sizes[0]) == (0, 1, 100)
@@ -267,7 +268,7 @@ def test_sessions_of_users_have_one_queue() -> None:
     assert (q.sizes[LOGGED_IN], q.large) == (12000, [0] * TIERS)
 
 
-def test_no_queue_has_anything_after_a_reset() -> None:
+def test_all_queues_are_empty_after_a_reset() -> None:
     q = queues(16 * 5000)
     q.add(0, 0, 5001)
     q.add(1, 0, 100)
@@ -302,7 +303,7 @@ def test_a_flood_evicts_no_large_session_of_a_known_visitor(clock: FakeClock) ->
     assert alive(store, range(10)) == list(range(10))
 
 
-def test_an_idle_large_visitor_is_evicted_before_the_room_is_needed(clock: FakeClock) -> None:
+def test_an_idle_large_visitor_is_evicted_ahead_of_need(clock: FakeClock) -> None:
     store = MemoryStore("1M", clock=clock)
     fill(store, 0, 3, size=20_000)
     clock.advance(1000)

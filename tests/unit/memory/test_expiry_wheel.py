@@ -27,7 +27,7 @@ def wheel(now: float = 0.0, width: float = 5.0, buckets: int = 8) -> ExpiryWheel
 
 
 def due(wheel: ExpiryWheel, now: float) -> list[int]:
-    """All whose bound has passed, taken out."""
+    """Take out and return all segments whose bound has passed."""
     wheel.collect(now)
     found: list[int] = []
     for _ in range(10000):
@@ -62,9 +62,9 @@ def test_the_wheel_finds_due_segments() -> None:
 
 def test_a_lowered_bound_is_found_in_time() -> None:
     w = wheel()
-    w.add(0, 1010.0)  # in a bucket that does not come round by then
+    w.add(0, 1010.0)  # in a bucket that is reached later
     w.lower_bound(0, 7.0)
-    w.lower_bound(0, 9.0)  # no news
+    w.lower_bound(0, 9.0)  # changes nothing
     assert due(w, 6.0) == []
     assert due(w, 8.0) == [0]
 
@@ -75,7 +75,7 @@ def test_a_segment_with_a_later_bound_is_due_again_then() -> None:
     w.collect(8.0)
     assert w.next_due(8.0) == 0
     w.set_bound(0, 33.0)
-    assert w.next_due(8.0) == NONE, "it waits no longer"
+    assert w.next_due(8.0) == NONE, "it is no longer in the wheel"
     assert due(w, 32.0) == []
     assert due(w, 34.0) == [0]
 
@@ -90,7 +90,7 @@ def test_a_segment_is_due_as_soon_as_its_bucket_has_passed() -> None:
 def test_a_segment_listed_under_a_later_bound_is_reported_as_moved() -> None:
     w = wheel()
     w.add(0, 7.0)
-    w.bound[0] = 33.0  # as when the sweep finds that all in it live longer
+    w.bound[0] = 33.0  # for example if the sweep finds that all its records live longer
     w.collect(8.0)
     assert w.next_due(8.0) == MOVED
     assert w.next_due(8.0) == NONE
@@ -112,7 +112,7 @@ def test_next_is_when_a_segment_may_be_due() -> None:
     w = wheel()
     w.add(0, 7.0)
     assert w.next_due(8.0) == MOVED  # the bucket before was empty
-    assert w.next_due(8.0) == NONE  # in the midst of a bucket that has not come round yet
+    assert w.next_due(8.0) == NONE  # within a bucket that has not been reached yet
     assert w.next == 10.0
     assert w.next_due(10.0) != NONE
     assert w.next < 10.0

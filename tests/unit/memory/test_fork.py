@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import COPY, OTHERS, run, speak
+from tests.support.processes import COPY, OTHERS, logged_by, run
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -23,16 +23,16 @@ for _ in range(2):
 """
 
 
-def test_preloaded_and_forked(folder: Path) -> None:
-    """One child is silent, the second sees the first, which has the lock of that parent."""
+def test_a_fork_before_the_first_use_warns_only_in_the_second_child(folder: Path) -> None:
+    """The second child finds the lock of the first."""
     script = PRELOADED.replace("sys.stdin.read()", "os.read(hold, 1)")
     script = "store = MemoryStore()\nhold, held = os.pipe()\n" + script
-    said = speak(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
-    assert len(said) == 1
-    assert OTHERS in said[0]
+    warnings_logged = logged_by(folder, script + "os.write(held, b'xx')\nos.wait(); os.wait()\n")
+    assert len(warnings_logged) == 1
+    assert OTHERS in warnings_logged[0]
 
 
-def test_forked_after_use_says_that_it_holds_a_copy(folder: Path) -> None:
+def test_a_fork_after_the_first_use_warns_about_a_copy(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)
@@ -41,22 +41,22 @@ def work():
     add(store, 2)
 os.waitpid(child(work), 0)
 """
-    said = speak(folder, script)
-    assert len(said) == 1
-    assert COPY in said[0]
+    warnings_logged = logged_by(folder, script)
+    assert len(warnings_logged) == 1
+    assert COPY in warnings_logged[0]
 
 
-def test_a_child_that_does_not_use_the_store_says_nothing(folder: Path) -> None:
+def test_a_child_that_does_not_use_the_store_does_not_warn(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)
 os.waitpid(child(lambda: None), 0)
 assert store.length() == 1
 """
-    assert speak(folder, script) == []
+    assert logged_by(folder, script) == []
 
 
-def test_purging_goes_on_in_the_child(folder: Path) -> None:
+def test_the_purger_runs_in_the_child(folder: Path) -> None:
     script = """
 import threading
 store = MemoryStore(interval=0.01)
@@ -74,7 +74,7 @@ assert store._purger.thread.is_alive()
     run(folder, script)
 
 
-def test_a_fork_amid_writes_leaves_whole_copies(folder: Path) -> None:
+def test_a_fork_during_writes_leaves_whole_copies(folder: Path) -> None:
     script = """
 import threading
 from lembro.stores.memory.audit import recount
@@ -103,7 +103,7 @@ recount(store._parts)
     run(folder, script)
 
 
-def test_a_child_that_forks_before_it_uses_its_copy(folder: Path) -> None:
+def test_a_child_may_fork_before_it_uses_its_copy(folder: Path) -> None:
     script = """
 store = MemoryStore()
 add(store)

@@ -35,7 +35,7 @@ def test_the_index_equals_a_dict(steps: list[tuple[bool, int]]) -> None:
         assert [index.find(key) for key in keys] == [model.get(key, END) for key in keys]
 
 
-def test_index_grows_and_shrinks_a_little_at_a_time() -> None:
+def test_the_index_grows_and_shrinks_in_small_steps() -> None:
     table = Table()
     index = table.index()
     table.grow(5000)
@@ -54,7 +54,7 @@ def test_index_grows_and_shrinks_a_little_at_a_time() -> None:
     assert index.slots() == []
 
 
-def test_only_a_whole_key_is_found() -> None:
+def test_a_key_is_found_only_as_a_whole() -> None:
     table = Table()
     index = table.index()
     table.grow(1)

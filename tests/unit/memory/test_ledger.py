@@ -67,7 +67,7 @@ def test_the_tables_shrink_when_sessions_become_fewer_and_larger(clock: FakeCloc
     for n in range(10000, 10100):
         add(store, n, size=3800)
         recounted(store)
-    assert store.stats().sessions < 60  # as many as the payloads alone allow
+    assert store.stats().sessions < 60  # as many as if only the payloads counted
     for n in range(20000, 21000):
         add(store, n, size=0)
         recounted(store)
@@ -119,7 +119,7 @@ def test_the_ledger_counts_at_least_what_was_allocated(clock: FakeClock) -> None
 def test_the_size_of_an_empty_store(max_size: int, clock: FakeClock) -> None:
     store = MemoryStore(max_size, interval=10, clock=clock)
     parts, arena = store._parts, store._parts.arena
-    pages = max_size >= 2**20  # the last page of each of eight stretches is counted as well
+    pages = max_size >= 2**20  # the last page of each of the eight mappings counts too
     unit = PAGE if pages else 256
     assert parts.ledger.fixed == 9 * 1024 + arena.tables + parts.wheel.size + pages * 8 * PAGE
     assert parts.ledger.used == parts.ledger.fixed + 2 * unit + arena.segment
@@ -134,7 +134,7 @@ def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
     store = MemoryStore("512K", interval=10, clock=clock)
     for n in range(300):
         add(store, n, size=1, reputation=store.new_reputation())
-        with store._lock:  # the purger goes by the real time, and may tidy up in between
+        with store._lock:  # the purger uses the real time and may run in between
             assert recount(store._parts) == store._parts.ledger.used
     for n in range(300):
         store.destroy(key(n))
@@ -143,7 +143,7 @@ def test_every_step_of_a_growing_table_is_counted(clock: FakeClock) -> None:
 
 
 class Counted:
-    """A ledger, and what it counts."""
+    """A ledger with the parts that it counts."""
 
     def __init__(self) -> None:
         table = Table()

@@ -34,11 +34,11 @@ def test_a_session_that_is_too_large_evicts_nobody(store: MemoryStore) -> None:
 
 @pytest.mark.parametrize("limit", [*range(1025, 1033), 4095])
 def test_max_session_size_is_exact_for_add_and_set(limit: int, clock: FakeClock) -> None:
-    """Records have room up to the next multiple of 8, which is not the session's to grow into."""
+    """A record is rounded up to a multiple of 8 bytes, but the session must not use the rest."""
     store = MemoryStore("1M", max_session_size=limit, clock=clock)
     with pytest.raises(SessionTooLarge) as error:
         add(store, 1, size=limit)
-    most = limit - (error.value.size - limit)  # all but what a record has besides
+    most = limit - (error.value.size - limit)  # the bytes of the record without the payload
     add(store, 1, size=most)
     payload = b"x" * most
     with pytest.raises(SessionTooLarge) as error:

@@ -21,7 +21,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_as_lists(steps: list[tuple[str, int, int, int, int]]) -> None:
+def test_linked_lists_equal_a_list_of_lists(steps: list[tuple[str, int, int, int, int]]) -> None:
     lists = in_arrays(LISTS, SLOTS)
     model: list[list[int]] = [[] for _ in range(LISTS)]
 

@@ -1,4 +1,4 @@
-"""Whoever finds the store's lock held looks again, and stands in no queue."""
+"""A thread that finds the store's lock held waits and tries again, instead of queueing."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ VERBS: Final[dict[str, Callable[[MemoryStore], Any]]] = {
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was paused; nobody sleeps."""
+    """Collect the lengths of the pauses, without sleeping."""
     found: list[float] = []
     monkeypatch.setattr(time, "sleep", found.append)
     return found
 
 
 def held_for(lock: Any, looks: int, pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody holds the lock, and releases it when it was looked at so often."""
+    """Hold the lock, and release it after so many attempts."""
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
@@ -58,9 +58,7 @@ def test_a_free_lock_is_taken_at_once(pauses: list[float]) -> None:
     assert pauses == []
 
 
-def test_a_held_lock_is_looked_at_again(
-    pauses: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_lock_is_tried_again(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     lock = Lock()
     held_for(lock, 3, pauses, monkeypatch)
     with lock:
@@ -69,7 +67,7 @@ def test_a_held_lock_is_looked_at_again(
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_waits_until_it_is_free(
+def test_every_verb_waits_until_the_lock_is_free(
     verb: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected, store = made_store(), made_store()
@@ -88,7 +86,7 @@ def made_store() -> MemoryStore:
     return store
 
 
-def test_who_is_interrupted_while_waiting_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_interrupted_while_it_waits_holds_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 

@@ -42,7 +42,7 @@ def test_a_table_takes_no_memory_before_it_is_reserved() -> None:
 
 
 def test_a_ring_against_a_dict() -> None:
-    """Marks with two lifetimes, over many turns of the ring."""
+    """Use marks with two lifetimes, over many turns of the ring."""
     chance, marks = random.Random(1), Marks(64 * 1024)
     marks.reserve()
     model: dict[bytes, tuple[bytes, float, float]] = {}
@@ -92,16 +92,16 @@ def test_a_mark_is_added_once_with_its_session(store: MemoryStore) -> None:
     recount(store._parts)
 
 
-def test_a_mark_on_a_key_that_has_a_record(store: MemoryStore) -> None:
+def test_a_mark_on_a_key_with_a_record_is_refused(store: MemoryStore) -> None:
     store.add(mark(1), Record(b"?"), idle=10, life=10)
     assert adopt(store, 1).payload == b"?"
 
 
-def test_a_session_without_a_limited_life(store: MemoryStore) -> None:
+def test_a_session_without_a_limited_life_has_a_mark(store: MemoryStore) -> None:
     assert adopt(store, 1, life=None).life_left == inf
 
 
-def test_what_refuses_a_session_leaves_no_mark(store: MemoryStore) -> None:
+def test_a_refused_session_leaves_no_mark(store: MemoryStore) -> None:
     adopt(store, 1, user="ada")
     assert adopt(store, 2, user="ada", per_user=(1, "refuse")) is None
     assert adopt(store, 3, new=key_for("n1")) is None
@@ -131,7 +131,7 @@ def test_the_purger_removes_expired_marks() -> None:
 
 @pytest.mark.parametrize("size", ["64K", "1M"])
 @pytest.mark.parametrize("kind", ["visitors", "users", "large", "removed", "cleared"])
-def test_memory_is_set_apart_in_a_store_that_is_full(size: str, kind: str) -> None:
+def test_memory_is_reserved_in_a_full_store(size: str, kind: str) -> None:
     store = MemoryStore(size, clock=FakeClock())
     for number in range(3000):
         payload = b"x" * (store.max_session_size // 2 if kind == "large" else 300)
@@ -155,7 +155,7 @@ def test_memory_is_set_apart_in_a_store_that_is_full(size: str, kind: str) -> No
     assert ledger.target > marks.size
 
 
-def test_memory_that_is_set_apart_is_counted(store: MemoryStore) -> None:
+def test_reserved_memory_is_counted(store: MemoryStore) -> None:
     ledger, marks = store._parts.ledger, store._parts.adoption.marks
     before = ledger.used
     store.reserve_marks()
@@ -164,7 +164,7 @@ def test_memory_that_is_set_apart_is_counted(store: MemoryStore) -> None:
     assert ledger.target == marks.budget + 3 * (ledger.max_size - marks.budget) // 4
 
 
-def test_memory_is_set_apart_if_nothing_is_left_to_evict(store: MemoryStore) -> None:
+def test_memory_is_reserved_if_nothing_is_left_to_evict(store: MemoryStore) -> None:
     store._parts.ledger.limit = 0
     store.reserve_marks()
     assert store._parts.adoption.marks.size
@@ -179,7 +179,7 @@ def test_without_room_the_table_closes_for_the_life_of_the_mark() -> None:
     clock.advance(499)
     assert adopt(store, room, user="ada").payload == NO_ROOM
     assert store.get(key_for(f"n{room}")) is None
-    clock.advance(499)  # all marks have expired, but one may be missing
+    clock.advance(499)  # all marks have expired, but one may have been refused
     for user in ("ada", None):
         assert adopt(store, room + 1, user=user).payload == NO_ROOM
     clock.advance(1)

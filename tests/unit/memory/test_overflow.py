@@ -35,7 +35,7 @@ def test_a_payload_from_16_kib_on_takes_whole_pages() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 5000, 16383])
-def test_what_a_small_payload_is_said_to_take_is_at_least_its_object(length: int) -> None:
+def test_the_counted_size_of_a_small_payload_is_at_least_its_object(length: int) -> None:
     took = allocated(length) - ENTRY
     assert sys.getsizeof(b"x" * length) + 8 <= took <= sys.getsizeof(b"x" * length) + 8 + 15
     assert took % 16 == 0

@@ -24,7 +24,7 @@ def test_places_have_64_bits_in_a_very_large_store(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_largest_numbers_fit_in_their_fields() -> None:
-    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in eights of bytes
+    assert parts.WIDEST == 8 * 2**32  # places: 32 bits, in units of 8 bytes
     assert 2**31 - 100 < parts.MOST_SLOTS < 2**31 - 2 * (QUEUES + 1)
     assert limits.MOST_INSIDE + layout.LONGEST_USER + max(layout.BODY) <= 8 * 0xFFFF  # extents
 

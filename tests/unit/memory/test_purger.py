@@ -29,7 +29,7 @@ class Store:
 
 
 class Stop:
-    """In place of the lock: the thread waits for it so many times in vain."""
+    """A replacement for the lock: the thread's first waits for it fail."""
 
     def __init__(self, rounds: int) -> None:
         self.rounds = rounds
@@ -47,7 +47,7 @@ def run(store: Store, rounds: int) -> list[float]:
     return waits
 
 
-def test_it_waits_one_interval_before_each_round() -> None:
+def test_the_purger_waits_one_interval_before_each_round() -> None:
     store = Store()
     assert run(store, 0) == [360.0]
     assert not store.purged.is_set()
@@ -62,7 +62,7 @@ def test_an_error_is_reported_and_the_next_round_follows() -> None:
     assert store.failures == [error, error]
 
 
-def test_it_ends_without_a_store() -> None:
+def test_the_purger_ends_without_a_store() -> None:
     store = Store()
     ref, stop = weakref.ref(store), Stop(10)
     del store
@@ -71,7 +71,7 @@ def test_it_ends_without_a_store() -> None:
     assert stop.waits == [1.0]
 
 
-def test_it_holds_no_reference_to_the_store_while_it_waits() -> None:
+def test_the_purger_holds_no_reference_to_the_store_while_it_waits() -> None:
     store = Store()
     running = Purger(store, 0.01)
     assert store.purged.wait(10)
@@ -85,7 +85,7 @@ def test_it_holds_no_reference_to_the_store_while_it_waits() -> None:
         running.stop()
 
 
-def test_stop_ends_it_at_once_and_may_be_called_again() -> None:
+def test_stop_ends_the_purger_at_once_and_may_be_called_again() -> None:
     store = Store()
     running = Purger(store, 360.0)
     assert running.thread.daemon
@@ -96,7 +96,7 @@ def test_stop_ends_it_at_once_and_may_be_called_again() -> None:
     running.stop()
 
 
-def test_to_open_a_store_that_is_open_starts_no_second_thread() -> None:
+def test_opening_an_open_store_starts_no_second_thread() -> None:
     store = MemoryStore("64K", interval=360)
     add(store, 1)
     running = store._purger

@@ -27,7 +27,7 @@ def reader_of(body: bytes, flags: int, length: int, user_length: int = 0) -> Rec
     return RecordReader(table.memory, table.place, overflow, 100.0)
 
 
-def test_an_anonymous_session() -> None:
+def test_an_anonymous_session_is_read() -> None:
     reader = reader_of(b"payload", 0, 7)
     assert reader.found(1, 110.0) == Found(b"payload", None, None, None, 9.0, 40.0, 90.0)
     assert (reader.key(1), reader.flags(1), reader.deadline(1)) == (KEY, 0, 150.0)
@@ -39,7 +39,7 @@ def test_an_anonymous_session() -> None:
     assert reader.payload(1, 256, 0, 7) == b"payload"
 
 
-def test_a_session_with_user_and_reputation() -> None:
+def test_a_session_with_user_and_reputation_is_read() -> None:
     flags = HAS_USER | HAS_REPUTATION | TAGGED
     reader = reader_of(LINKS + b"r" * 16 + b"anapayload", flags, 7, 3)
     found = reader.found(1, 110.0)
@@ -49,7 +49,7 @@ def test_a_session_with_user_and_reputation() -> None:
     assert reader.payload(1, 256, flags, 7) == b"payload"
 
 
-def test_a_rotated_key() -> None:
+def test_a_rotated_key_is_read() -> None:
     flags = HAS_USER | TAGGED | ROTATED
     reader = reader_of(LINKS + b"s" * 32 + b"ana", flags, 0, 3)
     found = reader.found(1, 110.0)
@@ -57,7 +57,7 @@ def test_a_rotated_key() -> None:
     assert reader.successor(256, flags) == b"s" * 32
 
 
-def test_a_payload_in_the_overflow() -> None:
+def test_a_payload_in_the_overflow_is_read() -> None:
     reader = reader_of(b"", LARGE, 5000)
     assert reader.found(1, 110.0).payload == reader.payload(1, 256, LARGE, 5000) == b"p" * 5000
     assert reader.size(1) == 80 + allocated(5000)

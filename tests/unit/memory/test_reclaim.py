@@ -1,6 +1,6 @@
-"""Reclaim: what a write evicts, what is done ahead of need, and what is not.
+"""Reclaim: what a write evicts, and what is evicted and compacted ahead of need.
 
-Each step is taken alone, with the numbers set to the byte.
+Each step is called alone, with numbers that are exact to the byte.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from lembro.testing import FakeClock
 from tests.support.memory import add, alive, fill, key, recounted
 from tests.support.place import FULL, PLENTY, RECORD, SEGMENT, Place
 
-# --- what a write needs
+# --- room for a write
 
 
 @pytest.mark.parametrize(
     ("size", "outside", "need"),
     [
-        (120, 0, 0),  # what is left of the open segment, to the byte
+        (120, 0, 0),  # the rest of the open segment, in bytes
         (128, 0, SEGMENT),
         (120, 1000, 1000),
         (128, 1000, SEGMENT + 1000),
@@ -88,7 +88,7 @@ def test_expired_sessions_count_among_the_eight(place: Place) -> None:
 def test_sixty_four_records_are_checked_before_one_is_evicted(
     place: Place, living: int, expired: int
 ) -> None:
-    size = 80  # of which more than a hundred lie in a segment
+    size = 80  # more than a hundred fit into a segment
     place.fill(0, living, size)
     place.add(1000, size, idle=5)
     place.is_due(10)
@@ -131,7 +131,7 @@ def test_a_write_that_fits_compacts_nothing(place: Place) -> None:
     assert parts.arena.held == held
 
 
-def test_cleared_segments_are_given_back_first(place: Place) -> None:
+def test_cleared_segments_are_released_first(place: Place) -> None:
     place.fill(0, 10 * FULL)
     parts = place.parts
     parts.clear()
@@ -200,7 +200,7 @@ def test_pressure_lasts_until_nothing_is_left_to_do(place: Place) -> None:
     assert parts.counters.evicted == 100
 
 
-def test_without_pressure_nobody_is_evicted_ahead_of_need(place: Place) -> None:
+def test_without_pressure_no_session_is_evicted_ahead_of_need(place: Place) -> None:
     place.fill(0, 100)
     place.parts.ledger.target = 0
     place.clock.advance(10_000)
@@ -268,7 +268,7 @@ def test_ahead_of_need_no_full_segment_is_compacted(place: Place) -> None:
     parts = place.parts
     place.clock.advance(1000)
     parts.ledger.target, parts.reclaim.under_pressure = parts.ledger.used - 1, True
-    parts.arena.live_total -= 5 * SEGMENT  # as if it were little
+    parts.arena.live_total -= 5 * SEGMENT  # treated as if it were few
     assert not parts.reclaim.is_too_full()
     parts.reclaim.ease_pressure(place.now)
     parts.arena.live_total += 5 * SEGMENT
@@ -276,8 +276,8 @@ def test_ahead_of_need_no_full_segment_is_compacted(place: Place) -> None:
     assert not parts.reclaim.under_pressure
 
 
-def test_when_compaction_alone_is_not_enough(place: Place) -> None:
-    """Two of the segments that the target leaves room for, and a thirty-second, do not count."""
+def test_compaction_alone_is_not_enough(place: Place) -> None:
+    """Two segments within the target, and a thirty-second of it, do not count."""
     place.fill(0, 10 * FULL)
     place.fill(5000, 3, HEADER + 5000)
     parts, arena = place.parts, place.parts.arena
@@ -295,13 +295,13 @@ def test_when_compaction_alone_is_not_enough(place: Place) -> None:
 # --- reducing, step by step
 
 
-def test_a_reduce_step_gives_back_a_cleared_segment(place: Place) -> None:
+def test_a_reduce_step_releases_a_cleared_segment(place: Place) -> None:
     place.fill(0, 10 * FULL)
     parts = place.parts
     parts.clear()
     place.fill(5000, 4)
     parts.ledger.target = parts.ledger.used
-    assert parts.reclaim.reduce_step(place.now) == NONE, "it is reached"
+    assert parts.reclaim.reduce_step(place.now) == NONE, "the target is reached"
     parts.ledger.target = parts.ledger.used - 1
     assert parts.arena.stale == 9
     assert parts.reclaim.reduce_step(place.now) == 0
@@ -362,7 +362,7 @@ def test_the_largest_session_always_fits(clock: FakeClock) -> None:
 
 
 def test_each_write_evicts_few_sessions(clock: FakeClock) -> None:
-    """Also when all the tables grow at about the same time."""
+    """This holds also when all tables grow at about the same time."""
     store = MemoryStore("4M", clock=clock)
     evicted = 0
     for n in range(30_000):
@@ -399,7 +399,7 @@ def test_ahead_of_need_only_idle_visitors_are_evicted(clock: FakeClock) -> None:
     assert store.stats().used > 0.9 * store.max_size
     fresh = store.stats().sessions
     fill(store, 1000, 10)
-    assert store.stats().sessions >= fresh - 1  # all came a moment ago: one for one
+    assert store.stats().sessions >= fresh - 1  # all came a moment ago: each new one evicts one
     clock.advance(901)
     least = store.max_size
     for n in range(2000, 2100):
@@ -408,14 +408,14 @@ def test_ahead_of_need_only_idle_visitors_are_evicted(clock: FakeClock) -> None:
     assert least <= 0.75 * store.max_size
 
 
-def test_easing_ends_where_compaction_gains_nothing(clock: FakeClock) -> None:
-    """Three of these fill a segment and leave a quarter of it, which evacuating does not give."""
+def test_easing_ends_when_compaction_frees_nothing(clock: FakeClock) -> None:
+    """Three of these fill a segment up to a quarter, which compaction does not free."""
     store = MemoryStore("1M", interval=10, clock=clock)
     n = 0
     while not store.stats().evicted:
         n += 1
         add(store, n, size=1975)
-    clock.advance(1000)  # nobody misses them
+    clock.advance(1000)  # all of them are idle
     for n in range(1000, 1060):
         add(store, n, size=1975)
     assert store.stats().used > store._parts.ledger.target
@@ -424,7 +424,7 @@ def test_easing_ends_where_compaction_gains_nothing(clock: FakeClock) -> None:
 
 
 def test_a_write_without_room_is_rejected(store: MemoryStore) -> None:
-    """It cannot be, with settings that are accepted; but neither must a write spin."""
+    """Accepted settings do not allow this case, but a write must not loop forever in it."""
     parts = store._parts
     add(store, 1, size=100)
     fill(store, 1000, 4)

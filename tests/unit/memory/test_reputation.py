@@ -1,4 +1,4 @@
-"""Reputations: in a store, then alone."""
+"""Reputation tokens: in a store, then alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_token_counts_for_its_newest_session_only(store: MemoryStore, clock: F
     add(store, 2, reputation=reputation)
     assert store.stats().tiers == (1, 0, 0, 1, 0)
     clock.advance(10000)
-    store.get(key(1))  # the one that lost it stays at the bottom for good
+    store.get(key(1))  # the session that lost the token stays in tier 0
     store.get(key(2))
     assert store.stats().tiers == (1, 0, 0, 1, 0)
     add(store, 3, reputation=reputation)

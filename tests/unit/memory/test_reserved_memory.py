@@ -19,7 +19,7 @@ def test_more_addresses_than_the_system_has_raise_an_error() -> None:
         MemoryStore(2**60)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it may keep what it held")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems may keep the content")
 def test_released_memory_reads_as_zeros() -> None:
     column = ReservedMemory("I", 4 * PAGE)
     for entry in range(0, 4 * PAGE, PAGE // 4):
@@ -31,7 +31,7 @@ def test_released_memory_reads_as_zeros() -> None:
 
 @pytest.mark.parametrize("platform", [sys.platform, "elsewhere"])
 def test_cleared_memory_reads_as_zeros(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where pages that are given back may keep what they held."""
+    """This holds also on systems where released pages may keep their content."""
     monkeypatch.setattr(reserved_memory, "sys", SimpleNamespace(platform=platform))
     column = ReservedMemory("I", 4 * PAGE)
     for entry in range(4 * PAGE):
@@ -47,7 +47,7 @@ def test_only_whole_pages_are_released() -> None:
     assert memory[:] == b"x" * (2 * PAGE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux says of a mapping")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's statistics of a mapping")
 def test_addresses_are_reserved_without_the_memory_behind_them() -> None:
     """With strict accounting, the system would otherwise count all of max_size as used."""
     memory = anonymous(1 << 24)
@@ -60,4 +60,4 @@ def test_addresses_are_reserved_without_the_memory_behind_them() -> None:
             inside = start <= address < end
         elif line.startswith("VmFlags:") and inside:
             flags = line
-    assert " nr" in flags  # no reserve
+    assert " nr" in flags  # without a reserve

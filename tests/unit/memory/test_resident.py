@@ -1,4 +1,4 @@
-"""What the system says of memory: what a process can have, and a cap that is more."""
+"""The memory limits of the system, and the warning about a cap above them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("kind", [V1, V2], ids=["v1", "v2"])
 
 
 def limits(tmp_path: Path, kind: dict[str, str], **given: str) -> list[int]:
-    """What is found where these groups (``__`` is a slash) have such limits."""
+    """Write these limits for these groups (``__`` is a slash). Return the found limit."""
     groups = tmp_path / "cgroup"
     groups.write_text(kind["of"])
     root = tmp_path / "sys" / kind.get("root", "")
@@ -32,13 +32,15 @@ def limits(tmp_path: Path, kind: dict[str, str], **given: str) -> list[int]:
 
 
 @BOTH
-def test_a_limit_of_the_own_group(tmp_path: Path, kind: dict[str, str]) -> None:
+def test_the_limit_of_the_own_group_is_found(tmp_path: Path, kind: dict[str, str]) -> None:
     found = limits(tmp_path, kind, **{"shop.slice__web.service": "1048576", "other": "5"})
     assert found == [1048576]
 
 
 @BOTH
-def test_limits_of_the_groups_around_it(tmp_path: Path, kind: dict[str, str]) -> None:
+def test_the_limits_of_the_surrounding_groups_are_found(
+    tmp_path: Path, kind: dict[str, str]
+) -> None:
     given = {"shop.slice__web.service": "max", "shop.slice": "4096", "top": "8192"}
     assert limits(tmp_path, kind, **given) == [4096, 8192]
 
@@ -48,29 +50,29 @@ def test_in_a_container_the_topmost_group_is_its_own(tmp_path: Path, kind: dict[
     assert limits(tmp_path, kind, top="4096") == [4096]
 
 
-def test_no_groups(tmp_path: Path) -> None:
+def test_without_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert limits(tmp_path, {**V2, "of": "4:cpu:/\n"}, top="4096") == []
     assert list(resident.of_groups(str(tmp_path / "missing"), str(tmp_path))) == []
 
 
-def test_what_this_process_can_have() -> None:
+def test_the_limit_of_this_process_is_found() -> None:
     most = resident.most()
     assert most is not None
     assert most > 2**26
 
 
-@pytest.mark.parametrize(("max_size", "said"), [("8M", False), ("8.001M", True), ("1G", True)])
-def test_a_cap_beyond_the_memory_is_said(
-    max_size: str, said: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("max_size", "warned"), [("8M", False), ("8.001M", True), ("1G", True)])
+def test_a_cap_above_the_memory_is_warned_of(
+    max_size: str, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(settings, "most", lambda: 2**23)
     MemoryStore(max_size)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * said
-    if said:
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * warned
+    if warned:
         assert f"max_size={max_size} exceeds the 8M of memory" in caplog.text
 
 
-def test_where_the_system_does_not_tell_nothing_is_said(
+def test_without_a_known_limit_there_is_no_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(settings, "most", lambda: None)

@@ -9,7 +9,7 @@ def has_free(slots: Slots) -> bool:
     return slots.spare > 0 or slots.fresh < slots.edge
 
 
-def test_slots_grow_by_at_most_growth_and_are_handed_out_once() -> None:
+def test_slots_grow_by_at_most_growth_and_each_is_used_once() -> None:
     slots = Slots(5000, 3)
     slots.column("I")
     slots.column("i")

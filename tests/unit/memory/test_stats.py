@@ -24,9 +24,7 @@ def test_stats(store: MemoryStore, clock: FakeClock) -> None:
     assert "2 sessions" in repr(store)
 
 
-def test_the_oldest_visitor_age_is_not_of_a_rotated_key(
-    store: MemoryStore, clock: FakeClock
-) -> None:
+def test_the_oldest_visitor_age_ignores_rotated_keys(store: MemoryStore, clock: FakeClock) -> None:
     def rotate(old: int, new: int, user: str | None = None) -> None:
         record = Record(b"x" * 500, user)
         store.replace(key(old), key(new), record, expected=b"x" * 500, idle=60, life=None, grace=50)
@@ -58,14 +56,14 @@ def test_the_search_for_the_oldest_visitor_age_is_short(clock: FakeClock) -> Non
     clock.advance(2)
     rotate(MOST_SKIPPED)
     clock.advance(1)
-    assert store.stats().oldest_visitor_age == 3  # no further than this
+    assert store.stats().oldest_visitor_age == 3  # the search goes no further
     for n in range(2):
         store.destroy(key(n))
     assert store.stats().oldest_visitor_age == 1
     store.close()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc elsewhere")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc exists on Linux only")
 def test_rss_is_the_resident_memory_of_the_process(store: MemoryStore) -> None:
     before = store.stats().rss
     block = b"\1" * (32 << 20)

@@ -17,19 +17,20 @@ from lembro.testing import FakeClock
 from tests.support.memory import add, alive, fill, key, recounted
 
 
-def test_clear_gives_everything_back(clock: FakeClock) -> None:
+def test_clear_releases_all_memory(clock: FakeClock) -> None:
     store = MemoryStore("4M", clock=clock)
     before = store._parts.ledger.used
     fill(store, 0, 3000)
     store.clear()
-    assert store._parts.ledger.used == recounted(store) < before + 1024  # arrays keep a little
+    # arrays keep a little memory
+    assert store._parts.ledger.used == recounted(store) < before + 1024
     assert add(store, 1)
 
 
 def test_clear_runs_in_slices_and_other_threads_write_in_between(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is forgotten and not yet given back is counted, and makes way for whoever writes."""
+    """Cleared memory is counted until it is released, and is used by writes in between."""
     store = MemoryStore("4M", clock=clock)
     empty = store._parts.ledger.used
     for n in range(10):
@@ -51,13 +52,13 @@ def test_clear_runs_in_slices_and_other_threads_write_in_between(
     assert store.stats().evicted == was.evicted
     after = alive(store, range(10_001, 10_001 + len(seen)))
     assert after[-1] == 10_000 + len(seen)
-    assert after == list(range(after[0], after[-1] + 1)), "all since it was forgotten"
+    assert after == list(range(after[0], after[-1] + 1)), "all sessions were cleared"
     for n in after:
         store.destroy(key(n))
     assert recount(store._parts) < empty + 1024
 
 
-def test_purge_goes_on_where_it_stopped(clock: FakeClock) -> None:
+def test_purge_continues_where_it_stopped(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     for n in range(1000):
         add(store, n, size=1, idle=n / 100)
@@ -89,7 +90,7 @@ def test_purge_releases_the_lock_between_slices(
     assert seen == sorted(seen, reverse=True)
 
 
-def test_all_yields_every_lasting_session_while_the_table_shrinks(clock: FakeClock) -> None:
+def test_all_yields_every_remaining_session_while_the_table_shrinks(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     for n in range(5000):
         add(store, n, size=10, idle=1e6 if n > 4800 else 10)
@@ -140,7 +141,7 @@ def test_events_are_emitted_after_the_lock_is_released(
     heard: list[tuple[str, str | None, str | None, str]] = []
 
     def listen(event: Event) -> None:
-        store.stats()  # would wait for ever if the lock were held
+        store.stats()  # would wait forever if the lock were held
         heard.append((event.name, event.handle, event.user_id, event.reason))
 
     store.on("expired", listen)
@@ -175,7 +176,7 @@ def test_once_calls_the_listener_once(store: MemoryStore, clock: FakeClock) -> N
     assert len(heard) == 1
 
 
-def test_a_listener_that_raises_breaks_nothing(
+def test_an_exception_of_a_listener_does_not_disturb_the_store(
     store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(event: Event) -> None:

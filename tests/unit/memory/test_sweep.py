@@ -21,7 +21,9 @@ def test_each_step_checks_one_record(place: Place) -> None:
     assert parts.counters.expired == 2
     assert place.there(range(4)) == [1, 3]
     segment = parts.arena.open
-    assert parts.wheel.bound[segment] == place.now + 1, "the soonest of those that stay"
+    assert parts.wheel.bound[segment] == place.now + 1, (
+        "the earliest deadline of the remaining ones"
+    )
 
 
 def test_a_deadline_lowered_during_the_sweep_of_its_segment_is_kept(place: Place) -> None:
@@ -44,7 +46,7 @@ def test_a_step_may_only_advance_the_wheel(place: Place) -> None:
     assert parts.sweep.step(place.now) == NONE
     place.clock.advance(7)
     assert parts.sweep.step(place.now) == 0
-    assert parts.sweep.step(place.now) == NONE, "its bucket has not come round"
+    assert parts.sweep.step(place.now) == NONE, "its bucket is not reached yet"
     place.clock.advance(5)
     assert parts.sweep.step(place.now) == 1
 

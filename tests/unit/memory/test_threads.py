@@ -1,4 +1,4 @@
-"""MemoryStore among threads: races, the purger, what keeps what alive."""
+"""MemoryStore with threads: races, the purger, and references that keep objects alive."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from lembro.testing import FakeClock
 from tests.support.processes import read_line
 
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
-PATIENCE = 20.0  # seconds until a test that waits for a thread fails
+PATIENCE = 20.0  # seconds until a waiting test fails
 
 
 @pytest.fixture
 def switching() -> Iterator[None]:
-    """Threads that change places as often as they can."""
+    """Let the interpreter switch between threads as often as it can."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -60,7 +60,7 @@ def together(count: int, work: Any) -> None:
 
 
 @pytest.mark.usefixtures("switching")
-def test_all_verbs_in_32_threads() -> None:
+def test_all_verbs_work_in_32_threads() -> None:
     store = MemoryStore("256K", interval=0.01)
     heard: list[str] = []
     store.on("expired", lambda event: heard.append(event.name))
@@ -99,7 +99,7 @@ def test_all_verbs_in_32_threads() -> None:
     together(32, work)
     purging = thread_of(store)
     store.close()
-    purging.join(PATIENCE)  # it may have been in the midst of a slice
+    purging.join(PATIENCE)  # it may have been within a slice
     recount(store._parts)
     assert heard
     assert store.stats().purge_errors == 0
@@ -129,7 +129,7 @@ def test_one_add_one_set_and_one_destroy_win() -> None:
 
 
 @pytest.mark.usefixtures("switching")
-def test_the_cap_of_a_user_holds_among_simultaneous_logins() -> None:
+def test_the_cap_of_a_user_holds_for_simultaneous_logins() -> None:
     for way in ("oldest", "refuse"):
         store = MemoryStore()
 
@@ -142,7 +142,7 @@ def test_the_cap_of_a_user_holds_among_simultaneous_logins() -> None:
         store.close()
 
 
-def test_expired_are_purged_without_traffic() -> None:
+def test_expired_sessions_are_purged_without_traffic() -> None:
     clock = FakeClock()
     store = MemoryStore(interval=0.01, clock=clock)
     gone = threading.Semaphore(0)
@@ -157,7 +157,7 @@ def test_expired_are_purged_without_traffic() -> None:
     store.close()
 
 
-def test_the_purger_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_purger_continues_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock()
     store = MemoryStore(interval=0.01, clock=clock)
     gone, failed = threading.Event(), threading.Event()
@@ -213,9 +213,8 @@ def test_the_thread_ends_when_the_store_is_collected() -> None:
     assert not thread.is_alive()
 
 
-def test_a_store_that_outlives_the_module_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of the process the interpreter takes a module's names away, and may collect a
-    store only after that."""
+def test_a_store_that_outlives_the_module_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its end, the interpreter removes a module's names, and may collect a store only later."""
     unraisable: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     store = MemoryStore(interval=3600)
@@ -230,7 +229,7 @@ def test_a_store_that_outlives_the_module_says_nothing(monkeypatch: pytest.Monke
     assert unraisable == []
 
 
-def test_close_ends_the_thread_and_the_store_can_be_used() -> None:
+def test_close_ends_the_thread_and_the_store_stays_usable() -> None:
     clock = FakeClock()
     store = MemoryStore(interval=360, clock=clock)
     store.add(key(1), Record(b""), idle=1, life=1)
@@ -245,14 +244,14 @@ def test_close_ends_the_thread_and_the_store_can_be_used() -> None:
     assert store.purge() == 1
 
 
-def test_closed_before_the_first_session() -> None:
+def test_a_store_may_be_closed_before_the_first_session() -> None:
     store = MemoryStore()
     store.close()
     store.add(key(1), Record(b""), idle=1, life=1)
     assert store._purger is None
 
 
-def test_nothing_per_session_that_the_collector_walks() -> None:
+def test_the_garbage_collector_walks_no_object_of_a_session() -> None:
     store = MemoryStore("16M")
     gc.collect()
     before = len(gc.get_objects())
@@ -313,7 +312,7 @@ def test_get_returns_what_one_writer_wrote() -> None:
 
 
 def test_a_round_without_a_store_is_the_last() -> None:
-    """It may be collected just as the thread wakes up by itself."""
+    """The store may be collected in the moment in which the thread wakes up."""
     store = MemoryStore("64K")
     gone, stop = weakref.ref(store), threading.Lock()
     del store

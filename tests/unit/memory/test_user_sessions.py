@@ -1,4 +1,4 @@
-"""The sessions of a user, where the contract's suite does not reach."""
+"""The sessions of a user, in cases that the contract's suite does not cover."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lembro.stores.memory.user_sessions import MOST_ROTATED
 from tests.support.memory import add, key
 
 
-def test_a_rotated_key_belongs_to_the_user_it_had(
+def test_a_rotated_key_belongs_to_the_user_of_its_session(
     store: MemoryStore,
 ) -> None:
     add(store, 1, size=3, user="ana")
@@ -36,5 +36,5 @@ def test_the_rotated_keys_of_a_user_are_limited(store: MemoryStore) -> None:
         options = {"expected": b"xxx", "idle": 1e6, "life": None, "grace": 5 + n}
         assert store.replace(key(n), key(n + 1), Record(b"xxx", "ana"), **options)  # type: ignore[arg-type]
     assert store.stats().rotated == MOST_ROTATED
-    assert store.get(key(1)) is None  # of those left it would have expired first
+    assert store.get(key(1)) is None  # the remaining one that would expire first
     assert store.get(key(2)) is not None

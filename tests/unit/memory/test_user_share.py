@@ -28,7 +28,7 @@ USERS = 200
 
 
 class Crowd:
-    """A store of 1 MB, in which the share of a user is 64 KiB, and who is in it."""
+    """A store of 1 MB, in which the share of a user is 64 KiB, and its users."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -57,7 +57,7 @@ class Crowd:
             self.add(f"user-{number}")
 
     def left(self) -> int:
-        """How many of the users are there."""
+        """Count the users who still have a session."""
         return sum(len(self.store.of_user(f"user-{number}")) for number in range(USERS))
 
     def held(self, user: str) -> int:
@@ -78,7 +78,7 @@ def test_large_sessions_of_one_user_evict_each_other(crowd: Crowd) -> None:
         crowd.add("bot", n, 60_000)
     assert crowd.left() == USERS
     there = [n for n in range(100) if crowd.store.get(crowd.key("bot", n))]
-    assert there == list(range(there[0], 100)), "the latest"
+    assert there == list(range(there[0], 100)), "the latest session stays"
 
 
 def test_growing_sessions_of_one_user_evict_each_other(crowd: Crowd) -> None:
@@ -88,13 +88,13 @@ def test_growing_sessions_of_one_user_evict_each_other(crowd: Crowd) -> None:
     grown = [crowd.grow("bot", n, 60_000) for n in range(60)]
     assert crowd.left() == USERS
     assert grown.count(True) > 10
-    assert crowd.held("bot") >= 60_000, "what was written last is there"
+    assert crowd.held("bot") >= 60_000, "the latest write is stored"
 
 
 def test_a_heavy_user_who_came_first_loses_sessions_too(crowd: Crowd) -> None:
     for n in range(14):
         crowd.add("bot", n, 60_000)
-    assert crowd.held("bot") == 14 * 60_000, "as long as memory is not short"
+    assert crowd.held("bot") == 14 * 60_000, "while memory is not short"
     for number in range(2 * USERS):
         crowd.add(f"user-{number}", size=1500)
         for n in range(14):
@@ -115,11 +115,11 @@ def test_above_the_share_the_least_recently_used_session_is_evicted(crowd: Crowd
         crowd.add(f"user-{number}", size=1500)
     there = {n for n in range(14) if crowd.store.get(crowd.key("bot", n))}
     assert used < there < set(range(14))
-    assert there - used == set(range(min(there - used), 14, 2)), "of the others the latest"
+    assert there - used == set(range(min(there - used), 14, 2)), "the latest of the others"
 
 
 def test_within_the_share_the_usual_order_holds(crowd: Crowd) -> None:
-    """Whoever came last is there, and whoever has not come for longest is not."""
+    """The session that was added last stays, and the least recently used is evicted."""
     for n in range(6):
         crowd.add("family", n, 10_000)
     for number in range(3000):
@@ -129,7 +129,7 @@ def test_within_the_share_the_usual_order_holds(crowd: Crowd) -> None:
 
 
 def test_a_single_session_above_the_share_stays(crowd: Crowd) -> None:
-    """Also where one may be larger than a share."""
+    """This holds also if the limit of a session exceeds the share."""
     store = MemoryStore("1M", max_session_size="256K", clock=crowd.clock)
     crowd.store = store
     crowd.users()
@@ -146,7 +146,7 @@ def test_many_small_sessions_can_exceed_the_share(
     crowd: Crowd, gives_way: Literal["oldest", "refuse"]
 ) -> None:
     crowd.users()
-    for n in range(1900):  # each of them less than a hundredth of the share
+    for n in range(1900):  # each is smaller than a hundredth of the share
         crowd.add("bot", n, 330, (10_000, gives_way) if n > 1500 else None)
     assert crowd.store.stats().evicted > 0
     assert crowd.left() == USERS
@@ -173,7 +173,7 @@ def test_sessions_of_a_login_count(crowd: Crowd) -> None:
     assert crowd.left() == USERS
 
 
-def test_heavy_users_are_forgotten(crowd: Crowd) -> None:
+def test_users_below_the_share_are_forgotten(crowd: Crowd) -> None:
     heavy = crowd.store._parts.user_share.heavy
     for number in range(4 * SHARES):
         for n in range(3):
@@ -246,7 +246,7 @@ def test_a_user_one_byte_above_the_share_is_noted(place: Place) -> None:
     parts.user_share.note(b"ana", parts.user_share.share - 255)
     assert parts.user_share.heavy == {user_tag(b"ana")}
     parts.user_share.note(b"ana", 0)
-    assert parts.user_share.heavy == {user_tag(b"ana")}, "it is known"
+    assert parts.user_share.heavy == {user_tag(b"ana")}, "the user is noted"
 
 
 def test_a_user_within_the_share_is_forgotten_at_the_next_check(place: Place) -> None:
@@ -299,7 +299,7 @@ def test_at_most_16_users_are_noted(place: Place) -> None:
     parts.user_share.share = 1024
     parts.user_share.heavy |= {user_tag(b"ana"), user_tag(b"dan"), *range(100, 113)}
     parts.user_share.note(b"bob", 1)
-    assert len(parts.user_share.heavy) == 16, "fifteen are no reason to look"
+    assert len(parts.user_share.heavy) == 16, "fifteen users need no check"
     parts.user_share.note(b"cleo", 1025)
     assert parts.user_share.heavy == {user_tag(name) for name in (b"ana", b"bob", b"cleo")}
 
@@ -313,11 +313,11 @@ def test_a_heavy_user_loses_a_session_in_place_of_a_logged_in_one_only(place: Pl
     parts.user_share.heavy.add(user_tag(b"ana"))
     parts.user_share.share = 1024
     assert parts.reclaim.evict(place.now)
-    assert place.there(range(4)) == [0, 1, 2], "who is not logged in goes first"
+    assert place.there(range(4)) == [0, 1, 2], "visitors are evicted first"
     assert parts.reclaim.evict(place.now)
     assert place.there(range(4)) == [0, 2]
     assert parts.reclaim.evict(place.now)
-    assert place.there(range(4)) == [2], "ana is within the share; the least recently used"
+    assert place.there(range(4)) == [2], "ana is within the share; the least recently used session"
 
 
 def test_a_rotated_key_stays_while_a_user_is_above_the_share(place: Place) -> None:

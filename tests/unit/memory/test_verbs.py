@@ -1,4 +1,4 @@
-"""The verbs of MemoryStore, where the contract's suite does not reach."""
+"""The verbs of MemoryStore, in cases that the contract's suite does not cover."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ VERBS: dict[str, Callable[[MemoryStore, int], object]] = {
 @pytest.mark.parametrize("verb", ["add", "set", "replace", "touch"])
 def test_each_write_sweeps_a_few_expired_sessions(clock: FakeClock, verb: str) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
-    store.close()  # only the writes purge
+    store.close()  # only writes purge
     for n in range(2000, 2040):
         add(store, n, size=10, idle=5)
     add(store, 1, size=10)
@@ -102,7 +102,7 @@ def test_each_write_sweeps_a_few_expired_sessions(clock: FakeClock, verb: str) -
 
 
 @pytest.mark.parametrize("verb", ["get", "set", "touch"])
-def test_a_session_that_is_used_a_second_later_was_used_then(clock: FakeClock, verb: str) -> None:
+def test_the_last_use_is_exact_to_a_second(clock: FakeClock, verb: str) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     add(store, 1, size=10)
     parts = store._parts
@@ -136,7 +136,7 @@ def test_a_session_is_absent_from_its_deadline_on(clock: FakeClock) -> None:
         store.close()
 
 
-def test_a_record_that_becomes_much_shorter_gives_its_place_back(clock: FakeClock) -> None:
+def test_a_record_that_becomes_much_shorter_releases_its_place(clock: FakeClock) -> None:
     store = MemoryStore("4M", interval=10, clock=clock)
     add(store, 1, size=4000)
     before = store._parts.arena.live_total

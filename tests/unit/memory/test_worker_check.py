@@ -18,28 +18,28 @@ from tests.support.processes import OTHERS, run
 fcntl = pytest.importorskip("fcntl")
 
 
-Said = Callable[[], list[str]]
+Logged = Callable[[], list[str]]
 
 
-def test_two_stores_in_one_process_say_nothing(folder: Path) -> None:
-    said = run(folder, "a = MemoryStore(); b = MemoryStore(); add(a); add(b)")
-    assert "WARNING" not in said
+def test_two_stores_in_one_process_do_not_warn(folder: Path) -> None:
+    logged = run(folder, "a = MemoryStore(); b = MemoryStore(); add(a); add(b)")
+    assert "WARNING" not in logged
 
 
-def test_the_lock_is_private_and_is_taken_away(folder: Path) -> None:
+def test_the_lock_file_is_private_and_is_removed_at_exit(folder: Path) -> None:
     script = """
 MemoryStore()
 [name] = os.listdir(os.environ["TMPDIR"])
 print(name, oct(os.stat(os.path.join(os.environ["TMPDIR"], name)).st_mode), file=sys.stderr)
 """
-    said = run(folder, script)
-    assert said.startswith("lembro-")
-    assert said.strip().endswith(oct(stat.S_IFREG | 0o600))
+    logged = run(folder, script)
+    assert logged.startswith("lembro-")
+    assert logged.strip().endswith(oct(stat.S_IFREG | 0o600))
     assert list(folder.iterdir()) == []
 
 
-def test_one_after_the_other_says_nothing(folder: Path) -> None:
-    """As a reloader does: the next child begins when the last has ended."""
+def test_a_worker_that_follows_another_does_not_warn(folder: Path) -> None:
+    """With a reloader, the next child begins when the last one has ended."""
     script = """
 for _ in range(3):
     os.waitpid(child(lambda: add(MemoryStore())), 0)
@@ -47,7 +47,7 @@ for _ in range(3):
     assert "WARNING" not in run(folder, script)
 
 
-def test_a_holder_that_was_killed_leaves_no_trace(folder: Path) -> None:
+def test_a_killed_worker_leaves_no_lock(folder: Path) -> None:
     script = """
 import signal
 os.waitpid(child(lambda: (add(MemoryStore()), os.kill(os.getpid(), signal.SIGKILL))), 0)
@@ -56,8 +56,8 @@ os.waitpid(child(lambda: add(MemoryStore())), 0)
     assert "WARNING" not in run(folder, script)
 
 
-def test_locks_of_ended_processes_are_swept_away(folder: Path) -> None:
-    """Those that a signal ended; not one that is held, and nothing that is no lock of ours."""
+def test_locks_of_ended_processes_are_removed(folder: Path) -> None:
+    """A signal ended these processes. Held locks and other files stay."""
     script = """
 import fcntl
 folder = os.environ["TMPDIR"]
@@ -76,16 +76,16 @@ assert len([name for name in os.listdir(folder) if len(name) > 40]) == 1  # its 
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc")
-def test_a_folder_that_cannot_be_written_breaks_nothing(folder: Path) -> None:
+def test_a_read_only_folder_raises_no_error(folder: Path) -> None:
     script = """
 import tempfile
 tempfile.tempdir = "/proc/self/nowhere"
 store = MemoryStore()
 assert add(store)
 """
-    said = run(folder, script)
-    assert "WARNING" not in said
-    assert "cannot check for other worker processes" in said
+    logged = run(folder, script)
+    assert "WARNING" not in logged
+    assert "cannot check for other worker processes" in logged
 
 
 def test_a_planted_link_is_not_followed(folder: Path) -> None:
@@ -99,8 +99,8 @@ assert not os.path.exists(target)
     assert "WARNING" not in run(folder, script)
 
 
-def test_workers_that_each_make_a_store_are_told_once(folder: Path) -> None:
-    """As most servers do. All but one log it, once each, however many stores they make."""
+def test_each_further_worker_warns_once(folder: Path) -> None:
+    """All workers but one log the warning, however many stores each of them creates."""
     script = """
 ready, report = os.pipe()
 hold, release = os.pipe()
@@ -117,14 +117,14 @@ os.close(release)
 for pid in children:
     os.waitpid(pid, 0)
 """
-    said = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
-    assert len(said) == 3
-    assert all(OTHERS in line for line in said)
+    logged = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
+    assert len(logged) == 3
+    assert all(OTHERS in line for line in logged)
     for better in ("--workers 1, with threads", "lembro.stores.base"):
-        assert better in said[0]
+        assert better in logged[0]
 
 
-def test_the_folder_of_this_process_is_the_system_s() -> None:
+def test_the_lock_is_in_the_systems_temporary_folder() -> None:
     from lembro.stores.memory import worker_check  # noqa: PLC0415
 
     assert os.path.dirname(worker_check._name()) == tempfile.gettempdir()
@@ -132,7 +132,7 @@ def test_the_folder_of_this_process_is_the_system_s() -> None:
 
 @pytest.fixture
 def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """This process, as if it had not claimed anything yet."""
+    """Reset this process, as if it had not claimed the lock yet."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
         monkeypatch.setattr(worker_check, name, value)
@@ -141,7 +141,7 @@ def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     with caplog.at_level(logging.DEBUG, "lembro"):
         yield lambda: caplog.messages
 
@@ -155,11 +155,13 @@ def fails(*_: object, **__: object) -> None:
 
 
 @pytest.mark.usefixtures("alone_in")
-def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_locks_is_reported(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = open_files()
     monkeypatch.setattr(fcntl, "flock", fails)
     worker_check.claim()
-    assert said() == [
+    assert logged() == [
         "lembro: cannot check for other worker processes: "
         f"[Errno {errno.ENOLCK}] No locks available"
     ]
@@ -167,17 +169,19 @@ def test_a_folder_without_locks(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("alone_in")
-def test_a_folder_that_cannot_be_listed(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_listed_is_reported(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "scandir", fails)
     worker_check.claim()
-    assert [text.rpartition(":")[0] for text in said()] == [
+    assert [text.rpartition(":")[0] for text in logged()] == [
         "lembro: cannot remove the lock files of ended processes"
     ]
     assert os.path.exists(worker_check._path)
 
 
-def test_a_lock_whose_file_is_swept_away_meanwhile_is_taken_anew(
-    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+def test_a_lock_whose_file_is_removed_meanwhile_is_taken_again(
+    alone_in: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, flock = open_files(), fcntl.flock
 
@@ -189,23 +193,23 @@ def test_a_lock_whose_file_is_swept_away_meanwhile_is_taken_anew(
     sweeps = [worker_check._name()]
     monkeypatch.setattr(fcntl, "flock", sweep_first)
     worker_check.claim()
-    assert said() == []
+    assert logged() == []
     assert [str(path) for path in alone_in.iterdir()] == [worker_check._path]
     assert open_files() == before + 1
 
 
 @pytest.mark.usefixtures("alone_in")
-def test_one_that_is_swept_away_for_ever_is_done_without(
-    said: Said, monkeypatch: pytest.MonkeyPatch
+def test_a_lock_whose_file_is_always_removed_is_given_up(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = open_files()
     monkeypatch.setattr(worker_check, "_is_at", lambda fd, path: False)
     worker_check.claim()
-    assert said() == []
+    assert logged() == []
     assert open_files() == before
 
 
-def test_what_is_another_file_by_now_is_not_swept(
+def test_a_file_that_was_replaced_meanwhile_is_not_removed(
     alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = alone_in / "lembro-0.lock"
@@ -225,7 +229,7 @@ def test_what_is_another_file_by_now_is_not_swept(
     assert left.read_text() == "new"
 
 
-def test_a_claim_sweeps_the_locks_that_nobody_holds_and_keeps_its_own(alone_in: Path) -> None:
+def test_a_claim_removes_unused_locks_and_keeps_its_own(alone_in: Path) -> None:
     names = ("lembro-0.lock", "lembro-1.lock", "lembro-held.lock", "lembro-0.txt", "other.lock")
     for name in names:
         (alone_in / name).touch()
@@ -237,19 +241,21 @@ def test_a_claim_sweeps_the_locks_that_nobody_holds_and_keeps_its_own(alone_in: 
     assert left == {own, "lembro-held.lock", "lembro-0.txt", "other.lock"}
 
 
-def test_a_held_lock_is_tried_twice_and_then_warned_of(alone_in: Path, said: Said) -> None:
+def test_a_lock_that_stays_held_is_tried_twice_and_then_warned_of(
+    alone_in: Path, logged: Logged
+) -> None:
     with open(worker_check._name(), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         worker_check.claim()
         worker_check.claim()
-    assert said() == [worker_check.SHARED]
+    assert logged() == [worker_check.SHARED]
     assert worker_check._fd == -1
 
 
-def test_a_lock_that_is_held_for_a_moment_is_taken(
-    alone_in: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+def test_a_lock_that_is_held_briefly_is_taken(
+    alone_in: Path, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cleanup of another process holds a lock while it removes the file."""
+    """The clean-up of another process holds a lock while it removes the file."""
     pauses: list[float] = []
     with open(worker_check._name(), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -260,5 +266,5 @@ def test_a_lock_that_is_held_for_a_moment_is_taken(
 
         monkeypatch.setattr("lembro.stores.memory.worker_check.time.sleep", release)
         worker_check.claim()
-    assert (said(), pauses) == ([], [worker_check.PAUSE])
+    assert (logged(), pauses) == ([], [worker_check.PAUSE])
     assert worker_check._fd >= 0

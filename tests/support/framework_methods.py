@@ -1,7 +1,7 @@
-"""The frameworks' own words for changing, replacing and ending a session, and what they mean.
+"""The methods of frameworks that change, replace and end a session, and their effects.
 
-A :class:`Place` is an application of one framework whose handler carries out a list of words. A
-:class:`State` is the plain model: what a word means for the session, by the framework's docs.
+A :class:`Place` is an application of one framework whose handler calls a list of methods. A
+:class:`State` is the simple model: the effect of a method on the session, by the framework's docs.
 """
 
 from __future__ import annotations
@@ -19,69 +19,69 @@ Fetch = Callable[[Request], Awaitable[Answer]]
 
 BEFORE: Final = {"old": 1}
 KEYS: Final = ("old", "new", "set")
-"""The keys that the words write. Frameworks have more of their own."""
+"""The keys that the methods write. Frameworks have their own keys too."""
 
 
 @dataclass
 class State:
-    """What a session is expected to hold."""
+    """The expected content of a session."""
 
     user: str | None = "ada"
     data: Data = field(default_factory=lambda: dict(BEFORE))
     ended: bool = False
     """Whether the session that came with the request has ended."""
     keyed: bool = True
-    """Whether Django's key of the user is there."""
+    """Whether the session has Django's key of the user."""
 
 
 Effect = Callable[[State], None]
 
 
 @dataclass(frozen=True)
-class Word:
-    """One word: how it is said in a handler, and what it means."""
+class Method:
+    """One method: a function that calls it in a handler, and its effect."""
 
-    say: Callable[[Any], Any]
-    means: Effect
+    call: Callable[[Any], Any]
+    effect: Effect
 
 
 @dataclass
 class Place:
-    """An application of one framework, its words, and how to call it."""
+    """An application of one framework, its methods, and how to call the application."""
 
     fetch: Fetch
-    words: dict[str, Word]
+    methods: dict[str, Method]
     before: Data = field(default_factory=dict)
-    """Keys of the framework's own in the session of the logged-in user."""
+    """The framework's own keys in the session of the logged-in user."""
 
 
-said: list[Word] = []
-"""The words of the current request."""
+current: list[Method] = []
+"""The methods that the current request calls."""
 
 
-def say(context: Any) -> None:
-    """Carry out the words of the current request, in a handler that is not async."""
-    for word in said:
-        word.say(context)
+def call(context: Any) -> None:
+    """Call the methods of the current request, in a handler that is not async."""
+    for method in current:
+        method.call(context)
 
 
-async def asay(context: Any) -> None:
-    """Carry out the words of the current request, in an async handler."""
-    for word in said:
-        result = word.say(context)
+async def acall(context: Any) -> None:
+    """Call the methods of the current request, in an async handler."""
+    for method in current:
+        result = method.call(context)
         if isawaitable(result):
             await result
 
 
 async def check(place: Place, manager: SessionManager, names: tuple[str, ...]) -> None:
-    """Say these words in one request of a logged-in user, and compare with the model."""
+    """Call these methods in one request of a logged-in user, and compare with the model."""
     manager.clear()
-    words = [place.words[name] for name in names]
+    methods = [place.methods[name] for name in names]
     old = manager.create({**BEFORE, **place.before}, user_id="ada")
     state = State()
-    for word in words:
-        word.means(state)
-    said[:] = words
+    for method in methods:
+        method.effect(state)
+    current[:] = methods
     answer = await place.fetch(Request(cookies=[f"sid={old}".encode()]))
     assert answer.status in (200, 201), (names, answer)
 
@@ -98,7 +98,7 @@ async def check(place: Place, manager: SessionManager, names: tuple[str, ...]) -
         assert not any(old in cookie for cookie in answer.set_cookies), names
 
 
-# -- what words mean -------------------------------------------------------------------------------
+# -- effects ---------------------------------------------------------------------------------------
 
 
 def end(state: State) -> None:

@@ -1,7 +1,7 @@
-"""The target for ``lembro.migrate``: whatever the browsers bring, and whatever the application
-before has signed or stored.
+"""The target for ``lembro.migrate``: any cookie, and any data that the old application signed or
+stored.
 
-Without Django's and starsessions' readers, which hand the value on to these.
+Django's and starsessions' readers are left out, because they pass the value on to the others.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from lembro.options import DAY
 from .corpus import CORPUS
 
 KEY: Final = "the key of the application before"
-_AGES: Final = 90 * 365 * DAY  # what is in the corpus does not expire
+_AGES: Final = 90 * 365 * DAY  # so that the cookies of the corpus do not expire
 
 Sign = Callable[[bytes], bytes]
 
 
 class Known(NamedTuple):
-    """A reader, and how the application before would have signed any bytes (None: not at all)."""
+    """A reader, and how the old application would have signed any bytes (None: not at all)."""
 
     source: Source
     sign: Sign | None
     stored: bytes = b""
-    """A cookie whose session is looked up."""
+    """A cookie whose session is in a store."""
 
     def __repr__(self) -> str:
         return f"<Known {self.source.name}, {self.stored!r}>"
@@ -61,8 +61,8 @@ class Held:
     """The store of the legacy sessions.
 
     Attributes:
-        value: What it holds.
-        key: The key that it knows, in any case and with any hyphens. None: every key.
+        value: The stored data.
+        key: The key of the data, in any case and with any hyphens. None: every key.
     """
 
     value: bytes | None = None
@@ -123,12 +123,12 @@ def _by_express(data: bytes) -> bytes:
 
 @cache
 def issued() -> list[set[str | bytes]]:
-    """For each reader, the identities of the cookies of the corpus that it accepts."""
+    """Return the identities of the cookies of the corpus that each reader accepts."""
     HELD.value = STORED
     return [
         {
             old.identity
-            for seed in CORPUS["old_cookie"]
+            for seed in CORPUS["legacy_cookie"]
             if isinstance(old := known.source.read(seed), LegacySession)
         }
         for known in readers()
@@ -140,7 +140,7 @@ def genuine(known: Known) -> set[bytes]:
     HELD.value, HELD.key = STORED, None
     return {
         seed
-        for seed in (*CORPUS["old_cookie"], known.stored)
+        for seed in (*CORPUS["legacy_cookie"], known.stored)
         if seed and isinstance(known.source.read(seed), LegacySession)
     }
 
@@ -176,12 +176,12 @@ REWRITES: Final[list[Callable[[bytes], bytes]]] = [
     lambda value: value[:-4] + b"\xc3\xa9" + value[-4:],
     lambda value: value[:40] + b"\\" + value[40:],
 ]
-"""Ways to write a cookie that some parser reads alike."""
+"""Ways to write a cookie that some parser reads the same."""
 
 
 @contextmanager
 def knowing(known: Known, legacy: LegacySession) -> Iterator[None]:
-    """Let the store know this session only."""
+    """Let the store contain only this session."""
     reader: Any = known.source._read.__self__
     if isinstance(reader, StoreReader):
         HELD.key = reader.key_of(str(legacy.identity))
@@ -192,7 +192,7 @@ def knowing(known: Known, legacy: LegacySession) -> Iterator[None]:
 
 
 def _check_rewritten(known: Known, data: bytes) -> None:
-    """A cookie that was rewritten has the same identity, or is refused."""
+    """Check that a rewritten cookie has the same identity, or is refused."""
     for seed in genuine(known):
         before = known.source.read(seed)
         assert isinstance(before, LegacySession)
@@ -205,10 +205,13 @@ def _check_rewritten(known: Known, data: bytes) -> None:
         assert after is None or after.identity == before.identity, (known, value)
 
 
-def old_cookie(data: bytes) -> None:
-    """What a reader is given it accepts, as a session that can be stored or is refused as any other
-    that can't be, or it says why not. Nothing else is raised, which would be a 503. Without the key
-    nothing is accepted but what was signed with it, and by the same name."""
+def legacy_cookie(data: bytes) -> None:
+    """Check that a reader accepts a cookie, or refuses it with a reason.
+
+    An accepted session can be stored, or is refused like any other that cannot. No other error is
+    raised, which would be a 503. Without the key, only cookies that were signed with it are
+    accepted, and only under the same name.
+    """
     for known, accepted in zip(readers(), issued(), strict=True):
         _check_rewritten(known, data)
         HELD.value = b"{}"
@@ -225,7 +228,7 @@ def old_cookie(data: bytes) -> None:
 
 
 def _read(source: Source, value: bytes) -> LegacySession | None:
-    if not 0 < len(value) <= LONGEST:  # it is not looked at
+    if not 0 < len(value) <= LONGEST:  # it is not checked
         return None
     old = source.read(value)
     if isinstance(old, Rejection):
@@ -234,6 +237,6 @@ def _read(source: Source, value: bytes) -> LegacySession | None:
         return None
     assert old.user is None or (isinstance(old.user, str) and old.user)
     assert old.identity
-    with suppress(CodecError):  # as of any session that cannot be stored
+    with suppress(CodecError):  # like any session that cannot be stored
         codec.decode(codec.encode({}, dict(old.data)))
     return old

@@ -1,5 +1,4 @@
-"""3. Dead id accepted (CVE-2018-1000519): after a logout the old cookie starts something new, under
-a new id."""
+"""3. Stale ID accepted (CVE-2018-1000519): after a logout a write begins a new session."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from tests.support.visits import World, logout
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_write_with_the_cookie_of_a_dead_session(world: World) -> None:
+async def test_a_write_with_the_cookie_of_an_ended_session_issues_a_new_id(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     dead = tab.cookie
@@ -24,7 +23,7 @@ async def test_a_write_with_the_cookie_of_a_dead_session(world: World) -> None:
     assert await world.tab(dead).read() == {}
 
 
-async def test_expired_is_as_dead(world: World) -> None:
+async def test_a_write_with_the_cookie_of_an_expired_session_issues_a_new_id(world: World) -> None:
     tab = world.tab()
     await tab.write(a=1)
     dead = tab.cookie

@@ -1,6 +1,9 @@
-"""75. A session that a framework's own words end or replace goes on (Litestar's ``clear_session()``
-and then ``set_session()``): every sequence of words means what the framework's docs promise, and
-after a word that ends the session, neither its ID nor its user is left."""
+"""75. A session that a framework's own method ended or replaced continues.
+
+An example is Litestar's ``clear_session()`` followed by ``set_session()``. Every sequence of
+methods does what the framework's docs promise. After a method that ends the session, neither its ID
+nor its user remains.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from itertools import product
 import pytest
 
 from lembro import MemoryStore, SessionManager
+from tests.support.framework_apps import PLACES
+from tests.support.framework_methods import check
 from tests.support.visits import Script, Visit, World, login, logout, rotate, write
-from tests.support.words import check
-from tests.support.words_places import PLACES
 from tests.support.worlds import Build
 
 pytestmark = [
@@ -21,11 +24,11 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("framework", PLACES)
-async def test_every_sequence_of_words(framework: str) -> None:
+async def test_every_sequence_of_framework_methods(framework: str) -> None:
     manager = SessionManager(MemoryStore("1M"))
     place = PLACES[framework](manager)
     for length in (1, 2, 3):
-        for names in product(place.words, repeat=length):
+        for names in product(place.methods, repeat=length):
             await check(place, manager, names)
 
 
@@ -47,7 +50,7 @@ OTHERS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_what_follows_an_end_begins_a_new_session(build: Build, end: str) -> None:
+async def test_a_write_after_an_end_begins_a_new_session(build: Build, end: str) -> None:
     world: World = build()
     for name, other in OTHERS.items():
         tab = world.tab()

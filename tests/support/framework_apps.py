@@ -1,4 +1,4 @@
-"""The places of ``words.py``: a little application in each framework that has words of its own."""
+"""The places of ``framework_methods.py``: a small application in each framework."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ from lembro.integrations.pyramid import LembroAuthenticationHelper
 from tests.support.apps_aiohttp import fetch_aiohttp
 from tests.support.apps_django import use
 from tests.support.django_site import acting
-from tests.support.gateways import fetch_asgi, fetch_wsgi
-from tests.support.messages import Answer, Request
-from tests.support.words import (
+from tests.support.framework_methods import (
+    Method,
     Place,
     State,
-    Word,
-    asay,
+    acall,
     begin_new,
+    call,
     drop,
     end,
     log_in,
     nothing,
     replace,
-    say,
     write,
 )
+from tests.support.gateways import fetch_asgi, fetch_wsgi
+from tests.support.messages import Answer, Request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -71,14 +71,14 @@ def in_flask_itself(manager: SessionManager) -> Place:
 
     @app.get("/")
     def page() -> str:
-        say(flask.session)
+        call(flask.session)
         return "ok"
 
     async def fetch(request: Request) -> Answer:
         return await fetch_wsgi(app, request)
 
     regenerate = app.session_interface.regenerate  # type: ignore[attr-defined]
-    return Place(fetch, _flask_words(lambda session: regenerate(flask.session)))
+    return Place(fetch, _flask_methods(lambda session: regenerate(flask.session)))
 
 
 def in_quart_itself(manager: SessionManager) -> Place:
@@ -87,23 +87,23 @@ def in_quart_itself(manager: SessionManager) -> Place:
 
     @app.get("/")  # type: ignore[untyped-decorator]
     async def page() -> str:
-        await asay(quart.session)
+        await acall(quart.session)
         return "ok"
 
     async def fetch(request: Request) -> Answer:
         return await fetch_asgi(app, request)
 
-    return Place(fetch, _flask_words(app.session_interface.regenerate))
+    return Place(fetch, _flask_methods(app.session_interface.regenerate))
 
 
-def _flask_words(regenerate: Callable[[Any], Any]) -> dict[str, Word]:
+def _flask_methods(regenerate: Callable[[Any], Any]) -> dict[str, Method]:
     return {
-        "clear": Word(lambda session: session.clear(), end),
-        "logout": Word(lambda session: session.logout(), end),
-        "login": Word(lambda session: session.login("bob"), log_in),
-        "regenerate": Word(regenerate, nothing),
-        "pop": Word(pop_key, drop),
-        "write": Word(set_key, write),
+        "clear": Method(lambda session: session.clear(), end),
+        "logout": Method(lambda session: session.logout(), end),
+        "login": Method(lambda session: session.login("bob"), log_in),
+        "regenerate": Method(regenerate, nothing),
+        "pop": Method(pop_key, drop),
+        "write": Method(set_key, write),
     }
 
 
@@ -123,19 +123,19 @@ def in_flask_login(manager: SessionManager) -> Place:
 
     @app.get("/")
     def page() -> str:
-        say(flask.session)
+        call(flask.session)
         return "ok"
 
     async def fetch(request: Request) -> Answer:
         return await fetch_wsgi(app, request)
 
-    words = {
-        "login_user": Word(lambda session: flask_login.login_user(_User("bob")), log_in),
-        "logout_user": Word(lambda session: flask_login.logout_user(), end),
-        "clear": Word(lambda session: session.clear(), end),
-        "write": Word(set_key, write),
+    methods = {
+        "login_user": Method(lambda session: flask_login.login_user(_User("bob")), log_in),
+        "logout_user": Method(lambda session: flask_login.logout_user(), end),
+        "clear": Method(lambda session: session.clear(), end),
+        "write": Method(set_key, write),
     }
-    return Place(fetch, words, {"_user_id": "ada", "_fresh": True})
+    return Place(fetch, methods, {"_user_id": "ada", "_fresh": True})
 
 
 # -- Django ----------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def in_django(manager: SessionManager) -> Place:
 
     async def fetch(request: Request) -> Answer:
         request.path = "/do"
-        with acting(say):
+        with acting(call):
             return await fetch_wsgi(app, request)
 
     def log_in_by_key(state: State) -> None:
@@ -163,7 +163,7 @@ def in_django(manager: SessionManager) -> Place:
         state.keyed = True
 
     def log_in_by_lembro(state: State) -> None:
-        state.keyed = state.keyed and state.user == "bob"  # else the data are dropped
+        state.keyed = state.keyed and state.user == "bob"  # otherwise the data are dropped
         log_in(state)
 
     def pop_user(state: State) -> None:
@@ -176,17 +176,17 @@ def in_django(manager: SessionManager) -> Place:
         else:
             end(state)
 
-    words = {
-        "flush": Word(lambda request: request.session.flush(), end),
-        "cycle_key": Word(lambda request: request.session.cycle_key(), nothing),
-        "clear": Word(lambda request: request.session.clear(), clear),
-        "login": Word(lambda request: request.session.update({USER: "bob"}), log_in_by_key),
-        "lembro": Word(lambda request: get_session(request).login("bob"), log_in_by_lembro),
-        "logout": Word(lambda request: request.session.pop(USER, None), pop_user),
-        "pop": Word(lambda request: pop_key(request.session), drop),
-        "write": Word(lambda request: set_key(request.session), write),
+    methods = {
+        "flush": Method(lambda request: request.session.flush(), end),
+        "cycle_key": Method(lambda request: request.session.cycle_key(), nothing),
+        "clear": Method(lambda request: request.session.clear(), clear),
+        "login": Method(lambda request: request.session.update({USER: "bob"}), log_in_by_key),
+        "lembro": Method(lambda request: get_session(request).login("bob"), log_in_by_lembro),
+        "logout": Method(lambda request: request.session.pop(USER, None), pop_user),
+        "pop": Method(lambda request: pop_key(request.session), drop),
+        "write": Method(lambda request: set_key(request.session), write),
     }
-    return Place(fetch, words, {USER: "ada"})
+    return Place(fetch, methods, {USER: "ada"})
 
 
 # -- Litestar --------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def in_django(manager: SessionManager) -> Place:
 
 @litestar_get("/")
 async def _litestar_page(request: LitestarRequest[Any, Any, Any], session: WebSessionDep) -> str:
-    await asay((request, session))
+    await acall((request, session))
     return "ok"
 
 
@@ -215,14 +215,14 @@ def in_litestar(manager: SessionManager) -> Place:
     def session(act: Callable[[Session], object]) -> Callable[[Any], None]:
         return lambda context: _none(act(context[1]))
 
-    words = {
-        "clear_session": Word(connection(lambda request: request.clear_session()), end),
-        "set_session": Word(connection(lambda request: request.set_session({"set": 1})), replace),
-        "clear": Word(session(lambda session: session.clear()), end),
-        "login": Word(session(lambda session: session.login("bob")), log_in),
-        "write": Word(session(set_key), write),
+    methods = {
+        "clear_session": Method(connection(lambda request: request.clear_session()), end),
+        "set_session": Method(connection(lambda request: request.set_session({"set": 1})), replace),
+        "clear": Method(session(lambda session: session.clear()), end),
+        "login": Method(session(lambda session: session.login("bob")), log_in),
+        "write": Method(session(set_key), write),
     }
-    return Place(fetch, words)
+    return Place(fetch, methods)
 
 
 def _none(result: object) -> None: ...
@@ -236,10 +236,10 @@ def in_aiohttp_session(manager: SessionManager) -> Place:
     in_aiohttp.setup(app, manager)
     aiohttp_session.setup(app, LembroStorage(manager))
     policy = LembroIdentityPolicy()
-    response: Any = None  # which the policy does not use
+    response: Any = None  # the policy does not use it
 
     async def page(request: web.Request) -> web.Response:
-        await asay(request)
+        await acall(request)
         return web.Response()
 
     app.router.add_get("/", page)
@@ -259,15 +259,15 @@ def in_aiohttp_session(manager: SessionManager) -> Place:
     async def new_session(request: web.Request) -> None:
         (await aiohttp_session.new_session(request))["set"] = 1
 
-    words = {
-        "invalidate": Word(invalidate, end),
-        "new_session": Word(new_session, begin_new),
-        "changed": Word(changed, nothing),
-        "write": Word(put, write),
-        "remember": Word(lambda request: policy.remember(request, response, "bob"), log_in),
-        "forget": Word(lambda request: policy.forget(request, response), end),
+    methods = {
+        "invalidate": Method(invalidate, end),
+        "new_session": Method(new_session, begin_new),
+        "changed": Method(changed, nothing),
+        "write": Method(put, write),
+        "remember": Method(lambda request: policy.remember(request, response, "bob"), log_in),
+        "forget": Method(lambda request: policy.forget(request, response), end),
     }
-    return Place(fetch, words)
+    return Place(fetch, methods)
 
 
 # -- Pyramid ---------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def in_aiohttp_session(manager: SessionManager) -> Place:
 
 def in_pyramid(manager: SessionManager) -> Place:
     def page(request: Any) -> str:
-        say(request)
+        call(request)
         return "ok"
 
     with Configurator(settings={"lembro.manager": manager}) as config:
@@ -288,15 +288,15 @@ def in_pyramid(manager: SessionManager) -> Place:
     async def fetch(request: Request) -> Answer:
         return await fetch_wsgi(app, request)
 
-    words = {
-        "invalidate": Word(lambda request: request.session.invalidate(), end),
-        "clear": Word(lambda request: request.session.clear(), end),
-        "forget": Word(helper.forget, end),
-        "remember": Word(lambda request: helper.remember(request, "bob"), log_in),
-        "changed": Word(lambda request: request.session.changed(), nothing),
-        "write": Word(lambda request: set_key(request.session), write),
+    methods = {
+        "invalidate": Method(lambda request: request.session.invalidate(), end),
+        "clear": Method(lambda request: request.session.clear(), end),
+        "forget": Method(helper.forget, end),
+        "remember": Method(lambda request: helper.remember(request, "bob"), log_in),
+        "changed": Method(lambda request: request.session.changed(), nothing),
+        "write": Method(lambda request: set_key(request.session), write),
     }
-    return Place(fetch, words)
+    return Place(fetch, methods)
 
 
 # -- Beaker ----------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def in_pyramid(manager: SessionManager) -> Place:
 
 def in_beaker_style(manager: SessionManager) -> Place:
     def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        say(environ[in_beaker.KEY])
+        call(environ[in_beaker.KEY])
         start_response("200 OK", [])
         return [b"ok"]
 
@@ -319,14 +319,14 @@ def in_beaker_style(manager: SessionManager) -> Place:
         else:
             state.__init__()  # type: ignore[misc]
 
-    words = {
-        "delete": Word(lambda session: session.delete(), end),
-        "invalidate": Word(lambda session: session.invalidate(), end),
-        "revert": Word(lambda session: session.revert(), revert),
-        "login": Word(lambda session: session.login("bob"), log_in),
-        "write": Word(set_key, write),
+    methods = {
+        "delete": Method(lambda session: session.delete(), end),
+        "invalidate": Method(lambda session: session.invalidate(), end),
+        "revert": Method(lambda session: session.revert(), revert),
+        "login": Method(lambda session: session.login("bob"), log_in),
+        "write": Method(set_key, write),
     }
-    return Place(fetch, words)
+    return Place(fetch, methods)
 
 
 PLACES: Final[dict[str, Build]] = {
