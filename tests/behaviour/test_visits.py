@@ -139,7 +139,7 @@ async def test_an_untrusted_proxy_is_reported_once(
             name, _, attributes = parse_set_cookie(answer.set_cookies[0])
             assert (name, "secure" in attributes) == (COOKIE, False)
         (message,) = messages_about_plain_http(caplog)
-        assert "ends TLS" in message
+        assert "terminates TLS" in message
 
 
 async def test_a_cookie_that_is_always_secure_needs_no_trusted_proxy(

@@ -43,7 +43,9 @@ def build(folder: Path) -> None:
     shutil.copy(ROOT / "zensical.toml", folder)
     prepare(ROOT, folder / "build" / "docs")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

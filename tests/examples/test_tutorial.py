@@ -32,7 +32,9 @@ def save(tab: str, folder: Path, text: str = TEXT) -> None:
 def test_the_tests_of_the_tutorial_pass(tab: str, tmp_path: Path) -> None:
     save(tab, tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -192,7 +192,9 @@ def test_a_dependency_of_the_application_takes_precedence(plugin: LembroPlugin) 
 
 def test_without_the_plugin_the_error_says_what_to_write() -> None:
     request = RequestFactory().get("/")
-    with pytest.raises(ConfigError, match=r"no lembro session\. Install it .*: Litestar\(plugins="):
+    with pytest.raises(
+        ConfigError, match=r"no lembro session\. Install lembro .*: Litestar\(plugins="
+    ):
         get_session(request)
 
 
