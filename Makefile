@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado
+EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
@@ -38,6 +38,7 @@ demo: .venv/.demo ## run the demo on http://127.0.0.1:8000 (PORT=8001 for anothe
 .PHONY: test
 test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@sh tools/chromium.sh ensure
+	@sh tools/servers.sh ensure
 	@$(PY) -m pytest -n auto $(ARGS)
 
 .PHONY: schedules
@@ -47,6 +48,7 @@ schedules: .venv/.test ## test all overlaps of three requests, and random ones o
 .PHONY: coverage
 coverage: .venv/.test ## run all tests, and require that they cover every branch of src/lembro
 	@sh tools/chromium.sh ensure
+	@sh tools/servers.sh ensure
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants

@@ -23,8 +23,6 @@ from bench.report import table
 
 NEEDED: Final = (
     "__future__",
-    "array",
-    "atexit",
     "base64",
     "collections",
     "collections.abc",
@@ -34,14 +32,11 @@ NEEDED: Final = (
     "datetime",
     "decimal",
     "enum",
-    "fcntl",  # Windows has none
     "functools",
     "hashlib",
     "hmac",
-    "itertools",
     "logging",
     "math",
-    "mmap",
     "msgspec",
     "msgspec.inspect",
     "msgspec.msgpack",
@@ -49,18 +44,15 @@ NEEDED: Final = (
     "random",
     "re",
     "secrets",
-    "stat",
-    "struct",
     "sys",
     "threading",
-    "time",
     "typing",
     "uuid",
     "weakref",
 )
 """The modules that lembro cannot do without. It imports no others when it is imported."""
 
-LIMIT: Final = 1.7
+LIMIT: Final = 1.6
 """The limit of the ratio of ``import lembro`` to these modules."""
 
 PROGRAMS: Final = {

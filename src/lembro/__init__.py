@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from . import _log, size
 from ._core.session import Session
 from ._device import Visitor
@@ -14,6 +16,9 @@ from .errors import (
     SessionGone,
     SessionTooLarge,
     StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
     TooManySessions,
     UsageError,
 )
@@ -21,7 +26,9 @@ from .events import Event
 from .manager import SessionInfo, SessionManager
 from .options import CookieOptions, SessionOptions
 from .stores.base import AsyncStore, Found, Record, Store
-from .stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from .stores.memory import MemoryStore
 
 __all__ = [
     "AsyncStore",
@@ -43,6 +50,9 @@ __all__ = [
     "SessionTooLarge",
     "Store",
     "StoreError",
+    "StoreFull",
+    "StoreReadOnly",
+    "StoreUnavailable",
     "TooManySessions",
     "UsageError",
     "Visitor",
@@ -52,3 +62,16 @@ __all__ = [
 __version__ = "0.1.0"
 
 _log.set_up()
+
+
+def __getattr__(name: str) -> Any:
+    """Import MemoryStore at its first use: 30 modules that another store does not need."""
+    if name != "MemoryStore":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .stores.memory import MemoryStore  # noqa: PLC0415
+
+    return MemoryStore
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,11 +13,12 @@ from .errors import ConfigError
 SameSite = Literal["lax", "strict", "none"]
 Prefix = Literal["auto", "host", "secure"]
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110, 5.6.2
-_ATTRIBUTE: Final = re.compile(r"[\x20-\x3a\x3c-\x7e]+")  # RFC 6265, 4.1.1: no controls, no ";"
+# Patterns as text: Python compiles them when the first option is checked, not at the import.
+_NAME_CHARS: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"  # RFC 9110, 5.6.2
+_ATTRIBUTE: Final = r"[\x20-\x3a\x3c-\x7e]+"  # RFC 6265, 4.1.1: no controls, no ";"
 _PREFIXES: Final = {"host": "__Host-", "secure": "__Secure-"}  # RFC 6265bis, 4.1.3
-_PREFIXED: Final = re.compile("__(host|secure)-", re.IGNORECASE)
-_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_PREFIXED: Final = "(?i)__(host|secure)-"
+_DOMAIN: Final = r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +58,14 @@ class CookieOptions:
     def __post_init__(self) -> None:
         self._check_name()
         if not isinstance(self.path, str) or not (
-            self.path.startswith("/") and _ATTRIBUTE.fullmatch(self.path)
+            self.path.startswith("/") and re.fullmatch(_ATTRIBUTE, self.path)
         ):
             raise ConfigError(
                 f"cookie path must begin with '/' and have no ';' or control characters, "
                 f'got {self.path!r}. Example: path="/"'
             )
         if self.domain is not None and not (
-            isinstance(self.domain, str) and _DOMAIN.fullmatch(self.domain)
+            isinstance(self.domain, str) and re.fullmatch(_DOMAIN, self.domain)
         ):
             raise ConfigError(
                 f"cookie domain must be a host name or None, got {self.domain!r}. "
@@ -96,12 +97,12 @@ class CookieOptions:
 
     def _check_name(self) -> None:
         name = self.name
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(_NAME_CHARS, name):
             raise ConfigError(
                 f"cookie name must be 1 to 128 letters, digits or !#$%&'*+-.^_`|~, got {name!r}. "
                 f'Example: name="sid"'
             )
-        prefixed = _PREFIXED.match(name)
+        prefixed = re.match(_PREFIXED, name)
         if prefixed:
             raise ConfigError(
                 f"cookie name must not include the prefix {prefixed[0]}, got {name!r}. "

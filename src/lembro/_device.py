@@ -55,8 +55,8 @@ _PLATFORMS: Final = (
     ("Linux", "Linux"),
     ("X11", "Linux"),
 )
-_ROBOT: Final = re.compile(r"compatible; ([A-Za-z][A-Za-z0-9._-]{0,39})")
-_PRODUCT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
+_ROBOT: Final = r"compatible; ([A-Za-z][A-Za-z0-9._-]{0,39})"
+_PRODUCT: Final = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}"
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ def _first(text: str, names: tuple[tuple[str, str], ...]) -> str:
 
 def _product(text: str) -> str:
     """Return the name of a program that is not a known browser; empty if the header has none."""
-    robot = _ROBOT.search(text)
+    robot = re.search(_ROBOT, text)
     if robot is not None:
         return robot[1]
-    product = _PRODUCT.match(text)
+    product = re.match(_PRODUCT, text)
     if product is None:
         return ""
     return "Browser" if product[0] == "Mozilla" else product[0]

@@ -9,10 +9,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+def in_asyncio() -> bool:
+    """Return whether an event loop of asyncio runs in this thread."""
+    asyncio: Any = sys.modules.get("asyncio")  # if it is not imported, no loop of it runs
+    return asyncio is not None and asyncio._get_running_loop() is not None
+
+
 def in_event_loop() -> bool:
     """Return whether an event loop runs in this thread, which must not block then."""
-    asyncio: Any = sys.modules.get("asyncio")  # if it is not imported, no loop of it runs
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    if in_asyncio():
         return True
     trio: Any = sys.modules.get("trio")
     if trio is None:

@@ -7,12 +7,13 @@ from typing import Any, Unpack
 
 from ._core.session import Session
 from ._core.state import COMMITTED, NOT_LOADED, OPEN, REQUEST_FAILED, RESPONSE_BEGUN
+from ._http.arguments import check_application, path_prefixes
 from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
-from ._http.headers import RequestHeaders, path_prefixes, with_session
+from ._http.headers import RequestHeaders, with_session
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
-from .manager import SessionManager, check_application, manager_of, runner_of
+from .manager import SessionManager, manager_of, runner_of
 from .options import OptionKeywords, SessionOptions
 from .stores.base import AsyncStore, Store
 
@@ -51,7 +52,7 @@ class SessionMiddleware:
         app: ASGIApp,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         **keywords: Unpack[OptionKeywords],

@@ -24,7 +24,19 @@ class UsageError(LembroError):
 
 
 class StoreError(LembroError):
-    """The backend of a store failed: it is down, full, locked or read-only."""
+    """The backend of a store failed. A visitor gets a 503 and stays logged in."""
+
+
+class StoreUnavailable(StoreError):  # noqa: N818 - named after the state, as those below
+    """The backend cannot be reached, or did not answer in time."""
+
+
+class StoreFull(StoreError):  # noqa: N818
+    """The backend has no room for the write. Reads still work."""
+
+
+class StoreReadOnly(StoreError):  # noqa: N818
+    """The backend accepts no writes. Reads still work."""
 
 
 def printable(text: str, longest: int = LONGEST_PATH) -> str:

@@ -7,7 +7,7 @@ event loop over an in-process store. Its twin (``aget``) works in an event loop 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 
 from ._core import admin
 from ._core.effects import Flow
@@ -20,12 +20,15 @@ from .errors import ConfigError, UsageError
 from .events import Event, Events, EventSource
 from .ids import UserID, handle_for, is_id, key_for, user_id_text
 from .options import OptionKeywords, SessionOptions, from_keywords
+from .stores import store_of
 from .stores.base import AsyncStore, Store
-from .stores.memory import MemoryStore, Stats
+
+if TYPE_CHECKING:
+    from .stores import Stats
 
 T = TypeVar("T")
 
-__all__ = ["SessionInfo", "SessionManager", "check_application", "manager_of", "runner_of"]
+__all__ = ["SessionInfo", "SessionManager", "manager_of", "runner_of"]
 
 
 class SessionManager(EventSource):
@@ -34,7 +37,7 @@ class SessionManager(EventSource):
     Example: ``SessionManager(MemoryStore("64M"), idle_timeout=timedelta(hours=8))``.
 
     Args:
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options, as an object.
         keywords: Fields of :class:`~lembro.SessionOptions`; they replace those of ``options``.
 
@@ -44,7 +47,7 @@ class SessionManager(EventSource):
 
     def __init__(
         self,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         **keywords: Unpack[OptionKeywords],
     ) -> None:
@@ -54,7 +57,7 @@ class SessionManager(EventSource):
                 f"Example: SessionOptions(idle_timeout=3600)"
             )
         checked = from_keywords(keywords, options)
-        self._runner = Runner(MemoryStore() if store is None else store, checked)
+        self._runner = Runner(store_of(store), checked)
 
     def __repr__(self) -> str:
         return f"<SessionManager over {type(self.store).__name__}>"
@@ -330,7 +333,7 @@ def runner_of(manager: SessionManager) -> Runner:
 
 def manager_of(
     manager: SessionManager | None,
-    store: Store | AsyncStore | None,
+    store: Store | AsyncStore | str | None,
     options: SessionOptions | None,
     keywords: Mapping[str, Any],
 ) -> SessionManager:
@@ -357,20 +360,6 @@ def manager_of(
             f"SessionManager, or leave the SessionManager out"
         )
     return manager
-
-
-def check_application(app: T, example: str) -> T:
-    """Return the application that a middleware was given.
-
-    Raises:
-        ConfigError: it is not callable, probably because it was forgotten.
-    """
-    if not callable(app):
-        raise ConfigError(
-            f"the first argument must be a WSGI or ASGI application, got {app!r}. "
-            f"Example: {example}"
-        )
-    return app
 
 
 def _mapping(method: str, data: Any) -> Mapping[str, Any]:

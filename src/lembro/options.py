@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 AtMaxSessions = Literal["oldest", "refuse"]
+Load = Literal["ahead", "asked"]
 
 
 class LegacyReader(Protocol):
@@ -157,6 +158,10 @@ class SessionOptions:
     store_address: bool = False
     """Whether a login stores the client's address for ``SessionInfo``. An address is personal data:
     in many countries you must state why you keep it."""
+    load: Load = "ahead"
+    """When an async application loads the session, if the store is outside of the process. "ahead":
+    before the handler is called, also if it does not use the session. "asked": at
+    ``await session.aload()``, which FastAPI's and Litestar's dependencies do by themselves."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
     """Readers of legacy sessions, from :mod:`lembro.migrate`. Each legacy cookie is accepted once,
     and the session continues under lembro's cookie."""
@@ -202,6 +207,10 @@ class SessionOptions:
                 f"store_address must be True or False, got {self.store_address!r}. "
                 f"Example: store_address=True"
             )
+        if self.load not in get_args(Load):
+            raise ConfigError(
+                f'load must be "ahead" or "asked", got {self.load!r}. Example: load="asked"'
+            )
         object.__setattr__(self, "migrate_from", _readers(self.migrate_from, self.cookie))
 
     @classmethod
@@ -235,6 +244,7 @@ class OptionKeywords(TypedDict, total=False):
     at_max_sessions: AtMaxSessions
     describe: Callable[[Visitor], str] | None
     store_address: bool
+    load: Load
     migrate_from: LegacyReader | Sequence[LegacyReader]
 
 

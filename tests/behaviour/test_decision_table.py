@@ -11,9 +11,15 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from lembro.ids import new_id
+from tests.support import worlds
 from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
 
-pytestmark = pytest.mark.anyio
+KINDS: Final = [*worlds.KINDS, *worlds.EXTERNAL_KINDS]
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("kind", KINDS, indirect=True, ids=worlds.name_of),
+]
 
 DATA: Final = {"cart": [1]}
 

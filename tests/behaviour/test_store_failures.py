@@ -37,7 +37,8 @@ async def test_a_first_access_is_a_503(world: World) -> None:
     answer = await tab.visit(look)
     assert (answer.status, answer.error) == (503, None)
     assert answer.all("cache-control") == ["no-store"]
-    assert tab.cookie == cookie  # the cookie is still valid when the store is back
+    assert answer.all("retry-after") == ["1"]
+    assert tab.cookie == cookie  # it is valid again when the store is back
     world.backend.breaks("")
     assert await tab.user() == "ada"
 

@@ -8,9 +8,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import visits
-from tests.support.worlds import anyio_backend, build, kind, world
+from tests.support.worlds import FILE_KINDS, KINDS, Kind, anyio_backend, build, name_of, world
 
-__all__ = ["anyio_backend", "build", "kind", "world"]
+__all__ = ["anyio_backend", "build", "world"]
+
+
+# SQLite in both colours; the behaviour tests have it in the frameworks.
+@pytest.fixture(
+    params=[*KINDS, *(kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi"))],
+    ids=name_of,
+)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
 
 
 class _Reader(logging.Handler):

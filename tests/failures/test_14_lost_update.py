@@ -143,7 +143,7 @@ async def test_two_atomic_calls_that_store_the_same_value_both_count(world: Worl
     bytes.
     """
     tab = await start(world, stock=10)
-    behind = SessionManager(world.backend.memory)
+    behind = SessionManager(world.backend.behind)
     calls = []
 
     def take(data: dict[str, Any]) -> None:

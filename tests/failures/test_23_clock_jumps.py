@@ -10,13 +10,14 @@ import time
 import pytest
 
 from tests.support.visits import Visit, World
-from tests.support.worlds import Build
+from tests.support.worlds import MEMORY_KINDS, Build, only
 
 pytestmark = pytest.mark.anyio
 
 TEN_YEARS = 10 * 365 * 86400
 
 
+@only(MEMORY_KINDS)
 @pytest.mark.parametrize("jump", [TEN_YEARS, -TEN_YEARS], ids=["forward", "back"])
 async def test_a_jump_of_the_wall_clock_changes_nothing(
     build: Build, monkeypatch: pytest.MonkeyPatch, jump: int
@@ -49,6 +50,7 @@ async def test_a_jump_of_the_wall_clock_changes_nothing(
     assert world.backend.memory.purge() == 0
 
 
+@only(MEMORY_KINDS)
 async def test_a_jump_back_of_the_stores_clock_ends_no_session(build: Build) -> None:
     """The store's time stops until the clock has caught up, so no session ends early or lives
     forever.

@@ -13,7 +13,7 @@ import pytest
 from lembro import MemoryStore, SessionManager
 from lembro.testing import FakeClock
 from tests.support.visits import World
-from tests.support.worlds import Build
+from tests.support.worlds import FILE_KINDS, MEMORY_KINDS, Build, only
 
 
 def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixture) -> None:
@@ -32,6 +32,7 @@ def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixt
     assert stats.evicted > 90_000
 
 
+@only(MEMORY_KINDS)
 @pytest.mark.anyio
 async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
     world: World = build(store={"max_size": "80K"})
@@ -44,6 +45,21 @@ async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
         assert (await world.tab().write(bot=number)).status == 200
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
     assert world.backend.memory.stats().evicted > 100
+    world.backend.check()
+
+
+@only([kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi")])
+@pytest.mark.anyio
+async def test_over_requests_in_a_file(build: Build) -> None:
+    world: World = build(store={"max_size": "1M"})
+    users = [world.tab() for _ in range(30)]
+    for number, tab in enumerate(users):
+        await tab.login(f"user-{number}")
+    for number in range(1000):
+        world.clock.advance(0.001)
+        assert (await world.tab().write(bot="x" * 500)).status == 200, number
+    assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(30)]
+    assert world.backend.records() < 900
     world.backend.check()
 
 
@@ -74,6 +90,7 @@ def test_large_sessions_of_one_user_evict_no_other_user() -> None:
     assert manager.get(bots[-1]) is not None
 
 
+@only(MEMORY_KINDS)
 @pytest.mark.anyio
 async def test_requests_with_large_sessions_of_one_user_evict_no_other_user(build: Build) -> None:
     world: World = build(store={"max_size": "128K"})

@@ -31,6 +31,7 @@ from lembro.migrate import (
 )
 from tests.support import django_project
 from tests.support.visits import Script, Visit, World
+from tests.support.worlds import MEMORY_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +81,7 @@ def args_of(value: object) -> object:
     return getattr(value, "args", "") if not inspect.isclass(value) else ""
 
 
+@only(MEMORY_KINDS)
 @pytest.mark.parametrize("act", ACTS)
 async def test_no_frame_contains_the_id(world: World, act: str, issued: list[str]) -> None:
     verb, script = ACTS[act]
@@ -88,10 +90,9 @@ async def test_no_frame_contains_the_id(world: World, act: str, issued: list[str
         await tab.write(a=1)
         assert len(issued) == 1
     caught: list[BaseException] = []
-    memory: Any = world.backend.memory
-    real = getattr(memory, verb)
+    undo: list[Callable[[], None]] = []
 
-    def writes_and_raises(*args: Any, **keywords: Any) -> Any:
+    def writes_and_raises(real: Any, *args: Any, **keywords: Any) -> Any:
         real(*args, **keywords)
         raise StoreError("the connection was lost after the write")
 
@@ -109,14 +110,14 @@ async def test_no_frame_contains_the_id(world: World, act: str, issued: list[str
 
         async def load_first(visit: Visit) -> None:
             bool(visit.session)
-            setattr(memory, verb, writes_and_raises)
+            undo.append(world.backend.intercept(verb, writes_and_raises))
             await save(visit)
 
         await tab.visit(load_first)
     else:
-        setattr(memory, verb, writes_and_raises)
+        undo.append(world.backend.intercept(verb, writes_and_raises))
         await tab.visit(save)
-    setattr(memory, verb, real)
+    undo[0]()
     caught += [event.error for event in world.heard("error") if event.error is not None]
     assert caught
     assert issued

@@ -246,6 +246,7 @@ def test_every_option_is_a_setting(field: str) -> None:
         "at_max_sessions": "refuse",
         "describe": None,
         "store_address": True,
+        "load": "asked",
         "migrate_from": (FlaskCookieReader(SECRET),),
     }
     options = options_of(**{f"LEMBRO_{field.upper()}": values[field]})

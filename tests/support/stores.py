@@ -6,14 +6,24 @@ store: loaded before the handler is called, awaited or run in a thread.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from anyio.lowlevel import checkpoint
 
-from lembro import MemoryStore, Record, StoreError
+from lembro import Found, MemoryStore, Record, StoreError, StoreUnavailable, bytesize
+from lembro.stores import RedisStore, SQLiteStore
+from lembro.stores.base import MARK
 from lembro.stores.memory.audit import recount
+from lembro.stores.redis.record import decode
+from lembro.stores.sql.sqlite import SMALLEST
+from tests.support.servers.redis import RedisServer, new_prefix, shared
 
 NETWORKED: Final = frozenset({"all", "length", "of_user", "destroy_user"})
 """What a networked store offers besides the verbs: no events and no reputations."""
@@ -139,6 +149,22 @@ class Backend:
         with self.memory._lock:  # on a slow machine the purger may run in between
             recount(self.memory._parts)
 
+    @property
+    def behind(self) -> Any:
+        """A store over the same sessions that a sync manager can use in an event loop."""
+        return self.memory
+
+    def intercept(self, verb: str, around: Callable[..., Any]) -> Callable[[], None]:
+        """Call ``around(real, *args, **keywords)`` in place of a verb.
+
+        Returns:
+            A function that undoes it.
+        """
+        memory: Any = self.memory
+        real = getattr(memory, verb)
+        setattr(memory, verb, partial(around, real))
+        return lambda: delattr(memory, verb)
+
     def breaks(self, message: str = "connection refused") -> None:
         """Let every verb fail from now on. An in-process store has nothing that could fail."""
 
@@ -183,6 +209,143 @@ class AsyncBackend(_NetworkedBackend):
 class BlockingBackend(_NetworkedBackend):
     name = "blocking"
     adapter = BlockingAdapter
+
+
+class _ExternalBackend(Backend):
+    """An external store, used in the colour that the integration asks for."""
+
+    in_process = False
+
+    def intercept(self, verb: str, around: Callable[..., Any]) -> Callable[[], None]:
+        undo = super().intercept(verb, around)
+        aio: Any = self.memory.aio  # type: ignore[attr-defined]
+        real = getattr(aio, verb)
+
+        async def replaced(*args: Any, **keywords: Any) -> Any:
+            result = await real(*args, **keywords)
+            return around(lambda *_, **__: result, *args, **keywords)
+
+        def undo_both() -> None:
+            undo()
+            delattr(aio, verb)
+
+        setattr(aio, verb, replaced)
+        return undo_both
+
+
+class SQLiteBackend(_ExternalBackend):
+    """A file of its own."""
+
+    name = "sqlite"
+
+    def __init__(self, *, max_size: int | str | None = "64M", **options: Any) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="lembro-")
+        # A test of a MemoryStore may ask for less than a file needs.
+        size = None if max_size is None else max(bytesize.parse(max_size), SMALLEST)
+        self.file = SQLiteStore(f"{self._folder.name}/sessions.db", size, **options)
+        self.memory: Any = self.file  # tests look into it from behind
+
+    def close(self) -> None:
+        self.file.close()
+        self._folder.cleanup()
+
+    @property
+    def behind(self) -> Any:
+        store = SQLiteStore(self.file.path, self.file.max_size, clock=self.file._clock)
+        store.blocking = False  # SQLite answers fast enough for a test
+        return store
+
+    def records(self) -> int:
+        with self._database() as database:
+            return int(database.execute("select count(*) from lembro_sessions").fetchone()[0])
+
+    def check(self) -> None:
+        with self._database() as database:
+            assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+
+    def dump(self) -> bytes:
+        # Another process reads the files: to close one here would drop the locks of this process.
+        files = [str(path) for path in Path(self._folder.name).iterdir()]
+        return subprocess.run(
+            ["cat", *files], stdout=subprocess.PIPE, check=True, timeout=60
+        ).stdout
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        self.file.purge()
+        database = sqlite3.connect(self.file.path)
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+class RedisBackend(_ExternalBackend):
+    """Keys of their own on a Redis."""
+
+    name = "redis"
+
+    def __init__(self, **options: Any) -> None:
+        self._prefix = new_prefix()
+        # Redis needs no size and no purger.
+        names = ("clock", "max_session_size", "timeout")
+        known = {name: options[name] for name in names if name in options}
+        self._server: RedisServer = options.get("server") or shared()
+        url = options.get("url") or self._server.url
+        self._make = partial(RedisStore, url, **{"prefix": self._prefix, "timeout": 10.0, **known})
+        self.redis = self._make()
+        self._check = self.redis._shared.breaker.check
+        self.memory: Any = self.redis  # tests look into it from behind
+
+    def close(self) -> None:
+        self.breaks("")
+        self.redis.clear()
+        self.redis.close()
+
+    @property
+    def behind(self) -> Any:
+        store = self._make()
+        store.blocking = False  # Redis answers fast enough for a test
+        return store
+
+    def records(self) -> int:
+        return len([key for key in self._stored() if not key.startswith(MARK)])
+
+    def live(self) -> int:
+        return self.redis.length()
+
+    def breaks(self, message: str = "connection refused") -> None:
+        def fail() -> None:
+            raise StoreUnavailable(message)
+
+        breaker: Any = self.redis._shared.breaker
+        breaker.check = fail if message else self._check
+
+    def check(self) -> None:
+        """Check that the index of each user names all of the user's records."""
+        for key, found in self._stored().items():
+            if found.user is not None:
+                index = f"{self._prefix}u:{found.user}"
+                assert self._server.do("ZSCORE", index, key) is not None
+
+    def dump(self) -> bytes:
+        return b"\n".join(part for pair in self._pairs("*") for part in pair)
+
+    def _stored(self) -> dict[bytes, Found]:
+        now: Any = self.redis._verbs._clock.now()  # type: ignore[attr-defined]
+        pairs = [(key[-32:], decode(data, now)) for key, data in self._pairs("s:*")]
+        return {key: found for key, found in pairs if found is not None}
+
+    def _pairs(self, pattern: str) -> list[tuple[bytes, bytes]]:
+        """Return keys and values."""
+        keys = self._server.do("KEYS", f"{self._prefix}{pattern}")
+        records = f"{self._prefix}s:".encode()
+        return [
+            (key, self._server.do("GET", key) or b"")
+            if key.startswith(records)
+            else (key, b"\n".join(self._server.do("ZRANGE", key, 0, -1)))
+            for key in keys
+        ]
 
 
 BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

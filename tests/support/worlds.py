@@ -11,20 +11,43 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import BACKENDS, Backend, BlockingBackend
+from tests.support.stores import BACKENDS, Backend, BlockingBackend, RedisBackend, SQLiteBackend
 from tests.support.visits import Integration, World
 
 Kind = tuple[type[Integration], type[Backend]]
 Build = Callable[..., World]
 """``build(store={"max_size": "1M"}, idle_timeout=60)``: a world with options."""
 
-KINDS: Final[list[Kind]] = [
+MEMORY_KINDS: Final[list[Kind]] = [
     (integration, backend)
     for integration in INTEGRATIONS
     for backend in BACKENDS
     if backend.sync_drivers or not integration.sync
     if backend is not BlockingBackend or integration.own_driver
 ]
+"""The integrations over a MemoryStore, and over one behind the code paths of a networked store.
+Tests of its bound or its clock, and with a replaced verb, run on these alone."""
+
+KINDS: Final[list[Kind]] = [
+    *MEMORY_KINDS,
+    *((each, RedisBackend) for each in INTEGRATIONS if each.name in ("asgi", "wsgi")),
+]
+
+_SOME: Final = ("asgi", "wsgi", "fastapi", "flask", "django")
+
+FILE_KINDS: Final[list[Kind]] = [
+    (integration, SQLiteBackend) for integration in INTEGRATIONS if integration.name in _SOME
+]
+
+EXTERNAL_KINDS: Final[list[Kind]] = [
+    *FILE_KINDS,
+    *(
+        (integration, RedisBackend)
+        for integration in INTEGRATIONS
+        if integration.name in _SOME and (integration, RedisBackend) not in KINDS
+    ),
+]
+"""Real external stores, on some integrations of each kind: with each, the tests take longer."""
 
 SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 

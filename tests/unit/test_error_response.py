@@ -56,8 +56,10 @@ def test_each_error_has_its_response(
     assert bool(caplog.text) == bool(logged)
 
 
-def test_an_error_response_is_not_cached_and_a_401_names_a_scheme() -> None:
-    assert error_response_for(StoreError("down")).text_headers == _PLAIN
+def test_no_error_response_is_cached_and_each_status_has_its_header() -> None:
+    assert error_response_for(TooManySessions("two")).text_headers == _PLAIN
+    unavailable = error_response_for(StoreError("down"))
+    assert unavailable.text_headers == {**_PLAIN, "Retry-After": "1"}
     required = error_response_for(LoginRequired("who?"))
     assert required.text_headers == {**_PLAIN, "Www-Authenticate": "Cookie"}
     assert (b"vary", b"Cookie") in required.headers

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import lembro
 from bench import import_time
 
 SCRIPT = """
@@ -60,7 +61,11 @@ def imports_of(body: list[ast.stmt]) -> Iterator[str]:
         "ipaddress",
         "json",
         "lembro.migrate",
+        "lembro.stores.external",
+        "lembro.stores.memory",
+        "lembro.stores.sql",
         "lembro.testing",
+        "mmap",
         "multiprocessing",
         "pathlib",
         "socket",
@@ -74,6 +79,16 @@ def imports_of(body: list[ast.stmt]) -> Iterator[str]:
 )
 def test_import_lembro_does_not_load(module: str, loaded_modules: frozenset[str]) -> None:
     assert module not in loaded_modules
+
+
+def test_a_store_is_loaded_when_it_is_named() -> None:
+    assert "lembro.stores.memory" in loaded("from lembro import MemoryStore")["before"]
+    connector = "lembro.stores.sql.sqlite_connector"  # it imports sqlite3
+    assert connector not in loaded("from lembro.stores import SQLiteStore")["before"]
+    assert {"MemoryStore", "SQLiteStore"} <= {*dir(lembro), *dir(lembro.stores)}
+    for module in (lembro, lembro.stores):
+        with pytest.raises(AttributeError, match="has no attribute 'NoStore'"):
+            module.NoStore  # noqa: B018
 
 
 @pytest.fixture(scope="module")

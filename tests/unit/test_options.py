@@ -193,6 +193,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"describe": _describe_later}, "plain function of a Visitor"),
     ({"store_address": 1}, "store_address must be True or False, got 1. Example"),
     ({"store_address": None}, "store_address must be True or False, got None"),
+    ({"load": "later"}, 'load must be "ahead" or "asked", got \'later\'. Example'),
     ({"at_max_sessions": None}, "at_max_sessions must be .*got None"),
 ]
 

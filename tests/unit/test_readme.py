@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 from lembro import Session, SessionManager
 from tests.support import ROOT
+from tests.support.servers.redis import new_prefix, shared
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -79,7 +80,12 @@ def run(page: Path, text: str, tab: str | None = None) -> ModuleType:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
-def test_the_code_of_the_page_runs(page: Path) -> None:
+def test_the_code_of_the_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a page makes its files
+    if page.name == "redis.md":
+        monkeypatch.setenv("REDIS_URL", f"{shared().url}?prefix={new_prefix()}&timeout=10")
     text = page.read_text(encoding="utf-8")
     for tab in tabs_of(text):
         run(page, text, tab)

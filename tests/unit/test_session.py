@@ -285,7 +285,7 @@ def waiting(request: pytest.FixtureRequest) -> Iterator[Site]:
     site.close()
 
 
-def test_a_session_that_was_not_preloaded_is_loaded_by_areload(waiting: Site) -> None:
+def test_a_session_that_was_not_preloaded_is_loaded_by_aload(waiting: Site) -> None:
     session = waiting.open(waiting.new(a=1), looks=False)
 
     async def access() -> None:
@@ -295,9 +295,10 @@ def test_a_session_that_was_not_preloaded_is_loaded_by_areload(waiting: Site) ->
         waiting.wait(access())
     assert str(raised.value) == (
         f"{type(waiting.manager.store).__name__} would block the event loop; write "
-        f"`await session.areload()` first: it was not loaded yet"
+        f"`await session.aload()` first: it was not loaded yet"
     )
-    waiting.reload(session)
+    waiting.wait(session.aload())
+    waiting.wait(session.aload())  # it is loaded, and nothing happens
     assert session["a"] == 1
 
 
@@ -328,7 +329,7 @@ def test_a_plain_call_in_an_event_loop_names_the_twin(
 @pytest.mark.parametrize(
     ("call", "instead"),
     [
-        (lambda session: session.get("a"), "`await session.areload()`"),
+        (lambda session: session.get("a"), "`await session.aload()`"),
         (lambda session: session.save(), "`await session.asave()`"),
         (lambda session: session.revoke("x" * 12), "`await session.arevoke()`"),
     ],

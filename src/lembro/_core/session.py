@@ -290,6 +290,10 @@ class Session(SessionState, MutableMapping[str, Any]):
         """Store the changes now; see :meth:`save`."""
         await self._transport.runner.arun_action(self, actions.save)
 
+    async def aload(self) -> None:
+        """Load the session, so that plain access need not wait (``load="asked"``)."""
+        await self._transport.runner.aload(self)
+
     def reload(self) -> None:
         """Drop the changes and load the session again. Raises SessionGone if it has ended."""
         self._transport.runner.run_action(self, actions.reload)

@@ -52,6 +52,10 @@ class FlowRunner(Protocol):
         """Load a session that is accessed for the first time."""
         ...
 
+    async def aload(self, session: Any) -> None:
+        """Load a session that is not loaded, in an event loop."""
+        ...
+
     def recheck(self, session: Any) -> None:
         """Raise SessionGone if a session has ended since the response began."""
         ...

@@ -35,6 +35,8 @@ class ErrorResponse(NamedTuple):
         ]
         if self.status == 401:  # RFC 9110, 15.5.2: a 401 names a way to authenticate
             headers.append((b"www-authenticate", b"Cookie"))
+        if self.status == 503:  # RFC 9110, 10.2.3: the breaker of a store tries again in a second
+            headers.append((b"retry-after", b"1"))
         return headers
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .._log import log
-from ..errors import ConfigError, printable
+from ..errors import printable
 
 Headers = list[tuple[bytes, bytes]]
 RequestHeaders = Mapping[str, Any] | Iterable[tuple[bytes, bytes]]
@@ -195,21 +195,3 @@ def warn_of_shared_cookie(name: str) -> None:
         "the session, or give one of them another cookie name",
         name,
     )
-
-
-def path_prefixes(exclude: object) -> tuple[str, ...]:
-    """Check ``exclude=``, the path prefixes without a session, and return them.
-
-    Raises:
-        ConfigError: a prefix does not begin with "/".
-    """
-    given: tuple[Any, ...] = (exclude,)
-    if isinstance(exclude, Iterable) and not isinstance(exclude, str | bytes):
-        given = tuple(exclude)
-    for path in given:
-        if not isinstance(path, str) or not path.startswith("/"):  # "" would exclude every path
-            raise ConfigError(
-                f"exclude takes path prefixes that begin with '/', got {exclude!r}. "
-                f'Example: exclude=["/static/"]'
-            )
-    return given

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .._core.effects import Call, Flow
-from .._threads import in_thread
+from .._threads import in_asyncio, in_thread
 from ..errors import SessionTooLarge, StoreError
 
 T = TypeVar("T")
@@ -47,11 +47,21 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
         return stop.value  # type: ignore[no-any-return]
 
 
+def colours(store: Any) -> tuple[Any, Any]:
+    """Return the store for callers that may block, and the store whose verbs are awaited.
+
+    An external store is both, unless it was given a client of one colour. Other stores are one.
+    """
+    if not hasattr(store, "blocking"):
+        return None, store
+    return getattr(store, "sync", store), getattr(store, "aio", None)
+
+
 def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
     """Return the function that performs a call on this store in an event loop."""
 
     async def awaited(call: Call) -> Any:
-        result = getattr(store, call.verb)(*call.args, **call.keywords)
+        result = getattr(aio, call.verb)(*call.args, **call.keywords)
         if isinstance(result, AsyncIterator):
             return [item async for item in result]
         return await result
@@ -62,9 +72,14 @@ def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
     async def at_once(call: Call) -> Any:
         return _perform(store, call)
 
-    if not hasattr(store, "blocking"):
-        return awaited
-    return threaded if store.blocking else at_once
+    async def either(call: Call) -> Any:
+        # Under trio the sync colour runs in a thread, because clients of databases need asyncio.
+        return await (threaded(call) if sync is not None and not in_asyncio() else awaited(call))
+
+    sync, aio = colours(store)
+    if aio is None:
+        return threaded if store.blocking else at_once
+    return either
 
 
 def _perform(store: Any, call: Call) -> Any:

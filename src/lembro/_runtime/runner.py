@@ -25,7 +25,7 @@ from ..events import Event, Events
 from ..options import SessionOptions, from_keywords
 from ..stores.base import AsyncStore, Store
 from . import open_stores
-from .drivers import arun, performer, run
+from .drivers import arun, colours, performer, run
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ class Runner:
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
         self.preloads: bool = not self.in_process
         """Whether a session is loaded before a handler in an event loop is called."""
-        self.is_async: bool = not hasattr(store, "blocking")
-        """Whether the store's verbs are ``async def``."""
+        self.is_async: bool = colours(store)[0] is None
+        """Whether the store can only be awaited."""
         if options.migrate_from:
             # Imported only here, because the readers load json, urllib and more.
             from ..migrate.lifecycle import MigratingLifecycle  # noqa: PLC0415
@@ -158,7 +158,7 @@ class Runner:
         if not self.in_process:
             if session._failure is not None:
                 raise _copy_of(session._failure)
-            instead = "`await session.areload()` first: it was not loaded yet"
+            instead = "`await session.aload()` first: it was not loaded yet"
             self.check_may_block(instead)
             self._run(self.lifecycle.load(session), session, instead)
             return
@@ -184,10 +184,18 @@ class Runner:
             self._run(actions.recheck(self.lifecycle, session), session)
 
     async def preload(self, session: Session) -> None:
-        """Load a session before its handler is called (``preloads``).
+        """Load a session before its handler is called (``preloads``), if ``load`` is "ahead"."""
+        if self.options.load == "ahead":
+            await self.aload(session)
+
+    async def aload(self, session: Session) -> None:
+        """Load a session that is not loaded, as if nobody had accessed it.
 
         If the store fails, the first access to the session raises.
         """
+        session._check_accessible()
+        if not self.preloads or session._loaded is not NOT_LOADED:
+            return
         if self.in_process:
             presented = session._transport.read_cookie()
             if presented.id is not None or not presented.legacy:
@@ -197,7 +205,7 @@ class Runner:
         except StoreError as error:
             session._failure = error.with_traceback(None)
         else:
-            session._preloaded, session._ready = True, False
+            session._preloaded, session._ready, session._failure = True, False, None
 
     def commit(self, session: Session, *, failed: bool = False) -> None:
         """Store what a request did, before its response begins.

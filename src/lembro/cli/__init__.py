@@ -1,4 +1,4 @@
-"""The command line: ``lembro demo``, ``lembro size``, ``lembro --version``."""
+"""The command line: ``lembro demo``, ``lembro size``, ``lembro copy``, ``lembro --version``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..ids import MAX_USER_ID
 from ..stores.memory.settings import check_max_size
-from . import capacity
+from . import capacity, copying
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     fits.set_defaults(run=_size)
 
+    moves = commands.add_parser(
+        "copy", help="copy the sessions of a store into another", description=_copy.__doc__
+    )
+    moves.add_argument("--from", dest="source", required=True, metavar="URL", help="the old store")
+    moves.add_argument("--to", dest="target", required=True, metavar="URL", help="the new store")
+    moves.set_defaults(run=_copy)
+
     arguments = parser.parse_args(argv)
     if arguments.run is None:
         parser.print_help()
@@ -108,6 +115,15 @@ def _size(arguments: argparse.Namespace) -> int:
         return _fail(f"can't read {name} ({(error.strerror or str(error)).lower()})")
     except capacity.SampleError as error:
         return _fail(f"{name}: {error}")
+    return 0
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    """Copy the live sessions of one store into another, which may have sessions already."""
+    try:
+        print(copying.copy(arguments.source, arguments.target))
+    except (ConfigError, StoreError) as error:
+        return _fail(str(error))
     return 0
 
 

@@ -44,7 +44,7 @@ class Given(NamedTuple):
     """The arguments of ``Lembro(...)``."""
 
     manager: SessionManager | None
-    store: Store | AsyncStore | None
+    store: Store | AsyncStore | str | None
     options: SessionOptions | None
     exclude: tuple[str, ...]
     keywords: Mapping[str, Any]
@@ -140,7 +140,7 @@ def _naming(settings: Sequence[str]) -> Iterator[None]:
 
 
 def _made(
-    store: Store | AsyncStore | None,
+    store: Store | AsyncStore | str | None,
     options: SessionOptions | None,
     wanted: Wanted,
     keywords: dict[str, Any],
@@ -221,7 +221,7 @@ def _exclude_from(config: Config, given: Given) -> tuple[str, ...]:
     return prefixes
 
 
-def _store_from(config: Config, given: Given) -> Store | AsyncStore | None:
+def _store_from(config: Config, given: Given) -> Store | AsyncStore | str | None:
     """Return the store that was given or is configured."""
     store, max_size = config.get(_STORE), config.get(_MAX_SIZE)
     present = given.store if given.manager is None else given.manager.store

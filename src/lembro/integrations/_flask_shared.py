@@ -206,7 +206,7 @@ class Extension(Generic[App]):
         app: App | None = None,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         **keywords: Unpack[OptionKeywords],

@@ -117,7 +117,7 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[SessionManager, Any]:
 def _read(name: str, value: Any) -> Any:
     short = name.removeprefix("lembro.")
     if short in _OBJECTS:
-        if isinstance(value, str):
+        if isinstance(value, str) and short != "store":  # a store has a URL
             raise ConfigError(f"{name} must be an object, which you set in Python, got {value!r}")
         return value
     if short not in _KNOWN:

@@ -196,7 +196,7 @@ class Lembro:
         app: falcon.App[Any, Any],
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         **keywords: Unpack[OptionKeywords],

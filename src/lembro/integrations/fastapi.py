@@ -78,7 +78,9 @@ class _CurrentSession(SecurityBase):
         return APIKey.model_validate({"in": "cookie", "name": name, "description": description})
 
     async def __call__(self, connection: HTTPConnection) -> Session:
-        return get_session(connection)
+        session = get_session(connection)
+        await session.aload()
+        return session
 
 
 current_session: Final = _CurrentSession()

@@ -287,7 +287,7 @@ class Lembro:
         app: Sanic[Any, Any],
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         **keywords: Unpack[OptionKeywords],

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal, Unpack, cast
 
 from .. import asgi
 from .._core.session import Session
+from .._http.arguments import check_application
 from .._log import log
-from ..manager import check_application
 from ..options import OptionKeywords, SessionOptions, is_weak, take_cookie_keywords
 from ..stores.base import AsyncStore, Store
 from ._adapter import SessionManager, manager_of, no_session
@@ -67,7 +67,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
         app: asgi.ASGIApp,
         manager: SessionManager | str | Secret | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         secret_key: str | Secret | None = None,

@@ -142,7 +142,7 @@ class Lembro:
         app: Application,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         **keywords: Unpack[OptionKeywords],

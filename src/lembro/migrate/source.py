@@ -89,7 +89,7 @@ class Source:
         if self.asynchronous:
             raise UsageError(
                 f"the legacy cookie {self.name!r} can only be read in async code. Write "
-                f"`await session.areload()` first"
+                f"`await session.aload()` first"
             )
         try:
             return self._checked(self._read(_text(value)))

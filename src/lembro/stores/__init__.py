@@ -1,0 +1,48 @@
+"""Stores: where sessions are kept. ``base`` is the contract, ``from_url`` makes a store by URL.
+
+A store is imported when it is used, because most applications use only one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .urls import from_url, store_of
+
+if TYPE_CHECKING:
+    from .external.stats import StoreStats
+    from .memory import MemoryStore, Stats
+    from .redis.store import RedisStore
+    from .sql.sqlite import SQLiteStore
+
+__all__ = [
+    "MemoryStore",
+    "RedisStore",
+    "SQLiteStore",
+    "Stats",
+    "StoreStats",
+    "from_url",
+    "store_of",
+]
+
+_MODULES: Final = {
+    "MemoryStore": "memory",
+    "RedisStore": "redis.store",
+    "SQLiteStore": "sql.sqlite",
+    "Stats": "memory",
+    "StoreStats": "external.stats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a store at its first use."""
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f".{module}", __package__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,8 +2,12 @@
 
 * Each verb is atomic.
 * ``set`` and ``touch`` never create a record, so a destroyed session cannot come back.
-* A verb raises :class:`~lembro.StoreError` if its backend fails. If a record is larger than the
-  store accepts, the verb raises :class:`~lembro.SessionTooLarge` and changes nothing.
+* A verb raises :class:`~lembro.StoreError` if its backend fails; its subclasses say whether the
+  backend is unavailable, full or read-only. If a record is larger than the store accepts, the verb
+  raises :class:`~lembro.SessionTooLarge` and changes nothing.
+* The step itself decides whether a write was done. If so, the verb returns its own payload, also
+  if another write came right after it.
+* A verb that a store repeats, because a reply was lost, returns what the first run would have.
 * No two writes have the same payload, because the core marks each one. So the payload that a store
   holds after a write shows whose write succeeded.
 * Durations are in seconds. The store has the clock.
@@ -250,7 +254,10 @@ class SupportsPurge(Protocol):
     """A store that can remove expired records."""
 
     def purge(self, limit: int | None = None) -> int:
-        """Remove expired records, at most ``limit``. Return how many were removed."""
+        """Remove expired records, at most ``limit``. Return how many were removed.
+
+        A store whose backend removes them by itself returns 0.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""Tests for stores: the contract as a test suite, a state machine, and a clock for tests.
+"""Tests for stores: the contract as a test suite, a state machine, races, and a clock.
 
 Provisional in 0.1: names and signatures may change in a minor release.
 
@@ -12,6 +12,10 @@ Provisional in 0.1: names and signatures may change in a minor release.
 
     TestMyStoreMachine = store_machine(...).TestCase
 
+    class TestMyStoreRaces(StoreRaces):
+        def make_store(self):
+            return MyStore()
+
 The suite needs pytest, or another runner that collects its classes. The machine needs hypothesis.
 """
 
@@ -21,5 +25,14 @@ from ._async import AsyncStoreContract, Blocking
 from ._clock import FakeClock
 from ._contract import StoreContract
 from ._machine import store_machine
+from ._races import AsyncStoreRaces, StoreRaces
 
-__all__ = ["AsyncStoreContract", "Blocking", "FakeClock", "StoreContract", "store_machine"]
+__all__ = [
+    "AsyncStoreContract",
+    "AsyncStoreRaces",
+    "Blocking",
+    "FakeClock",
+    "StoreContract",
+    "StoreRaces",
+    "store_machine",
+]

@@ -35,7 +35,7 @@ def setup(
     app: web.Application,
     manager: SessionManager | None = None,
     *,
-    store: Store | AsyncStore | None = None,
+    store: Store | AsyncStore | str | None = None,
     options: SessionOptions | None = None,
     exclude: Iterable[str] = (),
     **keywords: Unpack[OptionKeywords],

@@ -81,7 +81,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         self,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         cookie_name: str | None = None,
         domain: str | None = None,

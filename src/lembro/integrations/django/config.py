@@ -25,7 +25,7 @@ from ...options import (
     option_names,
     seconds,
 )
-from ...stores.memory import MemoryStore
+from ...stores import MemoryStore, store_of
 from .._adapter import SessionManager, manager_of, path_prefixes, runner_of
 from .lifetimes import idle_of
 
@@ -110,16 +110,19 @@ def _check_name(name: str) -> None:
 
 
 def store_from(given: Mapping[str, Any]) -> Any:
-    """Return the store of LEMBRO, or a new MemoryStore."""
+    """Return the store of LEMBRO, that of the environment, or a new MemoryStore."""
     keywords = {name: given[key] for key, name in _STORE_KEYS.items() if key in given}
     if "STORE" not in given:
-        return MemoryStore(**keywords)
+        return MemoryStore(**keywords) if keywords else store_of(None)
     if keywords:
         raise ConfigError(
             f"{', '.join(key for key in _STORE_KEYS if key in given)} cannot be given together "
             f"with LEMBRO['STORE']. Give these options to the store"
         )
-    store = _imported("STORE", given["STORE"])
+    named = given["STORE"]
+    if isinstance(named, str) and ":" in named:  # a dotted path has no colon
+        return store_of(named)
+    store = _imported("STORE", named)
     if not isinstance(store, type):
         return store
     try:

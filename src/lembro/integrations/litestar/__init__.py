@@ -75,7 +75,7 @@ class LembroPlugin(InitPlugin):
         self,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: Iterable[str] = (),
         config: LembroSessionConfig | None = None,
@@ -129,7 +129,7 @@ class LembroPlugin(InitPlugin):
         app_config.on_shutdown.append(self.manager.aclose)
         if self.session_dependency_key is not None:
             app_config.dependencies.setdefault(
-                self.session_dependency_key, Provide(_provide_session, sync_to_thread=False)
+                self.session_dependency_key, Provide(_provide_session)
             )
         return app_config
 
@@ -147,10 +147,16 @@ def get_session(connection: ASGIConnection[Any, Any, Any, Any]) -> Session:
         ConfigError: the connection has no session, or ``set_session()`` or ``clear_session()`` has
             replaced it.
     """
-    return _provide_session(connection.scope)
+    return _session_in(connection.scope)
 
 
-def _provide_session(scope: Scope) -> Session:
+async def _provide_session(scope: Scope) -> Session:
+    session = _session_in(scope)
+    await session.aload()
+    return session
+
+
+def _session_in(scope: Scope) -> Session:
     session: Any = scope.get("session")
     if not isinstance(session, Session):
         raise no_session(_EXAMPLE)

@@ -125,7 +125,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
         self,
         manager: SessionManager | None = None,
         *,
-        store: Store | AsyncStore | None = None,
+        store: Store | AsyncStore | str | None = None,
         options: SessionOptions | None = None,
         exclude: str | list[str] | None = None,
         exclude_opt_key: str = "skip_session",

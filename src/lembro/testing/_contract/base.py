@@ -26,6 +26,9 @@ class Subject:
     too_large: ClassVar[int | None] = None
     """The length of a payload that the store must refuse; None if it refuses none."""
 
+    purges: ClassVar[bool] = True
+    """Whether purge() removes expired records; False if the backend does so by itself."""
+
     store: Any
 
     def make_store(self) -> Any:

@@ -218,6 +218,12 @@ class Replace(Subject):
         assert held.successor == L
         assert self.store.get(M) is None
 
+    def test_replace_of_nothing_to_a_key_that_exists_leaves_no_mark(self) -> None:
+        self.add(L, b"other")
+        assert self._adopt(L, "ana") is None
+        assert self.payload(L) == b"other"
+        assert self.store.get(_MARK) is None
+
     def test_replace_of_a_record_that_should_be_absent_changes_nothing(self) -> None:
         self.add(_MARK, b"other")
         held = self._adopt(L, None)

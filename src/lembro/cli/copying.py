@@ -1,0 +1,47 @@
+"""Copy the sessions of one store into another, for a change of store that logs nobody out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ConfigError, SessionTooLarge
+from ..stores import from_url
+from ..stores.base import Record
+
+
+def copy(source: str, target: str) -> str:
+    """Copy each live session that the target does not have, and return what was done.
+
+    A session keeps its ID, its user, and the time that it has left. Rotated IDs and the marks of
+    used legacy cookies are not copied.
+
+    Args:
+        source: The URL of the store that is read.
+        target: The URL of the store that is written.
+
+    Raises:
+        ConfigError: A URL cannot work.
+        StoreError: A store failed. To go on, run the command again.
+    """
+    for option, url in (("--from", source), ("--to", target)):
+        if url.lower().startswith("memory:"):
+            raise ConfigError(
+                f"{option} must be a store outside of the process, because a MemoryStore exists "
+                f"only in its own process. Example: {option} sqlite:///sessions.db"
+            )
+    copied = present = large = 0
+    old: Any
+    new: Any
+    with from_url(source) as old, from_url(target) as new:
+        for key, found in old.all():
+            record = Record(found.payload, found.user, None, found.reputation)
+            try:
+                added = new.add(key, record, idle=found.idle_left, life=found.life_left)
+            except SessionTooLarge:
+                large += 1
+            else:
+                copied, present = copied + added, present + (not added)
+    return (
+        f"copied {copied} sessions; {present} were there already, and {large} were larger than the "
+        f"max_session_size of the target"
+    )

@@ -1,0 +1,1 @@
+"""Stores outside of the process: the verbs are written once, for sync and async callers."""

@@ -1,0 +1,74 @@
+"""The thread that removes expired records from a backend that does not do it by itself."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from weakref import WeakMethod
+
+from ..._log import log
+from ...errors import StoreUnavailable
+
+
+class Purger:
+    """Removes expired records regularly, in a thread that keeps neither store nor process alive.
+
+    Each pause is between half and one and a half of ``interval``, so that the workers of one
+    application do not all purge at the same time. Without an interval no thread is started.
+    """
+
+    def __init__(self, purge: Callable[[int], int], at_once: int, interval: float | None) -> None:
+        """Prepare a thread for a store.
+
+        Args:
+            purge: A bound method that removes at most so many records, and returns how many.
+            at_once: The records that one call is to remove.
+            interval: The seconds between two rounds, on average.
+        """
+        self._purge = WeakMethod(purge, self._collected)
+        self._at_once = at_once
+        self._interval = interval
+        self._pid = 0  # of the process whose thread runs
+        self._stop = threading.Lock()  # held while the thread is to run; a weakref may release it
+
+    def start(self) -> None:
+        """Start the thread, unless this process has one."""
+        if self._interval is None or self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._stop = threading.Lock()
+        self._stop.acquire()
+        args = (self._purge, self._at_once, self._stop, self._interval)
+        thread = threading.Thread(target=_run, args=args, name="lembro-purger", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the process ends, or has too many threads
+            log.debug("lembro: the purge thread was not started: %s", error)
+
+    def stop(self) -> None:
+        """Tell the thread to end. It may still finish a step."""
+        if self._pid == os.getpid():
+            self._stop.release()
+        self._pid = 0
+
+    def _collected(self, _: object) -> None:
+        self.stop()
+
+
+def _run(
+    method: WeakMethod[Callable[[int], int]], at_once: int, stop: threading.Lock, interval: float
+) -> None:
+    while not stop.acquire(timeout=interval * random.uniform(0.5, 1.5)):  # noqa: S311 - no secret
+        purge = method()
+        if purge is None:
+            return
+        try:
+            while purge(at_once) == at_once:
+                pass
+        except StoreUnavailable:
+            pass  # the breaker has logged it
+        except Exception:
+            log.exception("lembro: removing expired sessions failed. The next round tries again.")
+        del purge

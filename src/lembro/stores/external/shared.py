@@ -1,0 +1,81 @@
+"""The part of a store that its two colours share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ... import bytesize
+from ..._log import log
+from ...errors import ConfigError, SessionTooLarge, StoreError, StoreUnavailable
+from .._breaker import Breaker
+from ..base import Record
+from .backend import Backend, Busy, Verbs
+from .pools import PerProcess
+from .purger import Purger
+from .stats import StoreStats
+
+PURGED_AT_ONCE: Final = 1000  # records, so that no step is long
+
+
+class Shared:
+    """The verbs, the limits, the breaker and the purger of a store.
+
+    Args:
+        backend: The backend of the store.
+        max_session_size: The most bytes that one session may take.
+        interval: Seconds between two rounds of the purger. None: the backend needs none.
+        purge: A bound method that removes at most so many expired records, and returns how many.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        max_session_size: int | str,
+        interval: float | None,
+        purge: Callable[[int], int],
+    ) -> None:
+        self.backend = backend
+        self.verbs: Verbs = backend.verbs
+        self.max_session_size: int = bytesize.parse(max_session_size)
+        make = backend.connector
+        self.purger = Purger(purge, PURGED_AT_ONCE, interval if make is not None else None)
+        self.process = None if make is None else PerProcess(make, self.purger.start)
+        self.breaker = Breaker(backend.place, None if make is None else self._probe)
+
+    def check_size(self, record: Record) -> None:
+        """Raise SessionTooLarge if a record is larger than ``max_session_size``."""
+        size = len(record.payload) + (0 if record.user is None else len(record.user.encode()))
+        if size > self.max_session_size:
+            raise SessionTooLarge(size, self.max_session_size)
+
+    def failure_of(self, error: Exception) -> StoreError | None:
+        """Return the StoreError for an error; None if the error is none of the backend."""
+        return None if isinstance(error, ConfigError) else self.backend.translate(error)
+
+    def note(self, failure: StoreError) -> None:
+        """Note a failure of the backend. If it does not answer, the breaker opens."""
+        if isinstance(failure, StoreUnavailable) and not isinstance(failure, Busy):
+            self.breaker.trip(failure)
+        else:
+            self.breaker.last_error = str(failure)
+
+    def start_without(self, error: StoreUnavailable) -> None:
+        """Log that the backend does not answer when the application starts."""
+        log.error("lembro: the application starts without its session store: %s", error)
+
+    def stats_of(self, fields: dict[str, Any] | None) -> StoreStats:
+        """Return the statistics from the fields that the backend gave, if it did."""
+        last = self.breaker.last_error
+        return StoreStats(available=fields is not None, last_error=last, **(fields or {}))
+
+    def close(self) -> None:
+        """Close the connections of this process, and stop the purger."""
+        self.purger.stop()
+        connector = None if self.process is None else self.process.take()
+        if connector is not None:
+            connector.close()
+
+    def _probe(self) -> None:
+        assert self.process is not None
+        self.process.get().run(self.verbs.ping, reads=True)

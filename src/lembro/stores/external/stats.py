@@ -1,0 +1,26 @@
+"""The statistics of a store outside of the process."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an external store at one moment. A field is None if it is not known."""
+
+    available: bool
+    """Whether the backend answered."""
+    last_error: str | None = None
+    """The last failure of the backend, as this process saw it."""
+    used: int | None = None
+    """Bytes that the backend uses for everything that it holds."""
+    max_size: int | None = None
+    """The most bytes that the backend may use."""
+    sessions: int | None = None
+    """Stored sessions. Expired ones that were not removed yet may be counted."""
+    evicted: int | None = None
+    """Counter: sessions that were evicted for room."""
+    expired: int | None = None
+    """Counter: sessions that were removed because they had expired."""
+    connections: int | None = None
+    """Connections of this process that are in use."""

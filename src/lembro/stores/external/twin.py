@@ -1,0 +1,266 @@
+"""The async colour of a store: the same verbs, awaited on the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from ..._threads import in_thread
+from ...errors import StoreUnavailable
+from ..base import Found, PerUser, Record
+from . import repeat
+from .backend import AsyncConnector, Dropped, Steps
+from .pools import inherited
+from .shared import Shared
+from .stats import StoreStats
+
+T = TypeVar("T")
+
+
+class _Entry:
+    """The connector of one loop, and the lock under which it is opened."""
+
+    def __init__(self, connector: AsyncConnector) -> None:
+        self.connector = connector
+        self.lock = asyncio.Lock()
+        self.is_open = False
+        self.failures = 0  # of opening
+
+
+class PerLoop:
+    """The connector of the running event loop of this process.
+
+    Args:
+        make: Makes a connector.
+        opened: Called when one was opened.
+    """
+
+    def __init__(self, make: Callable[[], AsyncConnector], opened: Callable[[], None]) -> None:
+        self._make = make
+        self._opened = opened
+        self._pid = 0
+        self._entries: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry] = WeakKeyDictionary()
+
+    async def get(self) -> AsyncConnector:
+        """Return the connector, opened.
+
+        Raises:
+            StoreUnavailable: Another task failed to open it while this one waited. To try again
+                would double the deadline.
+        """
+        if self._pid != os.getpid():
+            inherited.append(self._entries)
+            self._entries, self._pid = WeakKeyDictionary(), os.getpid()
+        loop = asyncio.get_running_loop()
+        entry = self._entries.get(loop)
+        if entry is None:
+            self._discard_closed()
+            entry = self._entries[loop] = _Entry(self._make())
+        if not entry.is_open:
+            failures = entry.failures
+            async with entry.lock:
+                if not entry.is_open:
+                    if entry.failures != failures:
+                        raise StoreUnavailable(
+                            "the backend could not be opened by another task meanwhile"
+                        )
+                    try:
+                        await entry.connector.open()
+                    except Exception:
+                        entry.failures += 1
+                        raise
+                    entry.is_open = True
+                    self._opened()
+        return entry.connector
+
+    def _discard_closed(self) -> None:
+        """Close the connections of closed event loops. A script may run one loop after another."""
+        for loop, entry in list(self._entries.items()):
+            if loop.is_closed():
+                del self._entries[loop]
+                entry.connector.discard()
+
+    def discard(self) -> None:
+        """Close the connections of event loops that run no more."""
+        for loop, entry in list(self._entries.items()):
+            if self._pid == os.getpid() and not loop.is_running():
+                del self._entries[loop]
+                entry.connector.discard()
+
+    def take(self) -> AsyncConnector | None:
+        """Return the connector of the running loop to close it, and forget it."""
+        entry = self._entries.pop(asyncio.get_running_loop(), None)
+        return entry.connector if entry is not None and entry.is_open else None
+
+
+class AsyncTwin:
+    """The async verbs of an :class:`~lembro.stores.external.store.ExternalStore`.
+
+    It needs asyncio. Under trio, use the store itself in a worker thread.
+
+    Args:
+        name: The store, for ``repr()``.
+        shared: What the two colours share.
+        make: Makes the connector of an event loop.
+    """
+
+    def __init__(self, name: str, shared: Shared, make: Callable[[], AsyncConnector]) -> None:
+        self._name = name
+        self._shared = shared
+        self._verbs = shared.verbs
+        self._loops = PerLoop(make, shared.purger.start)
+
+    def __repr__(self) -> str:
+        return f"<async {self._name}>"
+
+    # -- the contract: lembro.stores.base describes it ---------------------------------------------
+
+    async def get(self, key: bytes) -> Found | None:
+        return await self._run(partial(self._verbs.get, key), reads=True)
+
+    async def add(
+        self,
+        key: bytes,
+        record: Record,
+        *,
+        idle: float,
+        life: float,
+        per_user: PerUser | None = None,
+    ) -> bool:
+        self._shared.check_size(record)
+        add = partial(self._verbs.add, key, record, idle=idle, life=life, per_user=per_user)
+        return await self._run(add, lambda: repeat.add(self._verbs, add, key, record))
+
+    async def set(
+        self, key: bytes, record: Record, *, expected: bytes, idle: float
+    ) -> Found | None:
+        self._shared.check_size(record)
+        return await self._run(partial(self._verbs.set, key, record, expected=expected, idle=idle))
+
+    async def replace(
+        self,
+        old: bytes,
+        new: bytes,
+        record: Record,
+        *,
+        expected: bytes | None,
+        idle: float,
+        life: float | None,
+        grace: float,
+        per_user: PerUser | None = None,
+    ) -> Found | None:
+        self._shared.check_size(record)
+        replace = partial(
+            self._verbs.replace,
+            old,
+            new,
+            record,
+            expected=expected,
+            idle=idle,
+            life=life,
+            grace=grace,
+            per_user=per_user,
+        )
+        return await self._run(replace, lambda: repeat.replace(self._verbs, replace, new, record))
+
+    async def touch(self, key: bytes, *, idle: float) -> bool:
+        return await self._run(partial(self._verbs.touch, key, idle=idle))
+
+    async def destroy(self, key: bytes, *, expected: bytes | None = None) -> Found | None:
+        return await self._run(partial(self._verbs.destroy, key, expected=expected))
+
+    async def all(self) -> AsyncIterator[tuple[bytes, Found]]:
+        """Yield every live session, in no particular order.
+
+        A session that is added or removed during the iteration may or may not be included.
+        """
+        after: Any = None
+        while True:
+            pairs, after = await self._run(partial(self._verbs.page, after), reads=True)
+            for pair in pairs:
+                yield pair
+            if after is None:
+                return
+
+    async def length(self) -> int:
+        """Count the live sessions. This may read all of them; for monitoring, use :meth:`stats`."""
+        return await self._run(self._verbs.length, reads=True)
+
+    async def clear(self) -> None:
+        """Remove everything but the marks of used legacy cookies."""
+        await self._run(self._verbs.clear)
+
+    async def purge(self, limit: int | None = None) -> int:
+        """Remove expired records, at most ``limit``. Return how many were removed.
+
+        Return 0 if the backend removes them by itself.
+        """
+        return await self._run(partial(self._verbs.purge, limit))
+
+    async def of_user(self, user: str) -> list[tuple[bytes, Found]]:
+        """Return the live sessions of a user, the oldest first."""
+        return await self._run(partial(self._verbs.of_user, user), reads=True)
+
+    async def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
+        """Remove the sessions and rotated keys of a user, except those that lead to ``keep``."""
+        return await self._run(partial(self._verbs.destroy_user, user, keep))
+
+    async def stats(self) -> StoreStats:
+        """Return the statistics of this moment, also while the backend does not answer."""
+        try:
+            fields = await self._run(self._verbs.stats, reads=True)
+        except StoreUnavailable:
+            fields = None
+        return self._shared.stats_of(fields)
+
+    # -- open and close ----------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect, and prepare the backend; see ``ExternalStore.open``."""
+        try:
+            await self._run(self._verbs.ping, reads=True)
+        except StoreUnavailable as error:
+            self._shared.start_without(error)
+
+    async def close(self) -> None:
+        """Close the connections of this event loop, and those of the sync colour."""
+        connector = self._loops.take()
+        if connector is not None:
+            await connector.close()
+        await in_thread(self._shared.close)
+
+    def discard(self) -> None:
+        """Close the connections of event loops that run no more."""
+        self._loops.discard()
+
+    # -- within ------------------------------------------------------------------------------------
+
+    async def _run(
+        self,
+        verb: Callable[[], Steps[T]],
+        again: Callable[[], Steps[T]] | None = None,
+        *,
+        reads: bool = False,
+    ) -> T:
+        """Perform a verb, and once more if the connection was dropped; see ``ExternalStore``."""
+        shared = self._shared
+        shared.breaker.check()
+        repeated = False
+        while True:
+            try:
+                result = await (await self._loops.get()).run(verb, reads=reads)
+            except Exception as error:
+                failure = shared.failure_of(error)
+                if failure is None:
+                    raise
+                if repeated or not isinstance(failure, Dropped):
+                    shared.note(failure)
+                    raise failure from error
+                verb, repeated = again or verb, True
+            else:
+                shared.breaker.close()
+                return result

@@ -1,0 +1,19 @@
+"""A MemoryStore by URL: ``memory:64M``, so that a setting can name each kind of store."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult
+
+from .memory import MemoryStore
+from .urls import parameters
+
+
+def from_url(parts: SplitResult) -> MemoryStore:
+    """Return the MemoryStore of a URL such as ``memory:64M?interval=60``."""
+    keywords = parameters(
+        parts,
+        {"max_size": str, "interval": float, "max_session_size": str, "reduce_to": float},
+    )
+    if parts.path:
+        keywords.setdefault("max_size", parts.path)
+    return MemoryStore(**keywords)

@@ -1,0 +1,44 @@
+"""The server's time as a client estimates it, for the ages that ``get`` returns.
+
+A plain GET returns no time. So the difference to the server's clock is taken from the reply of each
+script, and asked for when it is older than a minute. The estimate is late by the time that the
+reply was on its way, so no live session is ever taken for an expired one. The client's clock does
+not matter, and no deadline is computed from this estimate.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+LONGEST: Final = 60.0  # seconds for which a difference is used
+
+
+class ServerClock:
+    """An estimate of the server's clock.
+
+    Args:
+        clock: A function that returns seconds, for tests. None: the server's clock.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None) -> None:
+        self._clock = clock
+        self._noted: tuple[float, float] | None = None  # what to add, and when it is too old
+
+    def given(self) -> int | str:
+        """Return the time to send to a script: milliseconds, or "" for the server's clock."""
+        return "" if self._clock is None else int(self._clock() * 1000)
+
+    def note(self, now: int) -> None:
+        """Note the server's time, which has just arrived."""
+        if self._clock is None:
+            mine = time.monotonic()
+            self._noted = now - mine * 1000, mine + LONGEST
+
+    def now(self) -> int | None:
+        """Return the server's time in milliseconds, or None if it must be asked for."""
+        if self._clock is not None:
+            return int(self._clock() * 1000)
+        noted, mine = self._noted, time.monotonic()
+        return None if noted is None or mine > noted[1] else int(mine * 1000 + noted[0])

@@ -1,0 +1,255 @@
+"""Connections to Redis for callers that may block.
+
+The connections are those of the client, but the pool is lembro's: a verb takes half the time, and
+after any error in the middle of a command the connection is closed. A pool that keeps it would give
+its unread reply to another visitor, as the Sentinel connections of redis-py do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ...errors import ConfigError, StoreUnavailable
+from ..external.backend import Busy, Dropped, Steps
+from .clients import Connections
+from .failures import Failures
+from .locator import Locator
+from .scripts import Script
+from .verbs import RedisVerbs
+
+T = TypeVar("T")
+
+
+class Slots:
+    """Lets a number of verbs run at a time.
+
+    Args:
+        size: How many.
+        timeout: Seconds that another one waits.
+    """
+
+    def __init__(self, size: int, timeout: float) -> None:
+        self._size = size
+        self._timeout = timeout
+        self._semaphore = threading.Semaphore(size)
+        self._failures = 0  # verbs that the server did not answer
+
+    def __enter__(self) -> None:
+        if self._semaphore.acquire(blocking=False):
+            return
+        failures = self._failures
+        if not self._semaphore.acquire(timeout=self._timeout):
+            raise Busy(f"all {self._size} connections are in use; raise max_connections")
+        if self._failures != failures:  # to wait once more would double the deadline
+            self._semaphore.release()
+            raise StoreUnavailable("the server did not answer another request meanwhile")
+
+    def __exit__(self, *error: object) -> None:
+        self._semaphore.release()
+
+    def failed(self) -> None:
+        """Note that the server did not answer, so that no waiting verb tries it."""
+        self._failures += 1
+
+
+def setup_error(place: str, error: Exception) -> ConfigError:
+    """Return the error for a server that refuses this user."""
+    return ConfigError(
+        f"{place} refuses the user of the store ({error}). Check the user and password in the URL, "
+        f"the password of the Sentinels, and the permissions of the user"
+    )
+
+
+class RedisConnector:
+    """Connections to the server that holds the sessions.
+
+    Args:
+        connections: Makes the connections.
+        locator: Finds the server.
+        verbs: The verbs, which check the server.
+        failures: The exceptions of the client.
+        slots: How many connections there may be.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        locator: Locator,
+        verbs: RedisVerbs,
+        failures: Failures,
+        slots: Slots,
+    ) -> None:
+        self._connections = connections
+        self._locator = locator
+        self._verbs = verbs
+        self._failures = failures
+        self._slots = slots
+        self._idle: list[Any] = []
+
+    def open(self) -> None:
+        try:
+            self.run(lambda: self._verbs.prepare(self._failures.place), reads=True)
+        except self._failures.setup as error:
+            raise setup_error(self._failures.place, error) from None
+
+    def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
+        failures = self._failures
+        with self._slots:
+            try:
+                connection = self._take()
+            except failures.unavailable:
+                self._slots.failed()
+                raise
+            try:
+                result = self._perform(connection, verb())
+            except failures.response as error:  # a whole reply
+                if isinstance(error, failures.read_only):  # the name may lead elsewhere by now
+                    self._renew(connection)
+                else:
+                    self._idle.append(connection)
+                raise
+            except Dropped:
+                self._renew(connection)
+                raise
+            except BaseException as error:
+                connection.disconnect()
+                if isinstance(error, failures.unavailable):
+                    self._slots.failed()
+                raise
+            self._idle.append(connection)
+            return result
+
+    def _take(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def _connect(self) -> Any:
+        finding = self._locator.find()
+        reply = None
+        try:
+            while True:
+                host, command = finding.send(reply)
+                try:
+                    reply = self._ask(self._connections.to_guide(host), command)
+                except self._failures.setup:
+                    raise
+                except self._failures.unavailable:
+                    reply = None
+        except StopIteration as found:
+            address = found.value
+        connection = self._connections.to_server(address)
+        try:
+            connection.connect()
+            if self._locator.asks:
+                self._locator.check_role(self._call(connection, ("ROLE",)))
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _ask(self, connection: Any, *commands: Any) -> Any:
+        """Return the reply to the last command on a connection for these alone."""
+        reply = None
+        try:
+            for command in commands:
+                reply = self._call(connection, command)
+            return reply
+        finally:
+            connection.disconnect()
+
+    def _perform(self, connection: Any, steps: Steps[T]) -> T:
+        failures = self._failures
+        try:
+            command = next(steps)
+            while True:
+                try:
+                    reply = self._send(connection, command)
+                except (failures.connection, failures.response) as error:
+                    raise failures.in_command(error, self._locator.asks) from error
+                command = steps.send(reply)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    def _send(self, connection: Any, command: Any) -> Any:
+        script, *arguments = command
+        is_script = isinstance(script, Script)
+        try:
+            if not is_script:
+                return self._call(connection, command)
+            try:
+                return self._call(connection, ("EVALSHA", script.sha, *arguments))
+            except self._failures.no_script:
+                return self._call(connection, ("EVAL", script.text, *arguments))
+        except self._failures.moved:
+            raise
+        except self._failures.ask as error:  # the slot moves to another node, and this key has
+            other = self._connections.to_server(self._failures.address_of(error))
+            full = ("EVAL", script.text, *arguments) if is_script else command
+            return self._ask(other, ("ASKING",), full)
+
+    @staticmethod
+    def _call(connection: Any, command: Any) -> Any:
+        connection.send_command(*command)
+        return connection.read_response()
+
+    def _renew(self, connection: Any) -> None:
+        """Close a connection, and the idle ones, which are probably no better."""
+        connection.disconnect()
+        self.close()
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.pop().disconnect()
+            except IndexError:
+                return
+
+
+class ClientConnector:
+    """The client that the application gave, with the connections of its own.
+
+    Args:
+        client: The client.
+        verbs: The verbs, which check the server.
+        failures: The exceptions of the client.
+    """
+
+    def __init__(self, client: Any, verbs: RedisVerbs, failures: Failures) -> None:
+        self._execute = client.execute_command
+        self._verbs = verbs
+        self._failures = failures
+
+    def open(self) -> None:
+        try:
+            self.run(lambda: self._verbs.prepare(self._failures.place), reads=True)
+        except self._failures.setup as error:
+            raise setup_error(self._failures.place, error) from None
+
+    def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
+        steps = verb()
+        try:
+            command = next(steps)
+            while True:
+                try:
+                    reply = self._send(command)
+                except self._failures.connection as error:
+                    raise self._failures.in_command(error) from error
+                command = steps.send(reply)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+    def _send(self, command: Any) -> Any:
+        script, *arguments = command
+        if not isinstance(script, Script):
+            return self._execute(*command)
+        try:
+            return self._execute("EVALSHA", script.sha, *arguments)
+        except self._failures.no_script:
+            return self._execute("EVAL", script.text, *arguments)
+
+    def close(self) -> None:
+        """Leave the connections to the application."""

@@ -1,0 +1,184 @@
+"""RedisStore: sessions in Redis or Valkey."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from ...errors import ConfigError
+from ..external.backend import AsyncConnector, Connector
+from ..external.settings import check_timeout
+from ..external.store import MAX_SESSION_SIZE, ExternalStore
+
+CONNECTIONS: Final = 20
+TIMEOUT: Final = 0.2  # seconds
+
+
+class RedisStore(ExternalStore):
+    """Sessions in Redis 6.2 or later, or in Valkey, shared by any number of machines.
+
+    Each verb is one script, and takes one round trip. Redis removes expired sessions by itself.
+
+    Args:
+        server: A URL: ``redis://``, ``rediss://`` (TLS), ``valkey://``, ``unix://``,
+            ``redis+sentinel://host1,host2/name``, or ``redis+cluster://host1,host2``. Or a client
+            of redis-py or valkey-py. The store then has the colour of the client, and does not
+            close it.
+        prefix: What all keys begin with. In a Cluster, it gets a hash tag, such as ``{lembro}:``.
+        max_session_size: The most that one session may take.
+        max_connections: The most connections of a process, and of an event loop. Only with a URL;
+            the default is 20.
+        timeout: Seconds to connect, to wait for a reply, and to wait for a connection. Only with a
+            URL; the default is 0.2.
+        wait_replicas: How many replicas must have received it when a session ends or gets a new ID.
+            Otherwise StoreUnavailable is raised. 0 does not wait. Only with a URL.
+        tls: Whether to connect over TLS; rediss: does so anyway. Only with a URL.
+        ca_file: The file of the certificates to trust. None: those of the system.
+        sentinel_password: The password of the Sentinels.
+        clock: A function that returns seconds, for tests. Then nothing expires in Redis.
+
+    Raises:
+        ConfigError: An argument cannot work, or redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        *,
+        prefix: str = "lembro:",
+        max_session_size: int | str = MAX_SESSION_SIZE,
+        max_connections: int | None = None,
+        timeout: float | None = None,
+        wait_replicas: int = 0,
+        tls: bool = False,
+        ca_file: str | None = None,
+        sentinel_password: str | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        url_only: dict[str, Any] = {
+            "max_connections": max_connections,
+            "timeout": timeout,
+            "wait_replicas": wait_replicas,
+            "tls": tls,
+            "ca_file": ca_file,
+            "sentinel_password": sentinel_password,
+        }
+        backend: URLBackend | ClientBackend
+        if isinstance(server, str):
+            backend = URLBackend(server, prefix, clock, **url_only)
+        else:
+            wrong = [name for name, value in url_only.items() if value]
+            if wrong:
+                raise ConfigError(
+                    f"{wrong[0]} needs a URL, got a client. Set it up in the client, or give a URL"
+                )
+            backend = ClientBackend(server, prefix, clock)
+        super().__init__(backend, max_session_size=max_session_size)
+
+
+class URLBackend:
+    """The verbs, and connections by URL, in both colours."""
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        clock: Callable[[], float] | None,
+        *,
+        max_connections: int | None,
+        timeout: float | None,
+        wait_replicas: int,
+        **options: Any,
+    ) -> None:
+        # An application without Redis needs no client.
+        from . import clients, failures, locator, target, verbs  # noqa: PLC0415
+
+        timeout = check_timeout(TIMEOUT if timeout is None else timeout)
+        server = target.parse(url, timeout=timeout, **options)
+        size = _check_count("max_connections", max_connections or CONNECTIONS, least=1)
+        encoded = _tagged(prefix, is_cluster=server.scheme == target.CLUSTER)
+        self.place = server.place
+        self.verbs = verbs.RedisVerbs(
+            encoded,
+            clock=clock,
+            wait_replicas=_check_count("wait_replicas", wait_replicas, least=0),
+            wait=max(1, int(timeout * 500)),  # half of the timeout, so that WAIT replies in time
+        )
+        known = failures.Failures("redis", server.place)
+        self.translate = known.translate
+
+        def connector() -> Connector:
+            from .connector import RedisConnector, Slots  # noqa: PLC0415
+
+            return RedisConnector(
+                clients.Connections(server, "redis"),
+                locator.Locator(server, encoded),
+                self.verbs,
+                known,
+                Slots(size, timeout),
+            )
+
+        def async_connector() -> AsyncConnector:
+            from .aio import AsyncRedisConnector, AsyncSlots  # noqa: PLC0415 - imports asyncio
+
+            return AsyncRedisConnector(
+                clients.Connections(server, "redis.asyncio"),
+                locator.Locator(server, encoded),
+                self.verbs,
+                known,
+                AsyncSlots(size, timeout),
+            )
+
+        self.connector: Callable[[], Connector] | None = connector
+        self.async_connector: Callable[[], AsyncConnector] | None = async_connector
+
+
+class ClientBackend:
+    """The verbs over a client of the application, in its colour."""
+
+    def __init__(self, client: Any, prefix: str, clock: Callable[[], float] | None) -> None:
+        from . import clients, failures, verbs  # noqa: PLC0415
+
+        package = clients.package_of(client)
+        self.place = f"the application's {type(client).__name__}"
+        self.verbs = verbs.RedisVerbs(
+            _tagged(prefix, is_cluster=hasattr(client, "get_node_from_key")), clock=clock
+        )
+        known = failures.Failures(package, self.place)
+        self.translate = known.translate
+
+        def connector() -> Connector:
+            from .connector import ClientConnector  # noqa: PLC0415
+
+            return ClientConnector(client, self.verbs, known)
+
+        def async_connector() -> AsyncConnector:
+            from .aio import AsyncClientConnector  # noqa: PLC0415
+
+            return AsyncClientConnector(client, self.verbs, known)
+
+        is_async = clients.is_async(client)
+        if not is_async:
+            clients.make_safe(client)
+        self.connector: Callable[[], Connector] | None = None if is_async else connector
+        self.async_connector: Callable[[], AsyncConnector] | None = (
+            async_connector if is_async else None
+        )
+
+
+def _tagged(prefix: str, *, is_cluster: bool) -> bytes:
+    """Return the prefix; in a Cluster with a hash tag, which puts all keys into one slot."""
+    if not isinstance(prefix, str) or not prefix:
+        raise ConfigError(f"prefix must be a text, got {prefix!r}. Example: prefix='shop:'")
+    if is_cluster and not re.search(r"\{[^}]", prefix):
+        prefix = f"{{{prefix[:-1]}}}:" if prefix[-1] == ":" else f"{{{prefix}}}"
+    return prefix.encode()
+
+
+def _check_count(name: str, value: Any, *, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"{name} must be a whole number, at least {least}, got {value!r}. Example: {name}=20"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Stores in SQL databases: the same statements as text, over several clients."""

@@ -1,0 +1,310 @@
+"""Connections to an SQLite file, for threads and for event loops.
+
+Reads and writes have a connection each, so that no read waits for a write.
+
+In an event loop, reads are done in place: that takes 10 microseconds, the way through a thread 100.
+A write is done in place if nobody else has written since the last one. Otherwise it goes to a
+thread, because it may wait for another process, or for the disk that the other one is writing to.
+The loop could be held for up to 24 milliseconds (``python -m bench.sqlite_loop``). A write also
+goes to a thread if sessions must be evicted, or if the log is long and is copied into the file. A
+read does so while another process restores the log after a crash.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from ..._threads import in_thread
+from ...errors import ConfigError, StoreError, StoreFull, StoreReadOnly
+from ..external.backend import Busy, Steps
+from .sqlite_verbs import BEGIN, SCHEMA, VERSION, NoRoom
+
+T = TypeVar("T")
+
+RETURNING: Final = sqlite3.sqlite_version_info >= (3, 35)
+PAGE_SIZE: Final = 4096
+SETUP_TIMEOUT: Final = 5.0  # seconds to wait for other workers that make the tables
+
+
+def errorcode(error: BaseException) -> int:
+    """Return SQLite's primary error code, or 0."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
+def translate(error: Exception, place: str) -> StoreError | None:
+    """Return the error of lembro for one of SQLite."""
+    if isinstance(error, NoRoom):
+        return StoreFull(f"{place} has no room")
+    if not isinstance(error, sqlite3.Error):
+        return StoreError(f"{place}: {error}") if isinstance(error, OSError) else None
+    code = errorcode(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(f"{place} is locked by another process")
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFull(f"{place}: {error}")
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreReadOnly(f"{place}: {error}")
+    return StoreError(f"{place}: {error}")
+
+
+class Setup:
+    """How the connections to one file are made.
+
+    Args:
+        path: The file.
+        timeout: Seconds that a write waits for another process.
+        pages: The most pages of the file; None: no limit.
+        log: The bytes of the log after which it is copied into the file.
+        longest_log: The bytes of the log from which on nothing is written.
+    """
+
+    def __init__(
+        self, path: str, timeout: float, pages: int | None, log: int, longest_log: int
+    ) -> None:
+        self.path = path
+        self.timeout = timeout
+        self.pages = pages
+        self.log = log
+        self.longest_log = longest_log
+        self._log_file = f"{path}-wal"
+
+    def connect(self, timeout: float, *, checkpoints: bool) -> sqlite3.Connection:
+        """Open a connection.
+
+        Args:
+            timeout: Seconds that a statement waits for another process.
+            checkpoints: Whether a commit may copy the log into the file.
+        """
+        connection = sqlite3.connect(
+            self.path, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
+        for pragma in (
+            "synchronous = normal",
+            f"wal_autocheckpoint = {self.log // PAGE_SIZE if checkpoints else 0}",
+            *([] if self.pages is None else [f"max_page_count = {self.pages}"]),
+        ):
+            connection.execute(f"pragma {pragma}")
+        return connection
+
+    def log_is_long(self) -> bool:
+        """Return whether the log is to be copied into the file."""
+        return self._log_size() > self.log
+
+    def shorten_log(self, connection: sqlite3.Connection) -> None:
+        """Copy the log into the file, and empty it.
+
+        SQLite copies it at a commit, but does not stop other writers meanwhile. While several
+        processes write, the log would never become short.
+
+        Raises:
+            Busy: Another process has read for so long that the log cannot be emptied, and it has
+                its largest size.
+        """
+        connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+        if self._log_size() > self.longest_log:
+            raise Busy(
+                f"the log of {self.path!r} is full, because another process reads the file for long"
+            )
+
+    def _log_size(self) -> int:
+        try:
+            return os.stat(self._log_file).st_size
+        except OSError:  # there is no log yet
+            return 0
+
+    def prepare(self) -> None:
+        """Make the file and its tables, if they are missing.
+
+        Raises:
+            ConfigError: The file is no database, or was made by a later version of lembro.
+        """
+        # The file is never opened here: to close it would drop the locks of this process's
+        # connections to it (POSIX), and another process could then delete the log that they use.
+        missing = not os.path.exists(self.path)
+        try:
+            connection = sqlite3.connect(self.path, timeout=SETUP_TIMEOUT, isolation_level=None)
+            if missing:  # readable by its owner only, because sessions are personal data
+                os.chmod(self.path, 0o600)
+        except (sqlite3.OperationalError, OSError) as error:
+            raise ConfigError(
+                f"the file {self.path!r} cannot be opened ({error}). Give a path in a folder that "
+                f"exists, which this process may write to"
+            ) from None
+        try:
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if version == VERSION:  # write nothing, because the disk may be full or read-only
+                return
+            if version > VERSION:
+                raise ConfigError(
+                    f"{self.path!r} has tables of version {version}, and this lembro knows version "
+                    f"{VERSION}. Update lembro, or give another file"
+                )
+            connection.execute(f"pragma page_size = {PAGE_SIZE}")
+            connection.execute("pragma auto_vacuum = incremental")
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("begin immediate")
+            for statement in SCHEMA.split(";"):
+                connection.execute(statement)
+            connection.execute(f"pragma user_version = {VERSION}")
+            connection.execute("commit")
+        except sqlite3.DatabaseError as error:
+            if errorcode(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise ConfigError(
+                    f"{self.path!r} is no SQLite database, or is damaged ({error}). Restore it, or "
+                    f"give another file"
+                ) from error
+            raise
+        finally:
+            connection.close()
+
+
+def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None = None) -> T:
+    """Perform a verb on a connection, and roll back what it has not committed.
+
+    Args:
+        connection: The connection.
+        steps: The verb.
+        setup: Given if the verb writes and may wait. The log is then shortened where it is long:
+            one verb may evict many sessions, and so write much.
+    """
+    try:
+        text, values = next(steps)
+        while True:
+            if setup is not None and not connection.in_transaction and setup.log_is_long():
+                setup.shorten_log(connection)
+            try:
+                result = _execute(connection, text.text, values, rows=text.rows)
+                if setup is not None and text.text == BEGIN and setup.log_is_long():
+                    # Others have written while this process waited for its turn.
+                    connection.rollback()
+                    setup.shorten_log(connection)
+                    connection.execute(BEGIN)
+            except sqlite3.OperationalError as error:
+                if errorcode(error) != sqlite3.SQLITE_FULL:
+                    raise
+                text, values = steps.throw(NoRoom(str(error)))
+            else:
+                text, values = steps.send(result)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        if connection.in_transaction:
+            connection.rollback()
+
+
+def _execute(connection: sqlite3.Connection, text: str, values: Any, *, rows: bool) -> Any:
+    if text == "rollback":
+        if connection.in_transaction:  # SQLite may have rolled back by itself
+            connection.rollback()
+        return 0
+    cursor = connection.execute(text, values)
+    return cursor.fetchall() if rows else cursor.rowcount
+
+
+class SQLiteConnector:
+    """The connections for callers that may block: one to read and one to write."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._locks = {True: threading.Lock(), False: threading.Lock()}
+        self._connections: dict[bool, sqlite3.Connection] = {}
+
+    def open(self) -> None:
+        self._setup.prepare()
+        timeout = self._setup.timeout
+        self._connections = {
+            reads: self._setup.connect(timeout, checkpoints=not reads) for reads in (True, False)
+        }
+
+    def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
+        lock = self._locks[reads]
+        if not lock.acquire(timeout=self._setup.timeout):
+            raise Busy(f"{self._setup.path!r} is busy with writes of other threads")
+        try:
+            return perform(self._connections[reads], verb(), None if reads else self._setup)
+        finally:
+            lock.release()
+
+    def close(self) -> None:
+        for reads, connection in self._connections.items():
+            with self._locks[reads]:
+                connection.close()
+
+    def __del__(self) -> None:  # of a store that nobody has closed
+        for connection in self._connections.values():
+            connection.close()
+
+
+class AsyncSQLiteConnector:
+    """The connections of an event loop, and those of its threads."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._threads = SQLiteConnector(setup)
+        self._connections: dict[bool, sqlite3.Connection] = {}
+        self._in_threads = 0  # verbs under way there
+        self._version = 0  # of the data, after the last write of this loop
+
+    async def open(self) -> None:
+        await in_thread(self._threads.open)
+        self._connections = {
+            reads: self._setup.connect(0.0, checkpoints=False) for reads in (True, False)
+        }
+
+    async def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
+        if reads or (self._is_alone() and not self._setup.log_is_long()):
+            steps = verb() if reads else _without_evictions(verb())
+            try:
+                return perform(self._connections[reads], steps)
+            except sqlite3.OperationalError as error:
+                if errorcode(error) != sqlite3.SQLITE_BUSY:
+                    raise
+            except NoRoom:
+                pass
+        self._in_threads += 1
+        try:
+            return await in_thread(partial(self._threads.run, verb, reads=reads))
+        finally:
+            self._in_threads -= 1
+            self._version = self._data_version()
+
+    def _is_alone(self) -> bool:
+        """Return whether nobody else has written since the last write of this loop."""
+        if self._in_threads:
+            return False
+        last, self._version = self._version, self._data_version()
+        return self._version == last
+
+    def _data_version(self) -> int:
+        (version,) = self._connections[False].execute("pragma data_version").fetchone()
+        return int(version)
+
+    async def close(self) -> None:
+        await in_thread(self.discard)
+
+    def discard(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._threads.close()
+
+    def __del__(self) -> None:  # of a store that nobody has closed
+        for connection in self._connections.values():
+            connection.close()
+
+
+def _without_evictions(steps: Steps[T]) -> Steps[T]:
+    """Return the steps of a verb that ends when the file is full, instead of evicting."""
+    try:
+        command = next(steps)
+        while True:
+            command = steps.send((yield command))
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()

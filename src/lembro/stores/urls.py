@@ -1,0 +1,162 @@
+"""Stores by URL, as a setting or an environment variable gives them.
+
+Nothing connects before the first use of the store. The modules of a store are imported when a URL
+names it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConfigError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+VARIABLE: Final = "LEMBRO_STORE"
+"""The environment variable with the URL of the store of a SessionManager that is given none."""
+
+SCHEMES: Final[dict[str, tuple[str, str]]] = {
+    "memory": ("memory_url", "memory:64M"),
+    "sqlite": ("sql.url", "sqlite:///sessions.db"),
+    "redis": ("redis.url", "redis://localhost:6379/0"),
+    "rediss": ("redis.url", "rediss://localhost:6379/0"),
+    "valkey": ("redis.url", "valkey://localhost:6379/0"),
+    "unix": ("redis.url", "unix:///run/redis/redis.sock"),
+    "redis+sentinel": ("redis.url", "redis+sentinel://host1:26379,host2:26379/mymaster"),
+    "redis+cluster": ("redis.url", "redis+cluster://host1:7000,host2:7000"),
+    "postgresql": ("sql.url", "postgresql://user:password@localhost/database"),
+    "mysql": ("sql.url", "mysql://user:password@localhost/database"),
+    "mariadb": ("sql.url", "mariadb://user:password@localhost/database"),
+    "mongodb": ("mongo.url", "mongodb://localhost:27017/database"),
+}
+"""The module in this package whose ``from_url`` makes the store, and an example."""
+
+
+def from_url(url: str) -> Any:
+    """Return the store that a URL names. Nothing connects before its first use.
+
+    The parameters of the URL are the keywords of the store's class, for example
+    ``sqlite:///sessions.db?max_size=64M``.
+
+    Raises:
+        ConfigError: The scheme or a parameter is unknown, or a package is not installed. The
+            message never contains a password.
+    """
+    import importlib  # noqa: PLC0415
+    from urllib.parse import urlsplit  # noqa: PLC0415 - it loads ipaddress and more
+
+    if not isinstance(url, str):
+        raise ConfigError(f"a store's URL must be a str, got {type(url).__name__}. {_examples()}")
+    scheme, colon, _ = url.partition(":")
+    known = SCHEMES.get(scheme.lower()) if colon else None
+    if known is None:
+        raise ConfigError(f"{_no_scheme(scheme if colon else '')}. {_examples()}")
+    try:
+        module: Any = importlib.import_module(f".{known[0]}", __package__)
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith(f"{__package__}."):
+            raise
+        raise ConfigError(f"this version of lembro has no store for {scheme}: URLs") from None
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises ValueError if it is no number
+    except ValueError:
+        if "," not in url:  # several hosts, each with its port
+            raise ConfigError(
+                f"the store's URL cannot be read. Example: {known[1]!r}. "
+                f"Write special characters of a password as %XX"
+            ) from None
+        parts = urlsplit(url)
+    return module.from_url(parts)
+
+
+def store_of(given: Any) -> Any:
+    """Return the store for an argument ``store``: a store, a URL, or None.
+
+    None is the store of the environment variable ``LEMBRO_STORE``, or a MemoryStore.
+    """
+    if isinstance(given, str):
+        return from_url(given)
+    if given is not None:
+        return given
+    url = os.environ.get(VARIABLE)
+    if not url:
+        from .memory import MemoryStore  # noqa: PLC0415 - 30 modules that other stores do not need
+
+        return MemoryStore()
+    try:
+        return from_url(url)
+    except ConfigError as error:
+        raise ConfigError(f"the environment variable {VARIABLE}: {error}") from None
+
+
+def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a URL as keywords.
+
+    Args:
+        parts: The URL.
+        known: For each parameter, a function that makes its value from the text, and raises
+            ValueError if it cannot.
+
+    Raises:
+        ConfigError: A parameter is unknown, is given twice, or has a value that cannot be read.
+    """
+    from urllib.parse import parse_qsl  # noqa: PLC0415
+
+    found: dict[str, Any] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in known:
+            near = _nearest(name, known, 0.5)
+            raise ConfigError(
+                f"a {parts.scheme}: URL has no parameter {name!r}"
+                f"{f'; did you mean {near}?' if near else ''} (there are {', '.join(known)})"
+            )
+        if name in found:
+            raise ConfigError(f"the parameter {name!r} of a {parts.scheme}: URL is given twice")
+        try:
+            found[name] = known[name](text)
+        except ValueError as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(
+                f"the parameter {name!r} of a {parts.scheme}: URL cannot be {text!r}"
+            ) from None
+    return found
+
+
+def boolean(text: str) -> bool:
+    """Return the value of a parameter that is true or false."""
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError(text) from None
+
+
+def without_password(parts: SplitResult) -> str:
+    """Return a URL without its user, password and parameters, for errors and logs."""
+    from urllib.parse import unquote  # noqa: PLC0415
+
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{unquote(parts.path)}"
+
+
+def _no_scheme(scheme: str) -> str:
+    # The rest of the text may be a password, so nothing but a word before a colon is printed.
+    if not scheme.replace("+", "").isalnum():
+        return "a store's URL must begin with a scheme and a colon"
+    near = _nearest(scheme.lower(), SCHEMES, 0.6)
+    return f"no store for {scheme}: URLs{f'; did you mean {near}:?' if near else ''}"
+
+
+def _nearest(word: str, known: Iterable[str], cutoff: float) -> str | None:
+    import difflib  # noqa: PLC0415 - only an error needs it
+
+    near = difflib.get_close_matches(word, list(known), 1, cutoff)
+    return near[0] if near else None
+
+
+def _examples() -> str:
+    return f"Examples: {', '.join(example for _, example in SCHEMES.values())}"

@@ -1,0 +1,13 @@
+"""The rows that are about a store outside of the process, on some integrations over SQLite."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.worlds import FILE_KINDS, Kind, name_of
+
+
+@pytest.fixture(params=FILE_KINDS, ids=name_of)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found

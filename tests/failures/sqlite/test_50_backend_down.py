@@ -1,0 +1,71 @@
+"""50. Backend down (alkem-io #6332): another process holds the lock of the file and is stopped.
+Pages that read a session are served; writes are a 503 in less than 250 ms, and the cookie stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.stores import SQLiteBackend
+from tests.support.visits import World, login, write
+
+pytestmark = pytest.mark.anyio
+
+HOLDER = (
+    "import sqlite3, sys\n"
+    "database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    "database.execute('begin immediate')\n"
+    "print('held', flush=True)\n"
+    "import time\ntime.sleep(60)\n"
+)
+
+
+@contextmanager
+def stopped_holder(world: World) -> Iterator[Callable[[], None]]:
+    """Let a process hold the lock of the file, and stop it. Yield a function that ends it."""
+    assert isinstance(world.backend, SQLiteBackend)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, world.backend.file.path], stdout=subprocess.PIPE
+    )
+    with process:
+
+        def end() -> None:
+            process.kill()
+            process.wait(timeout=60)
+
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"  # no limit: the holder ends by itself
+            os.kill(process.pid, signal.SIGSTOP)
+            yield end
+        finally:
+            end()
+
+
+async def test_reads_are_served_and_writes_are_a_503(world: World) -> None:
+    known, new = world.tab(), world.tab()
+    await known.login("ada")
+    cookie = known.cookie
+    with stopped_holder(world) as end:
+        assert await known.user() == "ada"
+        assert (await new.visit()).status == 200
+        for tab, script in ((known, write(a=1)), (new, write(a=1)), (new, login("bob"))):
+            begun = time.perf_counter()
+            answer = await tab.visit(script)
+            assert time.perf_counter() - begun < 1  # 0.2 s, and what a busy machine adds
+            assert (answer.status, answer.set_cookies, answer.error) == (503, [], None)
+            assert answer.all("retry-after") == ["1"]
+        assert await known.user() == "ada"
+        end()
+        assert known.cookie == cookie
+        assert (await known.write(a=2)).status == 200
+        assert await known.read() == {"a": 2}
+        await new.login("bob")
+        assert await new.user() == "bob"

@@ -1,0 +1,75 @@
+"""A proxy before a server, which counts round trips and loses replies when a test says so."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+
+from tests.support.servers import HOST
+
+
+class Proxy:
+    """Passes on what a client and a server send.
+
+    A round trip is a request that follows a reply, in each connection.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.round_trips = 0
+        self.connections = 0
+        self.lose_reply = False
+        """Whether to close the connection instead of passing on the next reply."""
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for each in (self._listener, *self._sockets):
+            _close(each)
+
+    def cut(self) -> None:
+        """Close all connections."""
+        while self._sockets:
+            _close(self._sockets.pop())
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                server = socket.create_connection((HOST, self._server))
+                for each in (client, server):
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets += [client, server]
+                state = {"asked": False}
+                for there, back, asks in ((client, server, True), (server, client, False)):
+                    args = there, back, state, asks
+                    threading.Thread(target=self._pass_on, args=args, daemon=True).start()
+
+    def _pass_on(
+        self, there: socket.socket, back: socket.socket, state: dict[str, bool], asks: bool
+    ) -> None:
+        with suppress(OSError):
+            while data := there.recv(1 << 16):
+                if asks and not state["asked"]:
+                    self.round_trips += 1
+                elif not asks and self.lose_reply:
+                    self.lose_reply = False
+                    break
+                state["asked"] = asks
+                back.sendall(data)
+        _close(there)
+        _close(back)
+
+
+def _close(each: socket.socket) -> None:
+    with suppress(OSError):
+        each.shutdown(socket.SHUT_RDWR)
+    each.close()
