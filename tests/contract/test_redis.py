@@ -1,4 +1,4 @@
-"""RedisStore against the contract, and against a model of it, in both colours."""
+"""RedisStore against the contract, and against a model of it, sync and async."""
 
 from __future__ import annotations
 

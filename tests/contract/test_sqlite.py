@@ -1,4 +1,4 @@
-"""SQLiteStore against the contract, and against a model of it, in both colours."""
+"""SQLiteStore against the contract, and against a model of it, sync and async."""
 
 from __future__ import annotations
 

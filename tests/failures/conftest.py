@@ -13,7 +13,7 @@ from tests.support.worlds import FILE_KINDS, KINDS, Kind, anyio_backend, build, 
 __all__ = ["anyio_backend", "build", "world"]
 
 
-# SQLite in both colours; the behaviour tests have it in the frameworks.
+# SQLite, sync and async; the behaviour tests have it in the frameworks.
 @pytest.fixture(
     params=[*KINDS, *(kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi"))],
     ids=name_of,

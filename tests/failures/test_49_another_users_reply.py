@@ -47,7 +47,7 @@ def test_replies_of_commands_that_were_interrupted_or_late(
 ) -> None:
     chance = random.Random(49)
     process: Any = store._process
-    connector = process.get()
+    connector = process.get()  # no limit: a timeout
     call = RedisConnector._call
     given_up = 0
 

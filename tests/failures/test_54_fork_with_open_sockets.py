@@ -31,7 +31,7 @@ def hammer(store: RedisStore, first: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     if errors:
         raise errors[0]
 
@@ -47,7 +47,7 @@ def test_forked_workers_read_their_own_replies() -> None:
         child.start()
     hammer(store, 0)
     for child in children:
-        child.join()
+        child.join(60)
     assert [child.exitcode for child in children] == [0, 0, 0]
     hammer(store, 0)
     store.close()

@@ -1,7 +1,7 @@
-"""Stores of other kinds, made of a MemoryStore, and direct access of tests to them.
+"""Backends for tests: each has a store, and lets a test read and change its contents directly.
 
 ``AsyncAdapter`` and ``BlockingAdapter`` put a MemoryStore behind the code paths of a networked
-store: loaded before the handler is called, awaited or run in a thread.
+store: the session is loaded before the handler is called, awaited or in a thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Adapter:
     """Pass every call on to ``inner``.
 
     Args:
-        offers: what the store offers besides the verbs. None: everything that ``inner`` offers.
+        offers: What the store offers besides the verbs. None: everything that ``inner`` offers.
     """
 
     def __init__(self, inner: MemoryStore, offers: Collection[str] | None = None) -> None:
@@ -116,7 +116,7 @@ class AsyncAdapter(_Adapter):
 
 
 class Backend:
-    """Direct access of a test to a store, not by the application. One class for each kind."""
+    """A store, and direct access of a test to its contents. There is one class for each kind."""
 
     name = "memory"
     sync_drivers = True
@@ -145,7 +145,7 @@ class Backend:
         return self.memory.length()
 
     def check(self) -> None:
-        """Assert that the counted size equals the real one and is in the bound."""
+        """Assert that the counted size equals the real one and is within the limit."""
         with self.memory._lock:  # on a slow machine the purger may run in between
             recount(self.memory._parts)
 
@@ -166,10 +166,10 @@ class Backend:
         return lambda: delattr(memory, verb)
 
     def breaks(self, message: str = "connection refused") -> None:
-        """Let every verb fail from now on. An in-process store has nothing that could fail."""
+        """Let every verb fail from now on. A store in the process cannot fail: do nothing."""
 
     def dump(self) -> bytes:
-        """Return everything that a thief of the store would find."""
+        """Return all stored bytes, as an attacker who copied the store would see them."""
         return self.memory._parts.arena.memory[:]
 
     def payloads(self) -> dict[bytes, bytes]:
@@ -212,7 +212,7 @@ class BlockingBackend(_NetworkedBackend):
 
 
 class _ExternalBackend(Backend):
-    """An external store, used in the colour that the integration asks for."""
+    """An external store. An integration uses its sync or its async verbs."""
 
     in_process = False
 
@@ -234,7 +234,7 @@ class _ExternalBackend(Backend):
 
 
 class SQLiteBackend(_ExternalBackend):
-    """A file of its own."""
+    """An SQLite file for one test."""
 
     name = "sqlite"
 
@@ -243,7 +243,7 @@ class SQLiteBackend(_ExternalBackend):
         # A test of a MemoryStore may ask for less than a file needs.
         size = None if max_size is None else max(bytesize.parse(max_size), SMALLEST)
         self.file = SQLiteStore(f"{self._folder.name}/sessions.db", size, **options)
-        self.memory: Any = self.file  # tests look into it from behind
+        self.memory: Any = self.file  # tests read it directly
 
     def close(self) -> None:
         self.file.close()
@@ -264,7 +264,7 @@ class SQLiteBackend(_ExternalBackend):
             assert database.execute("pragma integrity_check").fetchone() == ("ok",)
 
     def dump(self) -> bytes:
-        # Another process reads the files: to close one here would drop the locks of this process.
+        # Another process reads the files. Closing one here would drop the locks of this process.
         files = [str(path) for path in Path(self._folder.name).iterdir()]
         return subprocess.run(
             ["cat", *files], stdout=subprocess.PIPE, check=True, timeout=60
@@ -281,7 +281,7 @@ class SQLiteBackend(_ExternalBackend):
 
 
 class RedisBackend(_ExternalBackend):
-    """Keys of their own on a Redis."""
+    """Keys with their own prefix on a Redis server."""
 
     name = "redis"
 
@@ -295,7 +295,7 @@ class RedisBackend(_ExternalBackend):
         self._make = partial(RedisStore, url, **{"prefix": self._prefix, "timeout": 10.0, **known})
         self.redis = self._make()
         self._check = self.redis._shared.breaker.check
-        self.memory: Any = self.redis  # tests look into it from behind
+        self.memory: Any = self.redis  # tests read it directly
 
     def close(self) -> None:
         self.breaks("")

@@ -26,7 +26,7 @@ MEMORY_KINDS: Final[list[Kind]] = [
     if backend is not BlockingBackend or integration.own_driver
 ]
 """The integrations over a MemoryStore, and over one behind the code paths of a networked store.
-Tests of its bound or its clock, and with a replaced verb, run on these alone."""
+Tests of its limit or its clock, and tests that replace a verb, run only on these."""
 
 KINDS: Final[list[Kind]] = [
     *MEMORY_KINDS,
@@ -47,7 +47,7 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
         if integration.name in _SOME and (integration, RedisBackend) not in KINDS
     ),
 ]
-"""Real external stores, on some integrations of each kind: with each, the tests take longer."""
+"""Real external stores, on some integrations of each kind, because each one takes more time."""
 
 SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 

@@ -178,7 +178,7 @@ manager_from: Any = manager_of
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Manager("64M"), r"^a store's URL must begin with .* Examples: memory:64M, "),
+        (lambda: Manager("64M"), r"^the store's URL must begin with .* Examples: memory:64M, "),
         (
             lambda: Manager(MemoryStore),
             r"^store must be a store, .* Example: MemoryStore\(max_size",

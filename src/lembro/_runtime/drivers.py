@@ -50,7 +50,7 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
 def colours(store: Any) -> tuple[Any, Any]:
     """Return the store for callers that may block, and the store whose verbs are awaited.
 
-    An external store is both, unless it was given a client of one colour. Other stores are one.
+    An external store is both, unless you passed it a sync or an async client. Others are one.
     """
     if not hasattr(store, "blocking"):
         return None, store
@@ -73,7 +73,7 @@ def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
         return _perform(store, call)
 
     async def either(call: Call) -> Any:
-        # Under trio the sync colour runs in a thread, because clients of databases need asyncio.
+        # Under trio the sync verbs run in a thread, because clients of databases need asyncio.
         return await (threaded(call) if sync is not None and not in_asyncio() else awaited(call))
 
     sync, aio = colours(store)

@@ -1,4 +1,4 @@
-"""Copy the sessions of one store into another, for a change of store that logs nobody out."""
+"""Copy the sessions of one store into another, so that you can change the store without logouts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ..stores.base import Record
 
 
 def copy(source: str, target: str) -> str:
-    """Copy each live session that the target does not have, and return what was done.
+    """Copy each live session that the target does not have. Return a summary for the user.
 
-    A session keeps its ID, its user, and the time that it has left. Rotated IDs and the marks of
+    A session keeps its ID, its user, and the time until it expires. Rotated IDs and the marks of
     used legacy cookies are not copied.
 
     Args:
-        source: The URL of the store that is read.
-        target: The URL of the store that is written.
+        source: The URL of the store to read.
+        target: The URL of the store to write.
 
     Raises:
-        ConfigError: A URL cannot work.
-        StoreError: A store failed. To go on, run the command again.
+        ConfigError: A URL is invalid, or its store cannot be used.
+        StoreError: A store failed. Run the command again to copy the other sessions.
     """
     for option, url in (("--from", source), ("--to", target)):
         if url.lower().startswith("memory:"):
             raise ConfigError(
-                f"{option} must be a store outside of the process, because a MemoryStore exists "
-                f"only in its own process. Example: {option} sqlite:///sessions.db"
+                f"{option} must be a store outside of the process, got {url!r}. A "
+                f"MemoryStore exists only in its own process. Example: {option} sqlite:///sessions.db"
             )
     copied = present = large = 0
     old: Any

@@ -1,6 +1,6 @@
-"""Stores: where sessions are kept. ``base`` is the contract, ``from_url`` makes a store by URL.
+"""Stores keep the sessions. ``base`` is the contract, and ``from_url`` makes a store from a URL.
 
-A store is imported when it is used, because most applications use only one.
+A store is imported at its first use, because most applications use only one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The breaker: a backend that does not answer must not hold the application up.
+"""The circuit breaker: a backend that does not answer must not block the application.
 
-After one timeout or refused connection, each verb fails at once. Meanwhile one thread asks the
-backend whether it answers, and then lets verbs through again. Without a breaker each request would
-wait for a timeout, and a few of them would occupy every worker.
+After one timeout or refused connection, each verb fails at once. Meanwhile one thread probes the
+backend. When it answers, the breaker closes and verbs run again. Without a breaker, each request
+would wait for a timeout, and a few requests would occupy every worker.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from weakref import WeakMethod
 from .._log import log
 from ..errors import StoreUnavailable
 
-PAUSE: Final = 0.5  # seconds between two probes, so that a backend is used within a second again
-TRIAL: Final = 1.0  # seconds after which a verb is let through, where no thread can probe
+PAUSE: Final = 0.5  # seconds between two probes: a backend is used again within a second
+TRIAL: Final = 1.0  # seconds after which one verb may try the backend, if no thread can probe
 
 
 class Breaker:
@@ -26,8 +26,8 @@ class Breaker:
 
     Args:
         place: The name of the backend, for errors and the log.
-        probe: A bound method that asks the backend and raises if it does not answer; it is held
-            weakly. None: after a second one verb is let through instead.
+        probe: A bound method that raises if the backend does not answer. The breaker holds a weak
+            reference to it. None: one verb each second may try the backend instead.
     """
 
     def __init__(self, place: str, probe: Callable[[], object] | None) -> None:
@@ -35,7 +35,7 @@ class Breaker:
         self._probe = None if probe is None else WeakMethod(probe)
         self._lock = threading.Lock()
         self._failure: StoreUnavailable | None = None
-        self._pid = 0  # of the process that noted the failure, whose thread probes
+        self._pid = 0  # the process that noted the failure, whose thread probes
         self._next_trial = 0.0
         self.last_error: str | None = None
 
@@ -45,14 +45,16 @@ class Breaker:
         return self._failure is not None and self._pid == os.getpid()
 
     def check(self) -> None:
-        """Raise StoreUnavailable if the backend did not answer lately."""
+        """Raise StoreUnavailable while the breaker is open."""
         failure = self._failure
-        if failure is None or self._pid != os.getpid():  # a forked child tries by itself
+        if failure is None or self._pid != os.getpid():  # a forked child tries the backend itself
             return
         if self._probe is None and (now := time.monotonic()) >= self._next_trial:
             self._next_trial = now + TRIAL
             return
-        raise StoreUnavailable(f"{self._place} does not answer ({failure}); not tried again yet")
+        raise StoreUnavailable(
+            f"{self._place} does not answer ({failure}). Until it does, each call fails at once"
+        )
 
     def trip(self, failure: StoreUnavailable) -> None:
         """Note that the backend did not answer."""
@@ -60,7 +62,7 @@ class Breaker:
         pid = os.getpid()
         with self._lock:
             known = self._failure is not None and self._pid == pid
-            # A new error: one that was raised would keep the frames of a request alive.
+            # A copy, because the traceback of the raised error keeps the frames of a request alive.
             self._failure, self._pid = StoreUnavailable(*failure.args), pid
             self._next_trial = time.monotonic() + TRIAL
         if known:
@@ -70,7 +72,7 @@ class Breaker:
             thread = threading.Thread(target=_watch, args=(self, self._probe), daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the process ends, or has too many threads: let one verb try
+            except RuntimeError:  # the process is ending, or has too many threads
                 self._probe = None
 
     def close(self) -> None:
@@ -81,7 +83,7 @@ class Breaker:
 
 
 def _watch(breaker: Breaker, probe: WeakMethod[Callable[[], object]]) -> None:
-    """Ask the backend until it answers or the store was collected."""
+    """Probe the backend until it answers or the store is garbage-collected."""
     while True:
         time.sleep(PAUSE)
         ask = probe()

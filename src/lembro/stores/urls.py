@@ -1,7 +1,6 @@
-"""Stores by URL, as a setting or an environment variable gives them.
+"""Make a store from a URL, which comes from a setting or an environment variable.
 
-Nothing connects before the first use of the store. The modules of a store are imported when a URL
-names it.
+The store connects at its first use. Its modules are imported when a URL names it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
 VARIABLE: Final = "LEMBRO_STORE"
-"""The environment variable with the URL of the store of a SessionManager that is given none."""
+"""The environment variable with the URL of the default store of a SessionManager."""
 
 SCHEMES: Final[dict[str, tuple[str, str]]] = {
     "memory": ("memory_url", "memory:64M"),
@@ -32,11 +31,11 @@ SCHEMES: Final[dict[str, tuple[str, str]]] = {
     "mariadb": ("sql.url", "mariadb://user:password@localhost/database"),
     "mongodb": ("mongo.url", "mongodb://localhost:27017/database"),
 }
-"""The module in this package whose ``from_url`` makes the store, and an example."""
+"""For each scheme: the module in this package with a ``from_url``, and an example."""
 
 
 def from_url(url: str) -> Any:
-    """Return the store that a URL names. Nothing connects before its first use.
+    """Return the store that a URL names. The store connects at its first use.
 
     The parameters of the URL are the keywords of the store's class, for example
     ``sqlite:///sessions.db?max_size=64M``.
@@ -49,7 +48,7 @@ def from_url(url: str) -> Any:
     from urllib.parse import urlsplit  # noqa: PLC0415 - it loads ipaddress and more
 
     if not isinstance(url, str):
-        raise ConfigError(f"a store's URL must be a str, got {type(url).__name__}. {_examples()}")
+        raise ConfigError(f"the store's URL must be a str, got {type(url).__name__}. {_examples()}")
     scheme, colon, _ = url.partition(":")
     known = SCHEMES.get(scheme.lower()) if colon else None
     if known is None:
@@ -62,21 +61,19 @@ def from_url(url: str) -> Any:
         raise ConfigError(f"this version of lembro has no store for {scheme}: URLs") from None
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises ValueError if it is no number
+        parts.port  # noqa: B018 - raises ValueError if it is not a number
     except ValueError:
         if "," not in url:  # several hosts, each with its port
-            raise ConfigError(
-                f"the store's URL cannot be read. Example: {known[1]!r}. "
-                f"Write special characters of a password as %XX"
-            ) from None
+            raise ConfigError(cannot_be_read(known[1])) from None
         parts = urlsplit(url)
     return module.from_url(parts)
 
 
 def store_of(given: Any) -> Any:
-    """Return the store for an argument ``store``: a store, a URL, or None.
+    """Return the store for the argument ``store``: a store, a URL, or None.
 
-    None is the store of the environment variable ``LEMBRO_STORE``, or a MemoryStore.
+    For None, return the store that the environment variable ``LEMBRO_STORE`` names. If it is not
+    set, return a MemoryStore.
     """
     if isinstance(given, str):
         return from_url(given)
@@ -84,7 +81,7 @@ def store_of(given: Any) -> Any:
         return given
     url = os.environ.get(VARIABLE)
     if not url:
-        from .memory import MemoryStore  # noqa: PLC0415 - 30 modules that other stores do not need
+        from .memory import MemoryStore  # noqa: PLC0415 - it loads 30 modules that other stores do not need
 
         return MemoryStore()
     try:
@@ -94,12 +91,12 @@ def store_of(given: Any) -> Any:
 
 
 def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a URL as keywords.
+    """Return the parameters of a URL as keyword arguments.
 
     Args:
         parts: The URL.
-        known: For each parameter, a function that makes its value from the text, and raises
-            ValueError if it cannot.
+        known: For each parameter, a function that converts the text to the value, or raises
+            ValueError.
 
     Raises:
         ConfigError: A parameter is unknown, is given twice, or has a value that cannot be read.
@@ -109,10 +106,12 @@ def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in known:
+            if "@" in parts.query:  # a password with a question mark: print no part of it
+                raise ConfigError(cannot_be_read(f"{parts.scheme}://user:password@localhost"))
             near = _nearest(name, known, 0.5)
             raise ConfigError(
                 f"a {parts.scheme}: URL has no parameter {name!r}"
-                f"{f'; did you mean {near}?' if near else ''} (there are {', '.join(known)})"
+                f"{f'; did you mean {near}?' if near else ''} (it has {', '.join(known)})"
             )
         if name in found:
             raise ConfigError(f"the parameter {name!r} of a {parts.scheme}: URL is given twice")
@@ -135,6 +134,14 @@ def boolean(text: str) -> bool:
         raise ValueError(text) from None
 
 
+def cannot_be_read(example: str) -> str:
+    """Return the message for a URL that cannot be split into its parts. It contains no part."""
+    return (
+        f"the store's URL cannot be read. Example: {example!r}. Write special characters of a "
+        f"password as %XX, for example %2F for a slash"
+    )
+
+
 def without_password(parts: SplitResult) -> str:
     """Return a URL without its user, password and parameters, for errors and logs."""
     from urllib.parse import unquote  # noqa: PLC0415
@@ -144,9 +151,9 @@ def without_password(parts: SplitResult) -> str:
 
 
 def _no_scheme(scheme: str) -> str:
-    # The rest of the text may be a password, so nothing but a word before a colon is printed.
+    # Only a word before a colon is printed, because other text may contain a password.
     if not scheme.replace("+", "").isalnum():
-        return "a store's URL must begin with a scheme and a colon"
+        return "the store's URL must begin with a scheme and a colon"
     near = _nearest(scheme.lower(), SCHEMES, 0.6)
     return f"no store for {scheme}: URLs{f'; did you mean {near}:?' if near else ''}"
 

@@ -1,1 +1,1 @@
-"""Rows of the catalogue that are about a store outside of the process, over SQLite."""
+"""The failures of the catalogue that only an external store can have, over SQLite."""

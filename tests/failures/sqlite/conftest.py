@@ -1,4 +1,4 @@
-"""The rows that are about a store outside of the process, on some integrations over SQLite."""
+"""Fixtures: the failures of an external store, on some integrations over SQLite."""
 
 from __future__ import annotations
 

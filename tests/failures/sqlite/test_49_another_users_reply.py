@@ -1,5 +1,7 @@
-"""49. Another user's reply (CVE-2023-28859): operations end at random moments, and no verb ever
-returns what was meant for another one. The store can be used afterwards.
+"""49. Another user's reply (CVE-2023-28859).
+
+Operations are cancelled or time out at random. No verb returns the reply to another verb, and the
+store works afterwards.
 
 ``LEMBRO_STORM=100000`` sets how many operations there are.
 """
@@ -55,11 +57,13 @@ def check_that_it_works(store: SQLiteStore) -> None:
     assert store.length() == len(KEYS)
 
 
-def test_tasks_that_are_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelled_tasks_get_no_reply_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = SQLiteStore(tmp_path / "sessions.db")
     rng = random.Random(49)
     ended: Counter[str] = Counter()
-    # A write in place has no moment at which it could be cancelled.
+    # A write in the loop cannot be cancelled, because it never awaits.
     monkeypatch.setattr(AsyncSQLiteConnector, "_is_alone", lambda _: rng.random() < 0.2)
 
     async def perform() -> None:
@@ -97,7 +101,7 @@ def test_tasks_that_are_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     store.close()
 
 
-def test_threads_that_time_out(tmp_path: Path) -> None:
+def test_threads_that_time_out_get_no_reply_of_another(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "sessions.db", timeout=0.0005)
     store.open()
     ended: Counter[str] = Counter()

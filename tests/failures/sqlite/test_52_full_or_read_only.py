@@ -1,5 +1,8 @@
-"""51 and 52. The disk is full, or the file became read-only: each is an error of its own type, a
-login fails visibly, reads go on, and nothing is lost. (Row 50 has the locked file.)"""
+"""51 and 52. The disk is full, or the file became read-only.
+
+Each failure has its own error type. A login fails visibly, reads succeed, and nothing is lost.
+Failure 50 covers the locked file.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from tests.support.worlds import Build
 pytestmark = pytest.mark.anyio
 
 FAULTS: dict[str, tuple[str, str, type[StoreError]]] = {
-    # SQLite reports a full disk and its own limit alike; the smallest limit is the file's size.
+    # SQLite reports its own limit like a full disk. It never sets the limit below the file's size.
     "full": ("max_page_count = 1", "max_page_count = 1000000", StoreFull),
     "read-only": ("query_only = 1", "query_only = 0", StoreReadOnly),
 }
@@ -46,7 +49,7 @@ def fault(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> An
 Fault = tuple[Callable[..., None], type[StoreError]]
 
 
-async def test_over_requests(build: Build, fault: Fault) -> None:
+async def test_requests_fail_visibly_and_lose_nothing(build: Build, fault: Fault) -> None:
     world: World = build(store={"max_size": None})
     switch, _ = fault
     known, new = world.tab(), world.tab()
@@ -71,11 +74,11 @@ async def test_over_requests(build: Build, fault: Fault) -> None:
     world.backend.check()
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_its_error(fault: Fault, colour: str) -> None:
+@pytest.mark.parametrize("kind_of_verbs", ["sync", "async"])
+def test_each_write_raises_the_error_of_the_failure(fault: Fault, kind_of_verbs: str) -> None:
     switch, error = fault
     backend = SQLiteBackend(max_size=None)
-    verbs: Any = backend.file if colour == "sync" else Blocking(lambda: backend.file.aio)
+    verbs: Any = backend.file if kind_of_verbs == "sync" else Blocking(lambda: backend.file.aio)
     lives = {"idle": 1000.0, "life": 1000.0}
     key, other, large = b"k" * 32, b"l" * 32, Record(b"x" * 100_000)
     verbs.add(key, Record(b"one"), **lives)

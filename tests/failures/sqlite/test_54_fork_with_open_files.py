@@ -1,5 +1,8 @@
-"""54. Fork with open files (gunicorn #1953): the store is used, the process forks, and parent and
-children use it at the same time. No reply is another's, and no write is lost."""
+"""54. Fork with open files (gunicorn #1953).
+
+The process uses the store and forks. Then parent and children use the store at the same time. No
+process gets the reply of another, and no write is lost.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,14 @@ def key_of(name: str) -> bytes:
 
 
 def hammer(store: Any, name: str) -> None:
-    """Count a session of this name up, and read every reply."""
+    """Write the numbers up to ``TIMES`` to the session of this name, and check every reply."""
     key = key_of(name)
     payload = f"{name} 0".encode()
     while True:
         try:
             assert store.add(key, Record(payload), **LIVES)
             break
-        except StoreUnavailable:  # SQLite's turns are not fair
+        except StoreUnavailable:  # SQLite does not grant its lock in order
             continue
     number = 0
     while number < TIMES:
@@ -54,7 +57,7 @@ def hammer_in_a_loop(store: SQLiteStore, name: str) -> None:
 
 
 @pytest.mark.parametrize("target", [hammer, hammer_in_a_loop], ids=["sync", "async"])
-def test_parent_and_children_go_on(tmp_path: Path, target: Any) -> None:
+def test_parent_and_children_use_the_store_at_once(tmp_path: Path, target: Any) -> None:
     path = tmp_path / "sessions.db"
     store = SQLiteStore(path, timeout=1.0)
     target(store, "before")

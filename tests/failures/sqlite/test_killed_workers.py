@@ -1,5 +1,7 @@
-"""Workers are killed in a storm of writes, and visitors flood the file: no committed write is lost,
-no record is damaged, and the file and its log stay within ``max_size``."""
+"""Workers are killed while they write, and many visitors fill the file.
+
+No committed write is lost, no record is damaged, and the file and its log stay within ``max_size``.
+"""
 
 from __future__ import annotations
 
@@ -85,14 +87,14 @@ def test_no_committed_write_is_lost(tmp_path: Path) -> None:
                 assert worker.stdout is not None
                 line = b""
                 for _ in range(rng.randrange(30, 150)):
-                    line = worker.stdout.readline()  # no limit: the worker ends in a minute
+                    line = worker.stdout.readline()  # no limit: the worker ends after 60 s
                     peak = max(peak, size_of(path))
                 worker.kill()
                 committed[name] = int((line + worker.stdout.read()).split()[-1])
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
     with SQLiteStore(path, SIZE) as store:
-        assert store.length() > len(committed)  # the last visitors are there too
+        assert store.length() > len(committed)  # the sessions of the last visitors remain too
         for name, number in committed.items():
             keys = {
                 sha256(f"{name} {each // 20}".encode()).digest() for each in (number, number + 1)

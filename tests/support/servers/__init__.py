@@ -39,7 +39,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """All output so far, of both channels. It stays available when the server has ended."""
+        """All output so far, stdout and stderr. It stays available after the server has ended."""
         if self._last_log is not None:
             return self._last_log
         return self._log.read_text(encoding="utf-8", errors="replace")
@@ -114,12 +114,12 @@ def _start(
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-            start_new_session=True,  # a process group of its own, and no Ctrl-C from the terminal
+            start_new_session=True,  # its own process group, and no Ctrl-C from the terminal
         )
 
 
 def _wait(server: Server, path: str, deadline: float, timeout: float) -> None:
-    patience = 0.5  # the process is checked often, because its first response may be slow
+    patience = 0.5  # seconds for one request; doubled if the first response takes longer
     while server.running:
         left = deadline - time.monotonic()
         if left <= 0:

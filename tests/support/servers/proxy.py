@@ -1,4 +1,4 @@
-"""A proxy before a server, which counts round trips and loses replies when a test says so."""
+"""A proxy in front of a server. It counts round trips, and drops a reply when a test sets this."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.support.servers import HOST
 
 
 class Proxy:
-    """Passes on what a client and a server send.
+    """Forwards the bytes between clients and a server.
 
-    A round trip is a request that follows a reply, in each connection.
+    In each connection, a request that follows a reply begins a round trip.
     """
 
     def __init__(self, port: int) -> None:
@@ -42,7 +42,7 @@ class Proxy:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = self._listener.accept()  # no limit: a daemon thread
                 self.connections += 1
                 server = socket.create_connection((HOST, self._server))
                 for each in (client, server):

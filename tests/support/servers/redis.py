@@ -1,4 +1,4 @@
-"""Private servers of Redis and Valkey: one alone, with replicas and Sentinels, or a Cluster."""
+"""Servers of Redis and Valkey for tests: one alone, with replicas and Sentinels, or a Cluster."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _numbers = itertools.count(1)
 
 
 def program(kind: str) -> str:
-    """Return the path of a server's program; without one, the test is skipped."""
+    """Return the path of a server's program. Skip the test if it is not installed."""
     found = shutil.which(f"{kind}-server")
     if found is None and kind == "redis":
         # Debian's redis-tools has the same program under another name, and starts no service.
@@ -53,13 +53,15 @@ def program(kind: str) -> str:
 @cache
 def _links() -> Path:
     """Return a folder for links to programs."""
-    folder = tempfile.TemporaryDirectory(prefix="lembro-redis-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    # Not a TemporaryDirectory: multiprocessing clears ``atexit`` in a forked child, and that would
+    # free the last reference to it and so delete the folder of the parent.
+    folder = tempfile.mkdtemp(prefix="lembro-redis-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition of a server. An error of the client means not yet."""
+    """Wait for a condition of a server. While the client raises an error, go on waiting."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -157,7 +159,7 @@ class RedisServer:
         os.kill(self._process.pid, number)
 
     def freeze(self) -> None:
-        """Stop the process, as if the machine hung."""
+        """Suspend the process (SIGSTOP), as if the machine did not respond."""
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -187,7 +189,7 @@ def serve(kind: str = "redis", **options: Any) -> Iterator[RedisServer]:
 
 
 def shared(kind: str = "redis") -> RedisServer:
-    """Return the server of this test process, for tests that do it no harm."""
+    """Return the shared server of this test process, for tests that do not stop or configure it."""
     return _shared(kind)
 
 
@@ -204,7 +206,7 @@ def new_prefix() -> str:
 
 
 def new_store(kind: str = "redis", **options: Any) -> RedisStore:
-    """Return a store with a prefix of its own. Its deadline suits a busy machine."""
+    """Return a store with a new prefix. Its timeout of 10 s suits a busy machine."""
     return RedisStore(shared(kind).url, **{"prefix": new_prefix(), "timeout": 10.0, **options})
 
 
@@ -264,7 +266,7 @@ class Cluster:
 
 @cache
 def shared_cluster() -> Cluster:
-    """Return the cluster of this test process, for tests that do it no harm."""
+    """Return the shared cluster of this test process, for tests that do not stop its nodes."""
     cluster = Cluster()
     atexit.register(cluster.remove)
     return cluster

@@ -1,4 +1,4 @@
-"""A fixture for both colours of a store."""
+"""A fixture for the sync and the async verbs of a store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lembro.testing import Blocking
 
 @pytest.fixture(params=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Callable[[RedisStore], Any]]:
-    """Return a function that gives the verbs of one colour as plain functions."""
+    """Return a function that gives the sync or the async verbs as plain functions."""
     opened: list[Any] = []
 
     def verbs_of(store: RedisStore) -> Any:

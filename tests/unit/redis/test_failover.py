@@ -99,6 +99,18 @@ def test_sentinels_that_are_gone_or_know_nothing(colour: Colour) -> None:
         store.get(K)
 
 
+def test_two_threads_may_find_the_server_at_once() -> None:
+    locator = Locator(parse("redis+sentinel://h1,h2/main"), b"")
+    one, other = locator.find(), locator.find()
+    assert next(one)[0] == next(other)[0] == ("h1", 26379)
+    assert one.send(None)[0] == ("h2", 26379)
+    locator._hosts = [("h1", 26379)]  # as another thread may see it that moves h2 to the front
+    with pytest.raises(StopIteration) as found:
+        one.send([b"primary", b"6379"])
+    assert found.value.value == ("primary", 6379)
+    assert locator._hosts == [("h2", 26379), ("h1", 26379)]
+
+
 def test_a_sentinel_with_a_password(sentinels: Sentinels, colour: Colour) -> None:
     for each in sentinels.sentinels:
         each.do("ACL", "SETUSER", "default", "resetpass", ">hunter2")
@@ -111,7 +123,7 @@ def test_a_sentinel_with_a_password(sentinels: Sentinels, colour: Colour) -> Non
 def test_a_server_that_is_no_primary_is_refused() -> None:
     locator = Locator(parse("redis+sentinel://h/main"), b"lembro:")
     locator.check_role([b"master", 1, []])
-    with pytest.raises(StoreUnavailable, match="the server is no primary any more"):
+    with pytest.raises(StoreUnavailable, match="the server is no longer a primary"):
         locator.check_role([b"slave", b"h", 1, b"connected", 1])
 
 

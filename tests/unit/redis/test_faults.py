@@ -136,7 +136,7 @@ def test_connections_that_were_cut_are_replaced(proxy: Proxy, colour: Colour) ->
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
     proxy.cut()
     for _ in range(3):
         assert twin.get(K).payload == b"one"
@@ -166,7 +166,7 @@ def test_a_frozen_server_fails_within_the_timeout(server: RedisServer, colour: C
         twin.get(K)
     middle = time.monotonic()
     for _ in range(1000):
-        with pytest.raises(StoreUnavailable, match="not tried again yet"):
+        with pytest.raises(StoreUnavailable, match="each call fails at once"):
             twin.get(K)
     assert middle - start < 2.0  # 0.2 on a machine that is not busy
     assert time.monotonic() - middle < 2.0
@@ -190,16 +190,16 @@ def test_verbs_that_wait_for_a_connection_do_not_try_a_frozen_server(
 
     start = time.monotonic()
     asyncio.run(many())
-    assert time.monotonic() - start < 0.95  # one timeout, not one after the other
+    assert time.monotonic() - start < 4  # one timeout of 0.5 s; one after another they take 10 s
     server.thaw()
     wait_for(store)
     process: Any = store._process
-    slots = process.get()._slots
+    slots = process.get()._slots  # no limit: a timeout
     errors: list[BaseException] = []
 
     def ask() -> None:
         try:
-            process.get().run(lambda: store._verbs.get(K), reads=True)
+            process.get().run(lambda: store._verbs.get(K), reads=True)  # no limit: a timeout
         except StoreUnavailable as error:
             errors.append(error)
 
@@ -211,10 +211,8 @@ def test_verbs_that_wait_for_a_connection_do_not_try_a_frozen_server(
         wait_until(lambda: len(slots._semaphore._cond._waiters) == 3, "three waiting threads")
         slots.failed()
     for thread in threads:
-        thread.join()
-    assert [str(each) for each in errors] == [
-        "the server did not answer another request meanwhile"
-    ] * 3
+        thread.join(60)
+    assert [str(each) for each in errors] == ["the server did not answer another request"] * 3
     store.close()
 
 
@@ -316,7 +314,7 @@ def test_too_few_replicas_fail_the_end_of_a_session(server: RedisServer, colour:
         assert replica.do("EXISTS", b"lembro:s:" + L) == 0
         assert twin.destroy(L) is None
         twin.add(L, Record(b"two", "ana"), **LIVES)
-    with pytest.raises(StoreUnavailable, match="0 of 1 replicas have received"):
+    with pytest.raises(StoreUnavailable, match="0 of 1 replicas confirmed"):
         twin.destroy_user("ana")
     assert not store._shared.breaker.is_open  # other verbs work
     assert twin.get(L) is None

@@ -55,10 +55,11 @@ Colour = Callable[[Any], Any]
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"prefix": ""}, "prefix must be a text, got ''"),
-        ({"prefix": b"x"}, "prefix must be a text, got b'x'"),
+        ({"prefix": ""}, "prefix must be a str that is not empty, got ''"),
+        ({"prefix": b"x"}, "prefix must be a str that is not empty, got b'x'"),
         ({"timeout": 100}, "timeout must be seconds, more than 0 and at most 60, got 100"),
         ({"max_connections": -1}, "max_connections must be a whole number, at least 1, got -1"),
+        ({"max_connections": 0}, "max_connections must be a whole number, at least 1, got 0"),
         ({"wait_replicas": -1}, "wait_replicas must be a whole number, at least 0, got -1"),
         ({"wait_replicas": True}, "wait_replicas must be a whole number, at least 0, got True"),
     ],
@@ -87,6 +88,33 @@ def test_urls_that_cannot_work(url: str, error: str) -> None:
         from_url(url)
     assert error in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [RedisStore, from_url])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:sec/ret@h/0",
+        "redis://:12/secret@h/0",
+        "redis://:12?secret@h/0",
+        "redis://:x?sec,ret@h/0",
+        "redis://:sec/r,et@h/0",
+        "redis://:12#secret@h/0",
+        "redis+sentinel://:12/secret@h/name",
+        "unix://me:sec/ret@/run/redis.sock",
+    ],
+)
+def test_no_part_of_a_password_with_special_characters_is_in_the_error(make: Any, url: str) -> None:
+    with pytest.raises(
+        ConfigError, match="Write special characters of a password as %XX"
+    ) as caught:
+        make(url)
+    assert "sec" not in str(caught.value)
+    assert "ret" not in str(caught.value)
+
+
+def test_the_path_of_a_socket_may_contain_an_at_sign() -> None:
+    assert parse("unix://me:pw@/run/redis@1.sock").path == "/run/redis@1.sock"
 
 
 def test_a_url_with_parameters_goes_to_from_url() -> None:
@@ -396,12 +424,12 @@ def test_an_old_server_is_an_error(monkeypatch: pytest.MonkeyPatch, colour: Colo
 def test_a_wrong_password_is_an_error_at_the_start(colour: Colour) -> None:
     with serve(requirepass="hunter2") as server:
         wrong = RedisStore(f"redis://:wrong@{HOST}:{server.port}")
-        with pytest.raises(ConfigError, match="refuses the user of the store") as caught:
+        with pytest.raises(ConfigError, match="rejects the credentials of the store") as caught:
             colour(wrong).open()
         assert "wrong" not in str(caught.value).replace("WRONGPASS", "")
         assert colour(RedisStore(f"redis://:hunter2@{HOST}:{server.port}")).get(K) is None
         client = redis.Redis(HOST, server.port, password="other", retry=Retry(NoBackoff(), 0))
-        with pytest.raises(ConfigError, match="refuses the user of the store"):
+        with pytest.raises(ConfigError, match="rejects the credentials of the store"):
             RedisStore(client).open()
         client.close()
 
@@ -411,7 +439,7 @@ def test_a_wrong_password_is_an_error_at_the_start(colour: Colour) -> None:
             )
             aio = RedisStore(client).aio
             assert aio is not None
-            with pytest.raises(ConfigError, match="refuses the user of the store"):
+            with pytest.raises(ConfigError, match="rejects the credentials of the store"):
                 await aio.open()
             await client.aclose()
 
@@ -421,7 +449,7 @@ def test_a_wrong_password_is_an_error_at_the_start(colour: Colour) -> None:
 def test_a_user_without_permissions_is_an_error_at_the_start(colour: Colour) -> None:
     with serve() as server:
         server.do("ACL", "SETUSER", "app", "on", ">pw", "~*", "+get")
-        with pytest.raises(ConfigError, match="refuses the user of the store"):
+        with pytest.raises(ConfigError, match="rejects the credentials of the store"):
             colour(RedisStore(f"redis://app:pw@{HOST}:{server.port}")).open()
         commands = "+@connection +get +set +del +unlink +exists +getrange +setrange +pexpireat "
         commands += "+pttl +zadd +zrem +zrange +zcard +zrandmember +scan +time +evalsha +eval"
@@ -479,7 +507,7 @@ def test_a_forked_child_has_connections_of_its_own() -> None:
     context = multiprocessing.get_context("fork")
     child = context.Process(target=store.add, args=(L, Record(b"two")), kwargs=LIVES)
     child.start()
-    child.join()
+    child.join(60)
     assert child.exitcode == 0
     for _ in range(3):
         found = store.get(K)
@@ -564,7 +592,7 @@ def in_threads(count: int, call: Callable[[], object]) -> list[BaseException]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     return errors
 
 
@@ -599,13 +627,13 @@ def test_more_threads_than_connections_wait_for_one() -> None:
     store = new_store(max_connections=3)
     assert in_threads(50, lambda: store.get(K)) == []
     process: Any = store._process
-    connector = process.get()
+    connector = process.get()  # no limit: a timeout
     assert 0 < len(connector._idle) <= 3
     connector._slots._timeout = 0.01
     with connector._slots, connector._slots, connector._slots:
         errors = in_threads(1, lambda: store.get(K))
     assert [str(error) for error in errors] == [
-        "all 3 connections are in use; raise max_connections"
+        "all 3 connections are in use; increase max_connections"
     ]
     assert not store._shared.breaker.is_open
     connector._slots._timeout = 10.0

@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return a function that gives the verbs of one colour as plain functions."""
+    """Return a function that gives the sync or the async verbs as plain functions."""
     opened: list[Blocking] = []
 
     def awaited(store: SQLiteStore) -> Any:
@@ -389,7 +389,7 @@ def test_threads_that_wait_too_long_for_each_other_give_up(path: Path) -> None:
     store.open()
     process: Any = store._process
     connector = process.get()  # no limit: it does not wait
-    with connector._locks[False], pytest.raises(StoreUnavailable, match="busy with writes"):
+    with connector._locks[False], pytest.raises(StoreUnavailable, match="in use by other threads"):
         store.add(K, Record(b"one"), **LIVES)
     store.close()
 
@@ -441,7 +441,7 @@ def test_a_log_that_others_made_long_is_shortened_before_a_transaction(
 
 def test_a_file_that_is_no_database_is_a_config_error(path: Path, colour: Any) -> None:
     path.write_bytes(b"something else" * 1000)
-    with pytest.raises(ConfigError, match="is no SQLite database, or is damaged"):
+    with pytest.raises(ConfigError, match="is not an SQLite database, or it is damaged"):
         colour(SQLiteStore(path)).get(K)
 
 
@@ -454,7 +454,7 @@ def test_a_later_version_of_the_tables_is_a_config_error(path: Path) -> None:
 
 
 def test_a_missing_folder_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Give a path in a folder that exists"):
+    with pytest.raises(ConfigError, match="Use a folder that exists"):
         SQLiteStore(tmp_path / "no" / "such.db").open()
 
 

@@ -1,1 +1,1 @@
-"""Stores outside of the process: the verbs are written once, for sync and async callers."""
+"""Stores outside of the process. Their verbs are written once, for sync and async callers."""

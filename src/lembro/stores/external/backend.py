@@ -2,7 +2,7 @@
 
 A backend has *verbs* and *connectors*. The verbs are written once, as generators that yield the
 commands of the backend and are sent the results. A connector performs the commands of a verb on a
-connection; there is one for each colour, sync and async.
+connection. There is one for sync callers, and one for async callers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Steps: TypeAlias = Generator[Any, Any, T]
 """A verb: it yields commands of its backend, is sent their results, and returns its own."""
 
 Page: TypeAlias = tuple[list[tuple[bytes, Found]], Any]
-"""Some live sessions, and where the next page begins; None at the end."""
+"""Some live sessions, and the position where the next page begins. It is None at the end."""
 
 
 class Dropped(StoreUnavailable):
@@ -30,15 +30,17 @@ class Dropped(StoreUnavailable):
 
 
 class Busy(StoreUnavailable):
-    """The backend answers, but others kept it busy for the whole deadline. The breaker ignores it,
-    because other verbs work."""
+    """The backend answers, but other callers kept it busy until the timeout.
+
+    The breaker ignores this error, because other verbs work.
+    """
 
 
 class Verbs(Protocol):
     """The verbs of a backend as generators; ``lembro.stores.base`` describes what they return.
 
-    A verb can run twice, because the connection may be dropped before the reply arrives. If the
-    second run finds the first one's effect, ``repeat`` makes up for it.
+    A verb can run twice, because the connection may be dropped before the reply arrives. The module
+    ``repeat`` then returns the result of the first run.
     """
 
     def get(self, key: bytes) -> Steps[Found | None]: ...
@@ -56,7 +58,7 @@ class Verbs(Protocol):
     def set(
         self, key: bytes, record: Record, *, expected: bytes, idle: float
     ) -> Steps[Found | None]:
-        """If the write was done, return its own payload, whatever was written later."""
+        """Return the written payload if the write was done, even if another write followed."""
         ...
 
     def replace(
@@ -97,7 +99,7 @@ class Verbs(Protocol):
         ...
 
     def ping(self) -> Steps[Any]:
-        """Do the least that shows that the backend answers."""
+        """Perform the cheapest command, to check that the backend answers."""
         ...
 
 
@@ -109,19 +111,20 @@ class Connector(Protocol):
         ...
 
     def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
-        """Perform a verb within the deadline, and raise the errors of the client.
+        """Perform a verb within the timeout, and raise the errors of the client.
 
-        If anything is raised in between, even by a timeout of the caller, the connection must not
-        go back to its pool: an unread reply would be taken for another's.
+        If anything is raised before the reply was read, the connection must not go back to its
+        pool. Otherwise the next verb would read this reply. A cancelled caller counts too.
 
         Args:
-            verb: Makes the verb. It may be called again if the first run changed nothing.
+            verb: A function that returns the generator. It may be called again if the first run
+                changed nothing.
             reads: Whether the verb changes nothing.
         """
         ...
 
     def close(self) -> None:
-        """Close the connections. No verb is running."""
+        """Close the connections. The caller makes sure that no verb is running."""
         ...
 
 
@@ -135,24 +138,24 @@ class AsyncConnector(Protocol):
     async def close(self) -> None: ...
 
     def discard(self) -> None:
-        """Close the connections without awaiting, because their event loop runs no more."""
+        """Close the connections without awaiting, because their event loop has stopped."""
         ...
 
 
 class Backend(Protocol):
-    """What a store gives to :class:`~lembro.stores.external.store.ExternalStore`."""
+    """What :class:`~lembro.stores.external.store.ExternalStore` needs of one backend."""
 
     @property
     def verbs(self) -> Verbs: ...
 
     @property
     def connector(self) -> Callable[[], Connector] | None:
-        """Makes the connector of a process. None: the store has an async client only."""
+        """A function that makes the connector of a process. None: there is only an async client."""
         ...
 
     @property
     def async_connector(self) -> Callable[[], AsyncConnector] | None:
-        """Makes the connector of an event loop. None: the store has a sync client only."""
+        """A function that makes the connector of a loop. None: there is only a sync client."""
         ...
 
     @property
@@ -160,6 +163,6 @@ class Backend(Protocol):
         """The name of the backend in errors and in ``repr()``, without a password."""
         ...
 
-    def translate(self, error: Exception) -> StoreError | None:
-        """Return the error of lembro for an error of the client; None if it is a bug."""
+    def translate(self, error: Exception, /) -> StoreError | None:
+        """Return lembro's error for an error of the client, or None if the error is a bug."""
         ...

@@ -1,4 +1,4 @@
-"""Import the client of a backend, which an extra of lembro installs."""
+"""Import the client library of a backend. An extra of lembro installs it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from ...errors import ConfigError
 
 
 def client(module: str, extra: str) -> Any:
-    """Import a module of a client.
+    """Import a module of a client library.
+
+    Args:
+        module: The name of the module.
+        extra: The extra of lembro that installs it.
 
     Raises:
-        ConfigError: It is not installed. The message names the extra.
+        ConfigError: The module cannot be imported. The message names the extra.
     """
     try:
         return importlib.import_module(module)

@@ -11,16 +11,16 @@ from ...errors import StoreUnavailable
 from .backend import Connector
 
 inherited: Final[list[object]] = []
-"""Connectors of a parent process. A forked child keeps them: to collect one could send a farewell
-over the connection that the parent still uses."""
+"""Connectors of a parent process. A forked child never frees them: a client may send a closing
+message when its connection is freed, and the parent still uses that connection."""
 
 
 class PerProcess:
-    """The connector of this process. A forked child gets another one.
+    """Holds the connector of this process. A forked child gets its own.
 
     Args:
-        make: Makes a connector.
-        opened: Called when one was opened.
+        make: A function that makes a connector.
+        opened: A function that is called each time a connector was opened.
     """
 
     def __init__(self, make: Callable[[], Connector], opened: Callable[[], None]) -> None:
@@ -31,11 +31,11 @@ class PerProcess:
         self._failures = 0  # of opening
 
     def get(self) -> Connector:
-        """Return the connector, opened.
+        """Return the open connector, and open it first if necessary.
 
         Raises:
-            StoreUnavailable: Another thread failed to open it while this one waited. To try again
-                would double the deadline.
+            StoreUnavailable: Another thread failed to open it while this one waited. A second try
+                would take twice the timeout.
         """
         pid, held = os.getpid(), self._held
         if held is not None and held[0] == pid:
@@ -49,9 +49,7 @@ class PerProcess:
                 inherited.append(held)
                 self._held = None
             if self._failures != failures:
-                raise StoreUnavailable(
-                    "the backend could not be opened by another thread meanwhile"
-                )
+                raise StoreUnavailable("another thread could not connect to the backend")
             connector = self._make()
             try:
                 connector.open()
@@ -63,9 +61,11 @@ class PerProcess:
         return connector
 
     def take(self) -> Connector | None:
-        """Return the connector to close it, and forget it; None if none is open."""
+        """Return the connector, which the caller then closes, or None if it is not open."""
         held, self._held = self._held, None
-        if held is None or held[0] != os.getpid():
+        if held is None:
+            return None
+        if held[0] != os.getpid():
             inherited.append(held)
             return None
         return held[1]

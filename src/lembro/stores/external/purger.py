@@ -1,4 +1,4 @@
-"""The thread that removes expired records from a backend that does not do it by itself."""
+"""The thread that removes expired records. Some backends need it, others remove them themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...errors import StoreUnavailable
 
 
 class Purger:
-    """Removes expired records regularly, in a thread that keeps neither store nor process alive.
+    """Removes expired records at intervals, in a daemon thread that holds only a weak reference.
 
     Each pause is between half and one and a half of ``interval``, so that the workers of one
     application do not all purge at the same time. Without an interval no thread is started.
@@ -23,15 +23,16 @@ class Purger:
         """Prepare a thread for a store.
 
         Args:
-            purge: A bound method that removes at most so many records, and returns how many.
-            at_once: The records that one call is to remove.
-            interval: The seconds between two rounds, on average.
+            purge: A bound method that takes a limit, removes at most that many expired records,
+                and returns how many it removed.
+            at_once: The limit for one call.
+            interval: The seconds between two rounds, on average. None: no thread is started.
         """
         self._purge = WeakMethod(purge, self._collected)
         self._at_once = at_once
         self._interval = interval
-        self._pid = 0  # of the process whose thread runs
-        self._stop = threading.Lock()  # held while the thread is to run; a weakref may release it
+        self._pid = 0  # the process whose thread runs
+        self._stop = threading.Lock()  # held until the thread must end
 
     def start(self) -> None:
         """Start the thread, unless this process has one."""
@@ -44,11 +45,11 @@ class Purger:
         thread = threading.Thread(target=_run, args=args, name="lembro-purger", daemon=True)
         try:
             thread.start()
-        except RuntimeError as error:  # the process ends, or has too many threads
+        except RuntimeError as error:  # the process is ending, or has too many threads
             log.debug("lembro: the purge thread was not started: %s", error)
 
     def stop(self) -> None:
-        """Tell the thread to end. It may still finish a step."""
+        """Tell the thread to end. It may finish the current round first."""
         if self._pid == os.getpid():
             self._stop.release()
         self._pid = 0
@@ -68,7 +69,7 @@ def _run(
             while purge(at_once) == at_once:
                 pass
         except StoreUnavailable:
-            pass  # the breaker has logged it
+            pass  # the breaker has logged it, or the backend was busy: the next round tries again
         except Exception:
             log.exception("lembro: removing expired sessions failed. The next round tries again.")
         del purge

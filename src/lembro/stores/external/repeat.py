@@ -1,8 +1,8 @@
 """Verbs that run a second time because the connection was dropped.
 
-The first run may have been performed, so a repeated verb returns what the first would have. ``set``
-needs nothing: a store that holds the payload of a write has done it, as no two payloads are equal.
-``destroy`` and ``destroy_user`` return that nothing was there.
+The backend may have performed the first run. So the second run returns the result of the first.
+``set`` needs no special case: no two payloads are equal, so the store holds this payload only if
+the write was done. ``destroy`` and ``destroy_user`` report in this case that nothing was there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .backend import Steps, Verbs
 
 
 def add(verbs: Verbs, verb: Callable[[], Steps[bool]], key: bytes, record: Record) -> Steps[bool]:
-    """Return True if ``verb`` added the record, now or in its first run."""
+    """Perform ``add``. Return True if this run or the first one added the record."""
     added = yield from verb()
     return added or _is(record, (yield from verbs.get(key)))
 
@@ -22,9 +22,9 @@ def add(verbs: Verbs, verb: Callable[[], Steps[bool]], key: bytes, record: Recor
 def replace(
     verbs: Verbs, verb: Callable[[], Steps[Found | None]], new: bytes, record: Record
 ) -> Steps[Found | None]:
-    """Return the new record if ``verb`` rotated the key, now or in its first run.
+    """Perform ``replace``. Return the new record if this run or the first one rotated the key.
 
-    Otherwise a login would be lost: its cookie would never be sent.
+    Without this, a login whose reply was lost would never get its cookie.
     """
     found = yield from verb()
     if found is None or found.successor == new:

@@ -1,4 +1,4 @@
-"""Checks of arguments that all external stores have."""
+"""Checks of the arguments that all external stores share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a store that its two colours share."""
+"""The part of an external store that its sync and its async verbs share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .pools import PerProcess
 from .purger import Purger
 from .stats import StoreStats
 
-PURGED_AT_ONCE: Final = 1000  # records, so that no step is long
+PURGED_AT_ONCE: Final = 1000  # records in one transaction, so that other writers wait only shortly
 
 
 class Shared:
@@ -24,8 +24,9 @@ class Shared:
     Args:
         backend: The backend of the store.
         max_session_size: The most bytes that one session may take.
-        interval: Seconds between two rounds of the purger. None: the backend needs none.
-        purge: A bound method that removes at most so many expired records, and returns how many.
+        interval: Seconds between two rounds of the purger. None: the backend needs no purger.
+        purge: A bound method that takes a limit, removes at most that many expired records, and
+            returns how many it removed.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Shared:
         self.verbs: Verbs = backend.verbs
         self.max_session_size: int = bytesize.parse(max_session_size)
         make = backend.connector
-        self.purger = Purger(purge, PURGED_AT_ONCE, interval if make is not None else None)
-        self.process = None if make is None else PerProcess(make, self.purger.start)
-        self.breaker = Breaker(backend.place, None if make is None else self._probe)
+        self.purger: Purger = Purger(purge, PURGED_AT_ONCE, interval if make is not None else None)
+        self.process: PerProcess | None = (
+            None if make is None else PerProcess(make, self.purger.start)
+        )
+        self.breaker: Breaker = Breaker(backend.place, None if make is None else self._probe)
 
     def check_size(self, record: Record) -> None:
         """Raise SessionTooLarge if a record is larger than ``max_session_size``."""
@@ -50,11 +53,11 @@ class Shared:
             raise SessionTooLarge(size, self.max_session_size)
 
     def failure_of(self, error: Exception) -> StoreError | None:
-        """Return the StoreError for an error; None if the error is none of the backend."""
+        """Return the StoreError for an error, or None if the backend did not cause it."""
         return None if isinstance(error, ConfigError) else self.backend.translate(error)
 
     def note(self, failure: StoreError) -> None:
-        """Note a failure of the backend. If it does not answer, the breaker opens."""
+        """Record a failure of the backend. If the backend does not answer, open the breaker."""
         if isinstance(failure, StoreUnavailable) and not isinstance(failure, Busy):
             self.breaker.trip(failure)
         else:
@@ -62,10 +65,14 @@ class Shared:
 
     def start_without(self, error: StoreUnavailable) -> None:
         """Log that the backend does not answer when the application starts."""
-        log.error("lembro: the application starts without its session store: %s", error)
+        log.error(
+            "lembro: the session store does not answer at startup: %s. Until it answers, requests "
+            "that need a session get a 503",
+            error,
+        )
 
     def stats_of(self, fields: dict[str, Any] | None) -> StoreStats:
-        """Return the statistics from the fields that the backend gave, if it did."""
+        """Return the statistics. ``fields`` is None if the backend did not answer."""
         last = self.breaker.last_error
         return StoreStats(available=fields is not None, last_error=last, **(fields or {}))
 

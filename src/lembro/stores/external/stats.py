@@ -1,4 +1,4 @@
-"""The statistics of a store outside of the process."""
+"""The statistics of an external store."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     available: bool
     """Whether the backend answered."""
     last_error: str | None = None
-    """The last failure of the backend, as this process saw it."""
+    """The message of the last failure of the backend that this process saw."""
     used: int | None = None
-    """Bytes that the backend uses for everything that it holds."""
+    """Bytes that the backend uses in all, including data that is not lembro's."""
     max_size: int | None = None
     """The most bytes that the backend may use."""
     sessions: int | None = None
     """Stored sessions. Expired ones that were not removed yet may be counted."""
     evicted: int | None = None
-    """Counter: sessions that were evicted for room."""
+    """Counter: sessions that were evicted to make room."""
     expired: int | None = None
     """Counter: sessions that were removed because they had expired."""
     connections: int | None = None

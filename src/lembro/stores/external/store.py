@@ -1,4 +1,4 @@
-"""The sync colour of a store in another process or in a file."""
+"""A store in another process or in a file, with its sync verbs."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class ExternalStore:
     """A store in another process or in a file, for sync and async callers.
 
     A subclass makes a backend, and passes it to this class. The verbs of the store itself are
-    plain functions, those of ``aio`` coroutines. Nothing connects before the first use. Each
-    process and each event loop has connections of its own.
+    plain functions. The verbs of ``aio`` are coroutine functions. The store connects at its first
+    use. Each process and each event loop has its own connections.
 
     Args:
-        backend: The verbs, and the connectors of both colours.
+        backend: The verbs, and the sync and async connectors.
         max_session_size: The most bytes that one session may take.
-        interval: How often a thread removes expired sessions, in seconds. None: the backend
-            removes them by itself.
+        interval: Seconds between two rounds of the thread that removes expired sessions. None: the
+            backend removes them itself.
 
     Raises:
-        ConfigError: An argument cannot work.
+        ConfigError: An argument is invalid.
     """
 
     blocking: bool = True
@@ -63,12 +63,12 @@ class ExternalStore:
 
     @property
     def sync(self) -> Self | None:
-        """The store for callers that may block; None if it was given an async client."""
+        """The store for sync callers, or None if you passed an async client."""
         return None if self._process is None else self
 
     @property
     def aio(self) -> AsyncTwin | None:
-        """The store for callers in an event loop; None if it was given a sync client."""
+        """The store for async callers, or None if you passed a sync client."""
         return self._aio
 
     # -- the contract: lembro.stores.base describes it ---------------------------------------------
@@ -157,11 +157,14 @@ class ExternalStore:
         return self._run(partial(self._verbs.of_user, user), reads=True)
 
     def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        """Remove the sessions and rotated keys of a user, except those that lead to ``keep``."""
+        """Remove the sessions and rotated keys of a user.
+
+        ``keep``, and the keys that were rotated to it, stay.
+        """
         return self._run(partial(self._verbs.destroy_user, user, keep))
 
     def stats(self) -> StoreStats:
-        """Return the statistics of this moment, also while the backend does not answer."""
+        """Return the current statistics, even if the backend does not answer."""
         try:
             fields = self._run(self._verbs.stats, reads=True)
         except StoreUnavailable:
@@ -173,11 +176,11 @@ class ExternalStore:
     def open(self) -> None:
         """Connect, and prepare the backend.
 
-        If the backend does not answer, the application starts nevertheless: the error is logged,
-        and requests that need a session get a 503 until the backend is back.
+        If the backend does not answer, the application starts anyway. The error is logged, and
+        requests that need a session get a 503 until the backend answers again.
 
         Raises:
-            ConfigError: The backend answers, but cannot be used as it is configured.
+            ConfigError: The backend answers, but its configuration does not allow its use.
         """
         try:
             self._run(self._verbs.ping, reads=True)
@@ -187,7 +190,7 @@ class ExternalStore:
     def close(self) -> None:
         """Close the connections of this process. The next verb opens new ones.
 
-        The connections of an event loop that still runs stay open, until it awaits ``aio.close()``.
+        The connections of a running event loop stay open until you await ``aio.close()`` in it.
         """
         self._shared.close()
         if self._aio is not None:
@@ -203,7 +206,7 @@ class ExternalStore:
     # -- within ------------------------------------------------------------------------------------
 
     def _make_aio(self, make: Callable[[], AsyncConnector]) -> AsyncTwin:
-        """Make the async colour. A subclass with further verbs makes a subclass of it."""
+        """Make the store for async callers. A subclass with more verbs overrides this."""
         from .twin import AsyncTwin  # noqa: PLC0415 - it imports asyncio
 
         return AsyncTwin(repr(self), self._shared, make)
@@ -218,8 +221,8 @@ class ExternalStore:
         """Perform a verb, and once more if the connection was dropped.
 
         Args:
-            verb: Makes the verb.
-            again: Makes the verb for a second run; ``verb`` by default.
+            verb: A function that returns the generator.
+            again: The same for the second run. The default is ``verb``.
             reads: Whether the verb changes nothing.
 
         Raises:
@@ -228,7 +231,7 @@ class ExternalStore:
         """
         shared = self._shared
         if self._process is None:
-            raise UsageError(f"{self!r} has an async client; await the verbs of its `aio`")
+            raise UsageError(f"{self!r} has an async client; await the methods of its `aio`")
         shared.breaker.check()
         repeated = False
         while True:
@@ -236,11 +239,16 @@ class ExternalStore:
                 result = self._process.get().run(verb, reads=reads)
             except Exception as error:
                 failure = shared.failure_of(error)
-                if failure is None:
-                    raise
-                if repeated or not isinstance(failure, Dropped):
-                    shared.note(failure)
-                    raise failure from error
+                try:
+                    if failure is None:
+                        raise
+                    if repeated or not isinstance(failure, Dropped):
+                        shared.note(failure)
+                        if failure is error:
+                            raise
+                        raise failure from error
+                finally:
+                    del failure  # its traceback refers to this frame: a reference cycle
                 verb, repeated = again or verb, True
             else:
                 shared.breaker.close()

@@ -1,4 +1,4 @@
-"""The async colour of a store: the same verbs, awaited on the running event loop."""
+"""The async verbs of an external store, for callers in an event loop."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Entry:
 
 
 class PerLoop:
-    """The connector of the running event loop of this process.
+    """Holds the connector of each event loop of this process.
 
     Args:
-        make: Makes a connector.
-        opened: Called when one was opened.
+        make: A function that makes a connector.
+        opened: A function that is called each time a connector was opened.
     """
 
     def __init__(self, make: Callable[[], AsyncConnector], opened: Callable[[], None]) -> None:
@@ -46,11 +46,11 @@ class PerLoop:
         self._entries: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry] = WeakKeyDictionary()
 
     async def get(self) -> AsyncConnector:
-        """Return the connector, opened.
+        """Return the open connector of the running loop, and open it first if necessary.
 
         Raises:
-            StoreUnavailable: Another task failed to open it while this one waited. To try again
-                would double the deadline.
+            StoreUnavailable: Another task failed to open it while this one waited. A second try
+                would take twice the timeout.
         """
         if self._pid != os.getpid():
             inherited.append(self._entries)
@@ -65,9 +65,7 @@ class PerLoop:
             async with entry.lock:
                 if not entry.is_open:
                     if entry.failures != failures:
-                        raise StoreUnavailable(
-                            "the backend could not be opened by another task meanwhile"
-                        )
+                        raise StoreUnavailable("another task could not connect to the backend")
                     try:
                         await entry.connector.open()
                     except Exception:
@@ -85,14 +83,14 @@ class PerLoop:
                 entry.connector.discard()
 
     def discard(self) -> None:
-        """Close the connections of event loops that run no more."""
+        """Close the connections of event loops that have stopped."""
         for loop, entry in list(self._entries.items()):
             if self._pid == os.getpid() and not loop.is_running():
                 del self._entries[loop]
                 entry.connector.discard()
 
     def take(self) -> AsyncConnector | None:
-        """Return the connector of the running loop to close it, and forget it."""
+        """Return the running loop's connector, which the caller then closes, or None."""
         entry = self._entries.pop(asyncio.get_running_loop(), None)
         return entry.connector if entry is not None and entry.is_open else None
 
@@ -103,9 +101,9 @@ class AsyncTwin:
     It needs asyncio. Under trio, use the store itself in a worker thread.
 
     Args:
-        name: The store, for ``repr()``.
-        shared: What the two colours share.
-        make: Makes the connector of an event loop.
+        name: The name of the store in ``repr()``.
+        shared: The part that the sync and the async verbs share.
+        make: A function that makes the connector of an event loop.
     """
 
     def __init__(self, name: str, shared: Shared, make: Callable[[], AsyncConnector]) -> None:
@@ -206,11 +204,14 @@ class AsyncTwin:
         return await self._run(partial(self._verbs.of_user, user), reads=True)
 
     async def destroy_user(self, user: str, keep: bytes | None = None) -> list[bytes]:
-        """Remove the sessions and rotated keys of a user, except those that lead to ``keep``."""
+        """Remove the sessions and rotated keys of a user.
+
+        ``keep``, and the keys that were rotated to it, stay.
+        """
         return await self._run(partial(self._verbs.destroy_user, user, keep))
 
     async def stats(self) -> StoreStats:
-        """Return the statistics of this moment, also while the backend does not answer."""
+        """Return the current statistics, even if the backend does not answer."""
         try:
             fields = await self._run(self._verbs.stats, reads=True)
         except StoreUnavailable:
@@ -227,14 +228,14 @@ class AsyncTwin:
             self._shared.start_without(error)
 
     async def close(self) -> None:
-        """Close the connections of this event loop, and those of the sync colour."""
+        """Close the connections of this event loop, and those of the sync verbs."""
         connector = self._loops.take()
         if connector is not None:
             await connector.close()
         await in_thread(self._shared.close)
 
     def discard(self) -> None:
-        """Close the connections of event loops that run no more."""
+        """Close the connections of event loops that have stopped."""
         self._loops.discard()
 
     # -- within ------------------------------------------------------------------------------------
@@ -255,11 +256,16 @@ class AsyncTwin:
                 result = await (await self._loops.get()).run(verb, reads=reads)
             except Exception as error:
                 failure = shared.failure_of(error)
-                if failure is None:
-                    raise
-                if repeated or not isinstance(failure, Dropped):
-                    shared.note(failure)
-                    raise failure from error
+                try:
+                    if failure is None:
+                        raise
+                    if repeated or not isinstance(failure, Dropped):
+                        shared.note(failure)
+                        if failure is error:
+                            raise
+                        raise failure from error
+                finally:
+                    del failure  # its traceback refers to this frame: a reference cycle
                 verb, repeated = again or verb, True
             else:
                 shared.breaker.close()

@@ -1,3 +1,3 @@
-"""RedisStore: sessions in Redis or Valkey. ``store`` is the class, ``scripts`` are the verbs."""
+"""RedisStore: sessions in Redis or Valkey. ``store`` has the class, ``scripts`` has the verbs."""
 
 from __future__ import annotations

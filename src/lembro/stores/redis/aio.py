@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AsyncSlots:
-    """Lets a number of verbs run at a time; see ``connector.Slots``."""
+    """Limits how many verbs run at a time; see ``connector.Slots``."""
 
     def __init__(self, size: int, timeout: float) -> None:
         self._size = size
@@ -29,23 +29,25 @@ class AsyncSlots:
 
     async def __aenter__(self) -> None:
         if not self._semaphore.locked():
-            await self._semaphore.acquire()  # at once
+            await self._semaphore.acquire()  # this never waits
             return
         failures = self._failures
         try:
             async with asyncio.timeout(self._timeout):
                 await self._semaphore.acquire()
         except TimeoutError:
-            raise Busy(f"all {self._size} connections are in use; raise max_connections") from None
+            raise Busy(
+                f"all {self._size} connections are in use; increase max_connections"
+            ) from None
         if self._failures != failures:
             self._semaphore.release()
-            raise StoreUnavailable("the server did not answer another request meanwhile")
+            raise StoreUnavailable("the server did not answer another request")
 
     async def __aexit__(self, *error: object) -> None:
         self._semaphore.release()
 
     def failed(self) -> None:
-        """Note that the server did not answer, so that no waiting verb tries it."""
+        """Note that the server did not answer, so that waiting verbs fail too."""
         self._failures += 1
 
 
@@ -81,11 +83,11 @@ class AsyncRedisConnector:
             except failures.unavailable:
                 self._slots.failed()
                 raise
-            # Nothing waits after an error, so that a second cancellation changes nothing.
+            # The error handlers never wait, so a second cancellation cannot interrupt them.
             try:
                 result = await self._perform(connection, verb())
-            except failures.response as error:  # a whole reply
-                if isinstance(error, failures.read_only):  # the name may lead elsewhere by now
+            except failures.response as error:  # the reply was read completely
+                if isinstance(error, failures.read_only):  # a replica by now
                     await self._renew(connection)
                 else:
                     self._idle.append(connection)
@@ -126,7 +128,7 @@ class AsyncRedisConnector:
         return connection
 
     async def _ask(self, connection: Any, *commands: Any) -> Any:
-        """Return the reply to the last command on a connection for these alone."""
+        """Perform commands, close the connection, and return the last reply."""
         reply = None
         try:
             for command in commands:
@@ -160,7 +162,7 @@ class AsyncRedisConnector:
                 return await self._call(connection, ("EVAL", script.text, *arguments))
         except self._failures.moved:
             raise
-        except self._failures.ask as error:  # the slot moves to another node, and this key has
+        except self._failures.ask as error:  # the key has moved to another node already
             other = self._connections.to_server(self._failures.address_of(error))
             full = ("EVAL", script.text, *arguments) if is_script else command
             return await self._ask(other, ("ASKING",), full)
@@ -171,7 +173,7 @@ class AsyncRedisConnector:
         return await connection.read_response()
 
     async def _renew(self, connection: Any) -> None:
-        """Close a connection, and the idle ones, which are probably no better."""
+        """Close a connection, and the idle ones, which have probably failed too."""
         for each in (connection, *self._idle):
             await each.disconnect(nowait=True)
         self._idle.clear()
@@ -185,12 +187,12 @@ class AsyncRedisConnector:
             close_transport(connection)
         self._idle.clear()
 
-    def __del__(self) -> None:  # of a store that nobody has closed
+    def __del__(self) -> None:  # the store was not closed
         self.discard()
 
 
 class AsyncClientConnector:
-    """The client that the application gave, with the connections of its own."""
+    """Performs verbs with the application's client, which has its own connections."""
 
     def __init__(self, client: Any, verbs: RedisVerbs, failures: Failures) -> None:
         self._execute = client.execute_command

@@ -1,4 +1,4 @@
-"""The connections of redis-py, and the clients that an application gives."""
+"""The connections of redis-py, and checks of a client that an application passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("redis", "valkey")
 
 
 class Connections:
-    """Makes the connections to one target, in one colour.
+    """Makes the sync or the async connections to one target.
 
     Args:
         target: The server.
@@ -25,7 +25,7 @@ class Connections:
         self._module = import_client(f"{package}.connection", "redis")
         retries = import_client(f"{package}.retry", "redis")
         backoff = import_client("redis.backoff", "redis").NoBackoff()
-        # A store repeats a verb by itself, so the client must not. RESP2 has no surprises.
+        # The store repeats verbs, so the client must not. The reply types are those of RESP2.
         self._options: dict[str, Any] = {
             "socket_timeout": target.timeout,
             "socket_connect_timeout": target.timeout,
@@ -39,7 +39,7 @@ class Connections:
             self._options["ssl_ca_certs"] = target.ca_file
 
     def to_server(self, address: Address) -> Any:
-        """Return a connection to the server that holds the sessions; it is not connected yet."""
+        """Return a connection to the server that holds the sessions. It is not open yet."""
         target = self._target
         login = {"username": target.username, "password": target.password, "db": target.database}
         if target.scheme == "unix":
@@ -50,7 +50,7 @@ class Connections:
         return self._class(host=host, port=port, **login, **self._options)
 
     def to_guide(self, address: Address) -> Any:
-        """Return a connection to a host that knows where the server is."""
+        """Return a connection to a Sentinel or a node of a Cluster, which knows the server."""
         if self._target.scheme == CLUSTER:
             return self.to_server(address)
         host, port = address
@@ -59,22 +59,22 @@ class Connections:
 
 
 def package_of(client: Any) -> str:
-    """Return ``redis`` or ``valkey``, whose client this is.
+    """Return the package of a client: ``redis`` or ``valkey``.
 
     Raises:
-        ConfigError: It is none of these, or it decodes the replies.
+        ConfigError: The client is of another package, or it decodes the replies.
     """
     packages = [each.__module__.partition(".")[0] for each in type(client).__mro__]
     package = next((each for each in packages if each in PACKAGES), None)
     if package is None or not hasattr(client, "execute_command"):
         raise ConfigError(
-            f"a RedisStore needs a URL, or a client of redis-py or valkey-py, got "
+            f"RedisStore needs a URL, or a client of redis-py or valkey-py, got "
             f"{type(client).__name__}. Example: RedisStore('redis://localhost:6379/0')"
         )
     if client.get_encoder().decode_responses:
         raise ConfigError(
             "the client of a RedisStore must return bytes, got one with decode_responses=True. "
-            "Give it a client of its own, or a URL"
+            "Make another client for the store, or pass a URL"
         )
     return package
 
@@ -85,7 +85,7 @@ def is_async(client: Any) -> bool:
 
 
 def make_safe(client: Any) -> None:
-    """Make new connections of a client close after an error in the middle of a command.
+    """Make a client close its new connections after an error in the middle of a command.
 
     The Sentinel connections of redis-py 8.1 and valkey-py 6.2 do not: after a timeout, the unread
     reply stays in the pool, and the next command gets it instead of its own.

@@ -1,9 +1,10 @@
-"""The server's time as a client estimates it, for the ages that ``get`` returns.
+"""An estimate of the server's clock, for the ages that ``get`` returns.
 
-A plain GET returns no time. So the difference to the server's clock is taken from the reply of each
-script, and asked for when it is older than a minute. The estimate is late by the time that the
-reply was on its way, so no live session is ever taken for an expired one. The client's clock does
-not matter, and no deadline is computed from this estimate.
+A plain GET returns no time. The reply of each script contains the server's time, so the store keeps
+the difference to the monotonic clock of this process. If the difference is older than a minute, the
+store asks for the time. The estimate is late by the time that the reply took, so a live session is
+never treated as expired. The process's wall clock does not matter. No deadline depends on this
+estimate.
 """
 
 from __future__ import annotations
@@ -24,20 +25,22 @@ class ServerClock:
 
     def __init__(self, clock: Callable[[], float] | None) -> None:
         self._clock = clock
-        self._noted: tuple[float, float] | None = None  # what to add, and when it is too old
+        self._noted: tuple[float, float] | None = (
+            None  # the difference, and when it becomes too old
+        )
 
     def given(self) -> int | str:
         """Return the time to send to a script: milliseconds, or "" for the server's clock."""
         return "" if self._clock is None else int(self._clock() * 1000)
 
     def note(self, now: int) -> None:
-        """Note the server's time, which has just arrived."""
+        """Note the server's time in milliseconds, which was just received."""
         if self._clock is None:
             mine = time.monotonic()
             self._noted = now - mine * 1000, mine + LONGEST
 
     def now(self) -> int | None:
-        """Return the server's time in milliseconds, or None if it must be asked for."""
+        """Return the server's time in milliseconds, or None if the server must be asked."""
         if self._clock is not None:
             return int(self._clock() * 1000)
         noted, mine = self._noted, time.monotonic()

@@ -1,8 +1,8 @@
-"""Connections to Redis for callers that may block.
+"""Connections to Redis for sync callers.
 
-The connections are those of the client, but the pool is lembro's: a verb takes half the time, and
-after any error in the middle of a command the connection is closed. A pool that keeps it would give
-its unread reply to another visitor, as the Sentinel connections of redis-py do.
+The connections are those of the client library, but lembro has its own pool, which halves the time
+of a verb. The pool closes a connection after any error in the middle of a command. Otherwise
+another visitor would get the unread reply, as with the Sentinel connections of redis-py.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 
 class Slots:
-    """Lets a number of verbs run at a time.
+    """Limits how many verbs run at a time.
 
     Args:
-        size: How many.
-        timeout: Seconds that another one waits.
+        size: The limit.
+        timeout: The most seconds that another verb waits.
     """
 
     def __init__(self, size: int, timeout: float) -> None:
@@ -41,24 +41,24 @@ class Slots:
             return
         failures = self._failures
         if not self._semaphore.acquire(timeout=self._timeout):
-            raise Busy(f"all {self._size} connections are in use; raise max_connections")
-        if self._failures != failures:  # to wait once more would double the deadline
+            raise Busy(f"all {self._size} connections are in use; increase max_connections")
+        if self._failures != failures:  # a second try would take twice the timeout
             self._semaphore.release()
-            raise StoreUnavailable("the server did not answer another request meanwhile")
+            raise StoreUnavailable("the server did not answer another request")
 
     def __exit__(self, *error: object) -> None:
         self._semaphore.release()
 
     def failed(self) -> None:
-        """Note that the server did not answer, so that no waiting verb tries it."""
+        """Note that the server did not answer, so that waiting verbs fail too."""
         self._failures += 1
 
 
 def setup_error(place: str, error: Exception) -> ConfigError:
-    """Return the error for a server that refuses this user."""
+    """Return the error for a server that rejects the credentials."""
     return ConfigError(
-        f"{place} refuses the user of the store ({error}). Check the user and password in the URL, "
-        f"the password of the Sentinels, and the permissions of the user"
+        f"{place} rejects the credentials of the store ({error}). Check the user and password in "
+        f"the URL, the password of the Sentinels, and the permissions of the user"
     )
 
 
@@ -68,9 +68,9 @@ class RedisConnector:
     Args:
         connections: Makes the connections.
         locator: Finds the server.
-        verbs: The verbs, which check the server.
-        failures: The exceptions of the client.
-        slots: How many connections there may be.
+        verbs: The verbs. One of them checks the server when the store opens.
+        failures: The exceptions of the client library.
+        slots: Limits the number of connections.
     """
 
     def __init__(
@@ -104,8 +104,8 @@ class RedisConnector:
                 raise
             try:
                 result = self._perform(connection, verb())
-            except failures.response as error:  # a whole reply
-                if isinstance(error, failures.read_only):  # the name may lead elsewhere by now
+            except failures.response as error:  # the reply was read completely
+                if isinstance(error, failures.read_only):  # a replica by now
                     self._renew(connection)
                 else:
                     self._idle.append(connection)
@@ -152,7 +152,7 @@ class RedisConnector:
         return connection
 
     def _ask(self, connection: Any, *commands: Any) -> Any:
-        """Return the reply to the last command on a connection for these alone."""
+        """Perform commands, close the connection, and return the last reply."""
         reply = None
         try:
             for command in commands:
@@ -186,7 +186,7 @@ class RedisConnector:
                 return self._call(connection, ("EVAL", script.text, *arguments))
         except self._failures.moved:
             raise
-        except self._failures.ask as error:  # the slot moves to another node, and this key has
+        except self._failures.ask as error:  # the key has moved to another node already
             other = self._connections.to_server(self._failures.address_of(error))
             full = ("EVAL", script.text, *arguments) if is_script else command
             return self._ask(other, ("ASKING",), full)
@@ -197,7 +197,7 @@ class RedisConnector:
         return connection.read_response()
 
     def _renew(self, connection: Any) -> None:
-        """Close a connection, and the idle ones, which are probably no better."""
+        """Close a connection, and the idle ones, which have probably failed too."""
         connection.disconnect()
         self.close()
 
@@ -210,12 +210,12 @@ class RedisConnector:
 
 
 class ClientConnector:
-    """The client that the application gave, with the connections of its own.
+    """Performs verbs with the application's client, which has its own connections.
 
     Args:
         client: The client.
-        verbs: The verbs, which check the server.
-        failures: The exceptions of the client.
+        verbs: The verbs. One of them checks the server when the store opens.
+        failures: The exceptions of the client library.
     """
 
     def __init__(self, client: Any, verbs: RedisVerbs, failures: Failures) -> None:

@@ -1,4 +1,4 @@
-"""The errors of lembro for those of redis-py and valkey-py, whose classes have the same names."""
+"""Translate the errors of redis-py and valkey-py, which have the same class names, to lembro's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLASSES: Final = (
     ("TimeoutError", StoreUnavailable),
     ("ConnectionError", StoreUnavailable),
 )
-_CODES: Final = (  # before Redis 7, an error in a script is in the middle of another one
+_CODES: Final = (  # before Redis 7, the error of a script contains the original code in its text
     ("OOM command not allowed", StoreFull),
     ("READONLY You can't write", StoreReadOnly),
     ("MISCONF", StoreReadOnly),
@@ -32,7 +32,7 @@ _NOT_DROPPED: Final = (*_SETUP, "BusyLoadingError", "MaxConnectionsError")
 
 
 class Failures:
-    """The exceptions of one client.
+    """The exceptions of one client library.
 
     Args:
         package: ``redis`` or ``valkey``.
@@ -64,15 +64,16 @@ class Failures:
         ]
 
     def in_command(self, error: Exception, moves: bool = False) -> Exception:
-        """Return the error for one in the middle of a command.
+        """Return the error to raise for an error in the middle of a command.
 
         Args:
-            error: An error of the connection, or a reply.
+            error: An error of the connection, or an error reply.
             moves: Whether another server may hold the sessions now.
 
         Returns:
-            ``Dropped``, if another connection may serve: the connection was dropped, so the command
-            may have been done, or the server holds the sessions no more. Otherwise the error.
+            ``Dropped`` if another connection may work: this one was dropped, so the command may or
+            may not have been performed, or its server no longer holds the sessions. Otherwise
+            ``error``.
         """
         if isinstance(error, self.connection):
             again = not isinstance(error, self._not_dropped)
@@ -82,11 +83,11 @@ class Failures:
 
     @staticmethod
     def address_of(error: Any) -> Address:
-        """Return where a key is that moves to another node."""
+        """Return the address of the node that a key has moved to."""
         return error.host, error.port
 
     def translate(self, error: Exception) -> StoreError | None:
-        """Return the error of lembro for one of the client; None if it is none of the client."""
+        """Return lembro's error for an error of the client, or None for any other error."""
         if isinstance(error, StoreError):
             return error
         if not isinstance(error, self._base):
@@ -102,5 +103,5 @@ class Failures:
 
 
 def _named(module: Any, names: tuple[str, ...]) -> tuple[type[Exception], ...]:
-    """Return the exceptions that a client has; not each has all."""
+    """Return those exceptions that the client library has."""
     return tuple(getattr(module, name) for name in names if hasattr(module, name))

@@ -1,5 +1,8 @@
-"""Find the server that holds the sessions: the primary that Sentinels or the nodes of a Cluster
-name. All sessions of a store are in one slot of a Cluster, so one server holds them."""
+"""Find the server that holds the sessions.
+
+Sentinels or the nodes of a Cluster name the primary. All sessions of a store are in one slot of a
+Cluster, so one server holds them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ Question = tuple[Address, tuple[str, ...]]
 
 
 class Locator:
-    """Asks the hosts of a URL, the last one that answered first.
+    """Asks the hosts of a URL. The host that answered last is asked first.
 
     Args:
-        target: Sentinels or a Cluster; another server is found without a question.
-        key: A key of the store, which tells the slot of a Cluster.
+        target: The server, Sentinels or Cluster. A single server needs no question.
+        key: A key of the store. It determines the slot in a Cluster.
     """
 
     def __init__(self, target: Target, key: bytes) -> None:
@@ -27,19 +30,19 @@ class Locator:
         self._slot: int | None = None
         if target.scheme == CLUSTER:
             self._slot = client("redis.crc", "redis").key_slot(key)
-        self.asks = target.scheme in (SENTINEL, CLUSTER)
+        self.asks: bool = target.scheme in (SENTINEL, CLUSTER)
         """Whether the server can change."""
 
     def find(self) -> Generator[Question, Any, Address]:
-        """Return the address. Yields questions; is sent a reply, or None if a host gave none."""
+        """Return the address. Yield questions, and receive each reply, or None without one."""
         if not self.asks:
             return self._hosts[0]
         ask = self._sentinel if self._slot is None else self._cluster
         for host in list(self._hosts):
             address = yield from ask(host)
             if address is not None:
-                self._hosts.remove(host)
-                self._hosts.insert(0, host)
+                # A new list, because other threads read and change it too.
+                self._hosts = [host, *(each for each in self._hosts if each != host)]
                 return address
         raise StoreUnavailable(f"{self._target.place}: no host knows a primary")
 
@@ -58,6 +61,6 @@ class Locator:
         return found
 
     def check_role(self, role: Any) -> None:
-        """Raise StoreUnavailable unless a server is a primary: its sessions may be old ones."""
+        """Raise StoreUnavailable unless the server is a primary. A replica may be out of date."""
         if role[0] != b"master":
-            raise StoreUnavailable(f"{self._target.place}: the server is no primary any more")
+            raise StoreUnavailable(f"{self._target.place}: the server is no longer a primary")

@@ -1,10 +1,11 @@
-"""How a session is stored in Redis: one string, readable but for the payload.
+"""How a session is stored in Redis: one string, readable except for the payload.
 
     expires 13 | death 13 | born 13 | length of the user 8 | rotated 1 | reputation 1
     user | successor 32, if rotated | reputation 16, if there is one | payload
 
-Times are milliseconds of the server's clock since 1970. ``expires`` is the idle deadline, and never
-later than ``death``, the absolute one. The length of the user is hexadecimal, or dashes for none.
+Times are milliseconds of the server's clock since 1970. ``expires`` is the idle deadline. It is
+never later than ``death``, the absolute deadline. The length of the user is hexadecimal, or eight
+dashes without a user.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes, now: int, payload: bytes | None = None) -> Found | None:
-    """Return the record; None if it has expired, or is none of lembro.
+    """Return the record, or None if it has expired or its format is not lembro's.
 
     Args:
         data: The stored bytes.
         now: Milliseconds by the server's clock.
-        payload: The payload, if ``data`` ends before it.
+        payload: The payload, if ``data`` does not include it.
     """
     try:
         expires, death, born = int(data[:13]), int(data[13:26]), int(data[26:39])

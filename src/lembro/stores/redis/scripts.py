@@ -1,20 +1,20 @@
-"""The verbs as Lua scripts: one script a verb, so that each is atomic and takes one round trip.
+"""The verbs as Lua scripts. One script for each verb makes it atomic, in one round trip.
 
 Keys, where ``P`` is the prefix:
 
 * ``P .. "s:" .. key``: the record (``record.py`` has its layout). It expires in Redis at its idle
   deadline, and each script compares the deadline too.
 * ``P .. "u:" .. user``: the index of a user, a sorted set of keys by birth. The score has three
-  digits more than the milliseconds, for the order of those that were born at once. The index never
-  lacks a live record or rotated key of the user. It may name keys that are gone: ``enter`` removes
-  some of them each time, so that they stay fewer than the live ones. It expires with its last
-  record.
+  digits more than the milliseconds, to order keys of the same millisecond. The index contains every
+  live record and rotated key of the user. It may also contain keys that no longer exist. ``enter``
+  removes some of those each time, so that they stay fewer than the live ones. The index expires
+  with its last record.
 
 The first two arguments of each script are the prefix, and the time in milliseconds or "" for the
-server's clock. With a given time, which tests use, nothing expires in Redis.
+server's clock. If a test gives the time, nothing expires in Redis.
 
-If Redis has no memory left, a script fails at its first write if that needs memory, and afterwards
-at none. So a script that fails has changed nothing.
+If Redis has no memory left, a script fails at its first write or not at all. So a script that fails
+has changed nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Final
 from .record import HEAD, NEVER, TIMES
 
 PAGE: Final = 256
-"""Keys of a page of an iteration."""
+"""Keys in a page of an iteration."""
 
 _PARTS: Final = {
     "base": f"""
@@ -121,11 +121,11 @@ end
 
 
 class Script:
-    """A script, which Redis knows by the hash of its text."""
+    """A Lua script. Redis identifies it by the hash of its text."""
 
     def __init__(self, parts: str, text: str) -> None:
         pieces = [_PARTS[name] for name in ("base", *parts.split())]
-        self.text = "--!df flags=allow-undeclared-keys\n" + "".join([*pieces, text])
+        self.text: str = "--!df flags=allow-undeclared-keys\n" + "".join([*pieces, text])
         self.sha: str = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -147,7 +147,8 @@ enter(user, key, now, expires)
 return {now, 1}
 """,
 )
-"""Arguments: idle, life, the record without its times, limit or "", way. Returns 1 if added."""
+"""Arguments: idle, life, the record without its times, limit or "", "oldest" or
+"refuse". Returns 1 if added."""
 
 SET: Final = Script(
     "record extend",
@@ -172,7 +173,8 @@ extend(user_of(data), expires)
 return {now, head, 1}
 """,
 )
-"""Arguments: idle, expected, payload. Returns the record, or what is before its new payload, 1."""
+"""Arguments: idle, expected, payload. Returns the record if nothing was written; otherwise the part
+of the record before its payload, and 1."""
 
 REPLACE: Final = Script(
     "record extend put admit",
@@ -222,8 +224,9 @@ end
 return {now, times, 1}
 """,
 )
-"""Arguments: idle, life or -1 to keep it, grace, the record without its times, limit or "", way,
-and what is expected, or nothing. Returns the record, or the times of the new one and 1."""
+"""Arguments: idle, life or -1 to keep it, grace, the record without its times, limit or "",
+"oldest" or "refuse", and optionally the expected payload. Returns the old record if nothing was
+changed; otherwise the times of the new record, and 1."""
 
 TOUCH: Final = Script(
     "record extend",
@@ -263,7 +266,7 @@ end
 return {now, data}
 """,
 )
-"""Arguments: what is expected, or nothing. Returns the record that was removed."""
+"""Arguments: optionally the expected payload. Returns the record that was removed."""
 
 OF_USER: Final = Script(
     "record",
@@ -319,7 +322,7 @@ end
 return reply
 """,
 )
-"""Arguments: the user, and a key to keep, or nothing. Returns the keys of the ended sessions."""
+"""Arguments: the user, and optionally a key to keep. Returns the keys of the removed sessions."""
 
 PAGE_OF_ALL: Final = Script(
     "",
@@ -345,9 +348,9 @@ end
 return reply
 """,
 )
-"""Arguments: cursor, pattern, how many keys to look at, "all", "count" or "clear", and how the keys
-begin that are never cleared. Returns the next cursor, keys, and with "all" their records. It is a
-script so that a Cluster performs it where the sessions are."""
+"""Arguments: cursor, pattern, how many keys to scan, then "all", "count" or "clear", and the prefix
+of the keys that are never cleared. Returns the next cursor, keys, and with "all" their records. It
+is a script, so that a Cluster runs it on the node that holds the sessions."""
 
 STATE: Final = Script(
     "",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import ConfigError
+from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
 from ..external.settings import check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
+
+if TYPE_CHECKING:
+    from .verbs import RedisVerbs
 
 CONNECTIONS: Final = 20
 TIMEOUT: Final = 0.2  # seconds
@@ -18,28 +21,29 @@ TIMEOUT: Final = 0.2  # seconds
 class RedisStore(ExternalStore):
     """Sessions in Redis 6.2 or later, or in Valkey, shared by any number of machines.
 
-    Each verb is one script, and takes one round trip. Redis removes expired sessions by itself.
+    Each verb takes one round trip. Redis itself removes expired sessions.
 
     Args:
         server: A URL: ``redis://``, ``rediss://`` (TLS), ``valkey://``, ``unix://``,
             ``redis+sentinel://host1,host2/name``, or ``redis+cluster://host1,host2``. Or a client
-            of redis-py or valkey-py. The store then has the colour of the client, and does not
-            close it.
-        prefix: What all keys begin with. In a Cluster, it gets a hash tag, such as ``{lembro}:``.
-        max_session_size: The most that one session may take.
-        max_connections: The most connections of a process, and of an event loop. Only with a URL;
-            the default is 20.
-        timeout: Seconds to connect, to wait for a reply, and to wait for a connection. Only with a
-            URL; the default is 0.2.
-        wait_replicas: How many replicas must have received it when a session ends or gets a new ID.
-            Otherwise StoreUnavailable is raised. 0 does not wait. Only with a URL.
-        tls: Whether to connect over TLS; rediss: does so anyway. Only with a URL.
-        ca_file: The file of the certificates to trust. None: those of the system.
-        sentinel_password: The password of the Sentinels.
+            of redis-py or valkey-py, sync or async. The store is then only sync or only async, and
+            never closes the client.
+        prefix: The beginning of all keys. In a Cluster, it gets a hash tag, such as ``{lembro}:``.
+        max_session_size: The most bytes that one session may take.
+        max_connections: The most connections of each process, and of each event loop. Only with a
+            URL. The default is 20.
+        timeout: The most seconds to connect, to wait for a reply, and to wait for a free
+            connection. Only with a URL. The default is 0.2.
+        wait_replicas: How many replicas must confirm the end of a session or a new ID. If fewer
+            do, StoreUnavailable is raised. 0 does not wait. Only with a URL.
+        tls: Whether to connect over TLS. A rediss: URL always does. Only with a URL.
+        ca_file: The file of the certificates to trust over TLS. None: those of the system. Only
+            with a URL.
+        sentinel_password: The password of the Sentinels. Only with a URL.
         clock: A function that returns seconds, for tests. Then nothing expires in Redis.
 
     Raises:
-        ConfigError: An argument cannot work, or redis-py is not installed.
+        ConfigError: An argument is invalid, or redis-py is not installed.
     """
 
     def __init__(
@@ -71,14 +75,14 @@ class RedisStore(ExternalStore):
             wrong = [name for name, value in url_only.items() if value]
             if wrong:
                 raise ConfigError(
-                    f"{wrong[0]} needs a URL, got a client. Set it up in the client, or give a URL"
+                    f"{wrong[0]} needs a URL, got a client. Configure the client, or pass a URL"
                 )
             backend = ClientBackend(server, prefix, clock)
         super().__init__(backend, max_session_size=max_session_size)
 
 
 class URLBackend:
-    """The verbs, and connections by URL, in both colours."""
+    """The verbs, and the sync and async connections to a URL."""
 
     def __init__(
         self,
@@ -91,22 +95,23 @@ class URLBackend:
         wait_replicas: int,
         **options: Any,
     ) -> None:
-        # An application without Redis needs no client.
+        # Imported here, because only an application with Redis has the client library.
         from . import clients, failures, locator, target, verbs  # noqa: PLC0415
 
         timeout = check_timeout(TIMEOUT if timeout is None else timeout)
         server = target.parse(url, timeout=timeout, **options)
-        size = _check_count("max_connections", max_connections or CONNECTIONS, least=1)
+        size = CONNECTIONS if max_connections is None else max_connections
+        size = _check_count("max_connections", size, least=1)
         encoded = _tagged(prefix, is_cluster=server.scheme == target.CLUSTER)
-        self.place = server.place
-        self.verbs = verbs.RedisVerbs(
+        self.place: str = server.place
+        self.verbs: RedisVerbs = verbs.RedisVerbs(
             encoded,
             clock=clock,
             wait_replicas=_check_count("wait_replicas", wait_replicas, least=0),
             wait=max(1, int(timeout * 500)),  # half of the timeout, so that WAIT replies in time
         )
         known = failures.Failures("redis", server.place)
-        self.translate = known.translate
+        self.translate: Callable[[Exception], StoreError | None] = known.translate
 
         def connector() -> Connector:
             from .connector import RedisConnector, Slots  # noqa: PLC0415
@@ -135,18 +140,18 @@ class URLBackend:
 
 
 class ClientBackend:
-    """The verbs over a client of the application, in its colour."""
+    """The verbs, and the client of the application, which is sync or async."""
 
     def __init__(self, client: Any, prefix: str, clock: Callable[[], float] | None) -> None:
         from . import clients, failures, verbs  # noqa: PLC0415
 
         package = clients.package_of(client)
-        self.place = f"the application's {type(client).__name__}"
-        self.verbs = verbs.RedisVerbs(
+        self.place: str = f"the application's {type(client).__name__}"
+        self.verbs: RedisVerbs = verbs.RedisVerbs(
             _tagged(prefix, is_cluster=hasattr(client, "get_node_from_key")), clock=clock
         )
         known = failures.Failures(package, self.place)
-        self.translate = known.translate
+        self.translate: Callable[[Exception], StoreError | None] = known.translate
 
         def connector() -> Connector:
             from .connector import ClientConnector  # noqa: PLC0415
@@ -168,9 +173,11 @@ class ClientBackend:
 
 
 def _tagged(prefix: str, *, is_cluster: bool) -> bytes:
-    """Return the prefix; in a Cluster with a hash tag, which puts all keys into one slot."""
+    """Return the prefix. In a Cluster, add a hash tag, which puts all keys into one slot."""
     if not isinstance(prefix, str) or not prefix:
-        raise ConfigError(f"prefix must be a text, got {prefix!r}. Example: prefix='shop:'")
+        raise ConfigError(
+            f"prefix must be a str that is not empty, got {prefix!r}. Example: prefix='shop:'"
+        )
     if is_cluster and not re.search(r"\{[^}]", prefix):
         prefix = f"{{{prefix[:-1]}}}:" if prefix[-1] == ":" else f"{{{prefix}}}"
     return prefix.encode()
@@ -179,6 +186,7 @@ def _tagged(prefix: str, *, is_cluster: bool) -> bytes:
 def _check_count(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(
-            f"{name} must be a whole number, at least {least}, got {value!r}. Example: {name}=20"
+            f"{name} must be a whole number, at least {least}, got {value!r}. "
+            f"Example: {name}={least + 1}"
         )
     return value

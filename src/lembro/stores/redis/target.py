@@ -1,4 +1,4 @@
-"""Where the server is, by URL."""
+"""Read the URL of a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import ConfigError
-from ..urls import without_password
+from ..urls import cannot_be_read, without_password
 
 Address = tuple[str, int]
 SENTINEL: Final = "redis+sentinel"
@@ -22,7 +22,7 @@ class Target:
         scheme: The scheme of the URL.
         place: The URL without user, password and parameters.
         hosts: Hosts and ports.
-        path: The path of a Unix socket, or the name that Sentinels know the primary by.
+        path: The path of a Unix socket, or the name that Sentinels use for the primary.
         database: The number of the database.
         username: The user, or None.
         password: The password, or None.
@@ -46,12 +46,13 @@ class Target:
 
 
 def parse(url: str, *, tls: bool = False, **options: Any) -> Target:
-    """Return what a URL names, with further options.
+    """Return the target that a URL names, with more options.
 
     Raises:
         ConfigError: The URL cannot be read. The message contains no password.
     """
     parts = urlsplit(url)
+    _check_password(parts)
     if parts.query or parts.fragment:
         raise ConfigError(
             "the URL of RedisStore() has no parameters. Pass them as arguments, or use "
@@ -89,6 +90,17 @@ def parse(url: str, *, tls: bool = False, **options: Any) -> Target:
             f"{'left out' if scheme == CLUSTER else 'the number of a database'}, got {path!r}"
         )
     return replace(target, database=int(path))
+
+
+def _check_password(parts: SplitResult) -> None:
+    """Raise ConfigError if a special character in a password splits the URL.
+
+    Then the host, the path or the query is a part of the password, and no message may contain it.
+    """
+    rest = f"{parts.path}{parts.query}{parts.fragment}"
+    socket = parts.scheme.lower() == "unix" and not parts.netloc.rpartition("@")[2]
+    if "@" in rest and not socket:  # the path of a socket may contain an @
+        raise ConfigError(cannot_be_read("redis://:password@localhost:6379/0"))
 
 
 def _hosts(text: str, parts: SplitResult, port: int) -> tuple[Address, ...]:

@@ -1,4 +1,4 @@
-"""RedisStore by URL."""
+"""Make a RedisStore from a URL."""
 
 from __future__ import annotations
 

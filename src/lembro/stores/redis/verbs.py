@@ -1,7 +1,7 @@
-"""The verbs of the Redis store, as generators that yield a command.
+"""The verbs of the Redis store, as generators that yield commands.
 
 A command is a tuple: the name of a command of Redis, or a script and the number of its keys, and
-then the arguments. Each verb is one command. Only ``get`` asks for the time once a minute.
+then the arguments. Each verb is one command, but ``get`` also asks for the time once a minute.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .clock import ServerClock
 from .record import decode, encode, millis
 
 OLDEST: Final = (6, 2)
-"""The oldest version of Redis that has all the commands."""
+"""The oldest supported version of Redis. Earlier ones lack some of the commands."""
 
 
 class RedisVerbs:
-    """The verbs.
+    """The verbs of the Redis store.
 
     Args:
-        prefix: What all keys begin with.
+        prefix: The beginning of all keys.
         clock: A function that returns seconds, for tests. None: the server's clock.
-        wait_replicas: How many replicas must have received the end of a session.
-        wait: Milliseconds to wait for them, at most.
+        wait_replicas: How many replicas must confirm the end of a session.
+        wait: The most milliseconds to wait for them.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class RedisVerbs:
                     break
 
     def purge(self, limit: int | None) -> Steps[int]:
-        """Return 0: Redis removes expired records by itself."""
+        """Return 0, because Redis itself removes expired records."""
         yield from ()
         return 0
 
@@ -180,7 +180,7 @@ class RedisVerbs:
             place: The name of the server, for errors and the log.
 
         Raises:
-            ConfigError: The server is too old.
+            ConfigError: The server is older than Redis 6.2.
         """
         state = yield from self._state()
         version = tuple(map(int, re.findall(r"\d+", state.get("redis_version", ""))[:2]))
@@ -223,7 +223,7 @@ class RedisVerbs:
         return (yield from self._call(scripts.PAGE_OF_ALL, self._records, *arguments))
 
     def _state(self) -> Steps[dict[str, str]]:
-        """Return what INFO says of the server; empty if the user may not read it."""
+        """Return the fields of INFO. It is empty if the user may not read them."""
         _, *sections = yield from self._call(scripts.STATE, self._records)
         lines = b"\n".join(sections).decode(errors="replace").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
@@ -235,14 +235,13 @@ class RedisVerbs:
         count: int = yield "WAIT", self._replicas, self._wait
         if count < self._replicas:
             raise Busy(
-                f"{count} of {self._replicas} replicas have received the end of a session within "
-                f"{self._wait} ms. It was done, but a failover could undo it"
+                f"{count} of {self._replicas} replicas confirmed the end of a session within "
+                f"{self._wait} ms. The session has ended, but a failover could restore it"
             )
 
 
 def _found(reply: list[Any], payload: bytes = b"") -> Found | None:
-    """Return the record of a reply: its time, then the data, then 1 if this ends before the
-    payload."""
+    """Return the record of a reply: the time, then the data, then 1 if the data has no payload."""
     if len(reply) < 2:
         return None
     return decode(reply[1], reply[0], payload if len(reply) > 2 else None)

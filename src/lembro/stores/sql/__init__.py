@@ -1,1 +1,1 @@
-"""Stores in SQL databases: the same statements as text, over several clients."""
+"""Stores in SQL databases. Several clients run the same statements."""

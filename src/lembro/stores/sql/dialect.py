@@ -1,11 +1,11 @@
 """The statements of the verbs, as text with ``:names``, for each kind of database.
 
 Times are microseconds since 1970 by the database's clock, in one BIGINT. ``expires`` is the idle
-deadline, and never later than ``death``, the absolute one. The user is stored as bytes: so no
-collation takes two users for one, and a NUL can be stored.
+deadline. It is never later than ``death``, the absolute deadline. The user is stored as bytes, so
+that no collation treats two users as equal, and so that a NUL can be stored.
 
-``expires`` has no index, because each request would change it. ``sweep`` is the same in steps of
-five minutes, and is indexed for the purger.
+``expires`` has no index, because each request would change it. ``sweep`` is ``expires`` in steps of
+five minutes, and has an index for the purger.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE: Final = 256
 
 
 class Statement(NamedTuple):
-    """A command: a text, and whether it returns rows. Otherwise the result is a count."""
+    """A command: its text, and whether it returns rows. If not, its result is a count of rows."""
 
     text: str
     rows: bool = False
@@ -30,11 +30,11 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one kind of database writes what is not the same in all of them.
+    """The parts of the statements that differ between the kinds of databases.
 
     Args:
-        now: The database's clock in microseconds, as an expression. With a clock for tests it is
-            ``:now``.
+        now: The expression for the database's clock in microseconds. If Python supplies the time,
+            it is ``:now``.
         least: The function that returns the smaller of two numbers.
         ignore: The beginning of an INSERT that does nothing if the key exists.
         on_conflict: The end of such an INSERT.
@@ -42,10 +42,10 @@ class Dialect:
         begin: The statement that begins a transaction.
         for_update: The end of a SELECT that locks its rows.
         lock: The statement that lets one transaction at a time change the sessions of the user
-            whose hash is ``:lock``. None: ``begin`` does.
+            whose hash is ``:lock``. None: ``begin`` is enough.
         table: The name of the table.
-        added: Further columns that a new record has: the column and its expression.
-        used: Further assignments of each use of a record.
+        added: More columns of a new record: the column and its expression.
+        used: More assignments for each use of a record.
         purge: The statement that deletes at most ``:count`` expired records.
     """
 

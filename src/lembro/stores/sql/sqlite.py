@@ -17,35 +17,38 @@ from ..memory.reputation import Reputations
 
 if TYPE_CHECKING:
     from ..external.twin import AsyncTwin
+    from .sqlite_verbs import SQLiteVerbs
 
-SMALLEST: Final = 2**20  # bytes; with less, the log leaves no room for sessions
+SMALLEST: Final = 2**20  # bytes; in a smaller file, the log leaves no room for sessions
 LARGEST_LOG: Final = 4 * 2**20  # bytes
 LOG_SHARE: Final = 5  # the log takes a fifth of max_size
-TRANSACTION: Final = 192 * 2**10  # bytes that an eviction adds to the log; 144 KiB were measured
+TRANSACTION: Final = 192 * 2**10  # bytes that one eviction may add to the log; measured: 144 KiB
 
 
 class SQLiteStore(ExternalStore):
-    """Sessions in a file, bounded in bytes, which survive a restart and a crash.
+    """Sessions in a file with a size limit. They survive a restart and a crash.
 
-    The processes of one machine can share the file, but not machines over a network file system.
+    The processes of one machine can share the file. Machines cannot share it over a network file
+    system.
     If the file is full, the least recently used sessions of new visitors are evicted first, and
     those of logged-in users last. A thread removes expired sessions.
 
-    A commit is safe when the process is killed. After a power failure, the writes of the last
-    moments may be missing, but the file is whole.
+    A committed session survives if the process is killed. After a power failure, the last writes
+    may be missing, but the file is intact.
 
     Args:
-        path: The file. It is made if it is missing, readable by its owner only.
+        path: The file. If it is missing, it is created, and only its owner can read it.
         max_size: The most bytes that the file and its log may take: bytes, or a text such as
             ``"256M"``. At least 1 MiB. None: no limit.
-        max_session_size: The most that one session may take. The default is 1 MiB, or a sixteenth
-            of max_size if that is less.
-        interval: How often the thread looks for expired sessions: seconds or a timedelta.
-        timeout: Seconds that a write waits for the writes of other processes, at most.
+        max_session_size: The most bytes that one session may take. The default is 1 MiB, or a
+            sixteenth of max_size if that is less.
+        interval: The average time between two rounds of the thread that removes expired sessions:
+            seconds or a timedelta.
+        timeout: The most seconds that a write waits for the writes of other processes.
         clock: A function that returns seconds. The default is ``time.time``.
 
     Raises:
-        ConfigError: An argument cannot work.
+        ConfigError: An argument is invalid.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class SQLiteStore(ExternalStore):
         if self.max_size is not None and largest > share:
             raise ConfigError(
                 f"max_session_size must be at most a sixteenth of max_size "
-                f"({bytesize.pretty(share)}), got {max_session_size!r}. Leave it out, or raise "
+                f"({bytesize.pretty(share)}), got {max_session_size!r}. Omit it, or increase "
                 f"max_size"
             )
         self._clock = time.time if clock is None else clock
@@ -82,7 +85,7 @@ class SQLiteStore(ExternalStore):
         super().__init__(backend, max_session_size=largest, interval=check_interval(interval))
 
     def new_reputation(self) -> bytes:
-        """Return a reputation that is born now: 8 random bytes, then 8 bytes of the time."""
+        """Return a reputation that begins now: 8 random bytes, then 8 bytes of the time."""
         return Reputations(0.0).new(self._clock())
 
     def _make_aio(self, make: Callable[[], AsyncConnector]) -> AsyncTwin:
@@ -108,12 +111,12 @@ class SQLiteBackend:
 
         log = LARGEST_LOG if max_size is None else min(LARGEST_LOG, max_size // LOG_SHARE)
         size = connectors.PAGE_SIZE
-        # The log can exceed its limit by the writes that find it short before they begin.
+        # The log can exceed its limit by the writes that begin before it reaches the limit.
         beyond = max(log // 4, 2 * largest, TRANSACTION)
         pages = None if max_size is None else (max_size - log - beyond) // size - SLACK
         setup = connectors.Setup(path, timeout, pages, log, log + beyond // 2)
-        self.place = repr(path)
-        self.verbs = SQLiteVerbs(clock, returning=connectors.RETURNING, pages=pages)
+        self.place: str = repr(path)
+        self.verbs: SQLiteVerbs = SQLiteVerbs(clock, returning=connectors.RETURNING, pages=pages)
         self.connector: Callable[[], Connector] = lambda: connectors.SQLiteConnector(setup)
         self.async_connector: Callable[[], AsyncConnector] = lambda: (
             connectors.AsyncSQLiteConnector(setup)
@@ -121,7 +124,7 @@ class SQLiteBackend:
         self._translate = connectors.translate
 
     def translate(self, error: Exception) -> StoreError | None:
-        """Return the error of lembro for one of SQLite."""
+        """Return lembro's error for an error of SQLite."""
         return error if isinstance(error, StoreError) else self._translate(error, self.place)
 
 

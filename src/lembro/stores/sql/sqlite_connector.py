@@ -1,13 +1,13 @@
 """Connections to an SQLite file, for threads and for event loops.
 
-Reads and writes have a connection each, so that no read waits for a write.
+There is one connection for reads and one for writes, so that no read waits for a write.
 
-In an event loop, reads are done in place: that takes 10 microseconds, the way through a thread 100.
-A write is done in place if nobody else has written since the last one. Otherwise it goes to a
-thread, because it may wait for another process, or for the disk that the other one is writing to.
-The loop could be held for up to 24 milliseconds (``python -m bench.sqlite_loop``). A write also
-goes to a thread if sessions must be evicted, or if the log is long and is copied into the file. A
-read does so while another process restores the log after a crash.
+In an event loop, a read runs in the loop itself, which takes 10 microseconds. In a thread it would
+take 100. A write runs in the loop if no other connection has written since the last write.
+Otherwise it runs in a thread, because it may wait for another process or for the disk. In the loop,
+it would block the loop for up to 24 milliseconds (``python -m bench.sqlite_loop``). A write also
+runs in a thread if sessions must be evicted, or if a long log must be copied into the file. A read
+runs in a thread while another process restores the log after a crash.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 RETURNING: Final = sqlite3.sqlite_version_info >= (3, 35)
 PAGE_SIZE: Final = 4096
-SETUP_TIMEOUT: Final = 5.0  # seconds to wait for other workers that make the tables
+SETUP_TIMEOUT: Final = 5.0  # seconds to wait for other workers that create the tables
 
 
 def errorcode(error: BaseException) -> int:
@@ -38,7 +38,7 @@ def errorcode(error: BaseException) -> int:
 
 
 def translate(error: Exception, place: str) -> StoreError | None:
-    """Return the error of lembro for one of SQLite."""
+    """Return lembro's error for an error of SQLite, or None for any other error."""
     if isinstance(error, NoRoom):
         return StoreFull(f"{place} has no room")
     if not isinstance(error, sqlite3.Error):
@@ -54,14 +54,14 @@ def translate(error: Exception, place: str) -> StoreError | None:
 
 
 class Setup:
-    """How the connections to one file are made.
+    """Settings of the connections to one file.
 
     Args:
         path: The file.
-        timeout: Seconds that a write waits for another process.
+        timeout: The most seconds that a write waits for another process.
         pages: The most pages of the file; None: no limit.
-        log: The bytes of the log after which it is copied into the file.
-        longest_log: The bytes of the log from which on nothing is written.
+        log: The size of the log in bytes above which it is copied into the file.
+        longest_log: The size of the log in bytes above which writes are refused.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Setup:
         """Open a connection.
 
         Args:
-            timeout: Seconds that a statement waits for another process.
+            timeout: The most seconds that a statement waits for another process.
             checkpoints: Whether a commit may copy the log into the file.
         """
         connection = sqlite3.connect(
@@ -93,23 +93,24 @@ class Setup:
         return connection
 
     def log_is_long(self) -> bool:
-        """Return whether the log is to be copied into the file."""
+        """Return whether the log must be copied into the file."""
         return self._log_size() > self.log
 
     def shorten_log(self, connection: sqlite3.Connection) -> None:
         """Copy the log into the file, and empty it.
 
-        SQLite copies it at a commit, but does not stop other writers meanwhile. While several
-        processes write, the log would never become short.
+        SQLite copies the log at a commit, but does not stop other writers for that time. So the log
+        would never become short while several processes write.
 
         Raises:
-            Busy: Another process has read for so long that the log cannot be emptied, and it has
-                its largest size.
+            Busy: The log has its largest size, and cannot be emptied because another process is
+                reading the file.
         """
         connection.execute("pragma wal_checkpoint(truncate)").fetchall()
         if self._log_size() > self.longest_log:
             raise Busy(
-                f"the log of {self.path!r} is full, because another process reads the file for long"
+                f"the log of {self.path!r} is full, because another process is reading the file. "
+                f"End that process, or its transaction"
             )
 
     def _log_size(self) -> int:
@@ -119,22 +120,23 @@ class Setup:
             return 0
 
     def prepare(self) -> None:
-        """Make the file and its tables, if they are missing.
+        """Create the file and its tables, if they are missing.
 
         Raises:
-            ConfigError: The file is no database, or was made by a later version of lembro.
+            ConfigError: The file cannot be opened, is not a database, or was created by a later
+                version of lembro.
         """
-        # The file is never opened here: to close it would drop the locks of this process's
-        # connections to it (POSIX), and another process could then delete the log that they use.
+        # Only SQLite opens the file. If anything else closed it, this process would lose the locks
+        # of its connections (POSIX), and another process could delete the log that they use.
         missing = not os.path.exists(self.path)
         try:
             connection = sqlite3.connect(self.path, timeout=SETUP_TIMEOUT, isolation_level=None)
-            if missing:  # readable by its owner only, because sessions are personal data
+            if missing:  # only the owner may read it, because sessions are personal data
                 os.chmod(self.path, 0o600)
         except (sqlite3.OperationalError, OSError) as error:
             raise ConfigError(
-                f"the file {self.path!r} cannot be opened ({error}). Give a path in a folder that "
-                f"exists, which this process may write to"
+                f"the file {self.path!r} cannot be opened ({error}). Use a folder that exists, and "
+                f"that this process may write to"
             ) from None
         try:
             (version,) = connection.execute("pragma user_version").fetchone()
@@ -142,8 +144,8 @@ class Setup:
                 return
             if version > VERSION:
                 raise ConfigError(
-                    f"{self.path!r} has tables of version {version}, and this lembro knows version "
-                    f"{VERSION}. Update lembro, or give another file"
+                    f"{self.path!r} has tables of version {version}, but this lembro only knows "
+                    f"version {VERSION}. Update lembro, or use another file"
                 )
             connection.execute(f"pragma page_size = {PAGE_SIZE}")
             connection.execute("pragma auto_vacuum = incremental")
@@ -156,8 +158,8 @@ class Setup:
         except sqlite3.DatabaseError as error:
             if errorcode(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 raise ConfigError(
-                    f"{self.path!r} is no SQLite database, or is damaged ({error}). Restore it, or "
-                    f"give another file"
+                    f"{self.path!r} is not an SQLite database, or it is damaged ({error}). Restore "
+                    f"it, or use another file"
                 ) from error
             raise
         finally:
@@ -170,8 +172,8 @@ def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None
     Args:
         connection: The connection.
         steps: The verb.
-        setup: Given if the verb writes and may wait. The log is then shortened where it is long:
-            one verb may evict many sessions, and so write much.
+        setup: The settings, if the verb writes and may wait. Then a long log is shortened before
+            each transaction, because one verb may evict many sessions, and so write much.
     """
     try:
         text, values = next(steps)
@@ -181,7 +183,7 @@ def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None
             try:
                 result = _execute(connection, text.text, values, rows=text.rows)
                 if setup is not None and text.text == BEGIN and setup.log_is_long():
-                    # Others have written while this process waited for its turn.
+                    # Other processes have written while this one waited for the lock.
                     connection.rollback()
                     setup.shorten_log(connection)
                     connection.execute(BEGIN)
@@ -200,7 +202,7 @@ def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None
 
 def _execute(connection: sqlite3.Connection, text: str, values: Any, *, rows: bool) -> Any:
     if text == "rollback":
-        if connection.in_transaction:  # SQLite may have rolled back by itself
+        if connection.in_transaction:  # SQLite may have rolled back already
             connection.rollback()
         return 0
     cursor = connection.execute(text, values)
@@ -208,7 +210,7 @@ def _execute(connection: sqlite3.Connection, text: str, values: Any, *, rows: bo
 
 
 class SQLiteConnector:
-    """The connections for callers that may block: one to read and one to write."""
+    """The connections for sync callers: one to read and one to write."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -225,7 +227,7 @@ class SQLiteConnector:
     def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:
         lock = self._locks[reads]
         if not lock.acquire(timeout=self._setup.timeout):
-            raise Busy(f"{self._setup.path!r} is busy with writes of other threads")
+            raise Busy(f"{self._setup.path!r} is in use by other threads of this process")
         try:
             return perform(self._connections[reads], verb(), None if reads else self._setup)
         finally:
@@ -236,7 +238,7 @@ class SQLiteConnector:
             with self._locks[reads]:
                 connection.close()
 
-    def __del__(self) -> None:  # of a store that nobody has closed
+    def __del__(self) -> None:  # the store was not closed
         for connection in self._connections.values():
             connection.close()
 
@@ -248,8 +250,8 @@ class AsyncSQLiteConnector:
         self._setup = setup
         self._threads = SQLiteConnector(setup)
         self._connections: dict[bool, sqlite3.Connection] = {}
-        self._in_threads = 0  # verbs under way there
-        self._version = 0  # of the data, after the last write of this loop
+        self._in_threads = 0  # verbs that run in threads
+        self._version = 0  # SQLite's data_version after the last write of this loop
 
     async def open(self) -> None:
         await in_thread(self._threads.open)
@@ -275,7 +277,7 @@ class AsyncSQLiteConnector:
             self._version = self._data_version()
 
     def _is_alone(self) -> bool:
-        """Return whether nobody else has written since the last write of this loop."""
+        """Return whether no other connection has written since the last write of this loop."""
         if self._in_threads:
             return False
         last, self._version = self._version, self._data_version()
@@ -293,13 +295,13 @@ class AsyncSQLiteConnector:
             connection.close()
         self._threads.close()
 
-    def __del__(self) -> None:  # of a store that nobody has closed
+    def __del__(self) -> None:  # the store was not closed
         for connection in self._connections.values():
             connection.close()
 
 
 def _without_evictions(steps: Steps[T]) -> Steps[T]:
-    """Return the steps of a verb that ends when the file is full, instead of evicting."""
+    """Return the steps of a verb that raises NoRoom when the file is full, instead of evicting."""
     try:
         command = next(steps)
         while True:

@@ -1,4 +1,4 @@
-"""The async colour of SQLiteStore."""
+"""The async verbs of SQLiteStore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .verbs import Clock
 
 
 class SQLiteTwin(AsyncTwin):
-    """The async verbs, and the reputations of a store that evicts."""
+    """The async verbs, with the reputations that eviction needs."""
 
     def __init__(
         self, name: str, shared: Shared, make: Callable[[], AsyncConnector], clock: Clock

@@ -1,12 +1,12 @@
 """The verbs of the SQLite store, which evict sessions when its file is full.
 
 The order of eviction is that of a MemoryStore (``stores/memory/eviction.py``): tiers by reputation
-and login, each with a floor, and the least recently used session first. Here the floors are shares
-of the sessions instead of bytes, because SQLite counts rows of an index fast.
+and login, each with a floor, and the least recently used session first. Here a floor is a share of
+the sessions instead of the bytes, because SQLite can count the rows of an index fast.
 
-The marks of used legacy cookies have a tier of their own, which is never evicted. They take at most
-an eighth of the file. If that is used up, the file closes to legacy cookies: a record under
-``CLOSED`` lives for as long as the mark that found no room would have lived.
+The marks of used legacy cookies have their own tier, which is never evicted. They take at most an
+eighth of the file. If there is no room for another mark, the file closes to legacy cookies. The key
+``CLOSED`` then has a record, which expires when the refused mark would have expired.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from .verbs import Clock, SQLVerbs
 
 T = TypeVar("T")
 
-BATCH: Final = 16  # sessions that one eviction ends
+BATCH: Final = 16  # sessions that one eviction removes
 ROUNDS: Final = 400  # evictions for one write: more than a session of the largest size needs
 EXPIRED: Final = 64  # expired records that are removed before a session is evicted
-SLACK: Final = 8  # pages beyond the limit that an eviction may use for a moment
-RECOUNT: Final = 16  # the tiers are counted again after a change of a sixteenth
-MARKS_SHARE: Final = 8  # marks take an eighth of the file at most
-MARKS_IN_PAGE: Final = 12  # with their index entries; 17 were measured
-MARKS: Final = TIERS  # the tier of marks; they are numbered in ``used``
-CLOSED: Final = MARK.ljust(32, b"-")  # no mark has this key, as the rest of theirs is a hash
+SLACK: Final = 8  # pages above the limit that an eviction may use until it commits
+RECOUNT: Final = 16  # the tiers are counted again after a sixteenth of the sessions was evicted
+MARKS_SHARE: Final = 8  # marks take at most an eighth of the file
+MARKS_IN_PAGE: Final = 12  # with their index entries; measured: 17
+MARKS: Final = TIERS  # the tier of marks; their column ``used`` is a serial number
+CLOSED: Final = MARK.ljust(32, b"-")  # not a key of a mark, because those end with a hash
 CLOSED_TIER: Final = TIERS + 1
 
 
 class NoRoom(Exception):  # noqa: N818 - named after the state
-    """The file is full. The connector raises it in the verb, which evicts and tries again."""
+    """The file is full. The connector throws this into the verb, which evicts and tries again."""
 
 
 _TIER: Final = (
@@ -65,7 +65,7 @@ VERSION: Final = 1
 
 
 def dialect(*, returning: bool) -> Dialect:
-    """Return SQLite's dialect. ``returning``: whether this SQLite has RETURNING (3.35)."""
+    """Return SQLite's dialect. ``returning``: whether SQLite has RETURNING (from 3.35)."""
     return Dialect(
         now=":now",
         least="min",
@@ -103,8 +103,8 @@ class SQLiteVerbs(SQLVerbs):
         self._counts = [0] * TIERS  # sessions in each tier, when they were counted last
         self._changed = 0  # evictions since then
         self._marks = (pages or 0) // MARKS_SHARE * MARKS_IN_PAGE
-        self.evicted = 0
-        self.expired = 0
+        self.evicted: int = 0
+        self.expired: int = 0
 
     def add(
         self,
@@ -150,7 +150,7 @@ class SQLiteVerbs(SQLVerbs):
         return (yield from self._in_room(replace, old))
 
     def get(self, key: bytes) -> Steps[Found | None]:
-        """Return the record. While the file is closed to legacy cookies, each mark exists."""
+        """Return the record. While the file is closed to legacy cookies, every mark exists."""
         found = yield from super().get(key)
         if found is None and key.startswith(MARK):
             closed = yield from super().get(CLOSED)
@@ -160,7 +160,7 @@ class SQLiteVerbs(SQLVerbs):
         return found
 
     def purge(self, limit: int | None) -> Steps[int]:
-        """Remove expired records, and give free pages back to the system."""
+        """Remove expired records, and return free pages to the file system."""
         count = yield from super().purge(limit)
         self.expired += count
         [(free,)] = yield Statement("pragma freelist_count", rows=True), {}
@@ -187,7 +187,7 @@ class SQLiteVerbs(SQLVerbs):
         held = yield from self.get(key)
         if held is not None and held.payload == NO_ROOM:
             return held
-        # The numbers, because counting the rows would take time in proportion to them.
+        # Not count(*), which would take time in proportion to the number of marks.
         [(first, last)] = yield (
             Statement(
                 "select (select min(used) from lembro_sessions where tier = :tier),"
@@ -210,7 +210,12 @@ class SQLiteVerbs(SQLVerbs):
         return held
 
     def _in_room(self, make: Callable[[], Steps[T]], spare: bytes) -> Steps[T]:
-        """Perform a write, and evict other sessions for it as long as the file is full."""
+        """Perform a write, and evict other sessions while the file is full.
+
+        Args:
+            make: A function that returns the write.
+            spare: The key of a session that is not evicted.
+        """
         for _ in range(ROUNDS if self._pages is not None else 1):
             try:
                 return (yield from make())
@@ -220,11 +225,10 @@ class SQLiteVerbs(SQLVerbs):
         raise NoRoom
 
     def _evict(self, spare: bytes) -> Steps[int]:
-        """Remove expired records, or else evict sessions. Return how many."""
+        """Remove expired records. If there are none, evict sessions. Return how many."""
         yield Statement("rollback"), {}
-        yield self._call(
-            self.statements.begin
-        )  # it may raise, and then the limit must be as it was
+        # Raise the limit only after ``begin``, because ``begin`` may raise.
+        yield self._call(self.statements.begin)
         yield Statement(f"pragma max_page_count = {(self._pages or 0) + SLACK}", rows=True), {}
         count: int = yield self._call(self.statements.purge, count=EXPIRED)
         self.expired += count

@@ -1,4 +1,4 @@
-"""The SQL stores by URL."""
+"""Make an SQL store from a URL."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The verbs of the SQL stores, as generators that yield a statement with its parameters.
 
-The result of a statement is a list of rows, or the count of the rows that it changed. Connections
-are in autocommit mode; a verb of several steps begins and commits a transaction by itself. If it
+The result of a statement is a list of rows, or the number of rows that it changed. Connections are
+in autocommit mode. A verb of several steps begins and commits its own transaction. If the verb
 raises, or ends without a commit, the connector rolls back.
 """
 
@@ -19,22 +19,22 @@ from .dialect import NEVER, PAGE, Dialect, Statement, Statements
 Row = tuple[Any, ...]
 Clock = Callable[[], float]
 
-FOREVER: Final = 1e12  # seconds; a longer time is no limit
+FOREVER: Final = 1e12  # seconds; a longer time counts as no limit
 MARKS_END: Final = MARK[:-1] + bytes([MARK[-1] + 1])
 """The first key after those of all marks."""
 
 
 class SQLVerbs:
-    """The verbs over the statements of one dialect.
+    """The verbs, written with the statements of one dialect.
 
     Args:
         dialect: The kind of database.
-        clock: A function that returns seconds, whose time is the parameter ``:now``. None: the
-            dialect's own clock.
+        clock: A function that returns seconds since 1970, for the parameter ``:now``. None: the
+            clock of the database.
     """
 
     def __init__(self, dialect: Dialect, clock: Clock | None = None) -> None:
-        self.statements = Statements(dialect)
+        self.statements: Statements = Statements(dialect)
         self._clock = clock
 
     def get(self, key: bytes) -> Steps[Found | None]:
@@ -189,14 +189,14 @@ class SQLVerbs:
         return statement, values
 
     def _added(self, record: Record) -> dict[str, Any]:
-        """Return the parameters of the dialect's further columns."""
+        """Return the parameters for the columns that the dialect adds."""
         return {}
 
     def _begin(self, owner: bytes | None) -> Steps[None]:
-        """Begin a transaction in which nobody else changes the sessions of a user.
+        """Begin a transaction that locks the sessions of a user against other transactions.
 
-        The cap needs it. And ``destroy_user`` would miss the record of a rotation that is not
-        committed yet.
+        The limit of sessions for each user needs the lock. Without it, ``destroy_user`` could also
+        miss the new record of a rotation that is not committed yet.
         """
         yield self._call(self.statements.begin)
         if self.statements.lock is not None and owner is not None:
@@ -219,7 +219,7 @@ class SQLVerbs:
         born: int = 0,
         death: int = 0,
     ) -> Steps[bool]:
-        """Insert a record; over an expired one too. Return whether there was none."""
+        """Insert a record, or replace an expired one. Return False if a live one exists."""
         s, values = (
             self.statements,
             {
@@ -250,7 +250,7 @@ class SQLVerbs:
         grace: float,
         per_user: PerUser | None,
     ) -> Steps[Found | None]:
-        """Add a session and its mark in the transaction that has begun."""
+        """Add a session and its mark, in the current transaction."""
         held = yield from self._mark(mark, new, grace)
         if held is not None:
             return held
@@ -265,7 +265,7 @@ class SQLVerbs:
 
     def _mark(self, key: bytes, new: bytes, grace: float) -> Steps[Found | None]:
         """Insert a mark. If the key exists, return its record instead."""
-        # Not a SELECT first: where it finds nothing, it locks nothing.
+        # Insert first: a SELECT that finds no row would lock nothing.
         if not (yield from self._insert(key, Record(b""), grace, grace)):
             return (yield from self.get(key))
         yield self._call(self.statements.link, key=key, new=new)
@@ -274,7 +274,7 @@ class SQLVerbs:
     def _admit(
         self, owner: bytes | None, per_user: PerUser | None, but: bytes | None = None
     ) -> Steps[bool]:
-        """Return whether a user may have one more session; end the oldest ones for it."""
+        """Return whether a user may have one more session. Remove the oldest ones if necessary."""
         if owner is None or per_user is None:
             return True
         limit, gives_way = per_user
@@ -320,7 +320,7 @@ def _micros(seconds: float) -> int:
 
 def _leads_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
     """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
-    for _ in range(len(successors) + 1):  # no chain is longer, and this ends a cycle
+    for _ in range(len(successors) + 1):  # the longest possible chain; it also ends a cycle
         if key is None or key == goal:
             break
         key = successors.get(key)
