@@ -7,7 +7,7 @@ older half.
 * The growth while the sizes of sessions change in six phases under a cap, over that cap. Each peer
 runs twice: once it knows the payloads alone, once also the measured overhead of an entry.
 
-``malloc_trim`` is only called where the result says so: a store must return memory by itself.
+``malloc_trim`` is only called in the rows that name it: a store must return memory without it.
 """
 
 from __future__ import annotations

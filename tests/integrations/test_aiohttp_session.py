@@ -56,14 +56,12 @@ def manager(clock: FakeClock) -> SessionManager:
 
 @pytest.fixture(params=["alone", "with setup"])
 def app(request: pytest.FixtureRequest, manager: SessionManager) -> web.Application:
-    return application(manager, LembroStorage(manager), beside=request.param != "alone")
+    return application(manager, LembroStorage(manager), both=request.param != "alone")
 
 
-def application(
-    manager: SessionManager, storage: LembroStorage, *, beside: bool
-) -> web.Application:
+def application(manager: SessionManager, storage: LembroStorage, *, both: bool) -> web.Application:
     app = web.Application()
-    if beside:
+    if both:
         integration.setup(app, manager)
     aiohttp_session.setup(app, storage)
     return app
@@ -297,11 +295,11 @@ async def test_changed_extends_the_session(
 # -- max_age ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
-async def test_the_max_age_of_the_storage_holds(clock: FakeClock, beside: bool) -> None:
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "with setup"])
+async def test_the_max_age_of_the_storage_holds(clock: FakeClock, both: bool) -> None:
     storage = LembroStorage(store=MemoryStore("1M", clock=clock), max_age=10)
     assert storage.max_age == 10
-    app = application(storage.manager, storage, beside=beside)
+    app = application(storage.manager, storage, both=both)
     async with serving(app, write=write, read=read) as client:
         async with client.get("/write") as response:
             assert cookie_of(response)[2]["max-age"] == "10"
@@ -402,12 +400,12 @@ async def test_a_value_that_cannot_be_stored_is_a_500(app: web.Application) -> N
         assert response.status == 500
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with setup"])
-async def test_a_store_failure_is_a_503(beside: bool) -> None:
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "with setup"])
+async def test_a_store_failure_is_a_503(both: bool) -> None:
     backend = AsyncBackend()
     storage = LembroStorage(store=backend.store)
     session_id = await storage.manager.acreate({"a": 1})
-    app = application(storage.manager, storage, beside=beside)
+    app = application(storage.manager, storage, both=both)
     async with serving(app, read=read, write=write, untouched=untouched) as client:
         backend.breaks()
         for path, status in (("/read", 200), ("/write", 503), ("/untouched", 200)):
@@ -435,7 +433,7 @@ async def test_a_stream_is_saved_with_setup(manager: SessionManager, how: Any) -
         assert manager.length() == 1
         return response
 
-    app = application(manager, LembroStorage(manager), beside=True)
+    app = application(manager, LembroStorage(manager), both=True)
     async with serving(app, stream=stream, read=read) as client:
         await client.get("/stream")
         assert await json_of(client, "/read") == {"a": 1}
@@ -462,7 +460,7 @@ async def test_the_storage_uses_the_session_of_setup(manager: SessionManager) ->
         session.login("ada")
         return web.Response()
 
-    app = application(manager, LembroStorage(manager), beside=True)
+    app = application(manager, LembroStorage(manager), both=True)
     async with serving(app, page=page, read=read) as client:
         async with client.get("/page") as response:
             assert len(response.headers.getall("Set-Cookie")) == 1
@@ -480,7 +478,7 @@ async def test_a_storage_of_another_manager_has_its_own_session(
         integration.get_session(request)["ours"] = 1
         return web.Response()
 
-    app = application(manager, storage, beside=True)
+    app = application(manager, storage, both=True)
     async with serving(app, page=page) as client, client.get("/page") as response:
         assert len(response.headers.getall("Set-Cookie")) == 2
     assert [info.data for info in manager.all()] == [{"ours": 1}]
@@ -492,7 +490,7 @@ async def test_a_storage_of_another_manager_with_the_same_cookie_is_warned_of(
 ) -> None:
     cookie = CookieOptions(name="contended")
     ours, theirs = (SessionManager(MemoryStore("1M"), cookie=cookie) for _ in range(2))
-    app = application(ours, LembroStorage(theirs), beside=True)
+    app = application(ours, LembroStorage(theirs), both=True)
     async with serving(app, write=write) as client, client.get("/write"):
         assert "both set the cookie 'contended'" in caplog.text
 
@@ -573,7 +571,7 @@ async def test_a_session_of_another_storage_is_refused(manager: SessionManager) 
         request["aiohttp_session"] = session
         return web.Response()
 
-    app = application(manager, LembroStorage(manager), beside=False)
+    app = application(manager, LembroStorage(manager), both=False)
     async with serving(app, page=page) as client, client.get("/page") as response:
         assert response.status == 500
 
@@ -621,12 +619,12 @@ async def test_the_identity_policy_of_aiohttp_security_works(app: web.Applicatio
         assert await json_of(client, "/who") is None
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["alone", "with aiohttp-session"])
-async def test_the_identity_policy_of_lembro_works(manager: SessionManager, beside: bool) -> None:
+@pytest.mark.parametrize("both", [False, True], ids=["alone", "with aiohttp-session"])
+async def test_the_identity_policy_of_lembro_works(manager: SessionManager, both: bool) -> None:
     app = web.Application()
     integration.setup(app, manager)
     aiohttp_security.setup(app, LembroIdentityPolicy(), Everything())
-    if beside:
+    if both:
         aiohttp_session.setup(app, LembroStorage(manager))
 
     async def permitted(request: web.Request) -> web.Response:

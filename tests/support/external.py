@@ -1,4 +1,4 @@
-"""An external store in memory, whose backend fails when a test says so."""
+"""An external store in memory, whose backend fails when a test asks for it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from lembro.stores.external import pools, purger
 from lembro.stores.external.extras import client
 from lembro.stores.external.pools import PerProcess
 from lembro.stores.external.purger import Purger
-from lembro.stores.external.settings import check_interval, check_timeout
+from lembro.stores.external.settings import check_timeout
+from lembro.stores.memory.settings import check_interval
 
 
 def wait(until: Callable[[], object]) -> None:

@@ -52,7 +52,7 @@ def check_interval(value: float | timedelta) -> float:
     ):
         raise ConfigError(
             "interval must be seconds or a timedelta, more than 0 and at most 366 days, "
-            f"got {value!r}. Example: MemoryStore(interval=360)."
+            f"got {value!r}. Example: interval=360."
         )
     return float(seconds)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ... import bytesize
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
-from ..external.settings import check_interval, check_timeout
+from ..external.settings import check_timeout
 from ..external.store import ExternalStore
 from ..memory.reputation import Reputations
+from ..memory.settings import check_interval
 
 if TYPE_CHECKING:
     from ..external.twin import AsyncTwin

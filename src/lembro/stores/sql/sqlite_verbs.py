@@ -225,7 +225,7 @@ class SQLiteVerbs(SQLVerbs):
         raise NoRoom
 
     def _evict(self, spare: bytes) -> Steps[int]:
-        """Remove expired records. If there are none, evict sessions. Return how many."""
+        """Remove expired records, or evict sessions if none has expired. Return how many."""
         yield Statement("rollback"), {}
         # Raise the limit only after ``begin``, because ``begin`` may raise.
         yield self._call(self.statements.begin)
