@@ -19,7 +19,7 @@ from lembro.ids import new_id
 from lembro.migrate import LegacySession, Reader, StarletteCookieReader, StoreReader
 from tests.support.messages import Answer, parse_set_cookie
 from tests.support.visits import Script, Tab, Visit, World, login, logout, look, rotate, write
-from tests.support.worlds import KINDS, SOCKET_KINDS, Build, name_of
+from tests.support.worlds import CATALOGUE_KINDS, KINDS, SOCKET_KINDS, Build, Kind, name_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,12 @@ COOKIE: Final = CookieOptions(name=OLD, path="/app", domain="example.com")
 DATA: Final = {"uid": "ada", "cart": [1]}
 GRACE: Final = 30.0
 WEEK: Final = 7 * 24 * 3600.0
+
+
+@pytest.fixture(params=CATALOGUE_KINDS, ids=name_of)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
+    return found
 
 
 class Before:

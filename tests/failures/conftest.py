@@ -8,16 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import visits
-from tests.support.worlds import FILE_KINDS, KINDS, Kind, anyio_backend, build, name_of, world
+from tests.support.worlds import CATALOGUE_KINDS, Kind, anyio_backend, build, name_of, world
 
 __all__ = ["anyio_backend", "build", "world"]
 
 
-# SQLite, sync and async; the behaviour tests have it in the frameworks.
-@pytest.fixture(
-    params=[*KINDS, *(kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi"))],
-    ids=name_of,
-)
+@pytest.fixture(params=CATALOGUE_KINDS, ids=name_of)
 def kind(request: pytest.FixtureRequest) -> Kind:
     found: Kind = request.param
     return found

@@ -14,6 +14,7 @@ import pytest
 
 from lembro import LoginRequired
 from tests.support.visits import Script, Visit, World, login, rotate
+from tests.support.worlds import SESSION_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +85,7 @@ ACCESSES |= {
 }
 
 
+@only(SESSION_KINDS)
 @pytest.mark.parametrize("way", ACCESSES)
 @pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "no cookie"])
 async def test_every_access_adds_vary(world: World, way: str, logged_in: bool) -> None:
@@ -95,6 +97,7 @@ async def test_every_access_adds_vary(world: World, way: str, logged_in: bool) -
     assert answer.all("vary") == ["Cookie"]
 
 
+@only(SESSION_KINDS)
 @pytest.mark.parametrize("way", ACCESSES)
 async def test_a_response_with_a_cookie_is_not_cached(world: World, way: str) -> None:
     public = ("Cache-Control", "public, max-age=3600")

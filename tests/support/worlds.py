@@ -49,6 +49,25 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
 ]
 """Real external stores, on some integrations of each kind, because each one takes more time."""
 
+CATALOGUE_KINDS: Final[list[Kind]] = [
+    kind
+    for kind in [*KINDS, *FILE_KINDS]
+    if kind[1].name == "memory" or kind[0].name in ("asgi", "wsgi")
+]
+"""Every integration over a MemoryStore, and a sync and an async one over each other store.
+
+How the other integrations reach another store is tested in tests/behaviour.
+"""
+
+SESSION_KINDS: Final = [
+    kind
+    for kind in KINDS
+    if kind[0].name == "asgi"
+    or (kind[0].name in ("wsgi", "flask", "quart", "django", "pyramid", "litestar"))
+    and kind[1].name == "memory"
+]
+"""One kind for each class of the session object. The others hand out the session itself."""
+
 SOCKET_KINDS: Final = [kind for kind in KINDS if kind[0].websockets]
 
 CODEC_KINDS: Final = [
