@@ -61,10 +61,12 @@ How the other integrations reach another store is tested in tests/behaviour.
 
 SESSION_KINDS: Final = [
     kind
-    for kind in KINDS
+    for kind in MEMORY_KINDS
     if kind[0].name == "asgi"
-    or (kind[0].name in ("wsgi", "flask", "quart", "django", "pyramid", "litestar"))
-    and kind[1].name == "memory"
+    or (
+        kind[0].name in ("wsgi", "flask", "quart", "django", "pyramid", "litestar")
+        and kind[1].name == "memory"
+    )
 ]
 """One kind for each class of the session object. The others hand out the session itself."""
 
