@@ -32,6 +32,7 @@ RUNS: Final = 2  # of each store, the same number
 FEWER: Final = 4
 EVICTING: Final = {"quick": 5_000, "full": 100_000}  # writes
 PATIENCE: Final = {"quick": 2.0, "full": 5.0}  # seconds of processor time for them
+GETTING: Final = 20.0  # seconds, at most: the purger comes to the lock less often while they last
 STEPS: Final = ("insert while growing", "evicting set", "purge step")
 MEANWHILE: Final = "get while the purger purges"
 VISITORS: Final = 1_000
@@ -202,15 +203,16 @@ def _getting(contender: Lembro, watch: Watch) -> Times:
 
     cpu, wall = array("d"), array("d")
     purging = True
+    end = perf_counter() + GETTING
     while purging:  # at least once, also if the purger is already done
-        purging = purger.is_alive()
+        purging = purger.is_alive() and perf_counter() < end
         for at in keys:
             began, real = process_time(), perf_counter()
             store.get(at)
             real, used = perf_counter() - real, process_time() - began
             cpu.append(used)
             wall.append(real)
-    purger.join(60)
+    purger.join(120)
     assert store.stats().sessions == VISITORS
     return cpu, wall
 
