@@ -11,7 +11,14 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import BACKENDS, Backend, BlockingBackend, RedisBackend, SQLiteBackend
+from tests.support.stores import (
+    BACKENDS,
+    Backend,
+    BlockingBackend,
+    PostgresBackend,
+    RedisBackend,
+    SQLiteBackend,
+)
 from tests.support.visits import Integration, World
 
 Kind = tuple[type[Integration], type[Backend]]
@@ -46,12 +53,15 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
         for integration in INTEGRATIONS
         if integration.name in _SOME and (integration, RedisBackend) not in KINDS
     ),
+    *((each, PostgresBackend) for each in INTEGRATIONS if each.name in ("asgi", "wsgi")),
 ]
-"""Real external stores, on some integrations of each kind, because each one takes more time."""
+"""Real external stores, on some integrations of each kind, because each one takes more time.
+
+PostgreSQL has the same verbs as SQLite, so a sync and an async integration are enough."""
 
 CATALOGUE_KINDS: Final[list[Kind]] = [
     kind
-    for kind in [*KINDS, *FILE_KINDS]
+    for kind in [*KINDS, *EXTERNAL_KINDS]
     if kind[1].name == "memory" or kind[0].name in ("asgi", "wsgi")
 ]
 """Every integration over a MemoryStore, and a sync and an async one over each other store.

@@ -13,6 +13,7 @@ import re
 import sys
 import unittest
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -24,6 +25,9 @@ from starlette.testclient import TestClient
 from lembro import Session, SessionManager
 from tests.support import ROOT
 from tests.support.servers.redis import new_prefix, shared
+
+DATABASES = {"postgresql.md": "postgres", "sql.md": "mariadb"}
+"""The server that a page needs. Its module is imported late, because most pages need none."""
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -86,6 +90,9 @@ def test_the_code_of_the_page_runs(
     monkeypatch.chdir(tmp_path)  # where a page makes its files
     if page.name == "redis.md":
         monkeypatch.setenv("REDIS_URL", f"{shared().url}?prefix={new_prefix()}&timeout=10")
+    if page.name in DATABASES:
+        server = import_module(f"tests.support.servers.{DATABASES[page.name]}").shared()
+        monkeypatch.setenv("DATABASE_URL", server.url(timeout=10))
     text = page.read_text(encoding="utf-8")
     for tab in tabs_of(text):
         run(page, text, tab)

@@ -1,4 +1,4 @@
-"""The command line: ``lembro demo``, ``lembro size``, ``lembro copy``, ``lembro --version``."""
+"""The command line: ``lembro demo``, ``size``, ``copy``, ``schema`` and ``lembro --version``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import ConfigError, StoreError
 from ..ids import MAX_USER_ID
 from ..stores.memory.settings import check_max_size
+from ..stores.sql.settings import DIALECTS, TABLE, check_table
 from . import capacity, copying
 
 
@@ -75,6 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     moves.add_argument("--to", dest="target", required=True, metavar="URL", help="the new store")
     moves.set_defaults(run=_copy)
 
+    schema = commands.add_parser(
+        "schema", help="the tables of a store in an SQL database", description=_schema.__doc__
+    )
+    schema.add_argument(
+        "--dialect", required=True, choices=DIALECTS, metavar="NAME", help=", ".join(DIALECTS)
+    )
+    schema.add_argument(
+        "--table", type=_table, default=TABLE, help="name of the table (%(default)s)"
+    )
+    schema.set_defaults(run=_schema)
+
     arguments = parser.parse_args(argv)
     if arguments.run is None:
         parser.print_help()
@@ -127,6 +139,15 @@ def _copy(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _schema(arguments: argparse.Namespace) -> int:
+    """Print the statements that make the tables, for a database administrator or a migration."""
+    from ..stores.sql.other_dialects import dialect_of  # noqa: PLC0415 - slow to import
+    from ..stores.sql.schema import script  # noqa: PLC0415
+
+    print(script(dialect_of(arguments.dialect, arguments.table)), end="")
+    return 0
+
+
 def _fail(message: str) -> int:
     print(f"lembro: {message}", file=sys.stderr)
     return 2
@@ -136,6 +157,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text}")
     return int(text)
+
+
+def _table(text: str) -> str:
+    try:
+        return check_table(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _max_size(text: str) -> int:

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from .external.stats import StoreStats
     from .memory import MemoryStore, Stats
     from .redis.store import RedisStore
+    from .sql.django import DjangoStore
+    from .sql.postgres import PostgresStore
+    from .sql.sqlalchemy import SQLAlchemyStore
     from .sql.sqlite import SQLiteStore
 
 __all__ = [
+    "DjangoStore",
     "MemoryStore",
+    "PostgresStore",
     "RedisStore",
+    "SQLAlchemyStore",
     "SQLiteStore",
     "Stats",
     "StoreStats",
@@ -26,8 +32,11 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "DjangoStore": "sql.django",
     "MemoryStore": "memory",
+    "PostgresStore": "sql.postgres",
     "RedisStore": "redis.store",
+    "SQLAlchemyStore": "sql.sqlalchemy",
     "SQLiteStore": "sql.sqlite",
     "Stats": "memory",
     "StoreStats": "external.stats",

@@ -23,7 +23,10 @@ class Proxy:
         self.round_trips = 0
         self.connections = 0
         self.lose_reply = False
-        """Whether to close the connection instead of passing on the next reply."""
+        """Whether to close the connection instead of passing on a reply."""
+        self.replies_before = 0
+        """How many replies to pass on before the one that is lost."""
+        self.lost = 0
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -61,8 +64,11 @@ class Proxy:
                 if asks and not state["asked"]:
                     self.round_trips += 1
                 elif not asks and self.lose_reply:
-                    self.lose_reply = False
-                    break
+                    if not self.replies_before:
+                        self.lose_reply = False
+                        self.lost += 1
+                        break
+                    self.replies_before -= 1
                 state["asked"] = asks
                 back.sendall(data)
         _close(there)

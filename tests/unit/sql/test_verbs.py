@@ -37,7 +37,7 @@ def test_a_dialect_with_a_clock_and_locks_of_its_own() -> None:
     texts, values = drive(steps, 0, [], [], [], 1, 0)
     assert texts[0] == "begin"
     assert texts[1] == "select 1 from locks where n = :lock for update"
-    assert 0 <= values[1]["lock"] < 256
+    assert -(2**63) <= values[1]["lock"] < 2**63
     assert texts[2].endswith("expires > clock() for update")
     assert "least(clock() + :idle" in texts[4]
     assert texts[4].endswith("on conflict do nothing")

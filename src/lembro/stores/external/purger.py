@@ -6,10 +6,14 @@ import os
 import random
 import threading
 from collections.abc import Callable
+from typing import Final
 from weakref import WeakMethod
 
 from ..._log import log
 from ...errors import StoreUnavailable
+
+NAME: Final = "lembro-purger"
+"""The name of the thread."""
 
 
 class Purger:
@@ -42,7 +46,7 @@ class Purger:
         self._stop = threading.Lock()
         self._stop.acquire()
         args = (self._purge, self._at_once, self._stop, self._interval)
-        thread = threading.Thread(target=_run, args=args, name="lembro-purger", daemon=True)
+        thread = threading.Thread(target=_run, args=args, name=NAME, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the process is ending, or has too many threads
