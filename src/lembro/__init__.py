@@ -1,4 +1,4 @@
-"""Server-side sessions in the application's memory: bounded in bytes, and purged automatically."""
+"""Server-side sessions, in memory, in a file or in Redis: bounded, and purged automatically."""
 
 from __future__ import annotations
 

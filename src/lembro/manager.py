@@ -1,7 +1,8 @@
 """SessionManager: a store, its options, and the methods for sessions outside of a request.
 
 The methods that ask the store come in pairs. The plain one (``get``) works in any thread, and in an
-event loop over an in-process store. Its twin (``aget``) works in an event loop over every store.
+event loop over an in-process store. Its async form (``aget``) works in an event loop over every
+store.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ of the request.
 * Several session cookies with different values count as a stale ID.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
   expired or evicted session is an ID that the store does not know.
-* After a handler that failed, changes are dropped and a destroy is honoured.
+* After a handler that failed, changes are dropped, and a destroy takes effect.
 
 Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;
 ``_runtime/drivers.py`` performs them. ``load.py`` finds the row, this module decides by the column,
@@ -105,7 +105,7 @@ class Lifecycle:
 
         Args:
             session: The session of the request.
-            failed: Whether the handler failed: changes are dropped, a destroy is honoured.
+            failed: Whether the handler failed: changes are dropped, a destroy takes effect.
 
         Raises:
             StoreError, SessionTooLarge, CodecError, TooManySessions: the changes are not stored,

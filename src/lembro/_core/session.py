@@ -275,7 +275,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         load = loader(key, kind, default, upgrade, load=convert)
         return cast("T", self._typed_view(key, load, dump))
 
-    # -- the store: each method has an async twin --------------------------------------------------
+    # -- the store: each method has an async form --------------------------------------------------
 
     def save(self) -> None:
         """Store the changes now, so that an error is raised here. The response sets the cookie.

@@ -25,7 +25,7 @@ from ..events import Event, Events
 from ..options import SessionOptions, from_keywords
 from ..stores.base import AsyncStore, Store
 from . import open_stores
-from .drivers import arun, colours, performer, run
+from .drivers import arun, performer, run, sync_and_async
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Runner:
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
         self.preloads: bool = not self.in_process
         """Whether a session is loaded before a handler in an event loop is called."""
-        self.is_async: bool = colours(store)[0] is None
+        self.is_async: bool = sync_and_async(store)[0] is None
         """Whether the store can only be awaited."""
         if options.migrate_from:
             # Imported only here, because the readers load json, urllib and more.

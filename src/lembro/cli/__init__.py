@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     demo = commands.add_parser(
-        "demo", help="serve a small page that shows lembro at work", description=_demo.__doc__
+        "demo", help="serve a small application that shows the features", description=_demo.__doc__
     )
     demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     demo.add_argument("--port", type=_port, default=8000, help="port, 0 for any (%(default)s)")

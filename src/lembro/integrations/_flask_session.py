@@ -25,7 +25,7 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def new(self) -> bool:  # type: ignore[override]
-        """Whether there is no stored session yet, like ``is_new``."""
+        """Whether there is no stored session yet; the same as ``is_new``."""
         return self.is_new
 
     @property
@@ -66,7 +66,7 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the cookie outlives the browser, like after ``login(remember=True)``."""
+        """Whether the cookie outlives the browser, as after ``login(remember=True)``."""
         if not self._ready:
             self._load()
         return self._meta.get("remember") is True

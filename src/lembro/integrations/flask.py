@@ -88,7 +88,7 @@ class FlaskExchange(wsgi.EnvironExchange):
 
     def end(self, session: FlaskSession) -> None:
         """End the exchange."""
-        if session._phase is OPEN:  # there is no response: only a logout is honoured
+        if session._phase is OPEN:  # there is no response: only a logout takes effect
             self.session = session
             self.commit(500)
             self.session = None
@@ -164,7 +164,7 @@ class Lembro(Extension[flask.Flask]):
 
 
 def _answer(error: Exception) -> Response:
-    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout takes effect."""
     current = _session()
     if isinstance(current, FlaskSession):
         current._failed = True

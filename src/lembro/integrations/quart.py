@@ -165,7 +165,7 @@ class Lembro(Extension[quart.Quart]):
 
 
 async def _answer(error: Exception) -> WerkzeugResponse | None:
-    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout takes effect."""
     current = _session()
     response = error_response_for(error)
     if not quart.has_websocket_context():

@@ -11,7 +11,7 @@
   was rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
   attacker who has the legacy cookie could get the ID of a session to which another user logged in.
 * If the store cannot keep a mark, legacy cookies are not accepted.
-* After a handler that failed, nothing is adopted; a logout is honoured.
+* After a handler that failed, nothing is adopted; a logout takes effect.
 """
 
 from __future__ import annotations

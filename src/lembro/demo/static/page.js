@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const BURST = 20;
 
-let me = { user: null, counted: 0 }; // as /me said last
+let me = { user: null, counted: 0 }; // the last answer of /me
 
 // -- asking and posting ------------------------------------------------------------------------
 

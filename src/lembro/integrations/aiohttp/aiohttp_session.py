@@ -62,7 +62,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
     Args:
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         cookie_name: The cookie's name.
         domain: The cookie's Domain.

@@ -187,7 +187,7 @@ async def commit(session: Session, response: object) -> None:
 
 
 async def roll_back(session: Session) -> None:
-    """Commit a session whose handler failed: changes are dropped, a logout is honoured."""
+    """Commit a session whose handler failed: changes are dropped, a logout takes effect."""
     exchange: AiohttpExchange = session._transport  # type: ignore[assignment]
     exchange.session = session
     try:

@@ -111,7 +111,7 @@ class InnerApp:
             await self._app(scope, receive, send_with_session)
         finally:
             session.scope = outer  # no reference cycle is left
-            if session._phase is OPEN:  # there was no response, but a logout is honoured
+            if session._phase is OPEN:  # there was no response, but a logout takes effect
                 take_replacement(session, scope)
             elif not isinstance(scope["session"], Session):
                 _report_late_replacement(session)
