@@ -31,8 +31,8 @@ ANSWERS = {
     "MemoryStore": ["reference/stores/#lembro.MemoryStore"],
     "idle_timeout": ["reference/options/#lembro.SessionOptions.idle_timeout"],
 }
-"""What a reader may search for: the beginnings of the addresses that answer. The search must name
-one of them first."""
+"""Search words, each with the beginnings of the addresses that answer. The first result must have
+one of these addresses."""
 
 
 def build(folder: Path) -> None:

@@ -50,7 +50,7 @@ async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
 
 @only([kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi")])
 @pytest.mark.anyio
-async def test_over_requests_in_a_file(build: Build) -> None:
+async def test_requests_of_many_visitors_evict_no_user_from_a_file(build: Build) -> None:
     world: World = build(store={"max_size": "1M"})
     users = [world.tab() for _ in range(30)]
     for number, tab in enumerate(users):

@@ -1170,7 +1170,7 @@ def test_a_legacy_session_is_adopted_within_django(client: Any) -> None:
         assert moved.result == moved.cookies["sid"].value
         assert moved.cookies["sessionid"].value == ""
         assert site.visit(client, act).result == moved.result
-        # For a moment the legacy cookie leads to the session. It has no key for this request, so
+        # The legacy cookie still finds the session. It has no key for this request, so
         # create() rotates the ID, and the legacy cookie is stale.
         late = site.visit(other_tab, act)
         assert late.result == late.cookies["sid"].value != moved.result

@@ -26,7 +26,7 @@ from lembro.stores.sql.sqlite import SMALLEST
 from tests.support.servers.redis import RedisServer, new_prefix, shared
 
 NETWORKED: Final = frozenset({"all", "length", "of_user", "destroy_user"})
-"""What a networked store offers besides the verbs: no events and no reputations."""
+"""The optional methods of a networked store. It has no events and no reputations."""
 
 
 class _Adapter:

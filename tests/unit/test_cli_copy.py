@@ -68,7 +68,7 @@ def test_a_session_that_is_too_large_is_skipped(
         ("sqlite:////no/such/folder/x.db", "sqlite:///x.db", "cannot be opened"),
     ],
 )
-def test_what_cannot_be_copied(
+def test_a_url_that_cannot_be_copied_is_an_error(
     source: str,
     target: str,
     error: str,

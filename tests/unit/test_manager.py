@@ -26,7 +26,7 @@ from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 
 class Caller:
-    """A manager that is called by its plain methods, or by their twins in an event loop."""
+    """A manager that is called by its plain methods, or by their async forms in an event loop."""
 
     def __init__(self, kind: str, **options: Any) -> None:
         self.store = Recorder()
@@ -79,7 +79,7 @@ def manager(request: pytest.FixtureRequest) -> Iterator[Any]:
 # -- by session id ---------------------------------------------------------------------------------
 
 
-def test_create_and_get(manager: Any) -> None:
+def test_create_stores_what_get_returns(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     assert manager.get(cookie) == {"n": 1}
     assert manager.get(manager.create(user_id="alice")) == {}

@@ -102,7 +102,7 @@ def test_the_code_of_the_page_runs(
 
 
 def plain_of_pairs(cls: type[Any]) -> set[str]:
-    """Return the methods that have a twin to await: ``save``, because of ``asave``."""
+    """Return the methods that have an async form: ``save``, because of ``asave``."""
     return {name for name in vars(cls) if f"a{name}" in vars(cls)}
 
 

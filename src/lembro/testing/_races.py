@@ -95,7 +95,7 @@ class StoreRaces:
     def run_scenario(
         self, scenario: Callable[[Any, Callable[[Sequence[Flow[Any]]], list[Any]]], None]
     ) -> None:
-        """Call ``scenario(store, race)`` with a new store. ``race(flows)`` runs flows in parallel."""
+        """Call ``scenario(store, race)`` with a new store; ``race`` runs flows in parallel."""
         store = self.make_store()
         try:
             scenario(store, lambda flows: _in_threads(store, flows))

@@ -48,7 +48,7 @@ def test_it_lets_verbs_through_again_when_the_server_answers(
     breaker = Breaker("redis://h", server.probe)
     breaker.check()
     breaker.trip(StoreUnavailable("refused"))
-    breaker.trip(StoreUnavailable("refused"))  # of a verb that was under way
+    breaker.trip(StoreUnavailable("refused"))  # of a verb that had begun before
     assert breaker.is_open
     with pytest.raises(StoreUnavailable, match="redis://h does not answer"):
         breaker.check()

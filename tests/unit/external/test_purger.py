@@ -67,7 +67,7 @@ def test_without_an_interval_there_is_no_thread() -> None:
     assert threads() <= before
 
 
-def test_it_goes_on_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_continues_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
     store = Full()
     store.errors = [StoreUnavailable("down"), OSError("broken")]
     thread = Purger(store.purge, 10, 0.01)
@@ -116,7 +116,7 @@ class Connection:
     def close(self) -> None: ...
 
 
-def test_a_forked_child_has_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_child_has_its_own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = PerProcess(Connection, lambda: None)
     parent = pool.get()  # no limit: it does not wait
     assert pool.get() is parent  # no limit: it does not wait
@@ -168,12 +168,12 @@ def test_a_client_that_is_not_installed_is_named_with_its_extra() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "1", 61, float("nan")])
-def test_timeouts_that_cannot_work(value: Any) -> None:
+def test_an_invalid_timeout_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="timeout must be seconds"):
         check_timeout(value)
 
 
-def test_intervals() -> None:
+def test_an_invalid_interval_is_refused() -> None:
     assert check_interval(timedelta(minutes=1)) == 60.0
     assert check_timeout(1) == 1.0
     with pytest.raises(ConfigError, match="interval must be seconds or a timedelta"):

@@ -110,7 +110,7 @@ def test_the_default_size_of_a_session_is_a_mebibyte() -> None:
 # -- failures
 
 
-def test_a_full_backend_raises_store_full_and_reads_go_on(colour: Colour) -> None:
+def test_a_full_backend_raises_store_full_and_reads_succeed(colour: Colour) -> None:
     store = FaultyStore()
     store.backend.before = [OutOfMemory("no memory")]
     with pytest.raises(StoreFull, match="no memory"):
@@ -351,7 +351,7 @@ def test_a_rotation_that_another_did_first_shows_it(colour: Colour) -> None:
     assert colour(store).replace(K, L, Record(b"two"), **ROTATION).successor == b"m" * 32
 
 
-def test_a_rotation_of_what_is_gone_is_none(colour: Colour) -> None:
+def test_a_rotation_of_a_missing_record_returns_none(colour: Colour) -> None:
     store = FaultyStore()
     store.backend.after = [Lost("reset")]
     assert colour(store).replace(K, L, Record(b"two"), **ROTATION) is None
@@ -360,7 +360,7 @@ def test_a_rotation_of_what_is_gone_is_none(colour: Colour) -> None:
 # -- connections
 
 
-def test_each_event_loop_has_connections_of_its_own() -> None:
+def test_each_event_loop_has_its_own_connections() -> None:
     store = FaultyStore()
 
     async def use() -> None:
@@ -393,7 +393,7 @@ def test_close_closes_the_connections_and_the_next_verb_opens_others() -> None:
     assert store.backend.opened == 2
 
 
-def test_closing_the_async_colour_closes_both() -> None:
+def test_closing_the_async_verbs_closes_both_kinds() -> None:
     store = FaultyStore()
     store.get(K)
 
@@ -447,7 +447,7 @@ def test_a_manager_works_with_both_kinds_of_callers() -> None:
     asyncio.run(use())
 
 
-def test_under_trio_the_sync_colour_runs_in_a_thread() -> None:
+def test_under_trio_the_sync_verbs_run_in_a_thread() -> None:
     store = FaultyStore()
     manager = SessionManager(store)
 

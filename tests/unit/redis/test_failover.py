@@ -63,7 +63,7 @@ def answers(store: Any, key: bytes) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("fails", ["kill", "freeze"])
-def test_sentinel_failover(sentinels: Sentinels, colour: Colour, fails: str) -> None:
+def test_a_failover_by_sentinels_loses_no_replicated_session(sentinels: Sentinels, colour: Colour, fails: str) -> None:
     old = sentinels.primary()
     store = colour(RedisStore(sentinels.url, timeout=1.0, wait_replicas=1))
     assert store.add(K, Record(b"one", "ana"), **LIVES)
@@ -79,7 +79,7 @@ def test_sentinel_failover(sentinels: Sentinels, colour: Colour, fails: str) -> 
     assert len(store.of_user("ana")) == 2
 
 
-def test_a_primary_that_was_demoted_is_left(sentinels: Sentinels, colour: Colour) -> None:
+def test_a_demoted_primary_is_not_used_any_more(sentinels: Sentinels, colour: Colour) -> None:
     old = sentinels.primary()
     store = colour(RedisStore(sentinels.url, timeout=5.0))
     assert store.add(K, Record(b"one", "ana"), **LIVES)

@@ -278,7 +278,7 @@ def test_out_of_memory_fails_writes_and_nothing_else(server: RedisServer, colour
     assert twin.add(K, Record(b"one", "ana"), **LIVES) is True
 
 
-def test_a_replica_fails_writes_and_reads_go_on(server: RedisServer, colour: Colour) -> None:
+def test_a_replica_fails_writes_and_reads_succeed(server: RedisServer, colour: Colour) -> None:
     twin = colour(RedisStore(server.url, timeout=10.0))
     twin.add(K, Record(b"one", "ana"), **LIVES)
     with serve() as primary:
@@ -297,7 +297,7 @@ def test_a_replica_fails_writes_and_reads_go_on(server: RedisServer, colour: Col
             with pytest.raises(StoreReadOnly):
                 verb()
         assert twin.get(K).payload == b"one"
-        # Each verb connected anew, because the name may lead to the primary by now.
+        # Each verb opened a new connection, because the name may belong to another server by now.
         assert int(server.info("total_connections_received")) >= connections + 3
 
 
@@ -345,12 +345,12 @@ def test_too_few_replicas_fail_the_end_of_a_session(server: RedisServer, colour:
         (ValueError("x"), type(None)),
     ],
 )
-def test_errors_of_the_client(error: Exception, kind: type) -> None:
+def test_each_error_of_the_client_has_its_kind(error: Exception, kind: type) -> None:
     failures = Failures("redis", "redis://h")
     assert type(failures.translate(error)) is kind
 
 
-def test_errors_in_the_middle_of_a_command() -> None:
+def test_only_some_errors_in_the_middle_of_a_command_count_as_dropped() -> None:
     failures = Failures("redis", "redis://h")
     lost = redis.ConnectionError("reset")
     assert isinstance(failures.in_command(lost), Dropped)

@@ -127,7 +127,7 @@ def test_a_killed_process_loses_no_commit(path: Path) -> None:
         assert found.payload == b"one"
 
 
-def test_both_colours_see_each_other(path: Path) -> None:
+def test_sync_and_async_verbs_see_the_same_sessions(path: Path) -> None:
     store = SQLiteStore(path)
     store.add(K, Record(b"one"), **LIVES)
 
@@ -156,7 +156,7 @@ def test_a_forked_child_opens_the_file_itself(path: Path) -> None:
     store.close()
 
 
-def test_opening_the_other_colour_keeps_the_locks_of_the_first(path: Path) -> None:
+def test_opening_the_async_verbs_keeps_the_locks_of_the_sync_verbs(path: Path) -> None:
     store = SQLiteStore(path)
     store.add(K, Record(b"one"), **LIVES)
     twin = Blocking(lambda: store.aio)
@@ -266,7 +266,7 @@ def test_a_session_that_grows_is_not_evicted_for_itself(path: Path, colour: Any)
     store.close()
 
 
-def test_expired_sessions_make_way_before_live_ones(path: Path) -> None:
+def test_expired_sessions_are_removed_before_live_ones_are_evicted(path: Path) -> None:
     store, clock = clocked(path)
     for n in range(500):
         store.add(key(n), Record(b"b" * 300), idle=10.0, life=10.0)
@@ -290,7 +290,7 @@ def test_a_file_that_others_have_filled_is_full(
     with pytest.raises(StoreFull):
         for n in range(3000):
             store.add(key(n), Record(b"b" * 300), **LIVES)
-    assert store.get(key(0)) is not None  # reads go on
+    assert store.get(key(0)) is not None  # reads still work
     store.close()
 
 
@@ -341,7 +341,7 @@ def test_a_thread_purges_by_itself(path: Path) -> None:
 # -- what can go wrong
 
 
-def test_a_locked_file_is_unavailable_for_writes_and_reads_go_on(path: Path, colour: Any) -> None:
+def test_a_locked_file_is_unavailable_for_writes_and_reads_succeed(path: Path, colour: Any) -> None:
     store = SQLiteStore(path, timeout=0.05)
     verbs = colour(store)
     verbs.add(K, Record(b"one"), **LIVES)
@@ -483,7 +483,7 @@ def test_tables_that_cannot_be_made_are_a_store_error(
         SQLiteStore(path).open()
 
 
-def test_errors_of_sqlite() -> None:
+def test_each_error_of_sqlite_has_its_kind() -> None:
     def error(name: str) -> sqlite3.OperationalError:
         made = sqlite3.OperationalError(name)
         made.sqlite_errorcode = getattr(sqlite3, name)
@@ -502,7 +502,7 @@ def test_a_file_that_has_its_tables_is_opened_without_a_write(
     with SQLiteStore(path) as store:
         store.add(K, Record(b"one"), **LIVES)
 
-    # The disk may be full, and reads must go on.
+    # The disk may be full, and reads must still work.
     class Full(sqlite3.Connection):
         def execute(self, text: str, *values: Any) -> sqlite3.Cursor:
             if text == "begin immediate":
@@ -537,7 +537,7 @@ def test_marks_take_an_eighth_of_the_file_and_then_it_is_closed(path: Path, colo
     assert (held.payload, held.successor, held.age) == (NO_ROOM, None, math.inf)
     assert held.life_left == pytest.approx(5000)
     assert verbs.get(key(most)) is None
-    # Marks that the file has still lead to their sessions, and all others have no room.
+    # Marks that the file has still point to their sessions, and all others have no room.
     assert verbs.get(mark(0)).successor == key(0)
     assert adopt(verbs, 0).successor == key(0)
     assert verbs.get(mark(most + 1)).payload == NO_ROOM

@@ -143,7 +143,7 @@ class AsyncConnector(Protocol):
 
 
 class Backend(Protocol):
-    """The parts of one backend that an :class:`~lembro.stores.external.store.ExternalStore` uses."""
+    """The parts of a backend that :class:`~lembro.stores.external.store.ExternalStore` uses."""
 
     @property
     def verbs(self) -> Verbs: ...
