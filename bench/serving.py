@@ -1,8 +1,8 @@
 """Serve requests of many visitors in turn, each with a login and two other cookies.
 
 The application is called in this process. With a single visitor, the session would always be the
-one that was used last, which skips the move in the queue, and everything about it would be in the
-processor's caches.
+one that was used last. That would skip the move in the queue, and everything about the session
+would be in the processor's caches.
 """
 
 from __future__ import annotations

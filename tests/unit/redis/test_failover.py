@@ -63,7 +63,9 @@ def answers(store: Any, key: bytes) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("fails", ["kill", "freeze"])
-def test_a_failover_by_sentinels_loses_no_replicated_session(sentinels: Sentinels, colour: Colour, fails: str) -> None:
+def test_a_failover_by_sentinels_loses_no_replicated_session(
+    sentinels: Sentinels, colour: Colour, fails: str
+) -> None:
     old = sentinels.primary()
     store = colour(RedisStore(sentinels.url, timeout=1.0, wait_replicas=1))
     assert store.add(K, Record(b"one", "ana"), **LIVES)

@@ -3,7 +3,7 @@
 ``MemoryStore`` holds the lock and passes the current time, in seconds by its clock.
 
 ``get``, ``set`` and ``touch`` run in almost every request. They repeat the code of ``Index.find``,
-to read the header that they need next in the same step, and ``get`` makes the result of a plain
+so that the same step reads the header that they need next. ``get`` also makes the result of a plain
 session without a call. With calls of ``Index.find`` and ``RecordReader.found_at`` instead, a get
 takes 1.29 times as long, and a touch 1.22 times.
 """
