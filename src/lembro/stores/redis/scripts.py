@@ -299,7 +299,7 @@ for _, member in ipairs(members) do
         end
     end
 end
-local function leads_to_keep(member)
+local function is_rotated_to_keep(member)
     for _ = 1, #members + 1 do
         if not member or member == keep then
             break
@@ -309,7 +309,7 @@ local function leads_to_keep(member)
     return member and member == keep
 end
 for _, member in ipairs(members) do
-    if not leads_to_keep(member) then
+    if not is_rotated_to_keep(member) then
         if live[member] then
             redis.call('DEL', P .. 's:' .. member)
             if not successors[member] then

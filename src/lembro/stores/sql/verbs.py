@@ -181,7 +181,7 @@ class SQLVerbs:
         successors = {bytes(row[0]): _bytes(row[1]) for row in rows}
         removed = []
         for key, successor, expires, now in rows:
-            if keep is not None and _leads_to(keep, bytes(key), successors):
+            if keep is not None and _rotated_to(keep, bytes(key), successors):
                 continue
             yield self._call(self.statements.delete, key=key)
             if successor is None and expires > now:
@@ -345,7 +345,7 @@ def _micros(seconds: float) -> int:
     return int(min(seconds, FOREVER) * 1e6)
 
 
-def _leads_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
+def _rotated_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
     """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
     for _ in range(len(successors) + 1):  # the longest possible chain; it also ends a cycle
         if key is None or key == goal:

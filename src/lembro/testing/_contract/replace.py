@@ -153,7 +153,7 @@ class Replace(Subject):
         assert found is not None
         assert found.payload == b"two" == self.payload(L)
 
-    def test_replace_again_and_again(self) -> None:
+    def test_replace_can_be_repeated_for_each_new_key(self) -> None:
         self.add(key(0), b"0")
         for n in range(1, 6):
             assert self.replace(key(n - 1), key(n), b"%d" % n, expected=b"%d" % (n - 1))

@@ -176,7 +176,7 @@ class Verbs(Subject):
         assert (found.payload, found.successor) == (b"", L)
         assert self.near(self.store.get(K).life_left, 30)
 
-    def test_set_of_another_length(self) -> None:
+    def test_set_accepts_a_payload_of_another_length(self) -> None:
         self.add(K, b"")
         before = b""
         for size in (1, 1000, 3, 0, 200):
@@ -222,7 +222,7 @@ class Verbs(Subject):
         self.store.destroy(K)
         assert self.store.destroy(K) is None
 
-    def test_destroy_with_expected(self) -> None:
+    def test_destroy_with_expected_removes_only_that_payload(self) -> None:
         self.add()
         assert self.store.destroy(K, expected=b"two") is None
         assert self.payload() == b"one"
