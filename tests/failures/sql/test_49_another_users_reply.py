@@ -1,5 +1,5 @@
 """49. Another user's reply (CVE-2023-28859): operations end at random moments, and no verb ever
-returns what was meant for another one. All connections can be used afterwards.
+returns the reply to another one. All connections can be used afterwards.
 
 ``LEMBRO_STORM=100000`` sets how many operations there are.
 """

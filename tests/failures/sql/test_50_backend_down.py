@@ -16,8 +16,8 @@ from tests.support.visits import World, login, look, write
 
 pytestmark = pytest.mark.anyio
 
-SOON: Final = 1.5  # seconds: one deadline of 0.2, and what a busy machine may add
-BACK: Final = 3.0  # seconds: one, and what a busy machine may add
+SOON: Final = 1.5  # seconds: one deadline of 0.2, and some more for a busy machine
+BACK: Final = 3.0  # seconds: one, and some more for a busy machine
 
 
 @pytest.fixture(scope="module")

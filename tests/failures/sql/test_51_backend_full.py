@@ -1,4 +1,4 @@
-"""51. The backend is full or read-only: a login fails visibly, and reads go on."""
+"""51. The backend is full or read-only: a login fails visibly, and reads still work."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def execute(world: World, text: str) -> None:
 
 
 async def check(world: World, tab: Tab) -> None:
-    """Check that writes fail visibly and reads go on."""
+    """Check that writes fail visibly and reads still work."""
     cookie = tab.cookie
     assert (await tab.visit(look)).result == {"cart": [1]}
     for script in (write(cart=[2]), login("bob")):

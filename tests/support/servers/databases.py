@@ -1,4 +1,4 @@
-"""What the private database servers of the tests have in common."""
+"""The base class of the private database servers of the tests, and functions for them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def user_ids() -> tuple[int, int] | None:
 
 
 class DatabaseServer:
-    """A server in a folder of its own, on a free port of 127.0.0.1, for one test process.
+    """A server with its own folder, on a free port of 127.0.0.1, for one test process.
 
     It can be stopped, killed and started again by the test that owns it.
     """
@@ -131,7 +131,7 @@ class DatabaseServer:
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let the processes of the server go on."""
+        """Let the processes of the server continue."""
         for pid in self.processes():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

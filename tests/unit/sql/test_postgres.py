@@ -170,7 +170,7 @@ def limited(table: str, rights: str) -> str:
     return server.url().replace("lembro:secret", "limited:limited")
 
 
-def test_a_role_that_may_not_make_the_table_is_told_so(colour: Any) -> None:
+def test_if_the_role_may_not_make_the_table_the_error_names_the_command(colour: Any) -> None:
     table = new_table()
     store = PostgresStore(limited(table, ""), table=table)
     for _ in range(2):
@@ -269,7 +269,7 @@ def test_statistics_are_estimates() -> None:
 # -- connections
 
 
-def test_both_colours_see_each_other() -> None:
+def test_sync_and_async_code_use_the_same_sessions() -> None:
     store = new_store()
     store.add(K, Record(b"one"), **LIVES)
 
@@ -372,7 +372,7 @@ def fork(store: PostgresStore, number: int) -> None:
         assert found.payload == key
 
 
-def test_forked_children_have_connections_of_their_own() -> None:
+def test_forked_children_have_their_own_connections() -> None:
     """54. Fork with open sockets: no reply crosses over to another process."""
     store = new_store()
     fork(store, 0)
@@ -568,7 +568,7 @@ def test_no_verb_fails_because_of_connections_from_before_a_restart(
 
 
 def test_a_loop_ends_while_its_pool_connects(server: PostgresServer) -> None:
-    """psycopg's pool alone would keep ``asyncio.run`` waiting without end."""
+    """psycopg's pool alone would keep ``asyncio.run`` waiting forever."""
 
     async def use() -> None:
         aio = store.aio
@@ -636,7 +636,7 @@ def test_a_server_that_accepts_no_writes_is_read_only(server: PostgresServer, co
         raise AssertionError("still read-only")
 
 
-def test_a_row_that_others_hold_is_busy_and_reads_go_on(colour: Any) -> None:
+def test_a_row_that_others_lock_is_busy_and_can_be_read(colour: Any) -> None:
     store = new_store(timeout=0.2)
     verbs = colour(store)
     verbs.add(K, Record(b"one"), **LIVES)

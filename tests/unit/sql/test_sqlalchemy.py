@@ -164,7 +164,7 @@ def limited(rights: str, table: str) -> str:
     return server.url().replace("lembro:secret", "limited:limited")
 
 
-def test_a_user_who_may_not_make_the_tables_is_told_so(colour: Any) -> None:
+def test_if_the_user_may_not_make_the_tables_the_error_names_the_command(colour: Any) -> None:
     table = new_table()
     verbs = colour(SQLAlchemyStore(limited("", table), table=table, timeout=5.0))
     for _ in range(2):
@@ -202,7 +202,7 @@ def test_a_user_id_that_is_too_long_is_refused_and_not_cut(colour: Any) -> None:
 # -- engines
 
 
-def test_an_engine_of_the_application_stays_open_and_has_one_colour(tmp_path: Path) -> None:
+def test_an_engine_of_the_application_stays_open_and_is_only_sync(tmp_path: Path) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/x.db")
     store = SQLAlchemyStore(engine)
     assert store.aio is None
@@ -214,7 +214,7 @@ def test_an_engine_of_the_application_stays_open_and_has_one_colour(tmp_path: Pa
     engine.dispose()
 
 
-def test_an_async_engine_has_no_sync_colour(tmp_path: Path) -> None:
+def test_an_async_engine_is_only_async(tmp_path: Path) -> None:
     async def use() -> None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/x.db")
         store = SQLAlchemyStore(engine)
@@ -239,7 +239,7 @@ def work(store: SQLAlchemyStore, number: int) -> None:
 
 
 @pytest.mark.parametrize("given", ["url", "engine"])
-def test_forked_children_have_connections_of_their_own(given: str) -> None:
+def test_forked_children_have_their_own_connections(given: str) -> None:
     url: Any = mariadb_server.shared().url("mysql+pymysql")
     database = create_engine(url) if given == "engine" else url
     store = SQLAlchemyStore(database, table=new_table(), timeout=10.0)
@@ -369,7 +369,7 @@ def test_a_reply_that_is_lost_loses_no_login_and_writes_nothing_twice(colour: An
         assert store.length() == 0
 
 
-def test_a_row_that_others_hold_is_busy_and_reads_go_on(colour: Any) -> None:
+def test_a_row_that_others_lock_is_busy_and_can_be_read(colour: Any) -> None:
     # The server gives up after a second, so the client must wait longer on a busy machine.
     table = new_table()
     verbs = colour(new_store(table=table, timeout=3.0))

@@ -62,7 +62,7 @@ def mysql_dialect(table: str = TABLE, *, clock: bool = False) -> Dialect:
         returning=False,
         # With the default, REPEATABLE READ, the gaps between sessions are locked too.
         begin="set transaction isolation level read committed; begin",
-        # An INSERT would lock the row whether it exists or not, but leads to deadlocks.
+        # An INSERT would lock the row whether it exists or not, but causes deadlocks.
         lock="select n from {table}_locks where n = :lock & 255 for update",
         div="div",
         table=table,

@@ -33,8 +33,8 @@ class PostgresStore(ExternalStore):
         max_connections: The most connections of each process, and of each event loop.
         timeout: The most seconds to wait for a connection and for the reply to a verb.
         interval: How often the thread removes expired sessions: seconds or a timedelta.
-        pgbouncer: Whether the URL leads to a PgBouncer in transaction mode. Then the store uses no
-            prepared statements and no settings of a connection.
+        pgbouncer: Whether the URL is that of a PgBouncer in transaction mode. Then the store uses
+            no prepared statements and no settings of a connection.
         clock: A function that returns seconds, for tests. The default is the server's clock.
 
     Raises:

@@ -94,7 +94,7 @@ class LoopPool(AsyncConnectionPool[Any]):
     """The pool of an event loop. Its tasks end when the loop cancels them.
 
     The tasks of psycopg's own pool continue if they are cancelled while they connect. Then
-    ``asyncio.run()`` would wait for them without end.
+    ``asyncio.run()`` would wait for them forever.
     """
 
     @classmethod

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL by psycopg 3 and its pool, for threads and for event loops.
 
-The client keeps the deadline of a verb, because a server that hangs keeps none. psycopg itself
-would wait without end, or would ask the server to cancel. So the connections have their own
+The client enforces the deadline of a verb, because a server that hangs cannot. psycopg itself
+would wait forever, or would ask the server to cancel. So the connections have their own
 ``wait``, which gives up at the deadline and closes the socket. The pool connects in its own threads
 or tasks, so that slow name servers and TLS do not delay a verb either.
 """
@@ -110,7 +110,7 @@ class Pooling:
         return timeout if self.is_connected else max(timeout, CONNECT)
 
     def unavailable(self, failures: int, deadline: float) -> Exception | None:
-        """Return why there is no connection, or None to go on waiting.
+        """Return why there is no connection, or None to wait longer.
 
         Args:
             failures: How many attempts to connect had failed before the verb.
