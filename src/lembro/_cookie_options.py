@@ -53,7 +53,7 @@ class CookieOptions:
     """Whether the cookie is partitioned by the top-level site (CHIPS); needs ``secure=True``."""
     max_age: Seconds | None = None
     """Max-Age in seconds. None: the cookie lasts until the browser is closed. After
-    ``login(remember=True)``, Max-Age is the absolute timeout instead."""
+    ``login(remember=True)``, Max-Age is how long the login is remembered."""
 
     def __post_init__(self) -> None:
         self._check_name()

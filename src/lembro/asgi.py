@@ -7,10 +7,11 @@ from typing import Any, Unpack
 
 from ._core.session import Session
 from ._core.state import COMMITTED, NOT_LOADED, OPEN, REQUEST_FAILED, RESPONSE_BEGUN
-from ._http.arguments import check_application, path_prefixes
+from ._http.arguments import check_application
 from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
+from ._paths import path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
 from .manager import SessionManager, manager_of, runner_of
@@ -140,6 +141,11 @@ class ASGIExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return is_https(self._scope)
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        path: str = self._scope["path"]
+        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""

@@ -42,7 +42,6 @@ from lembro.integrations.django import (
     get_manager,
     get_session,
 )
-from lembro.manager import runner_of
 from lembro.migrate import StoreReader
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
@@ -597,15 +596,6 @@ def test_an_engine_may_have_its_own_cookie_age(site: Site) -> None:
     session["a"] = 1
     session.save()
     assert site.only().idle_left == 60
-
-
-def test_many_lifetimes_keep_a_limited_number_of_runners(site: Site) -> None:
-    from lembro.integrations.django import lifetimes  # noqa: PLC0415
-
-    runner = runner_of(site.manager)
-    for age in range(1, 3 * lifetimes.MOST):
-        lifetimes.runner_lasting(runner, age, browser=False)
-    assert len(lifetimes._others[runner]) <= lifetimes.MOST
 
 
 def test_clearsessions_purges_the_store(site: Site) -> None:

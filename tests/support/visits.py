@@ -104,6 +104,12 @@ class Visit:
         else:
             await self.session.areload()
 
+    async def touch(self) -> None:
+        if self.sync:
+            self.session.touch()
+        else:
+            await self.session.atouch()
+
     async def atomic(self, function: Callable[[dict[str, Any]], T]) -> T:
         if self.sync:
             return self.session.atomic(function)

@@ -269,7 +269,7 @@ def test_a_slow_reader_does_not_undo_a_write(site: Site) -> None:
     assert reader["n"] == 1
     with site.request(cookie) as r:
         r.session["n"] = 2
-    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 2)
     site.commit(reader)
     assert site.data(cookie) == {"n": 2}
 
@@ -563,7 +563,7 @@ def test_an_unchanged_session_has_nothing_to_commit(site: Site) -> None:
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is True
-    site.clock.advance(site.runner.lifecycle.writer.idle / 9)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 9)
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is False

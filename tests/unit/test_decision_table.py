@@ -25,19 +25,19 @@ from tests.support.site import Reply, Site
 from tools.docs import table_of
 
 TABLE = """
-| loaded from                        | not accessed | read      | changed                      | `regenerate_id()`                            | `login(user_id)`                                 | destroyed                                        |
-|------------------------------------|--------------|-----------|------------------------------|----------------------------------------------|--------------------------------------------------|--------------------------------------------------|
-| no cookie                          | nothing      | nothing   | add; set cookie; created     | add; set cookie; created                     | add; set cookie; created                         | nothing                                          |
-| an ID that the store does not know | nothing      | get       | get add; set cookie; created | get add; set cookie; created                 | get add; set cookie; created                     | get                                              |
-| a live session                     | nothing      | get       | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed             |
-| ... a tenth later                  | nothing      | get touch | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed             |
-| ... changed                        | nothing      | get       | get set set                  | get replace replace; set cookie; regenerated | get replace replace; set cookie; regenerated     | get destroy; clear cookie; destroyed             |
-| ... rotated                        | nothing      | get       | get set get set              | get replace get                              | get replace get replace; set cookie; regenerated | get destroy get destroy; clear cookie; destroyed |
-| ... ended                          | nothing      | get       | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy                                      |
-| ... ended, and was alice's         | nothing      | get       | get set; dropped             | get replace                                  | get replace; dropped                             | get destroy                                      |
-| ... became bob's                   | nothing      | get       | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy get                                  |
-| a rotated ID, within its grace     | nothing      | get get   | get get set                  | get get                                      | get get replace; set cookie; regenerated         | get get destroy get destroy; clear cookie; destroyed |
-| a stale ID                         | nothing      | get       | get; dropped                 | get; dropped                                 | get add; set cookie; created                     | get                                              |
+| loaded from                        | not accessed | read      | `touch()`     | `skip_touch()` | changed                      | `regenerate_id()`                            | `login(user_id)`                                 | destroyed                                            |
+|------------------------------------|--------------|-----------|---------------|----------------|------------------------------|----------------------------------------------|--------------------------------------------------|------------------------------------------------------|
+| no cookie                          | nothing      | nothing   | nothing       | nothing        | add; set cookie; created     | add; set cookie; created                     | add; set cookie; created                         | nothing                                              |
+| an ID that the store does not know | nothing      | get       | get           | get            | get add; set cookie; created | get add; set cookie; created                 | get add; set cookie; created                     | get                                                  |
+| a live session                     | nothing      | get       | get touch     | get            | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed                 |
+| ... a tenth later                  | nothing      | get touch | get touch     | get            | get set                      | get replace; set cookie; regenerated         | get replace; set cookie; regenerated             | get destroy; clear cookie; destroyed                 |
+| ... changed                        | nothing      | get       | get touch     | get            | get set set                  | get replace replace; set cookie; regenerated | get replace replace; set cookie; regenerated     | get destroy; clear cookie; destroyed                 |
+| ... rotated                        | nothing      | get       | get touch     | get            | get set get set              | get replace get                              | get replace get replace; set cookie; regenerated | get destroy get destroy; clear cookie; destroyed     |
+| ... ended                          | nothing      | get       | get touch     | get            | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy                                          |
+| ... ended, and was alice's         | nothing      | get       | get touch     | get            | get set; dropped             | get replace                                  | get replace; dropped                             | get destroy                                          |
+| ... became bob's                   | nothing      | get       | get touch     | get            | get set; dropped             | get replace                                  | get replace add; set cookie; created             | get destroy get                                      |
+| a rotated ID, within its grace     | nothing      | get get   | get get touch | get get        | get get set                  | get get                                      | get get replace; set cookie; regenerated         | get get destroy get destroy; clear cookie; destroyed |
+| a stale ID                         | nothing      | get       | get           | get            | get; dropped                 | get; dropped                                 | get add; set cookie; created                     | get                                                  |
 """  # noqa: E501 - a table
 
 
@@ -62,6 +62,8 @@ def regenerate(session: Session) -> None:
 ACTIONS: dict[str, Callable[[Session], object]] = {
     "not accessed": lambda session: None,
     "read": lambda session: session.get("n"),
+    "`touch()`": lambda session: session.touch(),
+    "`skip_touch()`": lambda session: session.skip_touch(),
     "changed": lambda session: session.update(n=2),
     "`regenerate_id()`": regenerate,
     "`login(user_id)`": lambda session: session.login("alice"),
@@ -123,7 +125,7 @@ def test_the_cell(site: Site, row: str, column: str) -> None:
     cookie = ARRIVALS[row](site)
     site.data(None)  # ignore what has happened so far
     if row == "... a tenth later":
-        site.clock.advance(site.runner.lifecycle.writer.idle / 10 + 1)
+        site.clock.advance(site.runner.lifecycle.lifetimes.idle / 10 + 1)
     session = site.open(cookie, looks=column != "not accessed")
     if column != "not accessed":
         session.get("n")

@@ -229,7 +229,8 @@ def test_an_info_is_plain_data(manager: Any) -> None:
     (info,) = manager.user_sessions("alice")
     assert isinstance(info, SessionInfo)
     assert vars(info).keys() == {
-        *("handle", "age", "idle_for", "data", "user_id", "current", "device", "address"),
+        *("handle", "age", "idle_for", "expires_in", "ends_in"),
+        *("data", "user_id", "current", "device", "address"),
     }
     assert info.current is False
 
@@ -370,7 +371,7 @@ def test_purge_stats_and_reduce_reach_the_store(manager: Any) -> None:
         manager.create({"n": n})
     assert manager.stats().sessions == 3
     assert manager.purge() == 0
-    manager.clock.advance(runner_of(manager.manager).lifecycle.writer.idle + 1)
+    manager.clock.advance(runner_of(manager.manager).lifecycle.lifetimes.idle + 1)
     assert manager.purge() == 3
     assert manager.reduce() == 0
 

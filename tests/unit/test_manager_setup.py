@@ -229,7 +229,7 @@ def test_an_integration_without_its_framework_says_what_to_install(module: str) 
 def test_options_and_keywords_are_combined() -> None:
     manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
     assert (
-        runner_of(manager).lifecycle.writer.idle,
+        runner_of(manager).lifecycle.lifetimes.idle,
         runner_of(manager).lifecycle.writer.grace,
     ) == (60, 5)
 

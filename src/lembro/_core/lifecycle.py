@@ -4,13 +4,13 @@ This table is the specification. A row is a way in which the session was loaded,
 of the request.
 
 <!-- table -->
-| loaded from | not accessed | read | changed | `regenerate_id()` | `login(user_id)` | destroyed |
-|---|---|---|---|---|---|---|
-| no cookie | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
-| an ID that the store does not know | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
-| a live session | nothing | touch, once a tenth of the idle timeout has passed | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
-| a rotated ID, within its grace | nothing | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
-| a stale ID | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
+| loaded from | not accessed | read | `touch()` | `skip_touch()` | changed | `regenerate_id()` | `login(user_id)` | destroyed |
+|---|---|---|---|---|---|---|---|---|
+| no cookie | nothing | nothing | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
+| an ID that the store does not know | nothing | nothing | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
+| a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
+| a rotated ID, within its grace | nothing | the successor's data | touch of the successor, no cookie | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
+| a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
 <!-- /table -->
 
 * A rotated ID works within its grace only if its record had a user and the successor has the same
@@ -21,7 +21,13 @@ of the request.
   for the grace, so that a write in flight merges into it.
 * Several session cookies with different values count as a stale ID.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
-  expired or evicted session is an ID that the store does not know.
+  expired or evicted session is an ID that the store does not know. A login may set both for its
+  session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
+  ``anonymous_idle_timeout`` is the idle timeout.
+* A use extends a session by its idle timeout. A passive request is no use: it called
+  ``skip_touch()``, or its path is in ``passive``. It does not touch, and what it writes keeps the
+  time that the session has left. ``touch()`` and ``login()`` extend the session all the same.
+* After the response has begun, ``touch()`` extends the session at once, and sends no cookie.
 * After a handler that failed, changes are dropped, and a destroy takes effect.
 
 Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;
@@ -41,6 +47,7 @@ from ..stores.base import Found
 from . import codec
 from .commit import UNTRIED, Write, Writer, changed_encoding, has_changed
 from .effects import Call, Flow, run_flow
+from .lifetimes import IDLE, Lifetimes
 from .load import Lost, begin_load, load_successor, use_record
 from .state import CLEAR, COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
 from .views import flush_views
@@ -60,12 +67,8 @@ class Lifecycle:
         *,
         reputation_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.writer: Writer = Writer(options, reputation_of)
-        self._reputation_of = reputation_of
-
-    def with_options(self, options: SessionOptions) -> Lifecycle:
-        """Return a copy of this lifecycle with other options."""
-        return type(self)(options, reputation_of=self._reputation_of)
+        self.lifetimes: Lifetimes = Lifetimes(options)
+        self.writer: Writer = Writer(options, self.lifetimes, reputation_of)
 
     # A load has two halves: ``begin_load`` before the store's ``get`` and ``finish_load`` after it.
     # With an in-process store the runner calls them directly, because the generator ``load`` would
@@ -89,7 +92,7 @@ class Lifecycle:
         Raises:
             StoreError: the store failed; the next access tries again.
         """
-        key = begin_load(session)
+        key = begin_load(session, self.lifetimes.passive)
         try:
             found = None if key is None else (yield Call("get", (key,)))
             yield from run_flow(self.finish_load(session, key, found))
@@ -126,8 +129,10 @@ class Lifecycle:
             return False
         if session._regenerate or session._destroy or session._touch or session._revoke is not None:
             return False
-        found, writer = session._found, self.writer
-        return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
+        found, lifetimes = session._found, self.lifetimes
+        if found is None or (found.idle_left >= lifetimes.fresh and IDLE not in session._meta):
+            return True
+        return not lifetimes.is_due(session, found)
 
     # -- the columns -------------------------------------------------------------------------------
 
@@ -171,7 +176,9 @@ class Lifecycle:
         if session._regenerate or session._destroy or session._revoke is not None:
             return False
         found = session._found
-        return not session._touch and found is not None and found.idle_left >= self.writer.fresh
+        if session._touch or found is None or IDLE in session._meta:
+            return False
+        return found.idle_left >= self.lifetimes.fresh
 
     def _write_changes(self, session: SessionState, encoded: bytes) -> Flow[None]:
         """Write changed data over the loaded record; merge if another request was first."""

@@ -30,14 +30,21 @@ class Lost(enum.Enum):
     NO_ROOM = "the store has no room to remember that the legacy cookie was used"
 
 
-def begin_load(session: SessionState) -> bytes | None:
-    """Read the cookie of the request. Return the key to get from the store, if there is one."""
+def begin_load(session: SessionState, passive: tuple[str, ...] = ()) -> bytes | None:
+    """Read the cookie of the request. Return the key to get from the store, if there is one.
+
+    Args:
+        session: The session.
+        passive: Path prefixes of requests that do not extend their session.
+    """
     presented = session._presented = session._transport.read_cookie()
     session._loaded = NEW
     session._meta = {}
     session._data = {}
     session._views = {}
     session._events = []
+    if passive and session._transport.path().startswith(passive):
+        session._passive = True
     if presented.id is not None:
         session._presented_key = key = key_for(presented.id)
         return key
@@ -46,6 +53,16 @@ def begin_load(session: SessionState) -> bytes | None:
         if presented is DUPLICATE:
             session._loaded = Loaded.STALE
     return None
+
+
+def find_current(key: bytes) -> Flow[tuple[bytes, Found] | Lost]:
+    """Find the record of a key, even if the key was rotated since."""
+    found: Found | None = yield Call("get", (key,))
+    if found is None:
+        return Lost.GONE
+    if found.successor is None:
+        return key, found
+    return (yield from follow_rotation(found))
 
 
 def load_successor(session: SessionState, pointer: Found) -> Flow[None]:

@@ -6,17 +6,69 @@ Pure, like all of the core.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple, TypedDict
 
-from ..errors import LoginRequired
+from ..errors import ConfigError, LoginRequired
 from ..options import Seconds, seconds
+from .lifetimes import REMEMBER, Lifetimes, keep_idle
 from .state import SessionState
 
 _ASK: Final = "Ask for the password, then call session.login(user_id)"
 
 
-def log_in(session: SessionState, user: str, *, remember: bool, fresh: bool) -> None:
+class LoginKeywords(TypedDict, total=False):
+    """The keywords of ``Session.login``."""
+
+    remember: bool | timedelta
+    fresh: bool
+    idle_timeout: Seconds | None
+    absolute_timeout: Seconds | None
+
+
+class LoginLifetime(NamedTuple):
+    """How long the session of a login lives."""
+
+    remember: bool
+    """Whether the cookie outlives the browser."""
+    idle: float | None
+    """The idle timeout in seconds, if it is not that of the options."""
+    life: float | None
+    """The absolute timeout in seconds, if it is not that of the options."""
+
+
+def login_lifetime(
+    lifetimes: Lifetimes,
+    remember: bool | timedelta,
+    idle_timeout: Seconds | None,
+    absolute_timeout: Seconds | None,
+) -> LoginLifetime:
+    """Return the lifetime that the arguments of ``Session.login`` describe.
+
+    Raises:
+        ConfigError: one of them cannot work.
+    """
+    if isinstance(remember, timedelta):
+        limit: float | None = seconds("remember", remember)
+    elif isinstance(remember, bool):
+        limit = lifetimes.remembered if remember else None
+    else:
+        raise ConfigError(
+            f"remember must be True, False or a timedelta, got {remember!r}. "
+            f"Example: login(user_id, remember=timedelta(days=7))"
+        )
+    idle = limit if idle_timeout is None else seconds("idle_timeout", idle_timeout)
+    life = limit if absolute_timeout is None else seconds("absolute_timeout", absolute_timeout)
+    if idle_timeout is not None and idle is not None and life is not None and life < idle:
+        raise ConfigError(
+            f"idle_timeout must be at most the absolute timeout ({life:g} s), got "
+            f"{idle_timeout!r}. Lower it, or raise absolute_timeout"
+        )
+    return LoginLifetime(bool(remember), idle, life)
+
+
+def log_in(session: SessionState, user: str, lifetime: LoginLifetime, *, fresh: bool) -> None:
     """Record that a user logs in; see ``Session.login``."""
     if (session._current_user() or session._lost_user) not in (None, user):
         session._data = {}
@@ -24,7 +76,10 @@ def log_in(session: SessionState, user: str, *, remember: bool, fresh: bool) -> 
     for key in csrf_keys(session._data):
         del session._data[key]
         session._views.pop(key, None)
-    session._meta = {"remember": True} if remember else {}
+    session._meta = {REMEMBER: True} if lifetime.remember else {}
+    if lifetime.idle is not None:
+        keep_idle(session._meta, lifetime.idle)
+    session._life = lifetime.life
     if not fresh:
         session._meta["fresh"] = False
     session._login = user

@@ -85,6 +85,10 @@ class Transport(Protocol):
         """Read the session cookie of the request."""
         ...
 
+    def path(self) -> str:
+        """Return the path of the request."""
+        ...
+
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address; each is empty unless the options ask for it."""
         ...
@@ -205,8 +209,10 @@ class SessionState:
     _regenerate = False
     _destroy = False
     _touch = False
+    _passive = False  # the request is not activity: it does not extend the session
+    _life: float | None = None  # the absolute timeout of the login, if it has its own
     _revoke: str | None = None  # the user whose other sessions are to end
-    _resend_cookie = False  # the cookie's Max-Age has changed
+    _resend_cookie = False  # the lifetime has changed, and so the cookie's Max-Age
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

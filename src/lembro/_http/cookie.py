@@ -12,7 +12,6 @@ reputation still has one, by a random key of this process.
 
 from __future__ import annotations
 
-import copy
 import hmac
 import re
 import secrets
@@ -166,12 +165,6 @@ class SessionCookie:
             value += b"." + self._mac(self._keys[0], value)
         return value
 
-    def with_max_age(self, max_age: float | None) -> SessionCookie:
-        """Return a copy with another Max-Age, in seconds."""
-        other = copy.copy(self)
-        other._max_age = max_age
-        return other
-
     def render(
         self, session_id: str, reputation: bytes | None, *, https: bool, max_age: float | None
     ) -> bytes:
@@ -181,12 +174,13 @@ class SessionCookie:
             session_id: The session ID.
             reputation: The reputation, if the store uses one.
             https: Whether the request came over https.
-            max_age: Max-Age in seconds. None: that of the options.
+            max_age: Max-Age in seconds. None: that of the options. 0: none, so that the browser
+                removes the cookie when it is closed.
         """
         value = self.value(session_id, reputation)
         if max_age is None:
             max_age = self._max_age
-        age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
+        age = b"" if not max_age else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
         return self._names[https] + b"=" + value + age + self._attributes[https]
 
     def render_cleared(self, *, https: bool) -> bytes:

@@ -36,6 +36,10 @@ class Exchange:
         """Return whether the request came over https."""
         raise NotImplementedError
 
+    def path(self) -> str:
+        """Return the path of the request, for the option ``passive``."""
+        raise NotImplementedError
+
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
         return None
@@ -142,6 +146,10 @@ class NoRequest(Exchange):
     def read_cookie(self) -> Presented:
         """Return the ID that was given in place of a cookie."""
         return self._presented
+
+    def path(self) -> str:
+        """Return an empty path, because there is no request."""
+        return ""
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return empty texts, because there is no visitor."""

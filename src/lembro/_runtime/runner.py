@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from .._core import actions, codec
@@ -22,10 +21,11 @@ from .._log import log
 from .._threads import LoopBridge, in_event_loop, is_coroutine_function
 from ..errors import ConfigError, LembroError, StoreError, UsageError
 from ..events import Event, Events
-from ..options import SessionOptions, from_keywords
+from ..options import SessionOptions
 from ..stores.base import AsyncStore, Store
 from . import open_stores
 from .drivers import arun, performer, run, sync_and_async
+from .endings import Endings
 
 T = TypeVar("T")
 
@@ -77,6 +77,11 @@ class Runner:
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
 
+    @cached_property
+    def endings(self) -> Endings:
+        """The watches for the ends of sessions; made when it is used, because it refers to this."""
+        return Endings(self)
+
     # -- open and close ----------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -120,21 +125,6 @@ class Runner:
                 f"store with synchronous verbs, such as MemoryStore"
             )
 
-    def with_lifetime(self, idle: float, max_age: float | None) -> Runner:
-        """Return a copy for sessions with another idle timeout and cookie Max-Age, in seconds.
-
-        The absolute timeout stays, and limits both.
-        """
-        idle = min(idle, self.lifecycle.writer.life)
-        if max_age is not None:
-            max_age = min(max_age, idle)
-        cookie = replace(self.options.cookie, max_age=max_age)
-        other = copy.copy(self)
-        other.options = from_keywords({"idle_timeout": idle, "cookie": cookie}, self.options)
-        other.lifecycle = self.lifecycle.with_options(other.options)
-        other.cookie = self.cookie.with_max_age(max_age)
-        return other
-
     # -- the session of a request ------------------------------------------------------------------
 
     def owns(self, session: object, *, https: bool) -> bool:
@@ -162,7 +152,7 @@ class Runner:
             self.check_may_block(instead)
             self._run(self.lifecycle.load(session), session, instead)
             return
-        key = begin_load(session)
+        key = begin_load(session, self.lifecycle.lifetimes.passive)
         try:
             found = None if key is None else self.store.get(key)
             rest = self.lifecycle.finish_load(session, key, found)

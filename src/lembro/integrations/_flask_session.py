@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import flask
 from flask.sessions import SessionMixin
 
 from .._core import codec
 from .._core.commit import has_changed
 from .._core.lifecycle import roll_back
+from .._core.lifetimes import REMEMBER, own_idle, set_lifetime
+from .._core.login import LoginKeywords
 from .._core.session import Session
 from ..errors import LembroError
 from ..ids import UserID
@@ -66,29 +70,30 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the cookie outlives the browser, as after ``login(remember=True)``."""
+        """Whether the cookie outlives the browser.
+
+        The session lives for the usual timeouts. As in Flask, the idle timeout is
+        ``PERMANENT_SESSION_LIFETIME``. After ``login(remember=True)``, it is ``remember_timeout``.
+        """
         if not self._ready:
             self._load()
-        return self._meta.get("remember") is True
+        return self._meta.get(REMEMBER) is True
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
         self._permanent = bool(value)
         if self.permanent is not self._permanent:
             self._check_writable(cookie=True)
-            self._meta = {**self._meta, "remember": self._permanent}
-            self._assigned = self._resend_cookie = True
+            set_lifetime(self, own_idle(self._meta), remember=self._permanent)
 
-    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+    def login(self, user_id: UserID, **keywords: Unpack[LoginKeywords]) -> None:
         """Log a user in; see :meth:`lembro.Session.login`.
 
-        Args:
-            user_id: The user's ID.
-            remember: Whether the cookie outlives the browser. It does too if this request has set
-                ``permanent``.
-            fresh: Whether the user gave credentials now.
+        The session stays ``permanent`` if this request has set it.
         """
-        super().login(user_id, remember=remember or self._permanent, fresh=fresh)
+        super().login(user_id, **keywords)
+        if self._permanent:
+            self._meta = {**self._meta, REMEMBER: True}
         if flask.has_app_context():  # not so in Quart, which Flask-WTF does not support
             # Flask-WTF keeps the token of this request outside of the session, too.
             token = flask.current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")

@@ -79,6 +79,10 @@ class _Exchange(Exchange):
     def https(self) -> bool:
         return _is_https(self.request())
 
+    def path(self) -> str:
+        path: str = self.request().path
+        return path
+
     def client(self) -> str | None:
         return self.request().client_ip or None
 

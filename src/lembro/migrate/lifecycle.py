@@ -143,8 +143,8 @@ class MigratingLifecycle(Lifecycle):
         record = Record(payload, user, None, reputation)
         keywords: dict[str, Any] = {
             "expected": None,
-            "idle": writer.idle,
-            "life": writer.life,
+            "idle": self.lifetimes.idle_of(meta, user),
+            "life": self.lifetimes.life,
             "grace": adoption.life,
             "per_user": None if user is None else per_user,
         }
@@ -217,12 +217,13 @@ class MigratingLifecycle(Lifecycle):
         if session_id is None or key_for(session_id) != key or session._key != key:
             return
         try:
-            lives: bool = yield Call("touch", (key,), {"idle": self.writer.idle})
+            idle = self.lifetimes.idle_of(meta, found.user)
+            lives: bool = yield Call("touch", (key,), {"idle": idle})
         except StoreError:
             return
         if lives:
-            life = found.life_left if meta.get("remember") is True else None
-            session._cookie = SetCookie(session_id, found.reputation, life)
+            max_age = self.lifetimes.max_age_of(meta, found.life_left)
+            session._cookie = SetCookie(session_id, found.reputation, max_age)
 
 
 def _adoption_of(session: SessionState) -> Adoption | None:

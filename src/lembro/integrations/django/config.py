@@ -6,7 +6,6 @@ import difflib
 import threading
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import partial
 from http.cookies import Morsel
 from typing import Any, Final
 
@@ -27,7 +26,6 @@ from ...options import (
 )
 from ...stores import MemoryStore, store_of
 from .._adapter import SessionManager, manager_of, path_prefixes, runner_of
-from .lifetimes import idle_of
 
 _STORE_KEYS: Final = {name.upper(): name for name in STORE_NAMES}
 _OPTION_KEYS: Final = {name.upper(): name for name in option_names()}
@@ -66,8 +64,6 @@ def _made() -> SessionManager:
             runner = runner_of(manager)
             if not runner.is_async:  # else the middleware opens the store, in the event loop
                 runner.open_for_good()
-            writer = runner.lifecycle.writer
-            writer.idle_of_data = partial(idle_of, writer.idle)
             _manager = manager
         return _manager
 

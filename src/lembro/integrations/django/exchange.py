@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 from weakref import ReferenceType, ref
 
 from django.middleware.csrf import rotate_token
 
+from ..._core.login import LoginKeywords
 from ..._core.session import Session
 from ..._http.cookie import ABSENT, Presented
 from ...ids import UserID
@@ -19,9 +20,9 @@ _NO_META: dict[str, Any] = {}
 class DjangoSession(Session):
     """The session of a request. A login by lembro's method changes Django's CSRF token, too."""
 
-    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+    def login(self, user_id: UserID, **keywords: Unpack[LoginKeywords]) -> None:
         """Log a user in; see :meth:`lembro.Session.login`."""
-        super().login(user_id, remember=remember, fresh=fresh)
+        super().login(user_id, **keywords)
         exchange: Any = self._transport
         exchange.rotate_csrf_token()
 
@@ -53,6 +54,11 @@ class DjangoExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return self._https
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        path: str = self._meta.get("PATH_INFO", "")
+        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""

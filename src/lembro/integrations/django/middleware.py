@@ -239,12 +239,10 @@ class SessionMiddleware(_Base):
             return adapted.response
         if session._is_unused():
             exchange.begin_without_session(response)
+        elif session._cookie is None:
+            add_vary(response)
         else:
-            store.after_commit()
-            if session._cookie is None:
-                add_vary(response)
-            else:
-                add_headers(exchange, adapted)
+            add_headers(exchange, adapted)
         if session._nested_possible or response.streaming:
             _finish_with(response, exchange)
         else:
