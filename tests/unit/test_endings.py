@@ -18,7 +18,7 @@ from lembro.testing import FakeClock
 from tests.support.site import Site
 from tests.support.stores import AsyncAdapter
 
-SOON = 0.02  # seconds between two questions to the store
+SOON = 0.01  # seconds between two questions to the store
 LIMIT = 20.0
 
 
@@ -102,7 +102,7 @@ def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
             cookie = await manager.acreate({"n": 1}, "ada" if act is bob else None)
             session = await manager.aload(cookie)
             waits = asyncio.create_task(session.wait_ended(poll=SOON))
-            await asyncio.sleep(3 * SOON)
+            await asyncio.sleep(0)
             act(cookie)
             reasons.append(await asyncio.wait_for(waits, LIMIT))
         return reasons
@@ -116,14 +116,14 @@ def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
 
 
 def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
-    manager = SessionManager(Silent(site.store))
+    store = Silent(site.store)
     cookie = site.new("ada")
-    waiting = Waiting(manager.load(cookie))
-    for _ in range(3):
+    waiting = Waiting(SessionManager(store).load(cookie))
+    for _ in range(2):
         cookie = site.rotate(cookie)
-        time.sleep(3 * SOON)
+        store.wait_until_asked(4)  # for the old ID, the new one, and the new one again
     site.clock.advance(600)  # no rotated ID leads to the session any more
-    time.sleep(3 * SOON)
+    store.wait_until_asked(2)
     assert waiting.reasons == []
     site.logout(cookie)
     assert waiting.result() == "destroyed"
@@ -137,7 +137,15 @@ class Silent:
     def __init__(self, store: Any) -> None:
         self._store = store
         self.error: Exception | None = None
-        self.asked = threading.Event()
+        self.asked = 0
+        self.after_get: Callable[[], object] = lambda: None
+
+    def wait_until_asked(self, times: int) -> None:
+        """Wait until the record of a session was asked for several times more."""
+        goal, deadline = self.asked + times, time.monotonic() + LIMIT
+        while self.asked < goal:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
 
     def __getattr__(self, name: str) -> Any:
         if name == "events":
@@ -145,10 +153,26 @@ class Silent:
         return getattr(self._store, name)
 
     def get(self, key: bytes) -> Any:
-        self.asked.set()
+        self.asked += 1
         if self.error is not None:
             raise self.error
-        return self._store.get(key)
+        found = self._store.get(key)
+        after, self.after_get = self.after_get, lambda: None
+        after()
+        return found
+
+
+def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
+    store = Silent(site.store)
+    manager = SessionManager(store)
+    cookie = site.new("ada")
+    rotated: list[str | None] = []
+    session = manager.load(cookie)
+    store.after_get = lambda: rotated.append(manager.regenerate(cookie))
+    waiting = Waiting(session, poll=3600)
+    store.wait_until_asked(4)  # by the watch, by the rotation, and twice by the watch
+    manager.destroy(rotated[0] or "")
+    assert waiting.result() == "destroyed"
 
 
 def test_an_expiry_is_told_when_the_time_is_over() -> None:
@@ -165,8 +189,7 @@ def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
     cookie = site.new("ada")
     waiting = Waiting(manager.load(cookie))
     store.error = StoreError("down")
-    store.asked.clear()
-    assert store.asked.wait(LIMIT)
+    store.wait_until_asked(2)
     assert waiting.reasons == []
     store.error = None
     site.logout(cookie)
@@ -223,19 +246,22 @@ def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
         session.on_ended(print)
 
 
-def test_a_short_grace_shortens_the_interval() -> None:
+def test_a_short_grace_shortens_the_interval(site: Site) -> None:
     """A rotated ID leads to its session for the grace only."""
-    site = Site(rotation_grace=2 * SOON)
-    manager = SessionManager(Silent(MemoryStore("64K")), rotation_grace=2 * SOON)
+    store = Silent(site.store)
+    manager = SessionManager(store, rotation_grace=2 * SOON)
+    waiting = Waiting(manager.load(site.new("ada")), poll=3600)
+    store.wait_until_asked(3)
+    waiting.stop()
+
+
+def test_without_a_grace_a_rotation_is_not_followed() -> None:
+    manager = SessionManager(MemoryStore("64K"), rotation_grace=0)
     cookie = manager.create({"n": 1}, "ada")
     waiting = Waiting(manager.load(cookie), poll=3600)
-    for _ in range(5):
-        cookie = manager.regenerate(cookie) or ""
-        time.sleep(3 * SOON)
-    assert waiting.reasons == []
-    manager.destroy(cookie)
-    assert waiting.result() == "destroyed"
-    site.close()
+    manager.regenerate(cookie)
+    assert waiting.reasons == ["replaced"]
+    assert thread_ends()
 
 
 # -- event loops -----------------------------------------------------------------------------------

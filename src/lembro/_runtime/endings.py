@@ -22,6 +22,7 @@ from .._core.turns import loop_event
 from .._log import log
 from ..events import Event
 from ..ids import handle_for
+from ..stores.base import Found
 
 _ENDS: Final = ("destroyed", "expired", "evicted")
 _SOONEST: Final = 0.01  # seconds between two checks of one session
@@ -32,7 +33,7 @@ Reason = Any  # an Ended of _core/timed.py
 class _Watch:
     """A callback that waits for the end of one session."""
 
-    __slots__ = ("callback", "due", "expires", "handle", "key", "poll", "user")
+    __slots__ = ("callback", "due", "expires", "handle", "is_gone", "key", "poll", "user")
 
     def __init__(
         self, key: bytes, user: str | None, poll: float, callback: Callable[[Reason], object]
@@ -46,6 +47,8 @@ class _Watch:
         """When the store is asked next, by the monotonic clock."""
         self.expires: float = inf
         """When the session expires, as far as is known."""
+        self.is_gone: bool = False
+        """Whether the store did not have the session when it was asked last."""
 
 
 class Endings:
@@ -130,8 +133,9 @@ class Endings:
             self._end(watch, event.name)
 
     def _hear_rotation(self, event: Event) -> None:
+        grace = self._runner.lifecycle.writer.grace
         for watch in tuple(self._watches.get(event.previous or "", ())):
-            if watch.user is None or watch.user != event.user_id:
+            if not grace or watch.user is None or watch.user != event.user_id:
                 self._end(watch, "replaced")
             else:
                 with self._changed:
@@ -168,25 +172,27 @@ class Endings:
 
     def _check(self, watch: _Watch) -> None:
         """Ask the store about a session."""
+        current: tuple[bytes, Found] | Lost | None = None
         try:
             current = self._runner.run(find_current(watch.key), "wait_ended")
         except Exception:  # the store is down, or the event loop that could await it has ended
             log.debug("lembro: the store did not say whether a session has ended", exc_info=True)
-            left = inf
-        else:
-            if isinstance(current, Lost):
-                expired = time.monotonic() >= watch.expires
-                gone = "expired" if expired else "destroyed"
-                self._end(watch, gone if current is Lost.GONE else "replaced")
-                return
-            key, found = current
-            left = found.idle_left
-            with self._changed:
-                watch.key = key
-                watch.expires = time.monotonic() + left
-                self._move(watch, handle_for(key))
         with self._changed:
-            self._schedule(watch, time.monotonic() + max(_SOONEST, min(watch.poll, left)))
+            if watch.due < inf:  # its ID was rotated meanwhile, so the answer may be old
+                return
+            wait, now = watch.poll, time.monotonic()
+            if isinstance(current, tuple):
+                watch.key, found = current
+                watch.expires = now + found.idle_left
+                self._move(watch, handle_for(watch.key))
+                wait = min(wait, found.idle_left)
+            elif current is Lost.GONE and not watch.is_gone:
+                watch.is_gone, wait = True, 0.0  # first, an event may tell why
+            if not isinstance(current, Lost) or wait == 0.0:
+                self._schedule(watch, now + max(_SOONEST, wait))
+                return
+        gone = "expired" if now >= watch.expires else "destroyed"
+        self._end(watch, gone if current is Lost.GONE else "replaced")
 
     # -- with the lock -----------------------------------------------------------------------------
 
