@@ -62,10 +62,12 @@ async def test_a_chat_extends_the_session_and_notices_its_end(world: World) -> N
         for _ in range(3):
             world.clock.advance(IDLE - 10)
             await visit.touch()
+        reason = ""
         async with anyio.create_task_group() as group:
             group.start_soon(log_out)
             with anyio.fail_after(20):
-                return await visit.session.wait_ended(poll=3600)
+                reason = await visit.session.wait_ended(poll=3600)
+        return reason
 
     async def log_out() -> None:
         other = tab.twin()

@@ -587,6 +587,19 @@ def test_a_refused_set_expiry_changes_nothing(site: Site, client: Any, value: An
     assert site.only().idle_left == WEEKS
 
 
+@pytest.mark.parametrize(("fixed", "left"), [(True, 3600), (False, 7200)])
+def test_a_save_does_not_extend_a_session_with_a_fixed_end(
+    site: Site, fixed: bool, left: int
+) -> None:
+    session = SessionStore()
+    session.set_expiry(timezone.now() + timedelta(hours=2) if fixed else 7200)
+    session.save()
+    site.clock.advance(3600)
+    again = SessionStore(session.session_key)
+    again.save()
+    assert site.only().idle_left == pytest.approx(left, abs=1)
+
+
 def test_an_engine_may_have_its_own_cookie_age(site: Site) -> None:
     class ShortLived(SessionStore):
         def get_session_cookie_age(self) -> int:

@@ -34,7 +34,7 @@ class Waiting:
         self.reasons.append(reason)
         self._called.set()
 
-    def result(self) -> str:
+    def told(self) -> str:
         assert self._called.wait(LIMIT)
         (reason,) = self.reasons
         return reason
@@ -58,6 +58,11 @@ def site() -> Iterator[Site]:
     site.close()
 
 
+def expire(site: Site) -> None:
+    site.clock.advance(1001)
+    site.manager.purge()
+
+
 ENDS: dict[str, tuple[Callable[[Site, str], object], str]] = {
     "logout": (Site.logout, "destroyed"),
     "revoke": (lambda site, cookie: site.manager.revoke_user("ada"), "destroyed"),
@@ -65,7 +70,7 @@ ENDS: dict[str, tuple[Callable[[Site, str], object], str]] = {
         lambda site, cookie: site.manager.revoke(site.manager.user_sessions("ada")[0].handle),
         "destroyed",
     ),
-    "expiry": (lambda site, cookie: (site.clock.advance(1001), site.manager.purge()), "expired"),
+    "expiry": (lambda site, cookie: expire(site), "expired"),
     "eviction": (
         lambda site, cookie: [site.manager.create({"n": n}, "ada") for n in range(100)],
         "evicted",
@@ -97,7 +102,7 @@ def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
     manager = SessionManager(store)
 
     async def scenario() -> list[str]:
-        reasons = []
+        reasons: list[str] = []
         for act in (site.elsewhere.destroy, site.elsewhere.regenerate, bob):
             cookie = await manager.acreate({"n": 1}, "ada" if act is bob else None)
             session = await manager.aload(cookie)
@@ -126,7 +131,7 @@ def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
     store.wait_until_asked(2)
     assert waiting.reasons == []
     site.logout(cookie)
-    assert waiting.result() == "destroyed"
+    assert waiting.told() == "destroyed"
 
 
 class Silent:
@@ -172,14 +177,14 @@ def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
     waiting = Waiting(session, poll=3600)
     store.wait_until_asked(4)  # by the watch, by the rotation, and twice by the watch
     manager.destroy(rotated[0] or "")
-    assert waiting.result() == "destroyed"
+    assert waiting.told() == "destroyed"
 
 
 def test_an_expiry_is_told_when_the_time_is_over() -> None:
     store = MemoryStore("64K")
     manager = SessionManager(Silent(store), idle_timeout=0.05)
     waiting = Waiting(manager.load(manager.create({"n": 1})), poll=3600)
-    assert waiting.result() == "expired"
+    assert waiting.told() == "expired"
     store.close()
 
 
@@ -193,7 +198,7 @@ def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
     assert waiting.reasons == []
     store.error = None
     site.logout(cookie)
-    assert waiting.result() == "destroyed"
+    assert waiting.told() == "destroyed"
 
 
 def test_a_session_that_has_ended_before_is_told(site: Site) -> None:
@@ -202,7 +207,7 @@ def test_a_session_that_has_ended_before_is_told(site: Site) -> None:
     session.get("n")
     site.commit(session)
     site.logout(cookie)
-    assert Waiting(session, poll=3600).result() == "destroyed"
+    assert Waiting(session, poll=3600).told() == "destroyed"
 
 
 def test_a_stopped_watch_is_not_called(site: Site) -> None:
@@ -278,7 +283,7 @@ def test_many_tasks_wait_for_one_session() -> None:
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         manager.destroy(cookie)
-        return await asyncio.wait_for(asyncio.gather(*waits), LIMIT)
+        return list(await asyncio.wait_for(asyncio.gather(*waits), LIMIT))
 
     assert asyncio.run(scenario()) == ["destroyed"] * 20
     assert thread_ends()
@@ -318,4 +323,4 @@ def test_a_loop_that_is_closed_is_not_woken() -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine = task.get_coro()
     assert coroutine is not None
-    coroutine.close()  # type: ignore[union-attr]
+    coroutine.close()

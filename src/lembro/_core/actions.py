@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from msgspec.structs import replace
-
 from ..errors import SessionCommitted, SessionGone
 from ..stores.base import Found, Record
 from . import codec
 from .commit import ATTEMPTS, is_written, marked, refused
 from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle
+from .lifetimes import touched
 from .load import Lost, find_current, use_record
 from .state import Loaded, Phase, SessionState
 from .views import carry_over_views
@@ -114,7 +113,7 @@ def touch(core: Lifecycle, session: SessionState) -> Flow[None]:
         idle = core.lifetimes.idle_of(session._meta, found.user)
         if not (yield Call("touch", (session._key,), {"idle": idle})):
             raise SessionGone(_ENDED)
-        session._found = replace(found, idle_left=min(idle, found.life_left))
+        session._found = touched(found, idle)
 
 
 def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:

@@ -9,8 +9,6 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
-from msgspec.structs import replace
-
 from ..errors import CodecError, StoreError, TooManySessions
 from ..events import Event
 from ..ids import handle_for, key_for, new_id, new_mark
@@ -18,7 +16,7 @@ from ..options import SessionOptions, seconds
 from ..stores.base import Found, PerUser, Record
 from . import codec
 from .effects import Call, Flow
-from .lifetimes import Lifetimes
+from .lifetimes import Lifetimes, touched
 from .load import Lost, follow_rotation
 from .login import csrf_keys
 from .merge import merge
@@ -225,14 +223,14 @@ class Writer:
         if session._touch or (self.lifetimes.is_due(session, found) and not is_empty(session)):
             idle = self.lifetimes.idle_now(session, empty=is_empty(session))
             try:
-                touched = yield Call("touch", (session._key,), {"idle": idle})
+                is_live = yield Call("touch", (session._key,), {"idle": idle})
             except StoreError as error:  # a page that only reads must not fail because of this
                 handle = session._current_handle()
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
-            if touched:
+            if is_live:
                 self.renew_cookie(session, found, asked=session._touch)
-                session._found = replace(found, idle_left=min(idle, found.life_left))
+                session._found = touched(found, idle)
 
     def describe_visitor(self, session: SessionState) -> None:
         """Note the device and the address of a login, for the list of a user's sessions."""

@@ -58,6 +58,13 @@ def set_lifetime(session: SessionState, idle: float | None, *, remember: bool | 
         session._assigned = session._resend_cookie = True
 
 
+def touched(found: Found, idle: float) -> Found:
+    """Return the record as it is after a touch with this idle timeout."""
+    life = found.life_left
+    reputation = found.reputation
+    return Found(found.payload, found.user, None, reputation, found.age, min(idle, life), life)
+
+
 class Lifetimes:
     """The lifetimes that the options set, and how they apply to one session.
 

@@ -97,7 +97,7 @@ class Endings:
                     target=self._run, name="lembro-endings", daemon=True
                 )
                 self._thread.start()
-        return partial(self._remove, watch)
+        return partial(self._stop, watch)
 
     async def wait(self, session: tuple[bytes, str | None, float], poll: float) -> Reason:
         """Wait until a session has ended, in an event loop; see :meth:`watch`."""
@@ -226,6 +226,9 @@ class Endings:
                 self._ignore()
                 self._changed.notify()  # the thread ends
             return removed
+
+    def _stop(self, watch: _Watch) -> None:
+        self._remove(watch)
 
     def _end(self, watch: _Watch, reason: Reason) -> None:
         if self._remove(watch):

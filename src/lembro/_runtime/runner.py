@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import actions, codec
 from .._core.effects import Call, Flow
@@ -25,7 +25,9 @@ from ..options import SessionOptions
 from ..stores.base import AsyncStore, Store
 from . import open_stores
 from .drivers import arun, performer, run, sync_and_async
-from .endings import Endings
+
+if TYPE_CHECKING:
+    from .endings import Endings
 
 T = TypeVar("T")
 
@@ -80,6 +82,8 @@ class Runner:
     @cached_property
     def endings(self) -> Endings:
         """The watches for the ends of sessions; made when it is used, because it refers to this."""
+        from .endings import Endings  # noqa: PLC0415 - few applications need it
+
         return Endings(self)
 
     # -- open and close ----------------------------------------------------------------------------

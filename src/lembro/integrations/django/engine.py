@@ -268,7 +268,10 @@ class SessionStore(SessionMapping):
             if not ended:
                 raise UpdateError
         elif session._found is found:  # nothing was written, so extend it
-            idle = lifecycle.lifetimes.idle_of_write(session, found, empty=False)
+            assert found is not None
+            idle = lifecycle.lifetimes.idle_of(session._meta, found.user)
+            if session._passive:  # set_expiry() has set a fixed time
+                idle = min(idle, found.idle_left)
             touched = yield Call("touch", (session._key,), {"idle": idle})
             if not touched:
                 try:
