@@ -75,8 +75,6 @@ def nothing(visit: Visit) -> None: ...
 ACTS: Final[dict[str, Script]] = {
     "not accessed": nothing,
     "read": look,
-    "touch": lambda visit: visit.session.touch(),
-    "skip_touch": lambda visit: visit.session.skip_touch(),
     "changed": write(a=1),
     "regenerate_id": rotate,
     "login": login("ada"),
@@ -85,10 +83,8 @@ ACTS: Final[dict[str, Script]] = {
 BOTH: Final = {**DATA, "a": 1}
 
 TABLE: Final[dict[Any, list[Cell]]] = {
-    # loaded from: not accessed, read, touch, skip_touch, changed, regenerate_id, login, destroyed
+    # loaded from: not accessed, read, changed, regenerate_id, login, destroyed
     no_cookie: [
-        Cell("", {}, None, 0),
-        Cell("", {}, None, 0),
         Cell("", {}, None, 0),
         Cell("", {}, None, 0),
         Cell("set", {"a": 1}, None, 1),
@@ -99,16 +95,12 @@ TABLE: Final[dict[Any, list[Cell]]] = {
     unknown_id: [
         Cell("", {}, None, 0),
         Cell("", {}, None, 0),
-        Cell("", {}, None, 0),
-        Cell("", {}, None, 0),
         Cell("set", {"a": 1}, None, 1),
         Cell("", {}, None, 0),
         Cell("set", {}, "ada", 1),
         Cell("", {}, None, 0),
     ],
     live_session: [
-        Cell("", DATA, None, 1),
-        Cell("", DATA, None, 1),
         Cell("", DATA, None, 1),
         Cell("", DATA, None, 1),
         Cell("", BOTH, None, 1),
@@ -119,8 +111,6 @@ TABLE: Final[dict[Any, list[Cell]]] = {
     live_login: [
         Cell("", DATA, "ada", 1),
         Cell("", DATA, "ada", 1),
-        Cell("", DATA, "ada", 1),
-        Cell("", DATA, "ada", 1),
         Cell("", BOTH, "ada", 1),
         Cell("set", DATA, "ada", 1),
         Cell("set", DATA, "ada", 1),
@@ -129,16 +119,12 @@ TABLE: Final[dict[Any, list[Cell]]] = {
     rotated: [
         Cell("", DATA, "ada", 1),
         Cell("", DATA, "ada", 1),
-        Cell("", DATA, "ada", 1),
-        Cell("", DATA, "ada", 1),
         Cell("", BOTH, "ada", 1),
         Cell("", DATA, "ada", 1),
         Cell("set", DATA, "ada", 1),
         Cell("clear", {}, None, 0),
     ],
     stale: [
-        Cell("", {}, None, 1),
-        Cell("", {}, None, 1),
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
