@@ -123,7 +123,7 @@ def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
 def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
     store = Silent(site.store)
     cookie = site.new("ada")
-    waiting = Waiting(SessionManager(store).load(cookie))
+    waiting = Waiting(store.manager().load(cookie))
     for _ in range(2):
         cookie = site.rotate(cookie)
         store.wait_until_asked(4)  # for the old ID, the new one, and the new one again
@@ -152,6 +152,10 @@ class Silent:
             assert time.monotonic() < deadline
             time.sleep(0.001)
 
+    def manager(self, **options: Any) -> SessionManager:
+        store: Any = self
+        return SessionManager(store, **options)
+
     def __getattr__(self, name: str) -> Any:
         if name == "events":
             raise AttributeError(name)
@@ -169,7 +173,7 @@ class Silent:
 
 def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
     store = Silent(site.store)
-    manager = SessionManager(store)
+    manager = store.manager()
     cookie = site.new("ada")
     rotated: list[str | None] = []
     session = manager.load(cookie)
@@ -182,7 +186,7 @@ def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
 
 def test_an_expiry_is_told_when_the_time_is_over() -> None:
     store = MemoryStore("64K")
-    manager = SessionManager(Silent(store), idle_timeout=0.05)
+    manager = Silent(store).manager(idle_timeout=0.05)
     waiting = Waiting(manager.load(manager.create({"n": 1})), poll=3600)
     assert waiting.told() == "expired"
     store.close()
@@ -190,7 +194,7 @@ def test_an_expiry_is_told_when_the_time_is_over() -> None:
 
 def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
     store = Silent(site.store)
-    manager = SessionManager(store)
+    manager = store.manager()
     cookie = site.new("ada")
     waiting = Waiting(manager.load(cookie))
     store.error = StoreError("down")
@@ -254,7 +258,7 @@ def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
 def test_a_short_grace_shortens_the_interval(site: Site) -> None:
     """A rotated ID leads to its session for the grace only."""
     store = Silent(site.store)
-    manager = SessionManager(store, rotation_grace=2 * SOON)
+    manager = store.manager(rotation_grace=2 * SOON)
     waiting = Waiting(manager.load(site.new("ada")), poll=3600)
     store.wait_until_asked(3)
     waiting.stop()

@@ -21,6 +21,7 @@ The suite needs pytest, or another runner that collects its classes. The machine
 
 from __future__ import annotations
 
+from . import _assertions  # noqa: F401 - before the modules that have assertions
 from ._async import AsyncStoreContract, Blocking
 from ._clock import FakeClock
 from ._contract import StoreContract
