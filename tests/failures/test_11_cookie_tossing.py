@@ -2,7 +2,7 @@
 lead to a session are ignored.
 
 The order makes no difference, nothing is overwritten, and an event says what to do. A value that
-leads nowhere does not count (row 84).
+leads to no session does not count (row 84).
 """
 
 from __future__ import annotations

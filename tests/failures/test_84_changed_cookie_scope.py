@@ -92,7 +92,7 @@ async def test_an_id_from_before_a_login_still_sets_no_cookie(world: World) -> N
 
 
 @each_parser
-@pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside a dead one"])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with a dead one"])
 async def test_a_planted_cookie_gains_no_more_than_alone(world: World, alone: bool) -> None:
     attacker = world.tab()
     await attacker.write(planted=1)

@@ -1,7 +1,7 @@
 """85. The login button is clicked twice: the second request brings the ID from before the login.
 
 The login of the same user continues the session of the first, with its data. For any other user
-the ID from before the login leads nowhere.
+the ID from before the login is not accepted.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def test_the_login_of_another_user_begins_another_session(world: World) ->
 
 
 @only(PARSER_KINDS)
-async def test_without_a_login_the_old_id_still_leads_nowhere(world: World) -> None:
+async def test_without_a_login_the_old_id_is_still_not_accepted(world: World) -> None:
     tab, before = await clicked(world)
     assert await before.read() == {}
     await before.write(stolen=1)

@@ -1,4 +1,4 @@
-"""89. Two managers set the same cookie, so each overwrites the other's, without a word.
+"""89. Two managers set the same cookie, so each overwrites the other's, and nothing is logged.
 
 That happens in every mount, also where a bridge from ASGI to WSGI passes on only the headers. So a
 request with an ID that another manager has issued is warned of, once.
@@ -47,7 +47,7 @@ def mounted(outer: SessionManager, inner: SessionManager) -> Any:
         start_response("200 OK", [])
         return [str(session["n"]).encode()]
 
-    wsgi = WsgiToAsgi(WSGIMiddleware(page, inner))
+    wsgi: Any = WsgiToAsgi(WSGIMiddleware(page, inner))  # type: ignore[no-untyped-call]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/inner":

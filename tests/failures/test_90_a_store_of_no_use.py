@@ -1,4 +1,4 @@
-"""90. A script beside a running server opens a MemoryStore of its own, and finds no session.
+"""90. A script outside of a running server opens a MemoryStore of its own, and finds no session.
 
 ``revoke_user`` then seems to have worked. It is warned of, once.
 """

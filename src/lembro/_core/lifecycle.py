@@ -21,7 +21,7 @@ of the request.
   for the grace, so that a write in flight merges into it.
 * If several session cookies came, the one that leads to a session counts. If none does, they count
   as an ID that the store does not know; if several do, as a stale ID.
-* If what a visitor had does not fit beside their login, the largest keys of it are dropped.
+* If what a visitor had does not fit together with their login, the largest keys of it are dropped.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
   expired or evicted session is an ID that the store does not know.
 * After a handler that failed, changes are dropped and a destroy is honoured.

@@ -37,7 +37,7 @@ def check_store(store: Any) -> None:
 def warn_of_no_sessions(store: Any) -> None:
     """Warn once if an in-process store holds nothing, in a process that has served no request.
 
-    A script beside a running server has a store of its own. Without the warning, it would seem to
+    A script outside of a running server has its own store. Without the warning, it would seem to
     have ended a user's sessions.
     """
     name = type(store).__name__
