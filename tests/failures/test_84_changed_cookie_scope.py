@@ -25,11 +25,11 @@ from tests.support.visits import (
     rotate,
     write,
 )
-from tests.support.worlds import PARSER_KINDS, Build, only
+from tests.support.worlds import CODEC_KINDS, PARSER_KINDS, Build, only
 
 pytestmark = pytest.mark.anyio
 
-each_parser = only(PARSER_KINDS)
+each_path = only(CODEC_KINDS)
 
 
 def header(*values: str | None, name: str = COOKIE) -> list[bytes]:
@@ -61,14 +61,14 @@ async def test_a_login_with_dead_cookies_works_from_the_next_request_on(world: W
     assert world.backend.live() == 1
 
 
-@each_parser
+@each_path
 async def test_an_anonymous_visitor_with_dead_cookies_gets_a_session(world: World) -> None:
     tab = world.tab()
     assert (await tab.visit(write(a=1), cookies=header(new_id(), new_id()))).sets_session
     assert await tab.read() == {"a": 1}
 
 
-@each_parser
+@each_path
 async def test_a_rotated_id_and_its_successor_are_one_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
@@ -80,7 +80,7 @@ async def test_a_rotated_id_and_its_successor_are_one_session(world: World) -> N
     assert not world.heard("rejected")
 
 
-@each_parser
+@each_path
 async def test_an_id_from_before_a_login_still_sets_no_cookie(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
@@ -91,7 +91,7 @@ async def test_an_id_from_before_a_login_still_sets_no_cookie(world: World) -> N
     assert world.heard("dropped")
 
 
-@each_parser
+@each_path
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "with a dead one"])
 async def test_a_planted_cookie_gains_no_more_than_alone(world: World, alone: bool) -> None:
     attacker = world.tab()
@@ -107,7 +107,7 @@ async def test_a_planted_cookie_gains_no_more_than_alone(world: World, alone: bo
     assert await victim.user() == "ada"
 
 
-@each_parser
+@each_path
 async def test_too_many_values_are_ignored(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
@@ -116,7 +116,7 @@ async def test_too_many_values_are_ignored(world: World) -> None:
     assert "several cookies" in world.heard("rejected")[0].reason
 
 
-@each_parser
+@only(PARSER_KINDS)
 @pytest.mark.parametrize("https", [False, True], ids=["http", "https"])
 async def test_a_login_removes_the_cookie_from_its_previous_scopes(
     build: Build, https: bool
@@ -144,7 +144,7 @@ async def test_a_login_removes_the_cookie_from_its_previous_scopes(
     assert not (await tab.visit(write(a=1))).set_cookies
 
 
-@each_parser
+@each_path
 async def test_a_logout_removes_the_cookie_from_its_previous_scopes(build: Build) -> None:
     world = build(cookie=CookieOptions(previous=CookieOptions(path="/shop")))
     tab = world.tab()
@@ -154,7 +154,7 @@ async def test_a_logout_removes_the_cookie_from_its_previous_scopes(build: Build
     assert await tab.user() is None
 
 
-@each_parser
+@each_path
 async def test_refused_cookies_are_warned_of_once(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

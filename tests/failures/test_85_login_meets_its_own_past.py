@@ -10,7 +10,7 @@ import pytest
 
 from lembro.migrate import LegacySession, Reader
 from tests.support.visits import Script, Tab, Visit, World, login, logout, look, rotate, write
-from tests.support.worlds import PARSER_KINDS, Build, only
+from tests.support.worlds import CODEC_KINDS, Build, only
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +59,7 @@ async def test_two_clicks_at_the_same_time_make_one_session(world: World) -> Non
     assert await tab.read() == {"cart": [1]}
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_the_login_of_another_user_begins_another_session(world: World) -> None:
     tab, before = await clicked(world)
     await before.visit(log_in_and_write("bob", second=1))
@@ -69,7 +69,7 @@ async def test_the_login_of_another_user_begins_another_session(world: World) ->
     assert await tab.read() == {"cart": [1], "after": 1}
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_without_a_login_the_old_id_is_still_not_accepted(world: World) -> None:
     tab, before = await clicked(world)
     assert await before.read() == {}
@@ -78,7 +78,7 @@ async def test_without_a_login_the_old_id_is_still_not_accepted(world: World) ->
     assert await tab.read() == {"cart": [1], "after": 1}
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_a_session_that_has_ended_is_not_continued(world: World) -> None:
     tab, before = await clicked(world)
     await tab.logout()
@@ -87,7 +87,7 @@ async def test_a_session_that_has_ended_is_not_continued(world: World) -> None:
     assert await before.read() == {}
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_a_second_login_as_another_user_than_before_continues_the_first(
     world: World,
 ) -> None:
@@ -101,7 +101,7 @@ async def test_a_second_login_as_another_user_than_before_continues_the_first(
     assert world.backend.live() == 1
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_a_login_during_the_same_login_merges_its_data(world: World) -> None:
     tab = world.tab()
     await tab.login("eve")
@@ -124,7 +124,7 @@ class Before(Reader):
         return self.session({"cart": [1]}, value)
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_a_second_click_with_a_legacy_cookie_continues_the_session(build: Build) -> None:
     world = build(migrate_from=Before(cookie="before", lifetime=1000))
     tab, twin = world.tab(), world.tab()
@@ -135,7 +135,7 @@ async def test_a_second_click_with_a_legacy_cookie_continues_the_session(build: 
     assert world.backend.live() == 1
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_a_logout_after_the_second_click_ends_the_session(world: World) -> None:
     tab, before = await clicked(world)
     await before.visit(login("ada"))
@@ -144,7 +144,7 @@ async def test_a_logout_after_the_second_click_ends_the_session(world: World) ->
     assert world.backend.live() == 0
 
 
-@only(PARSER_KINDS)
+@only(CODEC_KINDS)
 async def test_the_data_of_the_first_click_can_be_read_after_save(world: World) -> None:
     _, before = await clicked(world)
 

@@ -11,7 +11,7 @@ import logging
 import pytest
 
 from tests.support.visits import Visit, World, login, write
-from tests.support.worlds import MEMORY_KINDS, PARSER_KINDS, Build, only
+from tests.support.worlds import PARSER_KINDS, SESSION_KINDS, Build, only
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +24,7 @@ def world(build: Build) -> World:
     return build(store={"max_size": "64K", "max_session_size": LIMIT})
 
 
-@only(MEMORY_KINDS)
+@only(PARSER_KINDS)
 async def test_the_login_wins(world: World, caplog: pytest.LogCaptureFixture) -> None:
     tab = world.tab()
     await tab.write(cart="x" * (LIMIT - 400), seen=list(range(50)), lang="de")
@@ -44,7 +44,7 @@ async def test_the_login_wins(world: World, caplog: pytest.LogCaptureFixture) ->
     assert "drops cart" in warning.getMessage()
 
 
-@only(PARSER_KINDS)
+@only(SESSION_KINDS)
 async def test_several_keys_are_dropped_if_one_is_not_enough(world: World) -> None:
     tab = world.tab()
     await tab.write(a="x" * 800, b="x" * 801)
@@ -58,7 +58,7 @@ async def test_several_keys_are_dropped_if_one_is_not_enough(world: World) -> No
     assert await tab.read() == {"c": "x" * 1500}
 
 
-@only(PARSER_KINDS)
+@only(SESSION_KINDS)
 async def test_a_key_that_the_login_has_changed_is_dropped_last(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=["x" * 1500], note="y" * 100)
@@ -72,7 +72,7 @@ async def test_a_key_that_the_login_has_changed_is_dropped_last(world: World) ->
     assert await tab.read() == {}
 
 
-@only(PARSER_KINDS)
+@only(SESSION_KINDS)
 @pytest.mark.parametrize("size", [LIMIT, 3_000_000])
 async def test_a_login_that_stores_too_much_itself_fails(world: World, size: int) -> None:
     tab = world.tab()
@@ -88,7 +88,7 @@ async def test_a_login_that_stores_too_much_itself_fails(world: World, size: int
     assert await tab.read() == {"cart": [1], "note": "short"}
 
 
-@only(PARSER_KINDS)
+@only(SESSION_KINDS)
 async def test_the_same_user_can_log_in_to_a_full_session(world: World) -> None:
     tab = world.tab()
     await tab.login(USER)

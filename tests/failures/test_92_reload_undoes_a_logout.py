@@ -8,8 +8,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.visits import Script, Visit, World, login, write
+from tests.support.worlds import CODEC_KINDS, only
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, only(CODEC_KINDS)]
 
 ENDS: dict[str, Script] = {
     "logout": lambda visit: visit.session.logout(),

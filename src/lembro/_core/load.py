@@ -54,7 +54,7 @@ def begin_load(session: SessionState) -> bytes | None:
 
 def _reject_several(session: SessionState) -> None:
     session._events.append(Event("rejected", reason=DUPLICATE.problem))
-    session._loaded = Loaded.STALE
+    session._presented, session._loaded = DUPLICATE, Loaded.STALE
     warn_of_several_cookies(session._transport.runner.options.cookie.name)
 
 
