@@ -134,6 +134,7 @@ class ASGIExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
+        self.runner.serving[0] = True
         scope = self._scope
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
         return self.runner.cookie.read(headers, https=is_https(scope))
@@ -169,6 +170,9 @@ class ASGIExchange(Exchange):
             if session._phase is OPEN:
                 kind = message["type"]
                 if kind in _STARTS:
+                    given = self._scope.get("session")
+                    if given is not session and type(given) is dict:
+                        return self._take_over(given, message)
                     if not (session._loaded is NOT_LOADED or session._preloaded):
                         return self._start(message)
                     session._phase = COMMITTED
@@ -179,6 +183,18 @@ class ASGIExchange(Exchange):
             elif session._too_late:
                 self._last = message
         return self._send(message)
+
+    async def _take_over(self, given: dict[str, Any], message: Message) -> None:
+        """Begin a response whose application has written ``scope["session"] = {...}``.
+
+        Starlette's own sessions allow this. As after ``clear()``, the session ends, and the keys
+        begin a new one. A session of an inner middleware is not a plain dict, and is left alone.
+        """
+        session = self._scope["session"] = self.session
+        await self.runner.aload(session)
+        session.clear()
+        session.update(given)
+        await self.send(message)
 
     def add_late_headers(self) -> bool:
         """Return whether the response has ended. A cache cannot store the data of a task that runs

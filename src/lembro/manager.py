@@ -288,6 +288,7 @@ class SessionManager(EventSource):
                     f"the session ID must be a str, got {type(session_id).__name__}. Pass the str "
                     f"that create() returned"
                 )
+            self._runner.require_sessions("get")
             if not is_id(session_id):
                 session_id = None  # lembro never issues an ID of this form
         return session_by_id(self._runner, Presented(session_id))
@@ -307,14 +308,14 @@ class SessionManager(EventSource):
         return await self._runner.arun(flow, session)
 
     def _list(self, verb: str, *args: Any) -> Flow[list[SessionInfo]]:
-        return list_sessions(self._runner.lifecycle, self._runner.require(verb), *args)
+        return list_sessions(self._runner.lifecycle, self._runner.require_sessions(verb), *args)
 
     def _count(self) -> Flow[int]:
-        self._runner.require("length")
+        self._runner.require_sessions("length")
         return count_sessions(self.store)
 
     def _revoke(self, handle: str) -> Flow[Event | None]:
-        self._runner.require("all")
+        self._runner.require_sessions("all")
         return revoke_handle(handle)
 
     def _emitted(self, event: Event | None) -> bool:

@@ -247,6 +247,9 @@ def test_every_option_is_a_setting(field: str) -> None:
         "describe": None,
         "store_address": True,
         "load": "asked",
+        "remember_timeout": DAY,
+        "anonymous_idle_timeout": 60,
+        "passive": ("/poll",),
         "migrate_from": (FlaskCookieReader(SECRET),),
     }
     options = options_of(**{f"LEMBRO_{field.upper()}": values[field]})

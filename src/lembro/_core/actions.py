@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..errors import SessionCommitted, SessionGone
+from ..errors import LembroError, SessionCommitted, SessionGone
 from ..stores.base import Found, Record
 from . import codec
 from .commit import ATTEMPTS, is_written, marked, refused
@@ -42,8 +42,12 @@ def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
         yield from core.load(session)
         return
     session._views.clear()
-    session._login, session._revoke = None, None
-    session._regenerate = session._destroy = session._touch = False
+    session._login = None
+    session._regenerate = session._touch = False
+    if session._destroy:  # a logout is not a change of the data, and stays
+        session._meta, session._data = {}, {}
+        return
+    session._revoke = None
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
         if session._adoption is not None:  # a legacy session that is not adopted yet
@@ -54,9 +58,28 @@ def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
 
 
 def recheck(core: Lifecycle, session: SessionState) -> Flow[None]:
-    """Raise SessionGone if the session has ended since the response began."""
-    if session._key is not None:
-        session._key, session._found = yield from _current_record(session)
+    """Load what other requests have stored since the response began; in an edit, only check.
+
+    Raises:
+        SessionGone: the session has ended.
+    """
+    if session._key is None:
+        return
+    key, found = yield from _current_record(session)
+    if session._phase is not Phase.COMMITTED or found.payload == session._payload:
+        session._key, session._found = key, found
+        return
+    if session._nested_possible and _changed_too_late(session):
+        session._transport.runner.report_lost_change(session)
+    use_record(session, key, found)
+    session._nested_possible = bool(session._views)
+
+
+def _changed_too_late(session: SessionState) -> bool:
+    try:
+        return codec.changed(session._payload, session._meta, session._data) is not None
+    except LembroError:
+        return True
 
 
 def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:

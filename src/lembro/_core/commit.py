@@ -125,7 +125,7 @@ class Writer:
             if held.successor is not None:
                 if write is Write.ROTATE and session._adoption is not None:
                     return Lost.STALE  # an attacker who planted the cookie may have sent either
-                followed = yield from follow_rotation(held)
+                followed = yield from follow_rotation(held, session._login)
                 if isinstance(followed, Lost):
                     return followed
                 session._key, held = followed
@@ -213,8 +213,25 @@ class Writer:
     def rebase(self, session: SessionState, theirs: Found) -> None:
         """Merge with ``theirs``, which another request has stored since this session was loaded."""
         if not _switches_user(session):
-            _merge(session, theirs)
+            _merge(session, session._payload, theirs)
+        elif theirs.user == session._login:  # another request has logged this user in, too
+            _merge(session, b"", theirs)
         session._found, session._payload = theirs, theirs.payload
+
+    def rejoin(self, session: SessionState, user: str) -> Flow[None]:
+        """Continue the session that a stale ID has become, if it belongs to the user of a login.
+
+        A second click on the login button brings the ID from before the first one's login.
+        """
+        key = session._presented_key
+        pointer: Found | None = None if key is None else (yield Call("get", (key,)))
+        if pointer is None or pointer.successor is None:
+            return
+        followed = yield from follow_rotation(pointer, user)
+        if not isinstance(followed, Lost):
+            session._key, theirs = followed
+            session._loaded = Loaded.ROTATED
+            self.rebase(session, theirs)
 
     def touch(self, session: SessionState) -> Flow[None]:
         """Extend the idle timeout, if that is due or was asked for."""
@@ -310,10 +327,10 @@ def _switches_user(session: SessionState) -> bool:
     return session._found.user not in (None, session._login)
 
 
-def _merge(session: SessionState, theirs: Found) -> None:
+def _merge(session: SessionState, loaded: bytes, theirs: Found) -> None:
     """Merge the loaded data, the data that another request has stored, and this request's data."""
     try:
-        base_meta, base = codec.decode(session._payload)
+        base_meta, base = codec.decode(loaded) if loaded else ({}, {})
         meta, data = codec.decode(theirs.payload)
     except CodecError:  # ours wins
         return

@@ -10,7 +10,7 @@ of the request.
 | an ID that the store does not know | nothing | nothing | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
 | a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
 | a rotated ID, within its grace | nothing | the successor's data | touch of the successor, no cookie | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
-| a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
+| a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie; if the session that followed has this user: replace, set cookie | nothing |
 <!-- /table -->
 
 * A rotated ID works within its grace only if its record had a user and the successor has the same
@@ -19,7 +19,9 @@ of the request.
   is unknown would race with a login in another tab.
 * A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
   for the grace, so that a write in flight merges into it.
-* Several session cookies with different values count as a stale ID.
+* If several session cookies came, the one that leads to a session counts. If none does, they count
+  as an ID that the store does not know; if several do, as a stale ID.
+* If what a visitor had does not fit together with their login, the largest keys of it are dropped.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
   expired or evicted session is an ID that the store does not know. A login may set both for its
   session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
@@ -39,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import StoreError, TooManySessions
+from ..errors import SessionTooLarge, StoreError, TooManySessions
 from ..events import Event
 from ..ids import handle_for
 from ..options import SessionOptions
@@ -48,7 +50,8 @@ from . import codec
 from .commit import UNTRIED, Write, Writer, changed_encoding, has_changed
 from .effects import Call, Flow, run_flow
 from .lifetimes import IDLE, Lifetimes
-from .load import Lost, begin_load, load_successor, use_record
+from .load import Lost, begin_load, load_one_of, load_successor, use_record
+from .login import make_room
 from .state import CLEAR, COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
 from .views import flush_views
 
@@ -78,7 +81,10 @@ class Lifecycle:
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
         """Use what the store holds. Return a flow if the store must be asked again."""
-        if key is None or found is None:
+        if key is None:
+            return load_one_of(session) if session._presented.several else None
+        if found is None:
+            session._transport.unknown_id(key)
             return None
         if found.successor is not None:
             return load_successor(session, found)
@@ -197,9 +203,21 @@ class Lifecycle:
             yield from self.writer.add(session, None)
 
     def _commit_login(self, session: SessionState, user: str) -> Flow[None]:
+        self.writer.describe_visitor(session)
+        if session._loaded is Loaded.STALE:
+            yield from self.writer.rejoin(session, user)
+        while True:  # ends, because each iteration drops a key
+            try:
+                yield from self._store_login(session, user)
+            except SessionTooLarge as error:
+                if not make_room(session, error):
+                    raise
+            else:
+                return
+
+    def _store_login(self, session: SessionState, user: str) -> Flow[None]:
         lost: Lost | None = Lost.GONE
         had = session._found.user if session._found else session._lost_user
-        self.writer.describe_visitor(session)
         if session._key is not None:
             lost = yield from self.writer.write(session, Write.LOGIN)
         if lost is Lost.GONE and had == user:

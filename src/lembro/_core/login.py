@@ -10,9 +10,13 @@ from datetime import timedelta
 from math import inf
 from typing import Final, NamedTuple, TypedDict
 
-from ..errors import ConfigError, LoginRequired
+from .._log import log
+from ..errors import ConfigError, LoginRequired, SessionTooLarge, printable
+from ..events import Event
 from ..options import Seconds, seconds
+from . import codec
 from .lifetimes import REMEMBER, Lifetimes, keep_idle
+from .size_check import is_oversized
 from .state import SessionState
 
 _ASK: Final = "Ask for the password, then call session.login(user_id)"
@@ -124,3 +128,38 @@ def distrust_login(session: SessionState) -> None:
     if "fresh" not in session._meta:
         session._meta = {**session._meta, "fresh": False}
         session._assigned = True
+
+
+def make_room(session: SessionState, error: SessionTooLarge) -> bool:
+    """Drop keys that the visitor had before a login and that do not fit.
+
+    A login must not fail because of what a visitor collected before. The largest keys are dropped
+    first, and keys that this request has changed only if no others are left. Keys that this request
+    has added stay.
+
+    Returns:
+        Whether a key was dropped, so that the login can be tried again.
+    """
+    had = codec.decode(session._payload)[1] if session._payload else {}
+    sizes: dict[str, tuple[bool, int]] = {}
+    for key, value in session._data.items():
+        if key in had and not is_oversized(value, error.limit):
+            encoding = codec.encode_value(value, key)
+            sizes[key] = encoding == codec.encode_value(had[key], key), len(encoding)
+    excess, dropped = error.size - error.limit, list[str]()
+    for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
+        unchanged, size = sizes[key]
+        if dropped and (excess <= 0 or not unchanged):
+            break
+        del session._data[key]
+        session._views.pop(key, None)
+        dropped.append(key)
+        excess -= size
+    if not dropped:
+        return False
+    session._assigned = True
+    reason = f"a login drops {printable(', '.join(dropped))}, which the visitor had before: {error}"
+    handle = session._current_handle()
+    session._events.append(Event("dropped", handle, session._login, reason))
+    log.warning("lembro: session %s: %s", handle or "-", reason)
+    return True

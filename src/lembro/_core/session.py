@@ -282,7 +282,8 @@ class Session(TimedSession, MutableMapping[str, Any]):
         await self._transport.runner.aload(self)
 
     def reload(self) -> None:
-        """Drop the changes and load the session again. Raises SessionGone if it has ended."""
+        """Drop the changes and load the session again. A logout stays. Raises SessionGone if the
+        session has ended."""
         self._transport.runner.run_action(self, actions.reload)
 
     async def areload(self) -> None:

@@ -57,7 +57,7 @@ class FlowRunner(Protocol):
         ...
 
     def recheck(self, session: Any) -> None:
-        """Raise SessionGone if a session has ended since the response began."""
+        """Load what was stored since the response began. Raise SessionGone if it has ended."""
         ...
 
     def run_action(self, session: Any, action: Callable[..., Flow[T]], *args: Any) -> T:
@@ -91,6 +91,10 @@ class Transport(Protocol):
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address; each is empty unless the options ask for it."""
+        ...
+
+    def unknown_id(self, key: bytes) -> None:
+        """Note that the store does not know the ID of the request."""
         ...
 
     def add_late_headers(self) -> bool:

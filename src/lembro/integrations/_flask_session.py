@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import flask
 from flask.sessions import SessionMixin
@@ -13,6 +13,7 @@ from .._core.lifecycle import roll_back
 from .._core.lifetimes import REMEMBER, own_idle, set_lifetime
 from .._core.login import LoginKeywords
 from .._core.session import Session
+from .._core.state import OPEN
 from ..errors import LembroError
 from ..ids import UserID
 
@@ -26,6 +27,8 @@ class FlaskSession(Session, SessionMixin):
     _stored = False  # a change was stored when the response began
     _dropped: bytes | None = None  # the encoding when ``modified`` was set to False
     _failed = False  # lembro answers an error that the view raised: changes are dropped
+    _follower: Any = None  # follows the logins of Flask-Login (``_flask_login.py``)
+    _following = False  # the follower is logging the session in or out
 
     @property
     def new(self) -> bool:  # type: ignore[override]
@@ -99,6 +102,17 @@ class FlaskSession(Session, SessionMixin):
             token = flask.current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")
             self.pop(token, None)
             flask.g.pop(token, None)
+
+    def destroy(self) -> None:
+        """End this session; see :meth:`lembro.Session.destroy`."""
+        super().destroy()
+        if self._follower is not None:
+            self._follower.forget(self)
+
+    def _current_user(self) -> str | None:
+        if self._follower is not None and self._phase is OPEN:
+            self._follower.follow(self)
+        return super()._current_user()
 
     def _drop_changes(self) -> None:
         """Drop the changes before ``modified = False``, when the response begins."""

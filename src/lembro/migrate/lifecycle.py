@@ -79,7 +79,8 @@ class MigratingLifecycle(Lifecycle):
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
         """Use what the store holds. Without a session cookie, look for a legacy one."""
-        if key is None and session._presented.legacy and not session._presented.problem:
+        presented = session._presented
+        if key is None and presented.legacy and not (presented.problem or presented.several):
             return self._load_legacy(session)
         return super().finish_load(session, key, found)
 
@@ -194,6 +195,7 @@ class MigratingLifecycle(Lifecycle):
             if has_changed(session):
                 session._events.append(Event("dropped", None, adoption.user, followed.value))
         session._lost_user = adoption.user
+        session._presented_key = adoption.key  # a login of the same user continues the session
         _forget(session, Loaded.STALE)
 
     def _report_no_room(self, session: SessionState, adoption: Adoption) -> None:
@@ -268,7 +270,7 @@ def _load_adopted(
         reason = f"the legacy cookie {adoption.name!r}: {followed.value}"
         session._events.append(Event("rejected", None, adoption.user, reason))
         if mark.age <= grace:  # another tab may have logged in meanwhile
-            session._loaded = Loaded.STALE
+            session._loaded, session._presented_key = Loaded.STALE, adoption.key
         return
     session._loaded = LIVE
     use_record(session, *followed)

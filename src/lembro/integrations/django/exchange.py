@@ -46,6 +46,7 @@ class DjangoExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
+        self.runner.serving[0] = True
         cookies = self._cookies
         if not cookies:
             return ABSENT
@@ -125,6 +126,10 @@ class KeyExchange(DjangoExchange):
     def read_cookie(self) -> Presented:
         """Read the key as the value of the session cookie."""
         return read_key(self.runner, self._key)
+
+    def unknown_id(self, key: bytes) -> None:
+        """Warn once if a script asks for a session that only a server process has."""
+        self.runner.require_sessions("get")
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address, if the session is bound to a request."""

@@ -80,4 +80,7 @@ def _set_cookie(response: Any, header: str) -> None:
     for attribute in attributes:
         key, equals, content = attribute.partition("=")
         cookie[key.lower()] = content if equals else True
+    before = response.cookies.get(name)
+    if before is not None and not before.value:  # this removes it from another domain or path
+        response.cookies[f"{name} {len(response.cookies)}"] = response.cookies.pop(name)
     response.cookies[name] = cookie
