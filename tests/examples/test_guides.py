@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,14 +12,9 @@ from starlette.testclient import TestClient
 
 from lembro.testing import log_in
 from tests.support import ROOT
-from tests.unit.test_readme import blocks_of, run
+from tests.unit.test_readme import run
 
 DOCS = ROOT / "docs"
-WITH_FIXTURES = [
-    path
-    for path in sorted(DOCS.glob("*.md"))
-    if re.search(r"^\s*@pytest.fixture$", path.read_text(encoding="utf-8"), re.MULTILINE)
-]
 
 
 def page(name: str, tab: str | None = None) -> ModuleType:
@@ -32,21 +24,6 @@ def page(name: str, tab: str | None = None) -> ModuleType:
 
 def client_of(app: Any, **options: Any) -> TestClient:
     return TestClient(app, follow_redirects=False, **options)
-
-
-def test_the_tests_in_the_pages_pass(tmp_path: Path) -> None:
-    for path in WITH_FIXTURES:
-        blocks = blocks_of(path.read_text(encoding="utf-8"))
-        code = "\n\n".join(block.code.strip() for block in blocks if block.run)
-        name = path.stem.replace("-", "_")
-        (tmp_path / f"test_{name}.py").write_text(code + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    frameworks = {"fastapi", "starlette", "flask", "quart", "django", "litestar", "aiohttp"}
-    assert {*frameworks, "pyramid", "falcon", "bottle"} <= {path.stem for path in WITH_FIXTURES}
 
 
 # -- flash messages and CSRF tokens ----------------------------------------------------------------
