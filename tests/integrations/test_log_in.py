@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import flask
+import flask_login
 import httpx
 import pytest
 import quart
@@ -41,7 +42,8 @@ HEIDI = {"user": "heidi", "cart": ["bread"]}
 
 
 def make(**options: Any) -> SessionManager:
-    return SessionManager(MemoryStore("1M"), **{"secret": SECRET, **options})
+    options.setdefault("secret", SECRET)
+    return SessionManager(MemoryStore("1M"), **options)
 
 
 def visit(session: Any) -> dict[str, Any]:
@@ -302,28 +304,22 @@ def test_an_object_that_is_no_client_is_an_error() -> None:
 
 
 def test_flask_login_knows_the_user_and_the_login_is_fresh() -> None:
-    flask_login = pytest.importorskip("flask_login")
     manager = make()
     app = flask.Flask("shop")
     app.secret_key = SECRET
     in_flask.Lembro(app, manager)
     in_flask.follow_flask_login(app)
-    logins = flask_login.LoginManager(app)
 
-    class User(flask_login.UserMixin):
+    class User(flask_login.UserMixin):  # type: ignore[misc]  # it has no types
         id = "7"
 
-    @logins.user_loader
-    def load(user_id: str) -> User:
-        assert user_id == "7"
-        return User()
+    flask_login.LoginManager(app).user_loader(lambda user_id: User() if user_id == "7" else None)
 
-    @app.get("/")
-    @flask_login.fresh_login_required
     def me() -> dict[str, Any]:
         in_flask.session.require_recent(60)
         return {"user": in_flask.session.user_id, "name": flask_login.current_user.id}
 
+    app.add_url_rule("/", view_func=flask_login.fresh_login_required(me))
     client = app.test_client()
     assert client.get("/").status_code == 401
     log_in(client, manager, 7)
