@@ -133,6 +133,13 @@ def test_the_client_of_flask_is_logged_in(config: dict[str, str]) -> None:
         assert cast("in_flask.FlaskSession", opened).user_id == "heidi"
 
 
+def test_the_client_of_flask_is_logged_in_for_requests_over_https() -> None:
+    manager = make()
+    client = flask_app(manager).test_client()
+    log_in(client, manager, "heidi", https=True, cart=["bread"])
+    assert client.get("/", base_url="https://localhost").json == HEIDI
+
+
 def test_the_client_of_werkzeug_is_logged_in_for_a_domain() -> None:
     manager = make(cookie=CookieOptions(domain=".shop.test"))
     client = WerkzeugClient(wsgi_app(manager))
