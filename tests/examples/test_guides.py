@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from types import ModuleType
 from typing import Any
@@ -50,6 +51,13 @@ def test_a_streamed_template_shows_its_messages_once() -> None:
     client.post("/list")
     assert client.get("/list").text == "The list is empty now. ..."
     assert client.get("/list").text == "..."
+
+    async def in_quart() -> list[str]:
+        client = module.quart_site.test_client()
+        await client.post("/list")
+        return [await (await client.get("/list")).get_data(as_text=True) for _ in range(2)]
+
+    assert asyncio.run(in_quart()) == ["The list is empty now. ...", "..."]
 
     visitor = client_of(module.app)
     log_in(visitor, module.manager, None, flashes=["Saved."])
