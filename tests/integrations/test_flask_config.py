@@ -454,11 +454,13 @@ def test_an_unused_setting_is_reported(caplog: pytest.LogCaptureFixture) -> None
     options_of(
         SESSION_TYPE="redis",
         SESSION_REDIS=object(),
+        SESSION_ID_LENGTH=32,
         SESSION_FILE_DIR=None,
         SESSION_PROTECTION="strong",  # Flask-Login's
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    assert "SESSION_REDIS, SESSION_TYPE, which lembro does not use" in caplog.text
+    unused = "SESSION_ID_LENGTH, SESSION_REDIS, SESSION_TYPE, which lembro does not use"
+    assert unused in caplog.text
     assert "SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use" in caplog.text
     assert "SESSION_FILE_DIR" not in caplog.text
     assert "PROTECTION" not in caplog.text

@@ -318,6 +318,14 @@ def test_the_page_of_a_framework_begins_with_a_login_and_a_logout(framework: str
     assert re.search(r"\.logout\(", first)
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_page_of_a_framework_shows_how_to_log_a_test_client_in(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Test with a session\n")[2].partition("\n## ")[0]
+    assert re.search(r"^    .*\ba?log_in\(", section, re.MULTILINE)
+    assert "def test_" in section
+
+
 # -- links to headings -----------------------------------------------------------------------------
 
 

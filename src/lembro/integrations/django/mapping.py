@@ -18,7 +18,7 @@ from ..._core.state import NOT_LOADED
 from ..._http.cookie import Presented
 from ...errors import StoreError
 from .._adapter import Runner, runner_of
-from .config import get_manager
+from .config import get_manager, user_id_of
 from .exchange import DjangoSession, KeyExchange
 from .lifetimes import EXPIRY, apply_expiry, check_expiry, is_expiry
 
@@ -144,7 +144,7 @@ class SessionMapping(_Base):
 
     def _assign(self, session: Session, key: str, value: Any) -> None:
         if key == USER and value:  # this is how django.contrib.auth logs a user in
-            session.login(str(value))
+            session.login(user_id_of(value))
         elif key == BACKEND and session._login is not None and _is_remote(value):
             distrust_login(session)
         elif key == EXPIRY:
@@ -160,7 +160,7 @@ class SessionMapping(_Base):
     def _remove(self, session: Session, key: str) -> Any:
         value = session.pop(key)
         self._dirty = True
-        if key == USER and str(value) == session._current_user():  # the user is logged out
+        if key == USER and user_id_of(value) == session._current_user():  # the user is logged out
             kept = dict(session)
             session.destroy()
             session.update(kept)
