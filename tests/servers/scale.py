@@ -90,7 +90,7 @@ class Answer(NamedTuple):
 
 
 class Browser:
-    """A client with a cookie. Another worker answers after some requests.
+    """A client with a cookie. Each request has its own connection, so that any worker answers.
 
     Args:
         port: The port of the application.
@@ -102,26 +102,18 @@ class Browser:
         self.seen = {cookie} - {""}
         """All cookies that it has had."""
         self._port = port
-        self._connection: http.client.HTTPConnection | None = None
 
     def ask(self, path: str) -> Answer:
         """GET a path that shows something, or POST to one that changes something."""
         method = "GET" if path.startswith(("/me", "/user/", "/worker")) else "POST"
-        connection = self._connection or http.client.HTTPConnection(
-            HOST, self._port, timeout=TIMEOUT
-        )
-        self._connection = None
-        try:
-            connection.request(method, path, headers={"Cookie": self.cookie} if self.cookie else {})
-            answer = connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            return Answer(0, None)
-        if answer.will_close or random.random() < 0.25:
-            connection.close()
-        else:
-            self._connection = connection
+        headers = {"Cookie": self.cookie} if self.cookie else {}
+        with closing(http.client.HTTPConnection(HOST, self._port, timeout=TIMEOUT)) as connection:
+            try:
+                connection.request(method, path, headers=headers)
+                answer = connection.getresponse()
+                text = answer.read()
+            except (OSError, http.client.HTTPException):
+                return Answer(0, None)
         for header in answer.headers.get_all("set-cookie", ()):
             self.cookie = header.partition(";")[0]
             if self.cookie.endswith("="):  # it was deleted
@@ -137,10 +129,6 @@ class Browser:
             time.sleep(0.02)
         assert answer.status == 200, (path, answer)
         return answer.value
-
-    def __del__(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
 
 
 # -- the load --------------------------------------------------------------------------------------

@@ -22,4 +22,4 @@ from tests.servers.scale import check
 )
 def test_a_mixed_load_keeps_every_promise(server: str, store: str) -> None:
     counts = check(server, store, seconds=1.0)
-    assert counts["requests"] > 100
+    assert counts["requests"] > 80
