@@ -25,7 +25,7 @@ from .stores import store_of
 from .stores.base import AsyncStore, Store
 
 if TYPE_CHECKING:
-    from .stores import Stats
+    from .stores import Stats, StoreStats
 
 T = TypeVar("T")
 
@@ -227,13 +227,13 @@ class SessionManager(EventSource):
         """Evict sessions down to the store's ``reduce_to``; see :meth:`reduce`."""
         return int(await self._runner.arun(self._runner.verb("reduce")))
 
-    def stats(self) -> Stats:
+    def stats(self) -> Stats | StoreStats:
         """Return the store's statistics. (Their fields are provisional in 0.1.)"""
-        return cast("Stats", self._runner.run(self._runner.verb("stats"), "stats"))
+        return cast("Stats | StoreStats", self._runner.run(self._runner.verb("stats"), "stats"))
 
-    async def astats(self) -> Stats:
+    async def astats(self) -> Stats | StoreStats:
         """Return the store's statistics; see :meth:`stats`."""
-        return cast("Stats", await self._runner.arun(self._runner.verb("stats")))
+        return cast("Stats | StoreStats", await self._runner.arun(self._runner.verb("stats")))
 
     # -- the sessions of a user --------------------------------------------------------------------
 

@@ -39,6 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SECONDS",
         help="idle timeout of a session (%(default)g)",
     )
+    demo.add_argument(
+        "--store", metavar="URL", help="keep the sessions in this store, such as sqlite:///demo.db"
+    )
+    demo.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="number of processes that share the store (%(default)s)",
+    )
     demo.set_defaults(run=_demo)
 
     fits = commands.add_parser(
@@ -104,8 +114,14 @@ def _demo(arguments: argparse.Namespace) -> int:
     from ..demo import server  # noqa: PLC0415 - Starlette and uvicorn are an extra
 
     try:
-        server.run(arguments.host, arguments.port, idle_timeout=arguments.idle)
-    except server.CannotListenError as error:
+        server.run(
+            arguments.host,
+            arguments.port,
+            idle_timeout=arguments.idle,
+            store=arguments.store,
+            workers=arguments.workers,
+        )
+    except (server.CannotListenError, ConfigError) as error:
         return _fail(str(error))
     return 0
 
@@ -164,6 +180,12 @@ def _table(text: str) -> str:
         return check_table(text)
     except ConfigError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _workers(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 64, got {text}")
+    return int(text)
 
 
 def _max_size(text: str) -> int:

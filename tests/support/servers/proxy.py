@@ -47,7 +47,11 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()  # no limit: a daemon thread
                 self.connections += 1
-                server = socket.create_connection((HOST, self._server))
+                try:
+                    server = socket.create_connection((HOST, self._server))
+                except OSError:  # the server is down
+                    _close(client)
+                    continue
                 for each in (client, server):
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [client, server]

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -59,6 +60,27 @@ def test_a_round_removes_everything_in_steps() -> None:
     thread.stop()
     thread.stop()
     assert store.asked[:3] == [10, 10, 10]
+
+
+def test_threads_that_start_it_at_once_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, store = threads(), Full()
+    thread = Purger(store.purge, 10, 100.0)
+    meeting = threading.Barrier(2)
+    real = os.getpid
+
+    def getpid() -> int:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.2)  # both have seen then that none was started
+        return real()
+
+    monkeypatch.setattr("lembro.stores.external.purger.os.getpid", getpid)
+    both = [threading.Thread(target=thread.start) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join(timeout=60)
+    assert len(threads() - before) == 1
+    thread.stop()
 
 
 def test_without_an_interval_there_is_no_thread() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -278,6 +280,33 @@ def test_tasks_that_wait_for_a_failing_open_do_not_try_it_again() -> None:
 
     asyncio.run(use())
     assert len(tries) == 1
+
+
+def test_loops_of_two_threads_that_begin_at_once_keep_their_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = FaultyStore()
+    aio: Any = store.aio
+    meeting = threading.Barrier(2)
+    real = os.getpid
+
+    def getpid() -> int:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.2)  # both are in the first call of the process then
+        return real()
+
+    async def use() -> None:
+        await aio.get(K)
+        await aio.get(K)
+
+    threads = [threading.Thread(target=lambda: asyncio.run(use())) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("lembro.stores.external.twin.os.getpid", getpid)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+    assert store.backend.opened == 2
 
 
 def test_connections_of_closed_loops_are_closed() -> None:

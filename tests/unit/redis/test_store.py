@@ -61,6 +61,7 @@ Colour = Callable[[Any], Any]
         ({"max_connections": -1}, "max_connections must be a whole number, at least 1, got -1"),
         ({"max_connections": 0}, "max_connections must be a whole number, at least 1, got 0"),
         ({"wait_replicas": -1}, "wait_replicas must be a whole number, at least 0, got -1"),
+        ({"ca_file": "ca.pem"}, "ca_file needs TLS, got a redis: URL without it"),
         ({"wait_replicas": True}, "wait_replicas must be a whole number, at least 0, got True"),
     ],
 )
@@ -79,6 +80,8 @@ def test_an_invalid_argument_is_refused(options: Any, error: str) -> None:
         ("redis+cluster://h1,h2/0", "must be left out, got '0'"),
         ("redis://h/sessions", "must be the number of a database, got 'sessions'"),
         ("unix://", "a unix: URL needs a path"),
+        ("unix:///run/s?tls=true", "tls cannot be used with a unix: URL"),
+        ("unix:///run/s?ca_file=ca.pem", "ca_file needs TLS, got a unix: URL without it"),
         ("redis://h?timeouts=1", "no parameter 'timeouts'; did you mean timeout?"),
         ("redis://h?tls=perhaps", "'tls' of a redis: URL cannot be 'perhaps'"),
     ],

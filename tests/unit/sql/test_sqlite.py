@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,41 @@ def test_sessions_survive_a_restart_and_are_for_the_owner_only(path: Path) -> No
         assert found is not None
         assert (found.payload, found.user) == (b"one", "ana")
         assert 999 < found.idle_left <= 1000
+
+
+def test_the_file_is_private_from_the_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    real = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> Any:
+        connection = real(*args, **options)
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+        return connection
+
+    monkeypatch.setattr("lembro.stores.sql.sqlite_connector.sqlite3.connect", connect)
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with SQLiteStore(link) as store:
+        assert store.add(K, Record(b"one"), **LIVES)
+    assert modes == [0o600] * 3
+
+
+def test_an_eviction_that_fails_keeps_the_limit_of_the_file(path: Path) -> None:
+    store, _ = clocked(path)
+    numbers = count()
+    while not store.stats().evicted:
+        store.add(key(next(numbers)), Record(bytes(600)), **LIVES)
+    process: Any = store._process
+    connector = process.get()  # no limit: it does not wait
+    connection = connector._connections[False]
+    (limit,) = connection.execute("pragma max_page_count").fetchone()
+    connection.set_authorizer(lambda action, *_: int(action == sqlite3.SQLITE_DELETE))
+    with pytest.raises(StoreError, match="not authorized"):
+        for _ in range(100):
+            store.add(key(next(numbers)), Record(bytes(600)), **LIVES)
+    connection.set_authorizer(None)
+    assert connection.execute("pragma max_page_count").fetchone() == (limit,)
+    store.close()
 
 
 def test_a_killed_process_loses_no_commit(path: Path) -> None:
