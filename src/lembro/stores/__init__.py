@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from .urls import from_url, store_of
 
 if TYPE_CHECKING:
+    from .copying import Copied, copy_sessions
     from .external.stats import StoreStats
     from .memory import MemoryStore, Stats
+    from .moving import MovingStore
     from .redis.store import RedisStore
     from .sql.django import DjangoStore
     from .sql.postgres import PostgresStore
@@ -19,27 +21,33 @@ if TYPE_CHECKING:
     from .sql.sqlite import SQLiteStore
 
 __all__ = [
+    "Copied",
     "DjangoStore",
     "MemoryStore",
+    "MovingStore",
     "PostgresStore",
     "RedisStore",
     "SQLAlchemyStore",
     "SQLiteStore",
     "Stats",
     "StoreStats",
+    "copy_sessions",
     "from_url",
     "store_of",
 ]
 
 _MODULES: Final = {
+    "Copied": "copying",
     "DjangoStore": "sql.django",
     "MemoryStore": "memory",
+    "MovingStore": "moving",
     "PostgresStore": "sql.postgres",
     "RedisStore": "redis.store",
     "SQLAlchemyStore": "sql.sqlalchemy",
     "SQLiteStore": "sql.sqlite",
     "Stats": "memory",
     "StoreStats": "external.stats",
+    "copy_sessions": "copying",
 }
 
 
