@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .copying import Copied, copy_sessions
     from .external.stats import StoreStats
     from .memory import MemoryStore, Stats
+    from .mongo.store import MongoStore
     from .moving import MovingStore
     from .redis.store import RedisStore
     from .sql.django import DjangoStore
@@ -24,6 +25,7 @@ __all__ = [
     "Copied",
     "DjangoStore",
     "MemoryStore",
+    "MongoStore",
     "MovingStore",
     "PostgresStore",
     "RedisStore",
@@ -40,6 +42,7 @@ _MODULES: Final = {
     "Copied": "copying",
     "DjangoStore": "sql.django",
     "MemoryStore": "memory",
+    "MongoStore": "mongo.store",
     "MovingStore": "moving",
     "PostgresStore": "sql.postgres",
     "RedisStore": "redis.store",
