@@ -67,7 +67,7 @@ class BlockingTwin(Blocking):
 
 # LEMBRO_EXAMPLES=300 tries more.
 FEW = settings(
-    max_examples=int(os.environ.get("LEMBRO_EXAMPLES", "15")),
+    max_examples=int(os.environ.get("LEMBRO_EXAMPLES", "8")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -153,7 +153,7 @@ def test_a_session_that_is_too_large_is_lost(
 
 def test_a_store_without_room_for_marks_refuses_sessions(stores: Stores) -> None:
     stores.old.add(K, ONE, **LIVES)
-    stores.new.replace = lambda *_, **__: Record(NO_ROOM)  # type: ignore[method-assign, assignment, return-value]
+    stores.new.replace = lambda *_, **__: Record(NO_ROOM)  # type: ignore[method-assign, assignment]
     assert stores.moving.get(K) is None
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymongo
+from pymongo.errors import ConnectionFailure
 
 from lembro.stores import MongoStore
 from tests.support import require_or_skip
@@ -68,7 +69,7 @@ class MongoServer:
         try:
             with self.client(serverSelectionTimeoutMS=200) as client:
                 return bool(client.admin.command("ping")["ok"])
-        except pymongo.errors.ConnectionFailure:
+        except ConnectionFailure:
             return False
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from pymongo.errors import OperationFailure
 
 from lembro import ConfigError, Record, SessionManager, StoreUnavailable, UsageError
 from lembro.stores import MongoStore, from_url
@@ -51,6 +52,7 @@ def test_arguments_that_cannot_work(options: Any, error: str) -> None:
 def test_the_server_is_a_url_or_a_client() -> None:
     with pytest.raises(ConfigError, match="needs a URL, or a client of pymongo, got int"):
         MongoStore(5)
+    client: pymongo.MongoClient[Any]
     with pymongo.MongoClient(connect=False) as client:
         with pytest.raises(ConfigError, match="max_connections needs a URL, got a client"):
             MongoStore(client, max_connections=5)
@@ -115,13 +117,18 @@ def test_the_database(url: str, database: str | None, name: str) -> None:
 # -- documents
 
 
+def collection_of(store: Any) -> str:
+    name: str = store._verbs._sessions
+    return name
+
+
 def test_a_session_is_a_document(colour: Colour) -> None:
     store = new_store()
     twin = colour(store)
     twin.add(K, Record(b"one", "$heidi", None, bytes(16)), idle=100.0, life=math.inf)
     twin.replace(K, L, Record(b"two", "$heidi"), **ROTATION)
     with shared().client() as client:
-        documents = {each["_id"]: each for each in client.test[store._verbs._sessions].find()}
+        documents = {each["_id"]: each for each in client.test[collection_of(store)].find()}
     assert documents[K]["successor"] == L
     assert "reputation" not in documents[K]
     assert documents[L]["user"] == "$heidi"
@@ -145,7 +152,7 @@ def test_mongodb_expires_documents_unless_a_test_has_a_clock() -> None:
         store = new_store(**options)
         store.open()
         with shared().client() as client:
-            found = client.test[store._verbs._sessions].index_information()
+            found = client.test[collection_of(store)].index_information()
         assert sorted(name for name in found if name.startswith("lembro")) == names
         assert "expireAfterSeconds" in found.get("lembro_expiry", {"expireAfterSeconds": 0})
         store.close()
@@ -176,6 +183,9 @@ def test_iterations_read_more_than_one_page(
         twin.add(key, Record(b"one"), **LIVES)
     assert sorted(key for key, _ in twin.all()) == keys
     assert twin.length() == 5
+    for key in keys:
+        twin.add(key[:31] + b"x", Record(b"one", "ana"), **LIVES)
+    assert len(twin.of_user("ana")) == len(twin.destroy_user("ana")) == 5
     twin.clear()
     assert twin.length() == 0
 
@@ -304,11 +314,11 @@ def test_a_server_that_cannot_be_used() -> None:
 def test_a_user_without_permission_is_a_configuration_error(
     colour: Colour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for code, kind in ((18, ConfigError), (59, pymongo.errors.OperationFailure)):
+    for code, kind in ((18, ConfigError), (59, OperationFailure)):
 
         def prepare(self: Any, place: str, code: int = code) -> Any:
             yield from self.ping()
-            raise pymongo.errors.OperationFailure("failed", code)
+            raise OperationFailure("failed", code)
 
         monkeypatch.setattr(MongoVerbs, "prepare", prepare)
         store = new_store()

@@ -57,7 +57,7 @@ class AsyncMongoConnector:
                 return result
 
     async def _perform(self, steps: Steps[T]) -> T:
-        session = None
+        session: Any = None
         try:
             command = next(steps)
             while True:

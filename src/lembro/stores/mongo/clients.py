@@ -69,9 +69,10 @@ class Clients:
 
     def database(self, client: Any) -> Any:
         """Return the database of the sessions."""
+        # The later batches of a cursor use the options of the database, not of the command.
         if self._database is None:
-            return client.get_default_database(DATABASE)
-        return client[self._database]
+            return client.get_default_database(DATABASE, codec_options=self.options)
+        return client.get_database(self._database, codec_options=self.options)
 
     def limit(self, seconds: float = 0.0) -> AbstractContextManager[Any]:
         """Return a context in which pymongo raises after the timeout, or ``seconds`` if longer."""

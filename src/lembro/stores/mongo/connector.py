@@ -63,7 +63,7 @@ class MongoConnector:
                 return result
 
     def _perform(self, steps: Steps[T]) -> T:
-        session = None
+        session: Any = None
         try:
             command = next(steps)
             while True:

@@ -364,6 +364,7 @@ class MongoVerbs:
         limit: int = 0,
     ) -> Command:
         body = {"find": self._sessions, "filter": query, "projection": projection, "limit": limit}
+        body["batchSize"] = BATCH
         return Command(body if sort is None else {**body, "sort": sort}, cursor=True)
 
     def _keys(self, query: Document, after: bytes | None = None) -> Steps[list[bytes]]:
