@@ -32,6 +32,7 @@ SCHEMES: Final[dict[str, tuple[str, str]]] = {
     "sqlalchemy": ("sql.url", "sqlalchemy+postgresql+asyncpg://user:password@localhost/database"),
     "django": ("sql.url", "django://default"),
     "mongodb": ("mongo.url", "mongodb://localhost:27017/database"),
+    "mongodb+srv": ("mongo.url", "mongodb+srv://user:password@cluster.example.com/database"),
 }
 """For each scheme: the module in this package with a ``from_url``, and an example."""
 

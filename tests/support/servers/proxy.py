@@ -47,18 +47,23 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()  # no limit: a daemon thread
                 self.connections += 1
+                self._sockets.append(client)
                 try:
-                    server = socket.create_connection((HOST, self._server))
+                    self._connect(client)
                 except OSError:  # the server is down
                     _close(client)
-                    continue
-                for each in (client, server):
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                state = {"asked": False}
-                for there, back, asks in ((client, server, True), (server, client, False)):
-                    args = there, back, state, asks
-                    threading.Thread(target=self._pass_on, args=args, daemon=True).start()
+                if self._listener.fileno() < 0:  # the proxy was closed meanwhile
+                    self.cut()
+
+    def _connect(self, client: socket.socket) -> None:
+        server = socket.create_connection((HOST, self._server))
+        self._sockets.append(server)
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        state = {"asked": False}
+        for there, back, asks in ((client, server, True), (server, client, False)):
+            args = there, back, state, asks
+            threading.Thread(target=self._pass_on, args=args, daemon=True).start()
 
     def _pass_on(
         self, there: socket.socket, back: socket.socket, state: dict[str, bool], asks: bool

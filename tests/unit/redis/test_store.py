@@ -25,9 +25,9 @@ from redis.retry import Retry
 from lembro import ConfigError, Record, StoreUnavailable
 from lembro.stores import RedisStore, from_url
 from lembro.stores.base import MARK
+from lembro.stores.external.clock import ServerClock
 from lembro.stores.redis import verbs
 from lembro.stores.redis.aio import close_transport
-from lembro.stores.redis.clock import ServerClock
 from lembro.stores.redis.record import NEVER, decode, encode, millis
 from lembro.stores.redis.target import parse
 from tests.support import require_or_skip
@@ -332,7 +332,7 @@ def test_the_times_of_a_record_are_milliseconds() -> None:
 
 def test_get_asks_for_the_time_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("lembro.stores.redis.clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lembro.stores.external.clock.time.monotonic", lambda: now[0])
     clock = ServerClock(None)
     assert (clock.given(), clock.now()) == ("", None)
     clock.note(50_000)

@@ -171,7 +171,7 @@ class Verbs:
             or ledger.used > ledger.limit
         ):
             self._reclaim.make_room(size, outside, now)
-        records.insert(key, user, record, now, death, deadline, now)
+        records.insert(key, user, record, now - record.age, death, deadline, now)
         if now >= self._reclaim.busy_at:
             self._reclaim.after_write(now)
         return True
@@ -253,7 +253,7 @@ class Verbs:
         rotated_deadline = _deadline(now, grace, before)
         old_born = born
         if life is not None:
-            born, death = now, now + life
+            born, death = now - record.age, now + life
         deadline = _deadline(now, idle, death)
         if flags & ROTATED or reader.payload(slot, at, flags, length) != expected:
             return reader.found(slot, now)

@@ -158,7 +158,7 @@ class Statements:
                 True,
             ),
             "insert": (
-                new("{now}", f"case when :life < 0 then {NEVER} else {{now}} + :life end"),
+                new("{now} - :age", f"case when :life < 0 then {NEVER} else {{now}} + :life end"),
                 False,
             ),
             "insert_until": (new(":born", ":death"), False),

@@ -261,7 +261,8 @@ class SQLVerbs:
         if life is None:
             insert = self._call(s.insert_until, born=born, death=death, **values)
         else:
-            insert = self._call(s.insert, life=-1 if life > FOREVER else _micros(life), **values)
+            values |= {"age": _micros(record.age), "life": -1 if life > FOREVER else _micros(life)}
+            insert = self._call(s.insert, **values)
         count = yield insert
         if not count and (yield self._call(s.drop_expired, key=key)):
             count = yield insert

@@ -211,6 +211,18 @@ class Replace(Subject):
         assert (mark.payload, mark.user, mark.successor) == (b"", None, L)
         assert self.near(mark.life_left, 5000)  # longer than the session
 
+    def test_replace_keeps_the_age_of_a_record_from_another_store(self) -> None:
+        record, lives = Record(b"one", "ana", None, None, 50.0), {"idle": 100.0, "life": 1000.0}
+        found = self.store.replace(_MARK, K, record, expected=None, grace=5000.0, **lives)
+        self.later(10)
+        for seen, age in ((found, 50), (self.store.get(K), 60), (self.store.get(_MARK), 10)):
+            assert seen is not None
+            assert self.near(seen.age, age)
+        self.later(10)
+        found = self.replace(K, L, life=None)
+        assert found is not None
+        assert self.near(found.age, 70)
+
     def test_replace_of_a_mark_changes_nothing(self) -> None:
         self._adopt(L, "ana")
         held = self._adopt(M, "ana")

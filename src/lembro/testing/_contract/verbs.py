@@ -106,6 +106,15 @@ class Verbs(Subject):
         assert (found.payload, found.user) == (b"two", None)
         assert self.near(found.age, 0)
 
+    def test_add_keeps_the_age_of_a_record_from_another_store(self) -> None:
+        record = Record(b"one", None, None, None, 50.0)
+        assert self.store.add(K, record, idle=100, life=1000)
+        self.later(30)
+        found = self.store.get(K)
+        assert self.near(found.age, 80)
+        assert self.near(found.idle_left, 70)
+        assert self.near(found.life_left, 970)
+
     # --- set
 
     def test_set_saves_if_the_payload_is_as_expected(self) -> None:
