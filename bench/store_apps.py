@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bench import peers
 from bench.frameworks import django, flask, litestar
@@ -34,6 +35,7 @@ class Kind:
         bars: For each other library and action, the most that lembro may take of its time.
         is_async: Whether the applications are for ASGI.
         unused: The round trips of lembro for a page that does not use its session.
+        server: The server of the sessions: ``Redis`` or ``PostgreSQL``.
     """
 
     bare: Build
@@ -41,6 +43,7 @@ class Kind:
     bars: dict[str, dict[str, float]]
     is_async: bool = True
     unused: int = 0
+    server: str = "Redis"
 
 
 def patient(url: str) -> str:
@@ -193,25 +196,48 @@ def flask_session(url: str, run: Run) -> Apps:
     return flask.application(set_up)
 
 
-def _django(url: str, library: str | None) -> Apps:
-    cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
-    django.set_up(CACHES={"default": cache}, LEMBRO={"STORE": patient(url)})
-    if library is None:
-        return django.application(None, [])
-    engine, middleware = django.LIBRARIES[library]
-    return django.application(engine, [middleware])
-
-
 def bare_django(url: str, run: Run) -> Apps:
-    return _django(url, None)
+    _set_up_django(url)
+    return django.application(None, [])
 
 
 def lembro_django(url: str, run: Run) -> Apps:
-    return _django(url, "lembro")
+    _set_up_django(url)
+    engine, middleware = django.LIBRARIES["lembro"]
+    return django.application(engine, [middleware])
 
 
-def django_cache(url: str, run: Run) -> Apps:
-    return _django(url, django.REFERENCE)
+def django_sessions(url: str, run: Run) -> Apps:
+    """Django's own sessions: in its cache on Redis, or in its database on PostgreSQL."""
+    _set_up_django(url)
+    kind = "db" if is_database(url) else "cache"
+    middleware = "django.contrib.sessions.middleware.SessionMiddleware"
+    return django.application(f"django.contrib.sessions.backends.{kind}", [middleware])
+
+
+def is_database(url: str) -> bool:
+    return url.startswith("postgresql:")
+
+
+def _set_up_django(url: str) -> None:
+    lembro = {"STORE": patient(url)}
+    if not is_database(url):
+        cache = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
+        django.set_up(CACHES={"default": cache}, LEMBRO=lembro)
+        return
+    parts = urlsplit(url)
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.strip("/"),
+        "USER": parts.username,
+        "PASSWORD": parts.password,
+        "HOST": parts.hostname,
+        "PORT": parts.port,
+        "CONN_MAX_AGE": None,  # without this, each request would connect
+    }
+    apps = ["django.contrib.sessions"]
+    django.set_up(DATABASES={"default": database}, INSTALLED_APPS=apps, LEMBRO=lembro)
+    import_module("django.core.management").call_command("migrate", verbosity=0)
 
 
 KINDS: Final[dict[str, Kind]] = {
@@ -239,8 +265,15 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "Django": Kind(
         bare_django,
-        {"lembro": lembro_django, "cache sessions": django_cache},
-        {"cache sessions": {"modified": 0.6}},
+        {"lembro": lembro_django, "Django's cache": django_sessions},
+        {"Django's cache": {"modified": 0.6}},
         is_async=False,
+    ),
+    "Django on PostgreSQL": Kind(
+        bare_django,
+        {"lembro": lembro_django, "Django's db": django_sessions},
+        {"Django's db": {"modified": 0.6}},
+        is_async=False,
+        server="PostgreSQL",
     ),
 }

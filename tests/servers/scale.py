@@ -37,6 +37,7 @@ from typing import Any, Final, NamedTuple
 from tests.servers.commands import ASGI_SERVERS, WSGI_SERVERS, running
 from tests.servers.count import AT_LIMIT, LIMIT
 from tests.support.servers import HOST, Server
+from tests.support.servers.postgres import postgres
 from tests.support.servers.redis import serve as serve_redis
 
 WORKERS: Final = 4
@@ -73,11 +74,22 @@ def redis() -> Iterator[str]:
 
 
 @contextmanager
+def postgresql() -> Iterator[str]:
+    with postgres() as server:
+        yield server.url(timeout=10)
+
+
+@contextmanager
 def memory() -> Iterator[str]:
     yield "memory:16M"
 
 
-STORES: Final[dict[str, Callable[[], Any]]] = {"sqlite": sqlite, "redis": redis, "memory": memory}
+STORES: Final[dict[str, Callable[[], Any]]] = {
+    "sqlite": sqlite,
+    "redis": redis,
+    "postgresql": postgresql,
+    "memory": memory,
+}
 
 
 # -- a client --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from tests.servers.scale import check
         ("uvicorn", "sqlite"),
         ("uvicorn", "redis"),
         ("gunicorn", "sqlite"),
-        ("gunicorn", "redis"),
+        ("gunicorn", "postgresql"),
         ("uvicorn", "memory"),  # one worker
     ],
 )
