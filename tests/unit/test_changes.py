@@ -10,7 +10,7 @@ import pytest
 
 from lembro import Session, SessionManager, StoreError, UsageError
 from lembro._core.codec import MAX_DEPTH, decode
-from lembro._core.commit import Writer
+from lembro._core.lifetimes import Lifetimes
 from lembro._core.state import MISSING
 from lembro._http.cookie import DUPLICATE
 from lembro._runtime.exchange import session_by_id
@@ -574,7 +574,7 @@ def test_a_session_that_was_just_used_is_not_due(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = site.new(n=1)
-    monkeypatch.delattr(Writer, "is_due")
+    monkeypatch.delattr(Lifetimes, "is_due")
     site.clock.advance(100)
     session = site.open(cookie)
     session.get("n")
@@ -626,4 +626,4 @@ def test_the_names_of_the_metadata_are_fixed(site: Site) -> None:
     found = site.store.get(key_for(r.reply.id or ""))
     assert found is not None
     meta, _ = decode(found.payload)
-    assert meta.keys() == {"remember"}
+    assert meta.keys() == {"remember", "idle"}
