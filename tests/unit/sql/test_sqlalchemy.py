@@ -412,7 +412,7 @@ def test_a_server_that_accepts_no_writes_is_read_only(
 
 
 def test_a_locked_sqlite_file_is_busy(tmp_path: Path, colour: Any) -> None:
-    verbs = colour(SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db", timeout=0.1))
+    verbs = colour(SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db", timeout=1.0))
     verbs.add(K, Record(b"one"), **LIVES)
     other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     other.execute("begin immediate")
