@@ -22,8 +22,8 @@ COSTS: Final[dict[str, tuple[Script | None, int, int]]] = {
     "read": (look, 1, 1),
     "modified": (write(b=1), 2, 2),
     # A transaction of PostgreSQL has a round trip for each of its statements.
-    "login": (login("bob"), 2, 8),
-    "rotated": (rotate, 2, 7),
+    "login": (login("bob"), 2, 10),
+    "rotated": (rotate, 2, 9),
     "logout": (logout, 2, 2),
 }
 """For each request: its script, and the round trips of Redis and of PostgreSQL."""

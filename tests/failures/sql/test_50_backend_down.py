@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.servers.postgres import PostgresServer, postgres
+from tests.support.servers.postgres import PostgresServer, for_faults
 from tests.support.stores import PostgresBackend
 from tests.support.visits import World, login, look, write
 
@@ -20,16 +20,12 @@ SOON: Final = 1.5  # seconds: one deadline of 0.2, and some more for a busy mach
 BACK: Final = 3.0  # seconds: one, and some more for a busy machine
 
 
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[PostgresServer]:
-    with postgres() as server:
-        yield server
-
-
 @pytest.fixture
-def server(own_server: PostgresServer) -> Iterator[PostgresServer]:
-    yield own_server
-    own_server.thaw()
+def server() -> Iterator[PostgresServer]:
+    """Return a server that the test may stop or kill."""
+    server = for_faults()
+    yield server
+    server.restore()
 
 
 @pytest.fixture(

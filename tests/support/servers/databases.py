@@ -58,7 +58,7 @@ def user_ids() -> tuple[int, int] | None:
 class DatabaseServer:
     """A server with its own folder, on a free port of 127.0.0.1, for one test process.
 
-    It can be stopped, killed and started again by the test that owns it.
+    A test that stops or kills it restores it afterwards.
     """
 
     name: str
@@ -147,6 +147,16 @@ class DatabaseServer:
                 os.kill(pid, signal.SIGCONT)
         self._process.wait(PATIENCE)
         self._process = None
+
+    def restore(self) -> None:
+        """Let the server run again after a fault."""
+        self.thaw()
+        if not self.processes():
+            self.start()
+
+    def start(self) -> None:
+        """Start the server, or start it again."""
+        raise NotImplementedError
 
     def remove(self) -> None:
         """End the server and delete its folder."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -120,25 +118,20 @@ class MariaDBServer(DatabaseServer):
         return True
 
 
-@contextmanager
-def mariadb(**settings: str) -> Iterator[MariaDBServer]:
-    """Run a server until the block ends."""
-    server = MariaDBServer()
-    try:
-        server.start(**settings)
-        yield server
-    finally:
-        server.remove()
-
-
 def shared() -> MariaDBServer:
-    """Return the server of this test process, for tests that only use it."""
+    """Return the server of this test process for tests that only use it."""
     with _starting:
-        return _shared()
+        return _server("shared")
+
+
+def for_faults() -> MariaDBServer:
+    """Return the server of this test process for tests that freeze, end or configure it."""
+    with _starting:
+        return _server("for faults")
 
 
 @cache
-def _shared() -> MariaDBServer:
+def _server(use: str) -> MariaDBServer:
     server = MariaDBServer()
     atexit.register(server.remove)
     server.start()

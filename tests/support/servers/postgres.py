@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -104,25 +102,20 @@ class PostgresServer(DatabaseServer):
         return True
 
 
-@contextmanager
-def postgres(**settings: str) -> Iterator[PostgresServer]:
-    """Run a server until the block ends."""
-    server = PostgresServer()
-    try:
-        server.start(**settings)
-        yield server
-    finally:
-        server.remove()
-
-
 def shared() -> PostgresServer:
-    """Return the server of this test process, for tests that only use it."""
+    """Return the server of this test process for tests that only use it."""
     with _starting:
-        return _shared()
+        return _server("shared")
+
+
+def for_faults() -> PostgresServer:
+    """Return the server of this test process for tests that freeze, end or configure it."""
+    with _starting:
+        return _server("for faults")
 
 
 @cache
-def _shared() -> PostgresServer:
+def _server(use: str) -> PostgresServer:
     server = PostgresServer()
     atexit.register(server.remove)
     server.start()

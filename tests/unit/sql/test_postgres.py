@@ -25,7 +25,7 @@ from lembro.stores.sql.psycopg_target import translate
 from lembro.stores.sql.schema import script
 from lembro.testing import Blocking, FakeClock
 from tests.support.servers.databases import connector_of, loop_connector_of, new_table
-from tests.support.servers.postgres import PostgresServer, new_store, postgres, shared
+from tests.support.servers.postgres import PostgresServer, for_faults, new_store, shared
 from tests.support.servers.proxy import Proxy
 
 LIVES: dict[str, Any] = {"idle": 1000.0, "life": 5000.0}
@@ -33,17 +33,12 @@ K, L = b"k" * 32, b"l" * 32
 URL = "postgresql://ana:secret@db/app"
 
 
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[PostgresServer]:
-    with postgres() as server:
-        yield server
-
-
 @pytest.fixture
-def server(own_server: PostgresServer) -> Iterator[PostgresServer]:
+def server() -> Iterator[PostgresServer]:
     """Return a server that the test may stop or kill."""
-    yield own_server
-    own_server.thaw()
+    server = for_faults()
+    yield server
+    server.restore()
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -261,7 +256,7 @@ def test_statistics_are_estimates() -> None:
         store.add(L, Record(b"two"), **LIVES)
         shared().execute(f"analyze {table}")
         stats = store.stats()
-        assert (stats.available, stats.sessions) == (True, 2)
+        assert (stats.available, stats.sessions, stats.evicted) == (True, 2, 0)
         assert stats.used is not None
         assert stats.used > 8192
 

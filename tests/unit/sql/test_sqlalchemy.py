@@ -42,24 +42,12 @@ def new_store(**options: Any) -> SQLAlchemyStore:
     return SQLAlchemyStore(url, **{"table": new_table(), "timeout": 10.0, **options})
 
 
-@pytest.fixture(scope="module")
-def own_mariadb() -> Iterator[mariadb_server.MariaDBServer]:
-    with mariadb_server.mariadb() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def own_postgres() -> Iterator[postgres_server.PostgresServer]:
-    with postgres_server.postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["mariadb", "postgres"])
+@pytest.fixture(params=[mariadb_server, postgres_server], ids=["mariadb", "postgres"])
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Return a server that the test may stop or kill."""
-    server: DatabaseServer = request.getfixturevalue(f"own_{request.param}")
+    server: DatabaseServer = request.param.for_faults()
     yield server
-    server.thaw()
+    server.restore()
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -391,10 +379,8 @@ def test_a_row_that_others_lock_is_busy_and_can_be_read(colour: Any) -> None:
     cursor.close()
 
 
-def test_a_server_that_accepts_no_writes_is_read_only(
-    own_mariadb: mariadb_server.MariaDBServer, colour: Any
-) -> None:
-    table = new_table()
+def test_a_server_that_accepts_no_writes_is_read_only(colour: Any) -> None:
+    table, own_mariadb = new_table(), mariadb_server.for_faults()
     with SQLAlchemyStore(own_mariadb.url(), table=table, timeout=5.0) as store:
         store.add(K, Record(b"one"), **LIVES)
     own_mariadb.execute("create user if not exists plain@'%' identified by 'plain'")
@@ -412,7 +398,7 @@ def test_a_server_that_accepts_no_writes_is_read_only(
 
 
 def test_a_locked_sqlite_file_is_busy(tmp_path: Path, colour: Any) -> None:
-    verbs = colour(SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db", timeout=0.1))
+    verbs = colour(SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db", timeout=1.0))
     verbs.add(K, Record(b"one"), **LIVES)
     other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
     other.execute("begin immediate")

@@ -77,5 +77,6 @@ class PostgresVerbs(SQLVerbs):
             ),
             {},
         )
-        # Before the first ANALYZE there is no estimate.
-        return {"used": size, "sessions": rows if rows >= 0 else (yield from self.length())}
+        if rows < 0:  # before the first ANALYZE
+            rows = yield from self.length()
+        return {"used": size, "sessions": rows, "evicted": 0}

@@ -190,7 +190,7 @@ class SQLVerbs:
         return removed
 
     def stats(self) -> Steps[dict[str, Any]]:
-        return {"sessions": (yield from self.length())}
+        return {"sessions": (yield from self.length()), "evicted": 0}
 
     def ping(self) -> Steps[Any]:
         return (yield self._call(self.statements.ping))
