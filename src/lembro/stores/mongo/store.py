@@ -89,7 +89,8 @@ class MongoBackend:
         # Imported here, because only an application with MongoDB has the client library.
         from . import clients, failures, verbs  # noqa: PLC0415
 
-        self.clients = made = clients.Clients(server, database, size, timeout)
+        made = clients.Clients(server, database, size, timeout)
+        self.clients: clients.Clients = made
         self.place: str = made.place
         self.verbs: MongoVerbs = verbs.MongoVerbs(collection, made.date, clock)
         known = failures.Failures(made.place)

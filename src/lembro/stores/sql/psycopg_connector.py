@@ -54,10 +54,10 @@ class Pooling:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.is_prepared = False
-        self.is_connected = False
+        self.is_prepared: bool = False
+        self.is_connected: bool = False
         self.failure: Exception | None = None
-        self.failures = 0  # of connecting, ever
+        self.failures: int = 0  # of connecting, ever
         self.used: set[Any] = set()
         self.made: WeakSet[Any] = WeakSet()
 

@@ -53,6 +53,7 @@ class Target:
     def __init__(
         self, url: str, dialect: Dialect, timeout: float, max_connections: int, *, pgbouncer: bool
     ) -> None:
+        self.place: str
         self.place, parameters = read_url(url)
         parameters.setdefault("connect_timeout", CONNECT)
         parameters.setdefault("application_name", "lembro")

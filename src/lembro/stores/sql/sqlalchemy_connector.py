@@ -39,8 +39,8 @@ class Progress:
     """The state of a verb in flight: its deadline, and whether it is in a transaction."""
 
     def __init__(self, timeout: float) -> None:
-        self.deadline = time.monotonic() + timeout
-        self.in_transaction = False
+        self.deadline: float = time.monotonic() + timeout
+        self.in_transaction: bool = False
 
     def note(self, statement: str) -> None:
         """Note a statement that was performed."""
