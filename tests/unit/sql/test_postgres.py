@@ -347,13 +347,15 @@ def test_tasks_wait_for_a_connection() -> None:
         assert all(await asyncio.gather(*(aio.get(K) for _ in range(30))))
         connector = await loop_connector_of(aio)
         connection = await connector._take()
+        connector._target.timeout = 0.1
         with pytest.raises(StoreUnavailable, match="all connections of this process are in use"):
             await aio.get(K)
         await connector._give_back(connection)
+        connector._target.timeout = 10.0
         assert await aio.get(K) is not None
         await aio.close()
 
-    store = new_store(timeout=0.5, max_connections=1)
+    store = new_store(max_connections=1)
     asyncio.run(use())
     store.close()
 
@@ -415,7 +417,11 @@ def test_a_forked_child_that_frees_a_store_keeps_connections_of_the_loop_open() 
 
 
 def free_in_a_child(held: list[Any]) -> None:
-    child = multiprocessing.get_context("fork").Process(target=held.clear)
+    def free() -> None:
+        held.clear()
+        gc.collect()
+
+    child = multiprocessing.get_context("fork").Process(target=free)
     child.start()
     child.join(60)
     assert child.exitcode == 0

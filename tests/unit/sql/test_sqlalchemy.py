@@ -205,7 +205,7 @@ def test_an_engine_of_the_application_stays_open_and_is_only_sync(tmp_path: Path
 def test_an_async_engine_is_only_async(tmp_path: Path) -> None:
     async def use() -> None:
         engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/x.db")
-        store = SQLAlchemyStore(engine)
+        store = SQLAlchemyStore(engine, timeout=5.0)
         assert store.sync is None
         aio = store.aio
         assert aio is not None
@@ -392,6 +392,8 @@ def test_a_server_that_accepts_no_writes_is_read_only(colour: Any) -> None:
         with pytest.raises(StoreReadOnly, match="read-only"):
             verbs.set(K, Record(b"two"), expected=b"one", idle=9.0)
         assert verbs.get(K).payload == b"one"
+        with pytest.raises(StoreReadOnly, match="read-only"):  # while it makes the tables
+            colour(SQLAlchemyStore(url, table=new_table(), timeout=5.0)).get(K)
     finally:
         own_mariadb.execute("set global read_only = 0")
     assert verbs.set(K, Record(b"two"), expected=b"one", idle=9.0).payload == b"two"
@@ -454,6 +456,30 @@ def test_a_verb_that_a_deadlock_has_ended_is_performed_again(
     errors += [deadlock] * 3
     with pytest.raises(Busy, match="Deadlock found"):
         verbs.of_user("ana")
+
+
+def test_an_error_of_lembro_in_a_verb_rolls_back(
+    tmp_path: Path, colour: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(user: str) -> Any:
+        yield Statement("begin immediate"), {}
+        raise ValueError("a bug")
+
+    store = SQLAlchemyStore(f"sqlite:///{tmp_path}/x.db", timeout=5.0)
+    verbs = colour(store)
+    monkeypatch.setattr(store._verbs, "of_user", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        verbs.of_user("ana")
+    assert verbs.add(K, Record(b"one"), **LIVES)
+
+
+def test_a_url_with_another_driver() -> None:
+    url = postgres_server.shared().url().replace("postgresql:", "postgresql+asyncpg:")
+    store = SQLAlchemyStore(url, table=new_table(), timeout=10.0)
+    twin = Blocking(lambda: store.aio)
+    assert twin.add(K, Record(b"one"), **LIVES)
+    assert twin.get(K).payload == b"one"
+    twin.close()
 
 
 def test_a_row_that_breaks_another_rule_is_an_error(

@@ -220,8 +220,6 @@ class AsyncSQLAlchemyConnector:
         try:
             return await self._engine.connect()
         except (exc.SQLAlchemyError, OSError) as error:
-            if isinstance(error, TimeoutError):  # the deadline
-                raise
             raise not_connected(self._target, error, begun) from error
 
     async def close(self) -> None:
