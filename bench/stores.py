@@ -7,6 +7,7 @@
 * The round trips of each request, counted exactly by a proxy.
 * The verbs of RedisStore, compared with a plain GET and SET of the client.
 * Whole requests over SQLiteStore, compared with MemoryStore.
+* The verbs of RedisStore and SQLiteStore, while they hold more and more sessions.
 
 Each kind of application has its own process. The server is Valkey, because fastapi-redis-sdk needs
 fields that expire, which Redis has from version 7.4.
@@ -14,20 +15,13 @@ fields that expire, which Redis has from version 7.4.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from statistics import median, median_low
 from time import perf_counter
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bench import child, peers, serving
+from bench import child, serving
 from bench.peers import ACTIONS, LOGIN
 from bench.report import Progress, table
 from bench.requests import take_turns
@@ -42,16 +36,14 @@ from bench.serving import (
     wsgi_batch,
 )
 from bench.store_apps import KINDS, Apps, Kind
+from bench.store_verbs import VISITORS, Times, event_loop
 from bench.verdicts import Verdict, save, verdict_table
-from lembro import MemoryStore, Record, SessionManager, asgi
-from lembro.stores import RedisStore, SQLiteStore
-from tests.support.servers.postgres import postgres
+from tests.support.servers import postgres
 from tests.support.servers.proxy import Proxy
 from tests.support.servers.redis import serve
 
 SERVER: Final = "valkey"
 ROUNDS: Final = {"quick": 30, "full": 300}
-VISITORS: Final = 100
 COUNTED: Final = 3  # requests of each action whose round trips are counted
 ROUND_TRIPS: Final = {"unused": 0, "read": 1, "modified": 2, LOGIN: 2}
 """What a request of lembro costs."""
@@ -60,8 +52,9 @@ VERBS: Final = {"get": 1.2, "set": 2.0}
 SQLITE: Final = {"read": 2.5, "modified": 4.0}
 """The most that a request over SQLite takes, as a multiple of one over memory."""
 
-Times = dict[str, dict[str, float]]
-"""Library -> action -> microseconds."""
+SIZES: Final = {"quick": (1_000, 10_000), "full": (1_000, 100_000, 1_000_000)}
+FLAT: Final = 1.2
+"""The most that a verb takes in the largest store, as a multiple of the smallest."""
 
 
 def main(*, quick: bool) -> list[Verdict]:
@@ -73,7 +66,7 @@ def main(*, quick: bool) -> list[Verdict]:
     def measure(title: str, function: str, **arguments: Any) -> Any:
         try:
             result = child.run(
-                f"bench.stores:{function}", arguments, lambda text: progress.say(f"{title}: {text}")
+                f"bench.{function}", arguments, lambda text: progress.say(f"{title}: {text}")
             )
         except child.MissingError as error:
             progress.done()
@@ -83,25 +76,37 @@ def main(*, quick: bool) -> list[Verdict]:
         details[title] = result
         return result
 
-    with serve(SERVER) as server, postgres() as database:
-        urls = {"Redis": server.url, "PostgreSQL": database.url()}
+    with serve(SERVER) as server:
+        urls = {"Redis": server.url, "PostgreSQL": postgres.shared().url()}
         for name, kind in KINDS.items():
             url = urls[kind.server]
-            found = measure(name, "requests", name=name, url=url, rounds=rounds)
-            trips = measure(f"{name}, round trips", "round_trips", name=name, url=url)
+            found = measure(name, "stores:requests", name=name, url=url, rounds=rounds)
+            trips = measure(f"{name}, round trips", "stores:round_trips", name=name, url=url)
             if found is not None:
                 report(name, found, trips)
                 verdicts += verdicts_of(name, kind, found["added"])
                 verdicts += round_trips_of(name, kind, trips)
-        found = measure("verbs", "verbs", url=server.url, rounds=rounds)
+        found = measure("verbs", "store_verbs:verbs", url=server.url, rounds=rounds)
         verdicts += [
             Verdict(f"{colour} store.{verb}, of the client's", most, most, value)
             for verb, most in VERBS.items()
             for colour, value in found[verb].items()
         ]
+        held = SIZES["quick" if quick else "full"]
+        for which in ("Redis", "SQLite"):
+            name = f"{which}, by stored sessions"
+            found = measure(
+                name, "store_verbs:sizes", url=url_of(which, server.url), held=held, rounds=rounds
+            )
+            rows = [[number, *(f"{us:.0f}" for us in of.values())] for number, of in found.items()]
+            print(f"{name}, microseconds\n{table(['', *VERBS], rows)}\n")
+            verdicts += [
+                Verdict(f"{name}: {verb}, largest of smallest", FLAT, FLAT, growth(found, verb))
+                for verb in VERBS
+            ]
     for colour in ("asgi", "wsgi"):
         name = f"SQLite, {colour}"
-        found = measure(name, "sqlite", colour=colour, rounds=rounds)
+        found = measure(name, "store_verbs:sqlite", colour=colour, rounds=rounds)
         print(f"{name}, microseconds a request\n{table_of(found)}\n")
         verdicts += [
             Verdict(f"{name}: {action}, of memory's", most, most, ratio(found, action))
@@ -166,18 +171,21 @@ def round_trips_of(name: str, kind: Kind, round_trips: dict[str, dict[str, int]]
     ]
 
 
+def url_of(kind: str, redis: str) -> str:
+    """Return the URL of a store. That of SQLite has no path, and gets a temporary file."""
+    return redis if kind == "Redis" else "sqlite:"
+
+
+def growth(times: Times, verb: str) -> float:
+    found = [of[verb] for of in times.values()]
+    return found[-1] / found[0]
+
+
 def ratio(times: Times, action: str) -> float:
     return times["SQLiteStore"][action] / times["MemoryStore"][action]
 
 
 # -- measuring, in a child -------------------------------------------------------------------------
-
-
-@contextmanager
-def event_loop() -> Iterator[Run]:
-    """Yield a function that runs coroutines in one loop, so that connections stay open."""
-    with closing(asyncio.new_event_loop()) as loop:
-        yield loop.run_until_complete
 
 
 def requests(name: str, url: str, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -245,95 +253,3 @@ def actions_of(
     if kind.is_async:
         return asgi_actions(library, apps, run, perf_counter, actions)
     return wsgi_actions(library, apps, perf_counter, actions)
-
-
-def verbs(url: str, rounds: int, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Return, for each verb and colour, the time as a multiple of the client's command."""
-    import redis
-    import redis.asyncio
-
-    store, client = RedisStore(url, timeout=10), redis.Redis.from_url(url)
-    key, payload = os.urandom(32), os.urandom(300)
-    store.add(key, Record(b"0" + payload), idle=3600.0, life=3600.0)
-    client.set("plain", payload, ex=3600)
-    aio, aclient = store.aio, redis.asyncio.Redis.from_url(url)
-    assert aio is not None
-
-    def payloads() -> Iterator[tuple[bytes, bytes]]:
-        """Yield what the store holds, and what to write next."""
-        held = b"0" + payload
-        for number in count(1):
-            new = b"%d" % number + payload
-            yield held, new
-            held = new
-
-    pairs = payloads()
-
-    def set_() -> Any:
-        held, new = next(pairs)
-        return store.set(key, Record(new), expected=held, idle=3600.0)
-
-    async def aset() -> Any:
-        held, new = next(pairs)
-        return await aio.set(key, Record(new), expected=held, idle=3600.0)
-
-    calls: dict[tuple[str, str], Callable[[], Any]] = {
-        ("plain", "get"): partial(client.get, "plain"),
-        ("sync", "get"): partial(store.get, key),
-        ("plain", "set"): partial(client.set, "plain", payload, ex=3600),
-        ("sync", "set"): set_,
-        ("async plain", "get"): partial(aclient.get, "plain"),
-        ("async", "get"): partial(aio.get, key),
-        ("async plain", "set"): partial(aclient.set, "plain", payload, ex=3600),
-        ("async", "set"): aset,
-    }
-    with event_loop() as run:
-
-        def batch_of_calls(call: Callable[[], Any], is_async: bool) -> Batch:
-            async def await_all(number: int) -> float:
-                start = perf_counter()
-                for _ in range(number):
-                    await call()
-                return perf_counter() - start
-
-            def call_all(number: int) -> float:
-                start = perf_counter()
-                for _ in range(number):
-                    call()
-                return perf_counter() - start
-
-            return (lambda number: run(await_all(number))) if is_async else call_all
-
-        contenders = [
-            Contender(colour, verb, batch_of_calls(call, colour.startswith("async")))
-            for (colour, verb), call in calls.items()
-        ]
-        times = take_turns(contenders, rounds, say)
-    took = dict(zip(calls, map(median, times), strict=True))
-    return {
-        verb: {
-            "sync": took["sync", verb] / took["plain", verb],
-            "async": took["async", verb] / took["async plain", verb],
-        }
-        for verb in VERBS
-    }
-
-
-def sqlite(colour: str, rounds: int, say: Callable[[str], None]) -> Times:
-    """Measure whole requests over memory and over SQLite."""
-    serving.VISITORS = min(VISITORS, serving.VISITORS)
-    contenders: list[Contender] = []
-    with event_loop() as run, tempfile.TemporaryDirectory() as folder:
-        for store in (MemoryStore(), SQLiteStore(Path(folder, "sessions.db"), timeout=10)):
-            manager = SessionManager(store)
-            name = type(store).__name__
-            if colour == "asgi":
-                apps = peers.each(partial(asgi.SessionMiddleware, manager=manager))
-                contenders += asgi_actions(name, apps, run)
-            else:
-                contenders += wsgi_actions(name, peers.lembro_wsgi(manager))
-        times = take_turns(contenders, rounds, say)
-    found: Times = {}
-    for contender, its in zip(contenders, times, strict=True):
-        found.setdefault(contender.library, {})[contender.action] = median(its)
-    return found

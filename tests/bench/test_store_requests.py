@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench import child, requests, serving, stores
+from bench import child, requests, serving, store_verbs, stores
 from bench.store_apps import KINDS
 from bench.verdicts import verdict_table
 from tests.support.servers import postgres
@@ -23,8 +23,12 @@ def measured(url: str, say: Callable[[str], None]) -> dict[str, Any]:
             for name, kind in KINDS.items()
             if kind.server == "Redis"
         },
-        "verbs": stores.verbs(url, 1, say),
-        "sqlite": [stores.sqlite(colour, 1, say) for colour in ("asgi", "wsgi")],
+        "verbs": store_verbs.verbs(url, 1, say),
+        "sizes": [
+            store_verbs.sizes(stores.url_of(kind, url), (3, 6), 1, say)
+            for kind in ("Redis", "SQLite")
+        ],
+        "sqlite": [store_verbs.sqlite(colour, 1, say) for colour in ("asgi", "wsgi")],
     }
 
 
@@ -40,6 +44,7 @@ def test_the_bench_of_stores_runs() -> None:
         counts = stores.round_trips_of(name, KINDS[name], counted)
         assert all(verdict.met for verdict in counts), verdict_table(counts)
     assert set(found["verbs"]) == set(stores.VERBS)
+    assert all(stores.growth(times, "set") > 0 for times in found["sizes"])
     assert all(stores.ratio(times, "read") > 0 for times in found["sqlite"])
 
 

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -311,3 +312,26 @@ def test_no_element_exceeds_the_width_of_the_page(
     press(page, "Order 20 at once")
     expect(page.locator("#burst-result")).not_to_be_empty()
     assert page.evaluate("() => document.documentElement.scrollWidth") == width
+
+
+# -- a store that workers share --------------------------------------------------------------------
+
+
+def test_the_page_of_a_shared_store_shows_the_worker(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    argv = [*DEMO, "--store", f"sqlite:///{tmp_path / 'demo.db'}"]
+    errors: list[str] = []
+    with serve(argv, ready="/static/icon.svg") as server:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server.url)
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#store-kind")).to_have_text("SQLiteStore")
+        expect(page.locator("#worker")).to_contain_text(f"Answered by worker {server.pid}.")
+        expect(page.locator("#session-count")).to_have_text("1")
+        expect(page.get_by_role("button", name="Send 10,000 bots")).to_be_hidden()
+        press(page, "Order 20 at once")
+        expect(page.locator("#burst-result")).to_have_text("20 of 20 arrived")
+        page.close()
+    assert errors == []

@@ -36,8 +36,7 @@ from typing import Any, Final, NamedTuple
 
 from tests.servers.commands import ASGI_SERVERS, WSGI_SERVERS, running
 from tests.servers.count import AT_LIMIT, LIMIT
-from tests.support.servers import HOST, Server
-from tests.support.servers.postgres import postgres
+from tests.support.servers import HOST, Server, postgres
 from tests.support.servers.redis import serve as serve_redis
 
 WORKERS: Final = 4
@@ -75,8 +74,8 @@ def redis() -> Iterator[str]:
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    with postgres() as server:
-        yield server.url(timeout=10)
+    server = postgres.shared()
+    yield server.url(server.new_database(), timeout=10)
 
 
 @contextmanager
