@@ -46,7 +46,11 @@ IN_A_MODULE = {f"lembro.{name}" for name in ("AsyncStore", "Found", "Record", "S
 """Names whose module is in the reference as a whole: lembro.stores.base."""
 
 VERBS = ("get", "add", "set", "replace", "touch", "destroy")
-BY_THE_CONTRACT = {f"lembro.stores.memory.store.MemoryStore.{verb}" for verb in VERBS}
+BY_THE_CONTRACT = {
+    f"lembro.stores.{store}.{verb}"
+    for store in ("memory.store.MemoryStore", "moving.MovingStore")
+    for verb in VERBS
+}
 """Methods that the contract of the stores describes."""
 
 

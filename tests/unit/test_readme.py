@@ -27,6 +27,7 @@ from starlette.testclient import TestClient
 
 from lembro import Session, SessionManager
 from tests.support import ROOT
+from tests.support.servers import mongo
 from tests.support.servers.redis import new_prefix, shared
 
 DATABASES = {"postgresql.md": "postgres", "sql.md": "mariadb"}
@@ -91,11 +92,14 @@ def test_the_code_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a page makes its files
-    if page.name == "redis.md":
+    if page.name in {"redis.md", "moving.md"}:
         monkeypatch.setenv("REDIS_URL", f"{shared().url}?prefix={new_prefix()}&timeout=10")
     if page.name in DATABASES:
         server = import_module(f"tests.support.servers.{DATABASES[page.name]}").shared()
         monkeypatch.setenv("DATABASE_URL", server.url(timeout=10))
+    if page.name == "mongodb.md":
+        url = f"{mongo.shared().url}?collection={mongo.new_collection()}&timeout=10"
+        monkeypatch.setenv("MONGO_URL", url)
     text = page.read_text(encoding="utf-8")
     for tab in tabs_of(text):
         run_tests(run(page, text, tab))

@@ -51,6 +51,11 @@ def store_at(port: int, **options: Any) -> MongoStore:
     return MongoStore(url, **{"collection": new_collection(), "timeout": 10.0, **options})
 
 
+def lose(proxy: Proxy, number: int) -> None:
+    """Lose a reply: 1 for the next one, 2 for the one after it, and so on."""
+    proxy.replies_before, proxy.lose_reply = number - 1, True
+
+
 def wait_for(store: MongoStore) -> None:
     deadline = time.monotonic() + PATIENCE
     while store._shared.breaker.is_open:
@@ -64,19 +69,19 @@ def wait_for(store: MongoStore) -> None:
 def test_an_add_whose_reply_is_lost_is_done_once(proxy: Proxy, colour: Colour) -> None:
     store = colour(store_at(proxy.port))
     store.add(L, Record(b"x", "ana"), **LIVES)
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.add(K, Record(b"one", "ana"), **LIVES) is True
     assert len(store.of_user("ana")) == 2
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.add(K, Record(b"other", "ana"), **LIVES) is False
 
 
 def test_a_set_whose_reply_is_lost_is_done_once(proxy: Proxy, colour: Colour) -> None:
     store = colour(store_at(proxy.port))
     store.add(K, Record(b"one"), **LIVES)
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.set(K, Record(b"two"), expected=b"one", idle=100.0).payload == b"two"
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.set(K, Record(b"other"), expected=b"one", idle=100.0).payload == b"two"
 
 
@@ -85,11 +90,11 @@ def test_a_login_whose_reply_is_lost_is_not_lost(proxy: Proxy, colour: Colour, r
     """The replies are those of the lock, the rotation, the insertion, the list and the commit."""
     store = colour(store_at(proxy.port))
     store.add(K, Record(b"one"), **LIVES)
-    proxy.lose_reply = reply
+    lose(proxy, reply)
     found = store.replace(K, L, Record(b"two", "ana"), **ROTATION, per_user=(1, "refuse"))
     assert (found.payload, found.successor) == (b"two", None)
     assert [key for key, _ in store.of_user("ana")] == [L]
-    assert proxy.lose_reply == 0
+    assert proxy.lost == 1
     assert store.replace(K, M, Record(b"three", "ana"), **ROTATION).successor == L
     assert store.touch(L, idle=10.0)  # no transaction holds it
 
@@ -97,15 +102,15 @@ def test_a_login_whose_reply_is_lost_is_not_lost(proxy: Proxy, colour: Colour, r
 def test_the_end_of_a_session_whose_reply_is_lost_is_done(proxy: Proxy, colour: Colour) -> None:
     store = colour(store_at(proxy.port))
     store.add(K, Record(b"one", "ana"), **LIVES)
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.touch(K, idle=10.0)
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.get(K).payload == b"one"
-    proxy.lose_reply = 1
+    lose(proxy, 1)
     assert store.destroy(K) is None
     assert store.get(K) is None
     store.add(K, Record(b"one", "ana"), **LIVES)
-    proxy.lose_reply = 3  # pymongo repeats a commit
+    lose(proxy, 3)  # pymongo repeats a commit
     assert store.destroy_user("ana") == [K]
     assert store.length() == 0
 
@@ -232,10 +237,11 @@ def failing() -> Any:
 
 def run(store: Any, twin: Any, verb: Any) -> Any:
     if twin is store:
-        return store._process.get().run(verb, reads=False)
+        return store._process.get().run(verb, reads=False)  # no limit: a timeout
 
     async def ask() -> Any:
-        return await (await store.aio._loops.get()).run(verb, reads=False)
+        connector = await store.aio._loops.get()  # no limit: a timeout
+        return await connector.run(verb, reads=False)
 
     return twin._runner.run(ask())
 
