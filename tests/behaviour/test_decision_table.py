@@ -129,7 +129,7 @@ TABLE: Final[dict[Any, list[Cell]]] = {
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
-        Cell("set", {}, "ada", 2),
+        Cell("set", DATA, "ada", 1),  # the session of the first login goes on
         Cell("", {}, None, 1),
     ],
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 from typing import Any, Final
-from weakref import ref
+from weakref import WeakValueDictionary
 
 from .._http.headers import warn_of_shared_cookie
 
@@ -18,21 +18,25 @@ MOST: Final = 1000
 """The session IDs, the newest ones, that are remembered."""
 
 _lock: Final = Lock()
-_issued: Final[OrderedDict[bytes, ref[Any]]] = OrderedDict()
+_issued: Final[OrderedDict[bytes, int]] = OrderedDict()  # id() of the runner
+_runners: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by id()
 
 
 def note_issued(key: bytes, runner: Any) -> None:
     """Note the key of a session ID that a runner has issued."""
+    number = id(runner)
     with _lock:
-        _issued[key] = ref(runner)
+        if _runners.get(number) is not runner:
+            _runners[number] = runner
+        _issued[key] = number
         if len(_issued) > MOST:
             _issued.popitem(last=False)
 
 
 def note_unknown(key: bytes, runner: Any, *, https: bool) -> None:
     """Warn once if the store does not know a session ID because another manager has issued it."""
-    known = _issued.get(key)
-    other = None if known is None else known()
+    number = _issued.get(key)
+    other = None if number is None else _runners.get(number)
     if other is None or other.store is runner.store:
         return
     ours, theirs = runner.options.cookie, other.options.cookie
