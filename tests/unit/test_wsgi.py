@@ -412,7 +412,7 @@ def test_an_error_page_does_not_replace_an_error_response(serve: Wsgi) -> None:
     serve.store.before["add"] = fail
     got = serve(app)
     assert [status for status, *_ in got.started] == ["503 Service Unavailable"]
-    assert got.body.startswith(b"The session could not be stored")
+    assert got.body.startswith(b"The session store is not available")
 
 
 def fail() -> None:
