@@ -332,7 +332,7 @@ def check(server: str, store: str, seconds: float, *, kills: bool = False) -> Co
             load = Load(process.port, refuses=AT_MOST[server] == "refuse", loses=kills)
             load.await_workers(workers)
             over = threading.Event()
-            killer = threading.Thread(target=kill_workers, args=(process, over, load.counts))
+            killer = threading.Thread(target=kill_workers, args=(process, over, load))
             if kills:
                 killer.start()
             try:
@@ -340,14 +340,15 @@ def check(server: str, store: str, seconds: float, *, kills: bool = False) -> Co
             finally:
                 over.set()
                 if kills:
-                    killer.join(timeout=TIMEOUT)
+                    killer.join(timeout=3 * TIMEOUT)
         return load.counts
 
 
-def kill_workers(server: Server, over: threading.Event, counts: Counter[str]) -> None:
-    """Kill a worker every second. The server starts another one."""
+def kill_workers(server: Server, over: threading.Event, load: Load) -> None:
+    """Kill a worker every second, or as soon as the server has replaced the last one."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
     while not over.wait(1.0):
+        load.await_workers(WORKERS)
         workers = [
             pid
             for pid in children.read_text(encoding="ascii").split()
@@ -355,7 +356,7 @@ def kill_workers(server: Server, over: threading.Event, counts: Counter[str]) ->
         ]
         with suppress(ProcessLookupError):
             os.kill(int(random.choice(workers)), signal.SIGKILL)
-            counts["killed workers"] += 1
+            load.counts["killed workers"] += 1
 
 
 def main() -> int:
