@@ -68,6 +68,7 @@ def _made() -> SessionManager:
                 runner.open_for_good()
             writer = runner.lifecycle.writer
             writer.idle_of_data = partial(idle_of, writer.idle)
+            writer.id_of = runner.cookie.short_id
             _manager = manager
         return _manager
 

@@ -49,6 +49,7 @@ def runner_lasting(runner: Runner, age: float, *, browser: bool) -> Runner:
             others.clear()
         other = others[age, browser] = runner.with_lifetime(age, None if browser else age)
         other.lifecycle.writer.idle_of_data = writer.idle_of_data
+        other.lifecycle.writer.id_of = writer.id_of
     return other
 
 

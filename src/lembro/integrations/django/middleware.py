@@ -23,7 +23,7 @@ from .._adapter import (
 )
 from .config import get_exclude, get_manager
 from .engine import NoSession, SessionStore
-from .exchange import DjangoExchange
+from .exchange import DjangoExchange, KeyExchange
 from .response import DjangoResponse, add_vary, replacement
 
 FAILED: Final = 500
@@ -192,6 +192,8 @@ class SessionMiddleware(_Base):
             return True
         if self._every or store._asked is not None or store._unreadable:
             return False
+        if owner is None and store._dirty:  # it may have been saved, but its cookie was not sent
+            return False
         session = store._lembro
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
@@ -214,6 +216,7 @@ class SessionMiddleware(_Base):
         dropped = store._asked is False and not store._dirty
         if status >= FAILED or store._failed or dropped:
             return FAILED  # changes are dropped
+        store._sends = store._owner is None and store.modified
         extend = self._every or store._asked is True
         if extend and not store.is_empty():
             store._get_session()
@@ -241,6 +244,8 @@ class SessionMiddleware(_Base):
             exchange.begin_without_session(response)
         else:
             store.after_commit()
+            if store._sends and isinstance(exchange, KeyExchange):
+                exchange.send_cookie()
             if session._cookie is None:
                 add_vary(response)
             else:

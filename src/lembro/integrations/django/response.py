@@ -79,5 +79,6 @@ def _set_cookie(response: Any, header: str) -> None:
     cookie.set(name, value, value)
     for attribute in attributes:
         key, equals, content = attribute.partition("=")
-        cookie[key.lower()] = content if equals else True
+        given: Any = content if equals else True
+        cookie[key.lower()] = int(content) if key == "Max-Age" else given  # an int, as Django's
     response.cookies[name] = cookie
