@@ -39,6 +39,10 @@ class Event:
     """The reason, in plain text: at most 500 characters, because a visitor may have written it."""
     error: BaseException | None = None
     """The error that caused the event, if there is one."""
+    evicted: int | None = None
+    """How many sessions ``reduce()`` has evicted."""
+    used: int | None = None
+    """How many bytes the store uses after ``reduce()``."""
 
     def __post_init__(self) -> None:
         if self.reason:
