@@ -246,8 +246,8 @@ class MemoryStore(EventSource):
             time.sleep(0)
         log.debug("lembro: reduce ends at %s", bytesize.pretty(parts.ledger.used))
         if self.events.heard("reduced"):
-            numbers = {"evicted": total, "used": parts.ledger.used}
-            self.events.emit(Event("reduced", reason=f"{total} evicted", **numbers))
+            used = parts.ledger.used
+            self.events.emit(Event("reduced", reason=f"{total} evicted", evicted=total, used=used))
         return total
 
     def reserve_marks(self) -> None:
