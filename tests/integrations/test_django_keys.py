@@ -9,13 +9,20 @@ from unittest.mock import patch
 import pytest
 from django.contrib.auth import get_user_model, login, logout, update_session_auth_hash
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookies
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
-from lembro import MemoryStore, SessionManager
-from lembro.integrations.django import SessionStore, get_manager, get_session
+from lembro import MemoryStore, SessionCommitted, SessionManager
+from lembro.integrations.django import (
+    SessionMiddleware,
+    SessionStore,
+    get_manager,
+    get_session,
+)
 from lembro.migrate import DjangoSessionReader
 from tests.support.django_site import Site, database, running
 
+OURS = "lembro.integrations.django.SessionMiddleware"
 DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -380,6 +387,78 @@ def test_a_session_that_is_deleted_by_another_keeps_its_cookie(site: Site, clien
 
     site.visit(client, act)
     assert site.visit(client, items).result == {"a": 1}
+
+
+# -- the middleware around a function of another library -------------------------------------------
+
+
+def request_through(function: Any) -> Any:
+    request = RequestFactory().get("/")
+    return request, SessionMiddleware(function)(request)
+
+
+@pytest.mark.parametrize("touch_first", [True, False])
+def test_a_helper_may_write_after_the_response_and_save(site: Site, touch_first: bool) -> None:
+    def view(request: Any) -> HttpResponse:
+        if touch_first:
+            request.session["first"] = 1
+        return HttpResponse(b"done")
+
+    request, _ = request_through(view)
+    request.session["late"] = 2
+    request.session.save()
+    kept = {"first": 1, "late": 2} if touch_first else {"late": 2}
+    assert SessionStore(request.session.session_key).load() == kept
+
+
+def test_a_helper_may_use_a_function_without_a_response(site: Site) -> None:
+    request, response = request_through(lambda request: None)
+    assert response is None
+    request.session["late"] = 2
+    request.session.save()
+    assert SessionStore(request.session.session_key).load() == {"late": 2}
+
+
+def test_what_a_helper_does_not_save_is_reported(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    request, response = request_through(lambda request: HttpResponse(b"done"))
+    response.close()
+    assert caplog.records == []
+    request, response = request_through(lambda request: HttpResponse(b"done"))
+    request.session["late"] = 2
+    response.close()
+    assert "the change is lost" in caplog.text
+    assert site.records() == []
+
+
+def test_a_helper_may_exclude_the_path(client: Any) -> None:
+    with running(LEMBRO={"MAX_SIZE": "1M", "EXCLUDE": ["/"]}):
+        request, response = request_through(lambda request: HttpResponse(b"done"))
+        assert response.status_code == 200
+        assert repr(request.session) == "<NoSession>"
+
+
+def test_in_django_a_middleware_around_it_cannot_write_late(site: Site, client: Any) -> None:
+    """Django's handler calls it, so the change would be lost."""
+    caught: list[BaseException] = []
+
+    def around(get_response: Any) -> Any:
+        def middleware(request: Any) -> Any:
+            response = get_response(request)
+            with pytest.raises(SessionCommitted) as error:
+                request.session["late"] = 1
+            caught.append(error.value)
+            return response
+
+        return middleware
+
+    with (
+        patch.dict(globals(), around=around),
+        running(MIDDLEWARE=[f"{__name__}.around", OURS]) as site,
+    ):
+        site.visit(client, put(a=1))
+    assert len(caught) == 1
 
 
 # -- the cookie ------------------------------------------------------------------------------------
