@@ -225,7 +225,7 @@ def test_a_response_of_django_comes_back_as_what_it_was(cache: Any, response: An
         assert again.render().content == b"page"
 
 
-class Page(HttpResponse):
+class Page(HttpResponse):  # type: ignore[misc] # Django is not typed
     """A response of the application, with an attribute of its own."""
 
     note = "kept elsewhere"
