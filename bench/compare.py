@@ -1,10 +1,10 @@
 """Compare the CPU time of a request in two checkouts of lembro, in one run.
 
-    python -m bench.compare ../before [--rounds 200] [--frameworks flask,django]
+    python -m bench.compare ../before [--rounds 200] [--kinds asgi,wsgi,store] [--frameworks flask]
 
-Two processes, one for each checkout, serve batches of requests in turns, so that both meet the same
-load of the machine. Prints the median CPU time per request, and the ratio. A ratio above 1.05 is
-marked.
+Two processes, one for each checkout, serve batches of requests, or of calls of the store's verbs,
+in turns, so that both meet the same load of the machine. Prints the median CPU time of one, and the
+ratio. A ratio above 1.05 is marked.
 """
 
 from __future__ import annotations
@@ -34,6 +34,24 @@ if "wsgi" in sys.argv[1]:
     for c in requests.wsgi_contenders():
         if "lembro" in c.library or c.library == "bare":
             contenders["wsgi " + c.library + " " + c.action] = c.batch
+if "store" in sys.argv[1]:
+    from bench.contenders import Lembro
+    from bench.data import encode, key, session
+    number = 10_000
+    ids = [key(n) for n in range(2 * number)]
+    fresh, ids = ids[number:], ids[:number]
+    datas = [session(n) for n in range(number)]
+    held = Lembro(None, 4 * number)
+    held.fill(ids, [encode(data) for data in datas])
+    def overwrite(count):
+        held.overwrite_all(ids[:count], datas[-count:], held.payloads(ids[:count]))
+    def new(count):
+        held.new_all(fresh[:count], datas[:count])
+        held.remove_all(fresh[:count])
+    contenders["store get"] = lambda count: held.get_all(ids[:count])
+    contenders["store get and set"] = overwrite
+    contenders["store add and destroy"] = new
+    contenders["store touch"] = lambda count: held.touch_all(ids[:count])
 for name in sys.argv[2].split(","):
     if name:
         from importlib import import_module
@@ -115,7 +133,7 @@ def main() -> None:
         before, now = (median(times[which, name]) for which in ("before", "now"))
         mark = "  slower" if now / before > 1.05 else ""
         rows.append([name, f"{before:.2f}", f"{now:.2f}", f"{now / before:.3f}{mark}"])
-    print(table(["CPU us a request", "before", "now", "ratio"], rows))
+    print(table(["CPU us", "before", "now", "ratio"], rows))
 
 
 if __name__ == "__main__":

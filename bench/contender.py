@@ -148,7 +148,7 @@ class Lembro(Contender):
         return None if found is None else found.payload
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:
-        """Add a record, or compare and set the loaded one, as the contract has it."""
+        """Add a record, or compare and set the loaded one, as the contract requires."""
         it = self.it
         if not it.add(at, Record(value), idle=idle, life=10 * IDLE):
             found = it.get(at)
@@ -191,7 +191,7 @@ class Lembro(Contender):
 class LembroKnown(Lembro):
     """lembro as the middlewares use it: each session with its user and the visitor's reputation."""
 
-    title = "lembro, with user and standing"
+    title = "lembro, with user and reputation"
     million = False
 
     def store(self, at: Any, value: Any, idle: int = IDLE) -> None:

@@ -1,8 +1,8 @@
 """Who keeps their session during a flood of bots: lembro's store and known policies, replayed.
 
 One hour to settle is followed by one hour of bots. ``--whole`` has room for 10,000 sessions and
-5,000 real users. Without it, the flood runs at a tenth of that scale (1,000 sessions, 500 users,
-and bots at a tenth of the rates that the tables name), and the results name the scale.
+5,000 real users. Without it, the flood runs at a tenth of that scale: 1,000 sessions, 500 users,
+and bots at a tenth of the rates that the tables name. The results name the scale.
 
 Model A counts the requests that find their session, separately for users from before the flood
 (established) and since (arriving). In model B, users log in with their second request, which needs

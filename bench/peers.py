@@ -89,7 +89,7 @@ async def _login(scope: Scope, receive: Any, send: Send) -> None:
     await _respond(send)
 
 
-_HANDLERS: Final[dict[str, ASGIApp]] = {
+HANDLERS: Final[dict[str, ASGIApp]] = {
     "unused": bare_asgi,
     "read": _read,
     "modified": _modify,
@@ -97,8 +97,8 @@ _HANDLERS: Final[dict[str, ASGIApp]] = {
 }
 
 
-def _each(wrap: Callable[[ASGIApp], ASGIApp]) -> dict[str, ASGIApp]:
-    return {action: wrap(handler) for action, handler in _HANDLERS.items()}
+def each(wrap: Callable[[ASGIApp], ASGIApp]) -> dict[str, ASGIApp]:
+    return {action: wrap(handler) for action, handler in HANDLERS.items()}
 
 
 def starlette_cookie() -> dict[str, ASGIApp]:
@@ -108,7 +108,7 @@ def starlette_cookie() -> dict[str, ASGIApp]:
         scope["session"].mark_accessed()  # like request.session
         await _read(scope, receive, send)
 
-    apps = _each(lambda app: SessionMiddleware(app, secret_key=SECRET))
+    apps = each(lambda app: SessionMiddleware(app, secret_key=SECRET))
     return {**apps, "read": SessionMiddleware(read, secret_key=SECRET)}
 
 
@@ -126,19 +126,19 @@ def starsessions() -> dict[str, ASGIApp]:
 
         return app if handler is not bare_asgi else handler
 
-    return _each(lambda app: SessionMiddleware(loading(app), store=store))
+    return each(lambda app: SessionMiddleware(loading(app), store=store))
 
 
 def lembro_asgi() -> dict[str, ASGIApp]:
     manager = SessionManager(MemoryStore())
-    return _each(lambda app: asgi.SessionMiddleware(app, manager))
+    return each(lambda app: asgi.SessionMiddleware(app, manager))
 
 
 def lembro_starlette() -> dict[str, ASGIApp]:
     from lembro.integrations.starlette import SessionMiddleware
 
     manager = SessionManager(MemoryStore())
-    return _each(lambda app: SessionMiddleware(app, manager))
+    return each(lambda app: SessionMiddleware(app, manager))
 
 
 ASGI: Final[dict[str, Callable[[], dict[str, ASGIApp]]]] = {
@@ -184,15 +184,15 @@ def beaker() -> dict[str, WSGIApp]:
     wrap = import_module("beaker.middleware").SessionMiddleware  # it has no types
     options = {"session.type": "memory", "session.secret": SECRET, "session.key": "session"}
     return {
-        action: wrap(_wsgi("beaker.session", action, save=True), options) for action in _HANDLERS
+        action: wrap(_wsgi("beaker.session", action, save=True), options) for action in HANDLERS
     }
 
 
-def lembro_wsgi() -> dict[str, WSGIApp]:
-    manager = SessionManager(MemoryStore())
+def lembro_wsgi(manager: SessionManager | None = None) -> dict[str, WSGIApp]:
+    manager = manager or SessionManager(MemoryStore())
     return {
         action: wsgi.SessionMiddleware(_wsgi(wsgi.KEY, action, save=False), manager)
-        for action in _HANDLERS
+        for action in HANDLERS
     }
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import gc
 import json
 import platform
+from collections.abc import Callable, Sequence
+from operator import sub
 from statistics import median
 from typing import Final
 
@@ -29,6 +31,7 @@ from bench.serving import (
 from bench.verdicts import save
 
 BATCH_SECONDS: Final = 0.002
+WARM_UP: int = 200  # requests
 ROUNDS: Final = {"quick": 200, "full": 1000}
 REFERENCE: Final = {"ASGI": "Starlette (cookie)", "WSGI": "Beaker (memory)"}
 
@@ -93,31 +96,37 @@ Added = dict[tuple[str, str], float]
 
 def measure(kind: str, contenders: list[Contender], rounds: int) -> Added:
     """The bare application is the first contender."""
-    counts = [_count_for(contender.batch) for contender in contenders]
-    added: dict[tuple[str, str], list[float]] = {}
-    bare: list[float] = []
     progress = Progress()
+    bare, *others = take_turns(contenders, rounds, lambda text: progress.say(f"{kind}: {text}"))
+    progress.done()
+    print(f"{kind} (the bare application takes {median(bare):.2f})")
+    return {
+        (contender.library, contender.action): median(map(sub, times, bare))
+        for contender, times in zip(contenders[1:], others, strict=True)
+    }
+
+
+def take_turns(
+    contenders: Sequence[Contender], rounds: int, say: Callable[[str], None]
+) -> list[list[float]]:
+    """Return the times of each contender: microseconds a request, one for each round."""
+    counts = [_count_for(contender.batch) for contender in contenders]
+    found: list[list[float]] = [[] for _ in contenders]
     gc.collect()
     gc.freeze()
     for number in range(rounds):
-        progress.say(f"{kind}: round {number + 1} of {rounds}")
-        times = [0.0] * len(contenders)
+        say(f"round {number + 1} of {rounds}")
         turn = [(number + i) % len(contenders) for i in range(len(contenders))]
         for i in turn if number % 2 else reversed(turn):
-            times[i] = contenders[i].batch(counts[i]) / counts[i] * 1e6
-        bare.append(times[0])
-        for contender, time in zip(contenders[1:], times[1:], strict=True):
-            added.setdefault((contender.library, contender.action), []).append(time - times[0])
+            found[i].append(contenders[i].batch(counts[i]) / counts[i] * 1e6)
     gc.unfreeze()
-    progress.done()
-    print(f"{kind} (the bare application takes {median(bare):.2f})")
-    return {key: median(times) for key, times in added.items()}
+    return found
 
 
 def _count_for(batch: Batch) -> int:
     """Return how many requests fill a batch, and warm up."""
-    batch(200)
-    return max(20, int(BATCH_SECONDS / (batch(200) / 200)))
+    batch(WARM_UP)
+    return max(20, int(BATCH_SECONDS / (batch(WARM_UP) / WARM_UP)))
 
 
 def by_library(added: Added) -> dict[str, dict[str, float]]:

@@ -1,15 +1,15 @@
 """Serve requests of many visitors in turn, each with a login and two other cookies.
 
 The application is called in this process. With a single visitor, the session would always be the
-one that was used last, which skips the move in the queue, and everything about it would be in the
-processor's caches.
+one that was used last. That would skip the move in the queue, and everything about the session
+would be in the processor's caches.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import cycle, islice
@@ -23,6 +23,9 @@ OTHERS: Final = "_ga=GA1.1.1209345177.1790000000; theme=dark"
 
 Batch = Callable[[int], float]
 """Serve so many requests. Return the seconds."""
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Run a coroutine in an event loop, as ``asyncio.run`` does."""
+Clock = Callable[[], float]
 
 
 @dataclass
@@ -86,17 +89,22 @@ async def _send(message: Any) -> None:
     pass
 
 
-def asgi_batch(app: ASGIApp, cookies: Sequence[str]) -> Batch:
+def asgi_batch(
+    app: ASGIApp, cookies: Sequence[str], run: Run = asyncio.run, clock: Clock = process_time
+) -> Batch:
     visits = cycle([_scope(cookie) for cookie in cookies])
 
     async def serve(count: int) -> float:
-        start = process_time()
+        start = clock()
         for scope in islice(visits, count):
             await app(dict(scope), _receive, _send)
-        return process_time() - start
+        return clock() - start
 
-    # A running event loop, as libraries expect. Nothing here waits for it.
-    return lambda count: asyncio.run(serve(count))
+    def batch(count: int) -> float:
+        seconds: float = run(serve(count))  # in an event loop, as libraries expect
+        return seconds
+
+    return batch
 
 
 async def _started(app: ASGIApp, cookie: str) -> Any:
@@ -116,7 +124,13 @@ async def _logged_in(login: ASGIApp) -> str:
     return with_others(value.decode() for name, value in headers if name == b"set-cookie")
 
 
-def asgi_actions(library: str, apps: dict[str, ASGIApp]) -> list[Contender]:
+def asgi_actions(
+    library: str,
+    apps: Mapping[str, ASGIApp],
+    run: Run = asyncio.run,
+    clock: Clock = process_time,
+    actions: Sequence[str] = ACTIONS,
+) -> list[Contender]:
     """Return a function for each action, with the cookies of the visitors' logins."""
 
     async def log_in_and_check() -> list[str]:
@@ -126,8 +140,11 @@ def asgi_actions(library: str, apps: dict[str, ASGIApp]) -> list[Contender]:
                 check_status(library, action, (await _started(apps[action], cookie))["status"])
         return cookies
 
-    cookies = asyncio.run(log_in_and_check())
-    return [Contender(library, action, asgi_batch(apps[action], cookies)) for action in ACTIONS]
+    cookies = run(log_in_and_check())
+    return [
+        Contender(library, action, asgi_batch(apps[action], cookies, run, clock))
+        for action in actions
+    ]
 
 
 # -- WSGI ------------------------------------------------------------------------------------------
@@ -156,11 +173,11 @@ def _start_response(status: str, headers: Any, exc_info: Any = None) -> Callable
     return lambda data: None
 
 
-def wsgi_batch(app: WSGIApp, cookies: Sequence[str]) -> Batch:
+def wsgi_batch(app: WSGIApp, cookies: Sequence[str], clock: Clock = process_time) -> Batch:
     visits = cycle([_environ(cookie) for cookie in cookies])
 
     def serve(count: int) -> float:
-        start = process_time()
+        start = clock()
         for environ in islice(visits, count):
             body = app(dict(environ), _start_response)
             for _chunk in body:
@@ -168,7 +185,7 @@ def wsgi_batch(app: WSGIApp, cookies: Sequence[str]) -> Batch:
             close = getattr(body, "close", None)
             if close is not None:
                 close()
-        return process_time() - start
+        return clock() - start
 
     return serve
 
@@ -188,7 +205,12 @@ def _answered(app: WSGIApp, cookie: str) -> tuple[int, list[tuple[str, str]]]:
     return given[-1]
 
 
-def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
+def wsgi_actions(
+    library: str,
+    apps: Mapping[str, WSGIApp],
+    clock: Clock = process_time,
+    actions: Sequence[str] = ACTIONS,
+) -> list[Contender]:
     """Return a function for each action, with the cookies of the visitors' logins."""
     cookies = []
     for _ in range(VISITORS):
@@ -199,7 +221,9 @@ def wsgi_actions(library: str, apps: dict[str, WSGIApp]) -> list[Contender]:
     for action in ACTIONS:
         for cookie in cookies:
             check_status(library, action, _answered(apps[action], cookie)[0])
-    return [Contender(library, action, wsgi_batch(apps[action], cookies)) for action in ACTIONS]
+    return [
+        Contender(library, action, wsgi_batch(apps[action], cookies, clock)) for action in actions
+    ]
 
 
 def by_action(app: WSGIApp) -> dict[str, WSGIApp]:

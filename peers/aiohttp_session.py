@@ -93,7 +93,7 @@ async def _load_cookie(client: Any, backend: Any) -> Any:
 
 
 def _stored(value: str) -> dict[str, Any]:
-    """What the store has for the value of a cookie, as aiohttp-session has it."""
+    """Return the stored record for a cookie's value, in the form of aiohttp-session."""
     session_id = _id_in(value)
     data = None if session_id is None else _storages[-1].manager.get(session_id)
     return {} if data is None else {"session": data, "created": 0}

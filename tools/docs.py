@@ -91,7 +91,7 @@ def _from_grid(lines: list[str]) -> list[str]:
                 rows.append([])
             continue
         if len(line) != edges[-1] + 1 or any(line[edge] != "|" for edge in edges):
-            raise DocsError(f"a line of the grid table is out of step: {line}")
+            raise DocsError(f"a line of the grid table has other columns: {line}")
         cells = [line[a + 1 : b].strip().replace("|", r"\|") for a, b in pairwise(edges)]
         above = rows[-1] or [""] * len(cells)
         rows[-1] = [f"{a} {b}".strip() for a, b in zip(above, cells, strict=True)]

@@ -158,7 +158,7 @@ def judge(name: str, mutants: list[Mutant], results: list[Result]) -> int:
             wrong += 1
             print(f"\nis listed, and does not exist (any more):\n{key}\n")
         elif key in met and key not in survivors:
-            print(f"\nis listed, and was killed; strike it out:\n{key}\n")
+            print(f"\nis listed, and was killed; remove it:\n{key}\n")
     sys.stdout.flush()
     return wrong
 

@@ -3,18 +3,23 @@
 #
 #   sh tools/servers.sh ensure     install Debian's packages of those that are missing, if possible
 #
-# Packages are chosen that start no service. LEMBRO_INSTALL=none installs nothing. Without a server
-# its tests are skipped, unless CI=true.
+# Where Debian has a package that starts no service, it is chosen. LEMBRO_INSTALL=none installs
+# nothing. Without a server its tests are skipped, unless CI=true.
 set -u
 
 # A line each: the programs of which one is enough, and the package.
-SERVERS='redis-server|redis-check-rdb redis-tools'
+SERVERS='redis-server|redis-check-rdb redis-tools
+pg_ctlcluster|postgres postgresql
+pgbouncer pgbouncer
+mariadb-install-db|mariadbd mariadb-server-core mariadb-client-core'
 
 missing_packages() {
     echo "$SERVERS" | while read -r programs package; do
         found=
         for program in $(echo "$programs" | tr '|' ' '); do
-            if command -v "$program" >/dev/null 2>&1; then found=yes; fi
+            if command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ]; then
+                found=yes
+            fi
         done
         [ -n "$found" ] || echo "$package"
     done

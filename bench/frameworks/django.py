@@ -36,16 +36,17 @@ Request = Any  # Django has no types
 
 def contenders() -> list[Contender]:
     """Return the contenders, the bare application first."""
-    _set_up()
-    bare = _application(None, [])
+    set_up()
+    bare = application(None, [])
     found = [Contender("bare", "", wsgi_batch(bare["unused"], strangers()))]
     for library, (engine, middleware) in LIBRARIES.items():
-        found += wsgi_actions(library, _application(engine, [middleware]))
+        found += wsgi_actions(library, application(engine, [middleware]))
     return found
 
 
 def login(request: Request) -> Any:
     request.session.update(session_data())
+    request.session.cycle_key()  # as django.contrib.auth does
     return unused(request)
 
 
@@ -65,7 +66,8 @@ def modified(request: Request) -> Any:
     return unused(request)
 
 
-def _set_up() -> None:
+def set_up(**others: Any) -> None:
+    """Configure Django, with other settings than those of this bench."""
     import django
     from django.conf import settings
     from django.urls import path
@@ -76,22 +78,24 @@ def _set_up() -> None:
     urls.urlpatterns = [path("", lambda request: views[request.META[ACTION]](request))]
     sys.modules[URLS] = urls
     if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            ROOT_URLCONF=URLS,
-            SECRET_KEY=secrets.token_urlsafe(40),
-            LEMBRO={"MAX_SIZE": "4M"},
-            CACHES={
+        chosen = {
+            "ALLOWED_HOSTS": ["*"],
+            "ROOT_URLCONF": URLS,
+            "SECRET_KEY": secrets.token_urlsafe(40),
+            "LEMBRO": {"MAX_SIZE": "4M"},
+            "CACHES": {
                 "default": {
                     "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
                     "OPTIONS": {"MAX_ENTRIES": ROOM},
                 }
             },
-        )
+            **others,
+        }
+        settings.configure(**chosen)
         django.setup()
 
 
-def _application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp]:
+def application(engine: str | None, middleware: list[str]) -> dict[str, WSGIApp]:
     """Return an application for each action.
 
     Its middleware reads the settings when it is created; the other applications of the process have

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import flask
 from cachelib import SimpleCache
@@ -23,14 +23,14 @@ BAR: Final = {"unused": 8, "read": 8, "modified": 5}
 
 def contenders() -> list[Contender]:
     """Return the contenders, the bare application first."""
-    found = [Contender("bare", "", wsgi_batch(_application(_none)["unused"], strangers()))]
+    found = [Contender("bare", "", wsgi_batch(application(no_sessions)["unused"], strangers()))]
     setups: dict[str, SetUp] = {
         "lembro": lambda app: Lembro(app, store=MemoryStore("4M")),
         "Flask (cookie)": lambda app: None,
         REFERENCE: _flask_session,
     }
     for library, set_up in setups.items():
-        found += wsgi_actions(library, _application(set_up))
+        found += wsgi_actions(library, application(set_up))
     return found
 
 
@@ -43,7 +43,7 @@ class _NoSessions(SessionInterface):
         return self.nothing
 
 
-def _none(app: flask.Flask) -> None:
+def no_sessions(app: flask.Flask) -> None:
     app.session_interface = _NoSessions()
 
 
@@ -53,7 +53,10 @@ def _flask_session(app: flask.Flask) -> None:
 
 
 def login() -> bytes:
-    flask.session.update(session_data())
+    session: Any = flask.session
+    session.update(session_data())
+    if hasattr(session, "login"):
+        session.login(session["user_id"])
     return BODY
 
 
@@ -71,7 +74,7 @@ def modified() -> bytes:
     return BODY
 
 
-def _application(set_up: SetUp) -> dict[str, WSGIApp]:
+def application(set_up: SetUp) -> dict[str, WSGIApp]:
     """Return an application for each action."""
     app = flask.Flask("bench")
     app.secret_key = SECRET

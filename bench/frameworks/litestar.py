@@ -17,14 +17,14 @@ Apps = dict[str, ASGIApp]
 
 def contenders() -> list[Contender]:
     """Return the contenders, the bare application first."""
-    bare = _apps()["unused"]
+    bare = apps()["unused"]
     found = [Contender("bare", "", asgi_batch(bare, strangers()))]
     for library, build in LIBRARIES.items():
         found += asgi_actions(library, build())
     return found
 
 
-def _apps(**keywords: Any) -> Apps:
+def apps(**keywords: Any) -> Apps:
     """Return an application for each action."""
     from litestar import Litestar, Request, get
 
@@ -65,14 +65,14 @@ def _server_side() -> Apps:
 
     store = LitestarStore()
     middleware = [ServerSideSessionConfig().middleware]
-    return _apps(middleware=middleware, stores={"sessions": store})
+    return apps(middleware=middleware, stores={"sessions": store})
 
 
 def _lembro() -> Apps:
     from lembro.integrations.litestar import LembroSessionConfig
 
     manager = SessionManager(MemoryStore())
-    return _apps(middleware=[LembroSessionConfig(manager).middleware])
+    return apps(middleware=[LembroSessionConfig(manager).middleware])
 
 
 LIBRARIES: Final[dict[str, Callable[[], Apps]]] = {

@@ -1,4 +1,4 @@
-"""Server-side sessions in the application's memory: bounded in bytes, and purged automatically."""
+"""Server-side sessions for web applications: in memory, in a file, in Redis or in a database."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from ._durations import Seconds, seconds
 from .errors import ConfigError
@@ -53,7 +53,10 @@ class CookieOptions:
     """Whether the cookie is partitioned by the top-level site (CHIPS); needs ``secure=True``."""
     max_age: Seconds | None = None
     """Max-Age in seconds. None: the cookie lasts until the browser is closed. After
-    ``login(remember=True)``, Max-Age is the absolute timeout instead."""
+    ``login(remember=True)``, Max-Age is how long the login is remembered."""
+    previous: CookieOptions | Sequence[CookieOptions] = ()
+    """The options that the cookie had before its domain, path, name or ``partitioned`` changed.
+    Browsers still send those cookies. A response that sets the session cookie removes them."""
 
     def __post_init__(self) -> None:
         self._check_name()
@@ -94,6 +97,28 @@ class CookieOptions:
         if self.max_age is not None:
             seconds("max_age", self.max_age)
         self._check_prefix()
+        object.__setattr__(self, "previous", self._checked_previous())
+
+    def _checked_previous(self) -> tuple[CookieOptions, ...]:
+        given: Any = self.previous
+        previous = (given,) if isinstance(given, CookieOptions) else given
+        example = 'Example: previous=[CookieOptions(domain="example.com")]'
+        if not isinstance(previous, Sequence) or not all(
+            isinstance(each, CookieOptions) for each in previous
+        ):
+            raise ConfigError(f"cookie previous must be CookieOptions, got {given!r}. {example}")
+        for each in previous:
+            if each.previous:
+                raise ConfigError(
+                    "cookie previous must name options without a previous of their own. Write all "
+                    "of them into one list"
+                )
+            if all(self.scope(https=https) == each.scope(https=https) for https in (True, False)):
+                raise ConfigError(
+                    f"cookie previous must differ in name, domain, path or partitioned, got "
+                    f"{each!r}. It would remove the session cookie itself; leave it out"
+                )
+        return tuple(previous)
 
     def _check_name(self) -> None:
         name = self.name
@@ -144,6 +169,17 @@ class CookieOptions:
         if prefix == "auto":
             prefix = "host" if self._can_be_host else "secure"
         return _PREFIXES[prefix] + self.name
+
+    def scope(self, *, https: bool) -> tuple[Any, ...]:
+        """Return the attributes by which a browser tells cookies apart."""
+        domain = (self.domain or "").lower().lstrip(".")
+        return self.name_over(https=https), domain, self.path, self.partitioned
+
+    def previous_over(self, *, https: bool) -> list[CookieOptions]:
+        """Return the previous options with another scope than these, over this scheme."""
+        scope = self.scope(https=https)
+        previous = cast("tuple[CookieOptions, ...]", self.previous)
+        return [each for each in previous if each.scope(https=https) != scope]
 
     def is_secure(self, *, https: bool) -> bool:
         """Return whether the cookie has Secure over this scheme."""

@@ -7,10 +7,11 @@ from typing import Any, Unpack
 
 from ._core.session import Session
 from ._core.state import COMMITTED, NOT_LOADED, OPEN, REQUEST_FAILED, RESPONSE_BEGUN
-from ._http.arguments import check_application, path_prefixes
+from ._http.arguments import check_application
 from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
+from ._paths import path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
 from .manager import SessionManager, manager_of, runner_of
@@ -38,7 +39,7 @@ class SessionMiddleware:
         app: The application.
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options, as an object; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
@@ -133,6 +134,7 @@ class ASGIExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
+        self.runner.serving[0] = True
         scope = self._scope
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
         return self.runner.cookie.read(headers, https=is_https(scope))
@@ -140,6 +142,11 @@ class ASGIExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return is_https(self._scope)
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        path: str = self._scope["path"]
+        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -163,6 +170,9 @@ class ASGIExchange(Exchange):
             if session._phase is OPEN:
                 kind = message["type"]
                 if kind in _STARTS:
+                    given = self._scope.get("session")
+                    if given is not session and type(given) is dict:
+                        return self._take_over(given, message)
                     if not (session._loaded is NOT_LOADED or session._preloaded):
                         return self._start(message)
                     session._phase = COMMITTED
@@ -173,6 +183,18 @@ class ASGIExchange(Exchange):
             elif session._too_late:
                 self._last = message
         return self._send(message)
+
+    async def _take_over(self, given: dict[str, Any], message: Message) -> None:
+        """Begin a response whose application has written ``scope["session"] = {...}``.
+
+        Starlette's own sessions allow this. As after ``clear()``, the session ends, and the keys
+        begin a new one. A session of an inner middleware is not a plain dict, and is left alone.
+        """
+        session = self._scope["session"] = self.session
+        await self.runner.aload(session)
+        session.clear()
+        session.update(given)
+        await self.send(message)
 
     def add_late_headers(self) -> bool:
         """Return whether the response has ended. A cache cannot store the data of a task that runs

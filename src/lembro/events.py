@@ -39,6 +39,8 @@ class Event:
     """The reason, in plain text: at most 500 characters, because a visitor may have written it."""
     error: BaseException | None = None
     """The error that caused the event, if there is one."""
+    previous: str | None = None
+    """The handle that the session had before ``regenerated``."""
     evicted: int | None = None
     """How many sessions ``reduce()`` has evicted."""
     used: int | None = None

@@ -1,7 +1,8 @@
 """SessionManager: a store, its options, and the methods for sessions outside of a request.
 
 The methods that ask the store come in pairs. The plain one (``get``) works in any thread, and in an
-event loop over an in-process store. Its twin (``aget``) works in an event loop over every store.
+event loop over an in-process store. Its async form (``aget``) works in an event loop over every
+store.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .stores import store_of
 from .stores.base import AsyncStore, Store
 
 if TYPE_CHECKING:
-    from .stores import Stats
+    from .stores import Stats, StoreStats
 
 T = TypeVar("T")
 
@@ -226,13 +227,13 @@ class SessionManager(EventSource):
         """Evict sessions down to the store's ``reduce_to``; see :meth:`reduce`."""
         return int(await self._runner.arun(self._runner.verb("reduce")))
 
-    def stats(self) -> Stats:
+    def stats(self) -> Stats | StoreStats:
         """Return the store's statistics. (Their fields are provisional in 0.1.)"""
-        return cast("Stats", self._runner.run(self._runner.verb("stats"), "stats"))
+        return cast("Stats | StoreStats", self._runner.run(self._runner.verb("stats"), "stats"))
 
-    async def astats(self) -> Stats:
+    async def astats(self) -> Stats | StoreStats:
         """Return the store's statistics; see :meth:`stats`."""
-        return cast("Stats", await self._runner.arun(self._runner.verb("stats")))
+        return cast("Stats | StoreStats", await self._runner.arun(self._runner.verb("stats")))
 
     # -- the sessions of a user --------------------------------------------------------------------
 
@@ -287,6 +288,7 @@ class SessionManager(EventSource):
                     f"the session ID must be a str, got {type(session_id).__name__}. Pass the str "
                     f"that create() returned"
                 )
+            self._runner.require_sessions("get")
             if not is_id(session_id):
                 session_id = None  # lembro never issues an ID of this form
         return session_by_id(self._runner, Presented(session_id))
@@ -306,14 +308,14 @@ class SessionManager(EventSource):
         return await self._runner.arun(flow, session)
 
     def _list(self, verb: str, *args: Any) -> Flow[list[SessionInfo]]:
-        return list_sessions(self._runner.lifecycle, self._runner.require(verb), *args)
+        return list_sessions(self._runner.lifecycle, self._runner.require_sessions(verb), *args)
 
     def _count(self) -> Flow[int]:
-        self._runner.require("length")
+        self._runner.require_sessions("length")
         return count_sessions(self.store)
 
     def _revoke(self, handle: str) -> Flow[Event | None]:
-        self._runner.require("all")
+        self._runner.require_sessions("all")
         return revoke_handle(handle)
 
     def _emitted(self, event: Event | None) -> bool:

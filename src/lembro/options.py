@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Protocol, TypedDict, Unpack, get_args
 from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
 from ._durations import DAY, Seconds, seconds
+from ._paths import path_prefixes
 from ._threads import is_coroutine_function
 from .errors import ConfigError
 
@@ -137,6 +138,14 @@ class SessionOptions:
     absolute_timeout: Seconds | None = 30 * DAY
     """The absolute timeout: seconds that a session lives at most, even if it is used. A login
     restarts it. None: no limit."""
+    remember_timeout: Seconds | None = 30 * DAY
+    """The idle and the absolute timeout after ``login(remember=True)``, in place of the two above.
+    None: such a login lives as long as any other, and only its cookie outlives the browser."""
+    anonymous_idle_timeout: Seconds | None = None
+    """The idle timeout of visitors who are not logged in. None: that of users."""
+    passive: str | Sequence[str] = ()
+    """Path prefixes of requests that are not activity, for example ``["/poll"]``. They do not
+    extend the session, as after ``session.skip_touch()``."""
     cookie: CookieOptions = field(default_factory=CookieOptions)
     """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
@@ -175,6 +184,10 @@ class SessionOptions:
                     f"absolute_timeout must be at least idle_timeout ({self.idle_timeout!r}), got "
                     f"{self.absolute_timeout!r}. Lower idle_timeout, or raise absolute_timeout"
                 )
+        for name in ("remember_timeout", "anonymous_idle_timeout"):
+            if getattr(self, name) is not None:
+                seconds(name, getattr(self, name))
+        object.__setattr__(self, "passive", path_prefixes(self.passive, "passive", "/poll"))
         seconds("rotation_grace", self.rotation_grace, zero=True)
         if not isinstance(self.cookie, CookieOptions):
             raise ConfigError(
@@ -216,19 +229,23 @@ class SessionOptions:
     def aal2(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in total.
 
+        They hold for remembered logins too.
+
         Args:
             changes: Fields of :class:`SessionOptions`; they replace these values.
         """
-        return from_keywords({"idle_timeout": 60 * 60, "absolute_timeout": DAY, **changes})
+        return _preset(60 * 60, DAY, changes)
 
     @classmethod
     def aal3(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in total.
 
+        They hold for remembered logins too.
+
         Args:
             changes: Fields of :class:`SessionOptions`; they replace these values.
         """
-        return from_keywords({"idle_timeout": 15 * 60, "absolute_timeout": DAY / 2, **changes})
+        return _preset(15 * 60, DAY / 2, changes)
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -236,6 +253,9 @@ class OptionKeywords(TypedDict, total=False):
 
     idle_timeout: Seconds
     absolute_timeout: Seconds | None
+    remember_timeout: Seconds | None
+    anonymous_idle_timeout: Seconds | None
+    passive: str | Sequence[str]
     cookie: CookieOptions
     secret: str | Sequence[str] | None
     rotation_grace: Seconds
@@ -245,6 +265,11 @@ class OptionKeywords(TypedDict, total=False):
     store_address: bool
     load: Load
     migrate_from: LegacyReader | Sequence[LegacyReader]
+
+
+def _preset(idle: float, absolute: float, changes: OptionKeywords) -> SessionOptions:
+    limits = {"idle_timeout": idle, "absolute_timeout": absolute, "remember_timeout": None}
+    return from_keywords({**limits, **changes})
 
 
 STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")

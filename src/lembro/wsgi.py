@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from ._core.session import Session
 from ._core.state import COMMITTED, NOT_LOADED, REQUEST_FAILED
-from ._http.arguments import check_application, path_prefixes
+from ._http.arguments import check_application
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
+from ._paths import path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
 from .manager import SessionManager, manager_of, runner_of
@@ -34,7 +35,7 @@ class SessionMiddleware:
         app: The application.
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options, as an object; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.
@@ -114,6 +115,11 @@ class EnvironExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return is_https(self._environ)
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        path: str = self._environ.get("PATH_INFO", "")
+        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""

@@ -61,9 +61,9 @@ def test_the_visitors_take_turns() -> None:
     assert asked == [b"sid=a", b"sid=b", b"sid=c", b"sid=a"]
 
 
-def test_each_visitor_has_a_session_of_a_user_of_its_own() -> None:
+def test_each_visitor_has_a_session_of_a_separate_user() -> None:
     manager = SessionManager(MemoryStore("1M"))
-    apps = peers._each(lambda app: asgi.SessionMiddleware(app, manager))
+    apps = peers.each(lambda app: asgi.SessionMiddleware(app, manager))
     contenders = serving.asgi_actions("lembro", apps)
     assert [contender.action for contender in contenders] == list(ACTIONS)
     assert len({session.user_id for session in manager.all()}) == 3

@@ -33,7 +33,7 @@ def batches(soaked: soak.Soak) -> list[soak.Worker]:
     return workers
 
 
-def test_a_sound_store_passes(soaked: soak.Soak) -> None:
+def test_a_correct_store_passes(soaked: soak.Soak) -> None:
     soak.check(soaked, batches(soaked))
     assert soaked.breaches == {}
     assert soaked.checks == 1

@@ -23,7 +23,15 @@ ANSWERS = {
     "nginx": ["deploy/#behind-nginx-or-another-proxy"],
     "restart": ["deploy/#restarts"],
     "login": ["login/"],
-    "CSRF": ["login/#csrf", "fastapi/#"],
+    "CSRF": ["login/#csrf", "flash-messages/#"],
+    "flash": ["flash-messages/#"],
+    "administrator": ["my-sessions/#"],
+    "impersonation": ["roles/#"],
+    "step-up": ["roles/#"],
+    "tenants": ["tenants/#"],
+    "Flask-SocketIO": ["migrate/flask-session/#flask-socketio", "flask/#flask-socketio"],
+    "express-lembro": ["migrate/memorystore/#"],
+    "freezegun": ["testing/#let-time-pass"],
     "test client": ["testing/"],
     "Flask-Login": ["login/#flask-login-and-other-login-libraries", "flask/#flask-login"],
     "timeout": ["login/#timeouts"],
@@ -31,8 +39,8 @@ ANSWERS = {
     "MemoryStore": ["reference/stores/#lembro.MemoryStore"],
     "idle_timeout": ["reference/options/#lembro.SessionOptions.idle_timeout"],
 }
-"""What a reader may search for: the beginnings of the addresses that answer. The search must name
-one of them first."""
+"""Search words, each with the beginnings of the addresses that answer. The first result must have
+one of these addresses."""
 
 
 def build(folder: Path) -> None:

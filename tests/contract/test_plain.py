@@ -188,3 +188,17 @@ def test_an_async_store_is_recognised() -> None:
     assert store.get(K) == store.plainly(K) == K
     assert store.all() == [K, L]
     store.close()
+
+
+def test_a_failure_shows_the_values() -> None:
+    """pytest has rewritten the assertions of the suite."""
+    contract = PlainContract()
+    contract.setup_method()
+    add = contract.store.add
+
+    def add_another(key: bytes, record: Record, **keywords: Any) -> Any:
+        return add(key, Record(b"another"), **keywords)
+
+    contract.store.add = add_another
+    with pytest.raises(AssertionError, match=r"b'another'.* == .*b'one'"):
+        contract.test_get_returns_what_was_added()

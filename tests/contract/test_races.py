@@ -13,6 +13,7 @@ from lembro import Found, MemoryStore, Record, StoreUnavailable
 from lembro.stores import SQLiteStore
 from lembro.testing import AsyncStoreRaces, StoreRaces
 from tests.contract.test_plain import PlainStore
+from tests.support.servers.mongo import new_store as new_mongo_store
 from tests.support.servers.redis import new_store
 from tests.support.stores import AsyncAdapter
 
@@ -53,6 +54,20 @@ class TestRedisStore(StoreRaces):
 class TestAsyncRedisStore(AsyncStoreRaces):
     async def make_async_store(self) -> Any:
         return new_store().aio
+
+
+class TestMongoStore(StoreRaces):
+    callers = 4  # its server is slow
+
+    def make_store(self) -> Any:
+        return new_mongo_store()
+
+
+class TestAsyncMongoStore(AsyncStoreRaces):
+    callers = 4
+
+    async def make_async_store(self) -> Any:
+        return new_mongo_store().aio
 
 
 # -- the races themselves

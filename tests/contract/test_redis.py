@@ -12,7 +12,7 @@ from tests.support.servers.redis import new_prefix, shared, shared_cluster
 
 
 class ClockedStore(RedisStore):
-    """A store with keys and a clock of its own. It leaves nothing, though nothing expires."""
+    """A store with its own keys and clock. It deletes its keys, because nothing expires."""
 
     def __init__(self, kind: str = "redis", url: str | None = None) -> None:
         self.fake = FakeClock()

@@ -16,7 +16,7 @@ from lembro.testing import AsyncStoreContract, Blocking, FakeClock, StoreContrac
 
 
 class ClockedStore(SQLiteStore):
-    """A store in a file of its own, which carries its clock."""
+    """A store in its own file, with its own clock."""
 
     def __init__(self) -> None:
         self.fake = FakeClock()

@@ -39,8 +39,8 @@ PATHS = {
     "dot": ".",
     "dots": "..",
     "empty": "",
-    "as long as an id": "/" + "a" * 42,
-    "with a standing": "../" + "a" * 40 + "." + "/" * 32,
+    "as long as an ID": "/" + "a" * 42,
+    "with a reputation": "../" + "a" * 40 + "." + "/" * 32,
 }
 
 _touched: list[str] | None = None

@@ -1,7 +1,8 @@
-"""11. Cookie tossing, duplicates (USENIX Security 2023): two different values of one name are
-ignored.
+"""11. Cookie tossing, duplicates (USENIX Security 2023): two different values of one name that both
+lead to a session are ignored.
 
-The order makes no difference, nothing is overwritten, and an event says what to do.
+The order makes no difference, nothing is overwritten, and an event says what to do. A value that
+leads to no session does not count (row 84).
 """
 
 from __future__ import annotations
@@ -16,15 +17,13 @@ pytestmark = pytest.mark.anyio
 
 @pytest.mark.parametrize("attackers_first", [True, False])
 @pytest.mark.parametrize("in_one_header", [True, False])
-@pytest.mark.parametrize("live", [True, False], ids=["live", "made-up"])
 async def test_two_different_cookies_are_both_ignored(
-    world: World, attackers_first: bool, in_one_header: bool, live: bool
+    world: World, attackers_first: bool, in_one_header: bool
 ) -> None:
     victim, attacker = world.tab(), world.tab()
     await victim.login("ada")
     await attacker.login("eve")
-    tossed = attacker.cookie if live else new_id()
-    pairs = [f"{COOKIE}={victim.cookie}".encode(), f"{COOKIE}={tossed}".encode()]
+    pairs = [f"{COOKIE}={tab.cookie}".encode() for tab in (victim, attacker)]
     if attackers_first:
         pairs.reverse()
     cookies = [b"; ".join(pairs)] if in_one_header else pairs

@@ -90,7 +90,7 @@ async def test_the_later_commit_wins_for_the_same_key(world: World) -> None:
     assert event.reason.startswith("theme:")
 
 
-async def test_a_deleted_key_stays_deleted_if_the_other_left_it_alone(world: World) -> None:
+async def test_a_key_that_only_one_request_deletes_stays_deleted(world: World) -> None:
     tab = await start(world, a=1, b=1)
     await overlap(tab, lambda visit: visit.session.pop("a"), write(c=1))
     assert await tab.read() == {"b": 1, "c": 1}

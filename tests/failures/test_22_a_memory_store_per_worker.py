@@ -57,7 +57,7 @@ def test_three_of_four_workers_warn(tmp_path: Path) -> None:
             assert line.startswith("WARNING lembro lembro: another worker process")
             assert "NOT shared" in line
             assert "Use one worker process" in line
-            assert "lembro.stores.base" in line
+            assert "SQLiteStore or RedisStore" in line
 
 
 def test_a_worker_without_logging_prints_the_warning(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tests.support.worlds import FILE_KINDS, MEMORY_KINDS, Build, only
 def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "lembro")  # without a log line for each session
     clock = FakeClock()
-    manager = SessionManager(MemoryStore("1M", clock=clock))
+    store = MemoryStore("1M", clock=clock)
+    manager = SessionManager(store)
     ids = [manager.create({"cart": [number]}, user_id=f"user-{number}") for number in range(1000)]
     for number in range(100_000):
         clock.advance(0.001)
@@ -27,7 +28,7 @@ def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixt
     assert [manager.get(session_id) for session_id in ids] == [
         {"cart": [number]} for number in range(1000)
     ]
-    stats = manager.stats()
+    stats = store.stats()
     assert stats.used <= stats.max_size
     assert stats.evicted > 90_000
 
@@ -50,7 +51,7 @@ async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
 
 @only([kind for kind in FILE_KINDS if kind[0].name in ("asgi", "wsgi")])
 @pytest.mark.anyio
-async def test_over_requests_in_a_file(build: Build) -> None:
+async def test_requests_of_many_visitors_evict_no_user_from_a_file(build: Build) -> None:
     world: World = build(store={"max_size": "1M"})
     users = [world.tab() for _ in range(30)]
     for number, tab in enumerate(users):
@@ -112,7 +113,8 @@ async def test_requests_with_large_sessions_of_one_user_evict_no_other_user(buil
 def test_repeated_rotations_of_one_session_evict_no_other_user(again: str) -> None:
     """Each rotation leaves a rotated key of a logged-in user."""
     clock = FakeClock()
-    manager = SessionManager(MemoryStore("80K", clock=clock))
+    store = MemoryStore("80K", clock=clock)
+    manager = SessionManager(store)
     ids = [manager.create({"n": number}, user_id=f"user-{number}") for number in range(50)]
     bot: str | None = manager.create({"bot": True}, user_id="bot")
     first = before = bot
@@ -123,7 +125,7 @@ def test_repeated_rotations_of_one_session_evict_no_other_user(again: str) -> No
         session.save()
         bot, before = session.issued_id, bot
     assert all(manager.get(session_id) for session_id in ids)
-    assert manager.stats().rotated <= 64
+    assert store.stats().rotated <= 64
     assert before is not None
     assert manager.get(before) == {"bot": True}, "the latest rotated ID is still followed"
     assert first is not None

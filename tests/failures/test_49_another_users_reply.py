@@ -28,7 +28,7 @@ LIVES: Final[dict[str, Any]] = {"idle": 10_000.0, "life": 10_000.0}
 
 
 class Interrupted(BaseException):
-    """What gevent, a signal or a debugger raises in the middle of a command."""
+    """Stands for an exception of gevent, a signal or a debugger in the middle of a command."""
 
 
 @pytest.fixture(params=KINDS)

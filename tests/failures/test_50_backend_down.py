@@ -17,7 +17,7 @@ from tests.support.visits import World, login, look, write
 pytestmark = pytest.mark.anyio
 
 # The first request after the fault may wait for the deadline, which is 0.2 seconds. The rest is
-# what a busy machine may add.
+# for a busy machine.
 SOON: Final = 8
 
 

@@ -1,4 +1,4 @@
-"""51. The backend is full or read-only: a login fails visibly, and reads go on."""
+"""51. The backend is full or read-only: a login fails visibly, and reads succeed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def own(request: pytest.FixtureRequest, server: RedisServer) -> Iterator[World]:
 
 
 async def check(world: World, tab: Tab) -> None:
-    """Check that writes fail visibly and reads go on."""
+    """Check that writes fail visibly and reads succeed."""
     cookie = tab.cookie
     assert (await tab.visit(look)).result == {"cart": [1]}
     for script in (write(cart=[2]), login("bob")):

@@ -82,7 +82,7 @@ def test_every_reason_is_cut_and_on_one_line() -> None:
         ("x" * (LONGEST_PATH + 1), "x" * (LONGEST_PATH - 3) + "..."),
     ],
 )
-def test_printable(text: str, shown: str) -> None:
+def test_a_printable_text_is_short_and_on_one_line(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 

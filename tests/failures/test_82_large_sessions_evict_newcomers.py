@@ -24,13 +24,14 @@ def test_thirty_of_the_largest_sessions_evict_few_visitors(
     caplog.set_level(logging.INFO, "lembro")  # one debug line a session takes too long
     clock = FakeClock()
     # A 64th of the store and of the visitors that the docstring names.
-    manager = SessionManager(MemoryStore("1M", clock=clock))
+    store = MemoryStore("1M", clock=clock)
+    manager = SessionManager(store)
     ids = [manager.create({"cart": [number] * 200}) for number in range(1560)]
     bots = [manager.create({"bot": number}) for number in range(30 if grows else 0)]
     clock.advance(known_for)
     for session_id in ids + bots:
         manager.touch(session_id)
-    there = manager.stats().sessions
+    there = store.stats().sessions
     for number in range(30):
         clock.advance(0.1)
         large = {"x": "x" * 64_000}
@@ -40,20 +41,21 @@ def test_thirty_of_the_largest_sessions_evict_few_visitors(
             manager.create(large)
     kept = sum(manager.get(session_id) is not None for session_id in ids)
     assert kept > there * 0.85
-    stats = manager.stats()
+    stats = store.stats()
     assert stats.used <= stats.max_size
 
 
 def test_large_sessions_that_wait_leave_newcomers_their_floor() -> None:
     """After ten seconds they are in a higher tier, and newcomers keep a fifth of the store."""
     clock = FakeClock()
-    manager = SessionManager(MemoryStore("1M", clock=clock))
+    store = MemoryStore("1M", clock=clock)
+    manager = SessionManager(store)
     bots = [manager.create({"bot": number}) for number in range(30)]
     clock.advance(11)
     ids = [manager.create({"cart": [number] * 200}) for number in range(1560)]
     for bot in bots:
         manager.set(bot, {"x": "x" * 64_000})
-    stats = manager.stats()
+    stats = store.stats()
     assert stats.tiers[1] < 16
     kept = sum(manager.get(session_id) is not None for session_id in ids)
     assert kept > len(ids) * 0.15

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-ROWS = {*range(1, 52), *range(54, 58), 62, 63, 64, *range(70, 84)}
+ROWS = {*range(1, 52), *range(54, 58), 62, 63, 64, 66, 67, *range(70, 93)}
 HERE = Path(__file__).parent
 
 

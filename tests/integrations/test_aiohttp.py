@@ -210,7 +210,7 @@ async def test_a_stream_is_committed_when_it_begins(manager: SessionManager) -> 
         assert await text_of(client, "/read") == (200, '{"a": 1, "b": 2}')
 
 
-async def test_a_committed_change_stays_if_a_stream_breaks_off(manager: SessionManager) -> None:
+async def test_a_committed_change_stays_if_a_stream_ends_early(manager: SessionManager) -> None:
     async def breaks_off(request: web.Request) -> web.StreamResponse:
         get_session(request)["a"] = 1
         response = web.StreamResponse()

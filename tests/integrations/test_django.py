@@ -42,7 +42,6 @@ from lembro.integrations.django import (
     get_manager,
     get_session,
 )
-from lembro.manager import runner_of
 from lembro.migrate import StoreReader
 from lembro.testing import FakeClock
 from tests.support.django_site import Site, running
@@ -599,6 +598,19 @@ def test_a_refused_set_expiry_changes_nothing(site: Site, client: Any, value: An
     assert site.only().idle_left == WEEKS
 
 
+@pytest.mark.parametrize(("fixed", "left"), [(True, 3600), (False, 7200)])
+def test_a_save_does_not_extend_a_session_with_a_fixed_end(
+    site: Site, fixed: bool, left: int
+) -> None:
+    session = SessionStore()
+    session.set_expiry(timezone.now() + timedelta(hours=2) if fixed else 7200)
+    session.save()
+    site.clock.advance(3600)
+    again = SessionStore(session.session_key)
+    again.save()
+    assert site.only().idle_left == pytest.approx(left, abs=1)
+
+
 def test_an_engine_may_have_its_own_cookie_age(site: Site) -> None:
     class ShortLived(SessionStore):
         def get_session_cookie_age(self) -> int:
@@ -608,15 +620,6 @@ def test_an_engine_may_have_its_own_cookie_age(site: Site) -> None:
     session["a"] = 1
     session.save()
     assert site.only().idle_left == 60
-
-
-def test_many_lifetimes_keep_a_limited_number_of_runners(site: Site) -> None:
-    from lembro.integrations.django import lifetimes  # noqa: PLC0415
-
-    runner = runner_of(site.manager)
-    for age in range(1, 3 * lifetimes.MOST):
-        lifetimes.runner_lasting(runner, age, browser=False)
-    assert len(lifetimes._others[runner]) <= lifetimes.MOST
 
 
 def test_clearsessions_purges_the_store(site: Site) -> None:
@@ -1181,7 +1184,7 @@ def test_a_legacy_session_is_adopted_within_django(client: Any) -> None:
         assert moved.result == moved.cookies["sid"].value.partition(".")[0]
         assert moved.cookies["sessionid"].value == ""
         assert site.visit(client, act).result == moved.result
-        # For a moment the legacy cookie leads to the session. It has no key for this request, so
+        # The legacy cookie still finds the session. It has no key for this request, so
         # create() rotates the ID, and the legacy cookie is stale.
         late = site.visit(other_tab, act)
         assert late.result == late.cookies["sid"].value.partition(".")[0] != moved.result

@@ -569,7 +569,7 @@ def test_a_store_failure_at_the_first_access_is_a_503() -> None:
     browser.set_cookie("sid", "a" * 43)
     response = browser.get("/")
     assert response.status == "503 Service Unavailable"
-    assert response.text == "The session could not be stored. Try again in a moment.\n"
+    assert response.text == "The session store is not available. Try again in a moment.\n"
     assert not response.headers.getlist("Set-Cookie")
 
 
@@ -593,7 +593,7 @@ def test_a_store_failure_at_a_first_access_after_the_view_is_a_503(
     browser.set_cookie("sid", "a" * 43)
     response = browser.get("/")
     assert response.status == "503 Service Unavailable"
-    assert response.text == "The session could not be stored. Try again in a moment.\n"
+    assert response.text == "The session store is not available. Try again in a moment.\n"
     assert response.headers["Cache-Control"] == "no-store"
     assert "Traceback" not in caplog.text
 

@@ -247,6 +247,9 @@ def test_every_option_is_a_setting(field: str) -> None:
         "describe": None,
         "store_address": True,
         "load": "asked",
+        "remember_timeout": DAY,
+        "anonymous_idle_timeout": 60,
+        "passive": ("/poll",),
         "migrate_from": (FlaskCookieReader(SECRET),),
     }
     options = options_of(**{f"LEMBRO_{field.upper()}": values[field]})
@@ -451,11 +454,13 @@ def test_an_unused_setting_is_reported(caplog: pytest.LogCaptureFixture) -> None
     options_of(
         SESSION_TYPE="redis",
         SESSION_REDIS=object(),
+        SESSION_ID_LENGTH=32,
         SESSION_FILE_DIR=None,
         SESSION_PROTECTION="strong",  # Flask-Login's
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    assert "SESSION_REDIS, SESSION_TYPE, which lembro does not use" in caplog.text
+    unused = "SESSION_ID_LENGTH, SESSION_REDIS, SESSION_TYPE, which lembro does not use"
+    assert unused in caplog.text
     assert "SESSION_REFRESH_EACH_REQUEST=False, which lembro does not use" in caplog.text
     assert "SESSION_FILE_DIR" not in caplog.text
     assert "PROTECTION" not in caplog.text

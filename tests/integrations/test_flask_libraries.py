@@ -90,7 +90,8 @@ def with_logins(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def test_flask_login_works(app: Flask) -> None:
+def test_flask_login_alone_works(app: Flask) -> None:
+    app.config["LEMBRO_FOLLOW_FLASK_LOGIN"] = False
     browser = with_logins(app)
     assert browser.get("/me").status_code == 401
     browser.post("/cart")

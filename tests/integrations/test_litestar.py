@@ -49,6 +49,7 @@ from lembro.integrations.litestar import (
     WebSessionDep,
     get_session,
 )
+from lembro.testing import FakeClock
 from tests.support.gateways import fetch_asgi
 from tests.support.messages import Request as Sent
 from tests.support.stores import AsyncAdapter
@@ -709,6 +710,24 @@ def test_the_backend_works_under_litestars_own_middleware(manager: SessionManage
         tab.post("/logout")
         assert tab.get("/data").json() == {}
     assert manager.length() == 0
+
+
+def test_the_backend_follows_the_passive_paths() -> None:
+    store = MemoryStore(clock=(clock := FakeClock()))
+    manager = SessionManager(store, idle_timeout=1000, passive=["/poll"])
+    backend = LembroSessionBackend(LembroSessionConfig(manager))
+    middleware = DefineMiddleware(SessionMiddleware, backend=backend)
+
+    @get("/poll")
+    async def poll(request: AnyRequest) -> int:
+        return len(request.session)
+
+    with create_test_client([add, poll], middleware=[middleware], logging_config=None) as tab:
+        tab.post("/cart/bread")
+        clock.advance(500)
+        assert tab.get("/poll").json() == 1
+        ((_, found),) = store.all()
+        assert found.idle_left == 500
 
 
 # -- setup -----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from lembro import (
     StoreError,
 )
 from lembro.integrations.quart import Lembro, QuartSession, session
+from lembro.testing import FakeClock
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter
 
@@ -148,6 +149,20 @@ async def test_session_transaction_of_the_test_client_works(shop: Shop) -> None:
     async with shop.browser.session_transaction():
         pass
     assert shop.manager.length() == 0
+
+
+async def test_session_transaction_follows_the_passive_paths() -> None:
+    memory = MemoryStore(clock=(clock := FakeClock()))
+    app = Quart(__name__)
+    Lembro(app, SessionManager(memory, idle_timeout=1000, passive=["/"]))
+    browser = app.test_client()
+    async with browser.session_transaction() as opened:
+        opened["a"] = 1
+    clock.advance(500)
+    async with browser.session_transaction() as opened:
+        opened["a"] = 2
+    ((_, found),) = memory.all()
+    assert found.idle_left == 500
 
 
 async def test_a_refused_websocket_stores_no_new_session(shop: Shop) -> None:

@@ -200,7 +200,7 @@ def test_data_that_no_longer_fits_is_a_409_and_stays(
     assert cart_in(manager) == OLD
 
 
-def test_the_way_out_that_the_409_names_works(client: TestClient, manager: SessionManager) -> None:
+def test_the_fix_that_the_409_names_works(client: TestClient, manager: SessionManager) -> None:
     holding(client, manager, OLD)
     assert "Log out or delete the cookie" in client.get("/look").json()["detail"]
     assert client.get("/leave").status_code == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,9 +12,8 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.websockets import WebSocket
 
-from lembro import MemoryStore, SessionManager
 from lembro.integrations.fastapi import SessionMiddleware, WebSessionDep
-from tests.servers.count import count
+from tests.servers.count import count, make_manager
 
 
 @asynccontextmanager
@@ -23,8 +23,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     print("the application stops", file=sys.stderr, flush=True)
 
 
+manager = make_manager()
 app = FastAPI(lifespan=lifespan)
-app.add_middleware(SessionMiddleware, SessionManager(MemoryStore("4M")))
+app.add_middleware(SessionMiddleware, manager)
 
 
 @app.get("/")
@@ -66,6 +67,23 @@ async def up(session: WebSessionDep) -> int:
 @app.get("/me")
 async def me(session: WebSessionDep) -> dict[str, Any]:
     return {"user": session.user_id, "data": dict(session)}
+
+
+@app.get("/worker")
+async def worker() -> int:
+    """Return the ID of the process."""
+    return os.getpid()
+
+
+@app.get("/user/{user}")
+async def sessions_of(user: str) -> int:
+    """Return how many sessions a user has."""
+    return len(await manager.auser_sessions(user))
+
+
+@app.post("/revoke/{user}")
+async def revoke(user: str) -> int:
+    return await manager.arevoke_user(user)
 
 
 @app.get("/stream")

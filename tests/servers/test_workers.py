@@ -28,7 +28,7 @@ def test_two_workers_warn(command: str) -> None:
             time.sleep(0.05)
     (line,) = lines(server)
     assert "Use one worker process" in line
-    assert "lembro.stores.base" in line
+    assert "SQLiteStore or RedisStore" in line
 
 
 @pytest.mark.parametrize("command", ALONE)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from lembro import MemoryStore, Session
+from lembro import Session
 from lembro.wsgi import KEY, SessionMiddleware
-from tests.servers.count import count
+from tests.servers.count import count, make_manager
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+manager = make_manager()
 
 
 def _add(session: Session, item: str) -> None:
@@ -32,6 +36,9 @@ _PAGES: dict[str, Callable[[Session, str], Any]] = {
     "cart": _add,
     "count": lambda session, _: session.atomic(count),
     "fails": _fails,
+    "worker": lambda *_: os.getpid(),
+    "user": lambda _, user: len(manager.user_sessions(user)),
+    "revoke": lambda _, user: manager.revoke_user(user),
 }
 
 
@@ -61,4 +68,4 @@ def _application(environ: WSGIEnvironment, start_response: StartResponse) -> Ite
     return [body]
 
 
-app = SessionMiddleware(_application, store=MemoryStore("4M"))
+app = SessionMiddleware(_application, manager)

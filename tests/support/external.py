@@ -132,7 +132,7 @@ class AsyncFaultyConnector:
         self.backend = backend
 
     async def open(self) -> None:
-        await asyncio.sleep(0)  # other tasks come by meanwhile
+        await asyncio.sleep(0)  # other tasks run meanwhile
         self.backend.opened += 1
 
     async def run(self, verb: Callable[[], Steps[T]], *, reads: bool) -> T:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from anyio.lowlevel import checkpoint
 
 from lembro import Found, MemoryStore, Record, StoreError, StoreUnavailable, bytesize
-from lembro.stores import RedisStore, SQLiteStore
+from lembro.stores import PostgresStore, RedisStore, SQLiteStore
 from lembro.stores.base import MARK
 from lembro.stores.memory.audit import recount
 from lembro.stores.redis.record import decode
@@ -26,7 +26,7 @@ from lembro.stores.sql.sqlite import SMALLEST
 from tests.support.servers.redis import RedisServer, new_prefix, shared
 
 NETWORKED: Final = frozenset({"all", "length", "of_user", "destroy_user"})
-"""What a networked store offers besides the verbs: no events and no reputations."""
+"""The optional methods of a networked store. It has no events and no reputations."""
 
 
 class _Adapter:
@@ -346,6 +346,63 @@ class RedisBackend(_ExternalBackend):
             else (key, b"\n".join(self._server.do("ZRANGE", key, 0, -1)))
             for key in keys
         ]
+
+
+class PostgresBackend(_ExternalBackend):
+    """A table with its own name on a PostgreSQL server."""
+
+    name = "postgres"
+
+    def __init__(self, **options: Any) -> None:
+        # It imports the driver, and most tests need no server.
+        from tests.support.servers import postgres  # noqa: PLC0415
+        from tests.support.servers.databases import new_table  # noqa: PLC0415
+
+        self.table = new_table()
+        # PostgreSQL needs no size.
+        names = ("clock", "max_session_size", "timeout", "interval")
+        known = {name: options[name] for name in names if name in options}
+        self._server: Any = options.get("server") or postgres.shared()
+        self._make = partial(
+            PostgresStore,
+            options.get("url") or self._server.url(),
+            **{"table": self.table, "timeout": 10.0, "max_connections": 4, **known},
+        )
+        self.postgres = self._make()
+        self._check = self.postgres._shared.breaker.check
+        self.memory: Any = self.postgres  # tests read it directly
+
+    def close(self) -> None:
+        self.postgres.close()
+
+    @property
+    def behind(self) -> Any:
+        store = self._make()
+        store.blocking = False  # PostgreSQL answers fast enough for a test
+        return store
+
+    def records(self) -> int:
+        self.postgres.purge()
+        marks = f"substr(skey, 1, {len(MARK)}) = '{MARK.decode()}'"
+        [(count,)] = self._server.execute(f"select count(*) from {self.table} where not {marks}")
+        return int(count)
+
+    def breaks(self, message: str = "connection refused") -> None:
+        def fail() -> None:
+            raise StoreUnavailable(message)
+
+        breaker: Any = self.postgres._shared.breaker
+        breaker.check = fail if message else self._check
+
+    def check(self) -> None:
+        [(count,)] = self._server.execute(
+            f"select count(*) from {self.table} where expires > death or born > expires"
+        )
+        assert count == 0
+
+    def dump(self) -> bytes:
+        rows = self._server.execute(f"select skey, payload, owner from {self.table}")
+        return b"".join(bytes(value) for row in rows for value in row if value is not None)
 
 
 BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

@@ -104,6 +104,12 @@ class Visit:
         else:
             await self.session.areload()
 
+    async def touch(self) -> None:
+        if self.sync:
+            self.session.touch()
+        else:
+            await self.session.atouch()
+
     async def atomic(self, function: Callable[[dict[str, Any]], T]) -> T:
         if self.sync:
             return self.session.atomic(function)
@@ -228,7 +234,7 @@ class World:
         return int(await self.call("revoke_user", user))
 
     async def call(self, method: str, *args: Any) -> Any:
-        """Call a method of the manager, or await its twin if an event loop runs."""
+        """Call a method of the manager, or await its async form if an event loop runs."""
         if in_event_loop():
             return await getattr(self.manager, f"a{method}")(*args)
         return getattr(self.manager, method)(*args)

@@ -5,13 +5,21 @@ Import them in a conftest: ``from tests.support.worlds import anyio_backend, bui
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import BACKENDS, Backend, BlockingBackend, RedisBackend, SQLiteBackend
+from tests.support.stores import (
+    BACKENDS,
+    Backend,
+    BlockingBackend,
+    PostgresBackend,
+    RedisBackend,
+    SQLiteBackend,
+)
 from tests.support.visits import Integration, World
 
 Kind = tuple[type[Integration], type[Backend]]
@@ -46,17 +54,21 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
         for integration in INTEGRATIONS
         if integration.name in _SOME and (integration, RedisBackend) not in KINDS
     ),
+    *((each, PostgresBackend) for each in INTEGRATIONS if each.name in ("asgi", "wsgi")),
 ]
-"""Real external stores, on some integrations of each kind, because each one takes more time."""
+"""Real external stores, on some integrations of each kind, because each one takes more time.
+
+PostgreSQL has the same verbs as SQLite, so a sync and an async integration are enough."""
 
 CATALOGUE_KINDS: Final[list[Kind]] = [
     kind
-    for kind in [*KINDS, *FILE_KINDS]
+    for kind in [*KINDS, *(EXTERNAL_KINDS if "LEMBRO_EVERY_ROW" in os.environ else FILE_KINDS)]
     if kind[1].name == "memory" or kind[0].name in ("asgi", "wsgi")
 ]
 """Every integration over a MemoryStore, and a sync and an async one over each other store.
 
-How the other integrations reach another store is tested in tests/behaviour.
+How the other integrations reach another store is tested in tests/behaviour. ``LEMBRO_EVERY_ROW=1``
+adds PostgreSQL, whose verbs are those of SQLite, and which the contract and the races test too.
 """
 
 SESSION_KINDS: Final = [

@@ -30,6 +30,7 @@ from lembro import (
     TooManySessions,
 )
 from lembro.integrations.fastapi import SessionData, SessionMiddleware, UserDep, WebSessionDep
+from lembro.stores import Stats, StoreStats
 
 # -- setting up ------------------------------------------------------------------------------------
 
@@ -240,8 +241,13 @@ def support(command: str, *arguments: str) -> str:
                 data = manager.get(session_id)
                 assert_type(data, dict[str, Any] | None)
                 return session_id
+            case "stats", ():
+                stats = manager.stats()
+                assert_type(stats, Stats | StoreStats)
+                newcomers = f", {stats.tiers[0]} new" if isinstance(stats, Stats) else ""
+                return f"{stats.sessions} sessions{newcomers}, {stats.used} bytes"
             case _:
-                return "list | revoke HANDLE | lock USER | create USER"
+                return "list | revoke HANDLE | lock USER | create USER | stats"
     except TooManySessions as error:
         return f"refused: {error}"
     except LembroError as error:

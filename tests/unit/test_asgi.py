@@ -511,7 +511,7 @@ def test_a_first_access_after_the_request_is_refused() -> None:
 
 @pytest.mark.parametrize("broken", ["", "connection refused"])
 def test_a_response_of_a_cancelled_request_is_discarded(broken: str) -> None:
-    """The request was cancelled while the commit of its response was under way."""
+    """The request was cancelled during the commit of its response."""
     left: list[asyncio.Task[None]] = []
     sent: list[Message] = []
 

@@ -446,7 +446,7 @@ def test_a_store_failure_is_raised() -> None:
         Cache(adapter).get("key")
 
 
-def test_a_plain_call_on_an_async_store_names_the_twin() -> None:
+def test_a_plain_call_on_an_async_store_names_the_async_form() -> None:
     with pytest.raises(LembroError, match=r"AsyncAdapter is asynchronous; call .*aget"):
         Cache(AsyncAdapter(MemoryStore())).get("key")
 

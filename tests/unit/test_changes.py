@@ -10,7 +10,7 @@ import pytest
 
 from lembro import Session, SessionManager, StoreError, UsageError
 from lembro._core.codec import decode
-from lembro._core.commit import Writer
+from lembro._core.lifetimes import Lifetimes
 from lembro._core.state import MISSING
 from lembro._core.tags import MAX_DEPTH
 from lembro._http.cookie import DUPLICATE
@@ -270,7 +270,7 @@ def test_a_slow_reader_does_not_undo_a_write(site: Site) -> None:
     assert reader["n"] == 1
     with site.request(cookie) as r:
         r.session["n"] = 2
-    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 2)
     site.commit(reader)
     assert site.data(cookie) == {"n": 2}
 
@@ -564,7 +564,7 @@ def test_an_unchanged_session_has_nothing_to_commit(site: Site) -> None:
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is True
-    site.clock.advance(site.runner.lifecycle.writer.idle / 9)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 9)
     session = site.open(cookie)
     session.get("n")
     assert settled(session) is False
@@ -575,7 +575,7 @@ def test_a_session_that_was_just_used_is_not_due(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookie = site.new(n=1)
-    monkeypatch.delattr(Writer, "is_due")
+    monkeypatch.delattr(Lifetimes, "is_due")
     site.clock.advance(100)
     session = site.open(cookie)
     session.get("n")
@@ -627,4 +627,4 @@ def test_the_names_of_the_metadata_are_fixed(site: Site) -> None:
     found = site.store.get(key_for(r.reply.id or ""))
     assert found is not None
     meta, _ = decode(found.payload)
-    assert meta.keys() == {"remember"}
+    assert meta.keys() == {"remember", "idle"}

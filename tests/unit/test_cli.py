@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
@@ -9,8 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
-from typing import Any
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -57,6 +60,8 @@ def test_an_unknown_command_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
         ["--idle", "0"],
         ["--idle", "nan"],
         ["--idle", "1h"],
+        ["--workers", "0"],
+        ["--workers", "65"],
     ],
 )
 def test_an_invalid_argument_is_an_error(
@@ -81,15 +86,69 @@ def test_the_demo_without_its_extra_says_what_to_install(
 def test_the_demo_listens_on_this_machine_by_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs: list[tuple[str, int, float]] = []
+    runs: list[tuple[Any, ...]] = []
 
-    def run(host: str, port: int, *, idle_timeout: float) -> None:
-        runs.append((host, port, idle_timeout))
+    def run(host: str, port: int, *, idle_timeout: float, store: Any, workers: int) -> None:
+        runs.append((host, port, idle_timeout, store, workers))
 
     monkeypatch.setattr(demo_server, "run", run)
     assert main(["demo"]) == 0
     assert main(["demo", "--host", "::1", "--port", "8001", "--idle", "10"]) == 0
-    assert runs == [("127.0.0.1", 8000, 120.0), ("::1", 8001, 10.0)]
+    assert main(["demo", "--store", "sqlite:///x.db", "--workers", "4"]) == 0
+    assert runs == [
+        ("127.0.0.1", 8000, 120.0, None, 1),
+        ("::1", 8001, 10.0, None, 1),
+        ("127.0.0.1", 8000, 120.0, "sqlite:///x.db", 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--workers", "4"], "--workers 4 needs a store that the workers share"),
+        (["--store", "memory:4M", "--workers", "4"], "--store must be a store outside of the proc"),
+        (["--store", "rediss"], "the store's URL must begin with a scheme"),
+    ],
+)
+def test_a_store_that_workers_cannot_share_is_an_error(
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", *arguments]) == 2
+    assert f"lembro: {error}" in capsys.readouterr().err
+
+
+def test_workers_share_sessions_that_survive_a_new_start(tmp_path: Path) -> None:
+    argv = [*DEMO, "--store", f"sqlite:///{tmp_path / 'demo.db'}", "--workers", "2"]
+    with serve(argv, ready="/static/icon.svg") as server:
+        cookie = ask(server.port, "POST", "/login", body='{"name": "Ana"}').headers["set-cookie"]
+        workers: set[str | None] = set()
+        deadline = time.monotonic() + 20
+        while len(workers) < 2 and time.monotonic() < deadline:
+            answer = ask(server.port, "GET", "/me", cookie)
+            assert json.loads(answer.text)["user"] == "Ana"
+            workers.add(answer.headers["x-worker"])
+        assert len(workers) == 2
+        os.kill(server.pid, signal.SIGINT)
+        while server.running and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.log == f"lembro demo: {server.url} (Ctrl-C ends it)\n"
+    with serve(argv[:-2], ready="/static/icon.svg", port=server.port):
+        answer = ask(server.port, "GET", "/me", cookie)
+        assert json.loads(answer.text)["user"] == "Ana"
+        assert answer.headers["x-worker"] not in workers
+
+
+class Answer(NamedTuple):
+    headers: http.client.HTTPMessage
+    text: str
+
+
+def ask(port: int, method: str, path: str, cookie: str = "", body: str = "") -> Answer:
+    """Send a request on its own connection."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=20)) as connection:
+        connection.request(method, path, body, {"Cookie": cookie.partition(";")[0]})
+        answer = connection.getresponse()
+        return Answer(answer.headers, answer.read().decode())
 
 
 def test_a_port_in_use_is_an_error_that_suggests_another(

@@ -29,19 +29,23 @@ def test_nobody_is_logged_out(
 ) -> None:
     options: Any = {"idle_timeout": 60, "absolute_timeout": 600, "max_sessions_per_user": None}
     old = SessionManager(urls[0], **options)
+    with SQLiteStore(tmp_path / "old.db") as store:
+        store.add(b"k" * 32, Record(b"x", "bob", None, None, 3600.0), **LIVES)
     ids = [old.create({"number": number}, user_id="ana") for number in range(600)]
     old.close()
     assert copy(urls) == 0
-    assert COPIED.format(600, 0, 0) in capsys.readouterr().out
+    assert COPIED.format(601, 0, 0) in capsys.readouterr().out
     new = SessionManager(urls[1], **options)
     assert [new.get(each) for each in ids] == [{"number": number} for number in range(600)]
     assert len(new.user_sessions("ana")) == 600
     new.destroy(ids[0])
     new.close()
     assert copy(urls) == 0
-    assert COPIED.format(1, 599, 0) in capsys.readouterr().out
+    assert COPIED.format(1, 600, 0) in capsys.readouterr().out
     with SQLiteStore(tmp_path / "new.db") as store:
-        found = next(iter(store.all()))[1]
+        [(_, found)] = store.of_user("bob")
+        assert 3600 <= found.age < 3700
+        found = store.of_user("ana")[0][1]
         assert 0 < found.idle_left <= 60
         assert 60 < found.life_left <= 600
 
@@ -65,10 +69,11 @@ def test_a_session_that_is_too_large_is_skipped(
         ("memory:1M", "sqlite:///x.db", "--from must be a store outside of the process"),
         ("sqlite:///x.db", "memory:", "--to must be a store outside of the process"),
         ("redsi://:secret@h", "sqlite:///x.db", "no store for redsi: URLs; did you mean redis:?"),
-        ("sqlite:////no/such/folder/x.db", "sqlite:///x.db", "cannot be opened"),
+        ("sqlite:///typo.db", "sqlite:///x.db", "typo.db' of the old store does not exist"),
+        ("sqlite:///old.db", "sqlite:////no/such/folder/x.db", "cannot be opened"),
     ],
 )
-def test_what_cannot_be_copied(
+def test_a_url_that_cannot_be_copied_is_an_error(
     source: str,
     target: str,
     error: str,
@@ -77,7 +82,10 @@ def test_what_cannot_be_copied(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    with SQLiteStore("old.db"):
+        pass
     assert copy((source, target)) == 2
+    assert not Path("typo.db").exists()
     printed = capsys.readouterr().err
     assert error in printed
     assert "secret" not in printed

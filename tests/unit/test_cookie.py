@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lembro import CookieOptions
-from lembro._http.cookie import ABSENT, DUPLICATE, FORGED, MALFORMED, SessionCookie, find
+from lembro._http.cookie import (
+    ABSENT,
+    DUPLICATE,
+    FORGED,
+    MALFORMED,
+    MOST_VALUES,
+    SessionCookie,
+    find,
+)
 from lembro.ids import is_id, new_id
 
 ID = "a" * 42 + "_"
@@ -77,8 +85,10 @@ def test_no_other_cookie_is_found(header: bytes) -> None:
     assert find([header], b"n") == []
 
 
-def test_at_most_two_different_values_are_returned() -> None:
-    assert find([b"n=1; n=2; n=3"], b"n") == [b"1", b"2"]
+def test_the_search_stops_when_there_are_too_many_values() -> None:
+    many = [b"%d" % number for number in range(20)]
+    assert find([b"; ".join(b"n=" + value for value in many)], b"n") == many[: MOST_VALUES + 1]
+    assert find([b"n=1; n=2; n=3"], b"n") == [b"1", b"2", b"3"]
     assert find([b"n=1", b"a=b", b"n=2"], b"n") == [b"1", b"2"]
     assert find([b"n=; n=1"], b"n") == [b"", b"1"]
 
@@ -130,10 +140,31 @@ def test_the_id_and_the_value_are_read() -> None:
     assert (ABSENT.id, ABSENT.value, ABSENT.problem) == (None, b"", "")
     assert read(cookie, f"sid={ID}").id == ID
     assert read(cookie, f"sid={ID}; sid={ID}").id == ID
+
+
+def test_several_ids_are_read() -> None:
+    cookie = SessionCookie(CookieOptions())
     other = new_id()
-    assert read(cookie, f"sid={ID}; sid={other}") is DUPLICATE
-    assert read(cookie, f"sid={other}; sid={ID}") is DUPLICATE
+    for first, second in ((ID, other), (other, ID)):
+        presented = read(cookie, f"sid={first}; sid={second}; sid=x")
+        assert (presented.id, presented.problem) == (None, "")
+        assert [each.id for each in presented.several] == [first, second]
+        assert first not in repr(presented)
+    many = "; ".join(f"sid={new_id()}" for _ in range(MOST_VALUES + 1))
+    assert read(cookie, many) is DUPLICATE
     assert "rename one" in DUPLICATE.problem
+
+
+def test_values_that_were_not_issued_do_not_count() -> None:
+    cookie = SessionCookie(CookieOptions())
+    for header in (f"sid=x; sid={ID}", f"sid={ID}; sid="):
+        assert read(cookie, header).id == ID
+    assert read(cookie, "sid=x; sid=y") is MALFORMED
+    assert read(cookie, f"sid={ID}; sid={ID}.{'m' * 22}").id == ID  # one ID, with and without a MAC
+    signed = SessionCookie(CookieOptions(), ("kN2-3fWqT8rYpZ0xVbL5uJcH7mGdE1aSoI4",))
+    value = signed.value(ID, None).decode()
+    assert read(signed, f"sid={new_id()}; sid={value}").id == ID
+    assert read(signed, f"sid={new_id()}; sid={ID}") is FORGED
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from lembro import MemoryStore, SessionManager
+from lembro import MemoryStore, SessionManager, StoreError
 from lembro.demo import app as demo
 from lembro.demo import bots as demo_bots
 from lembro.demo.live import Live
@@ -301,19 +303,23 @@ def test_the_stream_shows_the_store_and_the_end_of_the_session() -> None:
 def test_a_full_store_shows_how_long_a_newcomer_survives() -> None:
     clock = FakeClock()
     store = MemoryStore("1M", clock=clock)
-    live = Live(store, demo_bots.Bots(store, Regulars(1.0)))
     manager = SessionManager(store)
-    told = []
-    for n in range(2000):
-        manager.create({"text": "x" * 1000, "n": n})
-        clock.advance(0.01)
-        told.append(live._sample()["survives"])
+    live = Live(manager, demo_bots.Bots(store, Regulars(1.0)))
+    told: list[float | None] = []
+
+    async def run() -> None:
+        for n in range(2000):
+            manager.create({"text": "x" * 1000, "n": n})
+            clock.advance(0.01)
+            told.append((await live._sample())["survives"])
+        assert (await live._sample())["rss"] == pytest.approx(store.stats().rss, rel=0.5)
+
+    asyncio.run(run())
     full = next(n for n, survives in enumerate(told) if survives is not None)
     assert 500 < full < 1000
     assert told[:full] == [None] * full
     assert None not in told[full:]
     assert told[-1] == pytest.approx(store.stats().sessions / 100, abs=1)  # at 100 a second
-    assert live._sample()["rss"] == pytest.approx(store.stats().rss, rel=0.5)
     store.close()
 
 
@@ -321,7 +327,7 @@ def test_a_stream_without_a_session_ends_at_once() -> None:
     async def run() -> None:
         app = demo.create_app()
         assert [event["you"] async for event in events(app, "")] == [None]
-        assert app.state.live._store.stats().sessions == 0
+        assert app.state.live._manager.stats().sessions == 0
 
     asyncio.run(run())
 
@@ -358,7 +364,7 @@ def test_bots_use_the_application_and_one_run_at_a_time(
         app = demo.create_app()
         async with app.router.lifespan_context(app), client_of(app) as client:
             await asyncio.sleep(0)
-            before = app.state.live._store.stats().sessions
+            before = app.state.live._manager.stats().sessions
             assert before == REGULARS
             assert (await client.post("/bots")).status_code == 204
             assert (await client.post("/bots")).status_code == 409
@@ -367,7 +373,7 @@ def test_bots_use_the_application_and_one_run_at_a_time(
             report = app.state.bots.report()
             assert (report["sent"], report["total"], report["evicted"]) == (50, 50, 0)
             # Each bot has a session; the request of /bots itself does not access its session.
-            assert app.state.live._store.stats().sessions == before + 50
+            assert app.state.live._manager.stats().sessions == before + 50
 
     asyncio.run(run())
 
@@ -381,7 +387,7 @@ def test_a_regular_whose_session_is_lost_is_counted() -> None:
             await regulars.come_back_all()
             assert (regulars.lost, regulars.lost_as_newcomers) == (0, 0)
             regulars._all[0].began -= 60
-            app.state.live._store.clear()
+            app.state.live._manager.clear()
             await regulars.come_back_all()
             assert (regulars.lost, regulars.lost_as_newcomers) == (1, REGULARS - 1)
             assert f"{REGULARS} simulated regulars" in (await client.get("/")).text
@@ -395,5 +401,48 @@ def test_the_server_ends_during_a_run_of_bots() -> None:
         async with app.router.lifespan_context(app), client_of(app) as client:
             await client.post("/bots")
         assert not app.state.bots.running
+
+    asyncio.run(run())
+
+
+# -- a store that workers share
+
+
+def test_the_page_names_the_store_and_the_worker(tmp_path: Path) -> None:
+    async def run() -> None:
+        app = demo.create_app(store=f"sqlite:///{tmp_path / 'demo.db'}")
+        async with app.router.lifespan_context(app), client_of(app) as client:
+            page = await client.get("/")
+            assert '<html data-store="SQLiteStore" lang="en">' in page.text
+            assert page.headers["x-worker"] == str(os.getpid())
+            assert (await client.post("/bots")).status_code == 404
+            async for event in events(app, cookie_of(client)):
+                assert event["bots"] is None
+                if event["samples"] and event["samples"][-1]["sessions"]:
+                    app.state.live.stop()
+            sample = event["samples"][-1]
+            assert "tiers" not in sample
+            assert (sample["sessions"], sample["max"]) == (1, None)  # no simulated visitors
+
+    asyncio.run(run())
+    assert "data-store" not in demo.PAGE
+
+
+def test_the_demo_goes_on_while_its_store_fails() -> None:
+    async def run() -> None:
+        app = demo.create_app()
+        live = app.state.live
+        failures = [StoreError("broken")]
+
+        async def astats() -> Any:
+            if failures:
+                raise failures.pop()
+            return await real()
+
+        real, live._manager.astats = live._manager.astats, astats
+        async with app.router.lifespan_context(app):
+            while not live._samples:
+                await asyncio.sleep(0.01)
+        assert not failures
 
     asyncio.run(run())

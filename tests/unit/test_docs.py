@@ -67,7 +67,7 @@ def test_a_grid_table_becomes_a_markdown_table() -> None:
         ("", "no line"),
         ("A table would be good.\n\n| a |\n", "no line"),
         ("<!-- table -->\nwords\n<!-- /table -->\n\n| a |", "no table"),
-        ("<!-- table -->\n+---+---+\n| a | b |\n+---+---+\n| a     |\n+-------+", "out of step"),
+        ("<!-- table -->\n+---+---+\n| a | b |\n+---+---+\n| a     |\n+-------+", "other columns"),
         ("<!-- table -->\n+---+---+\n| a | b |\n+-------+", "spans"),
     ],
 )
@@ -316,6 +316,14 @@ def test_the_page_of_a_framework_begins_with_a_login_and_a_logout(framework: str
     assert f"pip install 'lembro[{framework}]'" in first
     assert re.search(r"\.login\(", first)
     assert re.search(r"\.logout\(", first)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_page_of_a_framework_shows_how_to_log_a_test_client_in(framework: str) -> None:
+    text = (ROOT / "docs" / f"{framework}.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Test with a session\n")[2].partition("\n## ")[0]
+    assert re.search(r"^    .*\ba?log_in\(", section, re.MULTILINE)
+    assert "def test_" in section
 
 
 # -- links to headings -----------------------------------------------------------------------------

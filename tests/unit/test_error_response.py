@@ -71,7 +71,7 @@ def test_the_body_says_what_to_do_and_hides_the_error() -> None:
         for error in (StoreError("s3cret"), TooManySessions("s3cret"), LoginRequired("s3cret"))
     }
     assert bodies == {
-        b"The session could not be stored. Try again in a moment.\n",
+        b"The session store is not available. Try again in a moment.\n",
         b"Too many sessions: log out on another device first.\n",
         b"Log in first.\n",
     }

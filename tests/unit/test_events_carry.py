@@ -44,13 +44,14 @@ def test_created() -> None:
 
 def test_regenerated() -> None:
     heard = Heard()
-    session = heard.manager.load(heard.manager.create({"a": 1}))
+    before = heard.manager.create({"a": 1})
+    session = heard.manager.load(before)
     session.login("heidi")
     session.save()
     after = heard.manager.regenerate(session.issued_id or "")
     assert heard.of("regenerated") == [
-        Event("regenerated", handle(session.issued_id), "heidi"),
-        Event("regenerated", handle(after), "heidi"),
+        Event("regenerated", handle(session.issued_id), "heidi", previous=handle(before)),
+        Event("regenerated", handle(after), "heidi", previous=handle(session.issued_id)),
     ]
     assert len(heard.of("created")) == 1
     assert heard.of("destroyed") == []

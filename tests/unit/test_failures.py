@@ -102,7 +102,7 @@ def test_a_failed_logout_others_can_be_repeated(site: Site) -> None:
 @pytest.mark.parametrize("asked", [False, True])
 def test_a_failed_touch_is_only_reported(site: Site, asked: bool) -> None:
     cookie = site.new(n=1)
-    site.clock.advance(site.runner.lifecycle.writer.idle / 5)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 5)
     site.store.fail = {"touch"}
     with site.request(cookie) as r:
         assert r.session["n"] == 1

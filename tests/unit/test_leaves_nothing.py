@@ -233,8 +233,7 @@ def another_manager(manager: SessionManager) -> None:
     store.close()  # its thread ends at any time
     other = SessionManager(store)
     session_id = other.create({"n": 1})
-    runner = runner_of(other).with_lifetime(60, 60)
-    assert dict(session_by_id(runner, Presented(session_id))) == {"n": 1}
+    assert dict(session_by_id(runner_of(other), Presented(session_id))) == {"n": 1}
 
 
 def legacy_sessions(manager: SessionManager) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lembro import CookieOptions, Session, SessionManager, SessionOptions
-from lembro._core.lifecycle import Lifecycle
+from lembro import CookieOptions, Session, SessionManager
 from lembro.manager import runner_of
 from lembro.testing._model import NaiveStore
 from tests.support.site import Site, cookies_of
@@ -17,7 +16,7 @@ from tests.support.site import Site, cookies_of
 
 def test_a_read_touches_only_after_a_tenth_of_the_idle_timeout(site: Site) -> None:
     cookie = site.new()
-    tenth = site.runner.lifecycle.writer.idle / 10
+    tenth = site.runner.lifecycle.lifetimes.idle / 10
     for after, verbs in ((tenth, ["get"]), (1, ["get", "touch"]), (1, ["get"])):
         site.clock.advance(after)
         with site.request(cookie) as r:
@@ -70,7 +69,7 @@ def test_touch_touches_at_once(site: Site) -> None:
 def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site: Site) -> None:
     cookie = site.new(n=1)
     for _ in range(400):
-        site.clock.advance(site.runner.lifecycle.writer.idle - 1)
+        site.clock.advance(site.runner.lifecycle.lifetimes.idle - 1)
         with site.request(cookie) as r:
             assert r.session["n"] == 1
 
@@ -78,7 +77,7 @@ def test_without_an_absolute_timeout_a_session_lives_as_long_as_it_is_used(site:
 def test_a_touch_does_not_restore_an_ended_session(site: Site) -> None:
     cookie = site.new(n=1)
     reader = site.open(cookie)
-    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 2)
     assert reader["n"] == 1
     reader.touch()
     site.logout(cookie)
@@ -161,18 +160,6 @@ def test_a_request_with_a_rotated_id_gets_no_renewed_cookie(site: Site) -> None:
     assert site.commit(session).cookie == ""
 
 
-@WITH_AGE
-def test_a_remembered_login_is_renewed_for_its_remaining_time(site: Site) -> None:
-    with site.request() as r:
-        r.session.login("alice", remember=True)
-    assert "Max-Age=5000;" in r.reply.header
-    assert r.reply.id is not None
-    site.clock.advance(500)
-    with site.request(r.reply.id) as r:
-        assert r.session.user_id == "alice"
-    assert "Max-Age=4500;" in r.reply.header
-
-
 def test_a_max_age_is_renewed_over_a_store_without_reputations_too() -> None:
     store = NaiveStore()
     manager = SessionManager(store, idle_timeout=1000, cookie=CookieOptions(max_age=1000))
@@ -186,7 +173,7 @@ def test_a_max_age_is_renewed_over_a_store_without_reputations_too() -> None:
 
 def test_a_cookie_without_max_age_is_not_sent_again(site: Site) -> None:
     cookie = site.new()
-    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 2)
     with site.request(cookie) as r:
         r.session["n"] = 2
     assert r.reply.cookie == ""
@@ -255,12 +242,3 @@ def test_without_a_grace_a_request_in_flight_finds_an_emptied_session(
     site.clock.advance(29)
     site.commit(late)
     assert site.data(cookie) == {"m": 2}
-
-
-def test_a_lifecycle_with_other_options_reads_the_same_reputations() -> None:
-    def reputation_of(value: bytes) -> bytes:
-        return value[:16]
-
-    core = Lifecycle(SessionOptions(), reputation_of=reputation_of)
-    other = core.with_options(SessionOptions(idle_timeout=60))
-    assert other.with_options(SessionOptions()).writer._reputation_of is reputation_of

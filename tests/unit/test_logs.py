@@ -109,7 +109,7 @@ def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> N
         r.session["n"] = 2
     assert r.reply.id is not None
     ids += [corrupt, r.reply.id, "x" * 43]
-    site.clock.advance(site.runner.lifecycle.writer.idle / 5)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 5)
     site.store.fail = {"touch"}
     with site.request(r.reply.id) as r:
         r.session.get("n")
@@ -119,7 +119,7 @@ def test_no_id_is_ever_logged(site: Site, caplog: pytest.LogCaptureFixture) -> N
     with pytest.raises(StoreError):
         site.commit(session)
     site.store.fail = set()
-    site.clock.advance(site.runner.lifecycle.writer.idle)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle)
     site.store.purge()
 
     logged = "\n".join(record.getMessage() for record in caplog.records)

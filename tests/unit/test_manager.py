@@ -26,7 +26,7 @@ from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 
 class Caller:
-    """A manager that is called by its plain methods, or by their twins in an event loop."""
+    """A manager that is called by its plain methods, or by their async forms in an event loop."""
 
     def __init__(self, kind: str, **options: Any) -> None:
         self.store = Recorder()
@@ -79,7 +79,7 @@ def manager(request: pytest.FixtureRequest) -> Iterator[Any]:
 # -- by session id ---------------------------------------------------------------------------------
 
 
-def test_create_and_get(manager: Any) -> None:
+def test_create_stores_what_get_returns(manager: Any) -> None:
     cookie = manager.create({"n": 1})
     assert manager.get(cookie) == {"n": 1}
     assert manager.get(manager.create(user_id="alice")) == {}
@@ -229,7 +229,8 @@ def test_an_info_is_plain_data(manager: Any) -> None:
     (info,) = manager.user_sessions("alice")
     assert isinstance(info, SessionInfo)
     assert vars(info).keys() == {
-        *("handle", "age", "idle_for", "data", "user_id", "current", "device", "address"),
+        *("handle", "age", "idle_for", "expires_in", "ends_in"),
+        *("data", "user_id", "current", "device", "address"),
     }
     assert info.current is False
 
@@ -370,7 +371,7 @@ def test_purge_stats_and_reduce_reach_the_store(manager: Any) -> None:
         manager.create({"n": n})
     assert manager.stats().sessions == 3
     assert manager.purge() == 0
-    manager.clock.advance(runner_of(manager.manager).lifecycle.writer.idle + 1)
+    manager.clock.advance(runner_of(manager.manager).lifecycle.lifetimes.idle + 1)
     assert manager.purge() == 3
     assert manager.reduce() == 0
 

@@ -1,4 +1,4 @@
-"""SessionManager: the plain methods and their twins, and the arguments of its constructor."""
+"""SessionManager: the plain methods, their async forms, and the arguments of its constructor."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lembro.manager import manager_of, runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
-# -- plain methods and their twins -----------------------------------------------------------------
+# -- plain methods and their async forms -----------------------------------------------------------
 
 PAIRS = [
     name[1:]
@@ -40,7 +40,7 @@ PAIRS = [
 ]
 
 
-def test_every_method_with_io_has_a_twin() -> None:
+def test_every_method_with_io_has_an_async_form() -> None:
     expected = {
         "create", "get", "set", "destroy", "touch", "regenerate", "load", "all", "length", "clear",
         "user_sessions", "revoke", "revoke_user", "purge", "reduce", "stats", "open", "close",
@@ -136,7 +136,7 @@ def test_an_error_of_the_store_passes_through_the_thread() -> None:
     anyio.run(main)
 
 
-def test_a_session_over_an_async_store_names_the_twin_too() -> None:
+def test_a_session_over_an_async_store_names_the_async_form_too() -> None:
     async def main() -> None:
         manager = SessionManager(AsyncAdapter(Recorder()))
         session = await manager.aload()
@@ -229,7 +229,7 @@ def test_an_integration_without_its_framework_says_what_to_install(module: str) 
 def test_options_and_keywords_are_combined() -> None:
     manager = SessionManager(MemoryStore(), SessionOptions(idle_timeout=60), rotation_grace=5)
     assert (
-        runner_of(manager).lifecycle.writer.idle,
+        runner_of(manager).lifecycle.lifetimes.idle,
         runner_of(manager).lifecycle.writer.grace,
     ) == (60, 5)
 

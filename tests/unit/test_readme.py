@@ -1,4 +1,4 @@
-"""Every ``python`` block of the README and of the documentation is run.
+"""Every ``python`` block of the README and of the documentation is run, and so are its tests.
 
 The blocks of one page are run in order, as one module, so that a page can build up. If the page has
 tabs (``tools/docs.py``), it is run once for each tab. A block after the line ``<!-- not run -->``
@@ -8,11 +8,15 @@ is only compiled.
 from __future__ import annotations
 
 import ast
+import asyncio
+import inspect
 import json
 import re
 import sys
 import unittest
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -24,6 +28,9 @@ from starlette.testclient import TestClient
 from lembro import Session, SessionManager
 from tests.support import ROOT
 from tests.support.servers.redis import new_prefix, shared
+
+DATABASES = {"postgresql.md": "postgres", "sql.md": "mariadb"}
+"""The server that a page needs. Its module is imported late, because most pages need none."""
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -86,16 +93,95 @@ def test_the_code_of_the_page_runs(
     monkeypatch.chdir(tmp_path)  # where a page makes its files
     if page.name == "redis.md":
         monkeypatch.setenv("REDIS_URL", f"{shared().url}?prefix={new_prefix()}&timeout=10")
+    if page.name in DATABASES:
+        server = import_module(f"tests.support.servers.{DATABASES[page.name]}").shared()
+        monkeypatch.setenv("DATABASE_URL", server.url(timeout=10))
     text = page.read_text(encoding="utf-8")
     for tab in tabs_of(text):
-        run(page, text, tab)
+        run_tests(run(page, text, tab))
+
+
+# -- the tests in the pages ------------------------------------------------------------------------
+
+
+def run_tests(module: ModuleType) -> list[str]:
+    """Run the tests of a page with its fixtures, and return their names.
+
+    Another process of pytest would import all frameworks once more, which takes 9 seconds.
+    """
+    names = [name for name in vars(module) if name.startswith("test_")]
+    for name in names:
+        test = vars(module)[name]
+        if inspect.iscoroutinefunction(test):
+            asyncio.run(_run_async_test(module, test))
+        else:
+            with ExitStack() as stack:
+                test(*(stack.enter_context(make()) for make in fixtures_of(module, test)))
+    return names
+
+
+async def _run_async_test(module: ModuleType, test: Callable[..., Awaitable[None]]) -> None:
+    async with AsyncExitStack() as stack:
+        fixtures = fixtures_of(module, test)
+        await test(*[await stack.enter_async_context(make("asyncio")) for make in fixtures])
+
+
+def fixtures_of(module: ModuleType, test: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """Return the fixtures that a test takes, as functions that make a context manager."""
+    functions = [inspect.unwrap(vars(module)[name]) for name in inspect.signature(test).parameters]
+    return [
+        asynccontextmanager(function)
+        if inspect.isasyncgenfunction(function)
+        else contextmanager(function)
+        for function in functions
+    ]
+
+
+def test_the_tests_of_a_page_run_with_their_fixtures() -> None:
+    module = run(Path("page.md"), WITH_TESTS)
+    assert run_tests(module) == ["test_one", "test_two"]
+    assert module.seen == ["begun", "cart", "ended", "begun on asyncio", "acart", "ended"]
+    with pytest.raises(AssertionError):
+        run_tests(run(Path("page.md"), WITH_TESTS + "\n```python\nseen.append(1)\n```\n"))
+
+
+WITH_TESTS = """
+```python
+import pytest
+
+seen = []
+
+
+@pytest.fixture
+def cart():
+    seen.append("begun")
+    yield "cart"
+    seen.append("ended")
+
+
+@pytest.fixture
+async def acart(anyio_backend):
+    seen.append(f"begun on {anyio_backend}")
+    yield "acart"
+    seen.append("ended")
+
+
+def test_one(cart):
+    assert seen == ["begun"]
+    seen.append(cart)
+
+
+async def test_two(acart):
+    seen.append(acart)
+```
+"""
 
 
 # -- async code awaits -----------------------------------------------------------------------------
 
 
 def plain_of_pairs(cls: type[Any]) -> set[str]:
-    """Return the methods that have a twin to await: ``save``, because of ``asave``."""
+    """Return the methods that have an async form: ``save``, because of ``asave``."""
     return {name for name in vars(cls) if f"a{name}" in vars(cls)}
 
 

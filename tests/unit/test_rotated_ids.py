@@ -141,7 +141,7 @@ def test_a_logout_without_a_session_clears_no_cookie(site: Site, kind: str) -> N
     if kind == "unknown":
         cookie = "x" * 43
     elif kind == "expired":
-        site.clock.advance(site.runner.lifecycle.writer.idle)
+        site.clock.advance(site.runner.lifecycle.lifetimes.idle)
     elif kind == "ended":
         site.logout(cookie)
     else:
@@ -217,7 +217,7 @@ def test_a_logout_is_never_undone_by_a_writer_or_a_reader_in_flight(site: Site) 
     cookie = site.new("alice", n=1)
     writer, reader = site.open(cookie), site.open(cookie)
     writer["n"] = reader["n"] + 1
-    site.clock.advance(site.runner.lifecycle.writer.idle / 2)
+    site.clock.advance(site.runner.lifecycle.lifetimes.idle / 2)
     site.logout(cookie)
     for session in (writer, reader):
         assert site.commit(session).cookie == ""

@@ -313,7 +313,7 @@ def test_a_session_that_was_not_preloaded_is_loaded_by_aload(waiting: Site) -> N
         (lambda session: session.edit().__enter__(), "`async with session.edit():`"),
     ],
 )
-def test_a_plain_call_in_an_event_loop_names_the_twin(
+def test_a_plain_call_in_an_event_loop_names_the_async_form(
     waiting: Site, call: Callable[[Session], object], instead: str
 ) -> None:
     session = waiting.open(waiting.new("alice"))
@@ -334,7 +334,7 @@ def test_a_plain_call_in_an_event_loop_names_the_twin(
         (lambda session: session.revoke("x" * 12), "`await session.arevoke()`"),
     ],
 )
-def test_a_plain_call_without_an_event_loop_names_the_twin(
+def test_a_plain_call_without_an_event_loop_names_the_async_form(
     call: Callable[[Session], object], instead: str
 ) -> None:
     site = Site("async")

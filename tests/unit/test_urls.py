@@ -20,13 +20,13 @@ from lembro.stores import SQLiteStore, from_url, store_of, urls
 from lembro.stores.urls import boolean, parameters, without_password
 
 
-def test_a_memory_store() -> None:
+def test_a_url_makes_a_memory_store() -> None:
     store = from_url("memory:1M?interval=60&reduce_to=0.5")
     assert (store.max_size, store.interval, store.reduce_to) == (2**20, 60.0, 0.5)
     assert from_url("memory:").max_size == 4 * 2**20
 
 
-def test_an_sqlite_store(tmp_path: Path) -> None:
+def test_a_url_makes_an_sqlite_store(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a%20b.db?max_size=64M&timeout=0.5&interval=60&max_session_size=2K"
     store = from_url(url)
     assert isinstance(store, SQLiteStore)
@@ -61,7 +61,7 @@ def test_a_relative_path_is_one_of_the_working_directory(
         ("postgresql://u:secret@h:port/d", "the store's URL cannot be read"),
     ],
 )
-def test_urls_that_cannot_work(url: Any, error: str) -> None:
+def test_an_invalid_url_is_refused(url: Any, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_url(url)
     assert error in str(caught.value)
@@ -78,7 +78,7 @@ def test_a_scheme_without_a_store_of_this_version(monkeypatch: pytest.MonkeyPatc
         from_url("later://h1:1,h2:2/x")
 
 
-def test_a_module_that_is_missing_elsewhere_is_an_error_of_its_own(
+def test_another_missing_module_is_not_reported_as_a_missing_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(name: str, package: str) -> Any:
@@ -97,13 +97,13 @@ def test_a_parameter_reader_may_explain_itself() -> None:
         parameters(urlsplit("x://h?p=c"), {"p": read})
 
 
-def test_booleans() -> None:
+def test_a_boolean_is_true_false_1_or_0() -> None:
     assert [boolean(text) for text in ("true", "1", "False", "0")] == [True, True, False, False]
     with pytest.raises(ValueError, match="yes"):
         boolean("yes")
 
 
-def test_a_url_without_its_password() -> None:
+def test_a_url_is_shown_without_its_password() -> None:
     parts = urlsplit("redis://me:secret@host:1/2?password=secret")
     assert without_password(parts) == "redis://host:1/2"
 

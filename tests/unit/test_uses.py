@@ -120,6 +120,7 @@ def test_the_operators_calls_work(browser: TestClient) -> None:
     assert uses.support("revoke", handle) == "no such session"
     assert uses.manager.get(uses.support("create", "8")) == {"by": "support"}
     assert uses.support("lock", "8") == "1 ended"
+    assert uses.support("stats").startswith("0 sessions, 0 new, ")
     assert uses.support("help").startswith("list |")
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from ..errors import SessionCommitted, SessionGone
+from ..errors import LembroError, SessionCommitted, SessionGone
 from ..stores.base import Found, Record
 from . import codec
 from .commit import ATTEMPTS, is_written, marked, refused
 from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle
-from .load import Lost, follow_rotation, use_record
+from .lifetimes import touched
+from .load import Lost, find_current, use_record
 from .state import Loaded, Phase, SessionState
 from .views import carry_over_views
 
@@ -41,8 +42,12 @@ def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
         yield from core.load(session)
         return
     session._views.clear()
-    session._login, session._revoke = None, None
-    session._regenerate = session._destroy = session._touch = False
+    session._login = None
+    session._regenerate = session._touch = False
+    if session._destroy:  # a logout is not a change of the data, and stays
+        session._meta, session._data = {}, {}
+        return
+    session._revoke = None
     if session._key is None:
         session._meta, session._data, session._assigned = {}, {}, False
         if session._adoption is not None:  # a legacy session that is not adopted yet
@@ -53,23 +58,40 @@ def reload(core: Lifecycle, session: SessionState) -> Flow[None]:
 
 
 def recheck(core: Lifecycle, session: SessionState) -> Flow[None]:
-    """Raise SessionGone if the session has ended since the response began."""
-    if session._key is not None:
-        session._key, session._found = yield from _current_record(session)
+    """Load what other requests have stored since the response began; in an edit, only check.
+
+    Raises:
+        SessionGone: the session has ended.
+    """
+    if session._key is None:
+        return
+    key, found = yield from _current_record(session)
+    if session._phase is not Phase.COMMITTED or found.payload == session._payload:
+        session._key, session._found = key, found
+        return
+    if session._nested_possible and _changed_too_late(session):
+        session._transport.runner.report_lost_change(session)
+    use_record(session, key, found)
+    session._nested_possible = bool(session._views)
+
+
+def _changed_too_late(session: SessionState) -> bool:
+    try:
+        return codec.changed(session._payload, session._meta, session._data) is not None
+    except LembroError:
+        return True
 
 
 def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
     """Return the current record of this session. Raise SessionGone if there is none."""
     assert session._key is not None
-    found: Found | None = yield Call("get", (session._key,))
-    if found is not None and found.successor is None:
-        return session._key, found
-    followed = Lost.GONE if found is None else (yield from follow_rotation(found))
-    if isinstance(followed, Lost):
+    current = yield from find_current(session._key)
+    if isinstance(current, Lost):
         session._ready = False
         raise SessionGone(_ENDED)
-    session._loaded = Loaded.ROTATED
-    return followed
+    if current[0] != session._key:
+        session._loaded = Loaded.ROTATED
+    return current
 
 
 def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Data], T]) -> Flow[T]:
@@ -92,7 +114,7 @@ def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Dat
         meta, data = codec.decode(found.payload)
         result = function(data)
         payload = marked(codec.encode(meta, data))
-        idle = core.writer.idle_of_write(found, empty=not data and found.user is None)
+        idle = core.lifetimes.idle_of_write(session, found, empty=not data and found.user is None)
         keywords = {"expected": found.payload, "idle": idle}
         held = yield Call("set", (key, Record(payload)), keywords)
         if is_written(payload, held):
@@ -101,6 +123,20 @@ def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Dat
             core.writer.renew_cookie(session, found)
             return result
     raise refused()
+
+
+def touch(core: Lifecycle, session: SessionState) -> Flow[None]:
+    """Extend the session: with the response, or now if the response has begun."""
+    if session._loaded is Loaded.NOT_LOADED:
+        yield from core.load(session)
+    if session._phase is not Phase.COMMITTED:
+        session._touch = True
+    elif session._key is not None:
+        session._key, found = yield from _current_record(session)
+        idle = core.lifetimes.idle_of(session._meta, found.user)
+        if not (yield Call("touch", (session._key,), {"idle": idle})):
+            raise SessionGone(_ENDED)
+        session._found = touched(found, idle)
 
 
 def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:

@@ -55,7 +55,8 @@ def touch(core: Lifecycle, session: Session) -> Flow[bool]:
     yield from core.load(session)
     if session._key is None:
         return False
-    touched: bool = yield Call("touch", (session._key,), {"idle": core.writer.idle})
+    idle = core.lifetimes.idle_of(session._meta, session._current_user())
+    touched: bool = yield Call("touch", (session._key,), {"idle": idle})
     return touched
 
 

@@ -71,7 +71,7 @@ def with_mark(payload: bytes, mark: bytes) -> bytes:
 
 
 def same_data(payload: bytes, other: bytes) -> bool:
-    """Return whether two payloads are equal but for their marks."""
+    """Return whether two payloads are equal, apart from their marks."""
     return payload[:-MARK] == other[:-MARK]
 
 

@@ -16,6 +16,7 @@ from ..options import SessionOptions, seconds
 from ..stores.base import Found, PerUser, Record
 from . import codec
 from .effects import Call, Flow
+from .lifetimes import Lifetimes, touched
 from .load import Lost, follow_rotation
 from .login import csrf_keys
 from .merge import merge
@@ -65,29 +66,20 @@ class Writer:
 
     Args:
         options: The options of the sessions.
+        lifetimes: Their lifetimes.
         reputation_of: Reads the reputation from a cookie's value; None if the store uses none.
     """
 
     def __init__(
         self,
         options: SessionOptions,
+        lifetimes: Lifetimes,
         reputation_of: Callable[[bytes], bytes | None] | None,
     ) -> None:
-        self.idle: float = seconds("idle_timeout", options.idle_timeout)
-        absolute = options.absolute_timeout
-        self.life: float = (
-            float("inf") if absolute is None else seconds("absolute_timeout", absolute)
-        )
-        self.fresh: float = self.idle * 0.9  # with this much left, no touch is due
+        self.lifetimes: Lifetimes = lifetimes
         self.grace: float = seconds("rotation_grace", options.rotation_grace, zero=True)
-        self.emptied_idle: float = self.grace or 30.0
-        """How long an emptied session stays, in seconds: the grace, or its default if it is 0."""
-        self.renews_cookie: bool = options.cookie.max_age is not None
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
-        self.idle_of_data: Callable[[codec.Data], float | None] | None = None
-        """Returns the idle timeout of a session with these data, if sessions have timeouts of their
-        own. It returns None for a session that nothing extends."""
         self.id_of: Callable[[bytes], SessionID] = id_of
         """Makes a session ID of 32 random bytes."""
         self._reputation_of = reputation_of
@@ -98,20 +90,15 @@ class Writer:
         session_id = new_id(self.id_of)
         key = key_for(session_id)
         record = Record(payload, user, None, (yield from self.reputation_for(session)))
-        added = yield Call(
-            "add",
-            (key, record),
-            {
-                "idle": self.idle,
-                "life": self.life,
-                "per_user": self.per_user if user is not None else None,
-            },
-        )
-        if not added:
+        idle = self.lifetimes.idle_of(session._meta, user)
+        life = self.lifetimes.life if user is None else self.lifetimes.life_of(session)
+        per_user = self.per_user if user is not None else None
+        keywords = {"idle": idle, "life": life, "per_user": per_user}
+        if not (yield Call("add", (key, record), keywords)):
             raise self.too_many()
         session._loaded = LIVE
         session._events.append(Event("created", handle_for(key), user))
-        found = Found(payload, user, None, record.reputation, 0.0, self.idle, self.life)
+        found = Found(payload, user, None, record.reputation, 0.0, min(idle, life), life)
         self.issue(session, session_id, found)
 
     def write(
@@ -140,7 +127,7 @@ class Writer:
             if held.successor is not None:
                 if write is Write.ROTATE and session._adoption is not None:
                     return Lost.STALE  # an attacker who planted the cookie may have sent either
-                followed = yield from follow_rotation(held)
+                followed = yield from follow_rotation(held, session._login)
                 if isinstance(followed, Lost):
                     return followed
                 session._key, held = followed
@@ -164,7 +151,7 @@ class Writer:
     def call_to_set(self, session: SessionState, encoded: bytes) -> Call:
         """Make the call that writes the encoded session over the record that was loaded."""
         assert session._found is not None
-        idle = self.idle_of_write(session._found, empty=_is_empty(session))
+        idle = self.lifetimes.idle_of_write(session, session._found, empty=is_empty(session))
         keywords = {"expected": session._payload, "idle": idle}
         return Call("set", (session._key, Record(marked(encoded))), keywords)
 
@@ -186,20 +173,27 @@ class Writer:
         session_id = new_id(self.id_of)
         key = key_for(session_id)
         login = write is Write.LOGIN
+        idle = self.lifetimes.idle_now(session, empty=is_empty(session))
+        if session._passive and session._found is not None and not login:
+            idle = min(idle, session._found.idle_left)
         reputation = yield from self.reputation_for(session)
         record = Record(payload, session._current_user(), None, reputation)
         keywords = {
             "expected": session._payload,
-            "idle": self._idle_of(session),
-            "life": self.life if login else None,
+            "idle": idle,
+            "life": self.lifetimes.life_of(session) if login else None,
             "grace": self.grace,
             "per_user": self.per_user if login else None,
         }
         held: Found | None = yield Call("replace", (session._key, key, record), keywords)
         if held is None or not is_written(payload, held) or held.user != record.user:
             return held
+        assert session._key is not None
+        event = Event(
+            "regenerated", handle_for(key), record.user, previous=handle_for(session._key)
+        )
+        session._events.append(event)
         self.issue(session, session_id, held)
-        session._events.append(Event("regenerated", handle_for(key), record.user))
         return STORED
 
     def too_many(self) -> TooManySessions:
@@ -215,28 +209,47 @@ class Writer:
         session._issued_id, session._found, session._payload = session_id, found, found.payload
         session._key = session._presented_key = key_for(session_id)
         session._assigned = False
-        session._cookie = _cookie_for(session, session_id, found.reputation, found.life_left)
+        max_age = self.lifetimes.max_age_of(session._meta, found.life_left)
+        session._cookie = SetCookie(session_id, found.reputation, max_age)
 
     def rebase(self, session: SessionState, theirs: Found) -> None:
         """Merge with ``theirs``, which another request has stored since this session was loaded."""
         if not _switches_user(session):
-            _merge(session, theirs)
+            _merge(session, session._payload, theirs)
+        elif theirs.user == session._login:  # another request has logged this user in, too
+            _merge(session, b"", theirs)
         session._found, session._payload = theirs, theirs.payload
+
+    def rejoin(self, session: SessionState, user: str) -> Flow[None]:
+        """Continue the session that a stale ID has become, if it belongs to the user of a login.
+
+        A second click on the login button brings the ID from before the first one's login.
+        """
+        key = session._presented_key
+        pointer: Found | None = None if key is None else (yield Call("get", (key,)))
+        if pointer is None or pointer.successor is None:
+            return
+        followed = yield from follow_rotation(pointer, user)
+        if not isinstance(followed, Lost):
+            session._key, theirs = followed
+            session._loaded = Loaded.ROTATED
+            self.rebase(session, theirs)
 
     def touch(self, session: SessionState) -> Flow[None]:
         """Extend the idle timeout, if that is due or was asked for."""
         found = session._found
         assert found is not None
-        if session._touch or (self.is_due(found) and not _is_empty(session)):
-            idle = self._idle_of(session)
+        if session._touch or (self.lifetimes.is_due(session, found) and not is_empty(session)):
+            idle = self.lifetimes.idle_now(session, empty=is_empty(session))
             try:
-                touched = yield Call("touch", (session._key,), {"idle": idle})
+                is_live = yield Call("touch", (session._key,), {"idle": idle})
             except StoreError as error:  # a page that only reads must not fail because of this
                 handle = session._current_handle()
                 session._events.append(Event("error", handle, found.user, str(error), error))
                 return
-            if touched:
+            if is_live:
                 self.renew_cookie(session, found, asked=session._touch)
+                session._found = touched(found, idle)
 
     def describe_visitor(self, session: SessionState) -> None:
         """Note the device and the address of a login, for the list of a user's sessions."""
@@ -246,31 +259,6 @@ class Writer:
         if described:
             session._meta = {**session._meta, **described}
 
-    # -- lifetimes ---------------------------------------------------------------------------------
-
-    def _idle_of(self, session: SessionState) -> float:
-        """Return the idle timeout.
-
-        An emptied session stays for the grace, so that a write in flight merges into it.
-        """
-        return self.emptied_idle if _is_empty(session) else self.idle
-
-    def is_due(self, found: Found) -> bool:
-        """Return whether a tenth of the idle timeout has passed and a touch would help."""
-        return min(self.idle, found.life_left) - found.idle_left > self.idle / 10
-
-    def idle_of_write(self, found: Found, *, empty: bool) -> float:
-        """Return the idle timeout for a write.
-
-        A cookie with a Max-Age is renewed together with its session, so a write does not extend
-        the session before that is due. Without a Max-Age a write always extends it.
-        """
-        if empty:
-            return self.emptied_idle
-        if self.renews_cookie and not self.is_due(found):
-            return min(found.idle_left, self.idle)  # it may have been stored with a longer timeout
-        return self.idle
-
     # -- the cookie --------------------------------------------------------------------------------
 
     def renew_cookie(self, session: SessionState, found: Found, *, asked: bool = False) -> None:
@@ -278,14 +266,15 @@ class Writer:
 
         Only a request that came with the ID can do so, because the store has only its hash.
         """
-        if not (self.renews_cookie or session._resend_cookie):
+        resend = session._resend_cookie
+        if not (resend or self.lifetimes.renews(session, found)):
             return
         if session._loaded is not LIVE or session._cookie or session._presented.id is None:
             return
-        if asked or session._resend_cookie or self.is_due(found):
+        if asked or resend or self.lifetimes.is_due(session, found):
             reputation = self.known_reputation(session)
-            session_id, life = session._presented.id, found.life_left
-            session._cookie = _cookie_for(session, session_id, reputation, life)
+            max_age = self.lifetimes.max_age_of(session._meta, found.life_left)
+            session._cookie = SetCookie(session._presented.id, reputation, max_age)
 
     def known_reputation(self, session: SessionState) -> bytes | None:
         """Return the reputation from the cookie, or else from the stored session."""
@@ -329,15 +318,7 @@ def _encode(session: SessionState) -> bytes:
     return codec.encode(session._meta, session._data, plain=plain)
 
 
-def _cookie_for(
-    session: SessionState, session_id: str, reputation: bytes | None, life: float
-) -> SetCookie:
-    """Make the cookie for an ID. It outlives the browser if the login is remembered."""
-    remembered = session._meta.get("remember") is True
-    return SetCookie(session_id, reputation, life if remembered else None)
-
-
-def _is_empty(session: SessionState) -> bool:
+def is_empty(session: SessionState) -> bool:
     return not session._data and session._current_user() is None
 
 
@@ -348,22 +329,18 @@ def _switches_user(session: SessionState) -> bool:
     return session._found.user not in (None, session._login)
 
 
-def _merge(session: SessionState, theirs: Found) -> None:
+def _merge(session: SessionState, loaded: bytes, theirs: Found) -> None:
     """Merge the loaded data, the data that another request has stored, and this request's data."""
     try:
-        base_meta, base = codec.decode(session._payload)
+        base_meta, base = codec.decode(loaded) if loaded else ({}, {})
         meta, data = codec.decode(theirs.payload)
     except CodecError:  # ours wins
         return
-    if session._resend_cookie:
-        meta["remember"] = session._meta.get("remember", False)
-    if "fresh" in session._meta and "fresh" not in base_meta:
-        meta["fresh"] = False
     if session._login is not None:  # it drops a token that was stored since the load, too
         for key in csrf_keys(data):
             del data[key]
     session._data, conflicts = merge(base, data, session._data)
     session._nested_possible = True  # a merged value may need a tag
     if session._login is None:
-        session._meta = meta
+        session._meta, _ = merge(base_meta, meta, session._meta)
     session._note_conflicts(theirs.user, conflicts)

@@ -4,13 +4,13 @@ This table is the specification. A row is a way in which the session was loaded,
 of the request.
 
 <!-- table -->
-| loaded from | not accessed | read | changed | `regenerate_id()` | `login(user_id)` | destroyed |
-|---|---|---|---|---|---|---|
-| no cookie | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
-| an ID that the store does not know | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
-| a live session | nothing | touch, once a tenth of the idle timeout has passed | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
-| a rotated ID, within its grace | nothing | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
-| a stale ID | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie | nothing |
+| loaded from | not accessed | read | `touch()` | `skip_touch()` | changed | `regenerate_id()` | `login(user_id)` | destroyed |
+|---|---|---|---|---|---|---|---|---|
+| no cookie | nothing | nothing | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
+| an ID that the store does not know | nothing | nothing | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
+| a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
+| a rotated ID, within its grace | nothing | the successor's data | touch of the successor, no cookie | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
+| a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie; if the session that followed has this user: replace, set cookie | nothing |
 <!-- /table -->
 
 * A rotated ID works within its grace only if its record had a user and the successor has the same
@@ -19,10 +19,18 @@ of the request.
   is unknown would race with a login in another tab.
 * A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
   for the grace, so that a write in flight merges into it.
-* Several session cookies with different values count as a stale ID.
+* If several session cookies came, the one that leads to a session counts. If none does, they count
+  as an ID that the store does not know; if several do, as a stale ID.
+* If what a visitor had does not fit together with their login, the largest keys of it are dropped.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
-  expired or evicted session is an ID that the store does not know.
-* After a handler that failed, changes are dropped and a destroy is honoured.
+  expired or evicted session is an ID that the store does not know. A login may set both for its
+  session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
+  ``anonymous_idle_timeout`` is the idle timeout.
+* A use extends a session by its idle timeout. A passive request is no use: it called
+  ``skip_touch()``, or its path is in ``passive``. It does not touch, and what it writes keeps the
+  time that the session has left. ``touch()`` and ``login()`` extend the session all the same.
+* After the response has begun, ``touch()`` extends the session at once, and sends no cookie.
+* After a handler that failed, changes are dropped, and a destroy takes effect.
 
 Pure: no I/O, no clock, no framework. Flows yield store calls and are sent the results;
 ``_runtime/drivers.py`` performs them. ``load.py`` finds the row, this module decides by the column,
@@ -33,7 +41,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import StoreError, TooManySessions
+from ..errors import SessionTooLarge, StoreError, TooManySessions
 from ..events import Event
 from ..ids import handle_for
 from ..options import SessionOptions
@@ -41,7 +49,9 @@ from ..stores.base import Found
 from . import codec
 from .commit import UNTRIED, Write, Writer, changed_encoding, has_changed
 from .effects import Call, Flow, run_flow
-from .load import Lost, begin_load, load_successor, use_record
+from .lifetimes import IDLE, Lifetimes
+from .load import Lost, begin_load, load_one_of, load_successor, use_record
+from .login import make_room
 from .state import CLEAR, COMMITTED, LIVE, NOT_LOADED, Loaded, SessionState
 from .views import flush_views
 
@@ -60,12 +70,8 @@ class Lifecycle:
         *,
         reputation_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
-        self.writer: Writer = Writer(options, reputation_of)
-        self._reputation_of = reputation_of
-
-    def with_options(self, options: SessionOptions) -> Lifecycle:
-        """Return a copy of this lifecycle with other options."""
-        return type(self)(options, reputation_of=self._reputation_of)
+        self.lifetimes: Lifetimes = Lifetimes(options)
+        self.writer: Writer = Writer(options, self.lifetimes, reputation_of)
 
     # A load has two halves: ``begin_load`` before the store's ``get`` and ``finish_load`` after it.
     # With an in-process store the runner calls them directly, because the generator ``load`` would
@@ -75,7 +81,10 @@ class Lifecycle:
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
         """Use what the store holds. Return a flow if the store must be asked again."""
-        if key is None or found is None:
+        if key is None:
+            return load_one_of(session) if session._presented.several else None
+        if found is None:
+            session._transport.unknown_id(key)
             return None
         if found.successor is not None:
             if session._follows_rotation:
@@ -92,7 +101,7 @@ class Lifecycle:
         Raises:
             StoreError: the store failed; the next access tries again.
         """
-        key = begin_load(session)
+        key = begin_load(session, self.lifetimes.passive)
         try:
             found = None if key is None else (yield Call("get", (key,)))
             yield from run_flow(self.finish_load(session, key, found))
@@ -108,7 +117,7 @@ class Lifecycle:
 
         Args:
             session: The session of the request.
-            failed: Whether the handler failed: changes are dropped, a destroy is honoured.
+            failed: Whether the handler failed: changes are dropped, a destroy takes effect.
 
         Raises:
             StoreError, SessionTooLarge, CodecError, TooManySessions: the changes are not stored,
@@ -129,8 +138,10 @@ class Lifecycle:
             return False
         if session._regenerate or session._destroy or session._touch or session._revoke is not None:
             return False
-        found, writer = session._found, self.writer
-        return found is None or found.idle_left >= writer.fresh or not writer.is_due(found)
+        found, lifetimes = session._found, self.lifetimes
+        if found is None or (found.idle_left >= lifetimes.fresh and IDLE not in session._meta):
+            return True
+        return not lifetimes.is_due(session, found)
 
     # -- the columns -------------------------------------------------------------------------------
 
@@ -174,7 +185,9 @@ class Lifecycle:
         if session._regenerate or session._destroy or session._revoke is not None:
             return False
         found = session._found
-        return not session._touch and found is not None and found.idle_left >= self.writer.fresh
+        if session._touch or found is None or IDLE in session._meta:
+            return False
+        return found.idle_left >= self.lifetimes.fresh
 
     def _write_changes(self, session: SessionState, encoded: bytes) -> Flow[None]:
         """Write changed data over the loaded record; merge if another request was first."""
@@ -193,9 +206,21 @@ class Lifecycle:
             yield from self.writer.add(session, None)
 
     def _commit_login(self, session: SessionState, user: str) -> Flow[None]:
+        self.writer.describe_visitor(session)
+        if session._loaded is Loaded.STALE:
+            yield from self.writer.rejoin(session, user)
+        while True:  # ends, because each iteration drops a key
+            try:
+                yield from self._store_login(session, user)
+            except SessionTooLarge as error:
+                if not make_room(session, error):
+                    raise
+            else:
+                return
+
+    def _store_login(self, session: SessionState, user: str) -> Flow[None]:
         lost: Lost | None = Lost.GONE
         had = session._found.user if session._found else session._lost_user
-        self.writer.describe_visitor(session)
         if session._key is not None:
             lost = yield from self.writer.write(session, Write.LOGIN)
         if lost is Lost.GONE and had == user:

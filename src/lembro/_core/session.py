@@ -8,8 +8,7 @@ carries it out once, when the response begins. Methods that ask the store come i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from datetime import UTC, datetime, timedelta
-from math import inf
+from datetime import timedelta
 from typing import Any, Never, Self, TypeVar, cast
 
 from ..errors import LoginRequired, SessionCommitted
@@ -17,10 +16,11 @@ from ..ids import UserID, user_id_text
 from ..options import Seconds
 from . import actions, codec
 from .edit import Edit
-from .login import check_recent, log_in, login_age
+from .login import log_in, login_lifetime
 from .size_check import check_assigned
-from .state import COMMITTED, NOT_LOADED, OPEN, SessionState, Upgraded
+from .state import COMMITTED, NOT_LOADED, OPEN, Upgraded
 from .tags import PLAIN
+from .timed import TimedSession
 from .typed import cached_converters, loader
 from .user_sessions import SessionInfo, revoke, user_sessions
 from .views import typed_view
@@ -28,7 +28,7 @@ from .views import typed_view
 T = TypeVar("T")
 
 
-class Session(SessionState, MutableMapping[str, Any]):
+class Session(TimedSession, MutableMapping[str, Any]):
     """The session of one request: a ``MutableMapping`` with str keys.
 
     Values are those of JSON, and bytes, tuple, set, frozenset, datetime, date, time, timedelta,
@@ -158,29 +158,6 @@ class Session(SessionState, MutableMapping[str, Any]):
         return self._current_handle()
 
     @property
-    def authenticated_at(self) -> datetime | None:
-        """The time of the login, in UTC; None if nobody is logged in, or if the time is unknown.
-
-        It is unknown after ``login(fresh=False)`` and for an adopted legacy session. To require a
-        recent login, call :meth:`require_recent`, which does not depend on the wall clock.
-        """
-        age = login_age(self, self.user_id)
-        if age is None or age == inf:
-            return None
-        return datetime.now(UTC) - timedelta(seconds=age)
-
-    def require_recent(self, within: Seconds) -> None:
-        """Require a recent login, for sensitive actions (OWASP ASVS 5.0, 7.5.1).
-
-        Args:
-            within: The largest age of the login: seconds, or a timedelta.
-
-        Raises:
-            LoginRequired: nobody is logged in, or the login is older, or its age is unknown.
-        """
-        check_recent(self, self.user_id, within)
-
-    @property
     def issued_id(self) -> str | None:
         """The session ID that ``save()`` has issued, for applications that send it themselves.
 
@@ -192,7 +169,15 @@ class Session(SessionState, MutableMapping[str, Any]):
 
     # -- actions -----------------------------------------------------------------------------------
 
-    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+    def login(
+        self,
+        user_id: UserID,
+        *,
+        remember: bool | timedelta = False,
+        fresh: bool = True,
+        idle_timeout: Seconds | None = None,
+        absolute_timeout: Seconds | None = None,
+    ) -> None:
         """Log a user in. The session gets a new ID and a new absolute timeout.
 
         The data of the session are kept, unless another user was logged in. Keys whose name
@@ -200,17 +185,24 @@ class Session(SessionState, MutableMapping[str, Any]):
 
         Args:
             user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
-            remember: Whether the cookie outlives the browser.
+            remember: Whether the session and the cookie outlive the browser: for the option
+                ``remember_timeout``, or for this timedelta.
             fresh: Whether the user gave credentials now. False for an automatic login, such as one
                 by a remember-me cookie: ``require_recent`` then raises until the next login.
+            idle_timeout: The idle timeout of this session. None: as ``remember`` or the options
+                say.
+            absolute_timeout: The absolute timeout of this session, likewise.
 
         Raises:
             TypeError, ValueError: the user ID cannot be stored.
+            ConfigError: a timeout cannot work.
             SessionCommitted: the response has begun, so no cookie can be set.
         """
         user = user_id_text(user_id, "login")
+        lifetimes = self._transport.runner.lifecycle.lifetimes
+        lifetime = login_lifetime(lifetimes, remember, idle_timeout, absolute_timeout)
         self._check_writable(cookie=True)
-        log_in(self, user, remember=remember, fresh=fresh)
+        log_in(self, user, lifetime, fresh=fresh)
 
     def logout(self) -> None:
         """End this session: remove it from the store and clear its cookie.
@@ -243,11 +235,6 @@ class Session(SessionState, MutableMapping[str, Any]):
         self._check_writable(cookie=True)
         self._regenerate = True
 
-    def touch(self) -> None:
-        """Extend the idle timeout, even if less than a tenth of it has passed."""
-        self._check_writable()
-        self._touch = True
-
     def typed(
         self,
         key: str,
@@ -275,7 +262,7 @@ class Session(SessionState, MutableMapping[str, Any]):
         load = loader(key, kind, default, upgrade, load=convert)
         return cast("T", self._typed_view(key, load, dump))
 
-    # -- the store: each method has an async twin --------------------------------------------------
+    # -- the store: each method has an async form --------------------------------------------------
 
     def save(self) -> None:
         """Store the changes now, so that an error is raised here. The response sets the cookie.
@@ -295,7 +282,8 @@ class Session(SessionState, MutableMapping[str, Any]):
         await self._transport.runner.aload(self)
 
     def reload(self) -> None:
-        """Drop the changes and load the session again. Raises SessionGone if it has ended."""
+        """Drop the changes and load the session again. A logout stays. Raises SessionGone if the
+        session has ended."""
         self._transport.runner.run_action(self, actions.reload)
 
     async def areload(self) -> None:

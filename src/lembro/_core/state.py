@@ -57,7 +57,7 @@ class FlowRunner(Protocol):
         ...
 
     def recheck(self, session: Any) -> None:
-        """Raise SessionGone if a session has ended since the response began."""
+        """Load what was stored since the response began. Raise SessionGone if it has ended."""
         ...
 
     def run_action(self, session: Any, action: Callable[..., Flow[T]], *args: Any) -> T:
@@ -85,8 +85,16 @@ class Transport(Protocol):
         """Read the session cookie of the request."""
         ...
 
+    def path(self) -> str:
+        """Return the path of the request."""
+        ...
+
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address; each is empty unless the options ask for it."""
+        ...
+
+    def unknown_id(self, key: bytes) -> None:
+        """Note that the store does not know the ID of the request."""
         ...
 
     def add_late_headers(self) -> bool:
@@ -209,8 +217,10 @@ class SessionState:
     # when it ends. In Django's words it is not: an old key is empty.
     _follows_rotation = True
     _ends_successor = True
+    _passive = False  # the request is not activity: it does not extend the session
+    _life: float | None = None  # the absolute timeout of the login, if it has its own
     _revoke: str | None = None  # the user whose other sessions are to end
-    _resend_cookie = False  # the cookie's Max-Age has changed
+    _resend_cookie = False  # the lifetime has changed, and so the cookie's Max-Age
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

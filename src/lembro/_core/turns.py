@@ -65,7 +65,7 @@ class Turns:
         owner = _owner()
         if self._start(_Turn(owner)):
             return
-        wait, wake = _event()
+        wait, wake = loop_event()
         turn = _Turn(owner, wake)
         if not self._start(turn):
             try:
@@ -126,7 +126,7 @@ def _owner() -> object:
     return threading.get_ident()
 
 
-def _event() -> tuple[Callable[[], Awaitable[object]], Callable[[], object]]:
+def loop_event() -> tuple[Callable[[], Awaitable[object]], Callable[[], object]]:
     """Make an event of the running loop. Return how to wait for it, and how to set it from any
     thread."""
     asyncio: Any = sys.modules.get("asyncio")

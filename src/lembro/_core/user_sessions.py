@@ -35,7 +35,11 @@ class SessionInfo:
     """Seconds since the session began, or since the login."""
     idle_for: float
     """Seconds since the session was last extended, which happens once a tenth of the idle timeout
-    has passed. If nothing extends the session, its age."""
+    has passed. If nothing extends the session, as after ``login(remember=True)``, its age."""
+    expires_in: float
+    """Seconds until the session ends if it is not used."""
+    ends_in: float
+    """Seconds until the session ends even if it is used; infinite without an absolute timeout."""
     data: dict[str, Any]
     """A copy of the session's data."""
     user_id: str | None
@@ -137,7 +141,9 @@ def _info(core: Lifecycle, key: bytes, found: Found, current: bytes | None) -> S
     return SessionInfo(
         handle=handle_for(key),
         age=found.age,
-        idle_for=_idle_for(core, found, data),
+        idle_for=core.lifetimes.idle_for(meta, found),
+        expires_in=found.idle_left,
+        ends_in=found.life_left,
         data=data,
         user_id=found.user,
         current=key == current,
@@ -149,11 +155,3 @@ def _info(core: Lifecycle, key: bytes, found: Found, current: bytes | None) -> S
 def _text(meta: codec.Meta, name: str) -> str:
     value = meta.get(name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
-
-
-def _idle_for(core: Lifecycle, found: Found, data: dict[str, Any]) -> float:
-    writer = core.writer
-    idle = writer.idle if writer.idle_of_data is None else writer.idle_of_data(data)
-    if idle is None:
-        return found.age
-    return max(0.0, min(idle, found.life_left) - found.idle_left)

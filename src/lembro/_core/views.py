@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from ..errors import CodecError
 from . import codec
 from .merge import merge
-from .state import MISSING, SessionState, Upgraded, View
+from .state import COMMITTED, MISSING, SessionState, Upgraded, View
 
 T = TypeVar("T")
 
@@ -19,22 +19,38 @@ def typed_view(
     load: Callable[[Any], T | Upgraded],
     dump: Callable[[T], Any],
 ) -> T:
-    """Return the typed part of a loaded session; without a key, the whole session."""
+    """Return the typed part of a loaded session; without a key, the whole session.
+
+    After the response has begun, this is a new object if another request has stored other data.
+    """
     view = session._views.get(key)
     if view is None:
-        name = key or "session"
-        data = session._data
-        stored: Any = data or MISSING if key is None else data.get(key, MISSING)
-        base = b"" if stored is MISSING else codec.encode_value(stored, name)
-        loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
-        upgraded = isinstance(loaded, Upgraded)
-        value: Any = loaded.value if upgraded else loaded
-        session._nested_possible = True
-        encoding = codec.encode_value(dump(value), name)
-        if not base or (key is None and not upgraded):  # other keys are not this object's
-            base = encoding
-        view = session._views[key] = View(value, dump, encoding, base)
+        view = session._views[key] = _make_view(session, key, load, dump)
+    elif session._phase is COMMITTED and _encoding(key, view) == view.stored:
+        fresh = _make_view(session, key, load, dump)
+        if fresh.stored != view.stored:
+            view = session._views[key] = fresh
+    session._nested_possible = True
     return view.value  # type: ignore[no-any-return]
+
+
+def _make_view(
+    session: SessionState,
+    key: str | None,
+    load: Callable[[Any], Any],
+    dump: Callable[[Any], Any],
+) -> View:
+    name = key or "session"
+    data = session._data
+    stored: Any = data or MISSING if key is None else data.get(key, MISSING)
+    base = b"" if stored is MISSING else codec.encode_value(stored, name)
+    loaded: Any = load(codec.decode_value(base) if base else MISSING)  # shares no list
+    upgraded = isinstance(loaded, Upgraded)
+    value: Any = loaded.value if upgraded else loaded
+    encoding = codec.encode_value(dump(value), name)
+    if not base or (key is None and not upgraded):  # other keys are not this object's
+        base = encoding
+    return View(value, dump, encoding, base)
 
 
 def flush_views(session: SessionState) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import ConfigError
 
@@ -22,21 +21,3 @@ def check_application(app: T, example: str) -> T:
             f"Example: {example}"
         )
     return app
-
-
-def path_prefixes(exclude: object) -> tuple[str, ...]:
-    """Check ``exclude=``, the path prefixes without a session, and return them.
-
-    Raises:
-        ConfigError: a prefix does not begin with "/".
-    """
-    given: tuple[Any, ...] = (exclude,)
-    if isinstance(exclude, Iterable) and not isinstance(exclude, str | bytes):
-        given = tuple(exclude)
-    for path in given:
-        if not isinstance(path, str) or not path.startswith("/"):  # "" would exclude every path
-            raise ConfigError(
-                f"exclude takes path prefixes that begin with '/', got {exclude!r}. "
-                f'Example: exclude=["/static/"]'
-            )
-    return given

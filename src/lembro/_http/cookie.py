@@ -12,7 +12,6 @@ reputation still has one, by a random key of this process.
 
 from __future__ import annotations
 
-import copy
 import hmac
 import re
 import secrets
@@ -63,6 +62,8 @@ class Presented(msgspec.Struct, frozen=True):
     """Why the cookie was not accepted; empty if it was accepted, or if there is no cookie."""
     legacy: tuple[Clearable, ...] = ()
     """Other libraries' cookies, if ``migrate_from`` names a reader for them."""
+    several: tuple[Presented, ...] = ()
+    """If cookies with different session IDs came, all of them. There is no ``id`` then."""
 
     def __repr__(self) -> str:  # an error report shows the variables of every frame
         return f"<Presented {self.problem or ('no ID' if self.id is None else 'an ID')}>"
@@ -70,9 +71,11 @@ class Presented(msgspec.Struct, frozen=True):
 
 ABSENT: Final = Presented()
 DUPLICATE: Final = Presented(
-    problem="several cookies of this name with different values. Another application on this host "
-    "or a sibling domain may set one of them; rename one"
+    problem="several cookies of this name lead to different sessions, or there are too many of "
+    "them. Another application on this host or a sibling domain may set one of them; rename one"
 )
+MOST_VALUES: Final = 8
+"""The most values of the cookie that are looked up in the store for one request."""
 MALFORMED: Final = Presented(problem="not a value that lembro issues")
 FORGED: Final = Presented(problem="the signature does not match any secret")
 
@@ -80,9 +83,9 @@ FORGED: Final = Presented(problem="the signature does not match any secret")
 def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
     """Return the distinct values of the cookies with exactly this name, in linear time.
 
-    It stops at the second value. It splits at semicolons, and strips blanks and tabs only.
-    Stripping quotes, ``$Version`` or Unicode spaces would let one cookie pass for another
-    (CVE-2023-23934).
+    It stops when there are more than ``MOST_VALUES``. It splits at semicolons, and strips blanks
+    and tabs only. Stripping quotes, ``$Version`` or Unicode spaces would let one cookie pass for
+    another (CVE-2023-23934).
     """
     values: list[bytes] = []
     for header in headers:
@@ -94,7 +97,7 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
                 stripped = value.strip(b" \t")
                 if stripped not in values:
                     values.append(stripped)
-                    if len(values) > 1:  # ambiguous, so the rest does not matter
+                    if len(values) > MOST_VALUES:  # refused, so the rest does not matter
                         return values
     return values
 
@@ -139,6 +142,13 @@ class SessionCookie:
         age = options.max_age
         self._max_age = None if age is None else seconds("max_age", age)
         self._attributes = {https: self._render_attributes(https) for https in (True, False)}
+        self._previous = {
+            https: [
+                SessionCookie(each).render_cleared(https=https)
+                for each in options.previous_over(https=https)
+            ]
+            for https in (True, False)
+        }
 
     def read(self, headers: list[bytes], *, https: bool) -> Presented:
         """Return the session ID in these Cookie headers, or the reason why there is no ID. It never
@@ -148,10 +158,10 @@ class SessionCookie:
         length = None if value is None else _OUTLINES.get(value.translate(_OUTLINE))
         if value is None or length is None:
             values = find(headers, name)
+            if len(values) > 1:
+                return self._read_several(name, values, https=https)
             if not values:
                 return ABSENT
-            if len(values) > 1:
-                return DUPLICATE
             value = values[0]
             length = _OUTLINES.get(value.translate(_OUTLINE))
             if length is None:
@@ -159,6 +169,16 @@ class SessionCookie:
         if self.signed and not self._is_verified(value, _VALUE.fullmatch(value)):
             return FORGED
         return Presented(value[:length].decode("ascii"), value)
+
+    def _read_several(self, name: bytes, values: list[bytes], *, https: bool) -> Presented:
+        """Read several values, of which those that lembro cannot have issued do not count."""
+        if len(values) > MOST_VALUES:
+            return DUPLICATE
+        read = [self.read([name + b"=" + value], https=https) for value in values]
+        valid = {presented.id: presented for presented in read if presented.id is not None}
+        if len(valid) > 1:
+            return Presented(several=tuple(valid.values()))
+        return next(iter(valid.values()), read[0])
 
     def reputation(self, value: bytes) -> bytes | None:
         """Return the reputation in a cookie's value; None if there is none with a valid hash."""
@@ -188,12 +208,6 @@ class SessionCookie:
             value += b"." + self._mac(self._keys[0], value)
         return value
 
-    def with_max_age(self, max_age: float | None) -> SessionCookie:
-        """Return a copy with another Max-Age, in seconds."""
-        other = copy.copy(self)
-        other._max_age = max_age
-        return other
-
     def render(
         self, session_id: str, reputation: bytes | None, *, https: bool, max_age: float | None
     ) -> bytes:
@@ -203,13 +217,18 @@ class SessionCookie:
             session_id: The session ID.
             reputation: The reputation, if the store uses one.
             https: Whether the request came over https.
-            max_age: Max-Age in seconds. None: that of the options.
+            max_age: Max-Age in seconds. None: that of the options. 0: none, so that the browser
+                removes the cookie when it is closed.
         """
         value = self.value(session_id, reputation)
         if max_age is None:
             max_age = self._max_age
-        age = b"" if max_age is None else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
+        age = b"" if not max_age else b"; Max-Age=%d" % max(1, min(max_age, LONGEST_AGE))
         return self._names[https] + b"=" + value + age + self._attributes[https]
+
+    def render_previous(self, *, https: bool) -> list[bytes]:
+        """Render the Set-Cookie headers that remove the cookie from its previous scopes."""
+        return self._previous[https]
 
     def render_cleared(self, *, https: bool) -> bytes:
         """Render the Set-Cookie header that removes the cookie: same name, path and flags."""

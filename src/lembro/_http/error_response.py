@@ -48,7 +48,7 @@ class ErrorResponse(NamedTuple):
 _UNAVAILABLE: Final = ErrorResponse(
     503,
     "Service Unavailable",
-    b"The session could not be stored. Try again in a moment.\n",
+    b"The session store is not available. Try again in a moment.\n",
     1013,
 )
 _FAILED: Final = ErrorResponse(

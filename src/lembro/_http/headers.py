@@ -184,14 +184,30 @@ def header_of(request: RequestHeaders, name: str) -> str:
 
 
 def warn_of_shared_cookie(name: str) -> None:
-    """Warn once that two nested middlewares of different managers set the same cookie."""
+    """Warn once that two managers of this process set the same cookie."""
     said = b"shared " + name.encode()
     if said in _warned:
         return
     _warned.add(said)
     log.warning(
-        "lembro: two nested session middlewares have different managers and both set the cookie "
-        "%r, so each overwrites the other's. Give both the same SessionManager, so that they share "
-        "the session, or give one of them another cookie name",
+        "lembro: two session managers both set the cookie %r, so each overwrites the other's. Give "
+        "both applications or middlewares the same SessionManager, so that they share the session, "
+        "or give one of them another cookie name",
+        name,
+    )
+
+
+def warn_of_several_cookies(name: str) -> None:
+    """Warn once that a browser sends several session cookies, so that none of them is used."""
+    said = b"several " + name.encode()
+    if said in _warned:
+        return
+    _warned.add(said)
+    log.warning(
+        "lembro: a browser sent several session cookies %r that lead to different sessions, or too "
+        "many of them, so none is used. If another application on this host or a sibling domain "
+        "sets one of them, give one of the applications another cookie name. If this application "
+        "has set its cookie with another domain or path before, name these: "
+        "CookieOptions(previous=[CookieOptions(...)])",
         name,
     )

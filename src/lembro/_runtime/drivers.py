@@ -47,7 +47,7 @@ async def arun(flow: Flow[T], perform: Callable[[Call], Awaitable[Any]]) -> T:
         return stop.value  # type: ignore[no-any-return]
 
 
-def colours(store: Any) -> tuple[Any, Any]:
+def sync_and_async(store: Any) -> tuple[Any, Any]:
     """Return the store for callers that may block, and the store whose verbs are awaited.
 
     An external store is both, unless you passed it a sync or an async client. Others are one.
@@ -76,7 +76,7 @@ def performer(store: Any) -> Callable[[Call], Awaitable[Any]]:
         # Under trio the sync verbs run in a thread, because clients of databases need asyncio.
         return await (threaded(call) if sync is not None and not in_asyncio() else awaited(call))
 
-    sync, aio = colours(store)
+    sync, aio = sync_and_async(store)
     if aio is None:
         return threaded if store.blocking else at_once
     return either

@@ -15,6 +15,7 @@ from .._device import Visitor
 from .._http.cookie import ABSENT, Presented
 from .._http.error_response import COMMIT_ERRORS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, header_of, warn_of_plain_http
+from .issued import note_issued, note_unknown
 from .runner import Runner
 
 
@@ -36,6 +37,10 @@ class Exchange:
         """Return whether the request came over https."""
         raise NotImplementedError
 
+    def path(self) -> str:
+        """Return the path of the request, for the option ``passive``."""
+        raise NotImplementedError
+
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
         return None
@@ -49,8 +54,13 @@ class Exchange:
     def read_cookie(self) -> Presented:
         """Read the session cookie. It never raises: a cookie that is not valid is a problem in the
         result."""
+        self.runner.serving[0] = True
         headers = self.cookie_headers()
         return self.runner.cookie.read(headers, https=self.https()) if headers else ABSENT
+
+    def unknown_id(self, key: bytes) -> None:
+        """Warn once if the store does not know the ID because another manager has issued it."""
+        note_unknown(key, self.runner, https=self.https())
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address; each is empty unless the options ask for it."""
@@ -108,13 +118,16 @@ class Exchange:
         if not https and runner.options.cookie.secure == "auto":
             warn_of_plain_http(self.client(), self.headers())
         if isinstance(action, SetCookie):
+            if self.session._key is not None:
+                note_issued(self.session._key, runner)
             cookie = runner.cookie.render(
                 action.session_id, action.reputation, https=https, max_age=action.max_age
             )
         else:
             cookie = runner.cookie.render_cleared(https=https)
         legacy = self.session._presented.legacy
-        return [cookie, *dict.fromkeys(each.cleared(https=https) for each in legacy)]
+        cleared = dict.fromkeys(each.cleared(https=https) for each in legacy)
+        return [*runner.cookie.render_previous(https=https), cookie, *cleared]
 
     def report_late_changes(self) -> None:
         """Report a lost change: one that was made after the response had begun."""
@@ -142,6 +155,13 @@ class NoRequest(Exchange):
     def read_cookie(self) -> Presented:
         """Return the ID that was given in place of a cookie."""
         return self._presented
+
+    def path(self) -> str:
+        """Return an empty path, because there is no request."""
+        return ""
+
+    def unknown_id(self, key: bytes) -> None:
+        """Do nothing, because no browser has sent the ID."""
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return empty texts, because there is no visitor."""

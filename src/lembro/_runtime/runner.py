@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._core import actions, codec
 from .._core.effects import Call, Flow
@@ -19,17 +18,21 @@ from .._device import Visitor
 from .._http.cookie import SessionCookie
 from .._http.headers import warn_of_shared_cookie
 from .._log import log
-from .._threads import LoopBridge, in_event_loop, is_coroutine_function
+from .._threads import LoopBridge, in_event_loop
 from ..errors import ConfigError, LembroError, StoreError, UsageError
 from ..events import Event, Events
-from ..options import SessionOptions, from_keywords
+from ..options import SessionOptions
 from ..stores.base import AsyncStore, Store
 from . import open_stores
-from .drivers import arun, colours, performer, run
+from .drivers import arun, performer, run, sync_and_async
+from .store_check import check_store, warn_of_no_sessions
+
+if TYPE_CHECKING:
+    from .endings import Endings
 
 T = TypeVar("T")
 
-_VERBS = ("get", "add", "set", "replace", "touch", "destroy")
+_OPENING = ("open", "close", "stats")
 _LOG_LEVELS = {
     "rejected": logging.INFO,
     "dropped": logging.INFO,
@@ -42,7 +45,7 @@ class Runner:
     """Runs flows for one :class:`~lembro.SessionManager`: its store, options and events."""
 
     def __init__(self, store: Store | AsyncStore, options: SessionOptions) -> None:
-        _check_store(store)
+        check_store(store)
         self.store: Any = store
         self.options: SessionOptions = options
         secret = options.secret
@@ -53,7 +56,7 @@ class Runner:
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
         self.preloads: bool = not self.in_process
         """Whether a session is loaded before a handler in an event loop is called."""
-        self.is_async: bool = colours(store)[0] is None
+        self.is_async: bool = sync_and_async(store)[0] is None
         """Whether the store can only be awaited."""
         if options.migrate_from:
             # Imported only here, because the readers load json, urllib and more.
@@ -70,12 +73,21 @@ class Runner:
                 reserve_marks()
         self.size_limit: int | None = getattr(store, "max_session_size", None)
         """The most bytes of a session, if the store has a limit."""
+        self.serving: list[bool] = [False]
+        """Whether this process has served a request. Copies of the runner share the list."""
         self._perform = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
         self.lifecycle: Lifecycle = lifecycle(options, reputation_of=reputation_of)
         events = getattr(store, "events", None)
         self.events: Events = events if isinstance(events, Events) else Events()
+
+    @cached_property
+    def endings(self) -> Endings:
+        """The watches for the ends of sessions; made when it is used, because it refers to this."""
+        from .endings import Endings  # noqa: PLC0415 - few applications need it
+
+        return Endings(self)
 
     # -- open and close ----------------------------------------------------------------------------
 
@@ -120,21 +132,6 @@ class Runner:
                 f"store with synchronous verbs, such as MemoryStore"
             )
 
-    def with_lifetime(self, idle: float, max_age: float | None) -> Runner:
-        """Return a copy for sessions with another idle timeout and cookie Max-Age, in seconds.
-
-        The absolute timeout stays, and limits both.
-        """
-        idle = min(idle, self.lifecycle.writer.life)
-        if max_age is not None:
-            max_age = min(max_age, idle)
-        cookie = replace(self.options.cookie, max_age=max_age)
-        other = copy.copy(self)
-        other.options = from_keywords({"idle_timeout": idle, "cookie": cookie}, self.options)
-        other.lifecycle = self.lifecycle.with_options(other.options)
-        other.cookie = self.cookie.with_max_age(max_age)
-        return other
-
     # -- the session of a request ------------------------------------------------------------------
 
     def owns(self, session: object, *, https: bool) -> bool:
@@ -162,7 +159,7 @@ class Runner:
             self.check_may_block(instead)
             self._run(self.lifecycle.load(session), session, instead)
             return
-        key = begin_load(session)
+        key = begin_load(session, self.lifecycle.lifetimes.passive)
         try:
             found = None if key is None else self.store.get(key)
             rest = self.lifecycle.finish_load(session, key, found)
@@ -176,9 +173,12 @@ class Runner:
             self._report(session)
 
     def recheck(self, session: Session) -> None:
-        """Raise SessionGone if a session has ended since its response began.
+        """Load what other requests have stored since the response began.
 
-        With a store that blocks, only ``edit()`` and ``reload()`` check it.
+        With a store that blocks, only ``edit()`` and ``reload()`` ask the store again.
+
+        Raises:
+            SessionGone: the session has ended.
         """
         if self.in_process:
             self._run(actions.recheck(self.lifecycle, session), session)
@@ -297,9 +297,18 @@ class Runner:
             )
         return verb
 
+    def require_sessions(self, verb: str) -> str:
+        """Return ``verb`` as :meth:`require` does, for a question of the application.
+
+        Warns once if a script asks for sessions that only the process of a server has.
+        """
+        if self.in_process and not self.serving[0]:
+            warn_of_no_sessions(self.store)
+        return self.require(verb)
+
     def verb(self, verb: str, *args: Any) -> Flow[Any]:
         """Make a flow that calls one verb of the store."""
-        self.require(verb)
+        (self.require if verb in _OPENING else self.require_sessions)(verb)
         return _call(Call(verb, args))
 
     def check_may_block(self, instead: str) -> None:
@@ -386,24 +395,3 @@ def _copy_of(failure: StoreError) -> StoreError:
     copy.__dict__.update(failure.__dict__)
     copy.__cause__ = failure.__cause__
     return copy
-
-
-def _check_store(store: Any) -> None:
-    missing = [verb for verb in _VERBS if not callable(getattr(store, verb, None))]
-    if isinstance(store, type) or missing:
-        lacks = (
-            f" It lacks {', '.join(missing)}." if missing and not isinstance(store, type) else ""
-        )
-        raise ConfigError(
-            f"store must be a store, got {store!r}.{lacks} Example: MemoryStore(max_size='64M')"
-        )
-    asynchronous = [is_coroutine_function(getattr(store, verb)) for verb in _VERBS]
-    if hasattr(store, "blocking") and any(asynchronous):
-        raise ConfigError(
-            f"{type(store).__name__} has async verbs and `blocking`; remove `blocking`"
-        )
-    if not hasattr(store, "blocking") and not all(asynchronous):
-        raise ConfigError(
-            f"{type(store).__name__} has synchronous verbs, so it needs the attribute `blocking`; "
-            f"set it to True or False"
-        )

@@ -21,7 +21,7 @@ from .._core.commit import ATTEMPTS, is_written, marked
 from .._core.effects import Call, Flow
 from .._core.user_sessions import CACHE_ENTRY, note_cache_entries
 from .._log import log
-from .._runtime.drivers import arun, colours, performer, run
+from .._runtime.drivers import arun, performer, run, sync_and_async
 from .._threads import in_thread
 from ..errors import CodecError, ConfigError, SessionTooLarge, StoreError, UsageError
 from ..stores.base import AsyncStore, Found, Record, Store
@@ -69,7 +69,7 @@ class Cache:
             person=b"lembro cache",
         )
         self._in_process = getattr(store, "blocking", True) is False
-        self._is_async = colours(store)[0] is None
+        self._is_async = sync_and_async(store)[0] is None
         self._perform = performer(store)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``lembro demo``, ``lembro size``, ``lembro copy``, ``lembro --version``."""
+"""The command line: ``lembro demo``, ``size``, ``copy``, ``schema`` and ``lembro --version``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import ConfigError, StoreError
 from ..ids import MAX_USER_ID
 from ..stores.memory.settings import check_max_size
+from ..stores.sql.settings import DIALECTS, TABLE, check_table
 from . import capacity, copying
 
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     demo = commands.add_parser(
-        "demo", help="serve a small page that shows lembro at work", description=_demo.__doc__
+        "demo", help="serve a small application that shows the features", description=_demo.__doc__
     )
     demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     demo.add_argument("--port", type=_port, default=8000, help="port, 0 for any (%(default)s)")
@@ -37,6 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=120.0,
         metavar="SECONDS",
         help="idle timeout of a session (%(default)g)",
+    )
+    demo.add_argument(
+        "--store", metavar="URL", help="keep the sessions in this store, such as sqlite:///demo.db"
+    )
+    demo.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="number of processes that share the store (%(default)s)",
     )
     demo.set_defaults(run=_demo)
 
@@ -75,6 +86,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     moves.add_argument("--to", dest="target", required=True, metavar="URL", help="the new store")
     moves.set_defaults(run=_copy)
 
+    schema = commands.add_parser(
+        "schema", help="the tables of a store in an SQL database", description=_schema.__doc__
+    )
+    schema.add_argument(
+        "--dialect", required=True, choices=DIALECTS, metavar="NAME", help=", ".join(DIALECTS)
+    )
+    schema.add_argument(
+        "--table", type=_table, default=TABLE, help="name of the table (%(default)s)"
+    )
+    schema.set_defaults(run=_schema)
+
     arguments = parser.parse_args(argv)
     if arguments.run is None:
         parser.print_help()
@@ -92,8 +114,14 @@ def _demo(arguments: argparse.Namespace) -> int:
     from ..demo import server  # noqa: PLC0415 - Starlette and uvicorn are an extra
 
     try:
-        server.run(arguments.host, arguments.port, idle_timeout=arguments.idle)
-    except server.CannotListenError as error:
+        server.run(
+            arguments.host,
+            arguments.port,
+            idle_timeout=arguments.idle,
+            store=arguments.store,
+            workers=arguments.workers,
+        )
+    except (server.CannotListenError, ConfigError) as error:
         return _fail(str(error))
     return 0
 
@@ -127,6 +155,15 @@ def _copy(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _schema(arguments: argparse.Namespace) -> int:
+    """Print the statements that make the tables, for a database administrator or a migration."""
+    from ..stores.sql.other_dialects import dialect_of  # noqa: PLC0415 - slow to import
+    from ..stores.sql.schema import script  # noqa: PLC0415
+
+    print(script(dialect_of(arguments.dialect, arguments.table)), end="")
+    return 0
+
+
 def _fail(message: str) -> int:
     print(f"lembro: {message}", file=sys.stderr)
     return 2
@@ -135,6 +172,19 @@ def _fail(message: str) -> int:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"must be a port from 0 to 65535, got {text}")
+    return int(text)
+
+
+def _table(text: str) -> str:
+    try:
+        return check_table(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _workers(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 64, got {text}")
     return int(text)
 
 

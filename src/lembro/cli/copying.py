@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ConfigError, SessionTooLarge
-from ..stores import from_url
-from ..stores.base import Record
+from ..errors import ConfigError
+from ..stores import copy_sessions, from_url
+from ..stores.copying import old_store
 
 
 def copy(source: str, target: str) -> str:
     """Copy each live session that the target does not have. Return a summary for the user.
-
-    A session keeps its ID, its user, and the time until it expires. Rotated IDs and the marks of
-    used legacy cookies are not copied.
 
     Args:
         source: The URL of the store to read.
@@ -29,19 +26,11 @@ def copy(source: str, target: str) -> str:
                 f"{option} must be a store outside of the process, got {url!r}. A "
                 f"MemoryStore exists only in its own process. Example: {option} sqlite:///sessions.db"
             )
-    copied = present = large = 0
     old: Any
     new: Any
-    with from_url(source) as old, from_url(target) as new:
-        for key, found in old.all():
-            record = Record(found.payload, found.user, None, found.reputation)
-            try:
-                added = new.add(key, record, idle=found.idle_left, life=found.life_left)
-            except SessionTooLarge:
-                large += 1
-            else:
-                copied, present = copied + added, present + (not added)
+    with old_store(source) as old, from_url(target) as new:
+        count = copy_sessions(old, new)
     return (
-        f"copied {copied} sessions; {present} were there already, and {large} were larger than the "
-        f"max_session_size of the target"
+        f"copied {count.copied} sessions; {count.present} were there already, and "
+        f"{count.too_large} were larger than the max_session_size of the target"
     )

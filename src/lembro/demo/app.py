@@ -44,7 +44,7 @@ LONGEST_NAME: Final = 40  # characters
 
 async def page(request: Request) -> Response:
     note_visit(request)
-    return HTMLResponse(PAGE)
+    return HTMLResponse(request.app.state.page)
 
 
 async def me(request: Request) -> Response:
@@ -222,24 +222,34 @@ async def read_json(request: Request) -> dict[str, Any]:
     return body
 
 
-def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlette:
-    """Make the café, with a store of 4 MB.
+def create_app(
+    idle_timeout: float = 120, names: Iterable[str] = (), store: str | None = None
+) -> Starlette:
+    """Make the café.
 
     Args:
         idle_timeout: The idle timeout of the sessions, in seconds; short, so that you see them
             expire.
         names: Names of this machine that the demo accepts, in addition to localhost and addresses.
+        store: The URL of a store that several workers share. Then there are no simulated visitors.
+            The default is a MemoryStore of 4 MB.
     """
-    store = MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2))
-    manager = SessionManager(store, idle_timeout=idle_timeout)
+    manager = SessionManager(
+        MemoryStore(max_size="4M", interval=min(5, idle_timeout / 2)) if store is None else store,
+        idle_timeout=idle_timeout,
+    )
+    memory = manager.store if isinstance(manager.store, MemoryStore) else None
     regulars = Regulars(come_back_after=min(6, idle_timeout / 4))
-    bots = Bots(store, regulars)
+    bots = None if memory is None else Bots(memory, regulars)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(app.state.live.run()), asyncio.create_task(regulars.run(app))]
+        tasks = [asyncio.create_task(app.state.live.run())]
+        if bots is not None:
+            tasks.append(asyncio.create_task(regulars.run(app)))
         yield
-        await bots.stop()
+        if bots is not None:
+            await bots.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -258,7 +268,7 @@ def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlett
             Route("/tray/clear", clear_tray, methods=["POST"]),
             Route("/tray/{thing}", order, methods=["POST"]),
             Route("/live", live),
-            Route("/bots", send_bots, methods=["POST"]),
+            *([] if bots is None else [Route("/bots", send_bots, methods=["POST"])]),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
     )
@@ -266,5 +276,9 @@ def create_app(idle_timeout: float = 120, names: Iterable[str] = ()) -> Starlett
     app.add_middleware(Guard, names=names)
     app.state.bots = bots
     app.state.idle_timeout = idle_timeout
-    app.state.live = Live(store, bots)
+    app.state.live = Live(manager, bots)
+    app.state.page = PAGE
+    if memory is None:
+        kind = type(manager.store).__name__
+        app.state.page = PAGE.replace("<html ", f'<html data-store="{kind}" ', 1)
     return app

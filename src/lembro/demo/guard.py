@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
@@ -19,6 +20,8 @@ POLICY: Final = (
 
 class Guard:
     """Refuses requests of other sites' pages, and sets security headers (CSP and others).
+
+    The header ``X-Worker`` is the ID of the process, for the page.
 
     Args:
         app: The application.
@@ -40,6 +43,7 @@ class Guard:
                 headers["Content-Security-Policy"] = POLICY
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
+                headers["X-Worker"] = str(os.getpid())
             await send(message)
 
         asked = Headers(scope=scope)

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
-from lembro import MemoryStore, Session, SessionGone
+from lembro import Session, SessionGone, SessionManager, StoreError
+from lembro.stores import Stats
 
 from .bots import Bots
 
@@ -20,10 +21,15 @@ FULL: Final = 0.9  # of max_size; a sixteenth is kept free, so a full store uses
 
 
 class Live:
-    """Samples ``store.stats()`` at intervals, and keeps the last minute for pages that open."""
+    """Samples the store's statistics at intervals, and keeps the last minute for pages that open.
 
-    def __init__(self, store: MemoryStore, bots: Bots) -> None:
-        self._store = store
+    Args:
+        manager: The manager of the store.
+        bots: The simulated visitors, if the demo has them.
+    """
+
+    def __init__(self, manager: SessionManager, bots: Bots | None = None) -> None:
+        self._manager = manager
         self._bots = bots
         self._began = time.monotonic()
         self._samples: deque[dict[str, Any]] = deque(maxlen=int(WINDOW / EVERY) + 1)
@@ -31,7 +37,8 @@ class Live:
 
     async def run(self) -> None:
         while True:
-            self._samples.append(self._sample())
+            with suppress(StoreError):
+                self._samples.append(await self._sample())
             await asyncio.sleep(EVERY)
 
     def stop(self) -> None:
@@ -48,27 +55,29 @@ class Live:
             samples = [sample for sample in self._samples if sample["at"] > last]
             last = samples[-1]["at"] if samples else last
             you = await seen(session)
-            message = {"you": you, "samples": samples, "bots": self._bots.report()}
+            bots = None if self._bots is None else self._bots.report()
+            message = {"you": you, "samples": samples, "bots": bots}
             yield f"data: {json.dumps(message)}\n\n"
             if you is None:
                 return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), EVERY)
 
-    def _sample(self) -> dict[str, Any]:
-        stats = self._store.stats()
-        return {
+    async def _sample(self) -> dict[str, Any]:
+        stats = await self._manager.astats()
+        sample = {
             "at": round(time.monotonic() - self._began, 3),
             "used": stats.used,
             "max": stats.max_size,
             "sessions": stats.sessions,
-            "tiers": stats.tiers,
             "expired": stats.expired,
             "evicted": stats.evicted,
-            "rss": stats.rss,
-            # Until the store is full, sessions only expire.
-            "survives": stats.oldest_visitor_age if stats.used > FULL * stats.max_size else None,
         }
+        if not isinstance(stats, Stats):
+            return sample
+        # Until the store is full, sessions only expire.
+        survives = stats.oldest_visitor_age if stats.used > FULL * stats.max_size else None
+        return {**sample, "tiers": stats.tiers, "rss": stats.rss, "survives": survives}
 
 
 async def seen(session: Session) -> dict[str, Any] | None:

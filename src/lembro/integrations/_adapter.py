@@ -22,9 +22,9 @@ from typing import Protocol, TypeVar, cast
 
 from .._core.session import Session
 from .._core.state import COMMITTED, NOT_LOADED, RESPONSE_BEGUN
-from .._http.arguments import path_prefixes
 from .._http.error_response import ANSWERED_ERRORS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, caching_with_cookie, vary_with_cookie
+from .._paths import path_prefixes
 from .._runtime.exchange import Exchange
 from .._runtime.runner import Runner
 from ..errors import ConfigError

@@ -37,7 +37,7 @@ from ._flask_settings import (
     warn_of_unused,
 )
 
-__all__ = ["Given", "check", "sessions_from"]
+__all__ = ["FOLLOW", "Given", "check", "sessions_from"]
 
 
 class Given(NamedTuple):
@@ -55,6 +55,8 @@ _STORE: Final = "LEMBRO_STORE"
 _MAX_SIZE: Final = "LEMBRO_MAX_SIZE"
 _EXCLUDE: Final = "LEMBRO_EXCLUDE"
 _OPTIONS: Final = "LEMBRO_OPTIONS"
+FOLLOW: Final = "LEMBRO_FOLLOW_FLASK_LOGIN"
+"""The setting that is False if the logins of Flask-Login are not lembro's logins."""
 
 
 # -- the arguments ---------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ def _fields(config: Config) -> dict[str, Any]:
         ConfigError: there is no such setting.
     """
     fields = {_setting(name): name for name in option_names()}
-    known = [_STORE, _MAX_SIZE, _EXCLUDE, _OPTIONS, *fields]
+    known = [_STORE, _MAX_SIZE, _EXCLUDE, _OPTIONS, FOLLOW, *fields]
     found = {}
     for key, value in config.items():
         if key in fields:

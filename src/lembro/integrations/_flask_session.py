@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, Unpack
+
 import flask
 from flask.sessions import SessionMixin
 
 from .._core import codec
 from .._core.commit import has_changed
 from .._core.lifecycle import roll_back
+from .._core.lifetimes import REMEMBER, own_idle, set_lifetime
+from .._core.login import LoginKeywords
 from .._core.session import Session
+from .._core.state import OPEN
 from ..errors import LembroError
 from ..ids import UserID
 
@@ -22,10 +27,12 @@ class FlaskSession(Session, SessionMixin):
     _stored = False  # a change was stored when the response began
     _dropped: bytes | None = None  # the encoding when ``modified`` was set to False
     _failed = False  # lembro answers an error that the view raised: changes are dropped
+    _follower: Any = None  # follows the logins of Flask-Login (``_flask_login.py``)
+    _following = False  # the follower is logging the session in or out
 
     @property
     def new(self) -> bool:  # type: ignore[override]
-        """Whether there is no stored session yet, like ``is_new``."""
+        """Whether there is no stored session yet; the same as ``is_new``."""
         return self.is_new
 
     @property
@@ -66,34 +73,46 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the cookie outlives the browser, like after ``login(remember=True)``."""
+        """Whether the cookie outlives the browser.
+
+        The session lives for the usual timeouts. As in Flask, the idle timeout is
+        ``PERMANENT_SESSION_LIFETIME``. After ``login(remember=True)``, it is ``remember_timeout``.
+        """
         if not self._ready:
             self._load()
-        return self._meta.get("remember") is True
+        return self._meta.get(REMEMBER) is True
 
     @permanent.setter
     def permanent(self, value: bool) -> None:
         self._permanent = bool(value)
         if self.permanent is not self._permanent:
             self._check_writable(cookie=True)
-            self._meta = {**self._meta, "remember": self._permanent}
-            self._assigned = self._resend_cookie = True
+            set_lifetime(self, own_idle(self._meta), remember=self._permanent)
 
-    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+    def login(self, user_id: UserID, **keywords: Unpack[LoginKeywords]) -> None:
         """Log a user in; see :meth:`lembro.Session.login`.
 
-        Args:
-            user_id: The user's ID.
-            remember: Whether the cookie outlives the browser. It does too if this request has set
-                ``permanent``.
-            fresh: Whether the user gave credentials now.
+        The session stays ``permanent`` if this request has set it.
         """
-        super().login(user_id, remember=remember or self._permanent, fresh=fresh)
+        super().login(user_id, **keywords)
+        if self._permanent:
+            self._meta = {**self._meta, REMEMBER: True}
         if flask.has_app_context():  # not so in Quart, which Flask-WTF does not support
             # Flask-WTF keeps the token of this request outside of the session, too.
             token = flask.current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")
             self.pop(token, None)
             flask.g.pop(token, None)
+
+    def destroy(self) -> None:
+        """End this session; see :meth:`lembro.Session.destroy`."""
+        super().destroy()
+        if self._follower is not None:
+            self._follower.forget(self)
+
+    def _current_user(self) -> str | None:
+        if self._follower is not None and self._phase is OPEN:
+            self._follower.follow(self)
+        return super()._current_user()
 
     def _drop_changes(self) -> None:
         """Drop the changes before ``modified = False``, when the response begins."""

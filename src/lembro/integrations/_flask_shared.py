@@ -190,7 +190,7 @@ class Extension(Generic[App]):
     Args:
         app: The application.
         manager: The manager, if you have made one.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` and settings replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         keywords: The fields of :class:`~lembro.SessionOptions`.

@@ -51,6 +51,9 @@ _STORE: Final[dict[str, tuple[Reader, str]]] = {
 _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "idle_timeout": (_number, _SECONDS),
     "absolute_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
+    "remember_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
+    "anonymous_idle_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
+    "passive": (_lines, "one path prefix a line"),
     "secret": (_none_or(_lines), "one secret a line"),
     "rotation_grace": (_number, _SECONDS),
     "max_sessions_per_user": (_none_or(int), "a whole number, or none"),

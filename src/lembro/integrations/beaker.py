@@ -89,8 +89,8 @@ class BeakerSession(Session):
         found = None if self.is_new else self._found
         if found is None:
             return None
-        longest = min(self._transport.runner.lifecycle.writer.idle, found.life_left)
-        return float(time.time() - max(0.0, longest - found.idle_left))
+        lifetimes = self._transport.runner.lifecycle.lifetimes
+        return float(time.time() - lifetimes.idle_for(self._meta, found))
 
     def __getattr__(self, name: str) -> Never:
         instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""

@@ -52,7 +52,7 @@ class Lembro:
     Args:
         app: The application in which the plugin is installed at once. May be left out.
         manager: The manager, if you have made one; also as the only argument.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         keywords: The fields of :class:`~lembro.SessionOptions`.

@@ -17,7 +17,7 @@ try:
     from werkzeug.local import LocalProxy
     from werkzeug.wrappers import Response
 
-    from ._flask_login import follow_flask_login
+    from ._flask_login import Follower, follow_flask_login, follower_of
     from ._flask_session import FlaskSession
     from ._flask_shared import (
         Extension,
@@ -88,7 +88,7 @@ class FlaskExchange(wsgi.EnvironExchange):
 
     def end(self, session: FlaskSession) -> None:
         """End the exchange."""
-        if session._phase is OPEN:  # there is no response: only a logout is honoured
+        if session._phase is OPEN:  # there is no response: only a logout takes effect
             self.session = session
             self.commit(500)
             self.session = None
@@ -104,11 +104,20 @@ class LembroSessionInterface(LazyManager, SessionInterface):
 
     null_session_class = NoSession
     _request = flask.request
+    _ready = False  # the first request has come, and the application is set up
+    _follower: Follower | None = None
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> FlaskSession | None:
         """Return the session of a request, not loaded yet; None on an excluded path."""
         runner = self._runner or self._made()
-        environ = request.environ
+        if not self._ready:
+            self._follower, self._ready = follower_of(app), True
+        session = self._open(runner, request.environ)
+        if session is not None and self._follower is not None:
+            session._follower = self._follower
+        return session
+
+    def _open(self, runner: Runner, environ: dict[str, Any]) -> FlaskSession | None:
         outer = environ.get(wsgi.KEY)
         if (
             outer is not None
@@ -129,6 +138,8 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         """Commit the session, and add its headers to the response."""
         if not isinstance(session, FlaskSession):
             return
+        if session._follower is not None and session._phase is OPEN:
+            session._follower.follow(session, load=False)
         exchange = session._transport
         if not isinstance(exchange, FlaskExchange) or exchange.interface is not self:
             return  # a middleware or application around this one commits it
@@ -164,7 +175,7 @@ class Lembro(Extension[flask.Flask]):
 
 
 def _answer(error: Exception) -> Response:
-    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout takes effect."""
     current = _session()
     if isinstance(current, FlaskSession):
         current._failed = True

@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final, Unpack
 
@@ -14,7 +15,7 @@ from .._core.session import Session
 from .._core.state import OPEN, REQUEST_FAILED, RESPONSE_BEGUN
 from ..errors import LembroError, SessionCommitted
 from ..ids import UserID
-from ..options import OptionKeywords, SessionOptions
+from ..options import OptionKeywords, Seconds, SessionOptions
 from ..stores.base import Store
 from ..wsgi import KEY, EnvironExchange, is_https
 from . import _pyramid_settings
@@ -267,7 +268,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
 
     Args:
         manager: The manager, if you have made one.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session: ``request.session`` raises ConfigError there.
         keywords: The fields of :class:`~lembro.SessionOptions`.
@@ -317,20 +318,30 @@ class LembroAuthenticationHelper:
         request: Request,
         userid: UserID,
         *,
-        remember: bool = False,
+        remember: bool | timedelta = False,
         fresh: bool = True,
+        idle_timeout: Seconds | None = None,
+        absolute_timeout: Seconds | None = None,
         **kw: Any,
     ) -> list[tuple[str, str]]:
-        """Log a user in. There are no headers to add.
+        """Log a user in; see :meth:`lembro.Session.login`. There are no headers to add.
 
         Args:
             request: The request.
             userid: The user's ID.
-            remember: Whether the cookie outlives the browser.
+            remember: Whether the session and the cookie outlive the browser.
             fresh: Whether the user gave credentials now.
+            idle_timeout: The idle timeout of this session.
+            absolute_timeout: The absolute timeout of this session.
             kw: Not used.
         """
-        get_session(request).login(userid, remember=remember, fresh=fresh)
+        get_session(request).login(
+            userid,
+            remember=remember,
+            fresh=fresh,
+            idle_timeout=idle_timeout,
+            absolute_timeout=absolute_timeout,
+        )
         return []
 
     def forget(self, request: Request, **kw: Any) -> list[tuple[str, str]]:

@@ -52,13 +52,14 @@ class QuartExchange(Exchange):
     while it responds, so that it leaves no reference cycle.
     """
 
-    __slots__ = ("_cookies", "_https")
+    __slots__ = ("_cookies", "_https", "_path")
 
     def __init__(self, runner: Runner, request: BaseRequestWebsocket) -> None:
         self.runner = runner
         self.session: Any = None
         self._cookies = _adapter.encoded("; ".join(request.headers.getlist("Cookie")))
         self._https = request.scheme in ("https", "wss")
+        self._path: str = request.path
 
     def cookie_headers(self) -> list[bytes]:
         """Return the Cookie headers of the request."""
@@ -67,6 +68,10 @@ class QuartExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return self._https
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        return self._path
 
     async def respond(self, session: QuartSession, response: FlaskResponse) -> None:
         """Commit the session, and add its headers to the response.
@@ -165,7 +170,7 @@ class Lembro(Extension[quart.Quart]):
 
 
 async def _answer(error: Exception) -> WerkzeugResponse | None:
-    """Answer an error that a view raised. Changes are dropped, and a logout is honoured."""
+    """Answer an error that a view raised. Changes are dropped, and a logout takes effect."""
     current = _session()
     response = error_response_for(error)
     if not quart.has_websocket_context():

@@ -79,6 +79,10 @@ class _Exchange(Exchange):
     def https(self) -> bool:
         return _is_https(self.request())
 
+    def path(self) -> str:
+        path: str = self.request().path
+        return path
+
     def client(self) -> str | None:
         return self.request().client_ip or None
 
@@ -273,7 +277,7 @@ class Lembro:
     Args:
         app: The application.
         manager: The manager, if you have made one.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         keywords: The fields of :class:`~lembro.SessionOptions`.

@@ -45,7 +45,7 @@ class SessionMiddleware(asgi.SessionMiddleware):
     Args:
         app: The application; Starlette gives it.
         manager: The manager, if you have made one.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session.
         secret_key: Signs the cookie. Not needed: the cookie holds only a random ID.

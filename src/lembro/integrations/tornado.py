@@ -58,13 +58,14 @@ _SETTING: Final = "lembro"
 class _Exchange(Exchange):
     """One request of Tornado, and its response. It keeps only the parts that it needs."""
 
-    __slots__ = ("_client", "_headers", "_scheme")
+    __slots__ = ("_client", "_headers", "_path", "_scheme")
 
     def __init__(self, runner: Runner, request: HTTPServerRequest) -> None:
         self.runner = runner
         self._headers = request.headers
         self._scheme = request.protocol
         self._client = request.remote_ip
+        self._path: str = request.path
         self.session = Session(self)
 
     def cookie_headers(self) -> list[bytes]:
@@ -72,6 +73,9 @@ class _Exchange(Exchange):
 
     def https(self) -> bool:
         return self._scheme == "https"
+
+    def path(self) -> str:
+        return self._path
 
     def client(self) -> str | None:
         return self._client
@@ -128,7 +132,7 @@ class Lembro:
     Args:
         app: The application.
         manager: The manager, if you have made one.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session: ``self.session`` raises ConfigError there.
         keywords: The fields of :class:`~lembro.SessionOptions`.

@@ -11,7 +11,7 @@
   was rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
   attacker who has the legacy cookie could get the ID of a session to which another user logged in.
 * If the store cannot keep a mark, legacy cookies are not accepted.
-* After a handler that failed, nothing is adopted; a logout is honoured.
+* After a handler that failed, nothing is adopted; a logout takes effect.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class MigratingLifecycle(Lifecycle):
         self, session: SessionState, key: bytes | None, found: Found | None
     ) -> Flow[None] | None:
         """Use what the store holds. Without a session cookie, look for a legacy one."""
-        if key is None and session._presented.legacy and not session._presented.problem:
+        presented = session._presented
+        if key is None and presented.legacy and not (presented.problem or presented.several):
             return self._load_legacy(session)
         return super().finish_load(session, key, found)
 
@@ -143,8 +144,8 @@ class MigratingLifecycle(Lifecycle):
         record = Record(payload, user, None, reputation)
         keywords: dict[str, Any] = {
             "expected": None,
-            "idle": writer.idle,
-            "life": writer.life,
+            "idle": self.lifetimes.idle_of(meta, user),
+            "life": self.lifetimes.life,
             "grace": adoption.life,
             "per_user": None if user is None else per_user,
         }
@@ -194,6 +195,7 @@ class MigratingLifecycle(Lifecycle):
             if has_changed(session):
                 session._events.append(Event("dropped", None, adoption.user, followed.value))
         session._lost_user = adoption.user
+        session._presented_key = adoption.key  # a login of the same user continues the session
         _forget(session, Loaded.STALE)
 
     def _report_no_room(self, session: SessionState, adoption: Adoption) -> None:
@@ -217,12 +219,13 @@ class MigratingLifecycle(Lifecycle):
         if session_id is None or key_for(session_id) != key or session._key != key:
             return
         try:
-            lives: bool = yield Call("touch", (key,), {"idle": self.writer.idle})
+            idle = self.lifetimes.idle_of(meta, found.user)
+            lives: bool = yield Call("touch", (key,), {"idle": idle})
         except StoreError:
             return
         if lives:
-            life = found.life_left if meta.get("remember") is True else None
-            session._cookie = SetCookie(session_id, found.reputation, life)
+            max_age = self.lifetimes.max_age_of(meta, found.life_left)
+            session._cookie = SetCookie(session_id, found.reputation, max_age)
 
 
 def _adoption_of(session: SessionState) -> Adoption | None:
@@ -267,7 +270,7 @@ def _load_adopted(
         reason = f"the legacy cookie {adoption.name!r}: {followed.value}"
         session._events.append(Event("rejected", None, adoption.user, reason))
         if mark.age <= grace:  # another tab may have logged in meanwhile
-            session._loaded = Loaded.STALE
+            session._loaded, session._presented_key = Loaded.STALE, adoption.key
         return
     session._loaded = LIVE
     use_record(session, *followed)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
+
 from .._http.cookie import DUPLICATE, Presented, SessionCookie, find
 from .._threads import in_thread, is_coroutine_function
 from ..errors import ConfigError, StoreError, UsageError
@@ -178,7 +180,7 @@ class CookieWithLegacy(SessionCookie):
         )
         if not legacy:
             return presented
-        return Presented(presented.id, presented.value, presented.problem, legacy)
+        return structs.replace(presented, legacy=legacy)
 
 
 def _text(value: bytes) -> str:

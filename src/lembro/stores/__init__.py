@@ -10,27 +10,47 @@ from typing import TYPE_CHECKING, Any, Final
 from .urls import from_url, store_of
 
 if TYPE_CHECKING:
+    from .copying import Copied, copy_sessions
     from .external.stats import StoreStats
     from .memory import MemoryStore, Stats
+    from .mongo.store import MongoStore
+    from .moving import MovingStore
     from .redis.store import RedisStore
+    from .sql.django import DjangoStore
+    from .sql.postgres import PostgresStore
+    from .sql.sqlalchemy import SQLAlchemyStore
     from .sql.sqlite import SQLiteStore
 
 __all__ = [
+    "Copied",
+    "DjangoStore",
     "MemoryStore",
+    "MongoStore",
+    "MovingStore",
+    "PostgresStore",
     "RedisStore",
+    "SQLAlchemyStore",
     "SQLiteStore",
     "Stats",
     "StoreStats",
+    "copy_sessions",
     "from_url",
     "store_of",
 ]
 
 _MODULES: Final = {
+    "Copied": "copying",
+    "DjangoStore": "sql.django",
     "MemoryStore": "memory",
+    "MongoStore": "mongo.store",
+    "MovingStore": "moving",
+    "PostgresStore": "sql.postgres",
     "RedisStore": "redis.store",
+    "SQLAlchemyStore": "sql.sqlalchemy",
     "SQLiteStore": "sql.sqlite",
     "Stats": "memory",
     "StoreStats": "external.stats",
+    "copy_sessions": "copying",
 }
 
 

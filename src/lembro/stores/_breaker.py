@@ -18,6 +18,7 @@ from .._log import log
 from ..errors import StoreUnavailable
 
 PAUSE: Final = 0.5  # seconds between two probes: a backend is used again within a second
+NAME: Final = "lembro-breaker"  # of the thread that probes
 TRIAL: Final = 1.0  # seconds after which one verb may try the backend, if no thread can probe
 
 
@@ -33,9 +34,10 @@ class Breaker:
     def __init__(self, place: str, probe: Callable[[], object] | None) -> None:
         self._place = place
         self._probe = None if probe is None else WeakMethod(probe)
-        self._lock = threading.Lock()
+        self._locks: dict[int, threading.Lock] = {}  # by process: a fork may copy a held lock
         self._failure: StoreUnavailable | None = None
-        self._pid = 0  # the process that noted the failure, whose thread probes
+        self._pid = 0  # the process that noted the failure
+        self._probing = 0  # the process whose thread probes
         self._next_trial = 0.0
         self.last_error: str | None = None
 
@@ -60,16 +62,18 @@ class Breaker:
         """Note that the backend did not answer."""
         self.last_error = str(failure)
         pid = os.getpid()
-        with self._lock:
-            known = self._failure is not None and self._pid == pid
+        with self._lock():
+            known = self.is_open
             # A copy, because the traceback of the raised error keeps the frames of a request alive.
             self._failure, self._pid = StoreUnavailable(*failure.args), pid
             self._next_trial = time.monotonic() + TRIAL
-        if known:
-            return
-        log.error("lembro: %s does not answer: %s", self._place, failure)
-        if self._probe is not None:
-            thread = threading.Thread(target=_watch, args=(self, self._probe), daemon=True)
+            probe = None if self._probing == pid else self._probe
+            if probe is not None:
+                self._probing = pid
+        if not known:
+            log.error("lembro: %s does not answer: %s", self._place, failure)
+        if probe is not None:
+            thread = threading.Thread(target=_watch, args=(self, probe), name=NAME, daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the process is ending, or has too many threads
@@ -81,10 +85,20 @@ class Breaker:
             self._failure = None
             log.warning("lembro: %s answers again", self._place)
 
+    def needs_probing(self) -> bool:
+        """Return whether the thread that probes must go on. If not, another one may start."""
+        with self._lock():
+            if not self.is_open:
+                self._probing = 0
+            return self._probing != 0
+
+    def _lock(self) -> threading.Lock:
+        return self._locks.setdefault(os.getpid(), threading.Lock())
+
 
 def _watch(breaker: Breaker, probe: WeakMethod[Callable[[], object]]) -> None:
     """Probe the backend until it answers or the store is garbage-collected."""
-    while True:
+    while breaker.needs_probing():
         time.sleep(PAUSE)
         ask = probe()
         if ask is None:
@@ -95,5 +109,4 @@ def _watch(breaker: Breaker, probe: WeakMethod[Callable[[], object]]) -> None:
             breaker.last_error = str(error)
         else:
             breaker.close()
-            return
         del ask

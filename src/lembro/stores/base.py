@@ -61,13 +61,14 @@ class Record(msgspec.Struct, frozen=True):
     reputation: bytes | None = None
     """How long the visitor has been known: 8 random bytes, then 8 bytes of the time of birth by the
     clock of the store that issued it. Only a store that evicts uses it."""
+    age: float = 0.0
+    """Seconds since the record was added. A new record has an age if it comes from another store:
+    ``add`` keeps it, and so does ``replace`` with ``life`` given."""
 
 
 class Found(Record, frozen=True):
     """A record as a store returns it, with its times in seconds by the store's clock."""
 
-    age: float = 0.0
-    """Seconds since the record was added. ``replace`` with ``life=None`` keeps it."""
     idle_left: float = 0.0
     """Seconds until the record expires without use. It never exceeds ``life_left``."""
     life_left: float = 0.0
@@ -150,7 +151,7 @@ class Store(Protocol):
                 is not limited by the life of another record.
             idle: Seconds until the new record expires without use.
             life: Seconds until it expires in any case. None keeps the age and the absolute
-                deadline of the old record.
+                deadline of the old record. Otherwise the age is ``record.age``.
             grace: Seconds until the rotated key expires, at most. 0: ``old`` is absent at once.
             per_user: The limit of sessions for ``record.user``. ``old`` does not count.
 

@@ -29,7 +29,10 @@ SCHEMES: Final[dict[str, tuple[str, str]]] = {
     "postgresql": ("sql.url", "postgresql://user:password@localhost/database"),
     "mysql": ("sql.url", "mysql://user:password@localhost/database"),
     "mariadb": ("sql.url", "mariadb://user:password@localhost/database"),
+    "sqlalchemy": ("sql.url", "sqlalchemy+postgresql+asyncpg://user:password@localhost/database"),
+    "django": ("sql.url", "django://default"),
     "mongodb": ("mongo.url", "mongodb://localhost:27017/database"),
+    "mongodb+srv": ("mongo.url", "mongodb+srv://user:password@cluster.example.com/database"),
 }
 """For each scheme: the module in this package with a ``from_url``, and an example."""
 
@@ -50,7 +53,8 @@ def from_url(url: str) -> Any:
     if not isinstance(url, str):
         raise ConfigError(f"the store's URL must be a str, got {type(url).__name__}. {_examples()}")
     scheme, colon, _ = url.partition(":")
-    known = SCHEMES.get(scheme.lower()) if colon else None
+    name = "sqlalchemy" if scheme.lower().startswith("sqlalchemy+") else scheme.lower()
+    known = SCHEMES.get(name) if colon else None
     if known is None:
         raise ConfigError(f"{_no_scheme(scheme if colon else '')}. {_examples()}")
     try:

@@ -1,6 +1,11 @@
-"""Tests for stores: the contract as a test suite, a state machine, races, and a clock.
+"""For tests: log a test client in, let time pass, and check a store of your own.
 
 Provisional in 0.1: names and signatures may change in a minor release.
+
+    client = TestClient(app)
+    log_in(client, manager, "heidi", cart=["bread"])
+
+To check a store, there are the contract as a test suite, a state machine and races:
 
     class TestMyStore(StoreContract):
         def make_store(self):
@@ -21,7 +26,9 @@ The suite needs pytest, or another runner that collects its classes. The machine
 
 from __future__ import annotations
 
+from . import _assertions  # noqa: F401 - before the modules that have assertions
 from ._async import AsyncStoreContract, Blocking
+from ._clients import alog_in, log_in
 from ._clock import FakeClock
 from ._contract import StoreContract
 from ._machine import store_machine
@@ -34,5 +41,7 @@ __all__ = [
     "FakeClock",
     "StoreContract",
     "StoreRaces",
+    "alog_in",
+    "log_in",
     "store_machine",
 ]

@@ -40,7 +40,7 @@ class NaiveStore:
     ) -> bool:
         if self._live(key) is not None or not self._admit(record.user, per_user, but=None):
             return False
-        self._put(key, record, self.now, idle, self.now + life)
+        self._put(key, record, self.now - record.age, idle, self.now + life)
         return True
 
     def set(self, key: bytes, record: Record, *, expected: bytes, idle: float) -> Found | None:
@@ -79,7 +79,7 @@ class NaiveStore:
         if life is None:
             self._put(new, record, entry.born, idle, entry.life_until)
         else:
-            self._put(new, record, self.now, idle, self.now + life)
+            self._put(new, record, self.now - record.age, idle, self.now + life)
         if grace:
             end = min(self.now + grace, entry.idle_until, entry.life_until)
             self.entries[old] = Entry(Record(b"", entry.record.user, new), entry.born, end, end)

@@ -1,4 +1,4 @@
-"""Races: what only callers at the same time can find out about a store.
+"""Races: tests of a store that need several callers at the same time.
 
 Each race is written once, as flows of store calls. Threads run them on a store with plain verbs,
 and tasks on an async one.
@@ -26,7 +26,7 @@ def _key(name: str) -> bytes:
 
 
 def _call(verb: str, *args: Any, **keywords: Any) -> Flow[Any]:
-    """Call a verb. A verb that others have kept from its turn for too long is called again."""
+    """Call a verb. Call it again if other callers kept it waiting for too long."""
     while True:
         try:
             return (yield Call(verb, args, keywords))
@@ -39,7 +39,7 @@ def _increment(key: bytes, name: str, times: int) -> Flow[None]:
         while True:
             found: Found = yield from _call("get", key)
             count = int(found.payload.split()[0]) + 1
-            # No two writes have the same payload, as the core sees to it.
+            # No two writes have the same payload, as in the core.
             payload = b"%d %s-%d" % (count, name.encode(), number)
             held = yield from _call(
                 "set", key, Record(payload), expected=found.payload, idle=1000.0
@@ -92,52 +92,54 @@ class StoreRaces:
             f"{type(self).__name__} needs make_store(self), which returns a new, empty store"
         )
 
-    def play(self, game: Callable[[Any, Callable[[Sequence[Flow[Any]]], list[Any]]], None]) -> None:
-        """Play a game with a new store: ``game(store, race)``; ``race`` runs flows at a time."""
+    def run_scenario(
+        self, scenario: Callable[[Any, Callable[[Sequence[Flow[Any]]], list[Any]]], None]
+    ) -> None:
+        """Call ``scenario(store, race)`` with a new store; ``race`` runs flows in parallel."""
         store = self.make_store()
         try:
-            game(store, lambda flows: _in_threads(store, flows))
+            scenario(store, lambda flows: _in_threads(store, flows))
         finally:
             if hasattr(store, "close"):
                 store.close()
 
     def test_no_increment_is_lost(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             race([_call("add", _key("count"), Record(b"0 first"), **LIVES)])
             race([_increment(_key("count"), f"{n}", 20) for n in range(self.callers)])
             [found] = race([_call("get", _key("count"))])
             assert int(found.payload.split()[0]) == 20 * self.callers
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_a_cap_that_refuses_is_exact(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             added = race([_log_in(f"session {n}", (2, "refuse")) for n in range(50)])
             assert sum(added) == 2
             self.check_sessions(race, 2)
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_a_cap_that_ends_the_oldest_is_exact(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             added = race([_log_in(f"session {n}", (2, "oldest")) for n in range(50)])
             assert all(added)
             self.check_sessions(race, 2)
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_a_cap_is_exact_for_rotations(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             names = [f"visitor {n}" for n in range(20)]
             race([_call("add", _key(name), Record(name.encode()), **LIVES) for name in names])
             logins = [_rotate(name, f"{name} in", "ana", (2, "refuse")) for name in names]
             assert sum(race(logins)) == 2
             self.check_sessions(race, 2)
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_destroy_user_leaves_nothing_to_rotations(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             if not hasattr(store, "destroy_user"):
                 raise SkipTest("the store has no destroy_user()")
             names = [f"device {n}" for n in range(self.callers)]
@@ -154,35 +156,35 @@ class StoreRaces:
             found = [race([_call("get", key)])[0] for key in keys]
             assert [record for record in found if record is not None] == []
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_one_of_many_rotations_wins(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             race([_call("add", _key("old"), Record(b"old"), **LIVES)])
             won = race([_rotate("old", f"new {n}", None) for n in range(16)])
             assert sum(won) == 1
             [pointer] = race([_call("get", _key("old"))])
             assert pointer.successor == _key(f"new {won.index(True)}")
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_one_of_many_destroyers_gets_the_record(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             race([_call("add", _key("one"), Record(b"one"), **LIVES)])
             found = race([_call("destroy", _key("one")) for _ in range(16)])
             assert len([record for record in found if record is not None]) == 1
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def test_one_of_many_adds_of_a_key_succeeds(self) -> None:
-        def game(store: Any, race: Any) -> None:
+        def scenario(store: Any, race: Any) -> None:
             adds = [_call("add", _key("one"), Record(b"%d" % n), **LIVES) for n in range(16)]
             added = race(adds)
             assert sum(added) == 1
             [found] = race([_call("get", _key("one"))])
             assert found.payload == b"%d" % added.index(True)
 
-        self.play(game)
+        self.run_scenario(scenario)
 
     def check_sessions(self, race: Any, count: int) -> None:
         """Check how many sessions the user has, if the store lists them."""
@@ -202,7 +204,9 @@ class AsyncStoreRaces(StoreRaces):
             f"{type(self).__name__} needs make_async_store(self), which returns a new, empty store"
         )
 
-    def play(self, game: Callable[[Any, Callable[[Sequence[Flow[Any]]], list[Any]]], None]) -> None:
+    def run_scenario(
+        self, scenario: Callable[[Any, Callable[[Sequence[Flow[Any]]], list[Any]]], None]
+    ) -> None:
         with asyncio.Runner() as runner:
 
             async def make() -> Any:
@@ -216,7 +220,7 @@ class AsyncStoreRaces(StoreRaces):
                 return await asyncio.gather(*(arun(flow, perform) for flow in flows))
 
             try:
-                game(store, lambda flows: runner.run(race(flows)))
+                scenario(store, lambda flows: runner.run(race(flows)))
             finally:
                 if hasattr(store, "close"):
                     runner.run(store.close())

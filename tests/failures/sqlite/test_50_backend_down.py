@@ -62,7 +62,7 @@ async def test_reads_succeed_and_writes_get_a_503(world: World) -> None:
         for tab, script in ((known, write(a=1)), (new, write(a=1)), (new, login("bob"))):
             begun = time.perf_counter()
             answer = await tab.visit(script)
-            assert time.perf_counter() - begun < 1  # 0.2 s, and what a busy machine adds
+            assert time.perf_counter() - begun < 1  # 0.2 s, and more on a busy machine
             assert (answer.status, answer.set_cookies, answer.error) == (503, [], None)
             assert answer.all("retry-after") == ["1"]
         assert await known.user() == "ada"

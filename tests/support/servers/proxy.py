@@ -23,7 +23,10 @@ class Proxy:
         self.round_trips = 0
         self.connections = 0
         self.lose_reply = False
-        """Whether to close the connection instead of passing on the next reply."""
+        """Whether to close the connection instead of passing on a reply."""
+        self.replies_before = 0
+        """How many replies to pass on before the one that is lost."""
+        self.lost = 0
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -44,14 +47,23 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()  # no limit: a daemon thread
                 self.connections += 1
-                server = socket.create_connection((HOST, self._server))
-                for each in (client, server):
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                state = {"asked": False}
-                for there, back, asks in ((client, server, True), (server, client, False)):
-                    args = there, back, state, asks
-                    threading.Thread(target=self._pass_on, args=args, daemon=True).start()
+                self._sockets.append(client)
+                try:
+                    self._connect(client)
+                except OSError:  # the server is down
+                    _close(client)
+                if self._listener.fileno() < 0:  # the proxy was closed meanwhile
+                    self.cut()
+
+    def _connect(self, client: socket.socket) -> None:
+        server = socket.create_connection((HOST, self._server))
+        self._sockets.append(server)
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        state = {"asked": False}
+        for there, back, asks in ((client, server, True), (server, client, False)):
+            args = there, back, state, asks
+            threading.Thread(target=self._pass_on, args=args, daemon=True).start()
 
     def _pass_on(
         self, there: socket.socket, back: socket.socket, state: dict[str, bool], asks: bool
@@ -61,8 +73,11 @@ class Proxy:
                 if asks and not state["asked"]:
                     self.round_trips += 1
                 elif not asks and self.lose_reply:
-                    self.lose_reply = False
-                    break
+                    if not self.replies_before:
+                        self.lose_reply = False
+                        self.lost += 1
+                        break
+                    self.replies_before -= 1
                 state["asked"] = asks
                 back.sendall(data)
         _close(there)

@@ -61,7 +61,7 @@ def _links() -> Path:
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition of a server. While the client raises an error, go on waiting."""
+    """Wait for a condition of a server. Continue while the client raises errors."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

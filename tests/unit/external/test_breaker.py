@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +42,10 @@ def wait(until: Callable[[], object]) -> None:
     raise AssertionError("it takes too long")
 
 
+def threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == _breaker.NAME}
+
+
 def test_it_lets_verbs_through_again_when_the_server_answers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -48,7 +54,7 @@ def test_it_lets_verbs_through_again_when_the_server_answers(
     breaker = Breaker("redis://h", server.probe)
     breaker.check()
     breaker.trip(StoreUnavailable("refused"))
-    breaker.trip(StoreUnavailable("refused"))  # of a verb that was under way
+    breaker.trip(StoreUnavailable("refused"))  # of a verb that had begun before
     assert breaker.is_open
     with pytest.raises(StoreUnavailable, match="redis://h does not answer"):
         breaker.check()
@@ -67,6 +73,22 @@ def test_a_verb_that_succeeds_closes_it() -> None:
     breaker.close()
     breaker.close()
     breaker.check()
+
+
+def test_one_thread_probes_an_intermittent_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threads()
+    monkeypatch.setattr(_breaker, "PAUSE", 0.05)
+    server = Server()
+    breaker = Breaker("h", server.probe)
+    for _ in range(5):  # some verbs succeed, others do not
+        breaker.trip(StoreUnavailable("slow"))
+        breaker.close()
+    assert len(threads() - before) == 1
+    wait(lambda: threads() <= before)
+    breaker.trip(StoreUnavailable("slow"))
+    assert len(threads() - before) == 1
+    server.down = False
+    wait(lambda: not breaker.is_open)
 
 
 def test_its_thread_ends_with_the_store() -> None:
@@ -105,6 +127,19 @@ def test_a_forked_child_tries_by_itself(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("lembro.stores._breaker.os.getpid", lambda: -1)
     breaker.check()
     assert not breaker.is_open
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_that_was_forked_during_a_failure_can_note_its_own() -> None:
+    breaker = Breaker("h", Server().probe)
+    context = multiprocessing.get_context("fork")
+    with breaker._lock():  # of a thread that the child does not have
+        child = context.Process(target=breaker.trip, args=(StoreUnavailable("refused"),))
+        child.start()
+        child.join(timeout=5)
+    child.kill()
+    child.join(timeout=60)
+    assert child.exitcode == 0
 
 
 def test_it_holds_no_frames_of_a_request() -> None:

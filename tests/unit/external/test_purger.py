@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -61,13 +62,34 @@ def test_a_round_removes_everything_in_steps() -> None:
     assert store.asked[:3] == [10, 10, 10]
 
 
+def test_threads_that_start_it_at_once_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, store = threads(), Full()
+    thread = Purger(store.purge, 10, 100.0)
+    meeting = threading.Barrier(2)
+    real = os.getpid
+
+    def getpid() -> int:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.2)  # both have seen then that none was started
+        return real()
+
+    monkeypatch.setattr("lembro.stores.external.purger.os.getpid", getpid)
+    both = [threading.Thread(target=thread.start) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join(timeout=60)
+    assert len(threads() - before) == 1
+    thread.stop()
+
+
 def test_without_an_interval_there_is_no_thread() -> None:
     before = threads()
     Purger(Full().purge, 10, None).start()
     assert threads() <= before
 
 
-def test_it_goes_on_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_continues_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
     store = Full()
     store.errors = [StoreUnavailable("down"), OSError("broken")]
     thread = Purger(store.purge, 10, 0.01)
@@ -116,7 +138,7 @@ class Connection:
     def close(self) -> None: ...
 
 
-def test_a_forked_child_has_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_child_has_its_own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = PerProcess(Connection, lambda: None)
     parent = pool.get()  # no limit: it does not wait
     assert pool.get() is parent  # no limit: it does not wait
@@ -168,12 +190,12 @@ def test_a_client_that_is_not_installed_is_named_with_its_extra() -> None:
 
 
 @pytest.mark.parametrize("value", [0, -1, True, "1", 61, float("nan")])
-def test_timeouts_that_cannot_work(value: Any) -> None:
+def test_an_invalid_timeout_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError, match="timeout must be seconds"):
         check_timeout(value)
 
 
-def test_intervals() -> None:
+def test_an_invalid_interval_is_refused() -> None:
     assert check_interval(timedelta(minutes=1)) == 60.0
     assert check_timeout(1) == 1.0
     with pytest.raises(ConfigError, match="interval must be seconds or a timedelta"):

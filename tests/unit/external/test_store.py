@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -110,7 +112,7 @@ def test_the_default_size_of_a_session_is_a_mebibyte() -> None:
 # -- failures
 
 
-def test_a_full_backend_raises_store_full_and_reads_go_on(colour: Colour) -> None:
+def test_a_full_backend_raises_store_full_and_reads_succeed(colour: Colour) -> None:
     store = FaultyStore()
     store.backend.before = [OutOfMemory("no memory")]
     with pytest.raises(StoreFull, match="no memory"):
@@ -280,6 +282,33 @@ def test_tasks_that_wait_for_a_failing_open_do_not_try_it_again() -> None:
     assert len(tries) == 1
 
 
+def test_loops_of_two_threads_that_begin_at_once_keep_their_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = FaultyStore()
+    aio: Any = store.aio
+    meeting = threading.Barrier(2)
+    real = os.getpid
+
+    def getpid() -> int:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.2)  # both are in the first call of the process then
+        return real()
+
+    async def use() -> None:
+        await aio.get(K)
+        await aio.get(K)
+
+    threads = [threading.Thread(target=lambda: asyncio.run(use())) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("lembro.stores.external.twin.os.getpid", getpid)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+    assert store.backend.opened == 2
+
+
 def test_connections_of_closed_loops_are_closed() -> None:
     store = FaultyStore()
     aio: Any = store.aio
@@ -351,7 +380,7 @@ def test_a_rotation_that_another_did_first_shows_it(colour: Colour) -> None:
     assert colour(store).replace(K, L, Record(b"two"), **ROTATION).successor == b"m" * 32
 
 
-def test_a_rotation_of_what_is_gone_is_none(colour: Colour) -> None:
+def test_a_rotation_of_a_missing_record_returns_none(colour: Colour) -> None:
     store = FaultyStore()
     store.backend.after = [Lost("reset")]
     assert colour(store).replace(K, L, Record(b"two"), **ROTATION) is None
@@ -360,7 +389,7 @@ def test_a_rotation_of_what_is_gone_is_none(colour: Colour) -> None:
 # -- connections
 
 
-def test_each_event_loop_has_connections_of_its_own() -> None:
+def test_each_event_loop_has_its_own_connections() -> None:
     store = FaultyStore()
 
     async def use() -> None:
@@ -393,7 +422,7 @@ def test_close_closes_the_connections_and_the_next_verb_opens_others() -> None:
     assert store.backend.opened == 2
 
 
-def test_closing_the_async_colour_closes_both() -> None:
+def test_closing_the_async_verbs_closes_both_kinds() -> None:
     store = FaultyStore()
     store.get(K)
 
@@ -447,7 +476,7 @@ def test_a_manager_works_with_both_kinds_of_callers() -> None:
     asyncio.run(use())
 
 
-def test_under_trio_the_sync_colour_runs_in_a_thread() -> None:
+def test_under_trio_the_sync_verbs_run_in_a_thread() -> None:
     store = FaultyStore()
     manager = SessionManager(store)
 

@@ -13,7 +13,7 @@ from lembro.testing import FakeClock
 from tests.support.memory import add, key
 
 
-def test_stats(store: MemoryStore, clock: FakeClock) -> None:
+def test_stats_counts_sessions_and_bytes(store: MemoryStore, clock: FakeClock) -> None:
     assert store.stats().oldest_visitor_age is None
     add(store, 1)
     clock.advance(7)

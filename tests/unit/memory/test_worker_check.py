@@ -120,7 +120,7 @@ for pid in children:
     logged = [line for line in run(folder, script).splitlines() if line.startswith("WARNING")]
     assert len(logged) == 3
     assert all(OTHERS in line for line in logged)
-    for better in ("--workers 1, with threads", "lembro.stores.base"):
+    for better in ("--workers 1, with threads", "SQLiteStore or RedisStore"):
         assert better in logged[0]
 
 

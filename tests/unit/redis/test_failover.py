@@ -23,6 +23,7 @@ from tests.support.servers.redis import (
     Sentinels,
     new_prefix,
     serve,
+    shared,
     wait_until,
 )
 
@@ -63,7 +64,9 @@ def answers(store: Any, key: bytes) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("fails", ["kill", "freeze"])
-def test_sentinel_failover(sentinels: Sentinels, colour: Colour, fails: str) -> None:
+def test_a_failover_by_sentinels_loses_no_replicated_session(
+    sentinels: Sentinels, colour: Colour, fails: str
+) -> None:
     old = sentinels.primary()
     store = colour(RedisStore(sentinels.url, timeout=1.0, wait_replicas=1))
     assert store.add(K, Record(b"one", "ana"), **LIVES)
@@ -79,7 +82,7 @@ def test_sentinel_failover(sentinels: Sentinels, colour: Colour, fails: str) -> 
     assert len(store.of_user("ana")) == 2
 
 
-def test_a_primary_that_was_demoted_is_left(sentinels: Sentinels, colour: Colour) -> None:
+def test_a_demoted_primary_is_not_used_any_more(sentinels: Sentinels, colour: Colour) -> None:
     old = sentinels.primary()
     store = colour(RedisStore(sentinels.url, timeout=5.0))
     assert store.add(K, Record(b"one", "ana"), **LIVES)
@@ -96,6 +99,21 @@ def test_sentinels_that_are_gone_or_know_nothing(colour: Colour) -> None:
         host = f"{HOST}:{gone.port}"
     store = colour(RedisStore(f"redis+sentinel://{host}/main", timeout=0.5))
     with pytest.raises(StoreUnavailable, match="no host knows a primary"):
+        store.get(K)
+
+
+def test_a_sentinel_that_answers_with_an_error_is_passed_over(colour: Colour) -> None:
+    primary = shared()
+    wrong = f"{HOST}:{primary.port}"  # a server that has no command SENTINEL
+    config = f"sentinel monitor main {HOST} {primary.port} 1\n"
+    sentinel = RedisServer(sentinel=config)
+    try:
+        url = f"redis+sentinel://{wrong},{HOST}:{sentinel.port}/main"
+        assert colour(RedisStore(url, timeout=5.0)).get(K) is None
+    finally:
+        sentinel.remove()
+    store = colour(RedisStore(f"redis+sentinel://{wrong}/main", timeout=5.0))
+    with pytest.raises(StoreUnavailable, match=rf"no host knows a primary \({wrong}: unknown"):
         store.get(K)
 
 
@@ -235,5 +253,5 @@ def test_a_node_without_an_address_is_the_one_that_was_asked() -> None:
     finding = locator.find()
     hosts = [next(finding)[0], *(finding.send([])[0] for _ in range(2))]
     assert hosts == [("a", 1), ("a", 7), ("b", 8)]
-    with pytest.raises(StoreUnavailable, match="no host knows a primary"):
-        finding.send(None)
+    with pytest.raises(StoreUnavailable, match=r"no host knows a primary \(b:8: refused\)"):
+        finding.send("refused")

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from lembro.stores import RedisStore
 from lembro.stores.external.backend import Busy, Dropped
 from lembro.stores.redis.clients import make_safe
 from lembro.stores.redis.failures import Failures
+from lembro.testing import Blocking
 from tests.support.servers import HOST
 from tests.support.servers.proxy import Proxy
 from tests.support.servers.redis import RedisServer, new_prefix, serve, shared, wait_until
@@ -278,7 +280,7 @@ def test_out_of_memory_fails_writes_and_nothing_else(server: RedisServer, colour
     assert twin.add(K, Record(b"one", "ana"), **LIVES) is True
 
 
-def test_a_replica_fails_writes_and_reads_go_on(server: RedisServer, colour: Colour) -> None:
+def test_a_replica_fails_writes_and_reads_succeed(server: RedisServer, colour: Colour) -> None:
     twin = colour(RedisStore(server.url, timeout=10.0))
     twin.add(K, Record(b"one", "ana"), **LIVES)
     with serve() as primary:
@@ -297,7 +299,7 @@ def test_a_replica_fails_writes_and_reads_go_on(server: RedisServer, colour: Col
             with pytest.raises(StoreReadOnly):
                 verb()
         assert twin.get(K).payload == b"one"
-        # Each verb connected anew, because the name may lead to the primary by now.
+        # Each verb opened a new connection, because the name may belong to another server by now.
         assert int(server.info("total_connections_received")) >= connections + 3
 
 
@@ -345,21 +347,43 @@ def test_too_few_replicas_fail_the_end_of_a_session(server: RedisServer, colour:
         (ValueError("x"), type(None)),
     ],
 )
-def test_errors_of_the_client(error: Exception, kind: type) -> None:
+def test_each_error_of_the_client_has_its_kind(error: Exception, kind: type) -> None:
     failures = Failures("redis", "redis://h")
     assert type(failures.translate(error)) is kind
 
 
-def test_errors_in_the_middle_of_a_command() -> None:
+def test_only_some_errors_in_the_middle_of_a_command_count_as_dropped() -> None:
     failures = Failures("redis", "redis://h")
-    lost = redis.ConnectionError("reset")
-    assert isinstance(failures.in_command(lost), Dropped)
-    for error in (redis.BusyLoadingError("x"), exceptions.MaxConnectionsError("x")):
-        assert failures.in_command(error) is error
-    moved = exceptions.MovedError("1 h:1")
-    assert isinstance(failures.in_command(moved, moves=True), Dropped)
-    assert failures.in_command(moved, moves=False) is moved
-    assert failures.in_command(redis.ResponseError("x"), moves=True).args == ("x",)
+    lost, moved = redis.ConnectionError("reset"), exceptions.MovedError("1 h:1")
+    with pytest.raises(Dropped, match="reset"):
+        failures.check_dropped(lost)
+    with pytest.raises(Dropped, match="h:1"):
+        failures.check_dropped(moved, moves=True)
+    failures.check_dropped(redis.BusyLoadingError("x"))
+    failures.check_dropped(exceptions.MaxConnectionsError("x"))
+    failures.check_dropped(moved)
+    failures.check_dropped(redis.ResponseError("x"), moves=True)
+
+
+class Loading(redis.Redis):
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        raise redis.BusyLoadingError("loading")
+
+
+class AsyncLoading(redis.asyncio.Redis):
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        raise redis.BusyLoadingError("loading")
+
+
+@pytest.mark.parametrize("client", [Loading, AsyncLoading])
+def test_an_error_of_a_client_is_not_its_own_cause(client: Callable[[], Any]) -> None:
+    store = RedisStore(client())
+    verbs: Any = store if store.aio is None else Blocking(lambda: store.aio)
+    with closing(verbs), pytest.raises(StoreUnavailable, match="loading") as caught:
+        verbs.get(K)
+    cause = caught.value.__cause__
+    assert isinstance(cause, redis.BusyLoadingError)
+    assert cause.__cause__ is None
 
 
 def test_a_bug_is_raised_as_it_is(colour: Colour) -> None:
@@ -374,8 +398,10 @@ def test_another_error_keeps_the_connection(colour: Colour) -> None:
     twin = colour(store)
     shared().do("LPUSH", store._verbs._prefix + b"s:" + K, "x")  # type: ignore[attr-defined]
     for _ in range(3):
-        with pytest.raises(StoreError, match="WRONGTYPE"):
+        with pytest.raises(StoreError, match="WRONGTYPE") as caught:
             twin.get(K)
+        assert caught.value.__cause__ is not None
+        assert caught.value.__cause__.__cause__ is None
     assert twin.add(L, Record(b"one"), **LIVES)
     shared().do("DEL", store._verbs._prefix + b"s:" + K)  # type: ignore[attr-defined]
 

@@ -25,9 +25,9 @@ from redis.retry import Retry
 from lembro import ConfigError, Record, StoreUnavailable
 from lembro.stores import RedisStore, from_url
 from lembro.stores.base import MARK
+from lembro.stores.external.clock import ServerClock
 from lembro.stores.redis import verbs
 from lembro.stores.redis.aio import close_transport
-from lembro.stores.redis.clock import ServerClock
 from lembro.stores.redis.record import NEVER, decode, encode, millis
 from lembro.stores.redis.target import parse
 from tests.support import require_or_skip
@@ -61,10 +61,11 @@ Colour = Callable[[Any], Any]
         ({"max_connections": -1}, "max_connections must be a whole number, at least 1, got -1"),
         ({"max_connections": 0}, "max_connections must be a whole number, at least 1, got 0"),
         ({"wait_replicas": -1}, "wait_replicas must be a whole number, at least 0, got -1"),
+        ({"ca_file": "ca.pem"}, "ca_file needs TLS, got a redis: URL without it"),
         ({"wait_replicas": True}, "wait_replicas must be a whole number, at least 0, got True"),
     ],
 )
-def test_arguments_that_cannot_work(options: Any, error: str) -> None:
+def test_an_invalid_argument_is_refused(options: Any, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         RedisStore("redis://localhost", **options)
     assert error in str(caught.value)
@@ -79,11 +80,13 @@ def test_arguments_that_cannot_work(options: Any, error: str) -> None:
         ("redis+cluster://h1,h2/0", "must be left out, got '0'"),
         ("redis://h/sessions", "must be the number of a database, got 'sessions'"),
         ("unix://", "a unix: URL needs a path"),
+        ("unix:///run/s?tls=true", "tls cannot be used with a unix: URL"),
+        ("unix:///run/s?ca_file=ca.pem", "ca_file needs TLS, got a unix: URL without it"),
         ("redis://h?timeouts=1", "no parameter 'timeouts'; did you mean timeout?"),
         ("redis://h?tls=perhaps", "'tls' of a redis: URL cannot be 'perhaps'"),
     ],
 )
-def test_urls_that_cannot_work(url: str, error: str) -> None:
+def test_an_invalid_url_is_refused(url: str, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         from_url(url)
     assert error in str(caught.value)
@@ -137,13 +140,13 @@ def test_a_url_with_parameters_goes_to_from_url() -> None:
         ("redis+cluster://a:1,b:2", {"hosts": (("a", 1), ("b", 2)), "database": 0}),
     ],
 )
-def test_urls(url: str, expected: dict[str, Any]) -> None:
+def test_a_url_names_its_server(url: str, expected: dict[str, Any]) -> None:
     target = parse(url)
     assert {name: getattr(target, name) for name in expected} == expected
     assert "pw" not in target.place
 
 
-def test_the_parameters_of_a_url() -> None:
+def test_the_parameters_of_a_url_are_options() -> None:
     store = from_url(
         "rediss://me:secret@h:1/2?prefix=shop:&max_session_size=2K&max_connections=3&timeout=1"
         "&wait_replicas=1&ca_file=/ca.pem&tls=true"
@@ -167,7 +170,7 @@ CLIENTS = [redis.Redis, valkey.Valkey, redis.asyncio.Redis, valkey.asyncio.Valke
 
 
 @pytest.mark.parametrize("kind", CLIENTS, ids=lambda kind: f"{kind.__module__}")
-def test_a_client_keeps_its_colour_and_stays_open(kind: Any) -> None:
+def test_a_client_stays_sync_or_async_and_stays_open(kind: Any) -> None:
     client = kind(host=HOST, port=shared().port)
     store = RedisStore(client, prefix=new_prefix())
     is_async = "asyncio" in kind.__module__
@@ -203,7 +206,7 @@ def test_a_client_that_decodes_is_refused(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 1, object(), redis.ConnectionPool()])
-def test_what_is_no_client_is_refused(wrong: Any) -> None:
+def test_an_object_that_is_no_client_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError, match="needs a URL, or a client of redis-py or valkey-py"):
         RedisStore(wrong)
 
@@ -300,7 +303,7 @@ def test_all_reads_more_than_a_page(colour: Colour) -> None:
     assert twin.length() == 0
 
 
-def test_a_record_that_is_none_is_absent(colour: Colour) -> None:
+def test_a_string_that_is_not_a_record_is_absent(colour: Colour) -> None:
     store = colour(new_store())
     prefix = (
         store._shared.verbs._prefix if hasattr(store, "_shared") else store.store._verbs._prefix
@@ -313,7 +316,7 @@ def test_a_record_that_is_none_is_absent(colour: Colour) -> None:
     assert store.add(K, Record(b"one"), **LIVES) is True
 
 
-def test_times_of_a_record() -> None:
+def test_the_times_of_a_record_are_milliseconds() -> None:
     assert millis(math.inf) == millis(1e12) == NEVER
     record = Record(b"payload", "ü")
     times = b"%013d%013d%013d" % (2_000, NEVER, 500)
@@ -329,7 +332,7 @@ def test_times_of_a_record() -> None:
 
 def test_get_asks_for_the_time_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr("lembro.stores.redis.clock.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lembro.stores.external.clock.time.monotonic", lambda: now[0])
     clock = ServerClock(None)
     assert (clock.given(), clock.now()) == ("", None)
     clock.note(50_000)
@@ -466,14 +469,14 @@ def test_a_user_without_permissions_is_an_error_at_the_start(colour: Colour) -> 
         store.clear()
 
 
-def test_a_unix_socket(colour: Colour) -> None:
+def test_a_unix_socket_works(colour: Colour) -> None:
     with serve() as server:
         store = colour(RedisStore(f"unix://{server.socket}"))
         assert store.add(K, Record(b"one"), **LIVES)
         assert store.get(K).payload == b"one"
 
 
-def test_a_database(colour: Colour) -> None:
+def test_the_url_chooses_the_database(colour: Colour) -> None:
     with serve() as server:
         store = colour(RedisStore(f"redis://{HOST}:{server.port}/3"))
         store.add(K, Record(b"one"), **LIVES)
@@ -501,7 +504,7 @@ def test_marks_survive_clear(colour: Colour) -> None:
 # -- processes and loops
 
 
-def test_a_forked_child_has_connections_of_its_own() -> None:
+def test_a_forked_child_has_its_own_connections() -> None:
     store = new_store()
     store.add(K, Record(b"one"), **LIVES)
     context = multiprocessing.get_context("fork")
@@ -666,7 +669,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_tls(certificate: Path, colour: Colour) -> None:
+def test_tls_checks_the_certificate(certificate: Path, colour: Colour) -> None:
     port = free_port()
     tls: dict[str, Any] = {
         "tls_port": port,

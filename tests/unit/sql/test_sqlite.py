@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,41 @@ def test_sessions_survive_a_restart_and_are_for_the_owner_only(path: Path) -> No
         assert 999 < found.idle_left <= 1000
 
 
+def test_the_file_is_private_from_the_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    real = sqlite3.connect
+
+    def connect(*args: Any, **options: Any) -> Any:
+        connection = real(*args, **options)
+        modes.append(stat.S_IMODE(path.stat().st_mode))
+        return connection
+
+    monkeypatch.setattr("lembro.stores.sql.sqlite_connector.sqlite3.connect", connect)
+    link = path.with_name("link")
+    link.symlink_to(path)
+    with SQLiteStore(link) as store:
+        assert store.add(K, Record(b"one"), **LIVES)
+    assert modes == [0o600] * 3
+
+
+def test_an_eviction_that_fails_keeps_the_limit_of_the_file(path: Path) -> None:
+    store, _ = clocked(path)
+    numbers = count()
+    while not store.stats().evicted:
+        store.add(key(next(numbers)), Record(bytes(600)), **LIVES)
+    process: Any = store._process
+    connector = process.get()  # no limit: it does not wait
+    connection = connector._connections[False]
+    (limit,) = connection.execute("pragma max_page_count").fetchone()
+    connection.set_authorizer(lambda action, *_: int(action == sqlite3.SQLITE_DELETE))
+    with pytest.raises(StoreError, match="not authorized"):
+        for _ in range(100):
+            store.add(key(next(numbers)), Record(bytes(600)), **LIVES)
+    connection.set_authorizer(None)
+    assert connection.execute("pragma max_page_count").fetchone() == (limit,)
+    store.close()
+
+
 def test_a_killed_process_loses_no_commit(path: Path) -> None:
     code = (
         "import os, sys\n"
@@ -127,7 +163,7 @@ def test_a_killed_process_loses_no_commit(path: Path) -> None:
         assert found.payload == b"one"
 
 
-def test_both_colours_see_each_other(path: Path) -> None:
+def test_sync_and_async_verbs_see_the_same_sessions(path: Path) -> None:
     store = SQLiteStore(path)
     store.add(K, Record(b"one"), **LIVES)
 
@@ -156,7 +192,7 @@ def test_a_forked_child_opens_the_file_itself(path: Path) -> None:
     store.close()
 
 
-def test_opening_the_other_colour_keeps_the_locks_of_the_first(path: Path) -> None:
+def test_opening_the_async_verbs_keeps_the_locks_of_the_sync_verbs(path: Path) -> None:
     store = SQLiteStore(path)
     store.add(K, Record(b"one"), **LIVES)
     twin = Blocking(lambda: store.aio)
@@ -266,7 +302,7 @@ def test_a_session_that_grows_is_not_evicted_for_itself(path: Path, colour: Any)
     store.close()
 
 
-def test_expired_sessions_make_way_before_live_ones(path: Path) -> None:
+def test_expired_sessions_are_removed_before_live_ones_are_evicted(path: Path) -> None:
     store, clock = clocked(path)
     for n in range(500):
         store.add(key(n), Record(b"b" * 300), idle=10.0, life=10.0)
@@ -290,7 +326,7 @@ def test_a_file_that_others_have_filled_is_full(
     with pytest.raises(StoreFull):
         for n in range(3000):
             store.add(key(n), Record(b"b" * 300), **LIVES)
-    assert store.get(key(0)) is not None  # reads go on
+    assert store.get(key(0)) is not None  # reads still work
     store.close()
 
 
@@ -341,7 +377,7 @@ def test_a_thread_purges_by_itself(path: Path) -> None:
 # -- what can go wrong
 
 
-def test_a_locked_file_is_unavailable_for_writes_and_reads_go_on(path: Path, colour: Any) -> None:
+def test_a_locked_file_is_unavailable_for_writes_and_reads_succeed(path: Path, colour: Any) -> None:
     store = SQLiteStore(path, timeout=0.05)
     verbs = colour(store)
     verbs.add(K, Record(b"one"), **LIVES)
@@ -483,7 +519,7 @@ def test_tables_that_cannot_be_made_are_a_store_error(
         SQLiteStore(path).open()
 
 
-def test_errors_of_sqlite() -> None:
+def test_each_error_of_sqlite_has_its_kind() -> None:
     def error(name: str) -> sqlite3.OperationalError:
         made = sqlite3.OperationalError(name)
         made.sqlite_errorcode = getattr(sqlite3, name)
@@ -502,7 +538,7 @@ def test_a_file_that_has_its_tables_is_opened_without_a_write(
     with SQLiteStore(path) as store:
         store.add(K, Record(b"one"), **LIVES)
 
-    # The disk may be full, and reads must go on.
+    # The disk may be full, and reads must still work.
     class Full(sqlite3.Connection):
         def execute(self, text: str, *values: Any) -> sqlite3.Cursor:
             if text == "begin immediate":
@@ -537,7 +573,7 @@ def test_marks_take_an_eighth_of_the_file_and_then_it_is_closed(path: Path, colo
     assert (held.payload, held.successor, held.age) == (NO_ROOM, None, math.inf)
     assert held.life_left == pytest.approx(5000)
     assert verbs.get(key(most)) is None
-    # Marks that the file has still lead to their sessions, and all others have no room.
+    # Marks that the file has still point to their sessions, and all others have no room.
     assert verbs.get(mark(0)).successor == key(0)
     assert adopt(verbs, 0).successor == key(0)
     assert verbs.get(mark(most + 1)).payload == NO_ROOM

@@ -5,8 +5,10 @@ import { drawMemory, inMB, Levels, whole } from "./chart.js";
 const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const BURST = 20;
+const shared = document.documentElement.dataset.store; // the store's class, if workers share it
+const workers = new Map(); // how many requests each one has answered
 
-let me = { user: null, counted: 0 }; // as /me said last
+let me = { user: null, counted: 0 }; // the last answer of /me
 
 // -- asking and posting ------------------------------------------------------------------------
 
@@ -16,6 +18,7 @@ async function post(path, data = {}) {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(data),
   });
+  note(response);
   if (!response.ok) say(await response.text());
   return response.ok;
 }
@@ -31,13 +34,23 @@ async function act(path, data) {
 }
 
 async function refresh() {
-  const now = await (await fetch("/me")).json();
+  const response = await fetch("/me");
+  note(response);
+  const now = await response.json();
   const before = me;
   me = now;
   showVisitor();
   showTray();
   if (me.messages.length) say(me.messages.join(" "));
   else if (before.user && !me.user) say("Your session was ended in another browser, or it expired.");
+}
+
+/** Note which worker has answered, and show it. */
+function note(response) {
+  const worker = response.headers.get("x-worker");
+  workers.set(worker, (workers.get(worker) ?? 0) + 1);
+  const all = [...workers].map(([id, count]) => `${id} (${whole(count)})`).join(", ");
+  $("worker").textContent = `Answered by worker ${worker}. Requests of this page: ${all}.`;
 }
 
 let fading;
@@ -208,11 +221,12 @@ function connected(yes) {
 function showStore() {
   const last = samples.at(-1);
   if (!last) return;
-  $("used").textContent = inMB(last.used);
-  $("of-max").textContent = `of ${last.max / 1024 / 1024} MB`;
-  $("session-count").textContent = whole(last.sessions);
-  $("expired").textContent = whole(last.expired);
-  $("evicted").textContent = whole(last.evicted);
+  $("used").textContent = last.used === null ? "–" : inMB(last.used);
+  $("of-max").textContent = last.max ? `of ${last.max / 1024 / 1024} MB` : "MB";
+  for (const [id, number] of [
+    ["session-count", last.sessions], ["expired", last.expired], ["evicted", last.evicted],
+  ]) $(id).textContent = number === null ? "–" : whole(number);
+  if (shared) return;
   $("note").textContent = [
     last.rss && `the whole process: ${Math.round(last.rss / 1024 / 1024)} MB`,
     last.survives !== null && `a new visitor's session survives about ${span(last.survives)}`,
@@ -266,6 +280,11 @@ async function judge(bots) {
     bold(inMB(bots.peak)), ` of ${max / 1024 / 1024} MB. `, bold(you), ".",
     ` ${kept} of ${bots.regulars} regulars kept their session${newcomers}.`,
   );
+}
+
+if (shared) {
+  $("store-kind").textContent = shared;
+  $("used-title").textContent = "used";
 }
 
 // -- begin -------------------------------------------------------------------------------------

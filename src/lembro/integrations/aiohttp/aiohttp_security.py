@@ -38,7 +38,7 @@ class LembroIdentityPolicy(AbstractIdentityPolicy):
             request: The request.
             response: Not used: the middleware sets the cookie.
             identity: The ID of the user.
-            kwargs: The keywords of ``login()``: ``remember``, ``fresh``.
+            kwargs: The keywords of ``login()``, for example ``remember``.
         """
         get_session(request).login(identity, **kwargs)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Literal, Unpack
 
-from msgspec.structs import replace
-
-from ..._core.effects import Call, Flow
+from ..._core.lifetimes import own_idle, set_lifetime
 from ..._core.session import Session
-from ..._core.state import LIVE, NOT_LOADED, SetCookie
+from ..._core.state import NOT_LOADED
 from ..._http.error_response import COMMIT_ERRORS
 from ...errors import StoreError
 from ...options import OptionKeywords, SessionOptions, seconds, take_cookie_keywords
@@ -45,8 +43,6 @@ except ImportError as _missing:  # pragma: no cover
 __all__ = ["LembroStorage"]
 
 _OWN: Final = web.RequestKey("lembro.storage", Session)
-_MAX_AGE: Final = "max_age"
-"""The key, in lembro's own map, of a max_age that was set only for this session."""
 
 
 # -- the entry point -------------------------------------------------------------------------------
@@ -62,7 +58,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
     Args:
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         cookie_name: The cookie's name.
         domain: The cookie's Domain.
@@ -160,31 +156,13 @@ class LembroStorage(aiohttp_session.AbstractStorage):
             replace_session(session, inner)
         try:
             if session.has_max_age and response.status < 500:
-                await self._save_with_max_age(inner, session.max_age)
+                limit = None if session.max_age == self.max_age else session.max_age
+                set_lifetime(inner, limit, remember=None if limit is None else True)
+                await inner.asave()
         except COMMIT_ERRORS as error:
             raise error_page(error_response_for(error)) from error
         if is_own:
             await commit(inner, response)
-
-    async def _save_with_max_age(self, inner: Session, max_age: int | None) -> None:
-        """Save a session with its own max_age, for the store and the cookie."""
-        limit = None if max_age == self.max_age else max_age
-        wanted = b"" if limit is None else b"%d" % limit
-        if inner._meta.get(_MAX_AGE, b"") != wanted:
-            inner._meta = {**inner._meta, _MAX_AGE: wanted}
-            inner._assigned = True
-        writes = inner._assigned or inner._nested_possible
-        await inner.asave()
-        if inner._key is None or inner._found is None or limit is None:
-            return
-        await self._runner.arun(_extend(inner._key, limit), inner)
-        writer = self._runner.lifecycle.writer
-        inner._found = replace(inner._found, idle_left=writer.idle)  # so the commit keeps the limit
-        if isinstance(inner._cookie, SetCookie):
-            inner._cookie.max_age = limit
-        elif writes and inner._loaded is LIVE and inner._presented.id is not None:
-            reputation = writer.known_reputation(inner)
-            inner._cookie = SetCookie(inner._presented.id, reputation, limit)
 
     async def _session_of(self, request: web.Request) -> tuple[Session, bool]:
         """Return the session of the request, and whether this storage has to commit it."""
@@ -206,10 +184,6 @@ class LembroStorage(aiohttp_session.AbstractStorage):
         return own, True
 
 
-def _extend(key: bytes, limit: float) -> Flow[None]:
-    yield Call("touch", (key,), {"idle": limit})
-
-
 # -- the session -----------------------------------------------------------------------------------
 
 
@@ -229,8 +203,8 @@ class _StoredSession(aiohttp_session.Session, Replacement):
         self._mapping = inner  # type: ignore[assignment]
         if inner._found is not None:
             self._created = int(time.time() - inner._found.age)
-        limit = inner._meta.get(_MAX_AGE)
-        if limit:
+        limit = own_idle(inner._meta)
+        if limit is not None:
             self._max_age, self.has_max_age = int(limit), True
 
     @property

@@ -37,7 +37,7 @@ class AiohttpExchange(Exchange):
     request.
     """
 
-    __slots__ = ("_client", "_headers", "_https")
+    __slots__ = ("_client", "_headers", "_https", "_path")
 
     def __init__(self, runner: Runner, request: web.BaseRequest) -> None:
         self.runner = runner
@@ -45,6 +45,7 @@ class AiohttpExchange(Exchange):
         self._headers = request.headers
         self._https = request.secure
         self._client = request.remote
+        self._path = request.path
 
     def cookie_headers(self) -> list[bytes]:
         """Return the Cookie headers of the request."""
@@ -53,6 +54,10 @@ class AiohttpExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return self._https
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        return self._path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -187,7 +192,7 @@ async def commit(session: Session, response: object) -> None:
 
 
 async def roll_back(session: Session) -> None:
-    """Commit a session whose handler failed: changes are dropped, a logout is honoured."""
+    """Commit a session whose handler failed: changes are dropped, a logout takes effect."""
     exchange: AiohttpExchange = session._transport  # type: ignore[assignment]
     exchange.session = session
     try:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from functools import partial
 from http.cookies import Morsel
 from typing import Any, Final
 
@@ -27,17 +26,17 @@ from ...options import (
 )
 from ...stores import MemoryStore, store_of
 from .._adapter import SessionManager, manager_of, path_prefixes, runner_of
-from .lifetimes import idle_of
 
 _STORE_KEYS: Final = {name.upper(): name for name in STORE_NAMES}
 _OPTION_KEYS: Final = {name.upper(): name for name in option_names()}
 _COOKIE_KEYS: Final = {field.name.upper(): field.name for field in fields(CookieOptions)}
-KEYS: Final = (*_STORE_KEYS, "STORE", "MANAGER", "OPTIONS", "EXCLUDE", *_OPTION_KEYS)
+KEYS: Final = (*_STORE_KEYS, "STORE", "MANAGER", "OPTIONS", "EXCLUDE", "USER_ID", *_OPTION_KEYS)
 """The keys of LEMBRO."""
 
 _lock: Final = threading.RLock()
 _manager: SessionManager | None = None
 _exclude: tuple[str, ...] = ()
+_user_id: Callable[[str], str] = str
 _store: Any = None  # kept when SESSION_* change
 
 
@@ -56,19 +55,27 @@ def get_exclude() -> tuple[str, ...]:
     return _exclude
 
 
+def user_id_of(pk: object) -> str:
+    """Return the user ID of the sessions of the user with this primary key.
+
+    It is the key as text, or what the function ``LEMBRO["USER_ID"]`` makes of it.
+    """
+    get_manager()
+    return _user_id(str(pk))
+
+
 def _made() -> SessionManager:
-    global _manager, _exclude  # noqa: PLW0603 - one for each process, like the settings
+    global _manager, _exclude, _user_id  # noqa: PLW0603 - one for each process, like the settings
     with _lock:  # so that concurrent first requests share one store
         if _manager is None:
             _exclude = exclude_from(settings)
+            _user_id = _user_id_from(settings)
             manager = manager_from(settings)
             _check_name(manager.options.cookie.name)
             runner = runner_of(manager)
             if not runner.is_async:  # else the middleware opens the store, in the event loop
                 runner.open_for_good()
-            writer = runner.lifecycle.writer
-            writer.idle_of_data = partial(idle_of, writer.idle)
-            writer.id_of = runner.cookie.short_id
+            runner.lifecycle.writer.id_of = runner.cookie.short_id
             _manager = manager
         return _manager
 
@@ -78,6 +85,7 @@ def manager_from(settings: Any) -> SessionManager:
     global _store  # noqa: PLW0603
     given = _given(settings)
     given.pop("EXCLUDE", None)
+    given.pop("USER_ID", None)
     manager = given.pop("MANAGER", None)
     if manager is not None:
         if given:
@@ -99,6 +107,17 @@ def exclude_from(settings: Any) -> tuple[str, ...]:
         return path_prefixes(given.get("EXCLUDE", ()))
     except ConfigError as error:
         raise ConfigError(f"LEMBRO['EXCLUDE']: {error}") from None
+
+
+def _user_id_from(settings: Any) -> Callable[[str], str]:
+    """Return the function of LEMBRO that makes a user ID of a primary key."""
+    function: Callable[[str], str] = _imported("USER_ID", _given(settings).get("USER_ID", str))
+    if not callable(function):
+        raise ConfigError(
+            f"LEMBRO['USER_ID'] must be a function of a primary key, or the dotted path to one, "
+            f'got {function!r}. Example: "shop.tenants.user_id"'
+        )
+    return function
 
 
 def _check_name(name: str) -> None:

@@ -17,7 +17,7 @@ from ..._core.commit import has_changed
 from ..._core.effects import Call, Flow, run_flow
 from ..._core.lifecycle import Lifecycle
 from ..._core.session import Session
-from ..._core.state import LIVE, NEW, NOT_LOADED, Loaded, SetCookie
+from ..._core.state import NEW, NOT_LOADED, Loaded, SetCookie
 from ...errors import CodecError, SessionGone
 from ...ids import SHORT_ID_LENGTH, key_for
 from .._adapter import no_session
@@ -65,7 +65,9 @@ class SessionStore(SessionMapping):
             return True
         found = session._found
         try:
-            return has_changed(session) or (found is not None and lifecycle.writer.is_due(found))
+            return has_changed(session) or (
+                found is not None and lifecycle.lifetimes.is_due(session, found)
+            )
         except CodecError:  # save() raises it
             return True
 
@@ -241,7 +243,6 @@ class SessionStore(SessionMapping):
         """Commit, and issue an ID. Django promises one for a new and empty session too."""
         self.before_commit()
         yield from self._committing()
-        self.after_commit()
         yield from self._adding()
 
     def _adding(self) -> Flow[None]:
@@ -279,12 +280,15 @@ class SessionStore(SessionMapping):
             return
         found, lifecycle = session._found, self._lifecycle
         yield from run_flow(lifecycle.commit(session))
-        self.after_commit()
         if session._key is None:
             if not ended:
                 raise UpdateError
         elif session._found is found:  # nothing was written, so extend it
-            touched = yield Call("touch", (session._key,), {"idle": lifecycle.writer.idle})
+            assert found is not None
+            idle = lifecycle.lifetimes.idle_of(session._meta, found.user)
+            if session._passive:  # set_expiry() has set a fixed time
+                idle = min(idle, found.idle_left)
+            touched = yield Call("touch", (session._key,), {"idle": idle})
             if not touched:
                 try:
                     yield from actions.recheck(lifecycle, session)
@@ -314,25 +318,10 @@ class SessionStore(SessionMapping):
         session = self._lembro
         if session._is_unused():
             return
-        if not self._use_expiry():
-            session.destroy()
-        self._renewed = session._assigned and self._stored(EXPIRY) != session._data.get(EXPIRY)
         if extend and session._key is not None and session._data:
             session._touch = True
-
-    def after_commit(self) -> None:
-        """Send the cookie again if the expiry has changed."""
-        session = self._lembro
-        if not self._renewed or session._cookie is not None:
-            return
-        # Only a request that came with the ID can do so, because the store has only its hash.
-        if session._loaded is LIVE and session._presented.id is not None:
-            reputation = self._lifecycle.writer.known_reputation(session)
-            session._cookie = SetCookie(session._presented.id, reputation, None)
-
-    def _stored(self, key: str) -> Any:
-        payload = self._lembro._payload
-        return codec.decode(payload)[1].get(key) if key.encode() in payload else None
+        if not self._use_expiry():
+            session.destroy()
 
     def _session_of(self, session_key: str | None) -> Session | None:
         presented = read_key(self._base, self.session_key if session_key is None else session_key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 from weakref import ReferenceType, ref
 
 from django.middleware.csrf import rotate_token
 
+from ..._core.login import LoginKeywords
 from ..._core.session import Session
 from ..._core.state import SetCookie
 from ..._http.cookie import ABSENT, Presented
@@ -20,9 +21,9 @@ _NO_META: dict[str, Any] = {}
 class DjangoSession(Session):
     """The session of a request. A login by lembro's method changes Django's CSRF token, too."""
 
-    def login(self, user_id: UserID, *, remember: bool = False, fresh: bool = True) -> None:
+    def login(self, user_id: UserID, **keywords: Unpack[LoginKeywords]) -> None:
         """Log a user in; see :meth:`lembro.Session.login`."""
-        super().login(user_id, remember=remember, fresh=fresh)
+        super().login(user_id, **keywords)
         exchange: Any = self._transport
         exchange.rotate_csrf_token()
 
@@ -52,6 +53,7 @@ class DjangoExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
+        self.runner.serving[0] = True
         cookies = self._cookies
         if not cookies:
             return ABSENT
@@ -60,6 +62,11 @@ class DjangoExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return self._https
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        path: str = self._meta.get("PATH_INFO", "")
+        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -141,6 +148,10 @@ class KeyExchange(DjangoExchange):
         if session_id is not None and session_id != self._shown:
             reputation = None if session._found is None else session._found.reputation
             session._cookie = SetCookie(session_id, reputation, None)
+
+    def unknown_id(self, key: bytes) -> None:
+        """Warn once if a script asks for a session that only a server process has."""
+        self.runner.require_sessions("get")
 
     def describe_visitor(self) -> tuple[str, str]:
         """Return the visitor's device and address, if the session is bound to a request."""

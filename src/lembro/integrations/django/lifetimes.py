@@ -3,54 +3,51 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
+from ..._core.lifetimes import own_idle, set_lifetime
+from ..._core.session import Session
 from ..._log import log
 from ...errors import ConfigError
 from ...options import DAY
-from .._adapter import Runner
 
 EXPIRY: Final = "_session_expiry"
 """Django's key of the expiry in the data."""
 
 LONGEST: Final = 100 * 365 * DAY
 
-MOST: Final = 100
-"""The most runners that are cached for each manager: one for each lifetime."""
 
-_others: Final[WeakKeyDictionary[Runner, dict[Any, Runner]]] = WeakKeyDictionary()
-
-
-def runner_lasting(runner: Runner, age: float, *, browser: bool) -> Runner:
-    """Return a runner for sessions with this lifetime.
-
-    Runners are cached, because checking their options takes longer than the rest of a request.
+def apply_expiry(session: Session, expiry: Any, age: float, *, browser: bool, new: bool) -> None:
+    """Give a session the lifetime that Django's methods describe.
 
     Args:
-        runner: The runner of the manager.
+        session: The session.
+        expiry: The value that ``set_expiry`` has stored.
         age: The idle timeout, in seconds.
         browser: Whether the cookie lasts until the browser is closed.
+        new: Whether this request has set the expiry.
     """
-    others = _others.setdefault(runner, {})
-    other = others.get((age, browser))
-    if other is None:
-        writer = runner.lifecycle.writer
-        if age > writer.life:
-            log.warning(
-                "lembro: set_expiry() asks for %s seconds, but the session ends after the "
-                'absolute timeout of %s. Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None',
-                age,
-                runner.options.absolute_timeout,
-            )
-        if len(others) >= MOST:
-            others.clear()
-        other = others[age, browser] = runner.with_lifetime(age, None if browser else age)
-        other.lifecycle.writer.idle_of_data = writer.idle_of_data
-        other.lifecycle.writer.id_of = writer.id_of
-    return other
+    if isinstance(expiry, str) and not new and own_idle(session._meta) is not None:
+        session._passive, session._touch = True, False  # it ends at a fixed time
+        return
+    life = session._transport.runner.lifecycle.lifetimes.life
+    if age > life:
+        _warn_of_limit(age, life)
+    set_lifetime(session, age, remember=not browser)
+
+
+@lru_cache(maxsize=100)
+def _warn_of_limit(age: float, life: float) -> None:
+    """Warn once of each lifetime that is too long."""
+    log.warning(
+        "lembro: set_expiry() asks for %s seconds, but the session ends after the "
+        'absolute timeout of %s. Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None',
+        age,
+        life,
+    )
 
 
 def is_expiry(value: Any) -> bool:
@@ -62,17 +59,6 @@ def is_expiry(value: Any) -> bool:
             return False
         return (moment.tzinfo is not None) is bool(settings.USE_TZ)
     return type(value) in (int, float) and -LONGEST <= value <= LONGEST
-
-
-def idle_of(usual: float, data: dict[str, Any]) -> float | None:
-    """Return the idle timeout of a session with these data, in seconds.
-
-    None: the session ends at a fixed time, and nothing extends it.
-    """
-    expiry = data.get(EXPIRY)
-    if not expiry or not is_expiry(expiry):
-        return usual
-    return None if isinstance(expiry, str) else float(expiry)
 
 
 def check_expiry(value: Any) -> None:

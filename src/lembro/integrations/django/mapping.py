@@ -10,15 +10,17 @@ from django.contrib.auth import SESSION_KEY as USER
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils.module_loading import import_string
 
+from ..._core import codec
+from ..._core.lifetimes import set_lifetime
 from ..._core.login import distrust_login
 from ..._core.session import Session
 from ..._core.state import NOT_LOADED
 from ..._http.cookie import Presented
 from ...errors import StoreError
 from .._adapter import Runner, runner_of
-from .config import get_manager
+from .config import get_manager, user_id_of
 from .exchange import DjangoSession, KeyExchange, KeySession
-from .lifetimes import EXPIRY, check_expiry, is_expiry, runner_lasting
+from .lifetimes import EXPIRY, apply_expiry, check_expiry, is_expiry
 
 _NOT_GIVEN: Final = object()
 USUAL_AGE: Final[Any] = SessionBase.get_session_cookie_age
@@ -37,11 +39,10 @@ class SessionMapping(_Base):
     """The methods of ``request.session`` that use the store only to load the session."""
 
     _lembro: Session
-    _base: Runner  # the manager's; a session with its own expiry has another one
+    _base: Runner
     _owner: object = None  # the middleware that commits the session, if one does
     _dirty = False  # changed by a method of this class
     _asked: bool | None = None  # what was assigned to ``modified``
-    _renewed = False  # its expiry is not what was loaded
     _unreadable = False  # the store failed when the session was loaded
     _failed = False  # its view raised an error that lembro answers
     _sends = False  # a view has opened it by its key, and changed it
@@ -145,7 +146,7 @@ class SessionMapping(_Base):
 
     def _assign(self, session: Session, key: str, value: Any) -> None:
         if key == USER and value:  # this is how django.contrib.auth logs a user in
-            session.login(str(value))
+            session.login(user_id_of(value))
         elif key == BACKEND and session._login is not None and _is_remote(value):
             distrust_login(session)
         elif key == EXPIRY:
@@ -161,7 +162,7 @@ class SessionMapping(_Base):
     def _remove(self, session: Session, key: str) -> Any:
         value = session.pop(key)
         self._dirty = True
-        if key == USER and str(value) == session._current_user():  # the user is logged out
+        if key == USER and user_id_of(value) == session._current_user():  # the user is logged out
             kept = dict(session)
             session.destroy()
             session.update(kept)
@@ -183,19 +184,24 @@ class SessionMapping(_Base):
         Returns:
             False if the session has expired already.
         """
-        session, base = self._lembro, self._base
+        session = self._lembro
         expiry = session._data.get(EXPIRY)
+        new = session._assigned and self._stored(EXPIRY) != expiry
         if expiry is not None and not is_expiry(expiry):
             expiry = None
         if expiry is None and type(self).get_session_cookie_age is USUAL_AGE:
-            session._transport.runner = base
+            if new:
+                set_lifetime(session, None, remember=None)
             return True
         age = self.get_expiry_age(expiry=expiry)
         if age <= 0:
             return False
-        browser = self.get_expire_at_browser_close()
-        session._transport.runner = runner_lasting(base, age, browser=browser)
+        apply_expiry(session, expiry, age, browser=self.get_expire_at_browser_close(), new=new)
         return True
+
+    def _stored(self, key: str) -> Any:
+        payload = self._lembro._payload
+        return codec.decode(payload)[1].get(key) if key.encode() in payload else None
 
     def _presented(self) -> Presented:
         return self._lembro._transport.read_cookie()

@@ -251,16 +251,14 @@ class SessionMiddleware(_Base):
             adapted.replace(error)
             exchange.close()
             return adapted.response
+        if store._sends and isinstance(exchange, KeyExchange):
+            exchange.send_cookie()
         if session._is_unused():
             exchange.begin_without_session(response)
+        elif session._cookie is None:
+            add_vary(response)
         else:
-            store.after_commit()
-            if store._sends and isinstance(exchange, KeyExchange):
-                exchange.send_cookie()
-            if session._cookie is None:
-                add_vary(response)
-            else:
-                add_headers(exchange, adapted)
+            add_headers(exchange, adapted)
         if session._nested_possible or response.streaming:
             _finish_with(response, exchange)
         else:

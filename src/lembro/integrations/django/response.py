@@ -81,4 +81,7 @@ def _set_cookie(response: Any, header: str) -> None:
         key, equals, content = attribute.partition("=")
         given: Any = content if equals else True
         cookie[key.lower()] = int(content) if key == "Max-Age" else given  # an int, as Django's
+    before = response.cookies.get(name)
+    if before is not None and not before.value:  # this removes it from another domain or path
+        response.cookies[f"{name} {len(response.cookies)}"] = response.cookies.pop(name)
     response.cookies[name] = cookie

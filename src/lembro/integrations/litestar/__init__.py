@@ -59,7 +59,7 @@ class LembroPlugin(InitPlugin):
     Args:
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Path prefixes without a session, for example ``["/static/"]``.
         config: A config, if you have made one, instead of the other arguments.

@@ -104,7 +104,7 @@ class LembroSessionConfig(BaseBackendConfig[LembroSessionBackend]):
     Args:
         manager: The manager, if you have made one. Otherwise one is made from ``store``,
             ``options`` and ``keywords``.
-        store: Where the sessions are kept; ``MemoryStore()`` by default.
+        store: A store or its URL; default: ``LEMBRO_STORE`` in the environment, or a MemoryStore.
         options: The options; ``keywords`` replace single ones.
         exclude: Regular expressions of paths without a session, as Litestar's middlewares take
             them: ``"^/static"``.

@@ -33,7 +33,7 @@ class ConnectionExchange(Exchange):
     It refers to its session only while the session is loaded or stored.
     """
 
-    __slots__ = ("_client", "_cookies", "_headers", "_https")
+    __slots__ = ("_client", "_cookies", "_headers", "_https", "_path")
 
     def __init__(self, runner: Runner, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         scope: Any = connection.scope
@@ -43,6 +43,7 @@ class ConnectionExchange(Exchange):
         self._https = asgi.is_https(scope)
         self._client = connection.client.host if connection.client else None
         self._headers: RequestHeaders = scope["headers"]
+        self._path: str = scope["path"]
 
     def cookie_headers(self) -> list[bytes]:
         """Return the Cookie headers of the request."""
@@ -51,6 +52,10 @@ class ConnectionExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return self._https
+
+    def path(self) -> str:
+        """Return the path of the request."""
+        return self._path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -111,7 +116,7 @@ class InnerApp:
             await self._app(scope, receive, send_with_session)
         finally:
             session.scope = outer  # no reference cycle is left
-            if session._phase is OPEN:  # there was no response, but a logout is honoured
+            if session._phase is OPEN:  # there was no response, but a logout takes effect
                 take_replacement(session, scope)
             elif not isinstance(scope["session"], Session):
                 _report_late_replacement(session)

@@ -143,7 +143,7 @@ class AsyncConnector(Protocol):
 
 
 class Backend(Protocol):
-    """What :class:`~lembro.stores.external.store.ExternalStore` needs of one backend."""
+    """The parts of a backend that :class:`~lembro.stores.external.store.ExternalStore` uses."""
 
     @property
     def verbs(self) -> Verbs: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from ...errors import ConfigError
@@ -18,6 +17,8 @@ def client(module: str, extra: str) -> Any:
     Raises:
         ConfigError: The module cannot be imported. The message names the extra.
     """
+    import importlib  # noqa: PLC0415 - loaded where it is used
+
     try:
         return importlib.import_module(module)
     except ImportError as error:

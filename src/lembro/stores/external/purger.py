@@ -6,10 +6,14 @@ import os
 import random
 import threading
 from collections.abc import Callable
+from typing import Final
 from weakref import WeakMethod
 
 from ..._log import log
 from ...errors import StoreUnavailable
+
+NAME: Final = "lembro-purger"
+"""The name of the thread."""
 
 
 class Purger:
@@ -31,18 +35,19 @@ class Purger:
         self._purge = WeakMethod(purge, self._collected)
         self._at_once = at_once
         self._interval = interval
-        self._pid = 0  # the process whose thread runs
-        self._stop = threading.Lock()  # held until the thread must end
+        self._stops: dict[int, threading.Lock] = {}
+        """For each process whose thread runs: a lock that is held until the thread must end."""
 
     def start(self) -> None:
         """Start the thread, unless this process has one."""
-        if self._interval is None or self._pid == os.getpid():
+        if self._interval is None or os.getpid() in self._stops:
             return
-        self._pid = os.getpid()
-        self._stop = threading.Lock()
-        self._stop.acquire()
-        args = (self._purge, self._at_once, self._stop, self._interval)
-        thread = threading.Thread(target=_run, args=args, name="lembro-purger", daemon=True)
+        stop = threading.Lock()
+        stop.acquire()
+        if self._stops.setdefault(os.getpid(), stop) is not stop:  # another thread was first
+            return
+        args = (self._purge, self._at_once, stop, self._interval)
+        thread = threading.Thread(target=_run, args=args, name=NAME, daemon=True)
         try:
             thread.start()
         except RuntimeError as error:  # the process is ending, or has too many threads
@@ -50,9 +55,9 @@ class Purger:
 
     def stop(self) -> None:
         """Tell the thread to end. It may finish the current round first."""
-        if self._pid == os.getpid():
-            self._stop.release()
-        self._pid = 0
+        stop = self._stops.pop(os.getpid(), None)
+        if stop is not None:
+            stop.release()
 
     def _collected(self, _: object) -> None:
         self.stop()

@@ -10,7 +10,7 @@ from ..._log import log
 from ...errors import ConfigError, SessionTooLarge, StoreError, StoreUnavailable
 from .._breaker import Breaker
 from ..base import Record
-from .backend import Backend, Busy, Verbs
+from .backend import Backend, Busy, Dropped, Verbs
 from .pools import PerProcess
 from .purger import Purger
 from .stats import StoreStats
@@ -56,7 +56,24 @@ class Shared:
         """Return the StoreError for an error, or None if the backend did not cause it."""
         return None if isinstance(error, ConfigError) else self.backend.translate(error)
 
-    def note(self, failure: StoreError) -> None:
+    def fail(self, error: Exception, *, repeated: bool) -> None:
+        """Raise lembro's error for the error of a verb.
+
+        If the connection was dropped at the first run, return, and the verb may run once more.
+        """
+        failure = self.failure_of(error)
+        try:
+            if failure is None:
+                raise error
+            if repeated or not isinstance(failure, Dropped):
+                self._note(failure)
+                if failure is error:
+                    raise error
+                raise failure from error
+        finally:
+            del failure, error  # their tracebacks refer to this frame: a reference cycle
+
+    def _note(self, failure: StoreError) -> None:
         """Record a failure of the backend. If the backend does not answer, open the breaker."""
         if isinstance(failure, StoreUnavailable) and not isinstance(failure, Busy):
             self.breaker.trip(failure)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from ...errors import StoreUnavailable, UsageError
 from ..base import Found, PerUser, Record
 from . import repeat
-from .backend import AsyncConnector, Backend, Dropped, Steps
+from .backend import AsyncConnector, Backend, Steps
 from .shared import Shared
 from .stats import StoreStats
 
@@ -238,17 +238,7 @@ class ExternalStore:
             try:
                 result = self._process.get().run(verb, reads=reads)
             except Exception as error:
-                failure = shared.failure_of(error)
-                try:
-                    if failure is None:
-                        raise
-                    if repeated or not isinstance(failure, Dropped):
-                        shared.note(failure)
-                        if failure is error:
-                            raise
-                        raise failure from error
-                finally:
-                    del failure  # its traceback refers to this frame: a reference cycle
+                shared.fail(error, repeated=repeated)
                 verb, repeated = again or verb, True
             else:
                 shared.breaker.close()

@@ -13,7 +13,7 @@ from ..._threads import in_thread
 from ...errors import StoreUnavailable
 from ..base import Found, PerUser, Record
 from . import repeat
-from .backend import AsyncConnector, Dropped, Steps
+from .backend import AsyncConnector, Steps
 from .pools import inherited
 from .shared import Shared
 from .stats import StoreStats
@@ -42,8 +42,7 @@ class PerLoop:
     def __init__(self, make: Callable[[], AsyncConnector], opened: Callable[[], None]) -> None:
         self._make = make
         self._opened = opened
-        self._pid = 0
-        self._entries: WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry] = WeakKeyDictionary()
+        self._by_process: dict[int, WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry]] = {}
 
     async def get(self) -> AsyncConnector:
         """Return the open connector of the running loop, and open it first if necessary.
@@ -52,14 +51,12 @@ class PerLoop:
             StoreUnavailable: Another task failed to open it while this one waited. A second try
                 would take twice the timeout.
         """
-        if self._pid != os.getpid():
-            inherited.append(self._entries)
-            self._entries, self._pid = WeakKeyDictionary(), os.getpid()
-        loop = asyncio.get_running_loop()
-        entry = self._entries.get(loop)
+        entries, loop = self._entries, asyncio.get_running_loop()
+        entry = entries.get(loop)
         if entry is None:
-            self._discard_closed()
-            entry = self._entries[loop] = _Entry(self._make())
+            # A script may run one loop after another.
+            self._discard_if(lambda loop: loop.is_closed())
+            entry = entries[loop] = _Entry(self._make())
         if not entry.is_open:
             failures = entry.failures
             async with entry.lock:
@@ -75,19 +72,27 @@ class PerLoop:
                     self._opened()
         return entry.connector
 
-    def _discard_closed(self) -> None:
-        """Close the connections of closed event loops. A script may run one loop after another."""
-        for loop, entry in list(self._entries.items()):
-            if loop.is_closed():
-                del self._entries[loop]
-                entry.connector.discard()
-
     def discard(self) -> None:
         """Close the connections of event loops that have stopped."""
-        for loop, entry in list(self._entries.items()):
-            if self._pid == os.getpid() and not loop.is_running():
-                del self._entries[loop]
+        self._discard_if(lambda loop: not loop.is_running())
+
+    def _discard_if(self, stopped: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
+        entries = self._entries
+        for reference in entries.keyrefs():  # a copy: loops in other threads add theirs
+            loop = reference()
+            entry = entries.pop(loop, None) if loop is not None and stopped(loop) else None
+            if entry is not None:
                 entry.connector.discard()
+
+    @property
+    def _entries(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, _Entry]:
+        """Return the connectors of this process. Two threads get the same dictionary."""
+        pid = os.getpid()
+        entries = self._by_process.get(pid)
+        if entries is None:
+            inherited.extend(each for of, each in [*self._by_process.items()] if of != pid)
+            entries = self._by_process.setdefault(pid, WeakKeyDictionary())
+        return entries
 
     def take(self) -> AsyncConnector | None:
         """Return the running loop's connector, which the caller then closes, or None."""
@@ -255,17 +260,7 @@ class AsyncTwin:
             try:
                 result = await (await self._loops.get()).run(verb, reads=reads)
             except Exception as error:
-                failure = shared.failure_of(error)
-                try:
-                    if failure is None:
-                        raise
-                    if repeated or not isinstance(failure, Dropped):
-                        shared.note(failure)
-                        if failure is error:
-                            raise
-                        raise failure from error
-                finally:
-                    del failure  # its traceback refers to this frame: a reference cycle
+                shared.fail(error, repeated=repeated)
                 verb, repeated = again or verb, True
             else:
                 shared.breaker.close()

@@ -93,7 +93,8 @@ class Adoption:
         self._reclaim.make_room(size, outside, now)
         marks.put(mark, new, now, now + keep)  # first: a crash may lose the session, not the mark
         death = now + life
-        slot = records.insert(new, user, record, now, death, min(now + idle, death), now)
+        born, deadline = now - record.age, min(now + idle, death)
+        slot = records.insert(new, user, record, born, death, deadline, now)
         self._reclaim.after_write(now)
         return self._reader.found(slot, now)
 

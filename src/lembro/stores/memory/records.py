@@ -319,7 +319,7 @@ class Records:
             self._ledger.update()
 
     def _move(self, slot: int, data: bytes, deadline: float) -> None:
-        """Write a record to another place. ``data`` is complete but for the extent."""
+        """Write a record to another place. ``data`` is complete, except for the extent."""
         old = self._place[slot] << 3
         extent: int = read_tail(self._memory, old + SLOT)[1]
         size = (len(data) + 7) & -8

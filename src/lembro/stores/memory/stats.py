@@ -32,4 +32,4 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     survives without use at the present rate. If it is short, the store is too small or under a
     flood."""
     rss: int | None
-    """Resident memory of the whole process in bytes, by the system. None without /proc."""
+    """Resident memory of the whole process in bytes. None without /proc."""

@@ -3,7 +3,7 @@
 ``MemoryStore`` holds the lock and passes the current time, in seconds by its clock.
 
 ``get``, ``set`` and ``touch`` run in almost every request. They repeat the code of ``Index.find``,
-to read the header that they need next in the same step, and ``get`` makes the result of a plain
+so that the same step reads the header that they need next. ``get`` also makes the result of a plain
 session without a call. With calls of ``Index.find`` and ``RecordReader.found_at`` instead, a get
 takes 1.29 times as long, and a touch 1.22 times.
 """
@@ -171,7 +171,7 @@ class Verbs:
             or ledger.used > ledger.limit
         ):
             self._reclaim.make_room(size, outside, now)
-        records.insert(key, user, record, now, death, deadline, now)
+        records.insert(key, user, record, now - record.age, death, deadline, now)
         if now >= self._reclaim.busy_at:
             self._reclaim.after_write(now)
         return True
@@ -253,7 +253,7 @@ class Verbs:
         rotated_deadline = _deadline(now, grace, before)
         old_born = born
         if life is not None:
-            born, death = now, now + life
+            born, death = now - record.age, now + life
         deadline = _deadline(now, idle, death)
         if flags & ROTATED or reader.payload(slot, at, flags, length) != expected:
             return reader.found(slot, now)

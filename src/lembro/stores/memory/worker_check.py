@@ -27,8 +27,8 @@ except ImportError:  # pragma: no cover - Windows: no such locks, no warning
     fcntl = None  # type: ignore[assignment]
 
 INSTEAD: Final = (
-    "Use one worker process (--workers 1, with threads), or a store that processes share "
-    "(see lembro.stores.base)."
+    "Use one worker process (--workers 1, with threads), or a store that processes share, "
+    "such as SQLiteStore or RedisStore."
 )
 SHARED: Final = (
     "lembro: another worker process of this application has its own MemoryStore. Sessions are NOT "

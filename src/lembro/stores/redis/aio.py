@@ -105,7 +105,7 @@ class AsyncRedisConnector:
 
     async def _connect(self) -> Any:
         finding = self._locator.find()
-        reply = None
+        reply: Any = None
         try:
             while True:
                 host, command = finding.send(reply)
@@ -113,8 +113,8 @@ class AsyncRedisConnector:
                     reply = await self._ask(self._connections.to_guide(host), command)
                 except self._failures.setup:
                     raise
-                except self._failures.unavailable:
-                    reply = None
+                except (*self._failures.unavailable, self._failures.response) as error:
+                    reply = str(error)
         except StopIteration as found:
             address = found.value
         connection = self._connections.to_server(address)
@@ -145,7 +145,8 @@ class AsyncRedisConnector:
                 try:
                     reply = await self._send(connection, command)
                 except (failures.connection, failures.response) as error:
-                    raise failures.in_command(error, self._locator.asks) from error
+                    failures.check_dropped(error, moves=self._locator.asks)
+                    raise
                 command = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
@@ -213,7 +214,8 @@ class AsyncClientConnector:
                 try:
                     reply = await self._send(command)
                 except self._failures.connection as error:
-                    raise self._failures.in_command(error) from error
+                    self._failures.check_dropped(error)
+                    raise
                 command = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]

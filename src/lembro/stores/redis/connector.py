@@ -129,7 +129,7 @@ class RedisConnector:
 
     def _connect(self) -> Any:
         finding = self._locator.find()
-        reply = None
+        reply: Any = None
         try:
             while True:
                 host, command = finding.send(reply)
@@ -137,8 +137,8 @@ class RedisConnector:
                     reply = self._ask(self._connections.to_guide(host), command)
                 except self._failures.setup:
                     raise
-                except self._failures.unavailable:
-                    reply = None
+                except (*self._failures.unavailable, self._failures.response) as error:
+                    reply = str(error)
         except StopIteration as found:
             address = found.value
         connection = self._connections.to_server(address)
@@ -169,7 +169,8 @@ class RedisConnector:
                 try:
                     reply = self._send(connection, command)
                 except (failures.connection, failures.response) as error:
-                    raise failures.in_command(error, self._locator.asks) from error
+                    failures.check_dropped(error, moves=self._locator.asks)
+                    raise
                 command = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
@@ -237,7 +238,8 @@ class ClientConnector:
                 try:
                     reply = self._send(command)
                 except self._failures.connection as error:
-                    raise self._failures.in_command(error) from error
+                    self._failures.check_dropped(error)
+                    raise
                 command = steps.send(reply)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]

@@ -63,23 +63,22 @@ class Failures:
             (found, kind) for name, kind in _CLASSES for found in _named(module, (name,))
         ]
 
-    def in_command(self, error: Exception, moves: bool = False) -> Exception:
-        """Return the error to raise for an error in the middle of a command.
+    def check_dropped(self, error: Exception, *, moves: bool = False) -> None:
+        """Raise Dropped if another connection may perform a command that failed.
+
+        Either this connection was dropped, so the command may or may not have been performed. Or
+        its server no longer holds the sessions.
 
         Args:
             error: An error of the connection, or an error reply.
             moves: Whether another server may hold the sessions now.
-
-        Returns:
-            ``Dropped`` if another connection may work: this one was dropped, so the command may or
-            may not have been performed, or its server no longer holds the sessions. Otherwise
-            ``error``.
         """
         if isinstance(error, self.connection):
             again = not isinstance(error, self._not_dropped)
         else:
             again = moves and isinstance(error, (self.moved, self.read_only))
-        return Dropped(f"{self.place}: {error}") if again else error
+        if again:
+            raise Dropped(f"{self.place}: {error}") from error
 
     @staticmethod
     def address_of(error: Any) -> Address:

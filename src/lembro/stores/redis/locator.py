@@ -34,25 +34,35 @@ class Locator:
         """Whether the server can change."""
 
     def find(self) -> Generator[Question, Any, Address]:
-        """Return the address. Yield questions, and receive each reply, or None without one."""
+        """Return the address. Yield questions, and receive each reply, or the text of an error."""
         if not self.asks:
             return self._hosts[0]
-        ask = self._sentinel if self._slot is None else self._cluster
+        errors = []
         for host in list(self._hosts):
-            address = yield from ask(host)
+            if self._slot is None:
+                reply = yield host, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.path)
+            else:
+                reply = yield host, ("CLUSTER", "SLOTS")
+            if isinstance(reply, str):
+                errors.append(f"{host[0]}:{host[1]}: {reply}")
+                continue
+            address = self._primary(reply) if self._slot is None else self._owner(reply, host)
             if address is not None:
                 # A new list, because other threads read and change it too.
                 self._hosts = [host, *(each for each in self._hosts if each != host)]
                 return address
-        raise StoreUnavailable(f"{self._target.place}: no host knows a primary")
+        details = f" ({'; '.join(errors)})" if errors else ""
+        raise StoreUnavailable(f"{self._target.place}: no host knows a primary{details}")
 
-    def _sentinel(self, host: Address) -> Generator[Question, Any, Address | None]:
-        reply = yield host, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._target.path)
+    @staticmethod
+    def _primary(reply: Any) -> Address | None:
+        """Return the address in the reply of a Sentinel."""
         return None if reply is None else (reply[0].decode(), int(reply[1]))
 
-    def _cluster(self, host: Address) -> Generator[Question, Any, Address | None]:
+    def _owner(self, reply: Any, host: Address) -> Address | None:
+        """Return the address of the node that holds the slot, and note the others."""
         found = None
-        for first, last, *nodes in (yield host, ("CLUSTER", "SLOTS")) or ():
+        for first, last, *nodes in reply:
             # A node without an address is the one that was asked.
             addresses = [((name or b"").decode() or host[0], port) for name, port, *_ in nodes]
             self._hosts += [each for each in addresses if each not in self._hosts]

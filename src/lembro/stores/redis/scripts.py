@@ -132,7 +132,7 @@ class Script:
 ADD: Final = Script(
     "record extend put admit",
     """
-local key, idle, life, rest, limit, gives_way = KEYS[1], unpack(ARGV, 3)
+local key, idle, life, age, rest, limit, gives_way = KEYS[1], unpack(ARGV, 3)
 if alive(redis.call('GET', key)) then
     return {now, 0}
 end
@@ -142,12 +142,12 @@ if not admit(user, limit, gives_way) then
 end
 local death = soonest(now + life, math.huge)
 local expires = soonest(now + idle, death)
-put(key, expires, death, now, rest)
-enter(user, key, now, expires)
+put(key, expires, death, now - age, rest)
+enter(user, key, now - age, expires)
 return {now, 1}
 """,
 )
-"""Arguments: idle, life, the record without its times, limit or "", "oldest" or
+"""Arguments: idle, life, age, the record without its times, limit or "", "oldest" or
 "refuse". Returns 1 if added."""
 
 SET: Final = Script(
@@ -180,7 +180,7 @@ REPLACE: Final = Script(
     "record extend put admit",
     """
 local old_key, new_key = KEYS[1], KEYS[2]
-local idle, life, grace, rest, limit, gives_way, expected = unpack(ARGV, 3)
+local idle, life, grace, age, rest, limit, gives_way, expected = unpack(ARGV, 3)
 local old = alive(redis.call('GET', old_key))
 if expected then
     if not old then
@@ -199,7 +199,7 @@ local user = user_of(string.rep('0', TIMES) .. rest)
 if not admit(user, limit, gives_way, old_key:sub(-32)) then
     return {now, old}
 end
-local born, death = now, soonest(now + life, math.huge)
+local born, death = now - age, soonest(now + life, math.huge)
 if life == '-1' then
     born, death = tonumber(old:sub(27, TIMES)), tonumber(old:sub(14, 26))
 end
@@ -207,6 +207,7 @@ local expires = soonest(now + idle, death)
 local times = put(new_key, expires, death, born, rest):sub(1, TIMES)
 enter(user, new_key, born, expires)
 local until_, left, old_user = now + grace, NEVER, nil
+born = now
 if old then
     left, old_user = tonumber(old:sub(1, 13)), user_of(old)
     born = tonumber(old:sub(27, TIMES))
@@ -224,7 +225,7 @@ end
 return {now, times, 1}
 """,
 )
-"""Arguments: idle, life or -1 to keep it, grace, the record without its times, limit or "",
+"""Arguments: idle, life or -1 to keep it, grace, age, the record without its times, limit or "",
 "oldest" or "refuse", and optionally the expected payload. Returns the old record if nothing was
 changed; otherwise the times of the new record, and 1."""
 
@@ -299,7 +300,7 @@ for _, member in ipairs(members) do
         end
     end
 end
-local function leads_to_keep(member)
+local function is_rotated_to_keep(member)
     for _ = 1, #members + 1 do
         if not member or member == keep then
             break
@@ -309,7 +310,7 @@ local function leads_to_keep(member)
     return member and member == keep
 end
 for _, member in ipairs(members) do
-    if not leads_to_keep(member) then
+    if not is_rotated_to_keep(member) then
         if live[member] then
             redis.call('DEL', P .. 's:' .. member)
             if not successors[member] then

@@ -70,6 +70,12 @@ def parse(url: str, *, tls: bool = False, **options: Any) -> Target:
         tls=tls or scheme == "rediss",
         **options,
     )
+    if scheme == "unix" and target.tls:
+        raise ConfigError("tls cannot be used with a unix: URL. Omit it, or use a rediss: URL")
+    if target.ca_file is not None and not target.tls:
+        raise ConfigError(
+            f"ca_file needs TLS, got a {scheme}: URL without it. Use a rediss: URL, or add tls=True"
+        )
     if scheme == "unix":
         if not path:
             raise ConfigError("a unix: URL needs a path, as in unix:///run/redis/redis.sock")

@@ -14,8 +14,8 @@ from ..._log import log
 from ...errors import ConfigError
 from ..base import MARK, Found, PerUser, Record
 from ..external.backend import Busy, Page, Steps
+from ..external.clock import ServerClock
 from . import scripts
-from .clock import ServerClock
 from .record import decode, encode, millis
 
 OLDEST: Final = (6, 2)
@@ -70,6 +70,7 @@ class RedisVerbs:
             self._records + key,
             millis(idle),
             millis(life),
+            millis(record.age),
             encode(record),
             *(per_user or ("", "")),
         )
@@ -102,6 +103,7 @@ class RedisVerbs:
             millis(idle),
             -1 if life is None else millis(life),
             millis(grace),
+            millis(record.age),
             rest,
             *(per_user or ("", "")),
             *(() if expected is None else (expected,)),

@@ -10,6 +10,7 @@ five minutes, and has an index for the purger.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -19,13 +20,18 @@ SWEEP: Final = 300_000_000
 """Microseconds in a step of ``sweep``."""
 PAGE: Final = 256
 """Sessions in a page of an iteration."""
+SLOW: Final = ("page", "length", "clear", "purge")
+"""Statements whose time grows with the table."""
 
 
 class Statement(NamedTuple):
-    """A command: its text, and whether it returns rows. If not, its result is a count of rows."""
+    """A command of a verb."""
 
     text: str
     rows: bool = False
+    """Whether it returns rows. Otherwise the result is a count."""
+    slow: bool = False
+    """Whether its time grows with the table, so that the deadline of a request is too short."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,26 @@ class Dialect:
         least: The function that returns the smaller of two numbers.
         ignore: The beginning of an INSERT that does nothing if the key exists.
         on_conflict: The end of such an INSERT.
-        returning: Whether UPDATE and DELETE can return rows. Otherwise a transaction reads them.
+        returning: Whether UPDATE and DELETE can return rows. If not, the row is read first.
         begin: The statement that begins a transaction.
         for_update: The end of a SELECT that locks its rows.
         lock: The statement that lets one transaction at a time change the sessions of the user
-            whose hash is ``:lock``. None: ``begin`` is enough.
+            whose 64-bit hash is ``:lock``. None: ``begin`` is enough.
+        number: The placeholder of a number. For PostgreSQL it has a cast, because its drivers would
+            guess the type.
+        div: The operator of an integer division.
         table: The name of the table.
         added: More columns of a new record: the column and its expression.
         used: More assignments for each use of a record.
         purge: The statement that deletes at most ``:count`` expired records.
+        patience: The statement that allows the next statement of a transaction more time than a
+            request has. None: the server has no limit.
+        slow: The beginning of a statement that may take longer than a request.
+        exists: The statement that returns whether the tables exist.
+        create: The statements that make the tables.
+        locks: The statement that counts the rows of the table that ``lock`` needs, if any.
+        seed: The statement that makes those rows.
+        guards: The statements of ``create`` that only let workers make the tables one by one.
     """
 
     now: str
@@ -57,15 +74,25 @@ class Dialect:
     begin: str = "begin"
     for_update: str = " for update"
     lock: str | None = None
+    number: str = ":{}"
+    div: str = "/"
     table: str = "lembro_sessions"
     added: tuple[tuple[str, str], ...] = ()
     used: str = ""
     purge: str = (
-        "delete from {table} where skey in (select skey from {table} where sweep <= {now} / {sweep}"
-        " and expires <= {now} limit :count for update skip locked)"
+        "delete from {table} where id in (select id from {table} where sweep <= {now} / {sweep}"
+        " and expires <= {now} limit :count)"
     )
+    patience: str | None = None
+    slow: str = ""
+    exists: str = ""
+    create: tuple[str, ...] = ()
+    locks: str | None = None
+    seed: str = ""
+    guards: tuple[str, ...] = ()
 
 
+_NUMBERS: Final = r":(now|idle|life|until|born|death|count|lock)\b"
 _ROW: Final = "payload, owner, successor, reputation, born, expires, death, {now}"
 
 
@@ -77,6 +104,7 @@ class Statements:
     begin: Statement = field(init=False)
     commit: Statement = field(init=False)
     lock: Statement | None = field(init=False)
+    patience: Statement | None = field(init=False)
     get: Statement = field(init=False)
     get_locked: Statement = field(init=False)
     insert: Statement = field(init=False)
@@ -102,9 +130,12 @@ class Statements:
         live = "expires > {now}"
         head = f"skey = :key and successor is null and {live}"
         idle = "{least}({now} + :idle, death)"
-        used = f"expires = {idle}, sweep = {idle} / {{sweep}}{d.used}"
+        used = f"expires = {idle}, sweep = {idle} {d.div} {{sweep}}{d.used}"
         columns = "skey, payload, owner, reputation, born, expires, death, sweep"
-        values = ":key, :payload, :owner, :reputation, {born}, {until}, {death}, {until} / {sweep}"
+        values = (
+            ":key, :payload, :owner, :reputation, {born}, {until}, {death}, "
+            f"{{until}} {d.div} {{sweep}}"
+        )
         for name, expression in d.added:
             columns, values = f"{columns}, {name}", f"{values}, {expression}"
         insert = f"{{ignore}} {{table}} ({columns}) values ({values}){{on_conflict}}"
@@ -127,7 +158,7 @@ class Statements:
                 True,
             ),
             "insert": (
-                new("{now}", f"case when :life < 0 then {NEVER} else {{now}} + :life end"),
+                new("{now} - :age", f"case when :life < 0 then {NEVER} else {{now}} + :life end"),
                 False,
             ),
             "insert_until": (new(":born", ":death"), False),
@@ -139,7 +170,8 @@ class Statements:
             "touch": (f"update {{table}} set {used} where {head}", False),
             "rotate": (
                 "update {table} set payload = :empty, successor = :new, reputation = null, "
-                "expires = :until, death = :until, sweep = :until / {sweep} where skey = :key",
+                f"expires = :until, death = :until, sweep = :until {d.div} {{sweep}} "
+                "where skey = :key",
                 False,
             ),
             "link": ("update {table} set successor = :new where skey = :key", False),
@@ -160,8 +192,8 @@ class Statements:
                 True,
             ),
             "page": (
-                f"select id, skey, {_ROW} from {{table}} where id > :after and successor is null "
-                f"and {live} order by id limit {PAGE}",
+                f"select skey, {_ROW} from {{table}} where skey > :after and successor is null "
+                f"and {live} order by skey limit {PAGE}",
                 True,
             ),
             "length": (
@@ -172,12 +204,17 @@ class Statements:
             "purge": (d.purge, False),
         }
         for name, (text, rows) in texts.items():
-            object.__setattr__(self, name, Statement(self._filled(text), rows))
+            slow = name in SLOW
+            statement = Statement(self._filled(d.slow * slow + text), rows, slow)
+            object.__setattr__(self, name, statement)
         lock = None if d.lock is None else Statement(self._filled(d.lock), rows=True)
         object.__setattr__(self, "lock", lock)
+        patience = None if d.patience is None else Statement(d.patience, slow=True)
+        object.__setattr__(self, "patience", patience)
 
     def _filled(self, text: str) -> str:
         d = self.dialect
         for name in ("table", "least", "ignore", "on_conflict", "now"):
             text = text.replace(f"{{{name}}}", getattr(d, name))
-        return text.replace("{sweep}", str(SWEEP))
+        text = text.replace("{sweep}", str(SWEEP))
+        return re.sub(_NUMBERS, lambda match: d.number.format(match[1]), text)

@@ -16,6 +16,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 RETURNING: Final = sqlite3.sqlite_version_info >= (3, 35)
 PAGE_SIZE: Final = 4096
 SETUP_TIMEOUT: Final = 5.0  # seconds to wait for other workers that create the tables
+
+_creating: Final[dict[int, threading.Lock]] = {}  # by process: a fork may copy a held lock
 
 
 def errorcode(error: BaseException) -> int:
@@ -84,13 +87,21 @@ class Setup:
         connection = sqlite3.connect(
             self.path, timeout=timeout, isolation_level=None, check_same_thread=False
         )
-        for pragma in (
-            "synchronous = normal",
-            f"wal_autocheckpoint = {self.log // PAGE_SIZE if checkpoints else 0}",
-            *([] if self.pages is None else [f"max_page_count = {self.pages}"]),
-        ):
-            connection.execute(f"pragma {pragma}")
+        connection.execute("pragma synchronous = normal")
+        log = self.log // PAGE_SIZE if checkpoints else 0
+        connection.execute(f"pragma wal_autocheckpoint = {log}")
+        self._limit(connection)
         return connection
+
+    def restore(self, connection: sqlite3.Connection) -> None:
+        """Roll back, and limit the size of the file again, because an eviction may have failed."""
+        with suppress(sqlite3.Error):  # another error is raised already
+            connection.rollback()
+            self._limit(connection)
+
+    def _limit(self, connection: sqlite3.Connection) -> None:
+        if self.pages is not None:
+            connection.execute(f"pragma max_page_count = {self.pages}")
 
     def log_is_long(self) -> bool:
         """Return whether the log must be copied into the file."""
@@ -126,13 +137,9 @@ class Setup:
             ConfigError: The file cannot be opened, is not a database, or was created by a later
                 version of lembro.
         """
-        # Only SQLite opens the file. If anything else closed it, this process would lose the locks
-        # of its connections (POSIX), and another process could delete the log that they use.
-        missing = not os.path.exists(self.path)
         try:
+            create_private(os.path.realpath(self.path))
             connection = sqlite3.connect(self.path, timeout=SETUP_TIMEOUT, isolation_level=None)
-            if missing:  # only the owner may read it, because sessions are personal data
-                os.chmod(self.path, 0o600)
         except (sqlite3.OperationalError, OSError) as error:
             raise ConfigError(
                 f"the file {self.path!r} cannot be opened ({error}). Use a folder that exists, and "
@@ -166,6 +173,18 @@ class Setup:
             connection.close()
 
 
+def create_private(path: str) -> None:
+    """Create an empty file that only its owner may read, unless it exists.
+
+    Sessions are personal data, and SQLite would create a file that others may read.
+    """
+    # If this closed a file that SQLite has open, the process would lose the locks of its
+    # connections (POSIX), and another process could delete the log that they use. So a thread that
+    # connects waits until this has closed the file.
+    with _creating.setdefault(os.getpid(), threading.Lock()), suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None = None) -> T:
     """Perform a verb on a connection, and roll back what it has not committed.
 
@@ -195,6 +214,10 @@ def perform(connection: sqlite3.Connection, steps: Steps[T], setup: Setup | None
                 text, values = steps.send(result)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+    except BaseException:
+        if setup is not None:
+            setup.restore(connection)
+        raise
     finally:
         if connection.in_transaction:
             connection.rollback()

@@ -80,10 +80,6 @@ def dialect(*, returning: bool) -> Dialect:
             ("used", "{now} / 1000000"),
         ),
         used=(f", tier = {_TIER.format(owner='owner', known='known')}, used = {{now}} / 1000000"),
-        purge=(
-            "delete from {table} where id in (select id from {table} where sweep <= {now} / {sweep}"
-            " and expires <= {now} limit :count)"
-        ),
     )
 
 

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import SplitResult, unquote
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
 
 from ...errors import ConfigError
-from ..urls import parameters
+from ..urls import boolean, parameters
+from .django import DjangoStore
+from .postgres import PostgresStore
+from .sqlalchemy import SQLAlchemyStore
 from .sqlite import SQLiteStore
+
+_SERVER: Final[dict[str, Any]] = {
+    "table": str,
+    "max_session_size": str,
+    "max_connections": int,
+    "timeout": float,
+    "interval": float,
+}
+_PREFIX: Final = "sqlalchemy+"
+_MYSQL: Final = (
+    "charset",
+    "unix_socket",
+    "ssl_ca",
+    "ssl_cert",
+    "ssl_key",
+    "ssl_check_hostname",
+)
 
 
 def from_url(parts: SplitResult) -> Any:
-    """Return the store of a URL: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
-    if parts.scheme.lower() != "sqlite":
-        raise ConfigError(f"this version of lembro has no store for {parts.scheme}: URLs")
+    """Return the store of a URL."""
+    scheme = parts.scheme.lower()
+    if scheme == "sqlite":
+        return _sqlite(parts)
+    if scheme == "postgresql":
+        return _postgres(parts)
+    if scheme == "django":
+        return _django(parts)
+    if scheme in ("mysql", "mariadb") or scheme.startswith(_PREFIX):
+        return _sqlalchemy(parts, scheme)
+    raise ConfigError(f"this version of lembro has no store for {parts.scheme}: URLs")
+
+
+def _sqlite(parts: SplitResult) -> SQLiteStore:
+    """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
     if parts.netloc or len(parts.path) < 2:
         raise ConfigError(
             "a sqlite: URL needs three slashes and a path, as in sqlite:///sessions.db, or four "
@@ -24,6 +56,39 @@ def from_url(parts: SplitResult) -> Any:
         {"max_size": _size, "max_session_size": str, "interval": float, "timeout": float},
     )
     return SQLiteStore(unquote(parts.path[1:]), **keywords)
+
+
+def _postgres(parts: SplitResult) -> PostgresStore:
+    known = {**_SERVER, "pgbouncer": boolean}
+    ours, theirs = _split(parts, known)
+    keywords = parameters(parts._replace(query=ours), known)
+    return PostgresStore(f"postgresql://{parts.netloc}{parts.path}?{theirs}", **keywords)
+
+
+def _sqlalchemy(parts: SplitResult, scheme: str) -> SQLAlchemyStore:
+    """Return the store of ``mysql://...``, ``mariadb://...`` or ``sqlalchemy+...``.
+
+    The other parameters are those of SQLAlchemy.
+    """
+    ours, theirs = _split(parts, _SERVER)
+    if not scheme.startswith(_PREFIX):
+        parameters(parts, {**_SERVER, **dict.fromkeys(_MYSQL, str)})  # raises if one is unknown
+    keywords = parameters(parts._replace(query=ours), _SERVER)
+    url = f"{scheme.removeprefix(_PREFIX)}://{parts.netloc}{parts.path}"
+    return SQLAlchemyStore(f"{url}?{theirs}" if theirs else url, **keywords)
+
+
+def _django(parts: SplitResult) -> DjangoStore:
+    known = {name: _SERVER[name] for name in ("table", "max_session_size", "interval")}
+    return DjangoStore(parts.netloc or "default", **parameters(parts, known))
+
+
+def _split(parts: SplitResult, known: dict[str, Any]) -> tuple[str, str]:
+    """Split the query of a URL into the parameters of lembro and those of the client."""
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    ours = [pair for pair in pairs if pair[0] in known]
+    theirs = [pair for pair in pairs if pair[0] not in known]
+    return urlencode(ours), urlencode(theirs, quote_via=quote)  # libpq does not read + as a space
 
 
 def _size(text: str) -> str | None:

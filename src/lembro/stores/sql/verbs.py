@@ -12,6 +12,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
+from msgspec import structs
+
 from ..base import MARK, Found, PerUser, Record
 from ..external.backend import Page, Steps
 from .dialect import NEVER, PAGE, Dialect, Statement, Statements
@@ -70,11 +72,15 @@ class SQLVerbs:
         if s.set.rows:
             rows = yield write
             return _found(rows[0]) if rows else (yield from self.get(key))
-        yield self._call(s.begin)
-        yield write
+        # Without RETURNING, the record is read first. No two payloads are equal, so a write that
+        # finds the payload knows the record. A read after the write could show a later write.
         found = yield from self.get(key)
-        yield from self._commit()
-        return found
+        if found is None or found.payload != expected or found.successor is not None:
+            return found
+        if not (yield write):
+            return (yield from self.get(key))
+        left = min(idle, found.life_left)
+        return structs.replace(found, payload=record.payload, idle_left=left)
 
     def replace(
         self,
@@ -120,37 +126,45 @@ class SQLVerbs:
 
     def destroy(self, key: bytes, *, expected: bytes | None) -> Steps[Found | None]:
         s = self.statements
-        if expected is None:
-            delete = self._call(s.destroy, key=key)
-        else:
-            delete = self._call(s.destroy_expected, key=key, expected=expected)
         if s.destroy.rows:
-            rows = yield delete
+            if expected is None:
+                rows = yield self._call(s.destroy, key=key)
+            else:
+                rows = yield self._call(s.destroy_expected, key=key, expected=expected)
             return _found(rows[0]) if rows else None
-        yield self._call(s.begin)
-        row = yield from self._locked(key)
-        count = yield delete
-        yield from self._commit()
-        return _found(row) if row is not None and count else None
+        while True:  # until nobody else writes between the two statements
+            found = yield from self.get(key)
+            if found is None:
+                return None
+            rotated = found.successor is not None
+            if expected is not None and (rotated or found.payload != expected):
+                return None
+            if rotated:  # a rotated key never changes
+                delete = self._call(s.destroy, key=key)
+            else:
+                delete = self._call(s.destroy_expected, key=key, expected=found.payload)
+            if (yield delete):
+                return found
 
     def page(self, after: Any) -> Steps[Page]:
-        rows = yield self._call(self.statements.page, after=0 if after is None else after)
-        pairs = [(bytes(row[1]), _found(row[2:])) for row in rows]
-        return pairs, rows[-1][0] if len(rows) == PAGE else None
+        start = b"" if after is None else after
+        rows = yield from self._slow(self.statements.page, after=start)
+        pairs = [(bytes(row[0]), _found(row[1:])) for row in rows]
+        return pairs, pairs[-1][0] if len(rows) == PAGE else None
 
     def length(self) -> Steps[int]:
-        rows = yield self._call(self.statements.length)
+        rows = yield from self._slow(self.statements.length)
         count: int = rows[0][0]
         return count
 
     def clear(self) -> Steps[None]:
-        yield self._call(self.statements.clear, first=MARK, end=MARKS_END)
+        yield from self._slow(self.statements.clear, first=MARK, end=MARKS_END)
 
     def purge(self, limit: int | None) -> Steps[int]:
         total = 0
         while limit is None or total < limit:
             most = 1000 if limit is None else min(1000, limit - total)
-            count: int = yield self._call(self.statements.purge, count=most)
+            count: int = yield from self._slow(self.statements.purge, count=most)
             total += count
             if count < most:
                 break
@@ -167,7 +181,7 @@ class SQLVerbs:
         successors = {bytes(row[0]): _bytes(row[1]) for row in rows}
         removed = []
         for key, successor, expires, now in rows:
-            if keep is not None and _leads_to(keep, bytes(key), successors):
+            if keep is not None and _rotated_to(keep, bytes(key), successors):
                 continue
             yield self._call(self.statements.delete, key=key)
             if successor is None and expires > now:
@@ -176,7 +190,7 @@ class SQLVerbs:
         return removed
 
     def stats(self) -> Steps[dict[str, Any]]:
-        return {"sessions": (yield from self.length())}
+        return {"sessions": (yield from self.length()), "evicted": 0}
 
     def ping(self) -> Steps[Any]:
         return (yield self._call(self.statements.ping))
@@ -187,6 +201,17 @@ class SQLVerbs:
         if self._clock is not None:
             values["now"] = int(self._clock() * 1e6)
         return statement, values
+
+    def _slow(self, statement: Statement, **values: Any) -> Steps[Any]:
+        """Perform a statement that may take longer than a request."""
+        s = self.statements
+        if s.patience is None:
+            return (yield self._call(statement, **values))
+        yield self._call(s.begin)
+        yield self._call(s.patience)
+        result = yield self._call(statement, **values)
+        yield from self._commit()
+        return result
 
     def _added(self, record: Record) -> dict[str, Any]:
         """Return the parameters for the columns that the dialect adds."""
@@ -200,7 +225,9 @@ class SQLVerbs:
         """
         yield self._call(self.statements.begin)
         if self.statements.lock is not None and owner is not None:
-            yield self._call(self.statements.lock, lock=sha256(owner).digest()[0])
+            digest = sha256(owner).digest()
+            lock = int.from_bytes(digest[:8], signed=True)
+            yield self._call(self.statements.lock, lock=lock)
 
     def _commit(self) -> Steps[None]:
         yield self._call(self.statements.commit)
@@ -234,7 +261,8 @@ class SQLVerbs:
         if life is None:
             insert = self._call(s.insert_until, born=born, death=death, **values)
         else:
-            insert = self._call(s.insert, life=-1 if life > FOREVER else _micros(life), **values)
+            values |= {"age": _micros(record.age), "life": -1 if life > FOREVER else _micros(life)}
+            insert = self._call(s.insert, **values)
         count = yield insert
         if not count and (yield self._call(s.drop_expired, key=key)):
             count = yield insert
@@ -318,7 +346,7 @@ def _micros(seconds: float) -> int:
     return int(min(seconds, FOREVER) * 1e6)
 
 
-def _leads_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
+def _rotated_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
     """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
     for _ in range(len(successors) + 1):  # the longest possible chain; it also ends a cycle
         if key is None or key == goal:

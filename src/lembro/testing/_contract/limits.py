@@ -22,14 +22,14 @@ class Limits(Subject):
 
     # --- add: the cap on a user's sessions
 
-    def test_cap_refuse(self) -> None:
+    def test_a_cap_refuses_one_session_too_many(self) -> None:
         assert self.add(key(1), user="ana", per_user=(2, "refuse"))
         assert self.add(key(2), user="ana", per_user=(2, "refuse"))
         assert self.add(key(3), user="ana", per_user=(2, "refuse")) is False
         assert self.store.get(key(3)) is None
         assert self.payload(key(1)) == self.payload(key(2)) == b"one"
 
-    def test_cap_oldest(self) -> None:
+    def test_a_cap_ends_the_oldest_session(self) -> None:
         for n in range(4):
             assert self.add(key(n), user="ana", per_user=(2, "oldest"))
             self.later(1)

@@ -153,7 +153,7 @@ class Replace(Subject):
         assert found is not None
         assert found.payload == b"two" == self.payload(L)
 
-    def test_replace_again_and_again(self) -> None:
+    def test_replace_can_be_repeated_for_each_new_key(self) -> None:
         self.add(key(0), b"0")
         for n in range(1, 6):
             assert self.replace(key(n - 1), key(n), b"%d" % n, expected=b"%d" % (n - 1))
@@ -210,6 +210,18 @@ class Replace(Subject):
         mark = self.store.get(_MARK)
         assert (mark.payload, mark.user, mark.successor) == (b"", None, L)
         assert self.near(mark.life_left, 5000)  # longer than the session
+
+    def test_replace_keeps_the_age_of_a_record_from_another_store(self) -> None:
+        record, lives = Record(b"one", "ana", None, None, 50.0), {"idle": 100.0, "life": 1000.0}
+        found = self.store.replace(_MARK, K, record, expected=None, grace=5000.0, **lives)
+        self.later(10)
+        for seen, age in ((found, 50), (self.store.get(K), 60), (self.store.get(_MARK), 10)):
+            assert seen is not None
+            assert self.near(seen.age, age)
+        self.later(10)
+        found = self.replace(K, L, life=None)
+        assert found is not None
+        assert self.near(found.age, 70)
 
     def test_replace_of_a_mark_changes_nothing(self) -> None:
         self._adopt(L, "ana")

@@ -106,6 +106,15 @@ class Verbs(Subject):
         assert (found.payload, found.user) == (b"two", None)
         assert self.near(found.age, 0)
 
+    def test_add_keeps_the_age_of_a_record_from_another_store(self) -> None:
+        record = Record(b"one", None, None, None, 50.0)
+        assert self.store.add(K, record, idle=100, life=1000)
+        self.later(30)
+        found = self.store.get(K)
+        assert self.near(found.age, 80)
+        assert self.near(found.idle_left, 70)
+        assert self.near(found.life_left, 970)
+
     # --- set
 
     def test_set_saves_if_the_payload_is_as_expected(self) -> None:
@@ -176,7 +185,7 @@ class Verbs(Subject):
         assert (found.payload, found.successor) == (b"", L)
         assert self.near(self.store.get(K).life_left, 30)
 
-    def test_set_of_another_length(self) -> None:
+    def test_set_accepts_a_payload_of_another_length(self) -> None:
         self.add(K, b"")
         before = b""
         for size in (1, 1000, 3, 0, 200):
@@ -222,7 +231,7 @@ class Verbs(Subject):
         self.store.destroy(K)
         assert self.store.destroy(K) is None
 
-    def test_destroy_with_expected(self) -> None:
+    def test_destroy_with_expected_removes_only_that_payload(self) -> None:
         self.add()
         assert self.store.destroy(K, expected=b"two") is None
         assert self.payload() == b"one"

@@ -1,10 +1,10 @@
-"""An estimate of the server's clock, for the ages that ``get`` returns.
+"""An estimate of the server's clock, so that a store need not ask for the time in each verb.
 
-A plain GET returns no time. The reply of each script contains the server's time, so the store keeps
-the difference to the monotonic clock of this process. If the difference is older than a minute, the
-store asks for the time. The estimate is late by the time that the reply took, so a live session is
-never treated as expired. The process's wall clock does not matter. No deadline depends on this
-estimate.
+A plain GET of Redis returns no time, and a transaction of MongoDB cannot ask for it. So the store
+notes the time that a reply contains, and keeps the difference to the monotonic clock of this
+process. If the difference is older than a minute, the store asks for the time. The estimate is late
+by the time that the reply took, so a live session is never treated as expired. The process's wall
+clock does not matter. In Redis, no deadline depends on this estimate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ServerClock:
         )
 
     def given(self) -> int | str:
-        """Return the time to send to a script: milliseconds, or "" for the server's clock."""
+        """Return the time to send to a script of Redis: milliseconds, or "" for its own clock."""
         return "" if self._clock is None else int(self._clock() * 1000)
 
     def note(self, now: int) -> None:

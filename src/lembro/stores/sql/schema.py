@@ -1,0 +1,36 @@
+"""The tables of the SQL stores, and the steps that make them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..external.backend import Steps
+from .dialect import Dialect, Statement
+
+COLUMNS: Final = "id, skey, payload, owner, successor, reputation, born, expires, death, sweep"
+
+LOCKS: Final = 256
+
+
+def make_tables(dialect: Dialect) -> Steps[None]:
+    """Make the tables unless they exist. Several workers may call this at the same time."""
+    [(exists,)] = yield Statement(dialect.exists, rows=True), {}
+    if not exists:
+        for text in dialect.create:
+            yield Statement(text), {}
+    if dialect.locks is not None:
+        [(rows,)] = yield Statement(dialect.locks, rows=True), {}
+        if rows < LOCKS:
+            yield Statement(dialect.seed), {}
+    yield Statement(f"select {COLUMNS} from {dialect.table} where 1 = 0", rows=True), {}
+
+
+def statements(dialect: Dialect) -> list[str]:
+    """Return the statements that make the tables, for a migration."""
+    made = [text.strip() for text in dialect.create if text not in dialect.guards]
+    return [*made, dialect.seed] if dialect.seed else made
+
+
+def script(dialect: Dialect) -> str:
+    """Return the statements as a script for an administrator."""
+    return "".join(f"{text};\n" for text in statements(dialect))

@@ -1,0 +1,330 @@
+"""``session.wait_ended()`` and ``session.on_ended()``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import trio
+
+from lembro import MemoryStore, Session, SessionManager, StoreError, UsageError
+from lembro.manager import runner_of
+from lembro.testing import FakeClock
+from tests.support.site import Site
+from tests.support.stores import AsyncAdapter
+
+SOON = 0.01  # seconds between two questions to the store
+LIMIT = 20.0
+
+
+class Waiting:
+    """A callback, and the thread that calls it."""
+
+    def __init__(self, session: Session, poll: float = SOON) -> None:
+        self.reasons: list[str] = []
+        self._called = threading.Event()
+        self.stop = session.on_ended(self, poll=poll)
+
+    def __call__(self, reason: str) -> None:
+        self.reasons.append(reason)
+        self._called.set()
+
+    def told(self) -> str:
+        assert self._called.wait(LIMIT)
+        (reason,) = self.reasons
+        return reason
+
+
+def thread_ends() -> bool:
+    """Return whether no thread asks a store any more."""
+    deadline = time.monotonic() + LIMIT
+    while any(thread.name == "lembro-endings" for thread in threading.enumerate()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site(idle_timeout=1000)
+    yield site
+    assert thread_ends()
+    site.close()
+
+
+def expire(site: Site) -> None:
+    site.clock.advance(1001)
+    site.manager.purge()
+
+
+ENDS: dict[str, tuple[Callable[[Site, str], object], str]] = {
+    "logout": (Site.logout, "destroyed"),
+    "revoke": (lambda site, cookie: site.manager.revoke_user("ada"), "destroyed"),
+    "revoke one": (
+        lambda site, cookie: site.manager.revoke(site.manager.user_sessions("ada")[0].handle),
+        "destroyed",
+    ),
+    "expiry": (lambda site, cookie: expire(site), "expired"),
+    "eviction": (
+        lambda site, cookie: [site.manager.create({"n": n}, "ada") for n in range(100)],
+        "evicted",
+    ),
+    "another login": (lambda site, cookie: site.login(cookie, "bob"), "replaced"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("rotations", [0, 2])
+def test_an_end_in_this_process_is_told_at_once(site: Site, end: str, rotations: int) -> None:
+    """The poll would come only in an hour."""
+    cookie = site.new("ada")
+    session = site.open(cookie)
+    session.get("n")
+    site.commit(session)
+    waiting = Waiting(session, poll=3600)
+    for _ in range(rotations):
+        cookie = site.rotate(cookie)
+    assert waiting.reasons == []
+    act, reason = ENDS[end]
+    act(site, cookie)
+    assert waiting.reasons == [reason]
+
+
+def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
+    """The store has no events, as one in another process."""
+    store = AsyncAdapter(site.store)
+    manager = SessionManager(store)
+
+    async def scenario() -> list[str]:
+        reasons: list[str] = []
+        for act in (site.elsewhere.destroy, site.elsewhere.regenerate, bob):
+            cookie = await manager.acreate({"n": 1}, "ada" if act is bob else None)
+            session = await manager.aload(cookie)
+            waits = asyncio.create_task(session.wait_ended(poll=SOON))
+            await asyncio.sleep(0)
+            act(cookie)
+            reasons.append(await asyncio.wait_for(waits, LIMIT))
+        return reasons
+
+    def bob(cookie: str) -> None:
+        session = site.elsewhere.load(cookie)
+        session.login("bob")
+        session.save()
+
+    assert asyncio.run(scenario()) == ["destroyed", "replaced", "replaced"]
+
+
+def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
+    store = Silent(site.store)
+    cookie = site.new("ada")
+    waiting = Waiting(store.manager().load(cookie))
+    for _ in range(2):
+        cookie = site.rotate(cookie)
+        store.wait_until_asked(4)  # for the old ID, the new one, and the new one again
+    site.clock.advance(600)  # no rotated ID leads to the session any more
+    store.wait_until_asked(2)
+    assert waiting.reasons == []
+    site.logout(cookie)
+    assert waiting.told() == "destroyed"
+
+
+class Silent:
+    """A store in this process that tells no events."""
+
+    blocking = False
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.error: Exception | None = None
+        self.asked = 0
+        self.after_get: Callable[[], object] = lambda: None
+
+    def wait_until_asked(self, times: int) -> None:
+        """Wait until the record of a session was asked for several times more."""
+        goal, deadline = self.asked + times, time.monotonic() + LIMIT
+        while self.asked < goal:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def manager(self, **options: Any) -> SessionManager:
+        store: Any = self
+        return SessionManager(store, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "events":
+            raise AttributeError(name)
+        return getattr(self._store, name)
+
+    def get(self, key: bytes) -> Any:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        found = self._store.get(key)
+        after, self.after_get = self.after_get, lambda: None
+        after()
+        return found
+
+
+def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
+    store = Silent(site.store)
+    manager = store.manager()
+    cookie = site.new("ada")
+    rotated: list[str | None] = []
+    session = manager.load(cookie)
+    store.after_get = lambda: rotated.append(manager.regenerate(cookie))
+    waiting = Waiting(session, poll=3600)
+    store.wait_until_asked(4)  # by the watch, by the rotation, and twice by the watch
+    manager.destroy(rotated[0] or "")
+    assert waiting.told() == "destroyed"
+
+
+def test_an_expiry_is_told_when_the_time_is_over() -> None:
+    store = MemoryStore("64K")
+    manager = Silent(store).manager(idle_timeout=0.05)
+    waiting = Waiting(manager.load(manager.create({"n": 1})), poll=3600)
+    assert waiting.told() == "expired"
+    store.close()
+
+
+def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
+    store = Silent(site.store)
+    manager = store.manager()
+    cookie = site.new("ada")
+    waiting = Waiting(manager.load(cookie))
+    store.error = StoreError("down")
+    store.wait_until_asked(2)
+    assert waiting.reasons == []
+    store.error = None
+    site.logout(cookie)
+    assert waiting.told() == "destroyed"
+
+
+def test_a_session_that_has_ended_before_is_told(site: Site) -> None:
+    cookie = site.new("ada")
+    session = site.open(cookie)
+    session.get("n")
+    site.commit(session)
+    site.logout(cookie)
+    assert Waiting(session, poll=3600).told() == "destroyed"
+
+
+def test_a_stopped_watch_is_not_called(site: Site) -> None:
+    cookie = site.new("ada")
+    first, second = Waiting(site.open(cookie), 3600), Waiting(site.open(cookie), 3600)
+    first.stop()
+    first.stop()
+    site.logout(cookie)
+    assert (first.reasons, second.reasons) == ([], ["destroyed"])
+
+
+def test_without_watches_nothing_listens(site: Site) -> None:
+    events = runner_of(site.manager).events
+    heard = {name: events._listeners.get(name, ()) for name in ("destroyed", "regenerated")}
+    cookie = site.new("ada")
+    waiting = Waiting(site.open(cookie), 3600)
+    assert events._listeners["destroyed"] != heard["destroyed"]
+    waiting.stop()
+    assert {name: events._listeners.get(name, ()) for name in heard} == heard
+
+
+def test_a_callback_that_fails_is_logged(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(reason: str) -> None:
+        raise ZeroDivisionError
+
+    cookie = site.new("ada")
+    site.open(cookie).on_ended(fail)
+    later = Waiting(site.open(cookie), 3600)
+    with caplog.at_level(logging.ERROR):
+        site.logout(cookie)
+    assert "a callback for the end of a session failed" in caplog.text
+    assert later.reasons == ["destroyed"]
+
+
+@pytest.mark.parametrize("act", ["nothing", "login", "logout"])
+def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
+    session = site.open(None if act == "nothing" else site.new("ada"))
+    if act != "nothing":
+        getattr(session, act)(*(["bob"] if act == "login" else []))
+    with pytest.raises(UsageError, match="there is no stored session whose end"):
+        session.on_ended(print)
+
+
+def test_a_short_grace_shortens_the_interval(site: Site) -> None:
+    """A rotated ID leads to its session for the grace only."""
+    store = Silent(site.store)
+    manager = store.manager(rotation_grace=2 * SOON)
+    waiting = Waiting(manager.load(site.new("ada")), poll=3600)
+    store.wait_until_asked(3)
+    waiting.stop()
+
+
+def test_without_a_grace_a_rotation_is_not_followed() -> None:
+    manager = SessionManager(MemoryStore("64K"), rotation_grace=0)
+    cookie = manager.create({"n": 1}, "ada")
+    waiting = Waiting(manager.load(cookie), poll=3600)
+    manager.regenerate(cookie)
+    assert waiting.reasons == ["replaced"]
+    assert thread_ends()
+
+
+# -- event loops -----------------------------------------------------------------------------------
+
+
+def test_many_tasks_wait_for_one_session() -> None:
+    manager = SessionManager(MemoryStore("64K", clock=FakeClock()))
+
+    async def scenario() -> list[str]:
+        cookie = manager.create({"n": 1}, "ada")
+        waits = [asyncio.create_task(manager.load(cookie).wait_ended()) for _ in range(20)]
+        cancelled = asyncio.create_task(manager.load(cookie).wait_ended())
+        await asyncio.sleep(0.01)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        manager.destroy(cookie)
+        return list(await asyncio.wait_for(asyncio.gather(*waits), LIMIT))
+
+    assert asyncio.run(scenario()) == ["destroyed"] * 20
+    assert thread_ends()
+
+
+def test_it_waits_under_trio() -> None:
+    manager = SessionManager(MemoryStore("64K", clock=FakeClock()))
+    reasons: list[str] = []
+
+    async def scenario() -> None:
+        cookie = manager.create({"n": 1}, "ada")
+        session = manager.load(cookie)
+
+        async def wait() -> None:
+            reasons.append(await session.wait_ended())
+
+        with trio.fail_after(LIMIT):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await trio.testing.wait_all_tasks_blocked()
+                manager.destroy(cookie)
+
+    trio.run(scenario)
+    assert reasons == ["destroyed"]
+    assert thread_ends()
+
+
+def test_a_loop_that_is_closed_is_not_woken() -> None:
+    manager = SessionManager(MemoryStore("64K", clock=FakeClock()))
+    cookie = manager.create({"n": 1}, "ada")
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(manager.load(cookie).wait_ended())
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()
+    manager.destroy(cookie)
+    assert thread_ends()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = task.get_coro()
+    assert coroutine is not None
+    coroutine.close()
