@@ -12,6 +12,7 @@ from typing import Any, Final
 
 INSTRUMENTED: Final = [
     "lembro._core.codec",
+    "lembro._core.tags",
     "lembro._http.cookie",
     "lembro.migrate",
     "lembro.migrate.source",

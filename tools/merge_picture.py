@@ -13,9 +13,28 @@ from lembro._core.merge import merge
 
 PICTURE: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "merge.svg"
 
-LOADED: Final[dict[str, Any]] = {"cart": ["bread"], "theme": "light", "step": 1}
-THEIRS: Final[dict[str, Any]] = {"cart": ["bread", "milk"], "theme": "dark", "step": 2}
-OURS: Final[dict[str, Any]] = {"cart": ["bread", "eggs"], "theme": "light", "lang": "pt", "step": 3}
+LOADED: Final[dict[str, Any]] = {
+    "cart": ["bread"],
+    "flash": ["hello"],
+    "seen": {1},
+    "theme": "light",
+    "step": 1,
+}
+THEIRS: Final[dict[str, Any]] = {
+    "cart": ["bread", "milk"],
+    "flash": ["hello", "added"],
+    "seen": {1, 2},
+    "theme": "dark",
+    "step": 2,
+}
+OURS: Final[dict[str, Any]] = {
+    "cart": ["bread", "eggs"],
+    "flash": [],
+    "seen": {1, 3},
+    "theme": "light",
+    "lang": "pt",
+    "step": 3,
+}
 
 _THEIRS, _OURS, _INK, _PALE = "#9a3412", "#1e40af", "#1f2937", "#6b7280"
 _LINE: Final = 20
@@ -36,14 +55,15 @@ def _colour(key: str, value: Any) -> str:
 
 
 def _value(key: str, value: Any) -> str:
-    """Draw a value, each item of a list in the colour of the request that appended it."""
-    if not isinstance(value, list):
+    """Draw a value, each item of a list or set in the colour of the request that added it."""
+    if not isinstance(value, list | set) or not value:
         return f'<tspan fill="{_colour(key, value)}">{html.escape(repr(value))}</tspan>'
     items = []
     for item in value:
         colour = _INK if item in LOADED[key] else _THEIRS if item in THEIRS[key] else _OURS
         items.append(f'<tspan fill="{colour}">{html.escape(repr(item))}</tspan>')
-    return "[" + ", ".join(items) + "]"
+    left, right = "[]" if isinstance(value, list) else "{}"
+    return left + ", ".join(items) + right
 
 
 def _box(x: int, y: int, title: str, colour: str, data: dict[str, Any], width: int) -> list[str]:
@@ -71,23 +91,24 @@ def _arrow(x: int, y: int, to_x: int, to_y: int, note: str, note_x: int) -> list
 def draw() -> str:
     merged, conflicts = merge(LOADED, THEIRS, OURS)
     [conflict] = conflicts.paths
+    note = 406 + 24 + _LINE * (1 + list(merged).index(conflict)) + 2
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 470" role="img" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 590" role="img" '
         'aria-label="Two requests load a session, change it, and both changes are kept">',
         f"<style>{_STYLE}</style>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
         f'markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="{_PALE}"/></marker>'
         "</defs>",
-        '<rect width="640" height="470" rx="12" fill="#f8fafc"/>',
+        '<rect width="640" height="590" rx="12" fill="#f8fafc"/>',
         *_box(205, 20, "loaded by both", _INK, LOADED, 230),
-        *_arrow(260, 124, 150, 168, "they change", 145),
-        *_arrow(380, 124, 490, 168, "we change", 495),
-        *_box(30, 172, "theirs, stored first", _THEIRS, THEIRS, 230),
-        *_box(380, 172, "ours, stored second", _OURS, OURS, 230),
-        *_arrow(150, 278, 260, 322, "", 0),
-        *_arrow(490, 298, 380, 322, "", 0),
-        *_box(180, 326, "in the store", _INK, merged, 280),
-        f'<text class="note" x="472" y="{326 + 24 + _LINE * 3 + 2}">a conflict: {conflict}</text>',
+        *_arrow(260, 164, 150, 208, "they change", 145),
+        *_arrow(380, 164, 490, 208, "we change", 495),
+        *_box(30, 212, "theirs, stored first", _THEIRS, THEIRS, 230),
+        *_box(380, 212, "ours, stored second", _OURS, OURS, 230),
+        *_arrow(150, 358, 260, 402, "", 0),
+        *_arrow(490, 378, 380, 402, "", 0),
+        *_box(180, 406, "in the store", _INK, merged, 280),
+        f'<text class="note" x="472" y="{note}">a conflict: {conflict}</text>',
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from ._log import log
 from .errors import ConfigError
 
 Seconds = int | float | timedelta
@@ -12,6 +13,10 @@ Seconds = int | float | timedelta
 DAY: Final = 24 * 60 * 60
 LONGEST: Final = 100 * 365 * DAY
 """The longest duration that is accepted, in seconds: 100 years."""
+LONGEST_USUAL: Final = 400 * DAY
+"""A longer duration is probably in milliseconds: browsers keep no cookie for more than 400 days."""
+
+_warned: Final[set[tuple[str, float]]] = set()
 
 
 def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False) -> float:
@@ -39,4 +44,23 @@ def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False)
             f"{name} must be {least} and at most {LONGEST} seconds (100 years), got {value!r}. "
             f"Example: {example}"
         )
+    if isinstance(value, int | float):
+        warn_of_milliseconds(name, value, longest=LONGEST_USUAL)
     return float(number)
+
+
+def warn_of_milliseconds(name: str, value: float, *, longest: float) -> None:
+    """Warn once of a number of seconds that was probably meant as milliseconds, as in Node."""
+    if value <= longest or (name, value) in _warned:
+        return
+    _warned.add((name, value))
+    log.warning(
+        "lembro: %s=%s is in seconds: %s. If you mean milliseconds, write %s=%s (%s). Otherwise "
+        "write %s=timedelta(days=%g)",
+        *(name, value, timedelta(seconds=value), name, _short(value / 1000)),
+        *(timedelta(seconds=value / 1000), name, value / DAY),
+    )
+
+
+def _short(number: float) -> str:
+    return f"{number:.3f}".rstrip("0").rstrip(".")

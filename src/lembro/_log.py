@@ -15,9 +15,18 @@ log: logging.Logger = logging.getLogger("lembro")
 
 
 def set_up() -> None:
-    """Log to stderr if the environment has ``DEBUG=lembro``. Called once, on import."""
-    if {"lembro", "*"} & set(re.split(r"[\s,]+", os.environ.get("DEBUG", ""))):
+    """Log to stderr if the environment has ``DEBUG=lembro``. Called once, on import.
+
+    As with Node's ``debug``, ``*`` stands for any text, and ``-lembro`` excludes the name.
+    """
+    names = re.split(r"[\s,]+", os.environ.get("DEBUG", ""))
+    excluded = any(_matches(name[1:]) for name in names if name.startswith("-"))
+    if any(map(_matches, names)) and not excluded:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         log.addHandler(handler)
         log.setLevel(logging.DEBUG)
+
+
+def _matches(pattern: str) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), "lembro") is not None

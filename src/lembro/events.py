@@ -41,6 +41,10 @@ class Event:
     """The error that caused the event, if there is one."""
     previous: str | None = None
     """The handle that the session had before ``regenerated``."""
+    evicted: int | None = None
+    """How many sessions ``reduce()`` has evicted."""
+    used: int | None = None
+    """How many bytes the store uses after ``reduce()``."""
 
     def __post_init__(self) -> None:
         if self.reason:

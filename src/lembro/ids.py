@@ -7,6 +7,7 @@ import random
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -16,7 +17,15 @@ UserID: TypeAlias = str | int | UUID
 
 MAX_USER_ID: Final = 256  # bytes
 
-_is_id = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch  # 256 bits, base64url, no padding
+ID_LENGTH: Final = 43
+"""The characters of a session ID: 256 bits as base64url, without padding."""
+SHORT_ID_LENGTH: Final = 40
+"""The characters of a session ID where others keep it in a column of 40, as with Django."""
+
+_is_id = re.compile(
+    rf"[A-Za-z0-9_-]{{{SHORT_ID_LENGTH}}}(?:[A-Za-z0-9_-]{{{ID_LENGTH - SHORT_ID_LENGTH}}})?",
+    re.ASCII,
+).fullmatch
 
 # Marks come from a separate generator, which the system seeds and random.seed() does not change.
 # Asking the system for each mark would take 0.5 us, a tenth of a write.
@@ -47,9 +56,18 @@ class CookieValue(bytes):
         return "<cookie value>"
 
 
-def new_id() -> SessionID:
-    """Return a new session ID: 256 random bits from the system, as 43 characters."""
-    return SessionID(secrets.token_urlsafe(32))
+def id_of(secret: bytes) -> SessionID:
+    """Return 32 random bytes as a session ID: 43 characters."""
+    return SessionID(urlsafe_b64encode(secret).rstrip(b"=").decode())
+
+
+def new_id(form: Callable[[bytes], SessionID] = id_of) -> SessionID:
+    """Return a new session ID, from 256 random bits of the system.
+
+    Args:
+        form: Makes the ID of them.
+    """
+    return form(secrets.token_bytes(32))
 
 
 def new_mark() -> bytes:

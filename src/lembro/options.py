@@ -191,8 +191,7 @@ class SessionOptions:
         seconds("rotation_grace", self.rotation_grace, zero=True)
         if not isinstance(self.cookie, CookieOptions):
             raise ConfigError(
-                f"cookie must be CookieOptions, got {self.cookie!r}. "
-                f'Example: cookie=CookieOptions(name="sid")'
+                f"cookie must be CookieOptions, got {self.cookie!r}. {_cookie_example(self.cookie)}"
             )
         object.__setattr__(self, "secret", _secrets(self.secret))
         limit = self.max_sessions_per_user
@@ -282,8 +281,15 @@ _ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's
     "sid": "name",
     **dict.fromkeys(("ttl", "lifetime", "expires", "expire", "expiresin"), "idle_timeout"),
     **dict.fromkeys(("sessionttl", "sessionlifetime", "permanentsessionlifetime"), "idle_timeout"),
-    **dict.fromkeys(("maxbytes", "bytes", "size", "maxmemory", "memory", "cap"), "max_size"),
+    **dict.fromkeys(("max", "maxbytes", "bytes", "size", "maxmemory", "memory", "cap"), "max_size"),
     **dict.fromkeys(("checkperiod", "purgeinterval", "cleanupinterval"), "interval"),
+}
+
+
+_NOT_NEEDED = {  # express-session's, without underscores
+    "resave": "an unmodified session is never stored again",
+    "rolling": "each use extends the session, and its cookie",
+    "saveuninitialized": "a session is stored once it holds something",
 }
 
 
@@ -294,6 +300,8 @@ def meant_option(name: str, known: Sequence[str]) -> str:
     ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
     plain = {each.replace("_", ""): each for each in ours}
     word = name.lower().replace("-", "").replace("_", "")
+    if word in _NOT_NEEDED:
+        return f"; leave it out, because {_NOT_NEEDED[word]}"
     bare = word.removeprefix("session")
     for part in (word, bare, bare.removeprefix("cookie")):
         meant = plain.get(part) or _ELSEWHERE.get(part)
@@ -311,8 +319,21 @@ def meant_option(name: str, known: Sequence[str]) -> str:
         return f"; write {meant}=..."
     if meant in STORE_NAMES:
         return f", which belongs to the store: MemoryStore({meant}=...)"
+    if meant in option_names():
+        return f", which belongs to the sessions: SessionManager(store, {meant}=...)"
     idle = "; for the session's lifetime, write idle_timeout=..." if meant == "max_age" else ""
     return f"; write cookie=CookieOptions({meant}=...){idle}"
+
+
+def _cookie_example(given: Any) -> str:
+    """Return what to write instead of a cookie that is no CookieOptions, such as a dict."""
+    if not isinstance(given, Mapping) or not given:
+        return 'Example: cookie=CookieOptions(name="sid")'
+    known = {f.name.replace("_", ""): f.name for f in fields(CookieOptions)}
+    words = [str(name).lower().replace("_", "") for name in given]
+    meant = ", ".join(f"{known[word]}=..." for word in words if word in known)
+    unit = ". max_age is in seconds" if "maxage" in words else ""
+    return f"Write cookie=CookieOptions({meant}){unit}"
 
 
 def option_names() -> list[str]:

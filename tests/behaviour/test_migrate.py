@@ -550,7 +550,7 @@ async def test_the_store_does_not_contain_the_cookies(world: World, before: Befo
     tab = browser(world, old)
     await tab.read()
     assert tab.cookie is not None
-    for secret in (old, tab.cookie[:43]):
+    for secret in (old, tab.cookie.partition(".")[0]):
         assert secret.encode() not in world.backend.dump()
     world.backend.check()
 

@@ -138,7 +138,7 @@ async def test_no_repr_or_error_of_the_manager_contains_an_id(
     texts: list[str] = []
     tab = world.tab()
     await tab.login("ada")
-    session_id = (tab.cookie or "x" * 43)[:43]
+    session_id = (tab.cookie or "x" * 43).partition(".")[0]
     for call in (manager.get, manager.touch, manager.regenerate, manager.destroy):
         try:
             texts.append(repr(manager.all()))

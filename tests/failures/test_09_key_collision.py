@@ -16,13 +16,15 @@ async def test_similar_ids_are_different_ids(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     assert tab.cookie is not None
-    session_id, rest = tab.cookie[:43], tab.cookie[43:]
+    session_id = tab.cookie.partition(".")[0]
+    rest = tab.cookie.removeprefix(session_id)
     other = "B" if session_id[0] != "B" else "C"
     variants = {
         session_id.upper(),
         session_id.lower(),
         session_id.swapcase(),
         session_id[:-1],
+        session_id[:-3],
         session_id[:22],
         session_id + "A",
         session_id + "=",
@@ -54,7 +56,7 @@ async def test_an_application_key_that_equals_an_id_is_plain_data(world: World) 
     tab, other = world.tab(), world.tab()
     await tab.write(a=1)
     assert tab.cookie is not None
-    session_id = tab.cookie[:43]
+    session_id = tab.cookie.partition(".")[0]
     await other.write(**{session_id: "mine", "a": 2})
     await other.visit(lambda visit: visit.session.pop(session_id))
     assert (await tab.visit(look)).result == {"a": 1}

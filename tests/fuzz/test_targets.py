@@ -24,7 +24,7 @@ from fuzz.source import Source
 from fuzz.targets import TARGETS
 from fuzz.values import REFUSED, same
 from lembro import CodecError, CookieOptions
-from lembro._core import codec
+from lembro._core import codec, tags
 from lembro._http.cookie import SessionCookie, find
 from lembro.migrate import LegacySession
 
@@ -139,7 +139,7 @@ def test_the_builder_builds_every_type() -> None:
         data = builder.data()
         if not builder.refused:
             note(data)
-    assert codec.PLAIN | set(codec._TAGGERS) | {list, dict} <= seen
+    assert tags.PLAIN | set(tags._TAGGERS) | {list, dict} <= seen
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,8 @@ def test_a_late_save_is_reported(manager: SessionManager) -> None:
         ("lock", "atomic"),
         ("load", "reload"),
         ("persist", "save"),
+        ("domain", r"CookieOptions\(domain="),
+        ("path", r"CookieOptions\(path="),
         ("anything", "has no 'anything'$"),
     ],
 )
@@ -281,6 +283,13 @@ def test_a_missing_feature_names_its_replacement(
 ) -> None:
     with pytest.raises(AttributeError, match=hint):
         call(manager, None, lambda session: getattr(session, name))
+
+
+@pytest.mark.parametrize("name", ["domain", "path"])
+def test_the_cookie_of_one_session_cannot_be_changed(manager: SessionManager, name: str) -> None:
+    """With Beaker, an assignment changes the cookie of this response."""
+    with pytest.raises(AttributeError, match=rf"no '{name}': .*CookieOptions\({name}="):
+        call(manager, None, lambda session: setattr(session, name, "/x"))
 
 
 def test_under_another_middleware_there_is_no_alias() -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.core.cache import caches
-from django.http import HttpResponse, HttpResponseNotFound
+from django.http import (
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseNotFound,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.template import Context, Template
+from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.test import Client
 from django.test.utils import override_settings
 from django.utils.safestring import SafeString, mark_safe
@@ -183,6 +193,79 @@ def test_a_response_stays_a_response(cache: Any) -> None:
     assert (again.status_code, again.content, again.reason_phrase) == (404, b"gone", "Not Found")
     assert dict(again.items()) == {"Content-Type": "text/plain", "X-One": "1"}
     assert str(again.cookies) == str(response.cookies)
+
+
+def rendered(kind: type) -> Any:
+    response: Any = kind(None, "page.html")
+    response.content = b"page"
+    return response
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        HttpResponse(b"page"),
+        JsonResponse({"a": 1}),
+        HttpResponseRedirect("/there"),
+        HttpResponseNotAllowed(["GET"]),
+        rendered(TemplateResponse),
+    ],
+    ids=lambda response: type(response).__name__,
+)
+def test_a_response_of_django_comes_back_as_what_it_was(cache: Any, response: Any) -> None:
+    cache.set("a", response)
+    again = cache.get("a")
+    assert type(again) is type(response)
+    assert again.content == response.content
+    assert again.status_code == response.status_code
+    assert dict(again.items()) == dict(response.items())
+    if isinstance(again, HttpResponseRedirect):
+        assert again.url == "/there"
+    if isinstance(again, TemplateResponse):
+        assert again.render().content == b"page"
+
+
+class Page(HttpResponse):  # type: ignore[misc] # Django is not typed
+    """A response of the application, with an attribute of its own."""
+
+    note = "kept elsewhere"
+
+
+def test_another_subclass_of_a_response_is_refused(cache: Any) -> None:
+    with pytest.raises(
+        CodecError, match=r"cannot store a Page.*store django\.http\.HttpResponse\("
+    ):
+        cache.set("a", Page(b"page"))
+    page = Page(b"page", headers={"X-One": "1"})
+    cache.set("a", HttpResponse(page.content, headers=page.headers))
+    assert cache.get("a")["X-One"] == "1"
+
+
+def test_a_class_with_the_name_of_djangos_is_refused(cache: Any) -> None:
+    kind: Any = type("JsonResponse", (HttpResponse,), {})
+    with pytest.raises(CodecError, match="cannot store a JsonResponse"):
+        cache.set("a", kind(b"{}"))
+
+
+def test_a_response_of_django_rest_framework_keeps_its_data(
+    cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Response(SimpleTemplateResponse):  # type: ignore[misc] # Django is not typed
+        def __init__(self, data: Any) -> None:
+            super().__init__(None)
+            self.data, self.exception, self.content_type = data, False, None
+
+    module = ModuleType("rest_framework.response")
+    vars(module)["Response"] = Response
+    monkeypatch.setitem(sys.modules, "rest_framework", ModuleType("rest_framework"))
+    monkeypatch.setitem(sys.modules, "rest_framework.response", module)
+    response: Any = Response(OrderedDict(a=[1]))
+    response.content = b'{"a": [1]}'
+    cache.set("a", response)
+    again = cache.get("a")
+    assert type(again) is Response
+    assert (again.data, again.exception, again.content) == ({"a": [1]}, False, response.content)
+    assert again.is_rendered
 
 
 def test_pages_are_cached(site: Site) -> None:

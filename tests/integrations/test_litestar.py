@@ -343,6 +343,24 @@ def test_an_http_exception_is_a_response(plugin: LembroPlugin) -> None:
 
 
 @pytest.mark.parametrize("by", ["plugin", "middleware"])
+def test_a_handler_can_return_the_session(by: str) -> None:
+    config = LembroSessionConfig(key="sid")
+
+    @get("/")
+    async def page(request: AnyRequest) -> dict[str, Any]:
+        request.session["a"] = [1]
+        return request.session
+
+    parts: dict[str, Any] = (
+        {"plugins": [LembroPlugin(config=config)]}
+        if by == "plugin"
+        else {"middleware": [config.middleware]}
+    )
+    with TestClient(Litestar([page], **parts)) as tab:
+        assert tab.get("/").json() == {"a": [1]}
+
+
+@pytest.mark.parametrize("by", ["plugin", "middleware"])
 def test_a_store_failure_is_a_503(by: str) -> None:
     adapter = AsyncAdapter(MemoryStore())
     config = LembroSessionConfig(SessionManager(adapter))

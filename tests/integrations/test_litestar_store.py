@@ -51,6 +51,18 @@ async def test_lembro_store_is_a_store_of_litestar(store: LembroStore) -> None:
     assert repr(LembroStore()) == "<LembroStore <Cache 'litestar' in MemoryStore>>"
 
 
+async def test_expired_values_are_removed_at_once(
+    store: LembroStore, memory: MemoryStore, clock: FakeClock
+) -> None:
+    """As with Litestar's own stores, which an application calls in ``after_response``."""
+    await store.set("old", b"1", 10)
+    await store.set("new", b"1", 100)
+    clock.advance(11)
+    await store.delete_expired()
+    assert sum(memory._parts.queues.counts) == 1
+    assert await store.exists("new")
+
+
 async def test_set_and_get_work(store: LembroStore) -> None:
     assert await store.get("key") is None
     await store.set("key", b"\x00\xff")

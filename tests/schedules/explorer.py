@@ -147,7 +147,7 @@ def _play(
     current = ["setting"]
 
     # an ID names the request that made it, not the time, so that nodes can be compared
-    def fake_id() -> str:
+    def fake_id(*_: Any) -> str:
         return f"{current[0]}-{next(own[current[0]])}".ljust(43, "_")
 
     def fake_bytes(size: int = codec.MARK) -> bytes:

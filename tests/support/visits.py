@@ -332,7 +332,7 @@ class Tab:
             self.jar.pop(name, None)
         else:
             self.jar[name] = value
-            issued.add(value[:43])
+            issued.add(value.partition(".")[0])
 
     # The most frequent visits.
 

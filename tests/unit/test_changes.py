@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lembro import Session, SessionManager, StoreError, UsageError
-from lembro._core.codec import MAX_DEPTH, decode
+from lembro._core.codec import decode
 from lembro._core.lifetimes import Lifetimes
 from lembro._core.state import MISSING
+from lembro._core.tags import MAX_DEPTH
 from lembro._http.cookie import DUPLICATE
 from lembro._runtime.exchange import session_by_id
 from lembro.ids import key_for

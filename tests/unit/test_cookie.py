@@ -19,7 +19,7 @@ from lembro._http.cookie import (
     SessionCookie,
     find,
 )
-from lembro.ids import new_id
+from lembro.ids import is_id, new_id
 
 ID = "a" * 42 + "_"
 SECRET, OLDER = "correct horse battery staple, 1234", "the one that was used before, 5678"
@@ -128,7 +128,7 @@ def test_reading_never_raises(headers: list[bytes], https: bool, signed: bool) -
     cookie = SessionCookie(CookieOptions(name="n"), (SECRET,) if signed else ())
     for given_ in (headers, [b"n=" + header for header in headers]):
         presented = cookie.read(given_, https=https)
-        assert presented.id is None or len(presented.id) == 43
+        assert presented.id is None or len(presented.id) in (40, 43)
 
 
 # -- reading ---------------------------------------------------------------------------------------
@@ -255,6 +255,46 @@ def test_the_cookie_contains_the_reputation(signing: tuple[str, ...]) -> None:
     ):
         assert cookie.reputation(forged.encode()) is None
     assert SessionCookie(CookieOptions()).reputation(value.encode()) is None, "of another process"
+
+
+@pytest.mark.parametrize("signing", [(), (SECRET,)])
+def test_a_short_id_is_a_value_by_itself(signing: tuple[str, ...]) -> None:
+    """A column of 40 characters holds it, and Django's test client sends it as the cookie."""
+    cookie = SessionCookie(CookieOptions(), signing)
+    short = new_id(cookie.short_id)
+    assert is_id(short)
+    assert len(short) == 40
+    assert repr(short) == "<session ID>"
+    for value in (
+        short,
+        cookie.value(short, None).decode(),
+        cookie.value(short, REPUTATION).decode(),
+    ):
+        assert read(cookie, f"sid={value}").id == short
+    assert cookie.reputation(cookie.value(short, REPUTATION)) == REPUTATION
+    assert cookie.reputation(short.encode()) is None
+
+
+def test_a_short_id_has_at_least_128_random_bits() -> None:
+    cookie, signed = SessionCookie(CookieOptions()), SessionCookie(CookieOptions(), (SECRET,))
+    zero = bytes(32)
+    for byte in range(30):
+        other = zero[:byte] + b"\x01" + zero[byte + 1 :]
+        assert cookie.short_id(other) != cookie.short_id(zero)
+        if byte < 16:
+            assert signed.short_id(other)[:22] != signed.short_id(zero)[:22]
+
+
+def test_a_forged_short_id_is_refused_if_ids_are_signed() -> None:
+    cookie = SessionCookie(CookieOptions(), (SECRET,))
+    short = new_id(cookie.short_id)
+    other = new_id(cookie.short_id)
+    unsigned = new_id(SessionCookie(CookieOptions()).short_id)
+    for forged in (unsigned, short[:22] + other[22:], other[:22] + short[22:], ID[:40], "A" * 40):
+        assert read(cookie, f"sid={forged}") is FORGED
+    assert read(cookie, f"sid={short}").id == short
+    changed = SessionCookie(CookieOptions(), ("another secret of 32 bytes or more", SECRET))
+    assert read(changed, f"sid={short}").id == short, "a secret that is being replaced"
 
 
 def test_a_signed_cookie_without_a_reputation() -> None:

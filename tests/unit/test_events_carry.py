@@ -186,7 +186,9 @@ def test_conflict() -> None:
 def test_reduced() -> None:
     heard = Heard()
     heard.manager.reduce()
-    assert heard.events == [Event("reduced", reason="0 evicted")]
+    (event,) = heard.events
+    assert event == Event("reduced", reason="0 evicted", evicted=0, used=event.used)
+    assert event.used == heard.manager.stats().used
 
 
 def test_error() -> None:

@@ -41,7 +41,17 @@ def test_forked_processes_make_different_marks() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x" * 42, "x" * 44, "x" * 42 + "=", "x" * 42 + "\n", "x" * 42 + "é", "x" * 42 + "\u212a"],
+    [
+        "",
+        "x" * 39,
+        "x" * 41,
+        "x" * 42,
+        "x" * 44,
+        "x" * 42 + "=",
+        "x" * 42 + "\n",
+        "x" * 42 + "é",
+        "x" * 42 + "\u212a",
+    ],
 )
 def test_other_texts_are_no_ids(text: str) -> None:
     assert not is_id(text)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from lembro import StoreError
+from lembro import StoreError, _log
 from lembro.stores.memory import worker_check
 from tests.support import ROOT
 from tests.support.site import Site
@@ -45,13 +45,33 @@ def run(debug: str | None) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr
 
 
-@pytest.mark.parametrize("debug", [None, "", "1", "express-lembro", "lembros"])
+@pytest.mark.parametrize("debug", [None, "", "1", "*,-lembro"])
 def test_without_logging_configuration_only_warnings_are_printed(debug: str | None) -> None:
     _, err = run(debug)
     assert err == "lembro: worth reading\n"
 
 
-@pytest.mark.parametrize("debug", ["lembro", "*", "express:*,lembro", "http lembro"])
+@pytest.mark.parametrize(
+    ("debug", "is_on"),
+    [
+        *((debug, True) for debug in ("lembro", "*", "express:*,lembro", "http lembro", "lembro*")),
+        *((debug, True) for debug in ("lem*", "*bro", "express*,l*o", "*,-express*")),
+        *((debug, False) for debug in ("express-lembro", "lembros", "lembro.*", "", "-lembro")),
+        *((debug, False) for debug in ("*,-lembro", "lembro -lem*", "-*,lembro", "-")),
+    ],
+)
+def test_debug_takes_the_patterns_of_node(
+    debug: str, is_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.Logger("of the test", logging.WARNING)
+    monkeypatch.setattr(_log, "log", logger)
+    monkeypatch.setenv("DEBUG", debug)
+    _log.set_up()
+    assert (logger.level == logging.DEBUG) is is_on
+    assert len(logger.handlers) == is_on
+
+
+@pytest.mark.parametrize("debug", ["lembro*", "http,-x *"])
 def test_debug_writes_to_stderr(debug: str) -> None:
     id_, err = run(debug)
     lines = err.splitlines()

@@ -292,6 +292,14 @@ def test_a_misspelled_keyword_names_the_nearest_one(name: str, meant: str) -> No
         ("samesight", "; write cookie=CookieOptions(samesite=...)"),
         ("maxsize", ", which belongs to the store: MemoryStore(max_size=...)"),
         ("purge_interval", ", which belongs to the store: MemoryStore(interval=...)"),
+        ("max", ", which belongs to the store: MemoryStore(max_size=...)"),
+        ("checkPeriod", ", which belongs to the store: MemoryStore(interval=...)"),
+        ("resave", "; leave it out, because an unmodified session is never stored again"),
+        ("rolling", "; leave it out, because each use extends the session, and its cookie"),
+        (
+            "saveUninitialized",
+            "; leave it out, because a session is stored once it holds something",
+        ),
     ],
 )
 def test_a_keyword_of_another_library_names_the_option(name: str, meant: str) -> None:
@@ -331,6 +339,69 @@ def test_a_keyword_of_the_store_names_the_store(name: str) -> None:
     message = rf"no option '{name}', which belongs to the store: MemoryStore\({name}=\.\.\.\)"
     with pytest.raises(ConfigError, match=message):
         from_keywords({name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ttl", ", which belongs to the sessions: SessionManager(store, idle_timeout=...)"),
+        ("max_bytes", "; write max_size=..."),
+        ("max", "; write max_size=..."),
+        ("checkPeriod", "; write interval=..."),
+        ("rolling", "; leave it out, because each use extends the session"),
+        ("max_age", "; write cookie=CookieOptions(max_age=...)"),
+        ("max_sise", "; did you mean max_size?"),
+        ("xyz", " (options: max_size, interval, max_session_size, reduce_to)"),
+    ],
+)
+def test_a_keyword_of_another_library_at_the_store_names_the_option(name: str, meant: str) -> None:
+    keywords: Any = {name: 1}
+    with pytest.raises(ConfigError, match=re.escape(f"no option '{name}'{meant}")):
+        MemoryStore(**keywords)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "example"),
+    [
+        ({"maxAge": 1, "httpOnly": True}, "max_age=..., httponly=...). max_age is in seconds"),
+        ({"sameSite": "lax", "x": 1}, "samesite=...)"),
+    ],
+)
+def test_a_dict_as_cookie_names_the_fields(cookie: Any, example: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"Write cookie=CookieOptions({example}") + "$"):
+        SessionOptions(cookie=cookie)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: SessionOptions(idle_timeout=86_400_001, absolute_timeout=None),
+            "idle_timeout=86400001 is in seconds: 1000 days, 0:00:01. If you mean milliseconds, "
+            "write idle_timeout=86400.001 (1 day, 0:00:00.001000). Otherwise write "
+            "idle_timeout=timedelta(days=1000)",
+        ),
+        (
+            lambda: MemoryStore("64K", interval=360_000),
+            "interval=360000 is in seconds: 4 days, 4:00:00. If you mean milliseconds, write "
+            "interval=360 (0:06:00). Otherwise write interval=timedelta(days=4.16667)",
+        ),
+    ],
+)
+def test_a_number_that_is_probably_in_milliseconds_is_warned_of_once(
+    make: Any, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make()
+    make()
+    assert [record.getMessage() for record in caplog.records] == [f"lembro: {said}"]
+
+
+def test_a_timedelta_of_any_length_is_no_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    SessionOptions(idle_timeout=timedelta(days=1001), absolute_timeout=None)
+    SessionOptions(idle_timeout=400 * 86_400, absolute_timeout=None)
+    MemoryStore("64K", interval=timedelta(days=2))
+    MemoryStore("64K", interval=86_400)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("name", ["session", "sessions"])

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..errors import CodecError, StoreError, TooManySessions
 from ..events import Event
-from ..ids import handle_for, key_for, new_id, new_mark
+from ..ids import SessionID, handle_for, id_of, key_for, new_id, new_mark
 from ..options import SessionOptions, seconds
 from ..stores.base import Found, PerUser, Record
 from . import codec
@@ -80,12 +80,14 @@ class Writer:
         self.grace: float = seconds("rotation_grace", options.rotation_grace, zero=True)
         limit = options.max_sessions_per_user
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
+        self.id_of: Callable[[bytes], SessionID] = id_of
+        """Makes a session ID of 32 random bytes."""
         self._reputation_of = reputation_of
 
     def add(self, session: SessionState, user: str | None) -> Flow[None]:
         """Store the session under a new ID."""
         payload = _encode(session)
-        session_id = new_id()
+        session_id = new_id(self.id_of)
         key = key_for(session_id)
         record = Record(payload, user, None, (yield from self.reputation_for(session)))
         idle = self.lifetimes.idle_of(session._meta, user)
@@ -168,7 +170,7 @@ class Writer:
     def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
         """Try once under a new ID. Return STORED, or what the store holds instead."""
         payload = marked(_encode(session))
-        session_id = new_id()
+        session_id = new_id(self.id_of)
         key = key_for(session_id)
         login = write is Write.LOGIN
         idle = self.lifetimes.idle_now(session, empty=is_empty(session))

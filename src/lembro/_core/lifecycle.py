@@ -87,7 +87,10 @@ class Lifecycle:
             session._transport.unknown_id(key)
             return None
         if found.successor is not None:
-            return load_successor(session, found)
+            if session._follows_rotation:
+                return load_successor(session, found)
+            session._loaded = Loaded.STALE
+            return None
         session._loaded = LIVE
         use_record(session, key, found)
         return None
@@ -273,9 +276,11 @@ def _end_others(session: SessionState, user: str) -> Flow[None]:
 
 def _destroy(session: SessionState) -> Flow[None]:
     """End the session and begin a new, empty one. Clear the cookie if this request ended it."""
-    for key in dict.fromkeys((session._presented_key, session._key)):
+    keys = (session._presented_key, session._key)
+    for key in dict.fromkeys(keys if session._ends_successor else keys[:1]):
         if key is not None and session._key is not None:
-            ended = yield from destroy_chain(key)
+            end = destroy_chain if session._ends_successor else destroy_unless_rotated
+            ended = yield from end(key)
             if ended is not None:
                 session._cookie = CLEAR
                 session._events.append(Event("destroyed", handle_for(ended[0]), ended[1]))
@@ -285,6 +290,19 @@ def _destroy(session: SessionState) -> Flow[None]:
     session._payload = b""
     session._loaded = Loaded.NEW
     session._destroy = False  # last: if the store fails, the next commit tries again
+
+
+def destroy_unless_rotated(key: bytes) -> Flow[tuple[bytes, str | None] | None]:
+    """Destroy a session, unless another request has rotated its ID.
+
+    Returns:
+        Its key and user if this call ended it, else None.
+    """
+    found: Found | None = yield Call("get", (key,))
+    if found is None or found.successor is not None:
+        return None
+    held: Found | None = yield Call("destroy", (key,))
+    return None if held is None or held.successor is not None else (key, held.user)
 
 
 def destroy_chain(key: bytes) -> Flow[tuple[bytes, str | None] | None]:

@@ -1,8 +1,11 @@
 """Merge the changes of two requests to one session (three-way, against what this one loaded).
 
 * Dicts are merged by key, recursively.
+* Sets are merged by item: what either side added is there, what either side removed is not.
 * If both sides only appended to a list, the result is their items, then ours. The same item
   appended by both occurs twice. The same new list set by both is kept once.
+* If one side only appended to a list and the other only removed items, the result is the items
+  that are left, then those that were appended. A deleted key counts as a list or set without items.
 * For anything else the later commit wins, and the path is reported as a conflict.
 """
 
@@ -12,7 +15,8 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from ..errors import CodecError
-from .codec import MAX_DEPTH, Data, encode_value
+from .codec import Data, encode_value
+from .tags import MAX_DEPTH
 
 
 class _Missing:
@@ -91,14 +95,11 @@ class _Merge:
         if isinstance(theirs, dict) and isinstance(ours, dict):
             start = base if isinstance(base, dict) else {}
             return self.dicts(start, theirs, ours, path)
-        if isinstance(theirs, list) and isinstance(ours, list):
-            start_list = [] if base is _MISSING else base
-            if (
-                isinstance(start_list, list)
-                and _begins(theirs, start_list)
-                and _begins(ours, start_list)
-            ):
-                return theirs + ours[len(start_list) :]
+        for kind in (list, set, frozenset):
+            if all(value is _MISSING or isinstance(value, kind) for value in (base, theirs, ours)):
+                merged = _merge_items(kind, base, theirs, ours)
+                if merged is not None:
+                    return merged
         if not equal(theirs, ours):
             self.conflicts += 1
             if len(self.paths) < SHOWN:
@@ -145,5 +146,34 @@ def _text(path: Path) -> str:
     return ".".join(reversed(keys))
 
 
-def _begins(whole: list[Any], start: list[Any]) -> bool:
-    return len(whole) >= len(start) and encode_value(whole[: len(start)]) == encode_value(start)
+def _merge_items(kind: type, base: Any, theirs: Any, ours: Any) -> Any:
+    """Merge two changed lists or sets. Return None if no rule applies to the changes."""
+    deleted = theirs is _MISSING or ours is _MISSING
+    base, theirs, ours = (() if side is _MISSING else side for side in (base, theirs, ours))
+    start, one, two = ([encode_value(item) for item in side] for side in (base, theirs, ours))
+    if kind is list:
+        merged = _merge_lists(start, [*theirs], one, [*ours], two)
+    else:
+        encodings = (set(one) & set(two)) | ((set(one) ^ set(two)) - set(start))
+        items = dict(zip([*one, *two], [*theirs, *ours], strict=True))
+        merged = kind(item for encoding, item in items.items() if encoding in encodings)
+    return _MISSING if deleted and merged is not None and not merged else merged
+
+
+def _merge_lists(
+    start: list[bytes], theirs: list[Any], one: list[bytes], ours: list[Any], two: list[bytes]
+) -> list[Any] | None:
+    """Merge two changed lists. The encodings of the items are compared: 1 and True differ."""
+    size = len(start)
+    they_appended, we_appended = one[:size] == start, two[:size] == start
+    if we_appended and (they_appended or _is_part(one, start)):
+        return theirs + ours[size:]
+    if they_appended and _is_part(two, start):
+        return ours + theirs[size:]
+    return None
+
+
+def _is_part(part: list[bytes], whole: list[bytes]) -> bool:
+    """Return whether a list is another one without some of its items."""
+    rest = iter(whole)
+    return all(item in rest for item in part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ _HINTS: Final = {
     "Enum": "store its .value",
     "Struct": "store msgspec.to_builtins(value)",
     "BaseModel": "store value.model_dump()",
+    "SafeString": "store str.__str__(value), which templates escape",  # Django's str() keeps it
     "str": "store str(value)",
     "int": "store int(value)",
     "float": "store float(value)",
@@ -18,7 +20,15 @@ _HINTS: Final = {
     "list": "store list(value)",
     "bytearray": "store bytes(value)",
     "memoryview": "store bytes(value)",
+    "_Timestamp": "store value.to_pydatetime()",  # pandas, with nanoseconds
+    "_Timedelta": "store value.to_pytimedelta()",
+    "NaTType": "store None",
+    "timedelta": "store timedelta(seconds=value.total_seconds())",  # pendulum's, with months
+    "generic": "store value.item()",  # numpy's scalars
+    "ndarray": "store value.tolist()",
     "PurePath": "store str(value)",
+    "_IPAddressBase": "store str(value)",
+    **dict.fromkeys(("_BaseUrl", "_BaseMultiHostUrl", "URL"), "store str(value)"),
     "__proxy__": "store str(value)",  # Django's lazy translation
     "LazyString": "store str(value)",  # Flask-Babel's
     # The models of Django, Flask-SQLAlchemy and SQLAlchemy, by name: lembro imports no framework.
@@ -51,14 +61,28 @@ def refusal(value: Any) -> str:
     """Return the kind of a value that cannot be stored, and what to store instead."""
     names = [base.__name__ for base in type(value).__mro__]
     hint = next((hint for name, hint in _HINTS.items() if name in names), None)
-    if hint is None and is_dataclass(value) and not isinstance(value, type):
-        hint = "store dataclasses.asdict(value)"
+    if hint is None and not isinstance(value, type):
+        hint = _hint_of_interface(value)
     if hint is None:
         hint = "store str, int, float, bool, None, bytes, list, tuple, dict, set, frozenset, "
         hint += "datetime, date, time, timedelta, UUID or Decimal"
     name = type(value).__name__
+    if type(value).__module__ == "numpy":  # numpy.bool is another type than bool
+        name = f"numpy.{name}"
     article = "an" if name.lower().startswith(("a", "e", "i", "o")) else "a"
     return f"{article} {name}; {hint}"
+
+
+def _hint_of_interface(value: Any) -> str | None:
+    """Return what to store instead of a value that is known by its methods."""
+    for method in ("getlist", "getall"):  # multi-value dicts: forms and queries
+        if hasattr(value, method) and isinstance(value, Mapping):
+            return f"store {{key: value.{method}(key) for key in value}}"
+    if isinstance(value, Mapping):
+        return "store dict(value.items())"
+    if is_dataclass(value):
+        return "store dataclasses.asdict(value)"
+    return None
 
 
 def parts_of_surrogate(value: Any) -> list[str] | None:

@@ -11,22 +11,23 @@ from typing import Any, Final
 from ..errors import SessionTooLarge
 from . import codec
 from .state import SessionState
+from .tags import MAX_DEPTH
 
-_CONTAINERS: Final = frozenset({list, tuple, set, frozenset})
+_SIZED: Final = (str, bytes, list, tuple, set, frozenset, dict)
 
 
-def check_assigned(session: SessionState, key: str, value: Any) -> None:
-    """Raise CodecError unless a session can store a value.
+def check_assigned(session: SessionState, key: str, value: Any) -> str:
+    """Raise CodecError unless a session can store a value. Return the key, as a plain str.
 
     A value that is too large is not checked. The commit raises SessionTooLarge for it, unless it
     was removed before.
     """
     limit = session._transport.runner.size_limit
     if limit is not None and is_oversized(value, limit):
-        codec.check(key, None)
+        name = codec.check(key, None)
         session._size_limit = limit
-    else:
-        codec.check(key, value)
+        return name
+    return codec.check(key, value)
 
 
 def is_oversized(value: Any, limit: int) -> bool:
@@ -35,17 +36,20 @@ def is_oversized(value: Any, limit: int) -> bool:
     Counts the characters, the bytes and the items, and stops at the limit.
     """
     size, level = 0, [value]
-    for _ in range(codec.MAX_DEPTH):
+    for _ in range(MAX_DEPTH):
         inner: list[Any] = []
         for item in level:
             kind = type(item)
             size += 1
             if kind is str or kind is bytes:
                 size += len(item)
-            elif kind in _CONTAINERS or isinstance(item, dict):
+            elif kind not in codec.FIXED and isinstance(item, _SIZED):
                 if size + len(item) > limit:
                     return True
-                inner += item
+                if isinstance(item, str | bytes):
+                    size += len(item)
+                else:
+                    inner += item
                 if isinstance(item, dict):
                     inner += item.values()
             if size > limit:

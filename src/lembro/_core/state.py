@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Never, Protocol, TypeVar
 
 from .._http.cookie import Presented
 from ..errors import SessionCommitted, StoreError, printable
@@ -213,6 +213,10 @@ class SessionState:
     _regenerate = False
     _destroy = False
     _touch = False
+    # Whether an ID that another request has rotated still is the session's, when it is loaded and
+    # when it ends. In Django's words it is not: an old key is empty.
+    _follows_rotation = True
+    _ends_successor = True
     _passive = False  # the request is not activity: it does not extend the session
     _life: float | None = None  # the absolute timeout of the login, if it has its own
     _revoke: str | None = None  # the user whose other sessions are to end
@@ -220,6 +224,13 @@ class SessionState:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def __reduce_ex__(self, protocol: object) -> Never:
+        """Refuse ``pickle`` and ``copy.deepcopy``."""
+        raise TypeError(
+            "a session cannot be pickled or copied deeply, because it belongs to its request. Use "
+            "a plain dict of its data: session.copy(), or copy.deepcopy(session.copy())"
+        )
 
     def _is_unused(self) -> bool:
         """Return whether the session was never accessed: then it is neither loaded nor stored."""

@@ -2,7 +2,7 @@
 
 Its value is ``id``, ``id.mac`` or ``id.reputation.mac``:
 
-* ``id``: the session ID, 256 random bits;
+* ``id``: the session ID, 256 random bits, or a short one (see :meth:`SessionCookie.short_id`);
 * ``reputation``: how long this visitor has been known (see :class:`~lembro.Record`);
 * ``mac``: a keyed hash of all that precedes it.
 
@@ -22,19 +22,27 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ..ids import ID_LENGTH, SHORT_ID_LENGTH, SessionID
 from ..options import CookieOptions, seconds
 
 LONGEST_AGE: Final = 400 * 24 * 60 * 60  # seconds, the limit of browsers (RFC 6265bis, 5.5)
 
 _VALUE: Final = re.compile(
-    rb"([A-Za-z0-9_-]{43})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
+    rb"([A-Za-z0-9_-]{%d}|[A-Za-z0-9_-]{%d})(?:(?:\.([A-Za-z0-9_-]{22}))?\.([A-Za-z0-9_-]{22}))?"
+    % (ID_LENGTH, SHORT_ID_LENGTH)
 )
+_RANDOM: Final = 22
+"""The random characters of a short ID with a hash: 128 bits."""
 
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _OUTLINE: Final = bytes(97 if c in _LETTERS else 46 if c == 46 else 0 for c in range(256))
-_OUTLINES: Final = {b"a" * 43 + rest for rest in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)}
-# The values that _VALUE matches, with each letter replaced by "a". This check takes a third of the
-# time.
+_OUTLINES: Final = {
+    b"a" * length + rest: length
+    for length in (ID_LENGTH, SHORT_ID_LENGTH)
+    for rest in (b"", b"." + b"a" * 22, (b"." + b"a" * 22) * 2)
+}
+# The values that _VALUE matches, with each letter replaced by "a", and the length of their ID. This
+# check takes a third of the time.
 
 
 class Clearable(Protocol):
@@ -147,18 +155,20 @@ class SessionCookie:
         raises."""
         name = self._names[https]
         value = _only(headers, name)
-        if value is None or value.translate(_OUTLINE) not in _OUTLINES:
+        length = None if value is None else _OUTLINES.get(value.translate(_OUTLINE))
+        if value is None or length is None:
             values = find(headers, name)
             if len(values) > 1:
                 return self._read_several(name, values, https=https)
             if not values:
                 return ABSENT
             value = values[0]
-            if value.translate(_OUTLINE) not in _OUTLINES:
+            length = _OUTLINES.get(value.translate(_OUTLINE))
+            if length is None:
                 return MALFORMED
         if self.signed and not self._is_verified(value, _VALUE.fullmatch(value)):
             return FORGED
-        return Presented(value[:43].decode("ascii"), value)
+        return Presented(value[:length].decode("ascii"), value)
 
     def _read_several(self, name: bytes, values: list[bytes], *, https: bool) -> Presented:
         """Read several values, of which those that lembro cannot have issued do not count."""
@@ -176,6 +186,18 @@ class SessionCookie:
         if match is None or match[2] is None or not self._is_verified(value, match):
             return None
         return urlsafe_b64decode(match[2] + b"==")
+
+    def short_id(self, secret: bytes) -> SessionID:
+        """Return 32 random bytes as a session ID of 40 characters, for columns of this length.
+
+        It is a valid value of the cookie by itself. So with a secret, it has 128 random bits, and
+        ends in a keyed hash of them; without a secret, it has 240 random bits.
+        """
+        if not self.signed:
+            return SessionID(urlsafe_b64encode(secret[:30]).decode())
+        random = urlsafe_b64encode(secret[:16])[:_RANDOM]
+        text = random + self._mac(self._keys[0], random)
+        return SessionID(text[:SHORT_ID_LENGTH].decode())
 
     def value(self, session_id: str, reputation: bytes | None) -> bytes:
         """Return the cookie's value for a session ID."""
@@ -214,12 +236,18 @@ class SessionCookie:
         return self._names[https] + b"=" + expires + self._attributes[https]
 
     def _is_verified(self, value: bytes, match: re.Match[bytes] | None) -> bool:
-        mac = None if match is None else match[3]
-        if mac is None:
+        if match is None:
             return False
-        signed = value[: -len(mac) - 1]
+        mac = match[3]
+        if mac is not None:
+            signed = value[: -len(mac) - 1]
+        elif len(value) == SHORT_ID_LENGTH:
+            signed, mac = value[:_RANDOM], value[_RANDOM:]
+        else:
+            return False
         # Every key is tried, so that the time does not show which one matched.
-        matches = [hmac.compare_digest(self._mac(key, signed), mac) for key in self._keys]
+        macs = [self._mac(key, signed)[: len(mac)] for key in self._keys]
+        matches = [hmac.compare_digest(each, mac) for each in macs]
         return any(matches)
 
     @staticmethod

@@ -178,6 +178,10 @@ class Cache:
         else:
             await self._arun(self._clear())
 
+    async def apurge(self) -> None:
+        """Remove expired entries now, if the store has a ``purge()``. It also purges by itself."""
+        await self._arun(_verb(self.store, "purge"))
+
     async def aopen(self) -> None:
         """Open the store, if it has an ``open()``."""
         await self._arun(_verb(self.store, "open"))

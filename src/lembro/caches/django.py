@@ -6,19 +6,23 @@ Values are never pickled. A value is what a session can hold, or what Django its
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from http.cookies import Morsel
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .._log import log
-from ..errors import ConfigError, SessionTooLarge
+from ..errors import CodecError, ConfigError, SessionTooLarge
 from ..options import STORE_NAMES
 from ..stores.memory import MemoryStore
 from ._cache import Cache
 
 try:
+    from django import http
     from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
     from django.http import HttpResponse
+    from django.template.response import SimpleTemplateResponse, TemplateResponse
     from django.utils.safestring import SafeString
 except ImportError as _missing:  # pragma: no cover
     raise ImportError("lembro.caches.django needs Django: pip install 'lembro[django]'") from (
@@ -26,6 +30,14 @@ except ImportError as _missing:  # pragma: no cover
     )
 
 __all__ = ["LembroCache"]
+
+_RESPONSES: Final[dict[str, type]] = {
+    kind.__name__: kind
+    for kind in (SimpleTemplateResponse, TemplateResponse, *map(vars(http).get, http.__all__))
+    if isinstance(kind, type) and issubclass(kind, HttpResponse)
+}
+"""Django's responses, which come back as what they were."""
+_DRF_ATTRIBUTES: Final = ("data", "exception", "content_type")
 
 _MARK: Final = b"lembro.django"
 """The first item of a tuple that represents a value which a session cannot hold."""
@@ -247,8 +259,24 @@ def _loaded(value: Any) -> Any:
     return _load_response(content) if kind == "response" else content
 
 
+def _drf() -> Any:
+    """Return Django REST framework's ``Response``, if the application has imported it."""
+    return getattr(sys.modules.get("rest_framework.response"), "Response", None)
+
+
 def _dump_response(response: Any) -> dict[str, Any]:
+    kind = type(response)
+    own: dict[str, Any] = {}
+    if kind is _drf():
+        own = {name: getattr(response, name) for name in _DRF_ATTRIBUTES}
+    elif _RESPONSES.get(kind.__name__) is not kind:
+        raise CodecError(
+            f"a cache cannot store a {kind.__name__}, because it may hold more than Django's "
+            f"responses; store django.http.HttpResponse(response.content, headers=response.headers)"
+        )
     return {
+        "kind": kind.__name__,
+        "own": own,
         "status": response.status_code,
         "reason": response.reason_phrase,
         "headers": list(response.items()),
@@ -261,7 +289,17 @@ def _dump_response(response: Any) -> dict[str, Any]:
 
 
 def _load_response(dumped: dict[str, Any]) -> Any:
-    response = HttpResponse(dumped["content"], status=dumped["status"], reason=dumped["reason"])
+    response: Any = HttpResponse(
+        dumped["content"], status=dumped["status"], reason=dumped["reason"]
+    )
+    name = dumped["kind"]
+    if name not in _RESPONSES:
+        importlib.import_module("rest_framework.response")
+    kind = _RESPONSES[name] if name in _RESPONSES else _drf()
+    response.__class__ = kind
+    if issubclass(kind, SimpleTemplateResponse):  # as Django's own caches return it
+        response._is_rendered, response._post_render_callbacks = True, []
+    vars(response).update(dumped["own"])
     del response["Content-Type"]
     for name, value in dumped["headers"]:
         response[name] = value

@@ -93,6 +93,10 @@ class LembroStore(NamespacedStore):
         """Remove all values of this store, and of the stores within it."""
         await self._cache.aclear()
 
+    async def delete_expired(self) -> None:
+        """Remove expired values now. The store also purges automatically."""
+        await self._cache.apurge()
+
     async def exists(self, key: str) -> bool:
         """Return whether there is a value, without reading it."""
         return await self._cache.ahas(key)

@@ -27,6 +27,8 @@ _INSTEAD: Final = {
     "unlock": "concurrent changes are merged without locks; change counters in session.atomic(f)",
     "persist": "the middleware stores the session; session.save() stores it at once",
     "namespace": "the store is manager.store",
+    "domain": "the cookie has one domain, CookieOptions(domain=...)",
+    "path": "the cookie has one path, CookieOptions(path=...)",
 }
 
 
@@ -93,6 +95,10 @@ class BeakerSession(Session):
     def __getattr__(self, name: str) -> Never:
         instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise AttributeError(f"a lembro session has no {name!r}{instead}")
+
+    # An assignment would have no effect. Reading them calls __getattr__.
+    domain: Any = property(None, lambda self, _: self.__getattr__("domain"))
+    path: Any = property(None, lambda self, _: self.__getattr__("path"))
 
 
 class SessionMiddleware(wsgi.SessionMiddleware):

@@ -16,8 +16,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b, sha256
 from math import inf
 from secrets import token_bytes
@@ -33,7 +32,7 @@ from .._core.views import flush_views
 from .._log import log
 from ..errors import CodecError, SessionTooLarge, StoreError
 from ..events import Event
-from ..ids import handle_for, key_for
+from ..ids import SessionID, handle_for, id_of, key_for
 from ..stores.base import MARK, NO_ROOM, Found, Record
 from .source import LegacyCookie, LegacySession, Rejection, Source
 
@@ -57,17 +56,18 @@ class Adoption:
         self.became: tuple[bytes, Found] | None = None
         """The key and record of the session, if another request has adopted it."""
 
-    def id_from(self, meta: codec.Meta) -> str | None:
+    def id_from(self, meta: codec.Meta, id_of: Callable[[bytes], SessionID] = id_of) -> str | None:
         """Derive the ID of the session from its nonce and the legacy identity.
 
         All requests that bring the legacy cookie derive the same ID, so all their responses set the
-        same cookie. The session keeps the nonce until its new cookie has come back.
+        same cookie. The session keeps the nonce until its new cookie has come back. ``id_of`` makes
+        the ID of 32 bytes.
         """
         nonce = meta.get("adopted")
         if not isinstance(nonce, bytes):
             return None
         digest = blake2b(self._identity, key=nonce, digest_size=32, person=b"lembro adopted")
-        return urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+        return id_of(digest.digest())
 
 
 class MigratingLifecycle(Lifecycle):
@@ -137,7 +137,7 @@ class MigratingLifecycle(Lifecycle):
         if session._destroy:  # only the mark is needed
             data, per_user = {}, None
         payload = marked(codec.encode(meta, data))
-        session_id = adoption.id_from(meta)
+        session_id = adoption.id_from(meta, writer.id_of)
         assert session_id is not None
         key = key_for(session_id)
         reputation = yield from writer.reputation_for(session)
@@ -215,7 +215,7 @@ class MigratingLifecycle(Lifecycle):
     ) -> Flow[None]:
         """Set the cookie of a response that may not have arrived, unless the session has ended."""
         meta, _ = codec.decode(found.payload)
-        session_id = adoption.id_from(meta)
+        session_id = adoption.id_from(meta, self.writer.id_of)
         if session_id is None or key_for(session_id) != key or session._key != key:
             return
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Never, TypeVar
 
+from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.backends.base import CreateError, UpdateError
 
 from ..._core import actions, admin, codec
@@ -16,14 +17,12 @@ from ..._core.commit import has_changed
 from ..._core.effects import Call, Flow, run_flow
 from ..._core.lifecycle import Lifecycle
 from ..._core.session import Session
-from ..._core.state import NEW, NOT_LOADED, Loaded
-from ..._http.cookie import Presented
-from ..._runtime.exchange import session_by_id
+from ..._core.state import NEW, NOT_LOADED, Loaded, SetCookie
 from ...errors import CodecError, SessionGone
-from ...ids import key_for
+from ...ids import SHORT_ID_LENGTH, key_for
 from .._adapter import no_session
 from .config import get_manager
-from .exchange import KeyExchange, read_key
+from .exchange import KeyExchange, KeySession, read_key
 from .lifetimes import EXPIRY
 from .mapping import USUAL_AGE, SessionMapping
 
@@ -86,21 +85,26 @@ class SessionStore(SessionMapping):
     def _get_session_key(self) -> str | None:
         session = self._lembro
         if session._loaded is NOT_LOADED:
-            presented = self._presented()
-            return None if presented.id is None else presented.value.decode("ascii")
+            return self._key_of(self._presented().id)
         if session._regenerate or session._login is not None:  # a new ID has been asked for
             self._do(self._issuing())
         if session._key is None or session._destroy:
             return None
-        if session._issued_id is None:
-            return session._presented.value.decode("ascii") or None  # came by a legacy cookie
-        reputation = None if session._found is None else session._found.reputation
-        cookie = session._transport.runner.cookie
-        value: bytes = cookie.value(session._issued_id, reputation)
-        return value.decode("ascii")
+        return self._key_of(session._issued_id or session._presented.id)
+
+    def _key_of(self, session_id: str | None) -> str | None:
+        """Return Django's key of a session: a value of the cookie, without the reputation.
+
+        It has 40 characters, unless another framework has issued the ID.
+        """
+        if session_id is None:
+            return None
+        if len(session_id) == SHORT_ID_LENGTH:
+            return str.__str__(session_id)
+        return self._base.cookie.value(session_id, None).decode("ascii")
 
     def _set_session_key(self, value: str | None) -> None:
-        self._lembro = Session(KeyExchange(self._base, value))
+        self._lembro = KeySession(KeyExchange(self._base, value))
 
     session_key: Any = property(_get_session_key)
     _session_key = property(_get_session_key, _set_session_key)
@@ -124,16 +128,17 @@ class SessionStore(SessionMapping):
         self._dirty = True
 
     def flush(self) -> None:
-        """End the session at once."""
+        """End the session at once. If its key has been replaced, the session goes on.
+
+        ``logout()`` of ``django.contrib.auth`` ends it in any case.
+        """
         self._get_session().destroy()
-        self._dirty = True
-        self._do(self._committing())
+        self._do(self._flushing())
 
     async def aflush(self) -> None:
         """End the session at once; see :meth:`flush`."""
         (await self._aget_session()).destroy()
-        self._dirty = True
-        await self._ado(self._committing())
+        await self._ado(self._flushing())
 
     # -- the store ---------------------------------------------------------------------------------
 
@@ -173,12 +178,14 @@ class SessionStore(SessionMapping):
         if session is not None:
             self._check_may_block()
             self._base.run(admin.destroy(self._base.lifecycle, session), "destroy", session)
+            self._forget_cookie(session)
 
     async def adelete(self, session_key: str | None = None) -> None:
         """End the session with this key; see :meth:`delete`."""
         session = self._session_of(session_key)
         if session is not None:
             await self._base.arun(admin.destroy(self._base.lifecycle, session), session)
+            self._forget_cookie(session)
 
     def load(self) -> dict[str, Any]:
         """Return the stored data."""
@@ -199,6 +206,13 @@ class SessionStore(SessionMapping):
         await get_manager().apurge()
 
     # -- flows -------------------------------------------------------------------------------------
+
+    def _flushing(self) -> Flow[None]:
+        self._dirty = True
+        session = self._lembro
+        session._ends_successor, self._logging_out = self._logging_out, False
+        yield from self._committing()
+        session._ends_successor = True
 
     def _committing(self) -> Flow[None]:
         yield from run_flow(self._lifecycle.commit(self._lembro))
@@ -257,6 +271,8 @@ class SessionStore(SessionMapping):
         session._check_writable()
         self.before_commit()
         had, ended = session._key, session._destroy
+        if had is None and not ended:
+            self._dirty = True  # it gets a key, which Django's own middleware has to send
         if must_create and had is not None:
             raise CreateError
         if not (had or ended or session._data or session._login is not None):
@@ -311,7 +327,15 @@ class SessionStore(SessionMapping):
         presented = read_key(self._base, self.session_key if session_key is None else session_key)
         if presented.id is None:
             return None
-        return session_by_id(self._base, Presented(presented.id))
+        session = KeySession(KeyExchange(self._base, None, presented))
+        session._ends_successor = False
+        return session
+
+    def _forget_cookie(self, ended: Session) -> None:
+        """Send no cookie for a session that was stored and then deleted by this request."""
+        cookie = self._lembro._cookie
+        if isinstance(cookie, SetCookie) and cookie.session_id == ended._presented.id:
+            self._lembro._cookie = None
 
     def _do(self, flow: Flow[T]) -> T:
         self._check_may_block()
@@ -338,6 +362,15 @@ class NoSession(SessionStore):
     def _lembro(self) -> Never:  # type: ignore[override]
         raise no_session(INSTALL)
 
+
+def _note_logout(sender: Any, request: Any, **_: Any) -> None:
+    """Note that ``logout()`` of ``django.contrib.auth`` is going to flush the session."""
+    session = getattr(request, "session", None)
+    if isinstance(session, SessionStore):
+        session._logging_out = True
+
+
+user_logged_out.connect(_note_logout)
 
 INSTALL = (
     'SESSION_ENGINE = "lembro.integrations.django", and '

@@ -9,6 +9,7 @@ from django.middleware.csrf import rotate_token
 
 from ..._core.login import LoginKeywords
 from ..._core.session import Session
+from ..._core.state import SetCookie
 from ..._http.cookie import ABSENT, Presented
 from ...ids import UserID
 from .._adapter import Exchange, RequestHeaders, Runner
@@ -25,6 +26,12 @@ class DjangoSession(Session):
         super().login(user_id, **keywords)
         exchange: Any = self._transport
         exchange.rotate_csrf_token()
+
+
+class KeySession(Session):
+    """A session that is loaded by Django's session key. A key that was replaced has no session."""
+
+    _follows_rotation = False
 
 
 class DjangoExchange(Exchange):
@@ -112,20 +119,35 @@ class DjangoExchange(Exchange):
 class KeyExchange(DjangoExchange):
     """The exchange of a session that is loaded by Django's session key: a cookie's value."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_presented", "_shown")
 
-    def __init__(self, runner: Runner, key: str | None) -> None:
+    def __init__(self, runner: Runner, key: str | None, presented: Presented | None = None) -> None:
         self.runner = runner
         self.session: Any = None
         self.stays_open: bool = False
         self._cookies = None
         self._https = False
         self._meta = _NO_META
-        self._key = key
+        self._presented = read_key(runner, key) if presented is None else presented
+        self._shown: str | None = None
 
     def read_cookie(self) -> Presented:
-        """Read the key as the value of the session cookie."""
-        return read_key(self.runner, self._key)
+        """Return the key, which is a value of the session cookie."""
+        return self._presented
+
+    def bind(self, session: Session, request: Any) -> None:
+        """Use this exchange for the response to this request."""
+        super().bind(session, request)
+        self._shown = DjangoExchange(self.runner, request, https=self._https).read_cookie().id
+
+    def send_cookie(self) -> None:
+        """Send the cookie of a changed session, unless the browser has shown it."""
+        session, session_id = self.session, self._presented.id
+        if session._cookie is not None or session._key is None:
+            return
+        if session_id is not None and session_id != self._shown:
+            reputation = None if session._found is None else session._found.reputation
+            session._cookie = SetCookie(session_id, reputation, None)
 
     def unknown_id(self, key: bytes) -> None:
         """Warn once if a script asks for a session that only a server process has."""

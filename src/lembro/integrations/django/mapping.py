@@ -19,7 +19,7 @@ from ..._http.cookie import Presented
 from ...errors import StoreError
 from .._adapter import Runner, runner_of
 from .config import get_manager, user_id_of
-from .exchange import DjangoSession, KeyExchange
+from .exchange import DjangoSession, KeyExchange, KeySession
 from .lifetimes import EXPIRY, apply_expiry, check_expiry, is_expiry
 
 _NOT_GIVEN: Final = object()
@@ -45,6 +45,8 @@ class SessionMapping(_Base):
     _asked: bool | None = None  # what was assigned to ``modified``
     _unreadable = False  # the store failed when the session was loaded
     _failed = False  # its view raised an error that lembro answers
+    _sends = False  # a view has opened it by its key, and changed it
+    _logging_out = False  # in logout() of django.contrib.auth
 
     def __init__(self, session_key: str | Session | None = None, owner: object = None) -> None:
         # The first check is true for each request, and takes a tenth of the second's time.
@@ -54,7 +56,7 @@ class SessionMapping(_Base):
             self._base = session_key._transport.runner
         else:
             self._base = runner_of(get_manager())
-            self._lembro = Session(KeyExchange(self._base, session_key))
+            self._lembro = KeySession(KeyExchange(self._base, session_key))
 
     def __repr__(self) -> str:
         return f"<SessionStore of {self._lembro!r}>"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 
 from ... import wsgi
-from ..._core.state import COMMITTED, NOT_LOADED
+from ..._core.state import COMMITTED, NOT_LOADED, OPEN
 from ...errors import ConfigError, StoreError
 from .._adapter import (
     ANSWERED_ERRORS,
@@ -23,7 +24,7 @@ from .._adapter import (
 )
 from .config import get_exclude, get_manager
 from .engine import NoSession, SessionStore
-from .exchange import DjangoExchange
+from .exchange import DjangoExchange, KeyExchange
 from .response import DjangoResponse, add_vary, replacement
 
 FAILED: Final = 500
@@ -71,6 +72,11 @@ class SessionMiddleware(_Base):
                 f"SESSION_ENGINE must be lembro's, got {settings.SESSION_ENGINE!r}. Write "
                 f'SESSION_ENGINE = "lembro.integrations.django"'
             )
+        # Django's handler wraps what it passes on. Tests of other libraries pass a function of
+        # their own, call the middleware, and use the session afterwards.
+        self._is_called_directly = isfunction(get_response) and not hasattr(
+            get_response, "__wrapped__"
+        )
         get_manager()
 
     # -- one request -------------------------------------------------------------------------------
@@ -92,7 +98,12 @@ class SessionMiddleware(_Base):
                     finally:
                         left.close()
                 raise
-            return self.process_response(request, response)
+            if response is None and self._is_called_directly:
+                return None
+            response = self.process_response(request, response)
+            if self._is_called_directly:
+                _reopen(request, response)
+            return response
         finally:
             if exchange is not None and not exchange.stays_open:
                 exchange.close()
@@ -192,6 +203,8 @@ class SessionMiddleware(_Base):
             return True
         if self._every or store._asked is not None or store._unreadable:
             return False
+        if owner is None and store._dirty:  # it may have been saved, but its cookie was not sent
+            return False
         session = store._lembro
         if session._loaded is NOT_LOADED:
             session._phase = COMMITTED
@@ -214,6 +227,7 @@ class SessionMiddleware(_Base):
         dropped = store._asked is False and not store._dirty
         if status >= FAILED or store._failed or dropped:
             return FAILED  # changes are dropped
+        store._sends = store._owner is None and store.modified
         extend = self._every or store._asked is True
         if extend and not store.is_empty():
             store._get_session()
@@ -237,6 +251,8 @@ class SessionMiddleware(_Base):
             adapted.replace(error)
             exchange.close()
             return adapted.response
+        if store._sends and isinstance(exchange, KeyExchange):
+            exchange.send_cookie()
         if session._is_unused():
             exchange.begin_without_session(response)
         elif session._cookie is None:
@@ -269,6 +285,25 @@ def _exchange_of(request: Any, store: SessionStore) -> DjangoExchange:
     if exchange.session is None:  # the view has put another session in place of the request's
         exchange.bind(store._lembro, request)
     return exchange  # type: ignore[no-any-return]
+
+
+def _reopen(request: Any, response: Any) -> None:
+    """Let the caller of the middleware write to the session after the response, and save it.
+
+    What is not saved is reported when the response is closed.
+    """
+    store = getattr(request, "session", None)
+    if isinstance(store, SessionStore) and not isinstance(store, NoSession):
+        session = store._lembro
+        session._phase, session._cookie, session._too_late = OPEN, None, ""
+        session._ready = session._loaded is not NOT_LOADED
+        response._resource_closers.append(partial(_report_unsaved, store))
+
+
+def _report_unsaved(store: SessionStore) -> None:
+    session = store._lembro
+    if not session._is_unused() and store._is_unsaved():
+        session._transport.runner.report_lost_change(session)
 
 
 def _finish_with(response: Any, exchange: DjangoExchange) -> None:

@@ -79,7 +79,8 @@ def _set_cookie(response: Any, header: str) -> None:
     cookie.set(name, value, value)
     for attribute in attributes:
         key, equals, content = attribute.partition("=")
-        cookie[key.lower()] = content if equals else True
+        given: Any = content if equals else True
+        cookie[key.lower()] = int(content) if key == "Max-Age" else given  # an int, as Django's
     before = response.cookies.get(name)
     if before is not None and not before.value:  # this removes it from another domain or path
         response.cookies[f"{name} {len(response.cookies)}"] = response.cookies.pop(name)

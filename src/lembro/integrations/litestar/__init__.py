@@ -123,8 +123,6 @@ class LembroPlugin(InitPlugin):
         if sum(isinstance(plugin, LembroPlugin) for plugin in app_config.plugins) > 1:
             raise already_installed("LembroPlugin")
         app_config.middleware.insert(0, self.config.middleware)  # around all others
-        # In Litestar's types request.session is a dict, so a handler may return it.
-        app_config.type_encoders = {Session: dict, **(app_config.type_encoders or {})}
         app_config.on_startup.append(self.manager.aopen)
         app_config.on_shutdown.append(self.manager.aclose)
         if self.session_dependency_key is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, cast
 
 from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
@@ -12,6 +12,7 @@ from litestar.middleware.session.base import (
     BaseSessionBackend,
     SessionMiddleware,
 )
+from litestar.serialization.msgspec_hooks import DEFAULT_TYPE_ENCODERS
 from litestar.types import Scope, Scopes
 
 from ... import asgi
@@ -25,6 +26,9 @@ from .exchange import ConnectionExchange, InnerApp, expect_clear, replace_data
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
     from litestar.types import Message, Receive, Send
+
+# In Litestar's types request.session is a dict, so a handler may return it.
+cast("dict[Any, Any]", DEFAULT_TYPE_ENCODERS)[Session] = dict
 
 _SESSION: Final = "lembro.session"  # the backend's session, in the scope
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from ... import bytesize
+from ... import bytesize, options
+from ..._durations import DAY, warn_of_milliseconds
 from ..._log import log
 from ...errors import ConfigError
 from .resident import most
@@ -14,6 +16,11 @@ SMALLEST: Final = 64 * 1024  # bytes; with less, the tables leave no room for se
 SMALLEST_SESSION: Final = 1024  # bytes
 LARGEST_DEFAULT: Final = 1024 * 1024  # bytes; evicting sessions for a larger one takes long
 LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
+
+
+def check_names(other: Mapping[str, object]) -> None:
+    """Raise ConfigError for a keyword that is no option. The error suggests the nearest one."""
+    options.check_names(other, options.STORE_NAMES)
 
 
 def check_max_size(value: int | str) -> int:
@@ -54,10 +61,12 @@ def check_interval(value: float | timedelta) -> float:
             "interval must be seconds or a timedelta, more than 0 and at most 366 days, "
             f"got {value!r}. Example: interval=360."
         )
+    if isinstance(value, int | float):
+        warn_of_milliseconds("interval", value, longest=DAY)
     return float(seconds)
 
 
-def check_max_session_size(value: int | str | None, max_size: int) -> int:
+def check_session_size(value: int | str | None, max_size: int) -> int:
     """Return max_session_size in bytes. None means a sixteenth of max_size, at most 1 MiB.
 
     Raises:

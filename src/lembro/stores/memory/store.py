@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Final, Self
+from typing import Final, Never, Self
 
 from ... import bytesize
 from ..._log import log
@@ -63,12 +63,12 @@ class MemoryStore(EventSource):
         max_session_size: int | str | None = None,
         reduce_to: float = 0.75,
         clock: Clock | None = None,
+        **other: Never,
     ) -> None:
+        settings.check_names(other)
         self.max_size: Final = settings.check_max_size(max_size)
         self.interval: Final = settings.check_interval(interval)
-        self.max_session_size: Final = settings.check_max_session_size(
-            max_session_size, self.max_size
-        )
+        self.max_session_size: Final = settings.check_session_size(max_session_size, self.max_size)
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
@@ -246,7 +246,8 @@ class MemoryStore(EventSource):
             time.sleep(0)
         log.debug("lembro: reduce ends at %s", bytesize.pretty(parts.ledger.used))
         if self.events.heard("reduced"):
-            self.events.emit(Event("reduced", reason=f"{total} evicted"))
+            used = parts.ledger.used
+            self.events.emit(Event("reduced", reason=f"{total} evicted", evicted=total, used=used))
         return total
 
     def reserve_marks(self) -> None:
