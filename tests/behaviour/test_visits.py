@@ -48,7 +48,7 @@ async def test_two_visitors_share_nothing(world: World) -> None:
 
 
 async def test_a_remembered_login_outlives_the_browser(build: Build) -> None:
-    world = build(idle_timeout=3600, absolute_timeout=7200)
+    world = build(idle_timeout=3600, remember_timeout=7200)
     tab = world.tab()
     (header,) = (await tab.visit(login("ada", remember=True))).set_cookies
     assert parse_set_cookie(header)[2]["max-age"] == "7200"

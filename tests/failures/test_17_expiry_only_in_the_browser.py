@@ -27,7 +27,7 @@ async def test_a_cookie_after_the_idle_timeout_finds_nothing(build: Build) -> No
 
 
 async def test_a_remembered_login_ends_on_the_server(build: Build) -> None:
-    world: World = build(idle_timeout=60, absolute_timeout=60)
+    world: World = build(idle_timeout=30, remember_timeout=60)
     tab = world.tab()
     answer = await tab.login("ada", remember=True)
     assert "Max-Age=60;" in answer.set_cookies[0]

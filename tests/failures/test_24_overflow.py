@@ -108,6 +108,7 @@ async def test_the_longest_allowed_durations_work(build: Build, longest: Any) ->
     world: World = build(
         idle_timeout=longest,
         absolute_timeout=longest,
+        remember_timeout=longest,
         rotation_grace=longest,
         cookie=CookieOptions(max_age=longest),
         store={"interval": 366 * 86400},

@@ -22,7 +22,6 @@ WRITES: dict[str, Script] = {
     "logout": lambda visit: visit.session.logout(),
     "clear": lambda visit: visit.session.clear(),
     "regenerate_id": lambda visit: visit.session.regenerate_id(),
-    "touch": lambda visit: visit.session.touch(),
     "save": lambda visit: visit.save(),
 }
 

@@ -35,9 +35,11 @@ async def test_every_first_access_raises(world: World, logged_in: bool) -> None:
     if logged_in:
         await tab.login("ada")
     seen: list[str] = []
+    ways = [way for way in ACCESSES if way != "touch"]  # which tells nothing, and needs no cookie
 
     async def late(visit: Visit) -> None:
-        for way, access in ACCESSES.items():
+        for way in ways:
+            access = ACCESSES[way]
             with pytest.raises(SessionCommitted, match=r"edit\(\)"):
                 result = access(visit)
                 if inspect.isawaitable(result):
@@ -47,7 +49,7 @@ async def test_every_first_access_raises(world: World, logged_in: bool) -> None:
 
     answer = await tab.visit(headers=[PUBLIC], later=late)
     assert answer.error is None
-    assert seen == list(ACCESSES)
+    assert seen == ways
     assert answer.all("vary") == []
     assert answer.all("cache-control") == [PUBLIC[1]]
     assert world.backend.records() == logged_in

@@ -187,7 +187,7 @@ def test_a_store_failure_is_a_503(asgi: bool, asks: bool) -> None:
     assert answer.status_code == (503 if asks else 200)
     if asks:
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.text.startswith("The session could not be stored")
+        assert answer.text.startswith("The session store is not available")
         assert not answer.cookies
 
 

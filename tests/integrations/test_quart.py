@@ -256,7 +256,7 @@ async def test_a_store_failure_at_a_first_access_after_the_view_is_a_503() -> No
     adapter.broken = "connection refused"
     response = await shop.browser.get("/untouched")
     assert response.status_code == 503
-    assert (await response.get_data(as_text=True)).startswith("The session could not be stored.")
+    assert (await response.get_data(as_text=True)).startswith("The session store is not available.")
 
 
 async def test_the_application_may_respond_to_a_store_failure() -> None:
