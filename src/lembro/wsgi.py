@@ -118,8 +118,7 @@ class EnvironExchange(Exchange):
 
     def path(self) -> str:
         """Return the path of the request."""
-        path: str = self._environ.get("PATH_INFO", "")
-        return path
+        return str(self._environ.get("PATH_INFO", ""))
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import django
 from django.conf import settings
@@ -81,14 +82,14 @@ def main() -> None:
 
     setup_test_environment()
     call_command("migrate", verbosity=0)
-    client = Client()
+    client: Any = Client()
     signup = {"email": "ada@example.com", "password1": "correct horse"}
     assert client.post("/accounts/signup/", signup).status_code == 302
     code = re.search(r"^[A-Z0-9-]{6,9}$", mail.outbox[-1].body, re.MULTILINE)
     assert code is not None, mail.outbox[-1].body
     client.post("/accounts/confirm-email/", {"code": code[0]})
     login = {"login": "ada@example.com", "password": "correct horse"}
-    other = Client()
+    other: Any = Client()
     for each in (client, other):
         if not each.session.get("_auth_user_id"):
             assert each.post("/accounts/login/", login).status_code == 302

@@ -294,7 +294,8 @@ def test_flush_ends_a_session_that_was_loaded_by_its_key(site: Site) -> None:
 def test_a_changed_password_keeps_the_session_that_changed_it(middleware: str | None) -> None:
     """Another request is in flight. Its user has a new hash, so its session is flushed."""
     ada = user("ada")
-    client, late = Client(), Client()
+    client: Any = Client()
+    late: Any = Client()
     with running(**({"MIDDLEWARE": [middleware]} if middleware else {})) as site:
         site.visit(client, lambda request: login(request, ada))
         late.cookies = client.cookies.copy()
@@ -320,7 +321,8 @@ def test_a_changed_password_keeps_the_session_that_changed_it(middleware: str | 
 def test_a_logout_in_flight_ends_a_session_whose_key_was_replaced(site: Site) -> None:
     """A logout is not undone: this is what flush() does without a logout."""
     ada = user("ada")
-    client, late = Client(), Client()
+    client: Any = Client()
+    late: Any = Client()
     site.visit(client, lambda request: login(request, ada))
     late.cookies = client.cookies.copy()
 

@@ -47,7 +47,7 @@ class Right(enum.IntFlag):
 
 
 class Status(TextChoices):  # type: ignore[misc] # Django is not typed
-    OPEN = "open", "still open"
+    OPEN = "open", "still open"  # pyright: ignore[reportAssignmentType]
 
 
 class Level(IntegerChoices):  # type: ignore[misc]

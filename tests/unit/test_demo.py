@@ -416,6 +416,7 @@ def test_the_page_names_the_store_and_the_worker(tmp_path: Path) -> None:
             assert '<html data-store="SQLiteStore" lang="en">' in page.text
             assert page.headers["x-worker"] == str(os.getpid())
             assert (await client.post("/bots")).status_code == 404
+            event: dict[str, Any] = {}
             async for event in events(app, cookie_of(client)):
                 assert event["bots"] is None
                 if event["samples"] and event["samples"][-1]["sessions"]:

@@ -195,7 +195,7 @@ def _clock_text(value: datetime | time) -> bytes:
     """
     zone = value.tzinfo
     # A subclass has an isoformat() of its own, such as pandas with nanoseconds.
-    iso: Callable[[Any], str] = (datetime if isinstance(value, datetime) else time).isoformat
+    iso: Any = datetime.isoformat if isinstance(value, datetime) else time.isoformat
     if zone is None or type(zone) is timezone:
         return b"%d%s" % (value.fold, iso(value).encode())
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - few values have a zone
