@@ -46,7 +46,6 @@ Begun = tuple[Site, Session, str]
         lambda session: session.logout(),
         lambda session: session.logout_others(),
         lambda session: session.regenerate_id(),
-        lambda session: session.touch(),
     ],
 )
 def test_the_session_is_read_only(begun: Begun, write: Any) -> None:

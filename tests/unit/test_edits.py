@@ -440,7 +440,7 @@ async def test_a_task_does_not_wait_for_a_turn_that_becomes_free_at_once(
         turns.release()
         return asyncio.Event().wait, None
 
-    monkeypatch.setattr("lembro._core.turns._event", signal)
+    monkeypatch.setattr("lembro._core.turns.loop_event", signal)
     with anyio.fail_after(30):
         await turns.aacquire()
     turns.release()

@@ -98,6 +98,8 @@ def _merge_view(session: SessionState, key: str | None, view: View, encoding: by
             data[key] = ours
             return
         base, ours = {key: base}, {key: ours}
+    else:  # a default that is not stored has not been deleted: its changed value is new
+        base = {name: it for name, it in base.items() if name in data or ours.get(name) == it}
     theirs = {name: data[name] for name in {**base, **ours} if name in data}
     merged, conflicts = merge(base, theirs, ours)
     session._note_conflicts(session._current_user(), conflicts)
