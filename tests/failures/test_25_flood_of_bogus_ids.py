@@ -7,7 +7,7 @@ import pytest
 from lembro import MemoryStore
 from lembro.ids import key_for, new_id
 from tests.support.visits import COOKIE, World, look
-from tests.support.worlds import MEMORY_KINDS, only
+from tests.support.worlds import SESSION_KINDS, only
 
 A_MILLION = 1_000_000
 
@@ -21,7 +21,7 @@ def test_a_million_look_ups_store_no_record() -> None:
     assert store.stats().used == before
 
 
-@only(MEMORY_KINDS)
+@only(SESSION_KINDS)
 @pytest.mark.anyio
 async def test_requests_with_unknown_ids_store_no_record(world: World) -> None:
     used = world.backend.memory.stats().used

@@ -13,7 +13,7 @@ import pytest
 from lembro import MemoryStore, SessionManager
 from lembro.testing import FakeClock
 from tests.support.visits import World
-from tests.support.worlds import FILE_KINDS, MEMORY_KINDS, Build, only
+from tests.support.worlds import FILE_KINDS, SESSION_KINDS, Build, only
 
 
 def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixture) -> None:
@@ -33,7 +33,7 @@ def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixt
     assert stats.evicted > 90_000
 
 
-@only(MEMORY_KINDS)
+@only(SESSION_KINDS)
 @pytest.mark.anyio
 async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
     world: World = build(store={"max_size": "80K"})
@@ -91,7 +91,7 @@ def test_large_sessions_of_one_user_evict_no_other_user() -> None:
     assert manager.get(bots[-1]) is not None
 
 
-@only(MEMORY_KINDS)
+@only(SESSION_KINDS)
 @pytest.mark.anyio
 async def test_requests_with_large_sessions_of_one_user_evict_no_other_user(build: Build) -> None:
     world: World = build(store={"max_size": "128K"})

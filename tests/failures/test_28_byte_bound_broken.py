@@ -13,7 +13,7 @@ from lembro import MemoryStore, SessionManager, SessionTooLarge
 from lembro.stores.memory.audit import recount
 from lembro.testing import FakeClock
 from tests.support.visits import Script, Tab, World, login, logout, rotate, write
-from tests.support.worlds import MEMORY_KINDS, Build, only
+from tests.support.worlds import SESSION_KINDS, Build, only
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -55,7 +55,7 @@ def test_random_calls_of_the_store_keep_the_bound(seed: int) -> None:
         recount(store._parts)
 
 
-@only(MEMORY_KINDS)
+@only(SESSION_KINDS)
 @pytest.mark.anyio
 async def test_random_requests_keep_the_bound(build: Build) -> None:
     world: World = build(store={"max_size": "64K"}, idle_timeout=60, absolute_timeout=600)

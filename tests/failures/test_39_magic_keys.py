@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.visits import Visit, World
+from tests.support.worlds import CODEC_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -63,6 +64,7 @@ VALUES: list[Any] = [
 ]
 
 
+@only(CODEC_KINDS)
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 async def test_a_magic_key_is_plain_data(world: World, value: Any) -> None:
     for key in MAGIC:

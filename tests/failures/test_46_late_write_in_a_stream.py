@@ -10,6 +10,7 @@ import pytest
 
 from lembro import SessionCommitted, SessionGone
 from tests.support.visits import Script, Visit, World, look
+from tests.support.worlds import SESSION_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +27,7 @@ WRITES: dict[str, Script] = {
 }
 
 
+@only(SESSION_KINDS)
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("looked", [True, False], ids=["accessed before", "not accessed"])
 async def test_a_write_after_the_response_has_begun_raises(
