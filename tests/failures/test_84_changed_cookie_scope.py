@@ -1,6 +1,6 @@
 """84. A cookie from another domain or path stays in the browser, which then sends two values.
 
-The value that leads to a live session is used. If none does, a login works from the next request
+The value of a live session is used. If none does, a login works from the next request
 on. A value that an attacker planted gains nothing that it would not gain on its own.
 """
 

@@ -19,9 +19,9 @@ of the request.
   is unknown would race with a login in another tab.
 * A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
   for the grace, so that a write in flight merges into it.
-* If several session cookies came, the one that leads to a session counts. If none does, they count
+* If several session cookies came, the one of a live session counts. If none does, they count
   as an ID that the store does not know; if several do, as a stale ID.
-* If what a visitor had does not fit together with their login, the largest keys of it are dropped.
+* If a visitor's data do not fit into the session of their login, the largest keys are dropped.
 * Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
   expired or evicted session is an ID that the store does not know. A login may set both for its
   session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,

@@ -22,7 +22,7 @@ REMEMBER: Final = "remember"
 
 
 def own_idle(meta: codec.Meta) -> float | None:
-    """Return the idle timeout of its own that a session has, if it has one."""
+    """Return the idle timeout that lembro's own map of a session holds, if there is one."""
     stored = meta.get(IDLE)
     if not isinstance(stored, bytes):
         return None
@@ -86,7 +86,7 @@ class Lifetimes:
         )
         """The idle and the absolute timeout of a remembered login, if they differ from others'."""
         self.fresh: float = max(self.idle, self.anonymous_idle) * 0.9
-        """With this much left, no touch is due, unless a session has an idle timeout of its own."""
+        """With this much left, no touch is due, unless a session has its own idle timeout."""
         grace = seconds("rotation_grace", options.rotation_grace, zero=True)
         self.emptied_idle: float = grace or 30.0
         """How long an emptied session stays, in seconds: the grace, or its default if it is 0."""

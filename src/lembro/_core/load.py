@@ -76,10 +76,10 @@ def _reject_several(session: SessionState) -> None:
 
 
 def load_one_of(session: SessionState) -> Flow[None]:
-    """Load the one session that several session cookies lead to.
+    """Load the session if several session cookies came, and exactly one session is found.
 
-    A cookie that leads to no session does not count: it may be left over from another domain or
-    path, or planted. If cookies lead to different sessions, none of them is loaded.
+    A cookie without a session does not count: it may be left over from another domain or path, or
+    planted. If cookies belong to different sessions, none of them is loaded.
     """
     live: dict[bytes, tuple[Presented, Loaded, Found]] = {}
     for presented in session._presented.several:

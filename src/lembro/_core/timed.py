@@ -114,8 +114,8 @@ class TimedSession(SessionState):
     async def wait_ended(self, *, poll: Seconds = 5) -> Ended:
         """Wait until the session has ended, and return the reason. A rotated ID is followed.
 
-        What ends the session in this process is noticed at once. A store outside of the process is
-        also asked at each interval, so an end in another process is noticed within ``poll``.
+        An end in this process is noticed at once. A store outside of the process is also asked at
+        each interval, so an end in another process is noticed within ``poll``.
 
         Args:
             poll: The interval: seconds, or a timedelta. It is at most half of ``rotation_grace``.

@@ -71,7 +71,7 @@ class Presented(msgspec.Struct, frozen=True):
 
 ABSENT: Final = Presented()
 DUPLICATE: Final = Presented(
-    problem="several cookies of this name lead to different sessions, or there are too many of "
+    problem="several cookies of this name belong to different sessions, or there are too many of "
     "them. Another application on this host or a sibling domain may set one of them; rename one"
 )
 MOST_VALUES: Final = 8

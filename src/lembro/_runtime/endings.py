@@ -1,8 +1,8 @@
 """Tell waiters that their session has ended.
 
-Two sources tell it. The events of the manager and of its store tell at once what happens in this
-process. A thread asks the store at each waiter's interval, and when a session is due to expire. It
-runs only while somebody waits.
+Events of the manager and of its store report at once that a session has ended in this process. A
+thread finds all other ends: it asks the store at each waiter's interval, and when a session is due
+to expire. The thread runs only while somebody waits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..stores.base import Found
 _ENDS: Final = ("destroyed", "expired", "evicted")
 _SOONEST: Final = 0.01  # seconds between two checks of one session
 
-Reason = Any  # an Ended of _core/timed.py
+Reason = Any  # one of the values of Ended in _core/timed.py
 
 
 class _Watch:
@@ -140,7 +140,7 @@ class Endings:
             else:
                 with self._changed:
                     self._move(watch, event.handle or "")
-                    self._schedule(watch, -inf)  # find the new key while the old one leads to it
+                    self._schedule(watch, -inf)  # find the new key while the old one still works
 
     # -- the thread --------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from .._http.headers import warn_of_shared_cookie
 
 MOST: Final = 1000
-"""The session IDs, the newest ones, that are remembered."""
+"""How many session IDs are remembered, the newest ones."""
 
 _lock: Final = Lock()
 _issued: Final[OrderedDict[bytes, int]] = OrderedDict()  # id() of the runner

@@ -2,8 +2,8 @@
 
 A session moves when it is used for the first time. The new store adds it together with a mark, as
 it does for a legacy cookie (``replace`` with ``expected=None``). So a session moves once, even if
-several requests bring it at the same time, and after a logout the mark prevents that the old store
-brings it back. The old store is only read.
+several requests bring it at the same time. After a logout, the mark prevents the old store from
+bringing the session back. The old store is only read.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class MovingStore:
     user, its age, and the time until it expires. The old store is only read. A logout and a
     revocation also end sessions that have not moved yet.
 
-    Async applications call this store in threads. Replace it by the new store once the idle timeout
-    has passed since the old store was last written.
+    Async applications call this store in threads. Replace it with the new store when the idle
+    timeout, or the ``remember_timeout`` if logins are remembered, has passed since the old store
+    was last written.
 
     Args:
         old: The store to read, or its URL. It must list the sessions of a user.
