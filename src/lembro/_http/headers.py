@@ -204,10 +204,10 @@ def warn_of_several_cookies(name: str) -> None:
         return
     _warned.add(said)
     log.warning(
-        "lembro: a browser sent several session cookies %r that belong to different sessions, or too "
-        "many of them, so none is used. If another application on this host or a sibling domain "
-        "sets one of them, give one of the applications another cookie name. If this application "
-        "has set its cookie with another domain or path before, name these: "
+        "lembro: a browser sent several session cookies %r that belong to different sessions, or "
+        "too many of them, so none is used. If another application on this host or a sibling "
+        "domain sets one of them, give one of the applications another cookie name. If this "
+        "application has set its cookie with another domain or path before, name these: "
         "CookieOptions(previous=[CookieOptions(...)])",
         name,
     )

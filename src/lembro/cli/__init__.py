@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     moves.set_defaults(run=_copy)
 
     schema = commands.add_parser(
-        "schema", help="print the statements that make the tables of an SQL database", description=_schema.__doc__
+        "schema",
+        help="print the statements that make the tables of an SQL database",
+        description=_schema.__doc__,
     )
     schema.add_argument(
         "--dialect", required=True, choices=DIALECTS, metavar="NAME", help=", ".join(DIALECTS)

@@ -6,7 +6,7 @@ The store connects at its first use. Its modules are imported when a URL names i
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigError
@@ -128,6 +128,21 @@ def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
                 f"the parameter {name!r} of a {parts.scheme}: URL cannot be {text!r}"
             ) from None
     return found
+
+
+def split_query(parts: SplitResult, known: Collection[str]) -> tuple[str, str]:
+    """Split the query of a URL into the parameters of lembro and those of the client library.
+
+    Args:
+        parts: The URL.
+        known: The names of lembro's parameters.
+    """
+    from urllib.parse import parse_qsl, quote, urlencode  # noqa: PLC0415
+
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    ours = [pair for pair in pairs if pair[0] in known]
+    theirs = [pair for pair in pairs if pair[0] not in known]
+    return urlencode(ours), urlencode(theirs, quote_via=quote)  # libpq does not read + as a space
 
 
 def boolean(text: str) -> bool:

@@ -157,11 +157,11 @@ class NaiveStore:
     def _admit(self, user: str | None, per_user: PerUser | None, but: bytes | None) -> bool:
         if user is None or per_user is None:
             return True
-        limit, gives_way = per_user
+        limit, at_limit = per_user
         others = [key for key, _ in self.of_user(user) if key != but]
         if len(others) < limit:
             return True
-        if gives_way == "refuse":
+        if at_limit == "refuse":
             return False
         for key in others[: len(others) - limit + 1]:
             del self.entries[key]

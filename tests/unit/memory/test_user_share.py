@@ -141,13 +141,13 @@ def test_a_single_session_above_the_share_stays(crowd: Crowd) -> None:
     assert store.get(crowd.key("painter", 1)) is not None
 
 
-@pytest.mark.parametrize("gives_way", ["oldest", "refuse"])
+@pytest.mark.parametrize("at_limit", ["oldest", "refuse"])
 def test_many_small_sessions_can_exceed_the_share(
-    crowd: Crowd, gives_way: Literal["oldest", "refuse"]
+    crowd: Crowd, at_limit: Literal["oldest", "refuse"]
 ) -> None:
     crowd.users()
     for n in range(1900):  # each is smaller than a hundredth of the share
-        crowd.add("bot", n, 330, (10_000, gives_way) if n > 1500 else None)
+        crowd.add("bot", n, 330, (10_000, at_limit) if n > 1500 else None)
     assert crowd.store.stats().evicted > 0
     assert crowd.left() == USERS
 

@@ -1,8 +1,8 @@
-"""The check of an argument that the external stores share."""
+"""The checks of arguments that the external stores share."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from ...errors import ConfigError
 
@@ -21,3 +21,13 @@ def check_timeout(value: float) -> float:
             f"Example: timeout=0.2"
         )
     return float(value)
+
+
+def check_count(name: str, value: Any, *, least: int) -> int:
+    """Return a count. Raise ConfigError unless it is an int and at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(
+            f"{name} must be a whole number, at least {least}, got {value!r}. "
+            f"Example: {name}={least + 1}"
+        )
+    return value

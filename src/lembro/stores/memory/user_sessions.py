@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from .._rotation import is_rotated_to
 from ..base import Found, PerUser
 from .layout import ROTATED, UTF8, read_fields
 from .linked_lists import NONE
@@ -55,7 +56,7 @@ class UserSessions:
         }
         removed = []
         for slot, key in records:
-            if keep is not None and _rotated_to(keep, key, successors):
+            if keep is not None and is_rotated_to(keep, key, successors):
                 continue
             if reader.deadline(slot) <= now:
                 self._records.expire(slot)
@@ -80,13 +81,13 @@ class UserSessions:
         """
         if user is None or per_user is None:
             return True
-        limit, gives_way = per_user
+        limit, at_limit = per_user
         sessions = [slot for slot in self._sessions_of(user, now) if slot != but]
         if len(sessions) >= MANY:
             self._share.note(user, 0)
         if len(sessions) < limit:
             return True
-        if gives_way == "refuse":
+        if at_limit == "refuse":
             return False
         for slot in sessions[: len(sessions) - limit + 1]:
             self._records.evict(slot, now, "max_sessions_per_user")
@@ -122,12 +123,3 @@ class UserSessions:
                 sessions.append((born, slot))
         sessions.sort(key=lambda pair: pair[0])
         return [slot for _, slot in sessions]
-
-
-def _rotated_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
-    """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
-    for _ in range(len(successors) + 1):  # no chain is longer, and this ends a cycle
-        if key is None or key == goal:
-            break
-        key = successors.get(key)
-    return key == goal

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ... import bytesize
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
-from ..external.settings import check_timeout
+from ..external.settings import check_count, check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
 
 if TYPE_CHECKING:
@@ -117,14 +117,7 @@ def _check_connections(server: Any, value: int | None) -> int:
         raise ConfigError(
             "max_connections needs a URL, got a client. Configure the client, or pass a URL"
         )
-    if value is None:
-        return CONNECTIONS
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(
-            f"max_connections must be a whole number, at least 1, got {value!r}. "
-            f"Example: max_connections=50"
-        )
-    return value
+    return check_count("max_connections", CONNECTIONS if value is None else value, least=1)
 
 
 def _check_name(argument: str, value: object) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, urlencode
+from urllib.parse import SplitResult
 
 from ...errors import ConfigError
-from ..urls import cannot_be_read, parameters
+from ..urls import cannot_be_read, parameters, split_query
 from .clients import EXAMPLE
 from .store import MongoStore
 
@@ -25,8 +25,6 @@ def from_url(parts: SplitResult) -> MongoStore:
     """
     if "@" in parts.query:  # a part of the password
         raise ConfigError(cannot_be_read(EXAMPLE))
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    mine = urlencode([pair for pair in pairs if pair[0] in KNOWN])
-    others = urlencode([pair for pair in pairs if pair[0] not in KNOWN])
-    keywords = parameters(parts._replace(query=mine), KNOWN)
-    return MongoStore(parts._replace(query=others).geturl(), **keywords)
+    ours, theirs = split_query(parts, KNOWN)
+    keywords = parameters(parts._replace(query=ours), KNOWN)
+    return MongoStore(parts._replace(query=theirs).geturl(), **keywords)

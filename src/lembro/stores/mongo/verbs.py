@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ...errors import ConfigError
+from .._rotation import is_rotated_to
 from ..base import MARK, Found, PerUser, Record
 from ..external.backend import Page, Steps
 from ..external.clock import ServerClock
@@ -216,7 +217,9 @@ class MongoVerbs:
         yield BEGIN
         documents = yield self._find({"user": user}, {"successor": 1, "expires": 1})
         successors = {document["_id"]: document.get("successor") for document in documents}
-        ended = [key for key in successors if keep is None or not _leads_to(keep, key, successors)]
+        ended = [
+            key for key in successors if keep is None or not is_rotated_to(keep, key, successors)
+        ]
         yield self._delete(ended)
         yield COMMIT
         live = {document["_id"] for document in documents if int(document["expires"]) > now}
@@ -345,13 +348,13 @@ class MongoVerbs:
         """Return whether a user may have one more session. Remove the oldest ones if necessary."""
         if user is None or per_user is None:
             return True
-        limit, gives_way = per_user
+        limit, at_limit = per_user
         query = {"user": user, "successor": None, **self._live(now)}
         documents = yield self._find(query, {"_id": 1}, {"born": 1, "_id": 1})
         keys = [document["_id"] for document in documents if document["_id"] not in but]
         if len(keys) < limit:
             return True
-        if gives_way == "refuse":
+        if at_limit == "refuse":
             return False
         yield self._delete(keys[: len(keys) - limit + 1])
         return True
@@ -389,12 +392,3 @@ def _index(collection: str, index: Document) -> Command:
 def _expiry(field: str, seconds: int) -> Document:
     """Return the index by which MongoDB removes expired documents."""
     return {"key": {field: 1}, "name": "lembro_expiry", "expireAfterSeconds": seconds}
-
-
-def _leads_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
-    """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
-    for _ in range(len(successors) + 1):  # the longest possible chain; it also ends a cycle
-        if key is None or key == goal:
-            break
-        key = successors.get(key)
-    return key == goal

@@ -96,7 +96,7 @@ local function enter(user, key, born, expires)
 end
 """,
     "admit": """
-local function admit(user, limit, gives_way, but)
+local function admit(user, limit, at_limit, but)
     if not user or limit == '' then
         return true
     end
@@ -107,7 +107,7 @@ local function admit(user, limit, gives_way, but)
             live[#live + 1] = member
         end
     end
-    if #live >= tonumber(limit) and gives_way == 'refuse' then
+    if #live >= tonumber(limit) and at_limit == 'refuse' then
         return false
     end
     for n = 1, #live - limit + 1 do
@@ -132,12 +132,12 @@ class Script:
 ADD: Final = Script(
     "record extend put admit",
     """
-local key, idle, life, age, rest, limit, gives_way = KEYS[1], unpack(ARGV, 3)
+local key, idle, life, age, rest, limit, at_limit = KEYS[1], unpack(ARGV, 3)
 if alive(redis.call('GET', key)) then
     return {now, 0}
 end
 local user = user_of(string.rep('0', TIMES) .. rest)
-if not admit(user, limit, gives_way) then
+if not admit(user, limit, at_limit) then
     return {now, 0}
 end
 local death = soonest(now + life, math.huge)
@@ -180,7 +180,7 @@ REPLACE: Final = Script(
     "record extend put admit",
     """
 local old_key, new_key = KEYS[1], KEYS[2]
-local idle, life, grace, age, rest, limit, gives_way, expected = unpack(ARGV, 3)
+local idle, life, grace, age, rest, limit, at_limit, expected = unpack(ARGV, 3)
 local old = alive(redis.call('GET', old_key))
 if expected then
     if not old then
@@ -196,7 +196,7 @@ if alive(redis.call('GET', new_key)) then
     return {now}
 end
 local user = user_of(string.rep('0', TIMES) .. rest)
-if not admit(user, limit, gives_way, old_key:sub(-32)) then
+if not admit(user, limit, at_limit, old_key:sub(-32)) then
     return {now, old}
 end
 local born, death = now - age, soonest(now + life, math.huge)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
-from ..external.settings import check_timeout
+from ..external.settings import check_count, check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
 
 if TYPE_CHECKING:
@@ -101,13 +101,13 @@ class URLBackend:
         timeout = check_timeout(TIMEOUT if timeout is None else timeout)
         server = target.parse(url, timeout=timeout, **options)
         size = CONNECTIONS if max_connections is None else max_connections
-        size = _check_count("max_connections", size, least=1)
+        size = check_count("max_connections", size, least=1)
         encoded = _tagged(prefix, is_cluster=server.scheme == target.CLUSTER)
         self.place: str = server.place
         self.verbs: RedisVerbs = verbs.RedisVerbs(
             encoded,
             clock=clock,
-            wait_replicas=_check_count("wait_replicas", wait_replicas, least=0),
+            wait_replicas=check_count("wait_replicas", wait_replicas, least=0),
             wait=max(1, int(timeout * 500)),  # half of the timeout, so that WAIT replies in time
         )
         known = failures.Failures("redis", server.place)
@@ -181,12 +181,3 @@ def _tagged(prefix: str, *, is_cluster: bool) -> bytes:
     if is_cluster and not re.search(r"\{[^}]", prefix):
         prefix = f"{{{prefix[:-1]}}}:" if prefix[-1] == ":" else f"{{{prefix}}}"
     return prefix.encode()
-
-
-def _check_count(name: str, value: Any, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(
-            f"{name} must be a whole number, at least {least}, got {value!r}. "
-            f"Example: {name}={least + 1}"
-        )
-    return value

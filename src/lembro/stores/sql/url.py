@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode
+from urllib.parse import SplitResult, unquote
 
 from ...errors import ConfigError
-from ..urls import boolean, parameters
+from ..urls import boolean, parameters, split_query
 from .django import DjangoStore
 from .postgres import PostgresStore
 from .sqlalchemy import SQLAlchemyStore
@@ -60,7 +60,7 @@ def _sqlite(parts: SplitResult) -> SQLiteStore:
 
 def _postgres(parts: SplitResult) -> PostgresStore:
     known = {**_SERVER, "pgbouncer": boolean}
-    ours, theirs = _split(parts, known)
+    ours, theirs = split_query(parts, known)
     keywords = parameters(parts._replace(query=ours), known)
     return PostgresStore(f"postgresql://{parts.netloc}{parts.path}?{theirs}", **keywords)
 
@@ -70,7 +70,7 @@ def _sqlalchemy(parts: SplitResult, scheme: str) -> SQLAlchemyStore:
 
     The other parameters are those of SQLAlchemy.
     """
-    ours, theirs = _split(parts, _SERVER)
+    ours, theirs = split_query(parts, _SERVER)
     if not scheme.startswith(_PREFIX):
         parameters(parts, {**_SERVER, **dict.fromkeys(_MYSQL, str)})  # raises if one is unknown
     keywords = parameters(parts._replace(query=ours), _SERVER)
@@ -81,14 +81,6 @@ def _sqlalchemy(parts: SplitResult, scheme: str) -> SQLAlchemyStore:
 def _django(parts: SplitResult) -> DjangoStore:
     known = {name: _SERVER[name] for name in ("table", "max_session_size", "interval")}
     return DjangoStore(parts.netloc or "default", **parameters(parts, known))
-
-
-def _split(parts: SplitResult, known: dict[str, Any]) -> tuple[str, str]:
-    """Split the query of a URL into the parameters of lembro and those of the client."""
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    ours = [pair for pair in pairs if pair[0] in known]
-    theirs = [pair for pair in pairs if pair[0] not in known]
-    return urlencode(ours), urlencode(theirs, quote_via=quote)  # libpq does not read + as a space
 
 
 def _size(text: str) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from .._rotation import is_rotated_to
 from ..base import MARK, Found, PerUser, Record
 from ..external.backend import Page, Steps
 from .dialect import NEVER, PAGE, Dialect, Statement, Statements
@@ -181,7 +182,7 @@ class SQLVerbs:
         successors = {bytes(row[0]): _bytes(row[1]) for row in rows}
         removed = []
         for key, successor, expires, now in rows:
-            if keep is not None and _rotated_to(keep, bytes(key), successors):
+            if keep is not None and is_rotated_to(keep, bytes(key), successors):
                 continue
             yield self._call(self.statements.delete, key=key)
             if successor is None and expires > now:
@@ -305,7 +306,7 @@ class SQLVerbs:
         """Return whether a user may have one more session. Remove the oldest ones if necessary."""
         if owner is None or per_user is None:
             return True
-        limit, gives_way = per_user
+        limit, at_limit = per_user
         rows = yield self._call(self.statements.heads, owner=owner)
         keys = [
             key
@@ -314,7 +315,7 @@ class SQLVerbs:
         ]
         if len(keys) < limit:
             return True
-        if gives_way == "refuse":
+        if at_limit == "refuse":
             return False
         for key in keys[: len(keys) - limit + 1]:
             yield self._call(self.statements.delete, key=key)
@@ -344,12 +345,3 @@ def _encoded(user: str | None) -> bytes | None:
 
 def _micros(seconds: float) -> int:
     return int(min(seconds, FOREVER) * 1e6)
-
-
-def _rotated_to(goal: bytes, key: bytes | None, successors: dict[bytes, bytes | None]) -> bool:
-    """Return whether ``key`` is ``goal``, or was rotated to it in one or more steps."""
-    for _ in range(len(successors) + 1):  # the longest possible chain; it also ends a cycle
-        if key is None or key == goal:
-            break
-        key = successors.get(key)
-    return key == goal
