@@ -78,7 +78,7 @@ async def test_a_chat_extends_the_session_and_notices_its_end(world: World) -> N
     assert (await tab.visit(chat, websocket=True)).result == "destroyed"
 
 
-async def test_a_thread_is_told_of_the_end(world: World) -> None:
+async def test_a_thread_is_called_back_at_the_end(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     reasons: list[str] = []

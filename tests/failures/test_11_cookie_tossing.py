@@ -1,8 +1,8 @@
 """11. Cookie tossing, duplicates (USENIX Security 2023): two different values of one name that both
 lead to a session are ignored.
 
-The order makes no difference, nothing is overwritten, and an event says what to do. A value that
-leads to no session does not count (row 84).
+The order makes no difference, nothing is overwritten, and an event says what to do. A value without
+a session does not count (row 84).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ async def test_the_idle_timeout_runs_on(world: World, path: str, writes: bool) -
     assert await tab.user() is None
 
 
-async def test_other_requests_count(world: World) -> None:
+async def test_other_requests_and_touch_extend_the_session(world: World) -> None:
     tab = world.tab()
     await tab.login("ada")
     for _ in range(3):

@@ -1,7 +1,7 @@
 """84. A cookie from another domain or path stays in the browser, which then sends two values.
 
-The value of a live session is used. If none does, a login works from the next request
-on. A value that an attacker planted gains nothing that it would not gain on its own.
+The value of a live session is used. If there is no such value, a login works from the next request
+on. A value that an attacker planted gains nothing that it would not gain alone.
 """
 
 from __future__ import annotations

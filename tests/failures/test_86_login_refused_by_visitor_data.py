@@ -25,7 +25,9 @@ def world(build: Build) -> World:
 
 
 @only(PARSER_KINDS)
-async def test_the_login_wins(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_login_drops_the_largest_keys_of_a_full_session(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     tab = world.tab()
     await tab.write(cart="x" * (LIMIT - 400), seen=list(range(50)), lang="de")
 

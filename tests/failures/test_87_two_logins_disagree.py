@@ -1,7 +1,7 @@
 """87. Flask-Login and lembro disagree on who is logged in.
 
-Whatever makes Flask-Login drop its login ends lembro's, and the reverse. A login is followed
-without any call, because a new session ID at a login is a promise.
+If Flask-Login drops its login, lembro's ends too, and the reverse. A login is followed without any
+call, because lembro promises a new session ID at each login.
 """
 
 from __future__ import annotations

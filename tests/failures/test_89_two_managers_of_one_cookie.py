@@ -1,7 +1,7 @@
 """89. Two managers set the same cookie, so each overwrites the other's, and nothing is logged.
 
-That happens in every mount, also where a bridge from ASGI to WSGI passes on only the headers. So a
-request with an ID that another manager has issued is warned of, once.
+It can happen in every mount, also if a bridge from ASGI to WSGI passes on only the headers. So
+lembro warns once of a request with an ID that another manager has issued.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """90. A script outside of a running server opens a MemoryStore of its own, and finds no session.
 
-``revoke_user`` then seems to have worked. It is warned of, once.
+``revoke_user`` then seems to have worked. So lembro warns once.
 """
 
 from __future__ import annotations
@@ -53,14 +53,18 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], int]:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_a_question_is_warned_of_once(question: str, warnings: Callable[[], int]) -> None:
+def test_a_call_that_finds_no_sessions_is_warned_of_once(
+    question: str, warnings: Callable[[], int]
+) -> None:
     manager = SessionManager(MemoryStore())
     QUESTIONS[question](manager)
     QUESTIONS[question](manager)
     assert warnings() == 1
 
 
-async def test_an_async_question_is_warned_of(warnings: Callable[[], int]) -> None:
+async def test_an_async_call_that_finds_no_sessions_is_warned_of(
+    warnings: Callable[[], int],
+) -> None:
     assert await SessionManager(MemoryStore()).arevoke_user("ada") == 0
     assert warnings() == 1
 

@@ -1,6 +1,6 @@
 """92. ``reload()`` after ``logout()`` drops the logout together with the changes.
 
-A logout stays. What was written after it is dropped.
+A logout stays. Changes after it are dropped.
 """
 
 from __future__ import annotations

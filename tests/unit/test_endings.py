@@ -81,7 +81,7 @@ ENDS: dict[str, tuple[Callable[[Site, str], object], str]] = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("rotations", [0, 2])
-def test_an_end_in_this_process_is_told_at_once(site: Site, end: str, rotations: int) -> None:
+def test_an_end_in_this_process_is_noticed_at_once(site: Site, end: str, rotations: int) -> None:
     """The poll would come only in an hour."""
     cookie = site.new("ada")
     session = site.open(cookie)
@@ -96,7 +96,7 @@ def test_an_end_in_this_process_is_told_at_once(site: Site, end: str, rotations:
     assert waiting.reasons == [reason]
 
 
-def test_what_ends_elsewhere_is_noticed_by_asking(site: Site) -> None:
+def test_an_end_in_another_process_is_noticed_by_polling(site: Site) -> None:
     """The store has no events, as one in another process."""
     store = AsyncAdapter(site.store)
     manager = SessionManager(store)
@@ -184,7 +184,7 @@ def test_an_answer_from_before_a_rotation_does_not_count(site: Site) -> None:
     assert waiting.told() == "destroyed"
 
 
-def test_an_expiry_is_told_when_the_time_is_over() -> None:
+def test_an_expiry_is_noticed_when_the_time_is_over() -> None:
     store = MemoryStore("64K")
     manager = Silent(store).manager(idle_timeout=0.05)
     waiting = Waiting(manager.load(manager.create({"n": 1})), poll=3600)
@@ -192,7 +192,7 @@ def test_an_expiry_is_told_when_the_time_is_over() -> None:
     store.close()
 
 
-def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
+def test_while_the_store_is_down_no_end_is_reported(site: Site) -> None:
     store = Silent(site.store)
     manager = store.manager()
     cookie = site.new("ada")
@@ -205,7 +205,7 @@ def test_while_the_store_is_down_nothing_is_told(site: Site) -> None:
     assert waiting.told() == "destroyed"
 
 
-def test_a_session_that_has_ended_before_is_told(site: Site) -> None:
+def test_an_end_before_the_wait_is_noticed(site: Site) -> None:
     cookie = site.new("ada")
     session = site.open(cookie)
     session.get("n")
@@ -223,7 +223,7 @@ def test_a_stopped_watch_is_not_called(site: Site) -> None:
     assert (first.reasons, second.reasons) == ([], ["destroyed"])
 
 
-def test_without_watches_nothing_listens(site: Site) -> None:
+def test_without_watches_no_listener_is_registered(site: Site) -> None:
     events = runner_of(site.manager).events
     heard = {name: events._listeners.get(name, ()) for name in ("destroyed", "regenerated")}
     cookie = site.new("ada")

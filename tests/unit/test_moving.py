@@ -108,7 +108,7 @@ def test_a_rotated_session_does_not_come_back(stores: Stores) -> None:
     assert stores.moving.get(L).payload == b"two"  # type: ignore[union-attr]
 
 
-def test_a_rotated_id_of_the_old_store_leads_to_its_session(stores: Stores) -> None:
+def test_a_rotated_id_of_the_old_store_finds_its_session(stores: Stores) -> None:
     stores.old.add(K, ONE, **LIVES)
     stores.old.replace(K, L, Record(b"two", "ana"), **ROTATION)
     moving = stores.moving
@@ -256,7 +256,9 @@ def test_stores_are_opened_and_closed(tmp_path: Path) -> None:
         ("memory:", AsyncAdapter(MemoryStore()), "the new store of a MovingStore must have plain"),
     ],
 )
-def test_stores_that_cannot_work(old: Any, new: Any, error: str) -> None:
+def test_a_store_without_the_methods_that_it_needs_is_refused(
+    old: Any, new: Any, error: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         MovingStore(old=old, new=new)
     assert error in str(caught.value)

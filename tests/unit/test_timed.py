@@ -151,8 +151,8 @@ def test_the_list_of_sessions_has_the_time_left() -> None:
     site.close()
 
 
-def test_what_nothing_extends_is_idle_since_its_beginning() -> None:
-    """The deadlines of a remembered login do not tell when it was last used."""
+def test_a_session_that_no_use_extends_is_idle_since_its_beginning() -> None:
+    """The deadlines of a remembered login do not show when it was last used."""
     site = Site(**OPTIONS, remember_timeout=9000)
     with site.request() as r:
         r.session.login("ada", remember=True)

@@ -56,7 +56,7 @@ async def check(world: World, tab: Tab) -> None:
     assert (await tab.read(), await tab.user()) == ({"cart": [1]}, "ada")
 
 
-async def test_a_server_with_a_full_disk(own: World) -> None:
+async def test_a_server_with_a_full_disk_fails_changes_and_reads_succeed(own: World) -> None:
     tab = own.tab()
     await tab.login("ada")
     await tab.write(cart=[1])
@@ -68,7 +68,7 @@ async def test_a_server_with_a_full_disk(own: World) -> None:
     assert await tab.user() is None
 
 
-async def test_a_server_that_accepts_no_writes(own: World) -> None:
+async def test_a_server_that_accepts_no_writes_fails_changes_and_reads_succeed(own: World) -> None:
     tab = own.tab()
     await tab.login("ada")
     await tab.write(cart=[1])

@@ -159,7 +159,7 @@ def test_a_frozen_server_fails_within_the_timeout(server: MongoServer, colour: C
     assert twin.replace(K, L, Record(b"two", "ana"), **ROTATION, per_user=(1, "refuse"))
 
 
-def test_a_killed_server_is_back(server: MongoServer) -> None:
+def test_a_killed_server_is_used_again_after_its_start(server: MongoServer) -> None:
     stores = [MongoStore(server.url, timeout=0.5, collection=new_collection()) for _ in range(3)]
     sync, other, starting = stores
     twin = Blocking(lambda: other.aio)
@@ -275,11 +275,11 @@ def labelled(label: str) -> errors.OperationFailure:
         (ValueError("x"), type(None)),
     ],
 )
-def test_errors_of_the_client(error: Exception, kind: type) -> None:
+def test_errors_of_the_client_have_types(error: Exception, kind: type) -> None:
     assert type(Failures("mongodb://h").translate(error)) is kind
 
 
-def test_conflicts() -> None:
+def test_conflicts_are_recognized_by_code_and_label() -> None:
     failures = Failures("mongodb://h")
     assert failures.is_conflict(errors.OperationFailure("x", 112))
     assert failures.is_conflict(errors.DuplicateKeyError("x", 11000))
@@ -287,7 +287,7 @@ def test_conflicts() -> None:
     assert not failures.is_conflict(labelled("RetryableWriteError"))
 
 
-def test_errors_in_a_reply() -> None:
+def test_errors_in_a_reply_are_raised() -> None:
     failures = Failures("mongodb://h")
     assert failures.check({"ok": 1}) == {"ok": 1}
     with pytest.raises(errors.WriteError, match="no"):

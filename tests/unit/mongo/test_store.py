@@ -43,7 +43,7 @@ Colour = Callable[[Any], Any]
         ({"max_session_size": "16M"}, "max_session_size must be at most 15 MiB"),
     ],
 )
-def test_arguments_that_cannot_work(options: Any, error: str) -> None:
+def test_an_invalid_argument_is_refused(options: Any, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         MongoStore("mongodb://localhost", **options)
     assert error in str(caught.value)
@@ -72,7 +72,7 @@ def test_the_server_is_a_url_or_a_client() -> None:
         ("mongodb+srv://me:secret@h/x?nothing=y", "options of the mongodb+srv: URL"),
     ],
 )
-def test_urls_that_cannot_work(make: Any, url: str, error: str) -> None:
+def test_an_invalid_url_is_refused(make: Any, url: str, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make(url)
     assert error in str(caught.value)
@@ -109,7 +109,9 @@ def test_the_servers_of_a_srv_url_are_looked_up_at_the_first_use() -> None:
         ("mongodb://h/shop", "other", "other"),
     ],
 )
-def test_the_database(url: str, database: str | None, name: str) -> None:
+def test_the_database_is_that_of_the_argument_or_the_url(
+    url: str, database: str | None, name: str
+) -> None:
     backend: Any = MongoStore(url, database=database)._shared.backend
     with backend.clients.client() as client:
         assert backend.clients.database(client).name == name
@@ -191,7 +193,7 @@ def test_iterations_read_more_than_one_page(
     assert twin.length() == 0
 
 
-def test_stats_and_purge(colour: Colour) -> None:
+def test_stats_counts_sessions_and_purge_removes_nothing(colour: Colour) -> None:
     twin = colour(new_store())
     twin.add(K, Record(b"one"), **LIVES)
     stats = twin.stats()
@@ -305,7 +307,7 @@ def reply_of(**hello: Any) -> Exception | None:
     return None
 
 
-def test_a_server_that_cannot_be_used() -> None:
+def test_a_server_that_is_old_or_no_replica_set_is_refused() -> None:
     assert "needs MongoDB 5.0 or later" in str(reply_of(maxWireVersion=9, setName="rs0"))
     assert "needs a replica set" in str(reply_of(maxWireVersion=21))
     assert reply_of(maxWireVersion=21, setName="rs0") is None

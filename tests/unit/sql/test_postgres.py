@@ -120,7 +120,7 @@ def test_a_url_has_parameters_of_lembro_and_of_libpq() -> None:
     assert connector._target.dialect.table == "app.s"
 
 
-def test_a_url_by_a_socket() -> None:
+def test_a_url_may_name_a_socket() -> None:
     assert repr(from_url("postgresql:///app?host=/run/db")).endswith("postgresql:///run/db/app>")
 
 
@@ -185,7 +185,7 @@ def test_an_administrator_can_make_the_table() -> None:
         assert store.destroy_user("ana") == [K]
 
 
-def test_a_table_in_a_schema() -> None:
+def test_a_table_may_be_in_a_schema() -> None:
     shared().execute("create schema if not exists other")
     table = f"other.{new_table()}"
     with new_store(table=table) as store:
@@ -228,7 +228,7 @@ def test_the_purger_finds_expired_sessions_by_the_index() -> None:
     assert any("_sweep" in line for (line,) in plan)
 
 
-def test_the_database_has_the_clock() -> None:
+def test_the_times_are_those_of_the_databases_clock() -> None:
     with new_store() as store:
         store.add(K, Record(b"one"), idle=1000.0, life=float("inf"))
         found = store.get(K)

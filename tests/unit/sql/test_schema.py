@@ -44,12 +44,12 @@ def test_the_table_of_the_command_must_be_a_name(capsys: pytest.CaptureFixture[s
     assert "table must be a name" in capsys.readouterr().err
 
 
-def test_the_migration_of_postgresql() -> None:
+def test_the_documented_migration_of_postgresql_makes_the_table() -> None:
     _, migration = blocks("postgresql.md")
     migrate(migration, postgres.shared(), new_table())
 
 
-def test_the_migration_of_mysql() -> None:
+def test_the_documented_migration_of_mysql_makes_the_tables() -> None:
     _, _, migration, _, _ = blocks("sql.md")
     migrate(migration, mariadb.shared(), new_table())
 
@@ -68,7 +68,7 @@ def migrate(example: str, server: Any, table: str) -> None:
     assert server.execute(f"select count(*) from {table}")[0][0] == 0
 
 
-def test_the_setting_and_the_migration_of_django() -> None:
+def test_the_documented_migration_of_django_makes_the_tables() -> None:
     from django.db import connection  # noqa: PLC0415 - its settings are those of the tests
 
     *_, setting, migration = blocks("sql.md")

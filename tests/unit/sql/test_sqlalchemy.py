@@ -89,7 +89,7 @@ def test_other_databases_are_an_error() -> None:
         ("sqlalchemy+sqlite:///x.db?table=s", "sqlite:///x.db"),
     ],
 )
-def test_urls(url: str, place: str) -> None:
+def test_the_place_of_a_url_has_no_password(url: str, place: str) -> None:
     assert repr(from_url(url)) == f"<SQLAlchemyStore {place}>"
 
 
@@ -433,7 +433,7 @@ def test_errors_have_types(error: Exception, kind: type[StoreError]) -> None:
     assert type(translate(error, "mysql://db/app")) is kind
 
 
-def test_a_bug_is_no_error_of_the_store() -> None:
+def test_a_bug_is_not_translated() -> None:
     assert translate(ValueError("a bug"), "mysql://db/app") is None
 
 
@@ -473,7 +473,7 @@ def test_an_error_of_lembro_in_a_verb_rolls_back(
     assert verbs.add(K, Record(b"one"), **LIVES)
 
 
-def test_a_url_with_another_driver() -> None:
+def test_a_url_may_name_another_driver() -> None:
     url = postgres_server.shared().url().replace("postgresql:", "postgresql+asyncpg:")
     store = SQLAlchemyStore(url, table=new_table(), timeout=10.0)
     twin = Blocking(lambda: store.aio)

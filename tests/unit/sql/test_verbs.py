@@ -30,7 +30,7 @@ def drive(steps: Any, *results: Any) -> tuple[list[str], list[Any]]:
     return texts, values
 
 
-def test_a_dialect_with_its_own_clock_and_locks() -> None:
+def test_the_clock_and_the_lock_of_a_dialect_are_used() -> None:
     dialect = Dialect("clock()", lock="select 1 from locks where n = :lock for update")
     verbs = SQLVerbs(dialect)
     steps = verbs.add(K, Record(b"one", "ana"), idle=1.0, life=2.0, per_user=(1, "oldest"))
