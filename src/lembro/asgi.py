@@ -134,7 +134,7 @@ class ASGIExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
-        self.runner.serving[0] = True
+        self.runner.serving = True
         scope = self._scope
         headers = [value for name, value in scope["headers"] if name == b"cookie"]
         return self.runner.cookie.read(headers, https=is_https(scope))

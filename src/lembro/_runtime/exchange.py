@@ -54,7 +54,7 @@ class Exchange:
     def read_cookie(self) -> Presented:
         """Read the session cookie. It never raises: a cookie that is not valid is a problem in the
         result."""
-        self.runner.serving[0] = True
+        self.runner.serving = True
         headers = self.cookie_headers()
         return self.runner.cookie.read(headers, https=self.https()) if headers else ABSENT
 

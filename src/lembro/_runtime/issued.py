@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from threading import Lock
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from .._http.headers import warn_of_shared_cookie
 
@@ -19,16 +19,14 @@ MOST: Final = 1000
 
 _lock: Final = Lock()
 _issued: Final[OrderedDict[bytes, int]] = OrderedDict()  # id() of the runner
-_runners: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()  # by id()
+_runners: Final[WeakSet[Any]] = WeakSet()
 
 
 def note_issued(key: bytes, runner: Any) -> None:
     """Note the key of a session ID that a runner has issued."""
-    number = id(runner)
     with _lock:
-        if _runners.get(number) is not runner:
-            _runners[number] = runner
-        _issued[key] = number
+        _runners.add(runner)
+        _issued[key] = id(runner)
         if len(_issued) > MOST:
             _issued.popitem(last=False)
 
@@ -36,7 +34,10 @@ def note_issued(key: bytes, runner: Any) -> None:
 def note_unknown(key: bytes, runner: Any, *, https: bool) -> None:
     """Warn once if the store does not know a session ID because another manager has issued it."""
     number = _issued.get(key)
-    other = None if number is None else _runners.get(number)
+    if number is None:
+        return
+    with _lock:
+        other = next((each for each in _runners if id(each) == number), None)
     if other is None or other.store is runner.store:
         return
     ours, theirs = runner.options.cookie, other.options.cookie

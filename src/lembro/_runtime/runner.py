@@ -73,8 +73,8 @@ class Runner:
                 reserve_marks()
         self.size_limit: int | None = getattr(store, "max_session_size", None)
         """The most bytes of a session, if the store has a limit."""
-        self.serving: list[bool] = [False]
-        """Whether this process has served a request. Copies of the runner share the list."""
+        self.serving: bool = False
+        """Whether this process has served a request."""
         self._perform = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
@@ -302,7 +302,7 @@ class Runner:
 
         Warns once if a script asks for sessions that only the process of a server has.
         """
-        if self.in_process and not self.serving[0]:
+        if self.in_process and not self.serving:
             warn_of_no_sessions(self.store)
         return self.require(verb)
 

@@ -53,7 +53,7 @@ class DjangoExchange(Exchange):
 
     def read_cookie(self) -> Presented:
         """Read the session cookie."""
-        self.runner.serving[0] = True
+        self.runner.serving = True
         cookies = self._cookies
         if not cookies:
             return ABSENT
