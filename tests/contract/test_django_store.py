@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.utils import InterfaceError, OperationalError
+from django.utils.functional import empty
 
 from lembro import ConfigError, Record, StoreError, StoreReadOnly
 from lembro.stores import DjangoStore, from_url
@@ -119,6 +121,15 @@ def kind(request: pytest.FixtureRequest) -> str:
 def test_the_alias_must_exist() -> None:
     with pytest.raises(ConfigError, match=r"alias must be a key of DATABASES .* got 'nowhere'"):
         DjangoStore("nowhere")
+
+
+def test_the_settings_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "_wrapped", empty)
+    monkeypatch.setattr(connections, "_settings", None)
+    monkeypatch.delitem(connections.__dict__, "settings", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    with pytest.raises(ConfigError, match="set the environment variable DJANGO_SETTINGS_MODULE"):
+        DjangoStore()
 
 
 def test_a_url_names_the_alias() -> None:
