@@ -177,6 +177,16 @@ def test_tables_that_a_rollback_has_removed_are_made_again(kind: str) -> None:
     assert store.get(K) is None
 
 
+def test_a_table_that_is_dropped_during_use_is_made_again() -> None:
+    table = new_table()
+    store = DjangoStore(database("postgresql"), table=table)
+    assert store.add(K, Record(b"one"), **LIVES)
+    shared().execute(f"drop table {table}")
+    with pytest.raises(StoreError, match="does not exist"):
+        store.get(K)
+    assert store.get(K) is None
+
+
 def test_a_migration_makes_the_tables(kind: str) -> None:
     table, alias = new_table(), database(kind)
     with connections[alias].schema_editor() as editor:

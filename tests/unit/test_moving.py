@@ -254,12 +254,19 @@ def test_stores_are_opened_and_closed(tmp_path: Path) -> None:
         (PlainStore(), "memory:", "the old store must have of_user"),
         (AsyncAdapter(MemoryStore()), "memory:", "the old store of a MovingStore must have plain"),
         ("memory:", AsyncAdapter(MemoryStore()), "the new store of a MovingStore must have plain"),
+        ("sqlite:///x.db", "sqlite:///x.db", "old and new must be two stores, got the same one"),
+        (
+            b"redis://:secret@h",
+            "memory:",
+            "store of a MovingStore must be a store or a URL, got by",
+        ),
     ],
 )
 def test_stores_that_cannot_work(old: Any, new: Any, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
         MovingStore(old=old, new=new)
     assert error in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 # -- applications
