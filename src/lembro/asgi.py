@@ -103,7 +103,13 @@ class SessionMiddleware:
         async def receive_and_open() -> Message:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._runner.aopen()
+                try:
+                    await self._runner.aopen()
+                except Exception as error:
+                    # Otherwise servers take an error for a missing support of this protocol: they
+                    # hide it, and serve an application without a usable store.
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    raise
             return message
 
         async def close_and_send(message: Message) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.db.utils import InterfaceError, OperationalError
+from django.utils.functional import empty
 
 from lembro import ConfigError, Record, StoreError, StoreReadOnly
 from lembro.stores import DjangoStore, from_url
@@ -121,6 +123,15 @@ def test_the_alias_must_exist() -> None:
         DjangoStore("nowhere")
 
 
+def test_the_settings_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "_wrapped", empty)
+    monkeypatch.setattr(connections, "_settings", None)
+    monkeypatch.delitem(connections.__dict__, "settings", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    with pytest.raises(ConfigError, match="set the environment variable DJANGO_SETTINGS_MODULE"):
+        DjangoStore()
+
+
 def test_a_url_names_the_alias() -> None:
     assert repr(from_url("django://default")) == "<DjangoStore django://default>"
     assert repr(from_url("django:?table=x&interval=60")) == "<DjangoStore django://default>"
@@ -163,6 +174,16 @@ def test_tables_that_a_rollback_has_removed_are_made_again(kind: str) -> None:
         with atomic(using=database(kind)):
             assert store.add(K, Record(b"one"), **LIVES)
             transaction.set_rollback(True, using=database(kind))
+    assert store.get(K) is None
+
+
+def test_a_table_that_is_dropped_during_use_is_made_again() -> None:
+    table = new_table()
+    store = DjangoStore(database("postgresql"), table=table)
+    assert store.add(K, Record(b"one"), **LIVES)
+    shared().execute(f"drop table {table}")
+    with pytest.raises(StoreError, match="does not exist"):
+        store.get(K)
     assert store.get(K) is None
 
 

@@ -23,7 +23,9 @@ class HalfMoved(MovingStore):
         super().__init__(old=stores[0], new=stores[1])
 
     def add(self, key: bytes, record: Record, **options: Any) -> bool:
-        if options.get("per_user") is None and self.get(key) is None and not self._has_moved(key):
+        # This also moves the key: a new key is random, so no session in the old store has it.
+        is_new = self.get(key) is None and not self._has_moved(key)
+        if options.get("per_user") is None and is_new:
             return self.old.add(key, record, **options)  # type: ignore[no-any-return]
         return super().add(key, record, **options)
 

@@ -448,6 +448,27 @@ def test_a_failed_startup_closes_the_store() -> None:
     assert store._purger is None
 
 
+def test_a_store_that_cannot_be_used_fails_the_startup() -> None:
+    """Without this message, uvicorn hides the error, and serves."""
+    sent: list[Message] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    middleware: Any = SessionMiddleware(app, store="sqlite:////no/such/folder/x.db")
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        asyncio.run(middleware({"type": "lifespan"}, receive, send))
+    [message] = sent
+    assert message["type"] == "lifespan.startup.failed"
+    assert "'/no/such/folder/x.db' cannot be opened" in message["message"]
+
+
 # -- what a request leaves -------------------------------------------------------------------------
 
 

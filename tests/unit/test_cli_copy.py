@@ -89,3 +89,14 @@ def test_a_url_that_cannot_be_copied_is_an_error(
     printed = capsys.readouterr().err
     assert error in printed
     assert "secret" not in printed
+
+
+def test_a_target_that_does_not_answer_is_an_error_even_without_sessions(
+    urls: tuple[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with SQLiteStore(tmp_path / "old.db"):
+        assert copy((urls[0], "redis://u:secret@localhost:1/0")) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("lembro: redis://localhost:1/0: ")
+    assert "secret" not in err
+    assert "503" not in err  # which is what an application does

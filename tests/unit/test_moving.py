@@ -254,6 +254,12 @@ def test_stores_are_opened_and_closed(tmp_path: Path) -> None:
         (PlainStore(), "memory:", "the old store must have of_user"),
         (AsyncAdapter(MemoryStore()), "memory:", "the old store of a MovingStore must have plain"),
         ("memory:", AsyncAdapter(MemoryStore()), "the new store of a MovingStore must have plain"),
+        ("sqlite:///x.db", "sqlite:///x.db", "old and new must be two stores, got the same one"),
+        (
+            b"redis://:secret@h",
+            "memory:",
+            "store of a MovingStore must be a store or a URL, got by",
+        ),
     ],
 )
 def test_a_store_without_the_methods_that_it_needs_is_refused(
@@ -262,6 +268,7 @@ def test_a_store_without_the_methods_that_it_needs_is_refused(
     with pytest.raises(ConfigError) as caught:
         MovingStore(old=old, new=new)
     assert error in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 # -- applications

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from ..errors import ConfigError
@@ -28,7 +29,9 @@ def copy(source: str, target: str) -> str:
             )
     old: Any
     new: Any
-    with old_store(source) as old, from_url(target) as new:
+    # Without open(), which starts an application although a server does not answer. Verbs raise.
+    with closing(old_store(source)) as old, closing(from_url(target)) as new:
+        new.get(bytes(32))  # raises if the target cannot be used, even if there is nothing to copy
         count = copy_sessions(old, new)
     return (
         f"copied {count.copied} sessions; {count.present} were there already, and "

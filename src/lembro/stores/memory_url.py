@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import SplitResult
 
+from ..errors import ConfigError
 from .memory import MemoryStore
 from .urls import parameters
 
@@ -14,6 +15,8 @@ def from_url(parts: SplitResult) -> MemoryStore:
         parts,
         {"max_size": str, "interval": float, "max_session_size": str, "reduce_to": float},
     )
+    if parts.netloc or parts.path.startswith("/"):
+        raise ConfigError("a memory: URL has no slashes. Example: 'memory:64M'")
     if parts.path:
         keywords.setdefault("max_size", parts.path)
     return MemoryStore(**keywords)

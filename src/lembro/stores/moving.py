@@ -47,6 +47,8 @@ class MovingStore:
     blocking: bool = True
 
     def __init__(self, *, old: Any, new: Any) -> None:
+        if old == new:
+            raise ConfigError("old and new must be two stores, got the same one twice")
         self.old: Final = _sync("old", old_store(old))
         self.new: Final = _sync("new", store_of(new))
         if not hasattr(self.old, "of_user") or not hasattr(self.old, "all"):
@@ -220,6 +222,12 @@ class MovingStore:
 
 def _sync(name: str, store: Any) -> Any:
     """Return the store whose verbs are plain functions."""
+    if not hasattr(store, "get"):
+        raise ConfigError(
+            f"the {name} store of a MovingStore must be a store or a URL, got "
+            f"{type(store).__name__}. Example: MovingStore(old='sqlite:///sessions.db', "
+            f"new='redis://localhost:6379/0')"
+        )
     sync = getattr(store, "sync", store)
     if sync is None or not hasattr(sync, "blocking"):
         raise ConfigError(

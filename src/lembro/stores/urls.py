@@ -65,11 +65,12 @@ def from_url(url: str) -> Any:
         raise ConfigError(f"this version of lembro has no store for {scheme}: URLs") from None
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises ValueError if it is not a number
+        if "," not in parts.netloc:  # several hosts, each with its port
+            parts.port  # noqa: B018 - raises ValueError if it is not a number
     except ValueError:
-        if "," not in url:  # several hosts, each with its port
-            raise ConfigError(cannot_be_read(known[1])) from None
-        parts = urlsplit(url)
+        raise ConfigError(cannot_be_read(known[1])) from None
+    if "#" in url:  # the rest of the URL would be ignored
+        raise ConfigError(cannot_be_read(known[1]))
     return module.from_url(parts)
 
 
@@ -157,7 +158,7 @@ def cannot_be_read(example: str) -> str:
     """Return the message for a URL that cannot be split into its parts. It contains no part."""
     return (
         f"the store's URL cannot be read. Example: {example!r}. Write special characters of a "
-        f"password as %XX, for example %2F for a slash"
+        f"password or a path as %XX, for example %40 for @, %23 for #, and %2F for a slash"
     )
 
 

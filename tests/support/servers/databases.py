@@ -55,6 +55,15 @@ def user_ids() -> tuple[int, int] | None:
     return nobody.pw_uid, nobody.pw_gid
 
 
+def _runs(pid: int) -> bool:
+    """Return whether a thread of a process still runs after a SIGSTOP."""
+    with suppress(FileNotFoundError):  # a process or a thread that has ended
+        for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+            if stat.read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                return True
+    return False
+
+
 class DatabaseServer:
     """A server with its own folder, on a free port of 127.0.0.1, for one test process.
 
@@ -127,8 +136,13 @@ class DatabaseServer:
 
     def freeze(self) -> None:
         """Stop all processes of the server, as if the machine hung."""
-        for pid in self.processes():
+        pids = self.processes()
+        for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        # Without waiting, a thread that is not scheduled soon enough could still answer.
+        until = time.monotonic() + PATIENCE
+        while any(map(_runs, pids)) and time.monotonic() < until:
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let the processes of the server continue."""

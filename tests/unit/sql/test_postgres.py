@@ -193,6 +193,18 @@ def test_a_table_may_be_in_a_schema() -> None:
     assert shared().execute(f"select count(*) from {table}") == [(1,)]
 
 
+def test_a_table_that_is_dropped_during_use_is_made_again(colour: Any) -> None:
+    """A development server may restart with an empty database."""
+    table = new_table()
+    verbs = colour(new_store(table=table, max_connections=1))
+    verbs.add(K, Record(b"one"), **LIVES)
+    shared().execute(f"drop table {table}")
+    with pytest.raises(StoreError, match="does not exist"):
+        verbs.stats()
+    assert verbs.get(K) is None
+    assert verbs.add(K, Record(b"one"), **LIVES)
+
+
 def test_a_table_with_other_columns_is_a_config_error() -> None:
     table = new_table()
     shared().execute(f"create table {table} (id integer)")

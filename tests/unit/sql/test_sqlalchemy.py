@@ -287,6 +287,16 @@ def test_all_connections_in_use_is_busy() -> None:
         assert store.get(K) is not None
 
 
+def test_a_table_that_is_dropped_during_use_is_made_again(colour: Any) -> None:
+    table = new_table()
+    verbs = colour(new_store(table=table))
+    verbs.add(K, Record(b"one"), **LIVES)
+    mariadb_server.shared().execute(f"drop table {table}")
+    with pytest.raises(StoreError, match="doesn't exist"):
+        verbs.get(K)
+    assert verbs.get(K) is None
+
+
 # -- a server that fails
 
 

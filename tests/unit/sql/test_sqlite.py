@@ -76,7 +76,7 @@ def key(number: int) -> bytes:
 # -- arguments
 
 
-@pytest.mark.parametrize("wrong", ["", ":memory:", None, 1, b"x.db"])
+@pytest.mark.parametrize("wrong", ["", ":memory:", None, 1, b"x.db", "x\0.db"])
 def test_the_path_must_be_a_file(wrong: Any) -> None:
     with pytest.raises(ConfigError, match="path must be the path of a file"):
         SQLiteStore(wrong)

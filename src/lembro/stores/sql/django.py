@@ -74,10 +74,18 @@ class DjangoBackend:
         from . import django_connector as connectors  # noqa: PLC0415
         from .other_dialects import dialect_of, verbs_of  # noqa: PLC0415
 
-        if alias not in db.connections.settings:
+        wrong = client("django.core.exceptions", "django").ImproperlyConfigured
+        try:
+            known = [*db.connections.settings]
+        except wrong as error:
+            raise ConfigError(
+                f"DjangoStore needs Django's settings ({error}). In a command, set the environment "
+                f"variable DJANGO_SETTINGS_MODULE"
+            ) from error
+        if alias not in known:
             raise ConfigError(
                 f"alias must be a key of DATABASES in Django's settings, got {alias!r} "
-                f"(there are {', '.join(map(repr, db.connections.settings))})"
+                f"(there are {', '.join(map(repr, known))})"
             )
         vendor = db.connections[alias].vendor
         dialect = dialect_of(vendor, table, clock=clock is not None)

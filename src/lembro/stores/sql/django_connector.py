@@ -11,7 +11,14 @@ from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError, connections
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+)
 
 from ...errors import ConfigError, StoreError
 from ..external.backend import Dropped, Steps
@@ -57,11 +64,11 @@ class Tables:
     def __init__(self, alias: str, dialect: Dialect) -> None:
         self.alias = alias
         self._dialect = dialect
-        self._are_made = False
+        self.are_made: bool = False
 
     def ensure(self, connection: Any) -> None:
         """Make the tables unless this process has done so."""
-        if self._are_made:
+        if self.are_made:
             return
         try:
             perform(connection, make_tables(self._dialect))
@@ -73,7 +80,7 @@ class Tables:
                 f"can use ({error}). Make it in a migration, by "
                 f"lembro.stores.sql.django.create_tables"
             ) from error
-        self._are_made = not connection.in_atomic_block  # which may be rolled back
+        self.are_made = not connection.in_atomic_block  # which may be rolled back
 
 
 class DjangoConnector:
@@ -91,6 +98,8 @@ class DjangoConnector:
             self._tables.ensure(connection)
             return perform(connection, verb())
         except BaseException as error:
+            if isinstance(error, ProgrammingError):  # a table is missing: the next verb makes it
+                self._tables.are_made = False
             known = isinstance(error, DatabaseError) and kind_of(error.__cause__) is not Dropped
             if not connection.in_atomic_block and not (known and connection.is_usable()):
                 connection.close()  # a reply may still arrive

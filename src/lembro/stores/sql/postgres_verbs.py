@@ -69,7 +69,7 @@ class PostgresVerbs(SQLVerbs):
     def stats(self) -> Steps[dict[str, Any]]:
         """Return the size of the table, and the estimate of its rows that the planner has."""
         table = self.statements.dialect.table
-        [(rows, size)] = yield (
+        found = yield (
             Statement(
                 "select cast(reltuples as bigint), pg_total_relation_size(oid) from pg_class "
                 f"where oid = to_regclass('{table}')",
@@ -77,6 +77,7 @@ class PostgresVerbs(SQLVerbs):
             ),
             {},
         )
+        rows, size = found[0] if found else (-1, None)  # without the table, length() raises
         if rows < 0:  # before the first ANALYZE
             rows = yield from self.length()
         return {"used": size, "sessions": rows, "evicted": 0}

@@ -137,6 +137,9 @@ class Pooling:
         if isinstance(error, psycopg.Error):
             if error.sqlstate == "25006":
                 connection.pgconn.finish()  # another server may have become the primary
+            if error.sqlstate == "42P01":  # no table: this is a new database, or one was dropped
+                self.is_prepared = False
+                connection.pgconn.finish()  # the connection that replaces it makes the tables
             if error.sqlstate is not None:
                 return error
             if late:

@@ -84,6 +84,8 @@ def read_url(url: str) -> tuple[str, dict[str, Any]]:
     """
     reason = ""
     try:
+        if _has_split_password(url):
+            raise psycopg.ProgrammingError
         parameters: dict[str, Any] = dict(conninfo.conninfo_to_dict(url))
     except (psycopg.ProgrammingError, AttributeError) as error:  # of another type than str
         parameters = {}
@@ -94,7 +96,7 @@ def read_url(url: str) -> tuple[str, dict[str, Any]]:
         raise ConfigError(
             f"the URL of the PostgreSQL database cannot be read{reason}. "
             f"Example: 'postgresql://user:password@localhost/database?sslmode=require'. "
-            f"Write special characters of a password as %XX"
+            f"Write special characters of a password as %XX, for example %40 for @"
         ) from None
     hosts = str(parameters.get("host") or "localhost").split(",")
     ports = str(parameters.get("port") or "").split(",")
@@ -103,3 +105,9 @@ def read_url(url: str) -> tuple[str, dict[str, Any]]:
         f"{host}:{port}" if port else host for host, port in zip(hosts, ports, strict=False)
     )
     return f"postgresql://{address}/{parameters.get('dbname') or ''}", parameters
+
+
+def _has_split_password(url: str) -> bool:
+    """Return whether an @ or a slash in a password splits a URL, so that the place has a part."""
+    address, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    return address.count("@") > 1 or "@" in path

@@ -131,7 +131,11 @@ class SQLAlchemyConnector:
                     raise no_tables(target, error) from error
                 raise
             self._is_prepared = True
-        return self._run(verb, target.timeout)
+        try:
+            return self._run(verb, target.timeout)
+        except exc.ProgrammingError:  # a table is missing: the next verb makes it
+            self._is_prepared = False
+            raise
 
     def _run(self, verb: Callable[[], Steps[T]], timeout: float) -> T:
         attempt = 1
@@ -188,7 +192,11 @@ class AsyncSQLAlchemyConnector:
                     raise no_tables(target, error) from error
                 raise
             self._is_prepared = True
-        return await self._run(verb, target.timeout)
+        try:
+            return await self._run(verb, target.timeout)
+        except exc.ProgrammingError:  # a table is missing: the next verb makes it
+            self._is_prepared = False
+            raise
 
     async def _run(self, verb: Callable[[], Steps[T]], timeout: float) -> T:
         attempt = 1

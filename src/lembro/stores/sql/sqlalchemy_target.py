@@ -78,12 +78,23 @@ def _read(database: Any) -> URL:
     try:
         if not isinstance(database, str | URL):
             raise TypeError
-        return make_url(database)
+        url = make_url(database)
+        if "+" in url.drivername:
+            url.get_dialect()
+        if "@" in (url.host or ""):  # of the password
+            raise ValueError
+    except exc.NoSuchModuleError:
+        raise ConfigError(
+            f"SQLAlchemy has no dialect and driver {url.drivername!r}. "
+            f"Examples: 'postgresql+asyncpg', 'mysql+pymysql'"
+        ) from None
     except (exc.ArgumentError, TypeError, ValueError):  # the message may contain the password
         raise ConfigError(
             "SQLAlchemyStore needs a URL of SQLAlchemy, an Engine or an AsyncEngine. "
-            "Example: SQLAlchemyStore('mysql://user:password@localhost/database')"
+            "Example: SQLAlchemyStore('mysql://user:password@localhost/database'). Write special "
+            "characters of a password as %XX, for example %40 for @"
         ) from None
+    return url
 
 
 def _inherited(engine: Engine) -> Callable[[], Engine]:

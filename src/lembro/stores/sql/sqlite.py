@@ -132,7 +132,7 @@ class SQLiteBackend:
 def _check_path(path: Any) -> str:
     if isinstance(path, str | os.PathLike):
         text = os.fspath(path)
-        if isinstance(text, str) and text and text != ":memory:":
+        if isinstance(text, str) and text and text != ":memory:" and "\0" not in text:
             return os.path.abspath(text)
     raise ConfigError(
         f"path must be the path of a file, got {path!r}. Example: SQLiteStore('sessions.db'). For "

@@ -46,7 +46,7 @@ def from_url(parts: SplitResult) -> Any:
 
 def _sqlite(parts: SplitResult) -> SQLiteStore:
     """Return the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``."""
-    if parts.netloc or len(parts.path) < 2:
+    if parts.netloc or len(parts.path) < 2 or parts.path[0] != "/":
         raise ConfigError(
             "a sqlite: URL needs three slashes and a path, as in sqlite:///sessions.db, or four "
             "for a path from the root, as in sqlite:////var/lib/app/sessions.db"
@@ -79,6 +79,10 @@ def _sqlalchemy(parts: SplitResult, scheme: str) -> SQLAlchemyStore:
 
 
 def _django(parts: SplitResult) -> DjangoStore:
+    if parts.path or "@" in parts.netloc:
+        raise ConfigError(
+            "a django: URL needs a key of DATABASES only. Example: 'django://default'"
+        )
     known = {name: _SERVER[name] for name in ("table", "max_session_size", "interval")}
     return DjangoStore(parts.netloc or "default", **parameters(parts, known))
 
