@@ -27,6 +27,7 @@ SCHEMES: Final[dict[str, tuple[str, str]]] = {
     "redis+sentinel": ("redis.url", "redis+sentinel://host1:26379,host2:26379/mymaster"),
     "redis+cluster": ("redis.url", "redis+cluster://host1:7000,host2:7000"),
     "postgresql": ("sql.url", "postgresql://user:password@localhost/database"),
+    "postgres": ("sql.url", "postgresql://user:password@localhost/database"),
     "mysql": ("sql.url", "mysql://user:password@localhost/database"),
     "mariadb": ("sql.url", "mariadb://user:password@localhost/database"),
     "sqlalchemy": ("sql.url", "sqlalchemy+postgresql+asyncpg://user:password@localhost/database"),
@@ -186,4 +187,4 @@ def _nearest(word: str, known: Iterable[str], cutoff: float) -> str | None:
 
 
 def _examples() -> str:
-    return f"Examples: {', '.join(example for _, example in SCHEMES.values())}"
+    return f"Examples: {', '.join(dict.fromkeys(example for _, example in SCHEMES.values()))}"

@@ -120,6 +120,14 @@ def test_a_url_has_parameters_of_lembro_and_of_libpq() -> None:
     assert connector._target.dialect.table == "app.s"
 
 
+def test_a_url_with_the_short_scheme_of_hosting_providers() -> None:
+    store = from_url("postgres://me:secret@h:1/app?timeout=0.5")
+    assert repr(store) == "<PostgresStore postgresql://h:1/app>"
+    with pytest.raises(ConfigError) as caught:
+        from_url("postgrse://h/app")
+    assert str(caught.value).count("postgresql://user:password@localhost/database") == 1
+
+
 def test_a_url_may_name_a_socket() -> None:
     assert repr(from_url("postgresql:///app?host=/run/db")).endswith("postgresql:///run/db/app>")
 

@@ -35,7 +35,7 @@ def from_url(parts: SplitResult) -> Any:
     scheme = parts.scheme.lower()
     if scheme == "sqlite":
         return _sqlite(parts)
-    if scheme == "postgresql":
+    if scheme in ("postgresql", "postgres"):  # libpq takes both
         return _postgres(parts)
     if scheme == "django":
         return _django(parts)
