@@ -83,7 +83,9 @@ async def test_the_id_in_the_cookie_comes_from_the_systems_random_source(world: 
     tab = world.tab()
     await tab.write(a=1)
     assert tab.cookie is not None
-    assert tab.cookie.partition(".")[0] == DRAWN
+    session_id = tab.cookie.partition(".")[0]
+    assert DRAWN.startswith(session_id)
+    assert len(session_id) in (40, 43)  # in Django 240 bits are enough
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
