@@ -18,6 +18,7 @@ from ..._core.effects import Call, Flow, run_flow
 from ..._core.lifecycle import Lifecycle
 from ..._core.session import Session
 from ..._core.state import NEW, NOT_LOADED, Loaded, SetCookie
+from ..._http.cookie import Presented
 from ...errors import CodecError, SessionGone
 from ...ids import SHORT_ID_LENGTH, key_for
 from .._adapter import no_session
