@@ -32,6 +32,9 @@ _SOONEST: Final = 0.01  # seconds between two checks of one session
 Reason = Any  # an Ended of _core/timed.py
 
 
+def _no_callback(reason: Reason) -> None: ...
+
+
 class _Watch:
     """A callback that waits for the end of one session."""
 
@@ -118,6 +121,12 @@ class Endings:
         finally:
             stop()
         return reasons[0]
+
+    def stop(self) -> None:
+        """Stop all watches, because the store is closed."""
+        for watches in tuple(self._watches.values()):
+            for watch in tuple(watches):
+                self._remove(watch)
 
     # -- events of this process --------------------------------------------------------------------
 
@@ -224,6 +233,7 @@ class Endings:
         """Stop a watch. Return whether it was there."""
         with self._changed:
             removed = self._discard(watch)
+            watch.callback = _no_callback  # the watch stays in the queue until it would be due
             if removed and not self._watches:
                 self._due.clear()
                 self._ignore()
@@ -234,9 +244,10 @@ class Endings:
         self._remove(watch)
 
     def _end(self, watch: _Watch, reason: Reason) -> None:
+        callback = watch.callback
         if self._remove(watch):
             try:
-                watch.callback(reason)
+                callback(reason)
             except KeyboardInterrupt:
                 raise
             except BaseException:  # SystemExit would end the thread, and the other watches
