@@ -429,6 +429,29 @@ def test_save_every_request_extends_the_session(site: Site, client: Any) -> None
         assert not answer.cookies
 
 
+@pytest.mark.parametrize("every", [False, True])
+def test_what_marks_a_session_as_changed_does_not_extend_it_in_a_passive_request(
+    every: bool,
+) -> None:
+    clock = FakeClock()
+    store = MemoryStore("1M", clock=clock)
+
+    def act(request: Any) -> None:
+        request.session["a"] = 2
+        request.session.modified = True
+
+    with running(
+        LEMBRO={"STORE": store, "PASSIVE": "/"}, MIDDLEWARE=[OURS], SESSION_SAVE_EVERY_REQUEST=every
+    ) as site:
+        client = Client()
+        site.visit(client, put(a=1))
+        clock.advance(10)
+        assert not site.visit(client, items if every else act).cookies
+        ((_, found),) = store.all()
+        assert found.idle_left == WEEKS - 10
+    store.close()
+
+
 def test_a_session_that_has_ended_is_not_saved(site: Site) -> None:
     first = SessionStore()
     first["a"] = 1

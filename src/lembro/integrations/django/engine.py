@@ -330,12 +330,13 @@ class SessionStore(SessionMapping):
         """Apply what Django's methods have recorded, before a commit.
 
         Args:
-            extend: Whether the session is extended even if that is not due.
+            extend: Whether the session is extended even if that is not due, unless the request is
+                passive.
         """
         session = self._lembro
         if session._is_unused():
             return
-        if extend and session._key is not None and session._data:
+        if extend and session._key is not None and session._data and not session._passive:
             session._touch = True
         if not self._use_expiry():
             session.destroy()
