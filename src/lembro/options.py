@@ -139,8 +139,9 @@ class SessionOptions:
     """The absolute timeout: seconds that a session lives at most, even if it is used. A login
     restarts it. None: no limit."""
     remember_timeout: Seconds | None = 30 * DAY
-    """The idle and the absolute timeout after ``login(remember=True)``, in place of the two above.
-    None: such a login lives as long as any other, and only its cookie outlives the browser."""
+    """The idle and the absolute timeout after ``login(remember=True)``, in place of the two above;
+    at least ``idle_timeout``. None: such a login lives as long as any other, and only its cookie
+    outlives the browser."""
     anonymous_idle_timeout: Seconds | None = None
     """The idle timeout of visitors who are not logged in. None: that of users."""
     passive: str | Sequence[str] = ()

@@ -61,6 +61,22 @@ async def test_several_keys_are_dropped_if_one_is_not_enough(world: World) -> No
 
 
 @only(SESSION_KINDS)
+async def test_of_many_small_keys_no_more_are_dropped_than_needed(world: World) -> None:
+    """The names of the keys count, too."""
+    tab = world.tab()
+    await tab.write(**{f"key{n:03}": 1 for n in range(100)})
+
+    def log_in(visit: Visit) -> None:
+        visit.session.login(USER)
+        visit.session["c"] = "x" * 1200
+
+    await tab.visit(log_in)
+    kept = await tab.read()
+    assert len(kept.pop("c")) == 1200
+    assert 20 < len(kept) < 100
+
+
+@only(SESSION_KINDS)
 async def test_a_key_that_the_login_has_changed_is_dropped_last(world: World) -> None:
     tab = world.tab()
     await tab.write(cart=["x" * 1500], note="y" * 100)

@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ from lembro import (
     SessionOptions,
 )
 from lembro.errors import UsageError
+from lembro.ids import new_id
 from lembro.integrations.django import (
     SessionMiddleware,
     SessionStore,
@@ -109,6 +110,30 @@ def test_a_member_of_textchoices_is_stored_as_its_value(site: Site, client: Any)
 
 
 # -- the key ---------------------------------------------------------------------------------------
+
+
+def test_of_several_cookies_the_key_is_that_of_the_live_session(site: Site, client: Any) -> None:
+    """Before the session is accessed, too: many applications ask for the key first."""
+
+    def ask(request: Any) -> tuple[bool, str | None]:
+        if not request.session.session_key:
+            request.session.create()
+        return request.session.is_empty(), request.session.session_key
+
+    site.visit(client, put(a=1))
+    value = client.cookies["sessionid"].value
+    key = site.visit(client, lambda request: request.session.session_key).result
+    for cookies in (f"sessionid={new_id()}; sessionid={value}", f"sessionid={value}; sessionid=a"):
+        answer = site.visit(Client(headers={"cookie": cookies}), ask)
+        assert answer.result == (False, key)
+        assert not answer.cookies
+        empty = site.visit(
+            Client(headers={"cookie": cookies}), lambda request: request.session.is_empty()
+        )
+        assert empty.result is False
+    cookies = f"sessionid={new_id()}; sessionid={new_id()}"
+    answer = site.visit(Client(headers={"cookie": cookies}), lambda r: r.session.is_empty())
+    assert answer.result is True
 
 
 def test_the_key_is_in_the_cookie_and_the_store_has_its_hash(site: Site, client: Any) -> None:
@@ -404,6 +429,29 @@ def test_save_every_request_extends_the_session(site: Site, client: Any) -> None
         assert not answer.cookies
 
 
+@pytest.mark.parametrize("every", [False, True])
+def test_what_marks_a_session_as_changed_does_not_extend_it_in_a_passive_request(
+    every: bool,
+) -> None:
+    clock = FakeClock()
+    store = MemoryStore("1M", clock=clock)
+
+    def act(request: Any) -> None:
+        request.session["a"] = 2
+        request.session.modified = True
+
+    with running(
+        LEMBRO={"STORE": store, "PASSIVE": "/"}, MIDDLEWARE=[OURS], SESSION_SAVE_EVERY_REQUEST=every
+    ) as site:
+        client = Client()
+        site.visit(client, put(a=1))
+        clock.advance(10)
+        assert not site.visit(client, items if every else act).cookies
+        ((_, found),) = store.all()
+        assert found.idle_left == WEEKS - 10
+    store.close()
+
+
 def test_a_session_that_has_ended_is_not_saved(site: Site) -> None:
     first = SessionStore()
     first["a"] = 1
@@ -583,9 +631,14 @@ def test_set_expiry_in_the_past_ends_the_session(site: Site, client: Any) -> Non
     assert site.records() == []
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**63, -(2**63)])
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), 2**63, -(2**63), "300", date(2030, 1, 1), datetime(2030, 1, 1)],
+    ids=repr,
+)
 def test_set_expiry_refuses_other_types(site: Site, client: Any, value: Any) -> None:
-    with pytest.raises(ConfigError, match="at most 100 years"):
+    """Else the session would live for its usual time, which may be longer."""
+    with pytest.raises(ConfigError, match=r"at most 100 years.* a datetime with a time zone"):
         site.visit(client, expire(value))
 
 

@@ -306,6 +306,22 @@ def test_modified_set_to_true_extends_the_session() -> None:
     assert shop.manager.length() == 1
 
 
+def test_modified_set_to_true_does_not_extend_in_a_passive_request() -> None:
+    """Many applications write it after each nested change, also where a page polls."""
+    shop = Shop(idle_timeout=100, passive="/")
+
+    def append() -> str:
+        flask.session["a"].append(1)
+        flask.session.modified = True
+        return "ok"
+
+    shop.get(put(a=[]))
+    shop.store.clock.advance(5)
+    shop.get(append)
+    shop.store.clock.advance(96)
+    assert shop.manager.length() == 0
+
+
 def test_modified_set_to_false_drops_the_changes(shop: Shop) -> None:
     def drop() -> str:
         flask.session["a"] = 2

@@ -150,6 +150,18 @@ def test_a_nested_change_is_kept_and_changed_extends_the_session(
     assert [info.idle_for for info in manager.all()] == [0]
 
 
+def test_changed_does_not_extend_the_session_in_a_passive_request(clock: FakeClock) -> None:
+    def changed(request: Any) -> None:
+        request.session.changed()
+
+    manager = SessionManager(MemoryStore("1M", clock=clock), passive="/changed")
+    app = serve(manager, write=write, changed=changed)
+    app.get("/write")
+    clock.advance(60)
+    app.get("/changed")
+    assert [info.idle_for for info in manager.all()] == [60]
+
+
 def test_invalidate_begins_a_new_session(manager: SessionManager) -> None:
     def invalidate(request: Any) -> None:
         request.session.invalidate()

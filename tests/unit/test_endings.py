@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -244,6 +246,89 @@ def test_a_callback_that_fails_is_logged(site: Site, caplog: pytest.LogCaptureFi
         site.logout(cookie)
     assert "a callback for the end of a session failed" in caplog.text
     assert later.reasons == ["destroyed"]
+
+
+def test_a_callback_that_exits_does_not_stop_the_other_watches(site: Site) -> None:
+    def leave(reason: str) -> None:
+        raise SystemExit
+
+    store = Silent(site.store)
+    first, second = site.new("ada"), site.new("bob")
+    store.manager().load(first).on_ended(leave, poll=SOON)
+    waiting = Waiting(store.manager().load(second))
+    site.logout(first)
+    store.wait_until_asked(4)
+    site.logout(second)
+    assert waiting.told() == "destroyed"
+
+
+def test_a_stopped_watch_does_not_keep_its_callback(site: Site) -> None:
+    """It stays in the queue until it would be due."""
+
+    class Callback:
+        def __call__(self, reason: str) -> None: ...
+
+    callback = Callback()
+    left = weakref.ref(callback)
+    session = site.open(site.new("ada"))
+    other = Waiting(session, 3600)  # else nothing is queued any more
+    stop = session.on_ended(callback, poll=3600)
+    endings = runner_of(site.manager).endings
+    deadline = time.monotonic() + LIMIT
+    while len(endings._due) < 2 or min(endings._due)[0] < 0:  # the first questions are not asked
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    stop()
+    del callback, stop
+    assert left() is None
+    other.stop()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_when_the_store_is_closed_nothing_is_watched(site: Site, is_async: bool) -> None:
+    site.manager.open()
+    waiting = Waiting(site.open(site.new("ada")), 3600)
+    asyncio.run(site.manager.aclose()) if is_async else site.manager.close()
+    assert thread_ends()
+    assert waiting.reasons == []
+
+
+def test_while_another_application_uses_the_store_the_watches_stay(site: Site) -> None:
+    site.manager.open()
+    site.manager.open()
+    cookie = site.new("ada")
+    waiting = Waiting(site.open(cookie), 3600)
+    site.manager.close()
+    site.logout(cookie)
+    assert waiting.told() == "destroyed"
+    site.manager.close()
+
+
+def test_an_interrupt_in_a_callback_is_raised(site: Site) -> None:
+    def interrupt(reason: str) -> None:
+        raise KeyboardInterrupt
+
+    cookie = site.new("ada")
+    site.open(cookie).on_ended(interrupt, poll=3600)
+    with pytest.raises(KeyboardInterrupt):
+        site.logout(cookie)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_does_not_call_the_callbacks_of_its_parent(site: Site) -> None:
+    cookie = site.new("ada")
+    waiting = Waiting(site.open(cookie), 3600)
+    with runner_of(site.manager).endings._changed:  # a thread may hold the lock during the fork
+        child = os.fork()
+        if child == 0:  # pragma: no cover - another process
+            threading.Timer(LIMIT, os._exit, [2]).start()
+            site.logout(cookie)
+            later = Waiting(site.open(site.new("ada")), 3600)
+            site.manager.revoke_user("ada")
+            os._exit(waiting.reasons != [] or later.reasons != ["destroyed"])
+    assert os.waitpid(child, 0)[1] == 0
+    waiting.stop()
 
 
 @pytest.mark.parametrize("act", ["nothing", "login", "logout"])

@@ -194,6 +194,13 @@ def test_visitors_have_their_own_idle_timeout(site: Site) -> None:
     assert left(site)[0] == HOUR
 
 
+@pytest.mark.options(idle_timeout=90 * DAY, absolute_timeout=365 * DAY)
+def test_a_remembered_login_never_lives_shorter_than_the_idle_timeout(site: Site) -> None:
+    """The default of remember_timeout is 30 days."""
+    log_in(site, remember=True)
+    assert left(site) == (90 * DAY, 90 * DAY)
+
+
 @pytest.mark.options(idle_timeout=600, anonymous_idle_timeout=HOUR)
 def test_visitors_may_have_the_longer_idle_timeout(site: Site) -> None:
     site.new()

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from lembro import CookieOptions, Session, SessionCommitted, SessionGone, UsageError
+from lembro._core.lifetimes import was_empty
 from lembro._runtime.exchange import NoRequest
+from lembro.stores.base import Found
 from tests.support.site import Site
 
 IDLE, LIFE = 1000, 5000
@@ -36,6 +38,21 @@ def passive(act: Callable[[Session], object]) -> Callable[[Session], None]:
     return run
 
 
+def both_acts(*names: str) -> Callable[[Session], None]:
+    """Return an act that consists of several."""
+    acts: dict[str, Callable[[Session], object]] = {
+        "touch": lambda session: session.touch(),
+        "change": lambda session: session.update(n=2),
+        "rotate": lambda session: session.regenerate_id(),
+    }
+
+    def run(session: Session) -> None:
+        for name in names:
+            acts[name](session)
+
+    return run
+
+
 # -- expires_in, ends_in ---------------------------------------------------------------------------
 
 ACTS: dict[str, tuple[Callable[[Session], object], float]] = {
@@ -48,6 +65,9 @@ ACTS: dict[str, tuple[Callable[[Session], object], float]] = {
     "skip_touch and a rotation": (passive(lambda session: session.regenerate_id()), 950),
     "skip_touch and touch": (passive(lambda session: session.touch()), IDLE),
     "skip_touch and a login": (passive(lambda session: session.login("ada")), IDLE),
+    "touch and a change": (both_acts("touch", "change"), IDLE),
+    "skip_touch, touch and a change": (passive(both_acts("change", "touch")), IDLE),
+    "skip_touch, touch and a rotation": (passive(both_acts("touch", "rotate")), IDLE),
     "a rotation": (lambda session: session.regenerate_id(), IDLE),
     "a login": (lambda session: session.login("ada"), IDLE),
     "an own login": (lambda session: session.login("ada", idle_timeout=7), 7),
@@ -65,6 +85,16 @@ def test_the_time_left_is_what_the_store_has_after_the_request(site: Site, act: 
         left = both(r.session)
     assert left == stored(site)
     assert left[0] == ACTS[act][1]
+
+
+@pytest.mark.options(**OPTIONS, cookie=CookieOptions(max_age=IDLE))
+def test_touch_with_a_change_renews_the_cookie_too(site: Site) -> None:
+    cookie = site.new()
+    site.clock.advance(50)
+    with site.request(cookie) as r:
+        both_acts("change", "touch")(r.session)
+    assert stored(site)[0] == IDLE
+    assert "; Max-Age=1000;" in r.reply.header
 
 
 @LIMITED
@@ -193,6 +223,24 @@ def test_an_edit_in_a_passive_request_does_not_extend(site: Site) -> None:
 
 
 @LIMITED
+def test_a_passive_request_that_fills_an_emptied_session_keeps_it(site: Site) -> None:
+    """An emptied session stays for the grace only, and what is written now must last."""
+    cookie = site.new()
+    with site.request(cookie) as r:
+        del r.session["n"]
+    site.clock.advance(10)
+    with site.request(cookie) as r:
+        passive(lambda session: session.update(n=2))(r.session)
+        assert r.session.expires_in == IDLE
+    assert stored(site)[0] == IDLE
+
+
+def test_a_record_that_cannot_be_read_is_not_an_emptied_one() -> None:
+    """A passive request that writes over it does not extend it."""
+    assert not was_empty(Found(b"?"))
+
+
+@LIMITED
 def test_after_the_response_has_begun_it_is_too_late_to_skip_the_touch(site: Site) -> None:
     session = site.open(site.new())
     session.get("n")
@@ -253,6 +301,31 @@ def test_touch_before_the_response_extends_with_it(site: Site) -> None:
         touch(site, r.session)
         assert stored(site)[0] == IDLE - 50
     assert stored(site)[0] == IDLE
+
+
+@LIMITED
+def test_touch_after_the_response_follows_a_new_lifetime(site: Site) -> None:
+    """A WebSocket must not extend a session for longer than its last login allows."""
+    cookie = site.new("ada")
+    session = site.open(cookie)
+    session.get("n")
+    site.commit(session)
+    with site.request(cookie) as r:
+        r.session.login("ada", idle_timeout=60)
+    touch(site, session)
+    assert stored(site)[0] == 60
+
+
+@LIMITED
+def test_touch_after_the_response_does_not_keep_an_emptied_session(site: Site) -> None:
+    cookie = site.new()
+    session = site.open(cookie)
+    session.get("n")
+    site.commit(session)
+    with site.request(cookie) as r:
+        del r.session["n"]
+    touch(site, session)
+    assert stored(site)[0] == 30
 
 
 @LIMITED

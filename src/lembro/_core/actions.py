@@ -14,7 +14,7 @@ from . import codec
 from .commit import ATTEMPTS, is_written, marked, refused
 from .effects import Call, Flow, run_flow
 from .lifecycle import Lifecycle
-from .lifetimes import touched
+from .lifetimes import touched, was_empty
 from .load import Lost, find_current, use_record
 from .state import Loaded, Phase, SessionState
 from .views import carry_over_views
@@ -133,7 +133,11 @@ def touch(core: Lifecycle, session: SessionState) -> Flow[None]:
         session._touch = True
     elif session._key is not None:
         session._key, found = yield from _current_record(session)
-        idle = core.lifetimes.idle_of(session._meta, found.user)
+        # Since it was loaded, it may have been emptied, or a login may have changed its timeout.
+        meta = codec.decode(found.payload)[0]
+        lifetimes = core.lifetimes
+        empty = was_empty(found)
+        idle = lifetimes.emptied_idle if empty else lifetimes.idle_of(meta, found.user)
         if not (yield Call("touch", (session._key,), {"idle": idle})):
             raise SessionGone(_ENDED)
         session._found = touched(found, idle)

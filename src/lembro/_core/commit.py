@@ -164,7 +164,7 @@ class Writer:
         assert found is not None
         session._payload = payload
         session._assigned = False
-        self.renew_cookie(session, found)
+        self.renew_cookie(session, found, asked=session._touch)
         return True
 
     def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
@@ -174,8 +174,9 @@ class Writer:
         key = key_for(session_id)
         login = write is Write.LOGIN
         idle = self.lifetimes.idle_now(session, empty=is_empty(session))
-        if session._passive and session._found is not None and not login:
-            idle = min(idle, session._found.idle_left)
+        found = session._found
+        if session._passive and not (login or session._touch or found is None):
+            idle = min(idle, found.idle_left)
         reputation = yield from self.reputation_for(session)
         record = Record(payload, session._current_user(), None, reputation)
         keywords = {

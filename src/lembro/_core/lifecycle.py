@@ -27,8 +27,9 @@ of the request.
   session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
   ``anonymous_idle_timeout`` is the idle timeout.
 * A use extends a session by its idle timeout. A passive request is no use: it called
-  ``skip_touch()``, or its path is in ``passive``. It does not touch, and its writes keep the time
-  that the session has left. ``touch()`` and ``login()`` extend the session all the same.
+  ``skip_touch()``, or its path is in ``passive``. It does not touch, and what it writes keeps the
+  time that the session has left. ``touch()`` and ``login()`` extend the session all the same, and
+  so does a write into an emptied session.
 * After the response has begun, ``touch()`` extends the session at once, and sends no cookie.
 * After a handler that failed, changes are dropped, and a destroy takes effect.
 

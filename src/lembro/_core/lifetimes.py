@@ -12,6 +12,7 @@ from math import inf
 from typing import Final
 
 from .._durations import LONGEST
+from ..errors import CodecError
 from ..options import SessionOptions, seconds
 from ..stores.base import Found
 from . import codec
@@ -58,6 +59,16 @@ def set_lifetime(session: SessionState, idle: float | None, *, remember: bool | 
         session._assigned = session._resend_cookie = True
 
 
+def was_empty(found: Found) -> bool:
+    """Return whether a record has neither a user nor data, so that it stays for the grace only."""
+    if found.user is not None:
+        return False
+    try:
+        return not codec.decode(found.payload)[1]
+    except CodecError:  # another request's record, which this one writes over
+        return False
+
+
 def touched(found: Found, idle: float) -> Found:
     """Return the record as it is after a touch with this idle timeout."""
     life = found.life_left
@@ -82,7 +93,7 @@ class Lifetimes:
         self.life: float = inf if absolute is None else seconds("absolute_timeout", absolute)
         remember = options.remember_timeout
         self.remembered: float | None = (
-            None if remember is None else seconds("remember_timeout", remember)
+            None if remember is None else max(self.idle, seconds("remember_timeout", remember))
         )
         """The idle and the absolute timeout of a remembered login, if they differ from others'."""
         self.fresh: float = max(self.idle, self.anonymous_idle) * 0.9
@@ -133,16 +144,19 @@ class Lifetimes:
 
         A cookie with a Max-Age is renewed together with its session, so a write does not extend
         the session before that is due. Without a Max-Age a write always extends it. A passive
-        request never does.
+        request never does, unless it called ``touch()`` or fills an emptied session.
         """
         if empty:
             return self.emptied_idle
         idle = self.idle_of(session._meta, found.user)
-        if session._resend_cookie:  # the lifetime has changed
+        if session._resend_cookie or session._touch:  # the lifetime has changed, or touch()
             return idle
-        if (session._passive or self.renews(session, found)) and not self.is_due(session, found):
-            return min(found.idle_left, idle)  # it may have been stored with a longer timeout
-        return idle
+        if session._passive:
+            is_kept = not was_empty(found)
+        else:
+            is_kept = self.renews(session, found) and not self.is_due(session, found)
+        # It may have been stored with a longer timeout.
+        return min(found.idle_left, idle) if is_kept else idle
 
     def max_age_of(self, meta: codec.Meta, life_left: float) -> float | None:
         """Return the cookie's Max-Age, in seconds. None: as the options say. 0: none at all."""

@@ -145,7 +145,8 @@ def make_room(session: SessionState, error: SessionTooLarge) -> bool:
     for key, value in session._data.items():
         if key in had and not is_oversized(value, error.limit):
             encoding = codec.encode_value(value, key)
-            sizes[key] = encoding == codec.encode_value(had[key], key), len(encoding)
+            size = len(key.encode()) + len(encoding)
+            sizes[key] = encoding == codec.encode_value(had[key], key), size
     excess, dropped = error.size - error.limit, list[str]()
     for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
         unchanged, size = sizes[key]

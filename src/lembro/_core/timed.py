@@ -149,6 +149,15 @@ class TimedSession(SessionState):
 
     # -- internal ----------------------------------------------------------------------------------
 
+    def _mark_used(self) -> None:
+        """Extend the session as ``touch()`` does, unless the request is passive.
+
+        This is for the methods by which other libraries mark a session as changed.
+        """
+        self._load_once()
+        if not self._passive:
+            self.touch()
+
     def _load_once(self) -> None:
         if not self._ready:
             self._load()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any, Final
+from weakref import WeakSet
 
 from .._core.load import Lost, find_current
 from .._core.turns import loop_event
@@ -28,6 +30,9 @@ _ENDS: Final = ("destroyed", "expired", "evicted")
 _SOONEST: Final = 0.01  # seconds between two checks of one session
 
 Reason = Any  # one of the values of Ended in _core/timed.py
+
+
+def _no_callback(reason: Reason) -> None: ...
 
 
 class _Watch:
@@ -61,10 +66,11 @@ class Endings:
     def __init__(self, runner: Any) -> None:
         self._runner = runner
         self._changed = threading.Condition()
-        self._watches: dict[str, list[_Watch]] = {}  # by handle
+        self._watches: dict[str, dict[_Watch, None]] = {}  # by handle, in order
         self._due: list[tuple[float, int, _Watch]] = []
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
+        _all.add(self)
 
     def watch(
         self,
@@ -90,7 +96,7 @@ class Endings:
         with self._changed:
             if not self._watches:
                 self._listen()
-            self._watches.setdefault(watch.handle, []).append(watch)
+            self._watches.setdefault(watch.handle, {})[watch] = None
             self._schedule(watch, -inf)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(
@@ -115,6 +121,12 @@ class Endings:
         finally:
             stop()
         return reasons[0]
+
+    def stop(self) -> None:
+        """Stop all watches, because the store is closed."""
+        for watches in tuple(self._watches.values()):
+            for watch in tuple(watches):
+                self._remove(watch)
 
     # -- events of this process --------------------------------------------------------------------
 
@@ -205,14 +217,14 @@ class Endings:
         """Watch the session under another handle."""
         if watch.handle != handle and self._discard(watch):
             watch.handle = handle
-            self._watches.setdefault(handle, []).append(watch)
+            self._watches.setdefault(handle, {})[watch] = None
 
     def _discard(self, watch: _Watch) -> bool:
         """Remove a watch. Return whether it was there."""
-        watches = self._watches.get(watch.handle, [])
+        watches = self._watches.get(watch.handle, {})
         if watch not in watches:
             return False
-        watches.remove(watch)
+        del watches[watch]
         if not watches:
             del self._watches[watch.handle]
         return True
@@ -221,6 +233,7 @@ class Endings:
         """Stop a watch. Return whether it was there."""
         with self._changed:
             removed = self._discard(watch)
+            watch.callback = _no_callback  # the watch stays in the queue until it would be due
             if removed and not self._watches:
                 self._due.clear()
                 self._ignore()
@@ -231,8 +244,30 @@ class Endings:
         self._remove(watch)
 
     def _end(self, watch: _Watch, reason: Reason) -> None:
+        callback = watch.callback
         if self._remove(watch):
             try:
-                watch.callback(reason)
-            except Exception:
+                callback(reason)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:  # SystemExit would end the thread, and the other watches
                 log.exception("lembro: a callback for the end of a session failed")
+
+    def _after_fork(self) -> None:
+        """Forget the watches in a forked child: their callbacks belong to the parent."""
+        self._changed = threading.Condition()  # a thread of the parent may hold it
+        self._watches.clear()
+        self._due.clear()
+        self._thread = None
+
+
+_all: Final[WeakSet[Endings]] = WeakSet()
+
+
+def _in_child() -> None:
+    for endings in list(_all):
+        endings._after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
+    os.register_at_fork(after_in_child=_in_child)

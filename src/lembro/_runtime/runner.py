@@ -105,13 +105,20 @@ class Runner:
 
     def close(self) -> None:
         """Close the store, unless another application has opened it and still runs."""
-        if open_stores.remove(self.store) and hasattr(self.store, "close"):
+        if self._is_last() and hasattr(self.store, "close"):
             self.run(self.verb("close"), "close")
 
     async def aclose(self) -> None:
         """Close the store, in an event loop; see :meth:`close`."""
-        if open_stores.remove(self.store) and hasattr(self.store, "close"):
+        if self._is_last() and hasattr(self.store, "close"):
             await self.arun(self.verb("close"))
+
+    def _is_last(self) -> bool:
+        """Return whether no other application uses the store. If so, stop the watches for ends."""
+        is_last = open_stores.remove(self.store)
+        if is_last and "endings" in self.__dict__:
+            self.endings.stop()
+        return is_last
 
     def open_for_good(self) -> None:
         """Open the store for an application without startup and shutdown, such as one of WSGI.

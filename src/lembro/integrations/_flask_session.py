@@ -48,8 +48,8 @@ class FlaskSession(Session, SessionMixin):
     def modified(self) -> bool:
         """Whether anything has changed, nested changes included.
 
-        Setting it to True extends the session, as ``touch()`` does. Setting it to False drops the
-        changes so far, unless more changes follow.
+        Setting it to True extends the session, unless the request is passive. Setting it to False
+        drops the changes so far, unless more changes follow.
         """
         if self._is_unused() or self._is_dropped():
             return False
@@ -65,7 +65,7 @@ class FlaskSession(Session, SessionMixin):
     @modified.setter
     def modified(self, modified: bool) -> None:
         if modified:
-            self.touch()
+            self._mark_used()
             self._dropped = None
         else:
             self._check_writable()

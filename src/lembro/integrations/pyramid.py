@@ -75,8 +75,9 @@ class PyramidSession(Session):
         self.destroy()
 
     def changed(self) -> None:
-        """Extend the idle timeout, as ``touch()`` does. Nested changes are stored without it."""
-        self.touch()
+        """Extend the idle timeout, unless the request is passive. Nested changes are stored
+        without it."""
+        self._mark_used()
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
         """Add a message to a queue. Without ``allow_duplicate``, add it only once."""

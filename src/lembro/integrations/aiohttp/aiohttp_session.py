@@ -234,10 +234,11 @@ class _StoredSession(aiohttp_session.Session, Replacement):
         self._max_age, self.has_max_age = value, True
 
     def changed(self) -> None:
-        """Extend the idle timeout. Nested changes are stored without it."""
+        """Extend the idle timeout, unless the request is passive. Nested changes are stored
+        without it."""
         self.was_changed = True
         if self._inner is not None:
-            self._inner.touch()
+            self._inner._mark_used()
 
     def invalidate(self) -> None:
         """End the session. Keys written afterwards begin a new one, under a new ID."""

@@ -18,6 +18,7 @@ from ..._core.effects import Call, Flow, run_flow
 from ..._core.lifecycle import Lifecycle
 from ..._core.session import Session
 from ..._core.state import NEW, NOT_LOADED, Loaded, SetCookie
+from ..._http.cookie import Presented
 from ...errors import CodecError, SessionGone
 from ...ids import SHORT_ID_LENGTH, key_for
 from .._adapter import no_session
@@ -74,18 +75,34 @@ class SessionStore(SessionMapping):
     def is_empty(self) -> bool:
         """Return whether the session has neither an ID nor data."""
         session = self._lembro
-        if session._loaded is NOT_LOADED:
-            return self._presented().id is None
+        presented = self._presented_only()
+        if presented is not None:
+            return presented.id is None
         if session._destroy and self._owner is None:
             self._do(self._committing())
         return session._key is None and not session._data and session._login is None
+
+    def _presented_only(self) -> Presented | None:
+        """Return the cookie of a session that is not loaded yet; None if it is loaded.
+
+        If several cookies came, only the store tells which of them counts, so the session is
+        loaded.
+        """
+        if self._lembro._loaded is not NOT_LOADED:
+            return None
+        presented = self._presented()
+        if not presented.several:
+            return presented
+        self._get_session()
+        return None
 
     # -- the key -----------------------------------------------------------------------------------
 
     def _get_session_key(self) -> str | None:
         session = self._lembro
-        if session._loaded is NOT_LOADED:
-            return self._key_of(self._presented().id)
+        presented = self._presented_only()
+        if presented is not None:
+            return self._key_of(presented.id)
         if session._regenerate or session._login is not None:  # a new ID has been asked for
             self._do(self._issuing())
         if session._key is None or session._destroy:
@@ -313,12 +330,13 @@ class SessionStore(SessionMapping):
         """Apply what Django's methods have recorded, before a commit.
 
         Args:
-            extend: Whether the session is extended even if that is not due.
+            extend: Whether the session is extended even if that is not due, unless the request is
+                passive.
         """
         session = self._lembro
         if session._is_unused():
             return
-        if extend and session._key is not None and session._data:
+        if extend and session._key is not None and session._data and not session._passive:
             session._touch = True
         if not self._use_expiry():
             session.destroy()

@@ -62,9 +62,14 @@ def is_expiry(value: Any) -> bool:
 
 
 def check_expiry(value: Any) -> None:
-    """Raise ConfigError for a number of seconds that no session can last."""
-    if isinstance(value, int | float) and not is_expiry(value):
+    """Raise ConfigError for what ``set_expiry`` does not take. Else the session would outlive it.
+
+    Django has made a text of a datetime before.
+    """
+    if not is_expiry(value):
+        kind = "with" if settings.USE_TZ else "without"
         raise ConfigError(
-            f"set_expiry() takes at most 100 years in seconds, a datetime, a timedelta or None, "
-            f"got {value!r}. Example: set_expiry(8 * 3600)"
+            f"set_expiry() takes at most 100 years in seconds, a datetime {kind} a time zone "
+            f"(USE_TZ={settings.USE_TZ}), a timedelta or None, got {value!r}. Example: "
+            f"set_expiry(8 * 3600)"
         )
