@@ -52,8 +52,8 @@ def issued(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The IDs that are created, including those that no response carries."""
     made: list[str] = []
 
-    def record() -> SessionID:
-        session_id = new_id()
+    def record(form: Callable[[bytes], SessionID]) -> SessionID:
+        session_id = new_id(form)
         made.append(str(session_id))
         return session_id
 
