@@ -75,17 +75,19 @@ def target_of(
 
 
 def _read(database: Any) -> URL:
+    driver = ""
     try:
         if not isinstance(database, str | URL):
             raise TypeError
         url = make_url(database)
-        if "+" in url.drivername:
+        driver = url.drivername
+        if "+" in driver:
             url.get_dialect()
         if "@" in (url.host or ""):  # of the password
             raise ValueError
     except exc.NoSuchModuleError:
         raise ConfigError(
-            f"SQLAlchemy has no dialect and driver {url.drivername!r}. "
+            f"SQLAlchemy has no dialect and driver {driver!r}. "
             f"Examples: 'postgresql+asyncpg', 'mysql+pymysql'"
         ) from None
     except (exc.ArgumentError, TypeError, ValueError):  # the message may contain the password
