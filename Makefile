@@ -64,8 +64,10 @@ check: .venv/.lint ## check format, lint rules, layers and types
 	$(PY) -m ruff format --check $(CODE)
 	$(PY) -m ruff check $(CODE)
 	.venv/bin/lint-imports --no-logo
-	$(PY) -m mypy $(CODE)
-	$(PY) -m pyright --pythonpath $(PY)
+	@# The two type checkers run at once, because each uses one core.
+	$(PY) -m mypy $(CODE) & mypy=$$!; \
+		$(PY) -m pyright --pythonpath $(PY); pyright=$$?; \
+		wait $$mypy && exit $$pyright
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m pyright --verifytypes lembro --ignoreexternal
 
 .PHONY: fmt
