@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Unpack
 
 from ._core.session import Session
@@ -11,6 +12,7 @@ from ._http.arguments import check_application
 from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
+from ._log import log
 from ._paths import path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
@@ -123,8 +125,10 @@ class SessionMiddleware:
 class ASGIExchange(Exchange):
     """One connection of an ASGI server, and its response."""
 
-    __slots__ = ("_last", "_scope", "_send")
+    __slots__ = ("_host", "_last", "_scope", "_send")
 
+    _host: Any
+    """The application that the middleware is in, if the framework names it."""
     _scope: Any  # a Scope, until the exchange ends
     _last: Message | None
     """The last message of a response whose session was not accessed before."""
@@ -132,6 +136,7 @@ class ASGIExchange(Exchange):
     def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
         self.runner = runner
         self._scope = scope
+        self._host = scope.get("app")
         self._send = send
         self._last = None
         self.session: Session = Session(self)
@@ -177,7 +182,7 @@ class ASGIExchange(Exchange):
                 kind = message["type"]
                 if kind in _STARTS:
                     given = self._scope.get("session")
-                    if given is not session and type(given) is dict:
+                    if given is not session and type(given) is dict and not self._is_mounted():
                         return self._take_over(given, message)
                     if not (session._loaded is NOT_LOADED or session._preloaded):
                         return self._start(message)
@@ -194,13 +199,24 @@ class ASGIExchange(Exchange):
         """Begin a response whose application has written ``scope["session"] = {...}``.
 
         Starlette's own sessions allow this. As after ``clear()``, the session ends, and the keys
-        begin a new one. A session of an inner middleware is not a plain dict, and is left alone.
+        begin a new one.
         """
         session = self._scope["session"] = self.session
         await self.runner.aload(session)
         session.clear()
         session.update(given)
         await self.send(message)
+
+    def _is_mounted(self) -> bool:
+        """Return whether a mounted application serves the request.
+
+        It may have sessions of its own, and a middleware that puts them into the same scope.
+        """
+        host = self._host
+        if host is None or self._scope["app"] is host:
+            return False
+        _warn_of_mounted(self._scope.get("root_path", ""))
+        return True
 
     def add_late_headers(self) -> bool:
         """Return whether the response has ended. A cache cannot store the data of a task that runs
@@ -286,6 +302,17 @@ class ASGIExchange(Exchange):
         headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+@lru_cache(maxsize=16)
+def _warn_of_mounted(path: str) -> None:
+    """Warn once of each mounted application that puts a dict into the scope."""
+    log.warning(
+        "lembro: the application that is mounted at %r has put a dict into scope['session']. "
+        "lembro's session continues. If the application has sessions of its own, exclude its path: "
+        "SessionMiddleware(exclude=[...]). If it was to end the session, call session.clear()",
+        path,
+    )
 
 
 def is_https(scope: Mapping[str, Any]) -> bool:

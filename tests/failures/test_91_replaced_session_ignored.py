@@ -1,6 +1,7 @@
 """91. ``scope["session"] = {}``, with which Starlette's own sessions end, changes nothing.
 
-It ends the session. Keys that the new dict holds begin another session, as after ``clear()``.
+It ends the session. Keys that the new dict holds begin another session, as after ``clear()``. A
+mounted application that has sessions of its own ends nothing.
 """
 
 from __future__ import annotations
@@ -96,3 +97,56 @@ async def test_a_session_of_an_inner_middleware_is_left_alone() -> None:
     answer = await fetch_asgi(app, Request(cookies=[f"sid={site.id}".encode()]))
     assert [line.split("=")[0] for line in answer.set_cookies] == ["session"]
     assert await site.manager.aget(site.id) == {"cart": [1]}
+
+
+class Host:
+    """An application in which the middleware is, and which has mounted another one."""
+
+    def __init__(self, site: Starlette, mounted: Any) -> None:
+        self.inside = SessionMiddleware(mounted, site.manager)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["app"] = self
+        await self.inside(scope, receive, send)
+
+
+class Mounted:
+    """An application whose middleware puts a plain dict into the scope, as Litestar's does."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        scope["app"] = self
+        scope["root_path"] = "/admin"
+        scope["session"] = {"page": 3}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        scope["session"]["page"] += 1
+        await send({"type": "http.response.body", "body": b"%d" % scope["session"]["page"]})
+
+
+async def test_a_mounted_application_with_its_own_sessions_ends_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = Starlette(BACKENDS[0])
+    await site.log_in()
+    host = Host(site, Mounted())
+    for _ in range(2):
+        answer = await fetch_asgi(host, Request(cookies=[f"sid={site.id}".encode()]))
+        assert (answer.body, answer.set_cookies) == (b"4", [])
+    assert await site.manager.aget(site.id) == {"cart": [1]}
+    assert [info.user_id for info in await site.manager.aall()] == ["ada"]
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]  # once
+    assert "'/admin'" in record.getMessage()
+    assert "exclude" in record.getMessage()
+
+
+async def test_the_application_around_the_middleware_still_ends_the_session() -> None:
+    site = Starlette(BACKENDS[0])
+    await site.log_in()
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"] = {}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    answer = await fetch_asgi(Host(site, page), Request(cookies=[f"sid={site.id}".encode()]))
+    assert answer.clears_session
+    assert await site.manager.aget(site.id) is None

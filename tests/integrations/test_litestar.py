@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pydantic
 import pytest
-from litestar import Litestar, Request, Response, WebSocket, get, post, websocket
+from litestar import Litestar, Request, Response, WebSocket, asgi, get, post, websocket
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.enums import ScopeType
@@ -29,7 +29,7 @@ from litestar.response import Stream, Template
 from litestar.security.session_auth import SessionAuth
 from litestar.template.config import TemplateConfig
 from litestar.testing import AsyncTestClient, RequestFactory, TestClient, create_test_client
-from litestar.types import Empty
+from litestar.types import Empty, Receive, Scope, Send
 
 from lembro import (
     ConfigError,
@@ -866,3 +866,31 @@ async def test_requests_leave_nothing_to_the_garbage_collector(plugin: LembroPlu
         assert [reference() for reference in seen] == [None] * 3
     finally:
         gc.enable()
+
+
+# -- a mounted application -------------------------------------------------------------------------
+
+
+def test_a_mounted_application_with_its_own_sessions_ends_nothing() -> None:
+    mounted = object()
+
+    @asgi("/admin", is_mount=True, copy_scope=False)
+    async def admin(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = mounted  # type: ignore[typeddict-item]  # as Starlette does
+        scope["session"] = {"page": 3}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok", "more_body": False})
+
+    @post("/login")
+    async def login(session: WebSessionDep) -> None:
+        session.login("ada")
+
+    @get("/who")
+    async def who(session: WebSessionDep) -> str:
+        return f"{session.user_id} {dict(session)}"
+
+    manager = SessionManager(MemoryStore("1M"))
+    with create_test_client([admin, login, who], plugins=[LembroPlugin(manager)]) as client:
+        client.post("/login")
+        assert client.get("/admin").text == "ok"
+        assert client.get("/who").text == "ada {}"

@@ -118,7 +118,7 @@ class InnerApp:
             session.scope = outer  # no reference cycle is left
             if session._phase is OPEN:  # there was no response, but a logout takes effect
                 take_replacement(session, scope)
-            elif not isinstance(scope["session"], Session):
+            elif not is_foreign(scope["session"], scope):
                 _report_late_replacement(session)
 
 
@@ -159,9 +159,18 @@ def expect_clear(scope: Scope) -> None:
 def take_replacement(session: Session, scope: Any) -> None:
     """Write the value of ``set_session()`` or ``clear_session()`` into the session."""
     value = scope["session"]
-    if not isinstance(value, Session):  # a Session would be that of an inner middleware
+    if not is_foreign(value, scope):
         scope["session"] = session
         replace_data(session, value, scope)
+
+
+def is_foreign(value: Any, scope: Any) -> bool:
+    """Return whether the session in a scope comes from a middleware inside of this one.
+
+    It is a session of lembro, or the request is served by a mounted application, which may have
+    sessions of its own. Starlette sets ``scope["app"]`` alone, Litestar both keys.
+    """
+    return isinstance(value, Session) or scope["app"] is not scope["litestar_app"]
 
 
 def replace_data(session: Session, value: Any, scope: Scope) -> None:
