@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_an_open_page_reloads_when_its_session_ends_elsewhere(
         phone = elsewhere.new_page()
         phone.goto(f"{server.url}/login/heidi")
         phone.goto(f"{server.url}/logout-everywhere")
-        # it reloads automatically
-        expect(page.get_by_text("None: 1 visits, 1 seen")).to_be_visible()
+        # It reloads automatically: twice, if the first time takes longer than the interval.
+        expect(page.get_by_text(re.compile(r"^None: \d visits, \d seen$"))).to_be_visible()
         elsewhere.close()
         assert "Traceback" not in server.log
