@@ -52,6 +52,8 @@ def advance(store: Any, seconds: float) -> None:
 
 
 class TestWithoutOldSessions(StoreContract):
+    too_large = 2_000_000
+
     def make_store(self) -> Any:
         return Unmoved()
 
