@@ -109,7 +109,7 @@ def test_an_invalid_url_is_refused(url: str, error: str) -> None:
 )
 def test_no_part_of_a_password_with_special_characters_is_in_the_error(make: Any, url: str) -> None:
     with pytest.raises(
-        ConfigError, match="Write special characters of a password as %XX"
+        ConfigError, match="Write special characters of a password or a path as %XX"
     ) as caught:
         make(url)
     assert "sec" not in str(caught.value)
