@@ -60,10 +60,10 @@ def test_it_lets_verbs_through_again_when_the_server_answers(
         breaker.check()
     wait(lambda: breaker.last_error == "still down")
     server.down = False
-    wait(lambda: not breaker.is_open)
+    wait(lambda: "redis://h answers again" in caplog.text)
+    assert not breaker.is_open
     breaker.check()
     assert caplog.text.count("does not answer") == 1
-    assert "redis://h answers again" in caplog.text
 
 
 def test_a_verb_that_succeeds_closes_it() -> None:
