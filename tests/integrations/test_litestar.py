@@ -876,7 +876,7 @@ def test_a_mounted_application_with_its_own_sessions_ends_nothing() -> None:
 
     @asgi("/admin", is_mount=True, copy_scope=False)
     async def admin(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = mounted  # type: ignore[typeddict-item]  # as Starlette does
+        scope["app"] = mounted  # type: ignore[arg-type]  # as Starlette does
         scope["session"] = {"page": 3}
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok", "more_body": False})
