@@ -1,6 +1,6 @@
 """66. A page that polls keeps an idle session alive: a passive request does not extend it.
 
-The application says so by ``session.skip_touch()``, or by the option ``passive``.
+The application marks them by ``session.skip_touch()``, or by the option ``passive``.
 """
 
 from __future__ import annotations

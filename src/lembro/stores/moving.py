@@ -187,7 +187,7 @@ class MovingStore:
     # -- within ------------------------------------------------------------------------------------
 
     def _move(self, key: bytes) -> Found | None:
-        """Move a session, unless it has moved before. Return what there is under the key now."""
+        """Move a session, unless it has moved before. Return the record under the key, if any."""
         found: Found | None = self.old.get(key)
         if found is None or found.successor is not None or key.startswith(MARK):
             return found

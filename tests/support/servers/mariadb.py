@@ -15,7 +15,7 @@ from tests.support.servers import HOST
 from tests.support.servers.databases import DatabaseServer, find_program
 
 FOLDERS: Final = ("/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin")
-# What a test has written need not survive the machine.
+# The data of a test are not needed after a crash of the machine.
 SETTINGS: Final = {
     "innodb-flush-log-at-trx-commit": "2",
     "innodb-buffer-pool-size": "32M",

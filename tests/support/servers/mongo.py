@@ -6,8 +6,6 @@ import atexit
 import importlib.util
 import itertools
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,13 +22,14 @@ from pymongo.errors import ConnectionFailure
 from lembro.stores import MongoStore
 from tests.support import require_or_skip
 from tests.support.servers import HOST, free_port
+from tests.support.servers.process import ServerProcess
 
 PATIENCE: Final = 30.0  # seconds
 
 _numbers = itertools.count(1)
 
 
-class MongoServer:
+class MongoServer(ServerProcess):
     """A server on a free port of 127.0.0.1, which the test may stop, kill and start again."""
 
     def __init__(self, *options: str) -> None:
@@ -78,29 +77,6 @@ class MongoServer:
 
     def client(self, **options: Any) -> pymongo.MongoClient[Any]:
         return pymongo.MongoClient(self.url, **options)
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)
-
-    def freeze(self) -> None:
-        """Suspend the process (SIGSTOP), as if the machine did not respond."""
-        self.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the server at once, and wait for its end."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(PATIENCE)
-            self._process = None
-
-    def remove(self) -> None:
-        """End the server and delete its folder."""
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager

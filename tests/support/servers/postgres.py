@@ -16,7 +16,7 @@ from tests.support.servers import HOST
 from tests.support.servers.databases import DatabaseServer, find_program, new_table
 
 FOLDERS: Final = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/bin")
-# What a test has written need not survive the machine.
+# The data of a test are not needed after a crash of the machine.
 SETTINGS: Final = {
     "fsync": "off",
     "full_page_writes": "off",

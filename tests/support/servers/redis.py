@@ -7,7 +7,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ import redis
 from lembro.stores import RedisStore
 from tests.support import require_or_skip
 from tests.support.servers import HOST, free_port
+from tests.support.servers.process import ServerProcess
 
 PATIENCE: Final = 30.0  # seconds
 KINDS: Final = ("redis", "valkey")
@@ -74,7 +74,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.02)
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """A server on a free port of 127.0.0.1, which the test may stop, kill and start again.
 
     Args:
@@ -153,29 +153,6 @@ class RedisServer:
     def commands(self) -> int:
         """Return how many commands the server has performed; this one is included."""
         return int(self.info("total_commands_processed"))
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        os.kill(self._process.pid, number)
-
-    def freeze(self) -> None:
-        """Suspend the process (SIGSTOP), as if the machine did not respond."""
-        self.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End the server at once, and wait for its end."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(PATIENCE)
-            self._process = None
-
-    def remove(self) -> None:
-        """End the server and delete its folder."""
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager

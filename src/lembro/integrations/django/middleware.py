@@ -290,7 +290,7 @@ def _exchange_of(request: Any, store: SessionStore) -> DjangoExchange:
 def _reopen(request: Any, response: Any) -> None:
     """Let the caller of the middleware write to the session after the response, and save it.
 
-    What is not saved is reported when the response is closed.
+    Closing the response reports changes that are not saved.
     """
     store = getattr(request, "session", None)
     if isinstance(store, SessionStore) and not isinstance(store, NoSession):

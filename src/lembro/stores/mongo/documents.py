@@ -2,9 +2,9 @@
 
     {_id: key, payload, user, successor, reputation, born, expires, death}
 
-``user``, ``successor`` and ``reputation`` are absent if there is none. Times are dates of the
-server's clock, in milliseconds. ``expires`` is the idle deadline. It is never later than ``death``,
-the absolute deadline.
+``user``, ``successor`` and ``reputation`` are absent if the session has none. Times are dates of
+the server's clock, in milliseconds. ``expires`` is the idle deadline. It is never later than
+``death``, the absolute deadline.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def millis(seconds: float) -> int:
 
 
 def decode(document: Document | None, now: int) -> Found | None:
-    """Return the record of a document, or None if there is none or it has expired.
+    """Return the record of a document, or None if it is missing or has expired.
 
     Args:
         document: The document.
