@@ -317,7 +317,10 @@ class MongoVerbs:
             upsert=True,
         )
         before = reply["value"]
-        return before is None or int(before["expires"]) <= now
+        if before is None:
+            # Only the one upsert that inserted the document has "upserted".
+            return reply["lastErrorObject"].get("upserted") is not None
+        return int(before["expires"]) <= now
 
     def _rotate(
         self, old: bytes, new: bytes, expected: bytes, now: int, grace: float
