@@ -88,6 +88,13 @@ BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
     ({"partitioned": True}, "partitioned=True needs secure=True"),
     ({"max_age": 0}, "max_age must be more than 0 .*got 0. Example"),
     ({"max_age": "1h"}, "max_age must be seconds .*got '1h'.*timedelta"),
+    ({"previous": "example.com"}, "previous must be CookieOptions, got 'example.com'. Example"),
+    ({"previous": ["/"]}, r"previous must be CookieOptions, got \['/'\]"),
+    (
+        {"previous": CookieOptions(path="/a", previous=CookieOptions(path="/b"))},
+        "previous must name options without a previous of their own",
+    ),
+    ({"previous": CookieOptions()}, "previous must differ in name, domain, path or partitioned"),
 ]
 
 
