@@ -99,8 +99,9 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
             )
         if is_weak(secret):
             raise ConfigError(
-                f"secret must have at least 32 random bytes, got {len(secret)} characters, "
-                f"{len(set(secret))} different ones, which can be guessed. {example}"
+                f"secret must have at least 32 bytes and 8 different characters, got "
+                f"{len(secret.encode('utf-8', 'surrogatepass'))} bytes and {len(set(secret))} "
+                f"different characters, which can be guessed. {example}"
             )
     return secrets
 
