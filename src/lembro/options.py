@@ -328,7 +328,7 @@ def meant_option(name: str, known: Sequence[str]) -> str:
 
 
 def _cookie_example(given: Any) -> str:
-    """Return what to write instead of a cookie that is no CookieOptions, such as a dict."""
+    """Return what to write instead of a cookie that is not CookieOptions, such as a dict."""
     if not isinstance(given, Mapping) or not given:
         return 'Example: cookie=CookieOptions(name="sid")'
     known = {f.name.replace("_", ""): f.name for f in fields(CookieOptions)}
