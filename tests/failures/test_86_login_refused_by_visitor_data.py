@@ -43,7 +43,7 @@ async def test_a_login_drops_the_largest_keys_of_a_full_session(
     (event,) = world.heard("dropped")
     assert "a login dropped cart of the visitor's data" in event.reason
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "drops cart" in warning.getMessage()
+    assert "dropped cart" in warning.getMessage()
 
 
 @only(SESSION_KINDS)
