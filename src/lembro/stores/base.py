@@ -18,8 +18,9 @@
   notes that a legacy cookie was used (``migrate_from``), and its key begins with ``MARK``. Until
   its grace has passed, it must neither be evicted nor be removed by ``destroy_user`` or ``clear``.
   A store that cannot keep a mark refuses the session: ``replace`` returns a record with the payload
-  ``NO_ROOM``. If the session has a user, the store then refuses all others, for as long as that
-  mark would have lived: ``get``, too, returns that record for each mark that it does not have.
+  ``NO_ROOM``. If the session has a user, the store then refuses all other marks, for as long as
+  that mark would have lived. During this time, ``get`` also returns that record for each mark that
+  the store does not have.
 
 ``lembro.testing`` has the test suite that every store must pass.
 
