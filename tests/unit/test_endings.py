@@ -336,7 +336,7 @@ def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
     session = site.open(None if act == "nothing" else site.new("ada"))
     if act != "nothing":
         getattr(session, act)(*(["bob"] if act == "login" else []))
-    with pytest.raises(UsageError, match="there is no stored session whose end"):
+    with pytest.raises(UsageError, match="there is no stored session to wait for"):
         session.on_ended(print)
 
 

@@ -91,7 +91,7 @@ def test_a_url_has_options_of_the_store_and_of_pymongo() -> None:
     with store._shared.backend.clients.client() as client:
         assert client.options.pool_options.max_pool_size == 7
         assert client.write_concern.document == {"w": 1}
-    with pytest.raises(ConfigError, match="'timeout' of a mongodb: URL cannot be 'x'"):
+    with pytest.raises(ConfigError, match="'timeout' of a mongodb: URL must be a number, got 'x'"):
         from_url("mongodb://h?timeout=x")
 
 

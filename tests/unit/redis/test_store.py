@@ -83,7 +83,7 @@ def test_an_invalid_argument_is_refused(options: Any, error: str) -> None:
         ("unix:///run/s?tls=true", "tls cannot be used with a unix: URL"),
         ("unix:///run/s?ca_file=ca.pem", "ca_file needs TLS, got a unix: URL without it"),
         ("redis://h?timeouts=1", "no parameter 'timeouts'; did you mean timeout?"),
-        ("redis://h?tls=perhaps", "'tls' of a redis: URL cannot be 'perhaps'"),
+        ("redis://h?tls=perhaps", "'tls' of a redis: URL must be true or false, got 'perhaps'"),
     ],
 )
 def test_an_invalid_url_is_refused(url: str, error: str) -> None:

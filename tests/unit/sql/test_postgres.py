@@ -135,7 +135,9 @@ def test_a_url_may_name_a_socket() -> None:
 def test_an_unknown_parameter_is_named() -> None:
     with pytest.raises(ConfigError, match="no parameter 'sslmod'"):
         from_url(f"{URL}?sslmod=require")
-    with pytest.raises(ConfigError, match="'timeout' of a postgresql: URL cannot be 'x'"):
+    with pytest.raises(
+        ConfigError, match="'timeout' of a postgresql: URL must be a number, got 'x'"
+    ):
         from_url(f"{URL}?timeout=x")
 
 

@@ -99,8 +99,9 @@ class Pooling:
             return
         self.note(
             ConfigError(
-                f"{self.target.place} has no table {table} that this lembro can use ({error}). Let "
-                f"an administrator make it: lembro schema --dialect postgresql --table {table}"
+                f"{self.target.place} has no table {table} that this version of lembro can use "
+                f"({error}). Let an administrator make it: lembro schema --dialect postgresql "
+                f"--table {table}"
             )
         )
 

@@ -78,7 +78,7 @@ def no_tables(target: Target, error: BaseException) -> ConfigError:
     """Return the error for tables that cannot be made or used."""
     table = target.dialect.table
     return ConfigError(
-        f"{target.place} has no table {table} that this lembro can use "
+        f"{target.place} has no table {table} that this version of lembro can use "
         f"({getattr(error, 'orig', error)}). Let an administrator make it: "
         f"lembro schema --dialect {target.kind} --table {table}"
     )
