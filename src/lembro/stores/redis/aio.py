@@ -27,6 +27,10 @@ class AsyncSlots:
         self._semaphore = asyncio.Semaphore(size)
         self._failures = 0
 
+    def use(self) -> tuple[int, int]:
+        """Return how many verbs are running, and the limit."""
+        return self._size - self._semaphore._value, self._size
+
     async def __aenter__(self) -> None:
         if not self._semaphore.locked():
             await self._semaphore.acquire()  # this never waits
@@ -68,6 +72,7 @@ class AsyncRedisConnector:
         self._failures = failures
         self._slots = slots
         self._idle: list[Any] = []
+        self.pool_use = slots.use
 
     async def open(self) -> None:
         try:

@@ -74,6 +74,10 @@ class Pooling:
             "kwargs": {**self.target.keywords, "note": self.note},
         }
 
+    def use(self) -> tuple[int, int]:
+        """Return how many connections are in use, and the limit."""
+        return len(self.used), self.target.max_connections
+
     def note(self, error: Exception) -> None:
         """Note that connecting has failed."""
         self.failure = error
@@ -157,6 +161,7 @@ class PsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use = self._pooling.use
         self._pool: ConnectionPool[Any] = ConnectionPool(
             connection_class=DeadlineConnection,
             configure=partial(_configure, self._pooling, threading.Lock()),
@@ -214,6 +219,7 @@ class AsyncPsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use = self._pooling.use
         self._pool = LoopPool(
             connection_class=AsyncDeadlineConnection,
             configure=partial(_aconfigure, self._pooling, asyncio.Lock()),
