@@ -163,9 +163,7 @@ class _Calls:
         histogram: metrics.Histogram | None,
     ) -> None:
         in_process = runner_of(manager).in_process
-        self.kind: trace.SpanKind = (
-            trace.SpanKind.INTERNAL if in_process else trace.SpanKind.CLIENT
-        )
+        self.kind: trace.SpanKind = trace.SpanKind.INTERNAL if in_process else trace.SpanKind.CLIENT
         self.attributes: dict[str, str] = {
             "db.system.name": getattr(manager.store, "system", "lembro"),
             "lembro.manager": name,

@@ -48,9 +48,7 @@ class SessionCollector(Collector):
             sessions, or an argument is invalid.
     """
 
-    def __init__(
-        self, managers: Managers, registry: CollectorRegistry | None = REGISTRY
-    ) -> None:
+    def __init__(self, managers: Managers, registry: CollectorRegistry | None = REGISTRY) -> None:
         named = by_name(managers)
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             log.warning(
@@ -85,9 +83,7 @@ class SessionCollector(Collector):
     @staticmethod
     def _collect(readers: list[tuple[Reader, Latency]]) -> Iterator[Metric]:
         values = [(reader, reader.values()) for reader, _ in readers]
-        sessions = GaugeMetricFamily(
-            SESSIONS.prometheus, SESSIONS.text, labels=["manager", "tier"]
-        )
+        sessions = GaugeMetricFamily(SESSIONS.prometheus, SESSIONS.text, labels=["manager", "tier"])
         for reader, found in values:
             for tier, count in reader.tiers(found).items():
                 sessions.add_metric([reader.name, tier], count)

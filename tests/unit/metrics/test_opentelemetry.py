@@ -12,10 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, use_span
+from prometheus_client import CollectorRegistry
 
 from lembro import ConfigError, MemoryStore, SessionManager, StoreError
 from lembro.manager import runner_of
 from lembro.metrics.opentelemetry import instrument
+from lembro.metrics.prometheus import SessionCollector
 from lembro.stores import PostgresStore, RedisStore, SQLAlchemyStore, SQLiteStore
 from tests.support.external import FaultyConnector, FaultyStore
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -225,9 +227,6 @@ def test_a_manager_is_instrumented_once(telemetry: Telemetry) -> None:
 
 
 def test_prometheus_and_opentelemetry_measure_one_manager(telemetry: Telemetry) -> None:
-    from lembro.metrics.prometheus import SessionCollector  # noqa: PLC0415
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-
     registry = CollectorRegistry()
     manager = SessionManager(FaultyStore())
     SessionCollector(manager, registry)
