@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from lembro import SessionManager
 from lembro.metrics.prometheus import SessionCollector
 from tests.support import ROOT, require_or_skip
-from tests.support.servers import serve
+from tests.support.servers import HOST, free_port, serve
 
 FOLDER = ROOT / "examples" / "monitoring"
 APP = [sys.executable, "-m", "uvicorn", "--port={port}", "examples.metrics_app:app"]
@@ -150,3 +152,55 @@ def test_prometheus_scrapes_an_application(app: str, tmp_path: Path) -> None:
         assert metadata["lembro_store_operation_duration_seconds"][0]["type"] == "histogram"
         for query in QUERIES:
             result(query_of(query))
+
+
+# -- several workers
+
+WORKERS_APP = """
+from lembro import SessionManager
+from lembro.metrics.prometheus import SessionCollector
+from lembro.wsgi import SessionMiddleware
+
+manager = SessionManager("sqlite:///sessions.db")
+SessionCollector(manager)
+
+
+def begin(environ, start_response):
+    environ["lembro.session"]["cart"] = ["bread"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+
+
+app = SessionMiddleware(begin, manager)
+"""
+
+
+def two_ports() -> tuple[int, int]:
+    """Return two free ports that follow each other."""
+    for _ in range(50):
+        first = free_port()
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, first + 1))
+            return first, first + 1
+    raise RuntimeError("no two free ports follow each other")
+
+
+def test_each_worker_of_gunicorn_answers_on_its_own_port(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    [config] = re.findall(r'title="gunicorn.conf.py"\n(.*?)```', page, re.DOTALL)
+    ports = two_ports()
+    config = config.replace("9101", str(ports[0])).replace("workers = 4", "workers = 2")
+    (tmp_path / "gunicorn.conf.py").write_text(config, "utf-8")
+    (tmp_path / "shop.py").write_text(WORKERS_APP, "utf-8")
+    command = [sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "shop:app"]
+    with serve(command, cwd=tmp_path) as server:
+        for _ in range(10):
+            httpx.get(server.url).raise_for_status()
+        texts = [httpx.get(f"http://{HOST}:{port}/metrics").text for port in ports]
+    created = [
+        float(re.findall(r"^lembro_sessions_created_total.* (.*)", t, re.M)[0]) for t in texts
+    ]
+    sessions = [float(re.findall(r"^lembro_sessions\{.* (.*)", t, re.M)[0]) for t in texts]
+    begun = sum(created)
+    assert begun >= 10  # those of the check that the server answers, too
+    assert sessions == [begun, begun]
