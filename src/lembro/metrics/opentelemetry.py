@@ -16,7 +16,8 @@ from ._reader import Managers, Reader, by_name
 
 try:
     from opentelemetry import metrics, trace
-    from opentelemetry.trace import INVALID_SPAN, get_current_span
+    from opentelemetry.context import Context, attach, detach, get_current
+    from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 except ImportError as _missing:  # pragma: no cover
     raise ImportError(
         "lembro.metrics.opentelemetry needs OpenTelemetry: pip install 'lembro[opentelemetry]'"
@@ -198,13 +199,18 @@ class _Calls:
         return call
 
 
+_SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+"""The key of the span in a context."""
+
+
 def is_traced() -> bool:
     """Return whether a call makes a span now: not if the trace of the request is not sampled.
 
-    This is checked first, because a span that is not sampled takes ten times as long.
+    This is checked first, because a span that is not sampled takes much longer. It does what
+    ``get_current_span`` does, in a third of the time.
     """
-    span = get_current_span()
-    return span is INVALID_SPAN or span.is_recording()
+    span: Any = get_current().get(_SPAN)
+    return span is None or bool(span.is_recording())
 
 
 class _Call:
@@ -215,26 +221,28 @@ class _Call:
         self._attributes = attributes
 
     def __enter__(self) -> None:
-        calls, attributes = self._calls, self._attributes
-        self._span: Any = None
+        calls = self._calls
+        self._span = self._token = None
         if calls.tracer is not None and is_traced():
-            summary = f"{attributes['db.operation.name']} session"
-            self._span = calls.tracer.start_as_current_span(
-                summary,
-                kind=calls.kind,
-                attributes={**attributes, "db.query.summary": summary},
-                record_exception=False,
+            attributes = self._attributes
+            name = f"{attributes['db.operation.name']} session"
+            self._span = calls.tracer.start_span(
+                name, kind=calls.kind, attributes={**attributes, "db.query.summary": name}
             )
-            self._span.__enter__()
+            if calls.kind is trace.SpanKind.CLIENT:  # the client library may make spans within it
+                self._token = attach(set_span_in_context(self._span))
         self._begun = perf_counter()
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, traceback: Any) -> None:
         took, attributes = perf_counter() - self._begun, self._attributes
         if kind is not None:
             attributes = {**attributes, "error.type": kind.__qualname__}
+        if self._token is not None:
+            detach(self._token)
         if self._span is not None:
             if kind is not None:
-                trace.get_current_span().set_attribute("error.type", kind.__qualname__)
-            self._span.__exit__(kind, error, traceback)
+                self._span.set_attributes(attributes)
+                self._span.set_status(trace.StatusCode.ERROR, f"{kind.__qualname__}: {error}")
+            self._span.end()
         if self._calls.histogram is not None:
             self._calls.histogram.record(took, attributes)

@@ -11,7 +11,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, use_span
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    use_span,
+)
 from prometheus_client import CollectorRegistry
 
 from lembro import ConfigError, MemoryStore, SessionManager, StoreError
@@ -162,6 +169,26 @@ def test_the_calls_of_an_async_store_are_spans(telemetry: Telemetry) -> None:
     assert [span.name for span in telemetry.spans()] == ["add session", "GET /"]
     [(_, point)] = telemetry.points(OPERATION)
     assert (telemetry.spans()[0].kind, point.count) == (SpanKind.CLIENT, 2)
+
+
+def test_the_spans_of_a_client_library_are_within_those_of_lembro(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FaultyConnector.run
+
+    def traced(self: FaultyConnector, verb: Any, *, reads: bool) -> Any:
+        with telemetry.tracer.start_as_current_span("EVALSHA"):
+            return run(self, verb, reads=reads)
+
+    monkeypatch.setattr(FaultyConnector, "run", traced)
+    manager = SessionManager(FaultyStore())
+    instrument(manager, **telemetry.providers)
+    with telemetry.tracer.start_as_current_span("GET /") as request:
+        manager.create({"n": 0})
+        assert get_current_span() is request
+    inner, call, _ = telemetry.spans()
+    assert (inner.name, call.name) == ("EVALSHA", "add session")
+    assert inner.parent.span_id == call.context.span_id
 
 
 def test_an_async_call_that_is_not_sampled_is_not_seen(telemetry: Telemetry) -> None:

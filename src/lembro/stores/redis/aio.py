@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ...errors import StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .clients import Connections
 from .connector import setup_error
 from .failures import Failures
@@ -72,7 +73,7 @@ class AsyncRedisConnector:
         self._failures = failures
         self._slots = slots
         self._idle: list[Any] = []
-        self.pool_use = slots.use
+        self.pool_use: PoolUse = slots.use
 
     async def open(self) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ...errors import ConfigError, StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .clients import Connections
 from .failures import Failures
 from .locator import Locator
@@ -91,7 +92,7 @@ class RedisConnector:
         self._failures = failures
         self._slots = slots
         self._idle: list[Any] = []
-        self.pool_use = slots.use
+        self.pool_use: PoolUse = slots.use
 
     def open(self) -> None:
         try:

@@ -24,6 +24,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ...errors import ConfigError, StoreUnavailable
 from ..external.backend import Busy, Steps
+from ..external.pools import PoolUse
 from .dialect import Statement
 from .psycopg_connections import (
     NAME,
@@ -161,7 +162,7 @@ class PsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
-        self.pool_use = self._pooling.use
+        self.pool_use: PoolUse = self._pooling.use
         self._pool: ConnectionPool[Any] = ConnectionPool(
             connection_class=DeadlineConnection,
             configure=partial(_configure, self._pooling, threading.Lock()),
@@ -219,7 +220,7 @@ class AsyncPsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
-        self.pool_use = self._pooling.use
+        self.pool_use: PoolUse = self._pooling.use
         self._pool = LoopPool(
             connection_class=AsyncDeadlineConnection,
             configure=partial(_aconfigure, self._pooling, asyncio.Lock()),

@@ -62,7 +62,7 @@ class SQLAlchemyStore(ExternalStore):
         super().__init__(
             backend, max_session_size=max_session_size, interval=check_interval(interval)
         )
-        self.system = backend.system
+        self.system: str = backend.system
 
 
 class SQLAlchemyBackend:

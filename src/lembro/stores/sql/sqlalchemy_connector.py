@@ -18,6 +18,7 @@ from sqlalchemy import exc, text
 
 from ...errors import ConfigError, StoreError, StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .schema import make_tables
 from .sql_errors import DEADLOCK, DUPLICATE, number_of
 from .sqlalchemy_target import CONNECT, Target, translate
@@ -125,7 +126,7 @@ class SQLAlchemyConnector:
         self._pid = os.getpid()
         self._target = target
         self._engine = target.make_engine()
-        self.pool_use = partial(_pool_use, self._engine, target)
+        self.pool_use: PoolUse = partial(_pool_use, self._engine, target)
         self._is_prepared = False
 
     def open(self) -> None:
@@ -187,7 +188,7 @@ class AsyncSQLAlchemyConnector:
         assert target.make_async_engine is not None
         self._target = target
         self._engine = target.make_async_engine()
-        self.pool_use = partial(_pool_use, self._engine, target)
+        self.pool_use: PoolUse = partial(_pool_use, self._engine, target)
         self._is_prepared = False
 
     async def open(self) -> None:
