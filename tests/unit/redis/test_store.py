@@ -412,6 +412,11 @@ def test_an_evicting_policy_is_warned_of(caplog: pytest.LogCaptureFixture, colou
         assert (stats.evicted, stats.expired, stats.available) == (0, 0, True)
 
 
+def test_the_connections_in_use_are_counted(colour: Colour) -> None:
+    stats = colour(RedisStore(shared().url, max_connections=3)).stats()
+    assert (stats.connections, stats.max_connections) == (0, 3)
+
+
 def test_a_policy_without_a_limit_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     with new_store() as store:
         assert store.stats().max_size is None

@@ -281,6 +281,7 @@ def test_statistics_are_estimates() -> None:
         assert (stats.available, stats.sessions, stats.evicted) == (True, 2, 0)
         assert stats.used is not None
         assert stats.used > 8192
+        assert (stats.connections, stats.max_connections) == (0, 10)
 
 
 # -- connections

@@ -43,6 +43,8 @@ class MongoStore(ExternalStore):
         ConfigError: An argument is invalid, or pymongo is not installed.
     """
 
+    system: str = "mongodb"
+
     def __init__(
         self,
         server: Any,

@@ -24,6 +24,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ...errors import ConfigError, StoreUnavailable
 from ..external.backend import Busy, Steps
+from ..external.pools import PoolUse
 from .dialect import Statement
 from .psycopg_connections import (
     NAME,
@@ -73,6 +74,10 @@ class Pooling:
             "reconnect_timeout": 0.0,
             "kwargs": {**self.target.keywords, "note": self.note},
         }
+
+    def use(self) -> tuple[int, int]:
+        """Return how many connections are in use, and the limit."""
+        return len(self.used), self.target.max_connections
 
     def note(self, error: Exception) -> None:
         """Note that connecting has failed."""
@@ -158,6 +163,7 @@ class PsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use: PoolUse = self._pooling.use
         self._pool: ConnectionPool[Any] = ConnectionPool(
             connection_class=DeadlineConnection,
             configure=partial(_configure, self._pooling, threading.Lock()),
@@ -215,6 +221,7 @@ class AsyncPsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use: PoolUse = self._pooling.use
         self._pool = LoopPool(
             connection_class=AsyncDeadlineConnection,
             configure=partial(_aconfigure, self._pooling, asyncio.Lock()),
