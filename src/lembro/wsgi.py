@@ -242,6 +242,7 @@ class WSGIExchange(EnvironExchange):
         """End the exchange. Drop ``start_response``, which may refer to the environ."""
         super().close()
         self._held = self._write = None
+        self._accessed = False  # a late start_response finds no session
         self._start_response = _ended
 
     def _answer(self, error: BaseException) -> None:
