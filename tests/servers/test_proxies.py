@@ -188,6 +188,16 @@ def sites(
         yield made
 
 
+def test_caddy_accepts_the_file_of_compose() -> None:
+    program = shutil.which("caddy")
+    if program is None:
+        require_or_skip("no caddy on this machine")
+    file = DEPLOY / "docker" / "Caddyfile"
+    command = [program, "adapt", "--adapter", "caddyfile", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=TIMEOUT)
+    assert '"try_duration":15000000000' in done.stdout
+
+
 @pytest.mark.parametrize("app", APPS)
 def test_the_cookie_is_secure_and_the_redirect_stays_on_the_site(
     sites: dict[str, Site], app: str

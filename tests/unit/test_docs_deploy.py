@@ -90,7 +90,8 @@ def test_the_services_of_compose_refer_to_what_there_is() -> None:
             source = volume.partition(":")[0]
             assert source in volumes or (DEPLOY / "docker" / source).is_file()
     assert "ports" not in services["app"]  # it trusts each client that reaches it
-    assert "dynamic a app 8000" in (DEPLOY / "docker" / "Caddyfile").read_text(encoding="utf-8")
+    caddy = (DEPLOY / "docker" / "Caddyfile").read_text(encoding="utf-8")
+    assert re.search(r"dynamic a \{\s+name app\s+port 8000\s", caddy)
 
 
 def test_the_image_runs_the_server_without_a_shell_and_without_root() -> None:
@@ -98,5 +99,5 @@ def test_the_image_runs_the_server_without_a_shell_and_without_root() -> None:
     text = (DEPLOY / "docker" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
     lines = dict(line.split(maxsplit=1) for line in text.splitlines() if line)
     assert lines["CMD"].startswith('["uvicorn", "app:app",')
-    assert lines["USER"] == "shop"
+    assert lines["USER"].isdecimal()  # Kubernetes can see that it is not root
     assert "/healthz" in lines["HEALTHCHECK"]
