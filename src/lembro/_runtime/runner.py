@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OPENING = ("open", "close", "stats")
+_OPENING = ("open", "close", "stats", "get")
 _LOG_LEVELS = {
     "rejected": logging.INFO,
     "dropped": logging.INFO,
