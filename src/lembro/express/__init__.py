@@ -1,0 +1,12 @@
+"""One login for Express and Python: the cookie of express-session, and the formats of its stores.
+
+Each class of a store has the name of the npm package whose sessions it reads and writes.
+"""
+
+from __future__ import annotations
+
+from .manager import ExpressManager
+from .options import ExpressCookie
+from .redis import ConnectRedis
+
+__all__ = ["ConnectRedis", "ExpressCookie", "ExpressManager"]

@@ -1,0 +1,152 @@
+"""Places with sessions of Express: each lets a test write and read them as Express does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+
+from lembro.events import Event
+from lembro.express import ConnectRedis, ExpressManager
+from tests.support.exchanges import PlainExchange
+from tests.support.servers.redis import new_prefix
+from tests.support.servers.redis import shared as shared_redis
+
+SECRET: Final = "keyboard cat"
+COOKIE: Final[dict[str, Any]] = {
+    "originalMaxAge": None,
+    "expires": None,
+    "httpOnly": True,
+    "path": "/",
+}
+PATIENT: Final[dict[str, Any]] = {"timeout": 10.0}  # on a busy machine
+
+
+class Place:
+    """The sessions of one format. A subclass has the access of its npm package."""
+
+    def __init__(self) -> None:
+        self.store: Any = self.make()
+
+    def make(self) -> Any:
+        """Return a store."""
+        raise NotImplementedError
+
+    def takes(self, text: str) -> bool:
+        """Return whether the backend stores this text."""
+        return True
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        """Store a text, as Express would store the JSON of a session."""
+        raise NotImplementedError
+
+    def text(self, session_id: str) -> str | None:
+        """Return what is stored."""
+        raise NotImplementedError
+
+    def left(self, session_id: str) -> float:
+        """Return the seconds until the session expires."""
+        raise NotImplementedError
+
+    def remove(self, session_id: str) -> None:
+        """Remove a session, as Express does at a logout."""
+        raise NotImplementedError
+
+    def put(self, session_id: str, data: Any, left: float = 1000.0, **cookie: Any) -> None:
+        """Store a session as Express does."""
+        body = {"cookie": {**COOKIE, **cookie}, **data}
+        self.put_text(session_id, json.dumps(body, separators=(",", ":")), left)
+
+    def body(self, session_id: str) -> Any:
+        """Return the stored session."""
+        text = self.text(session_id)
+        return None if text is None else json.loads(text)
+
+    def change(self, session_id: str, **data: Any) -> None:
+        """Change a session as a request of Express does: read it, and write it over."""
+        body = {**self.body(session_id), **data}
+        self.put_text(session_id, json.dumps(body, separators=(",", ":")), 1000.0)
+
+    def manager(self, **options: Any) -> ExpressManager:
+        """Return a manager of the sessions."""
+        return ExpressManager(self.store, secret=SECRET, **options)
+
+
+class RedisPlace(Place):
+    def make(self) -> ConnectRedis:
+        self.prefix = new_prefix()
+        return ConnectRedis(shared_redis().url, prefix=self.prefix, **PATIENT)
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        shared_redis().do("SET", self.prefix + session_id, text, "EX", int(left))
+
+    def text(self, session_id: str) -> str | None:
+        raw = shared_redis().do("GET", self.prefix + session_id)
+        return None if raw is None else raw.decode()
+
+    def left(self, session_id: str) -> float:
+        return float(shared_redis().do("PTTL", self.prefix + session_id)) / 1000
+
+    def remove(self, session_id: str) -> None:
+        shared_redis().do("DEL", self.prefix + session_id)
+
+
+PLACES: Final[dict[str, type[Place]]] = {"connect-redis": RedisPlace}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """The sessions of each format."""
+    made = PLACES[request.param]()
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def redis_place() -> Iterator[Place]:
+    """The sessions of connect-redis, for tests that do not depend on the format."""
+    made = RedisPlace()
+    yield made
+    made.store.close()
+
+
+class Visitor:
+    """A browser, with the cookie that it has."""
+
+    def __init__(self, manager: ExpressManager, session_id: str | None = None) -> None:
+        self.manager = manager
+        self.cookie = ""
+        self.session_id: str = session_id or ""
+        self.sent: list[str] = []
+        """The Set-Cookie headers of the last response."""
+        self.events: list[Event] = []
+        for name in ("rejected", "dropped", "conflict", "created", "regenerated", "destroyed"):
+            manager.on(name, self.events.append)
+        if session_id is not None:
+            self.cookie = "connect.sid=" + _value(manager, session_id)
+
+    def visit(
+        self, handler: Callable[[Any], Any], *, status: int = 200, https: bool = False
+    ) -> Any:
+        """Handle a request, and return what the handler returned."""
+        exchange = PlainExchange(self.manager, self.cookie or None, https=https)
+        result = handler(exchange.session)
+        error = exchange.commit(status)
+        assert error is None, error
+        self.sent = [each.decode() for each in exchange.set_cookies()]
+        for each in self.sent:
+            self.cookie = each.partition(";")[0]
+        self.session_id = exchange.session._issued_id or self.session_id
+        exchange.close()
+        return result
+
+    def saw(self, name: str) -> list[Event]:
+        """Return the events of this name."""
+        return [event for event in self.events if event.name == name]
+
+
+def _value(manager: ExpressManager, session_id: str) -> str:
+    cookie: Any = manager._runner.cookie
+    return str(cookie.value(session_id, None).decode())
