@@ -1,0 +1,179 @@
+"""One login for Express and Python: both sites over each store, and a visitor of both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
+
+import lembro.express
+from lembro.express import ExpressCookie, ExpressManager
+from tests.support.express import Answer, Express, ExpressSite
+from tests.support.express.python import ASGISite, WSGISite
+from tests.support.servers import redis
+
+SECRET: Final = "keyboard cat"
+MINUTE: Final = 60
+
+
+class Site(Protocol):
+    """An application with the routes of ``server.js``."""
+
+    def ask(self, path: str, body: object = None, cookie: str = "") -> Answer: ...
+    def held(
+        self, path: str, body: object = None, cookie: str = ""
+    ) -> AbstractContextManager[list[Answer]]: ...
+
+
+def sid_of(cookie: str) -> str:
+    """Return the session ID in a cookie."""
+    return cookie.partition("%3A")[2].partition(".")[0]
+
+
+def quoted(text: str) -> str:
+    """Return a text for a string literal of SQL."""
+    return text.replace("\\", "\\\\").replace("'", "''")
+
+
+class Visitor:
+    """A browser, which has the session cookie for both sites."""
+
+    def __init__(self) -> None:
+        self.cookie = ""
+
+    def ask(self, site: Site, path: str, **body: Any) -> Answer:
+        """Send a GET to ``/read``, and a POST to the other routes."""
+        answer = site.ask(path, None if path == "/read" else body, self.cookie)
+        assert answer.status == 200, answer.text
+        self.take(answer)
+        return answer
+
+    def take(self, answer: Answer) -> None:
+        """Keep the cookie of an answer. Forget it if the answer clears it."""
+        for cookie in answer.set_cookies:
+            pair, _, attributes = cookie.partition(";")
+            self.cookie = "" if "Expires=Thu, 01 Jan 1970" in attributes else pair
+
+
+class Store:
+    """A store of express-session, which both sites use; tests read and change its records."""
+
+    name: str
+    lifetime: int = 86_400
+    """The lifetime in seconds of a session whose cookie has none."""
+    touches: bool = True
+    """Whether Express can extend a session without writing it."""
+
+    @abstractmethod
+    def node(self) -> Mapping[str, Any]:
+        """Return the description of the store for ``server.js``."""
+
+    @abstractmethod
+    def python(self, **options: Any) -> Any:
+        """Return the store of lembro."""
+
+    def read(self, sid: str) -> Any:
+        """Return the stored data with ``cookie``, or None."""
+        text = self.raw(sid)
+        return None if text is None else json.loads(text)
+
+    @abstractmethod
+    def raw(self, sid: str) -> Any:
+        """Return the stored data as the store holds it, or None."""
+
+    @abstractmethod
+    def write(self, sid: str, text: str, seconds: int | None = MINUTE) -> None:
+        """Store a text, which may be no JSON. With None as ``seconds``, it never expires."""
+
+    @abstractmethod
+    def expires_in(self, sid: str) -> float:
+        """Return the seconds until the record expires."""
+
+    @abstractmethod
+    def expire_in(self, sid: str, seconds: int) -> None:
+        """Let the record expire, without a change of the stored data."""
+
+
+class RedisWorld(Store):
+    name = "connect-redis"
+
+    def __init__(self) -> None:
+        self._server = redis.shared()
+        self._prefix = redis.new_prefix()
+
+    def node(self) -> Mapping[str, Any]:
+        return {"kind": "redis", "url": self._server.url, "prefix": self._prefix}
+
+    def python(self, **options: Any) -> Any:
+        return lembro.express.ConnectRedis(
+            self._server.url, prefix=self._prefix, timeout=10, **options
+        )
+
+    def raw(self, sid: str) -> Any:
+        text = self._server.do("GET", self._prefix + sid)
+        return None if text is None else text.decode()
+
+    def write(self, sid: str, text: str, seconds: int | None = MINUTE) -> None:
+        expiry = () if seconds is None else ("EX", seconds)
+        self._server.do("SET", self._prefix + sid, text, *expiry)
+
+    def expires_in(self, sid: str) -> float:
+        return float(self._server.do("PTTL", self._prefix + sid)) / 1000
+
+    def expire_in(self, sid: str, seconds: int) -> None:
+        self._server.do("EXPIRE", self._prefix + sid, seconds)
+
+
+STORES: Final[tuple[type[Store], ...]] = (RedisWorld,)
+
+
+class World:
+    """A store, and the sites over it.
+
+    Args:
+        store: The store.
+        express: The application that has its Express site.
+        runner: Runs the requests of its asynchronous site.
+        rolling: The option of both.
+    """
+
+    def __init__(
+        self, store: Store, express: Express, runner: asyncio.Runner, *, rolling: bool = False
+    ) -> None:
+        self.store = store
+        self._express = express
+        self._runner = runner
+        self._managers: list[ExpressManager] = []
+        self.express = self.express_site(rolling=rolling, cookie={"maxAge": MINUTE * 1000})
+        self.manager = self.new_manager(rolling=rolling, cookie=ExpressCookie(max_age=MINUTE))
+        self.python = WSGISite(self.manager)
+        self.async_python = ASGISite(self.manager, runner)
+
+    def express_site(self, **session: Any) -> ExpressSite:
+        """Return another Express site over the store."""
+        return self._express.mount(self.store.node(), **{"secret": SECRET, **session})
+
+    def new_manager(self, **options: Any) -> ExpressManager:
+        """Return another manager over the store. ``user`` and such are options of the store."""
+        names = {"user", "set_user", "user_type"} & set(options)
+        store = self.store.python(**{name: options.pop(name) for name in names})
+        manager = ExpressManager(store, **{"secret": SECRET, **options})
+        self._managers.append(manager)
+        return manager
+
+    def python_site(self, **options: Any) -> WSGISite:
+        """Return another Python site over the store."""
+        return WSGISite(self.new_manager(**options))
+
+    def site(self, name: str) -> Site:
+        """Return ``express``, ``python`` or ``async_python``."""
+        site: Site = getattr(self, name)
+        return site
+
+    def close(self) -> None:
+        for manager in self._managers:
+            self._runner.run(manager.aclose())
+            manager.close()
