@@ -133,4 +133,4 @@ function failed (error, req, res, next) {
 }
 
 app.use(failed)
-app.listen(Number(process.argv[2]), '127.0.0.1')
+app.listen(Number(process.argv[2]), '127.0.0.1').keepAliveTimeout = 0 // a client may be idle for long
