@@ -32,6 +32,13 @@ FORMATS: Final[dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]]] = {
         _REDIS,
         ("redis", "rediss", "valkey", "unix", "redis+sentinel", "redis+cluster"),
     ),
+    "connect-pg-simple": (
+        "postgres",
+        "ConnectPgSimple",
+        {**_SQL, "pgbouncer": boolean},
+        ("postgresql", "postgres"),
+    ),
+    "express-mysql-session": ("mysql", "ExpressMySQLSession", _SQL, ("mysql", "mariadb")),
 }
 """For each format: the module, the class, the parameters of a URL, and the schemes."""
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import psycopg
 import pytest
 
 from lembro.events import Event
-from lembro.express import ConnectRedis, ExpressManager
+from lembro.express import ConnectPgSimple, ConnectRedis, ExpressManager, ExpressMySQLSession
 from tests.support.exchanges import PlainExchange
+from tests.support.servers import mariadb, postgres
+from tests.support.servers.databases import new_table
 from tests.support.servers.redis import new_prefix
 from tests.support.servers.redis import shared as shared_redis
 
@@ -93,7 +97,80 @@ class RedisPlace(Place):
         shared_redis().do("DEL", self.prefix + session_id)
 
 
-PLACES: Final[dict[str, type[Place]]] = {"connect-redis": RedisPlace}
+class PostgresPlace(Place):
+    def make(self) -> ConnectPgSimple:
+        self.table = new_table()
+        store = ConnectPgSimple(postgres.shared().url(), table=self.table, **PATIENT)
+        store.length()  # makes the table
+        return store
+
+    def takes(self, text: str) -> bool:
+        return "NaN" not in text and text not in ("no JSON", "[" * 9000)
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        self._do(
+            "insert into {table} (sid, sess, expire) values (%s, %s, to_timestamp(%s)) "
+            "on conflict (sid) do update set sess = excluded.sess, expire = excluded.expire",
+            session_id,
+            text,
+            time.time() + left,
+        )
+
+    def text(self, session_id: str) -> str | None:
+        rows = self._do("select sess::text from {table} where sid = %s", session_id)
+        return rows[0][0] if rows else None
+
+    def left(self, session_id: str) -> float:
+        rows = self._do("select expire - localtimestamp from {table} where sid = %s", session_id)
+        return float(rows[0][0].total_seconds())
+
+    def remove(self, session_id: str) -> None:
+        self._do("delete from {table} where sid = %s", session_id)
+
+    def _do(self, text: str, *values: Any) -> list[Any]:
+        with psycopg.connect(postgres.shared().url(), autocommit=True) as connection:
+            cursor = connection.execute(text.format(table=self.table).encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+
+class MySQLPlace(Place):
+    def make(self) -> ExpressMySQLSession:
+        self.table = new_table()
+        store = ExpressMySQLSession(mariadb.shared().url(), table=self.table, **PATIENT)
+        store.length()  # makes the table
+        return store
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        self._do(
+            "insert into {table} (session_id, expires, data) values (%s, %s, %s) "
+            "on duplicate key update expires = values(expires), data = values(data)",
+            session_id,
+            round(time.time() + left),
+            text,
+        )
+
+    def text(self, session_id: str) -> str | None:
+        rows = self._do("select data from {table} where session_id = %s", session_id)
+        return rows[0][0] if rows else None
+
+    def left(self, session_id: str) -> float:
+        rows = self._do("select expires from {table} where session_id = %s", session_id)
+        return float(rows[0][0]) - time.time()
+
+    def remove(self, session_id: str) -> None:
+        self._do("delete from {table} where session_id = %s", session_id)
+
+    def _do(self, text: str, *values: Any) -> list[Any]:
+        with mariadb.shared().connect() as connection, connection.cursor() as cursor:
+            cursor.execute(text.format(table=self.table), values)
+            return list(cursor.fetchall())
+
+
+PLACES: Final[dict[str, type[Place]]] = {
+    "connect-redis": RedisPlace,
+    "connect-pg-simple": PostgresPlace,
+    "express-mysql-session": MySQLPlace,
+}
 
 
 @pytest.fixture(params=PLACES)

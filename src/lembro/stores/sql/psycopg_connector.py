@@ -33,7 +33,7 @@ from .psycopg_connections import (
     is_alive,
 )
 from .psycopg_target import CONNECT, Target, native
-from .schema import make_tables
+from .schema import make_tables, remedy
 
 T = TypeVar("T")
 
@@ -93,14 +93,14 @@ class Pooling:
 
     def note_setup(self, error: psycopg.Error) -> None:
         """Note that a new connection could not be set up, or that it could not make the tables."""
-        table = self.target.dialect.table
+        dialect = self.target.dialect
         if error.sqlstate is None or self.is_prepared:
             self.note(error)
             return
         self.note(
             ConfigError(
-                f"{self.target.place} has no table {table} that this lembro can use ({error}). Let "
-                f"an administrator make it: lembro schema --dialect postgresql --table {table}"
+                f"{self.target.place} has no table {dialect.table} that this lembro can use "
+                f"({error}). {dialect.remedy or remedy('postgresql', dialect.table)}"
             )
         )
 
