@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.express import Express, express
-from tests.support.express.world import STORES, RedisWorld, Visitor, World
+from tests.support.express.world import STORES, PostgresWorld, RedisWorld, Visitor, World
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,7 @@ def world(request: pytest.FixtureRequest, node: Express, runner: asyncio.Runner)
     world = World(request.param(), node, runner)
     yield world
     world.close()
+    world.store.close()
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,14 @@ def rolling(world: World, node: Express, runner: asyncio.Runner) -> Iterator[Wor
 def redis_world(node: Express, runner: asyncio.Runner) -> Iterator[World]:
     """Redis alone, for tests in which the store makes no difference."""
     world = World(RedisWorld(), node, runner)
+    yield world
+    world.close()
+
+
+@pytest.fixture(scope="session")
+def tokyo(node: Express, runner: asyncio.Runner) -> Iterator[World]:
+    """PostgreSQL with a database that has a time zone."""
+    world = World(PostgresWorld("Asia/Tokyo"), node, runner)
     yield world
     world.close()
 

@@ -146,6 +146,15 @@ def test_a_record_that_never_expires_is_read_by_both(redis_world: World, visitor
     assert 0 < redis_world.store.expires_in("forever") <= MINUTE
 
 
+def test_the_time_zone_of_the_database_changes_nothing(tokyo: World, visitor: Visitor) -> None:
+    # connect-pg-simple's column has no time zone, so it holds the local time of the connection.
+    visitor.ask(tokyo.express, "/write", key="one", value=1)
+    assert visitor.ask(tokyo.python, "/read").session == {"one": 1}
+    visitor.ask(tokyo.python, "/write", key="two", value=2)
+    assert MINUTE - 5 < tokyo.store.expires_in(sid_of(visitor.cookie)) <= MINUTE + 1
+    assert visitor.ask(tokyo.express, "/read").session == {"one": 1, "two": 2}
+
+
 # -- values ----------------------------------------------------------------------------------------
 
 

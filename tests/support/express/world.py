@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import lembro.express
 from lembro.express import ExpressCookie, ExpressManager
 from tests.support.express import Answer, Express, ExpressSite
 from tests.support.express.python import ASGISite, WSGISite
-from tests.support.servers import redis
+from tests.support.servers import mariadb, mongo, postgres, redis
+from tests.support.servers.databases import new_table
 
 SECRET: Final = "keyboard cat"
 MINUTE: Final = 60
@@ -96,6 +99,9 @@ class Store:
     def expire_in(self, sid: str, seconds: int) -> None:
         """Let the record expire, without a change of the stored data."""
 
+    def close(self) -> None:
+        """Close the connections of the test."""
+
 
 class RedisWorld(Store):
     name = "connect-redis"
@@ -127,7 +133,162 @@ class RedisWorld(Store):
         self._server.do("EXPIRE", self._prefix + sid, seconds)
 
 
-STORES: Final[tuple[type[Store], ...]] = (RedisWorld,)
+class PostgresWorld(Store):
+    name = "connect-pg-simple"
+
+    def __init__(self, time_zone: str = "") -> None:
+        self._server = postgres.shared()
+        self._table = new_table()
+        self._database = "postgres"
+        if time_zone:
+            self._database = self._server.new_database()
+            self._execute(f"alter database {self._database} set timezone = '{time_zone}'")
+
+    def _execute(self, text: str) -> list[Any]:
+        return self._server.execute(text, self._database)
+
+    def _url(self) -> str:
+        return self._server.url(self._database)
+
+    def node(self) -> Mapping[str, Any]:
+        return {"kind": "postgres", "url": self._url(), "tableName": self._table}
+
+    def python(self, **options: Any) -> Any:
+        return lembro.express.ConnectPgSimple(self._url(), table=self._table, timeout=10, **options)
+
+    def raw(self, sid: str) -> Any:
+        rows = self._execute(f"select sess::text from {self._table} where sid = '{sid}'")
+        return rows[0][0] if rows else None
+
+    def write(self, sid: str, text: str, seconds: int | None = MINUTE) -> None:
+        self._execute(
+            f"insert into {self._table} (sid, sess, expire) values"
+            f" ('{quoted(sid)}', $json${text}$json$, now() + interval '{seconds} s')"
+            " on conflict (sid) do update set sess = excluded.sess, expire = excluded.expire"
+        )
+
+    def expires_in(self, sid: str) -> float:
+        [[seconds]] = self._execute(
+            f"select extract(epoch from expire - localtimestamp) from {self._table}"
+            f" where sid = '{sid}'"
+        )
+        return float(seconds)
+
+    def expire_in(self, sid: str, seconds: int) -> None:
+        expire = f"localtimestamp + interval '{seconds} s'"
+        self._execute(f"update {self._table} set expire = {expire} where sid = '{sid}'")
+
+
+class MySQLWorld(Store):
+    name = "express-mysql-session"
+
+    def __init__(self) -> None:
+        self._server = mariadb.shared()
+        self._table = new_table()
+
+    def node(self) -> Mapping[str, Any]:
+        return {"kind": "mysql", "url": self._server.url(), "table": self._table}
+
+    def python(self, **options: Any) -> Any:
+        return lembro.express.ExpressMySQLSession(
+            self._server.url(), table=self._table, timeout=10, **options
+        )
+
+    def raw(self, sid: str) -> Any:
+        rows = self._server.execute(f"select data from {self._table} where session_id = '{sid}'")
+        return rows[0][0] if rows else None
+
+    def write(self, sid: str, text: str, seconds: int | None = MINUTE) -> None:
+        assert seconds is not None
+        expires = f"unix_timestamp() + {seconds}"
+        self._server.execute(
+            f"replace into {self._table} (session_id, expires, data)"
+            f" values ('{quoted(sid)}', {expires}, '{quoted(text)}')"
+        )
+
+    def expires_in(self, sid: str) -> float:
+        [[expires]] = self._server.execute(
+            f"select expires from {self._table} where session_id = '{sid}'"
+        )
+        return float(expires) - time.time()
+
+    def expire_in(self, sid: str, seconds: int) -> None:
+        expires = f"unix_timestamp() + {seconds}"
+        self._server.execute(
+            f"update {self._table} set expires = {expires} where session_id = '{sid}'"
+        )
+
+
+class MongoWorld(Store):
+    name = "connect-mongo"
+    lifetime = 14 * 86_400
+
+    def __init__(self) -> None:
+        self._url = mongo.shared().url
+        self._name = mongo.new_collection()
+        self._client = mongo.shared().client(tz_aware=True)
+        self._collection = self._client.test[self._name]
+
+    def close(self) -> None:
+        self._client.close()
+
+    def node(self) -> Mapping[str, Any]:
+        return {
+            "kind": "mongo",
+            "url": self._url,
+            "dbName": "test",
+            "collectionName": self._name,
+        }
+
+    def python(self, **options: Any) -> Any:
+        return lembro.express.ConnectMongo(self._url, collection=self._name, timeout=10, **options)
+
+    def raw(self, sid: str) -> Any:
+        found = self._collection.find_one({"_id": sid})
+        return None if found is None else found["session"]
+
+    def write(self, sid: str, text: str, seconds: int | None = MINUTE) -> None:
+        assert seconds is not None
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        document = {"session": self._written(text), "expires": expires}
+        self._collection.replace_one({"_id": sid}, document, upsert=True)
+
+    def _written(self, text: str) -> Any:
+        return text
+
+    def expires_in(self, sid: str) -> float:
+        found = self._collection.find_one({"_id": sid})
+        assert found is not None
+        return float((found["expires"] - datetime.now(UTC)).total_seconds())
+
+    def expire_in(self, sid: str, seconds: int) -> None:
+        expires = datetime.now(UTC) + timedelta(seconds=seconds)
+        self._collection.update_one({"_id": sid}, {"$set": {"expires": expires}})
+
+
+class MongoDBWorld(MongoWorld):
+    name = "connect-mongodb-session"
+    touches = False
+
+    def node(self) -> Mapping[str, Any]:
+        return {"kind": "mongodb", "url": self._url, "collection": self._name}
+
+    def python(self, **options: Any) -> Any:
+        return lembro.express.ConnectMongoDBSession(
+            self._url, collection=self._name, timeout=10, **options
+        )
+
+    def read(self, sid: str) -> Any:
+        return self.raw(sid)
+
+    def _written(self, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+
+STORES: Final = (RedisWorld, PostgresWorld, MySQLWorld, MongoWorld, MongoDBWorld)
 
 
 class World:
