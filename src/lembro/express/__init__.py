@@ -6,12 +6,15 @@ Each class of a store has the name of the npm package whose sessions it reads an
 from __future__ import annotations
 
 from .manager import ExpressManager
+from .mongo import ConnectMongo, ConnectMongoDBSession
 from .mysql import ExpressMySQLSession
 from .options import ExpressCookie
 from .postgres import ConnectPgSimple
 from .redis import ConnectRedis
 
 __all__ = [
+    "ConnectMongo",
+    "ConnectMongoDBSession",
     "ConnectPgSimple",
     "ConnectRedis",
     "ExpressCookie",

@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote
 from .._http.cookie import ABSENT, FORGED, LONGEST_AGE, Presented, SessionCookie, find
 from .._http.signature import is_signed, sign
 from ..errors import ConfigError
-from .ids import SentID, is_id
+from ..ids import SessionID
+from .ids import SentID, id_of, is_id
 from .options import ExpressCookie
 
 LONGEST: Final = 4096
@@ -64,6 +65,10 @@ class SignedCookie(SessionCookie):
         if not is_signed(session_id, signature, self._secrets):
             return FORGED
         return Presented(session_id, value)
+
+    def short_id(self, secret: bytes) -> SessionID:
+        """Return a session ID; those of Express are short enough."""
+        return id_of(secret)
 
     def value(self, session_id: str, reputation: bytes | None) -> bytes:
         """Return the cookie's value for a session ID."""

@@ -38,6 +38,18 @@ FORMATS: Final[dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]]] = {
         {**_SQL, "pgbouncer": boolean},
         ("postgresql", "postgres"),
     ),
+    "connect-mongo": (
+        "mongo",
+        "ConnectMongo",
+        {**_MONGO, "stringify": boolean},
+        ("mongodb", "mongodb+srv"),
+    ),
+    "connect-mongodb-session": (
+        "mongo",
+        "ConnectMongoDBSession",
+        _MONGO,
+        ("mongodb", "mongodb+srv"),
+    ),
     "express-mysql-session": ("mysql", "ExpressMySQLSession", _SQL, ("mysql", "mariadb")),
 }
 """For each format: the module, the class, the parameters of a URL, and the schemes."""
@@ -71,12 +83,14 @@ def _from_url(url: str, format: str | None, users: dict[str, Any]) -> ExpressSto
         parts = urlsplit(url)
     except ValueError:
         raise ConfigError(cannot_be_read("redis://localhost:6379/0")) from None
-    scheme = parts.scheme.lower().partition("+")[0] if "sql" in parts.scheme else parts.scheme
-    fitting = [name for name, (_, _, _, schemes) in FORMATS.items() if scheme.lower() in schemes]
+    schemes = dict.fromkeys(each for known in FORMATS.values() for each in known[3])
+    scheme = parts.scheme.lower()
+    if scheme not in schemes:  # mysql+pymysql, with the driver of SQLAlchemy
+        scheme = scheme.partition("+")[0]
+    fitting = [name for name, known in FORMATS.items() if scheme in known[3]]
     if format is not None and format not in FORMATS:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
     if not fitting:
-        schemes = dict.fromkeys(each for known in FORMATS.values() for each in known[3])
         raise ConfigError(
             f"the URL of an Express store must begin with one of {', '.join(schemes)}, followed by "
             f"a colon"

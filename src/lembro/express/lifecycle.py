@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from msgspec import structs
+
 from .._core.commit import Write, Writer
 from .._core.effects import Flow
 from .._core.lifecycle import Lifecycle
@@ -83,6 +85,10 @@ class ExpressWriter(Writer):
 
     def _replace(self, session: SessionState, write: Write) -> Flow[Found | None]:
         self._prepare(session, session._login if write is Write.LOGIN else None)
+        found = session._found
+        if write is Write.ROTATE and found is not None:
+            # The application may have written the user itself, as in Express.
+            session._found = structs.replace(found, user=self._users.read(session._data))
         return (yield from super()._replace(session, write))
 
     def touch(self, session: SessionState) -> Flow[None]:

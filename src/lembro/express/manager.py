@@ -30,8 +30,6 @@ _REFUSED: Final = {
     "anonymous_idle_timeout": "express-session has one lifetime for visitors and users",
     "migrate_from": "a session of Express needs no migration. Give migrate_from to a "
     "SessionManager, when no Express application is left",
-    "cookie": "",
-    "secret": "",
 }
 """The options of other managers that an ExpressManager cannot have, and why."""
 

@@ -31,7 +31,9 @@ def statements(table: str) -> Statements:
     """Return the statements for a table, whose name is quoted."""
     return Statements(
         time=f"select {_NOW}",
-        read=f"select cast(sess as text), {_LEFT}, {_NOW} from {table} where sid = :sid and {_LIVE}",
+        read=(
+            f"select cast(sess as text), {_LEFT}, {_NOW} from {table} where sid = :sid and {_LIVE}"
+        ),
         insert=(
             f"insert into {table} (sid, sess, expire) values (:sid, cast(:raw as json), {_UNTIL}) "
             "on conflict do nothing"

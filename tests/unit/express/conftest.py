@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import psycopg
 import pytest
 
 from lembro.events import Event
-from lembro.express import ConnectPgSimple, ConnectRedis, ExpressManager, ExpressMySQLSession
+from lembro.express import (
+    ConnectMongo,
+    ConnectMongoDBSession,
+    ConnectPgSimple,
+    ConnectRedis,
+    ExpressManager,
+    ExpressMySQLSession,
+)
 from tests.support.exchanges import PlainExchange
-from tests.support.servers import mariadb, postgres
+from tests.support.servers import mariadb, mongo, postgres
 from tests.support.servers.databases import new_table
+from tests.support.servers.mongo import new_collection
 from tests.support.servers.redis import new_prefix
 from tests.support.servers.redis import shared as shared_redis
 
@@ -128,9 +138,8 @@ class PostgresPlace(Place):
         self._do("delete from {table} where sid = %s", session_id)
 
     def _do(self, text: str, *values: Any) -> list[Any]:
-        with psycopg.connect(postgres.shared().url(), autocommit=True) as connection:
-            cursor = connection.execute(text.format(table=self.table).encode(), values)
-            return cursor.fetchall() if cursor.description else []
+        cursor = _psycopg().execute(text.format(table=self.table).encode(), values)
+        return cursor.fetchall() if cursor.description else []
 
 
 class MySQLPlace(Place):
@@ -161,24 +170,108 @@ class MySQLPlace(Place):
         self._do("delete from {table} where session_id = %s", session_id)
 
     def _do(self, text: str, *values: Any) -> list[Any]:
-        with mariadb.shared().connect() as connection, connection.cursor() as cursor:
+        with _pymysql().cursor() as cursor:
             cursor.execute(text.format(table=self.table), values)
             return list(cursor.fetchall())
+
+
+class MongoPlace(Place):
+    """Sessions as text, as connect-mongo stores them."""
+
+    def make(self) -> Any:
+        self.collection = new_collection()
+        return ConnectMongo(mongo.shared().url, collection=self.collection, **PATIENT)
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        self.put_value(session_id, text, left)
+
+    def put_value(self, session_id: str, value: Any, left: float) -> None:
+        expires = datetime.now(UTC) + timedelta(seconds=left)
+        values = {"session": value, "expires": expires}
+        self._sessions().update_one({"_id": session_id}, {"$set": values}, upsert=True)
+
+    def text(self, session_id: str) -> str | None:
+        document = self._sessions().find_one({"_id": session_id})
+        return None if document is None else str(document["session"])
+
+    def left(self, session_id: str) -> float:
+        document = self._sessions().find_one({"_id": session_id})
+        assert document is not None
+        left: timedelta = document["expires"].replace(tzinfo=UTC) - datetime.now(UTC)
+        return left.total_seconds()
+
+    def remove(self, session_id: str) -> None:
+        self._sessions().delete_one({"_id": session_id})
+
+    def _sessions(self) -> Any:
+        return mongo_client().get_default_database("lembro")[self.collection]
+
+
+class MongoDBPlace(MongoPlace):
+    """Sessions as documents, as connect-mongodb-session stores them."""
+
+    def make(self) -> Any:
+        self.collection = new_collection()
+        return ConnectMongoDBSession(mongo.shared().url, collection=self.collection, **PATIENT)
+
+    def put_text(self, session_id: str, text: str, left: float) -> None:
+        try:
+            self.put_value(session_id, json.loads(text), left)
+        except (ValueError, RecursionError):
+            self.put_value(session_id, text, left)
+
+    def takes(self, text: str) -> bool:
+        return "\\ud800" not in text and "NaN" not in text
+
+    def text(self, session_id: str) -> str | None:
+        document = self._sessions().find_one({"_id": session_id})
+        if document is None:
+            return None
+        session = document["session"]
+        return session if isinstance(session, str) else json.dumps(session, default=_iso)
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat()) if isinstance(value, datetime) else str(value)
+
+
+@cache
+def _psycopg() -> psycopg.Connection[Any]:
+    return psycopg.connect(postgres.shared().url(), autocommit=True)
+
+
+@cache
+def _pymysql() -> Any:
+    return mariadb.shared().connect()
+
+
+@cache
+def mongo_client() -> Any:
+    return mongo.shared().client()
 
 
 PLACES: Final[dict[str, type[Place]]] = {
     "connect-redis": RedisPlace,
     "connect-pg-simple": PostgresPlace,
     "express-mysql-session": MySQLPlace,
+    "connect-mongo": MongoPlace,
+    "connect-mongodb-session": MongoDBPlace,
 }
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """The sessions of each format."""
+@pytest.fixture(params=PLACES, scope="module")
+def shared_place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """One place of each format for all tests of a module, because tables take time to make."""
     made = PLACES[request.param]()
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def place(shared_place: Place) -> Iterator[Place]:
+    """The sessions of each format."""
+    yield shared_place
+    shared_place.store.clear()
 
 
 @pytest.fixture

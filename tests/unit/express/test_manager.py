@@ -272,6 +272,7 @@ def test_a_url_has_the_parameters_of_its_store() -> None:
         assert manager.get(session_id) == {"id": 7}
         assert repr(manager.store).startswith("<ConnectRedis redis://127.0.0.1")
     assert manager.options.cookie.name == "connect.sid"
+    assert repr(manager) == "<ExpressManager over ConnectRedis>"
 
 
 def test_the_client_of_an_application_is_used_and_not_closed() -> None:

@@ -60,12 +60,13 @@ def test_what_is_no_session_gives_an_anonymous_one_and_stays(place: Place, text:
     if not place.takes(text):
         return  # the database refuses it
     place.put_text(SID, text, 1000)
+    before = place.text(SID)
     visitor = Visitor(place.manager(), SID)
     assert visitor.visit(dict) == {}
     assert len(visitor.saw("rejected")) == 1
     visitor.visit(lambda session: session.update(a=1))
     assert visitor.session_id != SID
-    assert place.text(SID) == text
+    assert place.text(SID) == before
 
 
 # -- writing
@@ -226,7 +227,7 @@ def test_a_login_after_express_has_ended_the_session_begins_a_new_one(place: Pla
 
 
 def test_regenerate_id_keeps_data_and_age(place: Place) -> None:
-    manager = place.manager(absolute_timeout=100_000)
+    manager = place.manager(idle_timeout=1000, absolute_timeout=100_000)
     old = manager.create({"a": 1}, "ann")
     before = place.body(old)
     new = manager.regenerate(old)
@@ -238,6 +239,24 @@ def test_regenerate_id_keeps_data_and_age(place: Place) -> None:
     assert set(after["lembro"]) == {"born", "death"}
     assert manager.get(old) is None
     assert manager.regenerate(old) is None
+
+
+def test_an_application_may_write_the_user_itself(place: Place) -> None:
+    def login(session: Any) -> None:
+        session["passport"] = {"user": "ben"}
+        session.regenerate_id()
+
+    def logout(session: Any) -> None:
+        del session["passport"]
+        session.regenerate_id()
+
+    visitor = Visitor(place.manager())
+    visitor.visit(lambda session: session.update(a=1))
+    for handler, user in ((login, "ben"), (logout, None)):
+        before = visitor.session_id
+        visitor.visit(handler)
+        assert visitor.visit(lambda session: (session.user_id, session["a"])) == (user, 1)
+        assert visitor.session_id != before
 
 
 def test_a_logout_removes_the_session_and_the_cookie(place: Place) -> None:
