@@ -13,11 +13,12 @@ from urllib.parse import quote
 import pytest
 
 from lembro import CodecError, MemoryStore, SessionManager
-from lembro.express import ExpressCookie
+from lembro.express import ConnectMongoDBSession, ExpressCookie, ExpressManager
 from lembro.migrate import ExpressSessionReader
 from tests.support.express import Express, ExpressSite
 from tests.support.express.python import WSGISite
 from tests.support.express.world import MINUTE, SECRET, Visitor, World, sid_of
+from tests.support.servers import mongo
 
 FRESH = '{"originalMaxAge":60000,"expires":"2099-01-01T00:00:00.000Z","httpOnly":true,"path":"/"}'
 
@@ -153,6 +154,18 @@ def test_the_time_zone_of_the_database_changes_nothing(tokyo: World, visitor: Vi
     visitor.ask(tokyo.python, "/write", key="two", value=2)
     assert MINUTE - 5 < tokyo.store.expires_in(sid_of(visitor.cookie)) <= MINUTE + 1
     assert visitor.ask(tokyo.express, "/read").session == {"one": 1, "two": 2}
+
+
+def test_the_index_of_express_is_kept() -> None:
+    # expiresAfterSeconds of connect-mongodb-session sets another time than ours.
+    with mongo.shared().client() as client:
+        collection = client.test[mongo.new_collection()]
+        collection.create_index("expires", expireAfterSeconds=60)
+        store = ConnectMongoDBSession(mongo.shared().url, collection=collection.name, timeout=10)
+        with ExpressManager(store, secret=SECRET) as manager:
+            manager.create({"one": 1})
+        indexes = collection.index_information()
+        assert (len(indexes), indexes["expires_1"]["expireAfterSeconds"]) == (2, 60)
 
 
 # -- values ----------------------------------------------------------------------------------------
