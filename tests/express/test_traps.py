@@ -271,7 +271,7 @@ def test_the_cookies_of_both_are_byte_identical(
         sent = []
         for site, path in ((first, "/write"), (second, "/read"), (first, "/read")):
             body = {"key": "one", "value": 1} if path == "/write" else None
-            answer = site.ask(path, body, cookie, **headers)
+            answer = site.ask(path, body, cookie, headers)
             assert answer.status == 200, answer.text
             assert len(answer.set_cookies) == 1
             sent.append(without_time(answer.set_cookies[0]))

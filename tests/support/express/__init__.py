@@ -82,9 +82,11 @@ class Express:
         assert answer.status == 200, answer.text
         return ExpressSite(self, path)
 
-    def ask(self, path: str, body: object = None, cookie: str = "", **headers: str) -> Answer:
+    def ask(
+        self, path: str, body: object = None, cookie: str = "", headers: Mapping[str, str] = {}
+    ) -> Answer:
         """Send a request: a POST with the body as JSON, or a GET without one."""
-        send(self._connection, path, body, cookie, **headers)
+        send(self._connection, path, body, cookie, headers)
         return received(self._connection)
 
     def close(self) -> None:
@@ -116,8 +118,10 @@ class ExpressSite:
         self._express = express
         self._path = path
 
-    def ask(self, path: str, body: object = None, cookie: str = "", **headers: str) -> Answer:
-        return self._express.ask(self._path + path, body, cookie, **headers)
+    def ask(
+        self, path: str, body: object = None, cookie: str = "", headers: Mapping[str, str] = {}
+    ) -> Answer:
+        return self._express.ask(self._path + path, body, cookie, headers)
 
     def held(
         self, path: str, body: object = None, cookie: str = ""
@@ -126,7 +130,11 @@ class ExpressSite:
 
 
 def send(
-    connection: http.client.HTTPConnection, path: str, body: object, cookie: str, **headers: str
+    connection: http.client.HTTPConnection,
+    path: str,
+    body: object,
+    cookie: str,
+    headers: Mapping[str, str] = {},
 ) -> None:
     sent = dict(headers)
     if cookie:

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -48,9 +48,9 @@ class Site:
         path: str,
         body: object = None,
         cookie: str = "",
+        headers: Mapping[str, str] = {},
         *,
         during: Callable[[], object] = lambda: None,
-        **headers: str,
     ) -> Answer:
         """Handle a request.
 
@@ -58,8 +58,8 @@ class Site:
             path: A route of ``server.js``.
             body: What the request holds as JSON.
             cookie: Its header ``Cookie``.
-            during: Called by the handler after the session is loaded.
             headers: Its other headers.
+            during: Called by the handler after the session is loaded.
         """
         raise NotImplementedError
 
@@ -100,9 +100,9 @@ class WSGISite(Site):
         path: str,
         body: object = None,
         cookie: str = "",
+        headers: Mapping[str, str] = {},
         *,
         during: Callable[[], object] = lambda: None,
-        **headers: str,
     ) -> Answer:
         environ = {
             "REQUEST_METHOD": "GET" if body is None else "POST",
@@ -119,7 +119,7 @@ class WSGISite(Site):
             **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
         }
         started: list[Any] = []
-        content = self._app(environ, lambda *args: started.append(args))  # type: ignore[arg-type,func-returns-value]
+        content = self._app(environ, lambda *args: started.append(args))  # type: ignore[arg-type]
         text = b"".join(content).decode()
         if hasattr(content, "close"):
             content.close()
@@ -147,9 +147,9 @@ class ASGISite(Site):
         path: str,
         body: object = None,
         cookie: str = "",
+        headers: Mapping[str, str] = {},
         *,
         during: Callable[[], object] = lambda: None,
-        **headers: str,
     ) -> Answer:
         sent = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if cookie:
