@@ -321,7 +321,8 @@ class World:
         """Return another manager over the store. ``user`` and such are options of the store."""
         names = {"user", "set_user", "user_type"} & set(options)
         store = self.store.python(**{name: options.pop(name) for name in names})
-        manager = ExpressManager(store, **{"secret": SECRET, **options})
+        secret = options.pop("secret", SECRET)
+        manager = ExpressManager(store, secret=secret, **options)
         self._managers.append(manager)
         return manager
 
