@@ -119,7 +119,7 @@ class WSGISite(Site):
             **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
         }
         started: list[Any] = []
-        content = self._app(environ, lambda *args: started.append(args))  # type: ignore[arg-type]
+        content: Any = self._app(environ, lambda *args: started.append(args))  # type: ignore[arg-type]
         text = b"".join(content).decode()
         if hasattr(content, "close"):
             content.close()
