@@ -8,10 +8,11 @@ from typing import Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
+from tests.support.database_stores import PostgresBackend
 from tests.support.servers import HOST
 from tests.support.servers.proxy import Proxy
 from tests.support.servers.redis import shared
-from tests.support.stores import Backend, PostgresBackend, RedisBackend
+from tests.support.stores import Backend, RedisBackend
 from tests.support.visits import Script, World, login, logout, look, rotate, write
 
 pytestmark = pytest.mark.anyio

@@ -54,7 +54,11 @@ class InSanic:
 
 def new_app() -> Any:
     Sanic.test_mode = True
-    return Sanic(f"visits-{next(_numbers)}", configure_logging=False)
+    app = Sanic(f"visits-{next(_numbers)}", configure_logging=False)
+    # Sanic compiles its methods anew for each application. That takes longer than a test, and
+    # the applications under a real server test it.
+    app.config.TOUCHUP = False
+    return app
 
 
 async def start(it: Any) -> None:

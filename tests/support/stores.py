@@ -18,7 +18,7 @@ from typing import Any, Final
 from anyio.lowlevel import checkpoint
 
 from lembro import Found, MemoryStore, Record, StoreError, StoreUnavailable, bytesize
-from lembro.stores import PostgresStore, RedisStore, SQLiteStore
+from lembro.stores import RedisStore, SQLiteStore
 from lembro.stores.base import MARK
 from lembro.stores.memory.audit import recount
 from lembro.stores.redis.record import decode
@@ -211,10 +211,19 @@ class BlockingBackend(_NetworkedBackend):
     adapter = BlockingAdapter
 
 
-class _ExternalBackend(Backend):
+class ExternalBackend(Backend):
     """An external store. An integration uses its sync or its async verbs."""
 
     in_process = False
+    memory: Any
+    """The store, which tests also read directly."""
+
+    def breaks(self, message: str = "connection refused") -> None:
+        def fail() -> None:
+            raise StoreUnavailable(message)
+
+        breaker = self.memory._shared.breaker
+        breaker.check = fail if message else partial(type(breaker).check, breaker)
 
     def intercept(self, verb: str, around: Callable[..., Any]) -> Callable[[], None]:
         undo = super().intercept(verb, around)
@@ -233,7 +242,7 @@ class _ExternalBackend(Backend):
         return undo_both
 
 
-class SQLiteBackend(_ExternalBackend):
+class SQLiteBackend(ExternalBackend):
     """An SQLite file for one test."""
 
     name = "sqlite"
@@ -280,7 +289,7 @@ class SQLiteBackend(_ExternalBackend):
             database.close()
 
 
-class RedisBackend(_ExternalBackend):
+class RedisBackend(ExternalBackend):
     """Keys with their own prefix on a Redis server."""
 
     name = "redis"
@@ -294,7 +303,6 @@ class RedisBackend(_ExternalBackend):
         url = options.get("url") or self._server.url
         self._make = partial(RedisStore, url, **{"prefix": self._prefix, "timeout": 10.0, **known})
         self.redis = self._make()
-        self._check = self.redis._shared.breaker.check
         self.memory: Any = self.redis  # tests read it directly
 
     def close(self) -> None:
@@ -313,13 +321,6 @@ class RedisBackend(_ExternalBackend):
 
     def live(self) -> int:
         return self.redis.length()
-
-    def breaks(self, message: str = "connection refused") -> None:
-        def fail() -> None:
-            raise StoreUnavailable(message)
-
-        breaker: Any = self.redis._shared.breaker
-        breaker.check = fail if message else self._check
 
     def check(self) -> None:
         """Check that the index of each user names all of the user's records."""
@@ -346,63 +347,6 @@ class RedisBackend(_ExternalBackend):
             else (key, b"\n".join(self._server.do("ZRANGE", key, 0, -1)))
             for key in keys
         ]
-
-
-class PostgresBackend(_ExternalBackend):
-    """A table with its own name on a PostgreSQL server."""
-
-    name = "postgres"
-
-    def __init__(self, **options: Any) -> None:
-        # It imports the driver, and most tests need no server.
-        from tests.support.servers import postgres  # noqa: PLC0415
-        from tests.support.servers.databases import new_table  # noqa: PLC0415
-
-        self.table = new_table()
-        # PostgreSQL needs no size.
-        names = ("clock", "max_session_size", "timeout", "interval")
-        known = {name: options[name] for name in names if name in options}
-        self._server: Any = options.get("server") or postgres.shared()
-        self._make = partial(
-            PostgresStore,
-            options.get("url") or self._server.url(),
-            **{"table": self.table, "timeout": 10.0, "max_connections": 4, **known},
-        )
-        self.postgres = self._make()
-        self._check = self.postgres._shared.breaker.check
-        self.memory: Any = self.postgres  # tests read it directly
-
-    def close(self) -> None:
-        self.postgres.close()
-
-    @property
-    def behind(self) -> Any:
-        store = self._make()
-        store.blocking = False  # PostgreSQL answers fast enough for a test
-        return store
-
-    def records(self) -> int:
-        self.postgres.purge()
-        marks = f"substr(skey, 1, {len(MARK)}) = '{MARK.decode()}'"
-        [(count,)] = self._server.execute(f"select count(*) from {self.table} where not {marks}")
-        return int(count)
-
-    def breaks(self, message: str = "connection refused") -> None:
-        def fail() -> None:
-            raise StoreUnavailable(message)
-
-        breaker: Any = self.postgres._shared.breaker
-        breaker.check = fail if message else self._check
-
-    def check(self) -> None:
-        [(count,)] = self._server.execute(
-            f"select count(*) from {self.table} where expires > death or born > expires"
-        )
-        assert count == 0
-
-    def dump(self) -> bytes:
-        rows = self._server.execute(f"select skey, payload, owner from {self.table}")
-        return b"".join(bytes(value) for row in rows for value in row if value is not None)
 
 
 BACKENDS: Final[tuple[type[Backend], ...]] = (Backend, AsyncBackend, BlockingBackend)

@@ -12,14 +12,8 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
-from tests.support.stores import (
-    BACKENDS,
-    Backend,
-    BlockingBackend,
-    PostgresBackend,
-    RedisBackend,
-    SQLiteBackend,
-)
+from tests.support.database_stores import MariaDBBackend, MongoBackend, PostgresBackend
+from tests.support.stores import BACKENDS, Backend, BlockingBackend, RedisBackend, SQLiteBackend
 from tests.support.visits import Integration, World
 
 Kind = tuple[type[Integration], type[Backend]]
@@ -54,11 +48,18 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
         for integration in INTEGRATIONS
         if integration.name in _SOME and (integration, RedisBackend) not in KINDS
     ),
-    *((each, PostgresBackend) for each in INTEGRATIONS if each.name in ("asgi", "wsgi")),
+    *(
+        (integration, backend)
+        for integration in INTEGRATIONS
+        if integration.name in ("asgi", "wsgi")
+        for backend in (PostgresBackend, MariaDBBackend, MongoBackend)
+        # A connection of asyncmy would outlive the event loop of its test.
+        if backend is not MariaDBBackend or integration.sync
+    ),
 ]
 """Real external stores, on some integrations of each kind, because each one takes more time.
 
-PostgreSQL has the same verbs as SQLite, so a sync and an async integration are enough."""
+A sync and an async integration are enough for the databases."""
 
 CATALOGUE_KINDS: Final[list[Kind]] = [
     kind
@@ -68,7 +69,7 @@ CATALOGUE_KINDS: Final[list[Kind]] = [
 """Every integration over a MemoryStore, and a sync and an async one over each other store.
 
 How the other integrations reach another store is tested in tests/behaviour. ``LEMBRO_EVERY_ROW=1``
-adds PostgreSQL, whose verbs are those of SQLite, and which the contract and the races test too.
+adds PostgreSQL, MariaDB and MongoDB, which the contract and the races test too.
 """
 
 SESSION_KINDS: Final = [

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from tests.support.apps import INTEGRATIONS
+from tests.support.database_stores import PostgresBackend
 from tests.support.servers.postgres import PostgresServer, for_faults
-from tests.support.stores import PostgresBackend
 from tests.support.visits import World, login, look, write
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ import pytest
 
 from lembro import StoreFull, StoreReadOnly
 from tests.support.apps import INTEGRATIONS
+from tests.support.database_stores import PostgresBackend
 from tests.support.servers.postgres import PostgresServer, shared
-from tests.support.stores import PostgresBackend
 from tests.support.visits import Tab, World, login, look, write
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ def execute(world: World, text: str) -> None:
     """Perform a statement in the database of a world."""
     backend: Any = world.backend
     server: PostgresServer = shared()
-    database = backend.postgres._shared.backend.place.rpartition("/")[2]
+    database = backend.memory._shared.backend.place.rpartition("/")[2]
     server.execute(text.format(table=backend.table, database=database), database)
 
 
