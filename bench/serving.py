@@ -1,8 +1,9 @@
 """Serve requests of many visitors in turn, each with a login and two other cookies.
 
-The application is called in this process. With a single visitor, the session would always be the
-one that was used last. That would skip the move in the queue, and everything about the session
-would be in the processor's caches.
+The application is called in this process. Each request comes from another visitor than the one
+before. If a single visitor sent all requests, they would be faster than in a real application. The
+session would already be the last one of its queue, so the store would not have to move it, and its
+bytes would already be in the processor's caches.
 """
 
 from __future__ import annotations

@@ -185,14 +185,14 @@ def memory(of: Any) -> Iterator[tuple[str, str]]:
     yield "beyond_default", f"{max(0.0, of['beyond_default']):g} MiB"
     worst = dict(of["worst"])
     yield "worst", f"{worst.pop(OURS):.2f}"
-    truly = of["worst_told_truly"]
-    for name, values in (("best", worst), ("best_told_truly", truly)):
+    whole_entries = of["worst_told_truly"]
+    for name, values in (("best", worst), ("best_of_whole_entries", whole_entries)):
         whole = [title for title in values if title not in of["unfinished"]]
         title = min(whole, key=lambda title: float(values[title]))
         yield name, f"{number(values[title])} ({title})"
     rows = [[f"**{OURS}**", f"**{of['worst'][OURS]:.2f}**", ""]]
     for title in sorted(worst, key=lambda title: float(worst[title])):
-        told = f"{truly[title]:.2f}" if title in truly else ""
+        told = f"{whole_entries[title]:.2f}" if title in whole_entries else ""
         unfinished = ", too slow for all phases" if title in of["unfinished"] else ""
         rows.append([f"{title}{unfinished}", f"{worst[title]:.2f}", told])
     heads = ["growth of the process ÷ cap", "counting the payloads alone", "counting whole entries"]

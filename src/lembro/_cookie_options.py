@@ -110,8 +110,8 @@ class CookieOptions:
         for each in previous:
             if each.previous:
                 raise ConfigError(
-                    "cookie previous must name options without a previous of their own. Write all "
-                    "of them into one list"
+                    f"cookie previous must hold CookieOptions that have no previous themselves, "
+                    f"got {each!r}. Write all of them into one list"
                 )
             if all(self.scope(https=https) == each.scope(https=https) for https in (True, False)):
                 raise ConfigError(

@@ -65,7 +65,7 @@ def new_id(form: Callable[[bytes], SessionID] = id_of) -> SessionID:
     """Return a new session ID, from 256 random bits of the system.
 
     Args:
-        form: Makes the ID of them.
+        form: Makes the ID from 32 random bytes.
     """
     return form(secrets.token_bytes(32))
 

@@ -99,8 +99,9 @@ def _secrets(given: str | Sequence[str] | None) -> tuple[str, ...]:
             )
         if is_weak(secret):
             raise ConfigError(
-                f"secret must have at least 32 random bytes, got {len(secret)} characters, "
-                f"{len(set(secret))} different ones, which can be guessed. {example}"
+                f"secret must have at least 32 bytes and 8 different characters, got "
+                f"{len(secret.encode('utf-8', 'surrogatepass'))} bytes and {len(set(secret))} "
+                f"different characters, which can be guessed. {example}"
             )
     return secrets
 
@@ -327,7 +328,7 @@ def meant_option(name: str, known: Sequence[str]) -> str:
 
 
 def _cookie_example(given: Any) -> str:
-    """Return what to write instead of a cookie that is no CookieOptions, such as a dict."""
+    """Return what to write instead of a cookie that is not CookieOptions, such as a dict."""
     if not isinstance(given, Mapping) or not given:
         return 'Example: cookie=CookieOptions(name="sid")'
     known = {f.name.replace("_", ""): f.name for f in fields(CookieOptions)}

@@ -55,7 +55,7 @@ def test_the_record_of_memory() -> None:
     assert values["cap"] == "1 MB"
     assert values["returned"] == "90 %"
     assert values["best"] == "2.7 (cachetools TTLCache)"  # the other one gave up
-    assert values["best_told_truly"] == "1.9 (cachetools TTLCache)"
+    assert values["best_of_whole_entries"] == "1.9 (cachetools TTLCache)"
     assert values["beyond_default"] == "0.4 MiB"
     assert "| cachetools TTLCache | 2.70 | 1.90 |" in values["table"]
     assert "| cachebox TTLCache, too slow for all phases | 2.10 |  |" in values["table"]

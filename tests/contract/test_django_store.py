@@ -199,7 +199,7 @@ def test_a_table_with_other_columns_is_a_config_error(kind: str) -> None:
     table, alias = new_table(), database(kind)
     with connections[alias].cursor() as cursor:
         cursor.execute(f"create table {table} (id integer)")
-    with pytest.raises(ConfigError, match=f"no table {table} that this lembro can use"):
+    with pytest.raises(ConfigError, match=f"no table {table} that this version of lembro can use"):
         DjangoStore(alias, table=table).get(K)
 
 

@@ -41,9 +41,9 @@ async def test_a_login_drops_the_largest_keys_of_a_full_session(
     assert await tab.read() == {"seen": list(range(50)), "lang": "de", "welcome": "hello"}
     assert world.backend.live() == 1
     (event,) = world.heard("dropped")
-    assert "drops cart, which the visitor had before" in event.reason
+    assert "a login dropped cart of the visitor's data" in event.reason
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "drops cart" in warning.getMessage()
+    assert "dropped cart" in warning.getMessage()
 
 
 @only(SESSION_KINDS)

@@ -16,8 +16,8 @@ from django.contrib.auth import (
     logout,
     update_session_auth_hash,
 )
-from django.contrib.auth.signals import user_logged_in
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.test import AsyncClient, Client
 from django.test.utils import override_settings, setup_test_environment, teardown_test_environment
@@ -319,3 +319,8 @@ def test_authenticate_stores_nothing(site: Site, client: Any) -> None:
     assert not answer.cookies
     assert not answer.has_header("Vary")
     assert site.records() == []
+
+
+def test_a_logout_of_a_request_without_a_session_of_lembro_does_nothing() -> None:
+    for request in (object(), HttpRequest()):
+        user_logged_out.send(sender=None, request=request, user=None)

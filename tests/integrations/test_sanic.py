@@ -26,8 +26,8 @@ from lembro import (
     SessionManager,
 )
 from lembro.asgi import SessionMiddleware
-from lembro.errors import UsageError
-from lembro.integrations.sanic import Lembro, _Exchange, get_session
+from lembro.errors import StoreUnavailable, UsageError
+from lembro.integrations.sanic import Lembro, _Exchange, _socket_failed, get_session
 from lembro.manager import runner_of
 from tests.support.apps_sanic import new_app
 from tests.support.gateways import fetch_asgi
@@ -454,3 +454,20 @@ def test_the_store_is_opened_and_closed_with_the_server() -> None:
 
     visit(app_with(SessionManager(Opened(MemoryStore(), NETWORKED))), visitor)
     assert calls == ["open", "close"]
+
+
+def test_a_websocket_whose_session_cannot_be_used_is_closed() -> None:
+    closed: list[tuple[int, str]] = []
+
+    class Socket:
+        async def close(self, code: int, reason: str) -> None:
+            closed.append((code, reason))
+
+    async def run() -> None:
+        request: Any = None
+        await _socket_failed(request, Socket(), StoreUnavailable("down"))
+        await _socket_failed(request, Socket(), ValueError("of the handler"))
+
+    asyncio.run(run())
+    [(code, _)] = closed
+    assert code == 1013

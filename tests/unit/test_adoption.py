@@ -151,3 +151,9 @@ def test_a_mark_of_an_unknown_format_means_that_the_cookie_was_used(site: Site) 
     assert (session.user_id, dict(session)) == (None, {})
     (event,) = site.commit(session).events
     assert event.reason == "the legacy cookie 'before': the legacy cookie was used before"
+
+
+def test_an_identity_may_be_bytes() -> None:
+    source = Source(READER)
+    text, raw = (LegacySession({}, identity=each) for each in ("é", "é".encode()))
+    assert Adoption(source, text).key == Adoption(source, raw).key

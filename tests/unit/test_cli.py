@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import re
@@ -13,7 +14,8 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 
@@ -252,3 +254,46 @@ def test_the_module_runs_as_a_command() -> None:
         timeout=60,
     )
     assert run.stdout.strip() == f"lembro {lembro.__version__}"
+
+
+def test_importing_the_command_does_not_run_it() -> None:
+    assert importlib.import_module("lembro.__main__").main is main
+
+
+class _Worker:
+    """A process of the demo that ends at once. The second one cannot start, if asked for."""
+
+    interrupted = False
+    made: ClassVar[list[_Worker]] = []
+
+    def __init__(self, **_: Any) -> None:
+        self.pid: int | None = None
+        self.ended = 0
+        self.made.append(self)
+
+    def start(self) -> None:
+        if self.interrupted and self is self.made[1]:
+            raise KeyboardInterrupt
+        self.pid = 1
+
+    def join(self) -> None:
+        self.ended += 1
+
+    def terminate(self) -> None:
+        self.ended += 1
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_every_worker_of_the_demo_that_started_is_ended(
+    monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    monkeypatch.setattr(_Worker, "interrupted", interrupted)
+    monkeypatch.setattr(_Worker, "made", [])
+    context = SimpleNamespace(Process=_Worker)
+    monkeypatch.setattr(demo_server.multiprocessing, "get_context", lambda _: context)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        demo_server.serve_in_workers(2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [worker.ended for worker in _Worker.made] == ([2, 0] if interrupted else [3, 3])

@@ -68,7 +68,7 @@ def test_a_session_that_is_too_large_is_skipped(
     [
         ("memory:1M", "sqlite:///x.db", "--from must be a store outside of the process"),
         ("sqlite:///x.db", "memory:", "--to must be a store outside of the process"),
-        ("redsi://:secret@h", "sqlite:///x.db", "no store for redsi: URLs; did you mean redis:?"),
+        ("redsi://:secret@h", "sqlite:///x.db", "got 'redsi:'. Did you mean 'redis:'?"),
         ("sqlite:///typo.db", "sqlite:///x.db", "typo.db' of the old store does not exist"),
         ("sqlite:///old.db", "sqlite:////no/such/folder/x.db", "cannot be opened"),
     ],

@@ -27,7 +27,7 @@ MODULES = [
     *(
         "lembro."
         + path.relative_to(ROOT / "src" / "lembro").with_suffix("").as_posix().replace("/", ".")
-        for folder in ("integrations", "caches")
+        for folder in ("integrations", "caches", "metrics")
         for path in sorted((ROOT / "src" / "lembro" / folder).glob("*.py"))
         if not path.stem.startswith("_")
     ),

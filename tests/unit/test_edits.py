@@ -17,9 +17,10 @@ import trio.testing
 from anyio import CancelScope, create_task_group, to_thread, wait_all_tasks_blocked
 
 from lembro import LembroError, SessionCommitted, SessionGone, SessionManager
-from lembro._core.turns import Turns
+from lembro._core.turns import Turns, loop_event
 from lembro._http.cookie import Presented
 from lembro._runtime.exchange import session_by_id
+from lembro._threads import LoopBridge, in_event_loop
 from lembro.manager import runner_of
 from tests.support.recording import Recorder
 from tests.support.stores import AsyncAdapter, BlockingAdapter
@@ -501,3 +502,30 @@ def test_trio_as_a_guest_of_asyncio() -> None:
     assert open_.stored == {"n": 2}
     assert [entry.split()[1] for entry in open_.log] == ["in", "out", "in", "out"]
     open_.store.close()
+
+
+def test_trio_where_asyncio_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> bool:
+        wait, wake = loop_event()
+        wake()
+        await wait()
+        return in_event_loop()
+
+    monkeypatch.delitem(sys.modules, "asyncio")
+    assert trio.run(scenario)
+
+
+def test_a_coroutine_runs_on_the_known_loop_where_anyio_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bridge = LoopBridge()
+
+    async def answer() -> int:
+        return 42
+
+    async def scenario() -> int:
+        bridge.note_loop()
+        return await asyncio.to_thread(bridge.run, answer)
+
+    monkeypatch.delitem(sys.modules, "anyio")
+    assert asyncio.run(scenario()) == 42

@@ -336,7 +336,7 @@ def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
     session = site.open(None if act == "nothing" else site.new("ada"))
     if act != "nothing":
         getattr(session, act)(*(["bob"] if act == "login" else []))
-    with pytest.raises(UsageError, match="there is no stored session whose end"):
+    with pytest.raises(UsageError, match="there is no stored session to wait for"):
         session.on_ended(print)
 
 
@@ -413,3 +413,16 @@ def test_a_loop_that_is_closed_is_not_woken() -> None:
     coroutine = task.get_coro()
     assert coroutine is not None
     coroutine.close()
+
+
+def test_an_end_that_two_threads_notice_is_reported_once(site: Site) -> None:
+    """The poll and the event may come at the same moment."""
+    session = site.open(site.new("ada"))
+    reasons: list[str] = []
+    session.on_ended(reasons.append)
+    endings: Any = runner_of(site.manager).endings
+    [watches] = endings._watches.values()
+    [watch] = watches
+    for _ in range(2):
+        endings._end(watch, "destroyed")
+    assert reasons == ["destroyed"]

@@ -88,6 +88,13 @@ BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
     ({"partitioned": True}, "partitioned=True needs secure=True"),
     ({"max_age": 0}, "max_age must be more than 0 .*got 0. Example"),
     ({"max_age": "1h"}, "max_age must be seconds .*got '1h'.*timedelta"),
+    ({"previous": "example.com"}, "previous must be CookieOptions, got 'example.com'. Example"),
+    ({"previous": ["/"]}, r"previous must be CookieOptions, got \['/'\]"),
+    (
+        {"previous": CookieOptions(path="/a", previous=CookieOptions(path="/b"))},
+        "previous must name options without a previous of their own",
+    ),
+    ({"previous": CookieOptions()}, "previous must differ in name, domain, path or partitioned"),
 ]
 
 
@@ -173,12 +180,12 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"rotation_grace": False}, "rotation_grace must be seconds .*got False"),
     ({"cookie": "sid"}, r"got 'sid'. Example: cookie=CookieOptions\(name=\"sid\"\)"),
     ({"cookie": None}, "cookie must be CookieOptions, got None"),
-    ({"secret": ""}, "at least 32 random bytes, got 0 characters"),
-    ({"secret": "changeme"}, "got 8 characters.*can be guessed. Make one: python -c"),
-    ({"secret": "x" * 40}, "40 characters, 1 different ones"),
-    ({"secret": "abcdefg" * 10}, "7 different"),
+    ({"secret": ""}, "at least 32 bytes and 8 different characters, got 0 bytes and 0 different"),
+    ({"secret": "changeme"}, "got 8 bytes and 7 .*can be guessed. Make one: python -c"),
+    ({"secret": "ñ" * 20}, "got 40 bytes and 1 different"),
+    ({"secret": "abcdefg" * 10}, "70 bytes and 7 different"),
     ({"secret": []}, r"None or at least one str, got \[\]. Make one: python -c"),
-    ({"secret": [STRONG, "old"]}, "3 characters"),
+    ({"secret": [STRONG, "old"]}, "3 bytes"),
     ({"secret": [None]}, "a str or a list of str, got NoneType"),
     ({"secret": STRONG.encode()}, "a str or a list of str, got bytes"),
     ({"secret": 12345}, "a str or a list of str, got int"),

@@ -387,3 +387,11 @@ def test_a_logged_in_session_without_data_is_true() -> None:
 def test_a_session_with_data_is_true(site: Site) -> None:
     assert not site.open()
     assert site.open(site.new(n=1))
+
+
+def test_the_sessions_of_the_user_can_be_listed_after_the_commit() -> None:
+    site = Site()
+    session = site.open(site.new("ada"))
+    session["n"] = 2
+    site.commit(session)
+    assert [info.current for info in session.user_sessions()] == [True]

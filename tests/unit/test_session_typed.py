@@ -285,3 +285,26 @@ def test_a_whole_session_that_does_not_fit_can_be_upgraded(kind: Any) -> None:
     client.get("/plain")
     assert client.get("/visit/a").json() == ["no list", "a"]
     assert manager.all()[0].data["pages"] == ["no list", "a"]
+
+
+def test_a_key_that_the_whole_session_has_lost_is_removed() -> None:
+    manager = SessionManager(MemoryStore("1M"))
+    session = manager.load(manager.create({"page": 1, "note": "a"}))
+    whole: dict[str, Any] = session._typed_view(None, dict, dict)
+    del whole["note"]
+    session.save()
+    assert manager.all()[0].data == {"page": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((7, DataCart), "key of a typed part must be a str, got 7. Example: SessionData"),
+        (("cart",), "must be a pydantic model, a dataclass, .*, got 'cart'. Example: SessionData"),
+    ],
+)
+def test_invalid_arguments_of_session_data_are_refused(
+    arguments: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SessionData(*arguments)

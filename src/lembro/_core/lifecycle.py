@@ -8,7 +8,7 @@ of the request.
 |---|---|---|---|---|---|---|---|---|
 | no cookie | nothing | nothing | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
 | an ID that the store does not know | nothing | nothing | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
-| a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone: add, set cookie, unless it had this user already: drop | destroy, clear cookie |
+| a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if it is gone and had this user: drop; if it is gone otherwise: add, set cookie | destroy, clear cookie |
 | a rotated ID, within its grace | nothing | the successor's data | touch of the successor, no cookie | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
 | a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie; if the session that followed has this user: replace, set cookie | nothing |
 <!-- /table -->
@@ -26,10 +26,10 @@ of the request.
   expired or evicted session is an ID that the store does not know. A login may set both for its
   session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
   ``anonymous_idle_timeout`` is the idle timeout.
-* A use extends a session by its idle timeout. A passive request is no use: it called
-  ``skip_touch()``, or its path is in ``passive``. It does not touch, and what it writes keeps the
-  time that the session has left. ``touch()`` and ``login()`` extend the session all the same, and
-  so does a write into an emptied session.
+* Each use extends a session by its idle timeout. A passive request does not count as a use: it
+  called ``skip_touch()``, or its path is in ``passive``. It does not touch, and its writes do not
+  extend the session. ``touch()`` and ``login()`` extend the session all the same, and so does a
+  write into an emptied session.
 * After the response has begun, ``touch()`` extends the session at once, and sends no cookie.
 * After a handler that failed, changes are dropped, and a destroy takes effect.
 

@@ -133,8 +133,7 @@ def follow_rotation(pointer: Found, login: str | None = None) -> Flow[tuple[byte
     same_user = pointer.user is not None
     for _ in range(MAX_ROTATIONS):
         key = pointer.successor
-        if key is None:
-            break
+        assert key is not None  # it is the record of a rotated ID
         if not same_user and login is None:
             break
         found: Found | None = yield Call("get", (key,))

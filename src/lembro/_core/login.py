@@ -159,7 +159,7 @@ def make_room(session: SessionState, error: SessionTooLarge) -> bool:
     if not dropped:
         return False
     session._assigned = True
-    reason = f"a login drops {printable(', '.join(dropped))}, which the visitor had before: {error}"
+    reason = f"a login dropped {printable(', '.join(dropped))} of the visitor's data: {error}"
     handle = session._current_handle()
     session._events.append(Event("dropped", handle, session._login, reason))
     log.warning("lembro: session %s: %s", handle or "-", reason)

@@ -1,7 +1,8 @@
 """Merge the changes of two requests to one session (three-way, against what this one loaded).
 
 * Dicts are merged by key, recursively.
-* Sets are merged by item: what either side added is there, what either side removed is not.
+* Sets are merged by item: the result has the items that either side added, without those that
+  either side removed.
 * If both sides only appended to a list, the result is their items, then ours. The same item
   appended by both occurs twice. The same new list set by both is kept once.
 * If one side only appended to a list and the other only removed items, the result is the items

@@ -191,7 +191,8 @@ class Session(TimedSession, MutableMapping[str, Any]):
                 by a remember-me cookie: ``require_recent`` then raises until the next login.
             idle_timeout: The idle timeout of this session. None: as ``remember`` or the options
                 say.
-            absolute_timeout: The absolute timeout of this session, likewise.
+            absolute_timeout: The absolute timeout of this session. None: as ``remember`` or the
+                options say.
 
         Raises:
             TypeError, ValueError: the user ID cannot be stored.

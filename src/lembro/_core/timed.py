@@ -68,7 +68,7 @@ class TimedSession(SessionState):
 
     @property
     def expires_at(self) -> datetime | None:
-        """The time of :attr:`expires_in`, in UTC by the wall clock; None if there is no session."""
+        """When the session ends if it is not used again, in UTC; None if there is no session."""
         left = self._left()
         return None if left is None else datetime.now(UTC) + timedelta(seconds=left[0])
 
@@ -103,8 +103,8 @@ class TimedSession(SessionState):
     def skip_touch(self) -> None:
         """Do not count this request as a use of the session, for example if a page polls.
 
-        The session keeps the time that it has left, also if the request changes its data. A login
-        and :meth:`touch` extend it all the same. For whole paths, there is the option ``passive``.
+        The request does not extend the session, even if it changes its data. A login and
+        :meth:`touch` extend it all the same. For whole paths, there is the option ``passive``.
         """
         self._check_writable()
         self._passive = True
@@ -112,10 +112,11 @@ class TimedSession(SessionState):
     # -- the end -----------------------------------------------------------------------------------
 
     async def wait_ended(self, *, poll: Seconds = 5) -> Ended:
-        """Wait until the session has ended, and return the reason. A rotated ID is followed.
+        """Wait until the session has ended, and return the reason.
 
-        An end in this process is noticed at once. A store outside of the process is also asked at
-        each interval, so an end in another process is noticed within ``poll``.
+        If the session ends in this process, this returns at once. If another process ends it, this
+        returns within ``poll``, because a store outside of the process is asked at this interval.
+        If the session gets a new ID and the old one still works, the wait continues.
 
         Args:
             poll: The interval: seconds, or a timedelta. It is at most half of ``rotation_grace``.
@@ -189,7 +190,7 @@ class TimedSession(SessionState):
         found = self._found
         if self._key is None or found is None or self._destroy or self._login is not None:
             raise UsageError(
-                "there is no stored session whose end could be waited for. Wait after the response "
+                "there is no stored session to wait for. Wait after the response "
                 "has begun, or call session.save() (in async code `await session.asave()`) first"
             )
         return self._key, found.user, found.idle_left

@@ -188,7 +188,7 @@ class Endings:
         try:
             current = self._runner.run(find_current(watch.key), "wait_ended")
         except Exception:  # the store is down, or the event loop that could await it has ended
-            log.debug("lembro: the store did not say whether a session has ended", exc_info=True)
+            log.debug("lembro: cannot ask the store whether a session has ended", exc_info=True)
         with self._changed:
             if watch.due < inf:  # its ID was rotated meanwhile, so the answer may be old
                 return

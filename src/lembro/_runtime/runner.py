@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,6 +47,8 @@ class Runner:
     def __init__(self, store: Store | AsyncStore, options: SessionOptions) -> None:
         check_store(store)
         self.store: Any = store
+        self.called: Any = store
+        """The store, or the stand-in of ``watching.py`` through which its calls are watched."""
         self.options: SessionOptions = options
         secret = options.secret
         signing = tuple(secret) if secret else ()
@@ -75,7 +77,7 @@ class Runner:
         """The most bytes of a session, if the store has a limit."""
         self.serving: bool = False
         """Whether this process has served a request."""
-        self._perform = performer(store)
+        self.perform: Callable[[Call], Awaitable[Any]] = performer(store)
         self._bridge = LoopBridge()
         reputation_of = self.cookie.reputation if hasattr(store, "new_reputation") else None
         self.lifecycle: Lifecycle = lifecycle(options, reputation_of=reputation_of)
@@ -169,10 +171,10 @@ class Runner:
         lifecycle = self.lifecycle
         key = begin_load(session, lifecycle.lifetimes.passive, lifecycle.writer.key_of)
         try:
-            found = None if key is None else self.store.get(key)
+            found = None if key is None else self.called.get(key)
             rest = lifecycle.finish_load(session, key, found)
             if rest is not None:
-                run(rest, self.store)
+                run(rest, self.called)
         except StoreError:
             session._loaded = NOT_LOADED
             raise
@@ -336,10 +338,10 @@ class Runner:
         """Run a flow in an event loop."""
         try:
             if not self.preloads:
-                return run(flow, self.store)
+                return run(flow, self.called)
             if self.is_async:
                 self._bridge.note_loop()
-            return await arun(flow, self._perform)
+            return await arun(flow, self.perform)
         finally:
             self._report(session)
 
@@ -360,7 +362,7 @@ class Runner:
         try:
             if self.is_async:
                 return self._run_on_loop(flow, instead)
-            return run(flow, self.store)
+            return run(flow, self.called)
         finally:
             self._report(session)
 
@@ -368,7 +370,7 @@ class Runner:
         """Run a flow on the application's event loop, from a worker thread."""
 
         async def awaited() -> T:
-            return await arun(flow, self._perform)
+            return await arun(flow, self.perform)
 
         try:
             return self._bridge.run(awaited)

@@ -334,7 +334,7 @@ def _text(name: Any) -> str:
 
 
 def _too_large(error: SessionTooLarge) -> SessionTooLarge:
-    """Return the error of a store, which speaks of a session, for a cache entry."""
+    """Return the error for a cache entry. That of the store calls the entry a session."""
     return SessionTooLarge(error.size, error.limit, "entry")
 
 

@@ -36,7 +36,7 @@ _RESPONSES: Final[dict[str, type]] = {
     for kind in (SimpleTemplateResponse, TemplateResponse, *map(vars(http).get, http.__all__))
     if isinstance(kind, type) and issubclass(kind, HttpResponse)
 }
-"""Django's responses, which come back as what they were."""
+"""Django's classes of responses. A cached response comes back as an instance of its class."""
 _DRF_ATTRIBUTES: Final = ("data", "exception", "content_type")
 
 _MARK: Final = b"lembro.django"
@@ -61,8 +61,8 @@ class LembroCache(_Base):
     """A Django cache in its own MemoryStore.
 
     Example: ``CACHES = {"default": {"BACKEND": "lembro.caches.django.LembroCache", "OPTIONS":
-    {"max_size": "64M"}}}``. Caches with the same LOCATION share one store. A value that is too
-    large is not stored, and logged.
+    {"max_size": "64M"}}}``. Caches with the same LOCATION share one store. If a value is too large,
+    it is not stored, and a message is logged.
 
     Args:
         location: The LOCATION in CACHES.

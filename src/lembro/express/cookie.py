@@ -13,7 +13,7 @@ from email.utils import formatdate
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from .._http.cookie import ABSENT, FORGED, LONGEST_AGE, Presented, SessionCookie, find
+from .._http.cookie import ABSENT, FORGED, LONGEST_AGE, Presented, SessionCookie, find, only
 from .._http.signature import is_signed, sign
 from ..errors import ConfigError
 from ..ids import SessionID
@@ -52,12 +52,14 @@ class SignedCookie(SessionCookie):
 
     def read(self, headers: list[bytes], *, https: bool) -> Presented:
         """Return the session ID in these Cookie headers, or the reason why there is no ID."""
-        values = find(headers, self._name)
-        if len(values) > 1:
-            return self._read_several(self._name, values, https=https)
-        if not values:
-            return ABSENT
-        value = values[0]
+        value = only(headers, self._name)
+        if value is None:
+            values = find(headers, self._name)
+            if len(values) > 1:
+                return self._read_several(self._name, values, https=https)
+            if not values:
+                return ABSENT
+            value = values[0]
         session_id, dot, signature = _plain(value).rpartition(".")
         if not dot or not session_id.startswith("s:") or not is_id(session_id[2:]):
             return UNSIGNED
@@ -125,6 +127,8 @@ def _plain(value: bytes) -> str:
     text = value.decode("latin-1")
     if text.startswith('"'):
         text = text[1:-1]
+    if "%" not in (short := text.replace("%3A", ":").replace("%2B", "+").replace("%2F", "/")):
+        return short  # most values; unquote() takes ten times as long
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:  # express-session keeps such a value, and no such value is signed

@@ -24,6 +24,7 @@ import msgspec
 
 from .._core import codec
 from .._core.lifetimes import IDLE, REMEMBER, keep_idle, own_idle
+from .._core.tags import MAX_DEPTH
 from .._durations import LONGEST
 from ..errors import CodecError
 from ..stores.base import Found, Record
@@ -36,6 +37,7 @@ RESERVED: Final = (COOKIE, FACTS)
 
 Body = dict[str, Any]
 
+_NUMBERS: Final = (int, float)
 _CHANGING: Final = ("originalMaxAge", "expires", "_expires")
 _FIRST: Final = ("partitioned", "priority")
 """The attributes that express-session writes between ``originalMaxAge`` and ``expires``."""
@@ -102,8 +104,10 @@ def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found |
     Returns:
         The record, or None if its absolute deadline has passed.
     """
+    # Few brackets cannot be nested too deeply. Checking each value takes as long as the rest.
+    plain = isinstance(raw, bytes) and raw.count(b"{") + raw.count(b"[") < MAX_DEPTH
     try:
-        payload, user, born, death = _parts(body, users)
+        payload, user, born, death = _parts(body, users, plain=plain)
     except (CodecError, TypeError):
         return unreadable(raw, left)
     times = Times(now, left, born, death)
@@ -178,7 +182,9 @@ def _ordered(payload: bytes) -> bytes:
     return codec.encode(dict(sorted(meta.items())), data)
 
 
-def _parts(body: Any, users: Users) -> tuple[bytes, str | None, int | None, int | None]:
+def _parts(
+    body: Any, users: Users, *, plain: bool
+) -> tuple[bytes, str | None, int | None, int | None]:
     if not isinstance(body, dict):
         raise CodecError(f"the record is a {type(body).__name__}, not an object")
     data = dict(body)
@@ -190,7 +196,7 @@ def _parts(body: Any, users: Users) -> tuple[bytes, str | None, int | None, int 
     born, death = _time(facts.get("born")), _time(facts.get("death"))
     if user is not None and born is None:
         meta["fresh"] = False  # only Express knows when the user logged in
-    payload = codec.encode(dict(sorted(meta.items())), data)
+    payload = codec.encode(dict(sorted(meta.items())), data, plain=plain)
     return codec.with_mark(payload, _mark(facts.get("mark"))), user, born, death
 
 
@@ -213,7 +219,7 @@ def _meta(cookie: Body, kept: Any) -> codec.Meta:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) in _NUMBERS
 
 
 def _time(value: Any) -> int | None:

@@ -92,7 +92,7 @@ class Lembro:
         app.wsgi = wsgi.SessionMiddleware(_with_name(app.wsgi), self.manager, exclude=self._exclude)
 
     def apply(self, callback: Callable[..., Any], route: bottle.Route) -> Callable[..., Any]:
-        """Wrap a route to answer the errors of a session, instead of with Bottle's 500.
+        """Wrap a route, so that the errors of a session get their own responses, not Bottle's 500.
 
         Bottle calls this for each route. A plugin that was installed later may answer them itself.
         """

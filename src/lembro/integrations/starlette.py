@@ -168,8 +168,9 @@ def _use_secret(secret: str, keywords: OptionKeywords) -> None:
     """Sign with a secret key, unless it is weak: an ID needs no signature."""
     if is_weak(secret):
         log.warning(
-            "lembro: secret_key is weak (less than 32 bytes, or few different characters) and is "
-            "not used. The cookie holds a random ID, which needs no signature: leave secret_key out"
+            "lembro: secret_key is weak and is not used. It needs at least 32 bytes and 8 "
+            "different characters. The cookie holds a random ID, which needs no signature: leave "
+            "secret_key out"
         )
         return
     keywords.setdefault("secret", secret)

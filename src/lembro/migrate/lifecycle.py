@@ -205,9 +205,10 @@ class MigratingLifecycle(Lifecycle):
         if not self._warned:
             self._warned = True
             log.warning(
-                "lembro: the store has no room to remember more used legacy cookies. It refuses "
-                "those of anonymous visitors now, and those of users when it is full. These users "
-                "have to log in again. Give the store more memory (max_size)"
+                "lembro: the store has no room to remember more used legacy cookies. From now on "
+                "it refuses the legacy cookies of anonymous visitors, and when it is full also "
+                "those of users, who then have to log in again. Give the store more memory "
+                "(max_size)"
             )
 
     def _send_same_cookie(

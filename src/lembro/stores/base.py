@@ -5,8 +5,8 @@
 * A verb raises :class:`~lembro.StoreError` if its backend fails; its subclasses say whether the
   backend is unavailable, full or read-only. If a record is larger than the store accepts, the verb
   raises :class:`~lembro.SessionTooLarge` and changes nothing.
-* The step itself decides whether a write was done. If so, the verb returns its own payload, also
-  if another write came right after it.
+* A verb decides in its atomic step whether its write was done. If so, it returns the payload that
+  it wrote, even if another write followed at once.
 * A verb that a store repeats, because a reply was lost, returns what the first run would have.
 * No two writes have the same payload, because the core marks each one. So the payload that a store
   holds after a write shows whose write succeeded.
@@ -18,8 +18,9 @@
   notes that a legacy cookie was used (``migrate_from``), and its key begins with ``MARK``. Until
   its grace has passed, it must neither be evicted nor be removed by ``destroy_user`` or ``clear``.
   A store that cannot keep a mark refuses the session: ``replace`` returns a record with the payload
-  ``NO_ROOM``. If the session has a user, the store then refuses all others, for as long as that
-  mark would have lived: ``get``, too, returns that record for each mark that it does not have.
+  ``NO_ROOM``. If the session has a user, the store then refuses all other marks, for as long as
+  that mark would have lived. During this time, ``get`` also returns that record for each mark that
+  the store does not have.
 
 ``lembro.testing`` has the test suite that every store must pass.
 

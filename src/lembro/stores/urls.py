@@ -57,7 +57,7 @@ def from_url(url: str) -> Any:
     name = "sqlalchemy" if scheme.lower().startswith("sqlalchemy+") else scheme.lower()
     known = SCHEMES.get(name) if colon else None
     if known is None:
-        raise ConfigError(f"{_no_scheme(scheme if colon else '')}. {_examples()}")
+        raise ConfigError(f"{_no_scheme(scheme if colon else '')} {_examples()}")
     try:
         module: Any = importlib.import_module(f".{known[0]}", __package__)
     except ModuleNotFoundError as error:
@@ -93,7 +93,7 @@ def store_of(given: Any) -> Any:
     try:
         return from_url(url)
     except ConfigError as error:
-        raise ConfigError(f"the environment variable {VARIABLE}: {error}") from None
+        raise ConfigError(f"the environment variable {VARIABLE} is invalid: {error}") from None
 
 
 def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
@@ -117,17 +117,22 @@ def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
             near = _nearest(name, known, 0.5)
             raise ConfigError(
                 f"a {parts.scheme}: URL has no parameter {name!r}"
-                f"{f'; did you mean {near}?' if near else ''} (it has {', '.join(known)})"
+                f"{f'; did you mean {near}?' if near else '.'} Its parameters are "
+                f"{', '.join(known)}"
             )
         if name in found:
-            raise ConfigError(f"the parameter {name!r} of a {parts.scheme}: URL is given twice")
+            raise ConfigError(
+                f"a {parts.scheme}: URL must contain the parameter {name!r} only once. Remove one "
+                f"of them"
+            )
         try:
             found[name] = known[name](text)
         except ValueError as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(
-                f"the parameter {name!r} of a {parts.scheme}: URL cannot be {text!r}"
+                f"the parameter {name!r} of a {parts.scheme}: URL must be {_KINDS[known[name]]}, "
+                f"got {text!r}"
             ) from None
     return found
 
@@ -155,6 +160,9 @@ def boolean(text: str) -> bool:
         raise ValueError(text) from None
 
 
+_KINDS: Final[dict[Any, str]] = {int: "a whole number", float: "a number", boolean: "true or false"}
+
+
 def cannot_be_read(example: str) -> str:
     """Return the message for a URL that cannot be split into its parts. It contains no part."""
     return (
@@ -174,9 +182,10 @@ def without_password(parts: SplitResult) -> str:
 def _no_scheme(scheme: str) -> str:
     # Only a word before a colon is printed, because other text may contain a password.
     if not scheme.replace("+", "").isalnum():
-        return "the store's URL must begin with a scheme and a colon"
+        return "the store's URL must begin with a scheme and a colon."
     near = _nearest(scheme.lower(), SCHEMES, 0.6)
-    return f"no store for {scheme}: URLs{f'; did you mean {near}:?' if near else ''}"
+    meant = f" Did you mean '{near}:'?" if near else ""
+    return f"the store's URL must begin with a scheme that lembro knows, got '{scheme}:'.{meant}"
 
 
 def _nearest(word: str, known: Iterable[str], cutoff: float) -> str | None:

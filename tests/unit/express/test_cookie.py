@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import time
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +43,8 @@ def test_a_cookie_of_express_is_read() -> None:
     assert read(f"a=b; connect.sid={SIGNED}").id == SID
     assert read(f'connect.sid="{SIGNED}"').id == SID
     assert read(f"connect.sid={SIGNED.replace('%3A', ':')}").id == SID
+    two = cookie_of().read([b"a=b", f"connect.sid={SIGNED}".encode()], https=False)
+    assert two.id == SID
     assert read("a=b") is ABSENT
 
 
@@ -126,6 +130,16 @@ def test_a_stored_attribute_cannot_inject_a_header() -> None:
     sent.attributes = {"path": "/\r\nX: y", "domain": "a; b", "sameSite": 5, "priority": ["x"]}
     rendered = cookie_of().render(sent, None, https=False, max_age=None)
     assert rendered == f"connect.sid={SIGNED}".encode()
+
+
+def test_an_id_for_django_is_short() -> None:
+    assert cookie_of().short_id(bytes(range(32))) == "AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
+
+
+def test_the_signature_of_a_long_secret_is_that_of_hmac() -> None:
+    secret = b"x" * 100
+    expected = b64encode(hmac.digest(secret, b"hello", "sha256")).rstrip(b"=").decode()
+    assert sign("hello", secret) == expected
 
 
 def test_the_cleared_cookie_has_the_same_scope() -> None:

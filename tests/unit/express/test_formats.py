@@ -101,6 +101,11 @@ def test_a_session_must_not_be_too_large(place: Place) -> None:
         place.manager().create({"a": "x" * 2_000_000})
 
 
+def test_the_store_can_be_opened(place: Place) -> None:
+    place.store.open()
+    assert place.store.stats().available
+
+
 def test_many_sessions_are_listed_page_by_page(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

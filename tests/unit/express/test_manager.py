@@ -243,7 +243,8 @@ def test_the_sessions_of_a_user_are_refused_with_the_reason(redis_place: Place) 
 )
 def test_an_option_that_cannot_work_is_refused(options: Any, error: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        ExpressManager(URL, **{"secret": SECRET, **options})
+        make: Any = ExpressManager
+        make(URL, **{"secret": SECRET, **options})
     assert error in str(caught.value)
 
 

@@ -18,7 +18,7 @@ COOKIE = {"originalMaxAge": None, "expires": None, "httpOnly": True, "path": "/"
 
 
 def found_of(body: Any, left: float = 100.0) -> Any:
-    return read(body, b"raw", Users(), now=NOW, left=left)
+    return read(body, "raw", Users(), now=NOW, left=left)
 
 
 def parts_of(body: Any) -> Any:
@@ -32,7 +32,7 @@ def test_a_session_of_express_is_read() -> None:
     assert data == {"passport": {"user": 5}, "a": [1]}
     assert meta["remember"] is False
     assert meta["fresh"] is False  # lembro does not know when the user logged in
-    assert (found.payload.raw, found.payload.born) == (b"raw", None)
+    assert (found.payload.raw, found.payload.born) == ("raw", None)
 
 
 def test_the_lifetime_comes_from_the_cookie() -> None:
@@ -56,7 +56,7 @@ def test_a_strange_cookie_counts_as_none(cookie: Any) -> None:
 @pytest.mark.parametrize("body", [None, 5, "text", [], {"a": {1, 2, object}}, {5: 1}])
 def test_what_is_no_object_cannot_be_read(body: Any) -> None:
     found = found_of(body)
-    assert (found.payload, found.payload.raw, found.user) == (b"", b"raw", None)
+    assert (found.payload, found.payload.raw, found.user) == (b"", "raw", None)
     with pytest.raises(CodecError):
         codec.decode(found.payload)
 
@@ -110,6 +110,17 @@ def test_the_attributes_of_the_cookie_are_in_the_order_of_express() -> None:
     found = found_of({"cookie": cookie, "a": 1})
     body = write(Record(found.payload), Times(NOW, 60.0, None, None))
     assert encode_json(body["cookie"]) == encode_json(cookie)
+
+
+def test_flags_of_lembro_are_kept() -> None:
+    meta, _ = parts_of({"cookie": {}, "lembro": {"meta": {"adopted": True}}})
+    assert meta == {"adopted": True, "remember": False}
+
+
+def test_a_session_that_is_nested_too_deeply_cannot_be_read() -> None:
+    raw = b'{"a":' + b"[" * 150 + b"]" * 150 + b"}"
+    body = json.loads(raw)
+    assert read(body, raw, Users(), now=NOW, left=5.0).payload == b""  # type: ignore[union-attr]
 
 
 def test_an_unknown_age_stays_unknown() -> None:

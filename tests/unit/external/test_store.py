@@ -26,7 +26,14 @@ from lembro import (
     UsageError,
 )
 from lembro.testing import AsyncStoreContract, Blocking, StoreContract
-from tests.support.external import FaultyStore, Lost, OutOfMemory, Refused
+from tests.support.external import (
+    AsyncFaultyConnector,
+    FaultyConnector,
+    FaultyStore,
+    Lost,
+    OutOfMemory,
+    Refused,
+)
 
 K, L = b"k" * 32, b"l" * 32
 LIVES: dict[str, Any] = {"idle": 100.0, "life": 1000.0}
@@ -219,6 +226,36 @@ def test_the_statistics_of_a_backend_that_is_down(colour: Colour) -> None:
     stats = colour(store).stats()
     assert (stats.available, stats.sessions) == (False, None)
     assert "refused" in stats.last_error
+    assert stats.breaker_open
+
+
+def test_the_connections_of_all_open_pools_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FaultyStore()
+    assert (store.stats().connections, store.stats().max_connections) == (None, None)
+    for connector, use in ((FaultyConnector, (2, 20)), (AsyncFaultyConnector, (3, 10))):
+        monkeypatch.setattr(connector, "pool_use", lambda _, use=use: use, raising=False)
+
+    async def both() -> tuple[Any, Any]:
+        assert store.aio is not None
+        stats = await store.aio.stats()
+        await store.aio.close()
+        return stats, await store.aio.stats()
+
+    opened, again = asyncio.run(both())
+    assert (opened.connections, opened.max_connections) == (5, 30)
+    assert (again.connections, again.max_connections) == (3, 10)  # the sync pool was closed too
+    monkeypatch.setattr(FaultyConnector, "pool_use", lambda _: (None, None))
+    assert (store.stats().connections, store.stats().max_connections) == (None, None)
+
+
+def test_a_forked_child_does_not_count_the_connections_of_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FaultyConnector, "pool_use", lambda _: (2, 20), raising=False)
+    store = FaultyStore(asynchronous=False)
+    assert store.stats().connections == 2
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert store._shared.stats_of(None).connections is None
 
 
 def test_threads_that_wait_for_a_failing_open_do_not_try_it_again() -> None:

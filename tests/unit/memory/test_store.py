@@ -156,6 +156,11 @@ def test_events_are_emitted_after_the_lock_is_released(
     store.add(key(3), Record(b"", "bob"), idle=10, life=10, per_user=(1, "oldest"))
     assert heard == [("evicted", handle_for(key(2)), "bob", "max_sessions_per_user")]
     heard.clear()
+    add(store, 4, user="eve", idle=5)
+    clock.advance(6)
+    assert store.destroy(key(4)) is None
+    assert heard == [("expired", handle_for(key(4)), "eve", "")]
+    heard.clear()
     store.off("expired", listen)
     clock.advance(11)
     assert store.get(key(3)) is None

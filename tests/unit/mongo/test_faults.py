@@ -224,7 +224,7 @@ def test_a_verb_that_conflicts_runs_again(colour: Colour) -> None:
     twin = colour(store)
     twin.get(K)
     assert run(store, twin, Conflicting(3)) == "done"
-    with pytest.raises(Busy, match="others change the same sessions"):
+    with pytest.raises(Busy, match="other requests changed the same sessions until the timeout"):
         run(store, twin, Conflicting(100_000))
     with pytest.raises(errors.OperationFailure):
         run(store, twin, failing)

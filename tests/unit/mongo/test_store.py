@@ -16,7 +16,7 @@ from pymongo.errors import OperationFailure
 from lembro import ConfigError, Record, SessionManager, StoreUnavailable, UsageError
 from lembro.stores import MongoStore, from_url
 from lembro.stores.mongo.documents import LONGEST, NEVER, decode, millis
-from lembro.stores.mongo.verbs import MongoVerbs
+from lembro.stores.mongo.verbs import HELLO, MongoVerbs
 from tests.support.servers import HOST, free_port
 from tests.support.servers.mongo import new_collection, new_store, shared
 from tests.support.servers.proxy import Proxy
@@ -91,7 +91,7 @@ def test_a_url_has_options_of_the_store_and_of_pymongo() -> None:
     with store._shared.backend.clients.client() as client:
         assert client.options.pool_options.max_pool_size == 7
         assert client.write_concern.document == {"w": 1}
-    with pytest.raises(ConfigError, match="'timeout' of a mongodb: URL cannot be 'x'"):
+    with pytest.raises(ConfigError, match="'timeout' of a mongodb: URL must be a number, got 'x'"):
         from_url("mongodb://h?timeout=x")
 
 
@@ -344,3 +344,11 @@ def test_a_manager_takes_the_url() -> None:
     manager.revoke_user("heidi")
     assert manager.get(session_id) is None
     manager.close()
+
+
+def test_the_server_is_asked_for_its_time_once_a_minute() -> None:
+    verbs = MongoVerbs("sessions", lambda millis: millis)
+    steps = verbs.touch(K, idle=1.0)
+    assert next(steps) is HELLO
+    assert "findAndModify" in steps.send({"localTime": 5000}).body
+    assert "findAndModify" in next(verbs.touch(K, idle=1.0)).body

@@ -83,7 +83,7 @@ def test_an_invalid_argument_is_refused(options: Any, error: str) -> None:
         ("unix:///run/s?tls=true", "tls cannot be used with a unix: URL"),
         ("unix:///run/s?ca_file=ca.pem", "ca_file needs TLS, got a unix: URL without it"),
         ("redis://h?timeouts=1", "no parameter 'timeouts'; did you mean timeout?"),
-        ("redis://h?tls=perhaps", "'tls' of a redis: URL cannot be 'perhaps'"),
+        ("redis://h?tls=perhaps", "'tls' of a redis: URL must be true or false, got 'perhaps'"),
     ],
 )
 def test_an_invalid_url_is_refused(url: str, error: str) -> None:
@@ -410,6 +410,11 @@ def test_an_evicting_policy_is_warned_of(caplog: pytest.LogCaptureFixture, colou
         assert stats.max_size == 50 * 2**20
         assert 0 < stats.used < 2**25
         assert (stats.evicted, stats.expired, stats.available) == (0, 0, True)
+
+
+def test_the_connections_in_use_are_counted(colour: Colour) -> None:
+    stats = colour(RedisStore(shared().url, max_connections=3)).stats()
+    assert (stats.connections, stats.max_connections) == (0, 3)
 
 
 def test_a_policy_without_a_limit_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:

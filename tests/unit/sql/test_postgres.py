@@ -135,7 +135,9 @@ def test_a_url_may_name_a_socket() -> None:
 def test_an_unknown_parameter_is_named() -> None:
     with pytest.raises(ConfigError, match="no parameter 'sslmod'"):
         from_url(f"{URL}?sslmod=require")
-    with pytest.raises(ConfigError, match="'timeout' of a postgresql: URL cannot be 'x'"):
+    with pytest.raises(
+        ConfigError, match="'timeout' of a postgresql: URL must be a number, got 'x'"
+    ):
         from_url(f"{URL}?timeout=x")
 
 
@@ -279,6 +281,7 @@ def test_statistics_are_estimates() -> None:
         assert (stats.available, stats.sessions, stats.evicted) == (True, 2, 0)
         assert stats.used is not None
         assert stats.used > 8192
+        assert (stats.connections, stats.max_connections) == (0, 10)
 
 
 # -- connections

@@ -15,7 +15,7 @@ from typing import Any
 
 import pymysql
 import pytest
-from sqlalchemy import create_engine, exc
+from sqlalchemy import NullPool, create_engine, exc
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from lembro import ConfigError, Record, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
@@ -199,6 +199,14 @@ def test_an_engine_of_the_application_stays_open_and_is_only_sync(tmp_path: Path
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("select count(*) from lembro_sessions").fetchall()
     assert [tuple(row) for row in rows] == [(1,)]
+    assert store.stats().connections is not None
+    assert store.stats().max_connections is None
+    engine.dispose()
+
+
+def test_the_connections_of_an_engine_without_a_pool_are_not_counted(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/x.db", poolclass=NullPool)
+    assert SQLAlchemyStore(engine).stats().connections is None
     engine.dispose()
 
 
@@ -285,6 +293,9 @@ def test_all_connections_in_use_is_busy() -> None:
         with connector._connect(), pytest.raises(Busy, match="all connections"):
             store.get(K)
         assert store.get(K) is not None
+        with connector._connect():
+            assert store._shared.stats_of(None).connections == 1
+        assert (store.stats().connections, store.stats().max_connections) == (0, 1)
 
 
 def test_a_table_that_is_dropped_during_use_is_made_again(colour: Any) -> None:

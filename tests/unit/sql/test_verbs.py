@@ -84,3 +84,10 @@ def test_a_rollback_is_done_unless_sqlite_did_it(tmp_path: Any) -> None:
 
 def test_a_log_that_is_missing_is_not_long(tmp_path: Any) -> None:
     assert not Setup(f"{tmp_path}/x.db", 0.1, None, 100, 200).log_is_long()
+
+
+def test_a_destroy_begins_again_if_another_writer_was_first() -> None:
+    verbs = SQLVerbs(Dialect("clock()", returning=False))
+    row = (b"one", None, None, None, 1, 3, 4, 2)
+    texts, _ = drive(verbs.destroy(K, expected=None), [row], 0, [row], 1)
+    assert texts == [verbs.statements.get.text, verbs.statements.destroy_expected.text] * 2

@@ -44,7 +44,7 @@ def _warn_of_limit(age: float, life: float) -> None:
     """Warn once of each lifetime that is too long."""
     log.warning(
         "lembro: set_expiry() asks for %s seconds, but the session ends after the "
-        'absolute timeout of %s. Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None',
+        'absolute timeout of %s seconds. Raise LEMBRO["ABSOLUTE_TIMEOUT"], or set it to None',
         age,
         life,
     )
@@ -62,9 +62,9 @@ def is_expiry(value: Any) -> bool:
 
 
 def check_expiry(value: Any) -> None:
-    """Raise ConfigError for what ``set_expiry`` does not take. Else the session would outlive it.
+    """Raise ConfigError for a value that is not an expiry, and would therefore be ignored.
 
-    Django has made a text of a datetime before.
+    The value is the one that Django stores: a datetime is text.
     """
     if not is_expiry(value):
         kind = "with" if settings.USE_TZ else "without"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
 
 from ...errors import StoreUnavailable
 from .backend import Connector
+
+PoolUse: TypeAlias = Callable[[], tuple[int | None, int | None]]
+"""An optional method of a connector, ``pool_use``: how many connections are in use, and the limit.
+Both are None if they are not known."""
 
 inherited: Final[list[object]] = []
 """Connectors of a parent process. A forked child never frees them: a client may send a closing
@@ -60,6 +64,11 @@ class PerProcess:
         self._opened()
         return connector
 
+    def pool_use(self) -> Iterable[PoolUse]:
+        """Return the method ``pool_use`` of the open connector, if it has one."""
+        held = self._held
+        return pool_use_of([held[1]] if held is not None and held[0] == os.getpid() else [])
+
     def take(self) -> Connector | None:
         """Return the connector, which the caller then closes, or None if it is not open."""
         held, self._held = self._held, None
@@ -69,3 +78,8 @@ class PerProcess:
             inherited.append(held)
             return None
         return held[1]
+
+
+def pool_use_of(connectors: Iterable[Any]) -> list[PoolUse]:
+    """Return the methods ``pool_use`` of those connectors that have one."""
+    return [each.pool_use for each in connectors if hasattr(each, "pool_use")]

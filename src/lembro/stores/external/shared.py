@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from ... import bytesize
@@ -11,7 +11,7 @@ from ...errors import ConfigError, SessionTooLarge, StoreError, StoreUnavailable
 from .._breaker import Breaker
 from ..base import Record
 from .backend import Backend, Busy, Dropped, Verbs
-from .pools import PerProcess
+from .pools import PerProcess, PoolUse
 from .purger import Purger
 from .stats import StoreStats
 
@@ -44,6 +44,10 @@ class Shared:
         self.process: PerProcess | None = (
             None if make is None else PerProcess(make, self.purger.start)
         )
+        self.pools: list[Callable[[], Iterable[PoolUse]]] = []
+        """Functions that return the ``pool_use`` of the open connectors."""
+        if self.process is not None:
+            self.pools.append(self.process.pool_use)
         self.breaker: Breaker = Breaker(backend.place, None if make is None else self._probe)
 
     def check_size(self, record: Record) -> None:
@@ -90,8 +94,15 @@ class Shared:
 
     def stats_of(self, fields: dict[str, Any] | None) -> StoreStats:
         """Return the statistics. ``fields`` is None if the backend did not answer."""
-        last = self.breaker.last_error
-        return StoreStats(available=fields is not None, last_error=last, **(fields or {}))
+        use = [ask() for pool in self.pools for ask in pool()]
+        return StoreStats(
+            available=fields is not None,
+            last_error=self.breaker.last_error,
+            connections=_total(used for used, _ in use),
+            max_connections=_total(limit for _, limit in use),
+            breaker_open=self.breaker.is_open,
+            **(fields or {}),
+        )
 
     def close(self) -> None:
         """Close the connections of this process, and stop the purger."""
@@ -103,3 +114,13 @@ class Shared:
     def _probe(self) -> None:
         assert self.process is not None
         self.process.get().run(self.verbs.ping, reads=True)
+
+
+def _total(numbers: Iterable[int | None]) -> int | None:
+    """Return the sum, or None if there is no number or one is not known."""
+    total = None
+    for number in numbers:
+        if number is None:
+            return None
+        total = number + (total or 0)
+    return total

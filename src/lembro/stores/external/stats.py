@@ -23,4 +23,8 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     expired: int | None = None
     """Counter: sessions that were removed because they had expired."""
     connections: int | None = None
-    """Connections of this process that are in use."""
+    """Connections of this process that are in use. Known if lembro or SQLAlchemy has the pool."""
+    max_connections: int | None = None
+    """The most connections that this process may use at a time: those of each open pool."""
+    breaker_open: bool = False
+    """Whether verbs fail at once, because the backend did not answer."""

@@ -39,6 +39,8 @@ class ExternalStore:
     """
 
     blocking: bool = True
+    system: str = "other_sql"
+    """The name of the backend by the semantic conventions of OpenTelemetry (``db.system.name``)."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from ...errors import StoreUnavailable
 from ..base import Found, PerUser, Record
 from . import repeat
 from .backend import AsyncConnector, Steps
-from .pools import inherited
+from .pools import PoolUse, inherited, pool_use_of
 from .shared import Shared
 from .stats import StoreStats
 
@@ -94,6 +94,11 @@ class PerLoop:
             entries = self._by_process.setdefault(pid, WeakKeyDictionary())
         return entries
 
+    def pool_use(self) -> Iterable[PoolUse]:
+        """Return the methods ``pool_use`` of the open connectors that have one."""
+        entries = [self._entries.get(loop) for each in self._entries.keyrefs() if (loop := each())]
+        return pool_use_of(each.connector for each in entries if each and each.is_open)
+
     def take(self) -> AsyncConnector | None:
         """Return the running loop's connector, which the caller then closes, or None."""
         entry = self._entries.pop(asyncio.get_running_loop(), None)
@@ -116,6 +121,7 @@ class AsyncTwin:
         self._shared = shared
         self._verbs = shared.verbs
         self._loops = PerLoop(make, shared.purger.start)
+        shared.pools.append(self._loops.pool_use)
 
     def __repr__(self) -> str:
         return f"<async {self._name}>"

@@ -19,12 +19,12 @@ LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
 
 
 def check_names(other: Mapping[str, object]) -> None:
-    """Raise ConfigError for a keyword that is no option. The error suggests the nearest one."""
+    """Raise ConfigError for an unknown keyword. The error suggests the most similar option."""
     options.check_names(other, options.STORE_NAMES)
 
 
 def check_max_size(value: int | str) -> int:
-    """Return max_size in bytes. Raise ConfigError if it is no size or too small."""
+    """Return max_size in bytes. Raise ConfigError if it is not a size, or too small."""
     number = bytesize.parse(value)
     if number < SMALLEST:
         raise ConfigError(
@@ -70,7 +70,7 @@ def check_session_size(value: int | str | None, max_size: int) -> int:
     """Return max_session_size in bytes. None means a sixteenth of max_size, at most 1 MiB.
 
     Raises:
-        ConfigError: It is no size, or not between 1 KiB and a quarter of max_size.
+        ConfigError: It is not a size, or not between 1 KiB and a quarter of max_size.
     """
     if value is None:
         return min(max_size // 16, LARGEST_DEFAULT)

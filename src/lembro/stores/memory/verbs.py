@@ -316,7 +316,7 @@ class Verbs:
         return True
 
     def destroy(self, key: bytes, expected: bytes | None, now: float) -> Found | None:
-        """Remove a record, with ``expected`` only if it has that payload. Return it."""
+        """Remove a record and return it. With ``expected``, only if it has that payload."""
         slot = self._records.live(key, now)
         if slot < 0:
             return None

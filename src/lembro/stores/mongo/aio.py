@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..external.backend import Busy, PreparedVerbs, Steps
 from .clients import Clients
-from .failures import Failures
+from .failures import CONFLICTED, Failures
 from .verbs import BEGIN, COMMIT, Command
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class AsyncMongoConnector:
                 conflicts += 1
                 pause = failures.pause(conflicts)
                 if time.monotonic() + pause > deadline:
-                    raise Busy(f"{failures.place}: others change the same sessions") from error
+                    raise Busy(f"{failures.place}: {CONFLICTED}") from error
                 await self._abort_unfinished()
                 await asyncio.sleep(pause)
             else:

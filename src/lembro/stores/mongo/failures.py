@@ -11,6 +11,7 @@ from ..external.extras import client as import_client
 
 CONFLICTS: Final = frozenset({112, 11000})
 """Another caller changed the same document (112), or inserted it at the same moment (11000)."""
+CONFLICTED: Final = "other requests changed the same sessions until the timeout"
 NO_ACCESS: Final = frozenset({13, 18, 8000})
 FULL: Final = frozenset({14031})
 PAUSE: Final = 0.001  # seconds after the first conflict; doubled after each one

@@ -28,7 +28,7 @@ class MongoStore(ExternalStore):
             ``MongoClient`` or an ``AsyncMongoClient`` of pymongo. The store is then only sync or
             only async, and never closes the client.
         database: The name of the database. None: the one that the URL names, or ``lembro``.
-        collection: The name of the collection. A second collection has this name and ``_users``.
+        collection: The name of the collection. A second one has this name followed by ``_users``.
         max_session_size: The most bytes that one session may take, at most 15 MiB.
         max_connections: The most connections of each process, and of each event loop. Only with a
             URL. The default is 20.
@@ -39,6 +39,8 @@ class MongoStore(ExternalStore):
     Raises:
         ConfigError: An argument is invalid, or pymongo is not installed.
     """
+
+    system: str = "mongodb"
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from ...errors import StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .clients import Connections
 from .connector import setup_error
 from .failures import Failures
@@ -26,6 +27,10 @@ class AsyncSlots:
         self._timeout = timeout
         self._semaphore = asyncio.Semaphore(size)
         self._failures = 0
+
+    def use(self) -> tuple[int, int]:
+        """Return how many verbs are running, and the limit."""
+        return self._size - self._semaphore._value, self._size
 
     async def __aenter__(self) -> None:
         if not self._semaphore.locked():
@@ -68,6 +73,7 @@ class AsyncRedisConnector:
         self._failures = failures
         self._slots = slots
         self._idle: list[Any] = []
+        self.pool_use: PoolUse = slots.use
 
     async def open(self) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from ...errors import ConfigError, StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .clients import Connections
 from .failures import Failures
 from .locator import Locator
@@ -35,6 +36,10 @@ class Slots:
         self._timeout = timeout
         self._semaphore = threading.Semaphore(size)
         self._failures = 0  # verbs that the server did not answer
+
+    def use(self) -> tuple[int, int]:
+        """Return how many verbs are running, and the limit."""
+        return self._size - self._semaphore._value, self._size
 
     def __enter__(self) -> None:
         if self._semaphore.acquire(blocking=False):
@@ -87,6 +92,7 @@ class RedisConnector:
         self._failures = failures
         self._slots = slots
         self._idle: list[Any] = []
+        self.pool_use: PoolUse = slots.use
 
     def open(self) -> None:
         try:

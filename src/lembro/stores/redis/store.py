@@ -46,6 +46,8 @@ class RedisStore(ExternalStore):
         ConfigError: An argument is invalid, or redis-py is not installed.
     """
 
+    system: str = "redis"
+
     def __init__(
         self,
         server: Any,

@@ -76,8 +76,8 @@ class Tables:
             if type(translate(error, "")) is not StoreError:
                 raise
             raise ConfigError(
-                f"the database {self.alias!r} has no table {self._dialect.table} that this lembro "
-                f"can use ({error}). Make it in a migration, by "
+                f"the database {self.alias!r} has no table {self._dialect.table} that this version "
+                f"of lembro can use ({error}). Make it in a migration, by "
                 f"lembro.stores.sql.django.create_tables"
             ) from error
         self.are_made = not connection.in_atomic_block  # which may be rolled back

@@ -41,6 +41,8 @@ class PostgresStore(ExternalStore):
         ConfigError: An argument is invalid, or psycopg is not installed.
     """
 
+    system: str = "postgresql"
+
     def __init__(
         self,
         url: str,

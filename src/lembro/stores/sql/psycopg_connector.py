@@ -24,6 +24,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from ...errors import ConfigError, StoreUnavailable
 from ..external.backend import Busy, Steps
+from ..external.pools import PoolUse
 from .dialect import Statement
 from .psycopg_connections import (
     NAME,
@@ -74,6 +75,10 @@ class Pooling:
             "kwargs": {**self.target.keywords, "note": self.note},
         }
 
+    def use(self) -> tuple[int, int]:
+        """Return how many connections are in use, and the limit."""
+        return len(self.used), self.target.max_connections
+
     def note(self, error: Exception) -> None:
         """Note that connecting has failed."""
         self.failure = error
@@ -99,8 +104,8 @@ class Pooling:
             return
         self.note(
             ConfigError(
-                f"{self.target.place} has no table {dialect.table} that this lembro can use "
-                f"({error}). {dialect.remedy or remedy('postgresql', dialect.table)}"
+                f"{self.target.place} has no table {dialect.table} that this version of lembro "
+                f"can use ({error}). {dialect.remedy or remedy('postgresql', dialect.table)}"
             )
         )
 
@@ -157,6 +162,7 @@ class PsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use: PoolUse = self._pooling.use
         self._pool: ConnectionPool[Any] = ConnectionPool(
             connection_class=DeadlineConnection,
             configure=partial(_configure, self._pooling, threading.Lock()),
@@ -214,6 +220,7 @@ class AsyncPsycopgConnector:
         self._pid = os.getpid()
         self._target = target
         self._pooling = Pooling(target)
+        self.pool_use: PoolUse = self._pooling.use
         self._pool = LoopPool(
             connection_class=AsyncDeadlineConnection,
             configure=partial(_aconfigure, self._pooling, asyncio.Lock()),

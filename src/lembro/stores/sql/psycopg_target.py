@@ -91,7 +91,7 @@ def read_url(url: str) -> tuple[str, dict[str, Any]]:
         parameters = {}
         # Other messages of libpq may contain the password.
         unknown = re.search(r'query parameter: "(\w+)"', str(error))
-        reason = f": no parameter {unknown[1]!r}" if unknown else ""
+        reason = f": libpq has no parameter {unknown[1]!r}" if unknown else ""
     if not parameters:
         raise ConfigError(
             f"the URL of the PostgreSQL database cannot be read{reason}. "

@@ -63,6 +63,7 @@ class SQLAlchemyStore(ExternalStore):
         super().__init__(
             backend, max_session_size=max_session_size, interval=check_interval(interval)
         )
+        self.system: str = backend.system
 
 
 class SQLAlchemyBackend:
@@ -84,6 +85,7 @@ class SQLAlchemyBackend:
         target = target_of(database, table, timeout, max_connections, clock=clock is not None)
         self.verbs: Verbs = self.make_verbs(target, clock)
         self.place: str = target.place
+        self.system: str = target.kind
         self.connector: Callable[[], Connector] | None = None
         self.async_connector: Callable[[], AsyncConnector] | None = None
         if target.make_engine is not None:

@@ -11,13 +11,14 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import exc, text
 
 from ...errors import ConfigError, StoreError, StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
+from ..external.pools import PoolUse
 from .schema import make_tables, remedy
 from .sql_errors import DEADLOCK, DUPLICATE, number_of
 from .sqlalchemy_target import CONNECT, Target, translate
@@ -78,7 +79,7 @@ def no_tables(target: Target, error: BaseException) -> ConfigError:
     """Return the error for tables that cannot be made or used."""
     dialect = target.dialect
     return ConfigError(
-        f"{target.place} has no table {dialect.table} that this lembro can use "
+        f"{target.place} has no table {dialect.table} that this version of lembro can use "
         f"({getattr(error, 'orig', error)}). "
         f"{dialect.remedy or remedy(target.kind, dialect.table)}"
     )
@@ -108,6 +109,15 @@ def set_deadline(connection: Any, progress: Progress) -> None:
         driver.deadline = progress.deadline
 
 
+def _pool_use(engine: Any, target: Target) -> tuple[int | None, int | None]:
+    """Return how many connections are in use, and the limit of lembro's own engine."""
+    pool = engine.pool
+    if not hasattr(pool, "checkedout"):  # such as a NullPool
+        return None, None
+    bounded = target.owned and target.kind != "sqlite"  # see `_options` of the target
+    return pool.checkedout(), pool.size() if bounded else None
+
+
 class SQLAlchemyConnector:
     """The connections of a process."""
 
@@ -116,6 +126,7 @@ class SQLAlchemyConnector:
         self._pid = os.getpid()
         self._target = target
         self._engine = target.make_engine()
+        self.pool_use: PoolUse = partial(_pool_use, self._engine, target)
         self._is_prepared = False
 
     def open(self) -> None:
@@ -177,6 +188,7 @@ class AsyncSQLAlchemyConnector:
         assert target.make_async_engine is not None
         self._target = target
         self._engine = target.make_async_engine()
+        self.pool_use: PoolUse = partial(_pool_use, self._engine, target)
         self._is_prepared = False
 
     async def open(self) -> None:

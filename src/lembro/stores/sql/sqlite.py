@@ -52,6 +52,8 @@ class SQLiteStore(ExternalStore):
         ConfigError: An argument is invalid.
     """
 
+    system: str = "sqlite"
+
     def __init__(
         self,
         path: str | os.PathLike[str],

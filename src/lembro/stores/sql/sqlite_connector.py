@@ -151,8 +151,8 @@ class Setup:
                 return
             if version > VERSION:
                 raise ConfigError(
-                    f"{self.path!r} has tables of version {version}, but this lembro only knows "
-                    f"version {VERSION}. Update lembro, or use another file"
+                    f"{self.path!r} has tables of version {version}, but this version of lembro "
+                    f"only knows version {VERSION}. Update lembro, or use another file"
                 )
             connection.execute(f"pragma page_size = {PAGE_SIZE}")
             connection.execute("pragma auto_vacuum = incremental")
