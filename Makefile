@@ -35,10 +35,16 @@ demo: export LEMBRO_CALLED_AS := make demo PORT=
 demo: .venv/.demo ## run the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
 	@$(PY) -m lembro demo --port $(PORT)
 
+.PHONY: express-demo
+express-demo: .venv/.test ## run Express and FastAPI behind one session cookie (PORT=8001 for another port)
+	@sh tools/express.sh install examples/express
+	@$(PY) -m tools.express_demo --port $(PORT)
+
 .PHONY: test
 test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@sh tools/chromium.sh ensure
 	@sh tools/servers.sh ensure
+	@sh tools/express.sh ensure
 	@$(PY) -m pytest -n auto $(ARGS)
 
 .PHONY: schedules
@@ -49,6 +55,7 @@ schedules: .venv/.test ## test all overlaps of three requests, and random ones o
 coverage: .venv/.test ## run all tests, and require that they cover every branch of src/lembro
 	@sh tools/chromium.sh ensure
 	@sh tools/servers.sh ensure
+	@sh tools/express.sh ensure
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants

@@ -61,7 +61,7 @@ class SessionManager(EventSource):
         self._runner = Runner(store_of(store), checked)
 
     def __repr__(self) -> str:
-        return f"<SessionManager over {type(self.store).__name__}>"
+        return f"<{type(self).__name__} over {type(self.store).__name__}>"
 
     @property
     def store(self) -> Store | AsyncStore:

@@ -20,6 +20,7 @@ LISTED = [
 ]
 MODULES = [
     "lembro",
+    "lembro.express",
     "lembro.migrate",
     "lembro.size",
     "lembro.testing",

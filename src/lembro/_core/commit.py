@@ -82,13 +82,15 @@ class Writer:
         self.per_user: PerUser | None = None if limit is None else (limit, options.at_max_sessions)
         self.id_of: Callable[[bytes], SessionID] = id_of
         """Makes a session ID of 32 random bytes."""
+        self.key_of: Callable[[str], bytes] = key_for
+        """Makes the key of a session ID."""
         self._reputation_of = reputation_of
 
     def add(self, session: SessionState, user: str | None) -> Flow[None]:
         """Store the session under a new ID."""
         payload = _encode(session)
         session_id = new_id(self.id_of)
-        key = key_for(session_id)
+        key = self.key_of(session_id)
         record = Record(payload, user, None, (yield from self.reputation_for(session)))
         idle = self.lifetimes.idle_of(session._meta, user)
         life = self.lifetimes.life if user is None else self.lifetimes.life_of(session)
@@ -157,12 +159,11 @@ class Writer:
 
     def was_set(self, session: SessionState, call: Call, held: Found | None) -> bool:
         """Return whether ``held`` shows that the call was done; if so, note what was written."""
-        payload: bytes = call.args[1].payload
-        if not is_written(payload, held):
+        if held is None or not is_written(call.args[1].payload, held):
             return False
         found, session._found = session._found, held
         assert found is not None
-        session._payload = payload
+        session._payload = held.payload
         session._assigned = False
         self.renew_cookie(session, found, asked=session._touch)
         return True
@@ -171,7 +172,7 @@ class Writer:
         """Try once under a new ID. Return STORED, or what the store holds instead."""
         payload = marked(_encode(session))
         session_id = new_id(self.id_of)
-        key = key_for(session_id)
+        key = self.key_of(session_id)
         login = write is Write.LOGIN
         idle = self.lifetimes.idle_now(session, empty=is_empty(session))
         found = session._found
@@ -208,7 +209,7 @@ class Writer:
     def issue(self, session: SessionState, session_id: str, found: Found) -> None:
         """Note that the session is stored under a new ID, as ``found``."""
         session._issued_id, session._found, session._payload = session_id, found, found.payload
-        session._key = session._presented_key = key_for(session_id)
+        session._key = session._presented_key = self.key_of(session_id)
         session._assigned = False
         max_age = self.lifetimes.max_age_of(session._meta, found.life_left)
         session._cookie = SetCookie(session_id, found.reputation, max_age)

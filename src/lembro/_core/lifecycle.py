@@ -83,7 +83,8 @@ class Lifecycle:
     ) -> Flow[None] | None:
         """Use what the store holds. Return a flow if the store must be asked again."""
         if key is None:
-            return load_one_of(session) if session._presented.several else None
+            several = session._presented.several
+            return load_one_of(session, self.writer.key_of) if several else None
         if found is None:
             session._transport.unknown_id(key)
             return None
@@ -102,7 +103,7 @@ class Lifecycle:
         Raises:
             StoreError: the store failed; the next access tries again.
         """
-        key = begin_load(session, self.lifetimes.passive)
+        key = begin_load(session, self.lifetimes.passive, self.writer.key_of)
         try:
             found = None if key is None else (yield Call("get", (key,)))
             yield from run_flow(self.finish_load(session, key, found))

@@ -6,6 +6,7 @@ The result is a row of the decision table (``lifecycle.py``). Pure, like all of 
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import structs
@@ -33,12 +34,17 @@ class Lost(enum.Enum):
     NO_ROOM = "the store has no room to remember that the legacy cookie was used"
 
 
-def begin_load(session: SessionState, passive: tuple[str, ...] = ()) -> bytes | None:
+def begin_load(
+    session: SessionState,
+    passive: tuple[str, ...] = (),
+    key_of: Callable[[str], bytes] = key_for,
+) -> bytes | None:
     """Read the cookie of the request. Return the key to get from the store, if there is one.
 
     Args:
         session: The session.
         passive: Path prefixes of requests that do not extend their session.
+        key_of: Makes the key of a session ID.
     """
     presented = session._presented = session._transport.read_cookie()
     session._loaded = NEW
@@ -49,7 +55,7 @@ def begin_load(session: SessionState, passive: tuple[str, ...] = ()) -> bytes | 
     if passive and session._transport.path().startswith(passive):
         session._passive = True
     if presented.id is not None:
-        session._presented_key = key = key_for(presented.id)
+        session._presented_key = key = key_of(presented.id)
         return key
     if presented.problem:
         if presented is DUPLICATE:
@@ -75,7 +81,7 @@ def _reject_several(session: SessionState) -> None:
     warn_of_several_cookies(session._transport.runner.options.cookie.name)
 
 
-def load_one_of(session: SessionState) -> Flow[None]:
+def load_one_of(session: SessionState, key_of: Callable[[str], bytes] = key_for) -> Flow[None]:
     """Load the session if several session cookies came, and exactly one session is found.
 
     A cookie without a session does not count: it may be left over from another domain or path, or
@@ -84,7 +90,7 @@ def load_one_of(session: SessionState) -> Flow[None]:
     live: dict[bytes, tuple[Presented, Loaded, Found]] = {}
     for presented in session._presented.several:
         assert presented.id is not None
-        key = key_for(presented.id)
+        key = key_of(presented.id)
         found: Found | None = yield Call("get", (key,))
         if found is None:
             continue
@@ -101,7 +107,7 @@ def load_one_of(session: SessionState) -> Flow[None]:
         _reject_several(session)
     for key, (presented, loaded, found) in live.items() if len(live) == 1 else ():
         session._presented = structs.replace(presented, legacy=session._presented.legacy)
-        session._presented_key = key_for(presented.id or "")
+        session._presented_key = key_of(presented.id or "")
         session._loaded = loaded
         use_record(session, key, found)
 

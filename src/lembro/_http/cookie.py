@@ -102,7 +102,7 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
     return values
 
 
-def _only(headers: list[bytes], name: bytes) -> bytes | None:
+def only(headers: list[bytes], name: bytes) -> bytes | None:
     """Return the value that ``find`` returns, in a third of its time, in the simple case.
 
     That is one header, as browsers send it, with the name once, at the beginning of a pair. Return
@@ -154,7 +154,7 @@ class SessionCookie:
         """Return the session ID in these Cookie headers, or the reason why there is no ID. It never
         raises."""
         name = self._names[https]
-        value = _only(headers, name)
+        value = only(headers, name)
         length = None if value is None else _OUTLINES.get(value.translate(_OUTLINE))
         if value is None or length is None:
             values = find(headers, name)

@@ -168,10 +168,11 @@ class Runner:
             self.check_may_block(instead)
             self._run(self.lifecycle.load(session), session, instead)
             return
-        key = begin_load(session, self.lifecycle.lifetimes.passive)
+        lifecycle = self.lifecycle
+        key = begin_load(session, lifecycle.lifetimes.passive, lifecycle.writer.key_of)
         try:
             found = None if key is None else self.called.get(key)
-            rest = self.lifecycle.finish_load(session, key, found)
+            rest = lifecycle.finish_load(session, key, found)
             if rest is not None:
                 run(rest, self.called)
         except StoreError:

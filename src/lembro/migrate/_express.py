@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote
 
+from .._http.signature import is_signed
 from ..errors import ConfigError
 from ..options import DAY, CookieOptions, Seconds
 from ._reader import Load, StoreReader, User
@@ -66,12 +65,7 @@ class ExpressSessionReader(StoreReader):
         session_id, dot, signature = plain.removeprefix(_PREFIX).rpartition(".")
         if not plain.startswith(_PREFIX) or not dot:
             raise Refused("it is not signed")
-        # Every secret is tried, so that the time does not show which one matched.
-        matches = [
-            hmac.compare_digest(_signature(secret, session_id), signature.encode())
-            for secret in self._secrets
-        ]
-        if not any(matches):
+        if not is_signed(session_id, signature, self._secrets):
             raise Refused("the signature does not match")
         return session_id
 
@@ -79,6 +73,7 @@ class ExpressSessionReader(StoreReader):
         return self._prefix + session_id
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
+        data.pop("lembro", None)  # the facts of an ExpressManager, which shared the session
         given = data.pop("cookie", None)
         cookie: dict[str, Any] = given if isinstance(given, dict) else {}
         expires = cookie.get("expires")
@@ -102,7 +97,3 @@ def _seconds_left(expires: object) -> float:
     if left <= 0:
         raise Refused("it has expired")
     return left
-
-
-def _signature(secret: bytes, session_id: str) -> bytes:
-    return b64encode(hmac.digest(secret, session_id.encode(), "sha256")).rstrip(b"=")

@@ -20,7 +20,7 @@ from ..._core.session import Session
 from ..._core.state import NEW, NOT_LOADED, Loaded, SetCookie
 from ..._http.cookie import Presented
 from ...errors import CodecError, SessionGone
-from ...ids import SHORT_ID_LENGTH, key_for
+from ...ids import SHORT_ID_LENGTH
 from .._adapter import no_session
 from .config import get_manager
 from .exchange import KeyExchange, KeySession, read_key
@@ -238,7 +238,7 @@ class SessionStore(SessionMapping):
         session_id = read_key(self._base, session_key).id
         if session_id is None:
             return False
-        found = yield Call("get", (key_for(session_id),))
+        found = yield Call("get", (self._lifecycle.writer.key_of(session_id),))
         return found is not None and found.successor is None
 
     def _loading(self) -> Flow[dict[str, Any]]:

@@ -103,6 +103,14 @@ class Verbs(Protocol):
         ...
 
 
+class PreparedVerbs(Verbs, Protocol):
+    """The verbs of a backend that is prepared when a connector is opened."""
+
+    def prepare(self, place: str) -> Steps[None]:
+        """Check and prepare the server. ``place`` is its name, for errors."""
+        ...
+
+
 class Connector(Protocol):
     """The connections of one process, for callers that may block."""
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..external.backend import Busy, Steps
+from ..external.backend import Busy, PreparedVerbs, Steps
 from .clients import Clients
 from .failures import CONFLICTED, Failures
-from .verbs import BEGIN, COMMIT, Command, MongoVerbs
+from .verbs import BEGIN, COMMIT, Command
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 class AsyncMongoConnector:
     """Performs verbs with an ``AsyncMongoClient``; see ``connector.MongoConnector``."""
 
-    def __init__(self, clients: Clients, verbs: MongoVerbs, failures: Failures) -> None:
+    def __init__(self, clients: Clients, verbs: PreparedVerbs, failures: Failures) -> None:
         self._clients = clients
         self._verbs = verbs
         self._failures = failures

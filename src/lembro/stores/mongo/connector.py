@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..external.backend import Busy, Steps
+from ..external.backend import Busy, PreparedVerbs, Steps
 from .clients import Clients
 from .failures import CONFLICTED, Failures
-from .verbs import BEGIN, COMMIT, Command, MongoVerbs
+from .verbs import BEGIN, COMMIT, Command
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class MongoConnector:
         failures: The exceptions of pymongo.
     """
 
-    def __init__(self, clients: Clients, verbs: MongoVerbs, failures: Failures) -> None:
+    def __init__(self, clients: Clients, verbs: PreparedVerbs, failures: Failures) -> None:
         self._clients = clients
         self._verbs = verbs
         self._failures = failures

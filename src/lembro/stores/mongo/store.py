@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ... import bytesize
 from ...errors import ConfigError, StoreError
-from ..external.backend import AsyncConnector, Connector
+from ..external.backend import AsyncConnector, Connector, PreparedVerbs
 from ..external.settings import check_count, check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
-
-if TYPE_CHECKING:
-    from .verbs import MongoVerbs
 
 CONNECTIONS: Final = 20
 TIMEOUT: Final = 0.2  # seconds
@@ -57,8 +54,8 @@ class MongoStore(ExternalStore):
         clock: Callable[[], float] | None = None,
     ) -> None:
         if database is not None:
-            _check_name("database", database)
-        _check_name("collection", collection)
+            check_name("database", database)
+        check_name("collection", collection)
         largest = bytesize.parse(max_session_size)
         if largest > LARGEST:
             raise ConfigError(
@@ -69,7 +66,7 @@ class MongoStore(ExternalStore):
             server,
             database,
             collection,
-            _check_connections(server, max_connections),
+            check_connections(server, max_connections),
             check_timeout(timeout),
             clock,
         )
@@ -89,12 +86,12 @@ class MongoBackend:
         clock: Callable[[], float] | None,
     ) -> None:
         # Imported here, because only an application with MongoDB has the client library.
-        from . import clients, failures, verbs  # noqa: PLC0415
+        from . import clients, failures  # noqa: PLC0415
 
         made = clients.Clients(server, database, size, timeout)
         self.clients: clients.Clients = made
         self.place: str = made.place
-        self.verbs: MongoVerbs = verbs.MongoVerbs(collection, made.date, clock)
+        self.verbs: PreparedVerbs = self.make_verbs(collection, made.date, clock)
         known = failures.Failures(made.place)
         self.translate: Callable[[Exception], StoreError | None] = known.translate
 
@@ -113,8 +110,16 @@ class MongoBackend:
             async_connector if made.is_async else None
         )
 
+    def make_verbs(
+        self, collection: str, date: Any, clock: Callable[[], float] | None
+    ) -> PreparedVerbs:
+        """Make the verbs. A store with another format overrides this."""
+        from .verbs import MongoVerbs  # noqa: PLC0415
 
-def _check_connections(server: Any, value: int | None) -> int:
+        return MongoVerbs(collection, date, clock)
+
+
+def check_connections(server: Any, value: int | None) -> int:
     if value is not None and not isinstance(server, str):
         raise ConfigError(
             "max_connections needs a URL, got a client. Configure the client, or pass a URL"
@@ -122,7 +127,7 @@ def _check_connections(server: Any, value: int | None) -> int:
     return check_count("max_connections", CONNECTIONS if value is None else value, least=1)
 
 
-def _check_name(argument: str, value: object) -> None:
+def check_name(argument: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise ConfigError(
             f"{argument} must be a str that is not empty, got {value!r}. "

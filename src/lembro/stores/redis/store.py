@@ -98,7 +98,7 @@ class URLBackend:
         **options: Any,
     ) -> None:
         # Imported here, because only an application with Redis has the client library.
-        from . import clients, failures, locator, target, verbs  # noqa: PLC0415
+        from . import clients, failures, locator, target  # noqa: PLC0415
 
         timeout = check_timeout(TIMEOUT if timeout is None else timeout)
         server = target.parse(url, timeout=timeout, **options)
@@ -106,7 +106,7 @@ class URLBackend:
         size = check_count("max_connections", size, least=1)
         encoded = _tagged(prefix, is_cluster=server.scheme == target.CLUSTER)
         self.place: str = server.place
-        self.verbs: RedisVerbs = verbs.RedisVerbs(
+        self.verbs: RedisVerbs = self.make_verbs(
             encoded,
             clock=clock,
             wait_replicas=check_count("wait_replicas", wait_replicas, least=0),
@@ -140,18 +140,23 @@ class URLBackend:
         self.connector: Callable[[], Connector] | None = connector
         self.async_connector: Callable[[], AsyncConnector] | None = async_connector
 
+    def make_verbs(self, prefix: bytes, **options: Any) -> RedisVerbs:
+        """Make the verbs. A store with another format overrides this."""
+        from .verbs import RedisVerbs  # noqa: PLC0415
+
+        return RedisVerbs(prefix, **options)
+
 
 class ClientBackend:
     """The verbs, and the client of the application, which is sync or async."""
 
     def __init__(self, client: Any, prefix: str, clock: Callable[[], float] | None) -> None:
-        from . import clients, failures, verbs  # noqa: PLC0415
+        from . import clients, failures  # noqa: PLC0415
 
         package = clients.package_of(client)
         self.place: str = f"the application's {type(client).__name__}"
-        self.verbs: RedisVerbs = verbs.RedisVerbs(
-            _tagged(prefix, is_cluster=hasattr(client, "get_node_from_key")), clock=clock
-        )
+        tagged = _tagged(prefix, is_cluster=hasattr(client, "get_node_from_key"))
+        self.verbs: RedisVerbs = self.make_verbs(tagged, clock=clock)
         known = failures.Failures(package, self.place)
         self.translate: Callable[[Exception], StoreError | None] = known.translate
 
@@ -172,6 +177,12 @@ class ClientBackend:
         self.async_connector: Callable[[], AsyncConnector] | None = (
             async_connector if is_async else None
         )
+
+    def make_verbs(self, prefix: bytes, **options: Any) -> RedisVerbs:
+        """Make the verbs; see :meth:`URLBackend.make_verbs`."""
+        from .verbs import RedisVerbs  # noqa: PLC0415
+
+        return RedisVerbs(prefix, **options)
 
 
 def _tagged(prefix: str, *, is_cluster: bool) -> bytes:

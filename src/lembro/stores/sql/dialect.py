@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 NEVER: Final = 2**62
 """The value of ``death`` if there is no absolute deadline."""
+COLUMNS: Final = "id, skey, payload, owner, successor, reputation, born, expires, death, sweep"
 SWEEP: Final = 300_000_000
 """Microseconds in a step of ``sweep``."""
 PAGE: Final = 256
@@ -64,6 +65,8 @@ class Dialect:
         locks: The statement that counts the rows of the table that ``lock`` needs, if any.
         seed: The statement that makes those rows.
         guards: The statements of ``create`` that only let workers make the tables one by one.
+        columns: The columns that the table must have.
+        remedy: How to get a table that is missing, if ``lembro schema`` does not make it.
     """
 
     now: str
@@ -90,6 +93,8 @@ class Dialect:
     locks: str | None = None
     seed: str = ""
     guards: tuple[str, ...] = ()
+    columns: str = COLUMNS
+    remedy: str = ""
 
 
 _NUMBERS: Final = r":(now|idle|life|until|born|death|count|lock)\b"

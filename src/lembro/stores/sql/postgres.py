@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ...errors import StoreError
-from ..external.backend import AsyncConnector, Connector
+from ..external.backend import AsyncConnector, Connector, Verbs
 from ..external.extras import client
 from ..external.settings import check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
@@ -15,7 +15,7 @@ from ..memory.settings import check_interval
 from .settings import MAX_CONNECTIONS, TABLE, check_connections, check_table
 
 if TYPE_CHECKING:
-    from .postgres_verbs import PostgresVerbs
+    from .dialect import Dialect
     from .verbs import Clock
 
 
@@ -83,19 +83,26 @@ class PostgresBackend:
     ) -> None:
         client("psycopg_pool", "postgres")
         # Imported here, because only an application with PostgreSQL has the client library.
-        from . import postgres_verbs  # noqa: PLC0415
         from . import psycopg_connector as connectors  # noqa: PLC0415
         from .psycopg_target import Target, translate  # noqa: PLC0415
 
-        sql = postgres_verbs.dialect(table, clock=clock is not None)
+        sql, verbs = self.make_verbs(table, clock)
         target = Target(url, sql, timeout, max_connections, pgbouncer=pgbouncer)
-        self.verbs: PostgresVerbs = postgres_verbs.PostgresVerbs(sql, clock)
+        self.verbs: Verbs = verbs
         self.place: str = target.place
         self.connector: Callable[[], Connector] = lambda: connectors.PsycopgConnector(target)
         self.async_connector: Callable[[], AsyncConnector] = lambda: (
             connectors.AsyncPsycopgConnector(target)
         )
         self._translate = translate
+
+    def make_verbs(self, table: str, clock: Clock | None) -> tuple[Dialect, Verbs]:
+        """Make the verbs, and the dialect of their table. A store with another table overrides
+        this."""
+        from . import postgres_verbs  # noqa: PLC0415
+
+        sql = postgres_verbs.dialect(table, clock=clock is not None)
+        return sql, postgres_verbs.PostgresVerbs(sql, clock)
 
     def translate(self, error: Exception) -> StoreError | None:
         """Return the error of lembro for one of psycopg."""

@@ -34,7 +34,7 @@ from .psycopg_connections import (
     is_alive,
 )
 from .psycopg_target import CONNECT, Target, native
-from .schema import make_tables
+from .schema import make_tables, remedy
 
 T = TypeVar("T")
 
@@ -98,15 +98,14 @@ class Pooling:
 
     def note_setup(self, error: psycopg.Error) -> None:
         """Note that a new connection could not be set up, or that it could not make the tables."""
-        table = self.target.dialect.table
+        dialect = self.target.dialect
         if error.sqlstate is None or self.is_prepared:
             self.note(error)
             return
         self.note(
             ConfigError(
-                f"{self.target.place} has no table {table} that this version of lembro can use "
-                f"({error}). Let an administrator make it: lembro schema --dialect postgresql "
-                f"--table {table}"
+                f"{self.target.place} has no table {dialect.table} that this version of lembro "
+                f"can use ({error}). {dialect.remedy or remedy('postgresql', dialect.table)}"
             )
         )
 

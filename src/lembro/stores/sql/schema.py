@@ -7,8 +7,6 @@ from typing import Final
 from ..external.backend import Steps
 from .dialect import Dialect, Statement
 
-COLUMNS: Final = "id, skey, payload, owner, successor, reputation, born, expires, death, sweep"
-
 LOCKS: Final = 256
 
 
@@ -22,7 +20,12 @@ def make_tables(dialect: Dialect) -> Steps[None]:
         [(rows,)] = yield Statement(dialect.locks, rows=True), {}
         if rows < LOCKS:
             yield Statement(dialect.seed), {}
-    yield Statement(f"select {COLUMNS} from {dialect.table} where 1 = 0", rows=True), {}
+    yield Statement(f"select {dialect.columns} from {dialect.table} where 1 = 0", rows=True), {}
+
+
+def remedy(kind: str, table: str) -> str:
+    """Return what to do if the tables cannot be made."""
+    return f"Let an administrator make it: lembro schema --dialect {kind} --table {table}"
 
 
 def statements(dialect: Dialect) -> list[str]:

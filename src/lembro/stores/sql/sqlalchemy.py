@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StoreError
-from ..external.backend import AsyncConnector, Connector
+from ..external.backend import AsyncConnector, Connector, Verbs
 from ..external.extras import client
 from ..external.settings import check_timeout
 from ..external.store import MAX_SESSION_SIZE, ExternalStore
@@ -15,7 +15,8 @@ from ..memory.settings import check_interval
 from .settings import MAX_CONNECTIONS, TABLE, check_connections, check_table
 
 if TYPE_CHECKING:
-    from .verbs import Clock, SQLVerbs
+    from .sqlalchemy_target import Target
+    from .verbs import Clock
 
 
 class SQLAlchemyStore(ExternalStore):
@@ -79,11 +80,10 @@ class SQLAlchemyBackend:
         client("sqlalchemy", "sql")
         # Imported here, because only an application with such a database has SQLAlchemy.
         from . import sqlalchemy_connector as connectors  # noqa: PLC0415
-        from .other_dialects import verbs_of  # noqa: PLC0415
         from .sqlalchemy_target import target_of, translate  # noqa: PLC0415
 
         target = target_of(database, table, timeout, max_connections, clock=clock is not None)
-        self.verbs: SQLVerbs = verbs_of(target.dialect, target.kind, clock)
+        self.verbs: Verbs = self.make_verbs(target, clock)
         self.place: str = target.place
         self.system: str = target.kind
         self.connector: Callable[[], Connector] | None = None
@@ -93,6 +93,12 @@ class SQLAlchemyBackend:
         if target.make_async_engine is not None:
             self.async_connector = lambda: connectors.AsyncSQLAlchemyConnector(target)
         self._translate = translate
+
+    def make_verbs(self, target: Target, clock: Clock | None) -> Verbs:
+        """Make the verbs. A store with another table overrides this, and changes the dialect."""
+        from .other_dialects import verbs_of  # noqa: PLC0415
+
+        return verbs_of(target.dialect, target.kind, clock)
 
     def translate(self, error: Exception) -> StoreError | None:
         """Return the error of lembro for one of SQLAlchemy or of its driver."""

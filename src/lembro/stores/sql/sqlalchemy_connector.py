@@ -19,7 +19,7 @@ from sqlalchemy import exc, text
 from ...errors import ConfigError, StoreError, StoreUnavailable
 from ..external.backend import Busy, Dropped, Steps
 from ..external.pools import PoolUse
-from .schema import make_tables
+from .schema import make_tables, remedy
 from .sql_errors import DEADLOCK, DUPLICATE, number_of
 from .sqlalchemy_target import CONNECT, Target, translate
 
@@ -77,11 +77,11 @@ def may_repeat(error: BaseException, attempt: int) -> bool:
 
 def no_tables(target: Target, error: BaseException) -> ConfigError:
     """Return the error for tables that cannot be made or used."""
-    table = target.dialect.table
+    dialect = target.dialect
     return ConfigError(
-        f"{target.place} has no table {table} that this version of lembro can use "
-        f"({getattr(error, 'orig', error)}). Let an administrator make it: "
-        f"lembro schema --dialect {target.kind} --table {table}"
+        f"{target.place} has no table {dialect.table} that this version of lembro can use "
+        f"({getattr(error, 'orig', error)}). "
+        f"{dialect.remedy or remedy(target.kind, dialect.table)}"
     )
 
 

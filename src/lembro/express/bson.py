@@ -1,0 +1,50 @@
+"""The values of a session that MongoDB holds as a document, and not as text.
+
+JavaScript stores a Date, an ObjectId or NaN there as they are. A session of lembro shows what they
+would be in JSON. If the application does not change them, they are stored again as they were.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .record import iso
+from .values import is_exact
+
+
+def plain(value: Any) -> Any:
+    """Return a value of BSON as the value that it would be in JSON."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):  # Int64 too
+        return int(value) if is_exact(value) else float(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _date(value) or str(value)
+
+
+def restore(value: Any, before: Any) -> Any:
+    """Return a value for BSON: where it does not differ from ``before``, what that was."""
+    if isinstance(value, dict) and isinstance(before, dict):
+        return {key: restore(item, before.get(key)) for key, item in value.items()}
+    if isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
+        return [restore(item, old) for item, old in zip(value, before, strict=True)]
+    old = plain(before)
+    return before if type(old) is type(value) and old == value else value
+
+
+def _date(value: Any) -> str | None:
+    """Return a date of MongoDB as JSON has it; None for another value."""
+    if type(value).__name__ != "DatetimeMS":
+        return None
+    try:
+        return iso(int(value))
+    except (ValueError, OverflowError):  # a date of JavaScript beyond the year 9999
+        return str(int(value))
