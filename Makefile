@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry
+EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry,completion
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON

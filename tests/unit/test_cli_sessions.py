@@ -68,7 +68,8 @@ def command(capsys: pytest.CaptureFixture[str]) -> Any:
             code: Any = main(list(words))
         except SystemExit as end:
             code = end.code
-        return Done(code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return Done(code, str(out), str(err))
 
     return run
 
@@ -373,9 +374,10 @@ def test_a_long_list_is_printed_while_it_is_read(
             return len(text)
 
     monkeypatch.setattr(SQLiteStore, "all", many)
-    monkeypatch.setattr(sys, "stdout", Lines())
+    lines = Lines()
+    monkeypatch.setattr(sys, "stdout", lines)
     assert main(["sessions", "list"]) == 0
-    assert (read, sys.stdout.printed) == (1000, 1001)  # type: ignore[attr-defined]
+    assert (read, lines.printed) == (1000, 1001)
     assert most <= output.FIRST_ROWS + 1
 
 
@@ -424,7 +426,12 @@ def test_output_that_cannot_be_written_is_an_error() -> None:
 def test_a_letter_that_the_terminal_lacks_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
-    assert exits.run(lambda: print("\u00e9") or 0) == 0  # type: ignore[func-returns-value]
+
+    def command() -> int:
+        print("\u00e9")
+        return 0
+
+    assert exits.run(command) == 0
     assert raw.getvalue() == b"\\xe9\n"
 
 
@@ -444,17 +451,15 @@ class Terminal(io.StringIO):
 
 def test_progress_is_shown_on_a_terminal_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "_PAUSE", 0.0)
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     with output.Progress("sessions", 2) as progress:
         assert list(progress.over("ab")) == ["a", "b"]
     with output.Progress("sessions read") as progress:
         progress.add(1234)
-    assert (
-        sys.stderr.getvalue()
-        == (  # type: ignore[attr-defined]
-            "\r1 of 2 (50 %) sessions\r2 of 2 (100 %) sessions\r" + " " * 23 + "\r"
-            "\r1,234 sessions read\r" + " " * 19 + "\r"
-        )
+    assert terminal.getvalue() == (
+        "\r1 of 2 (50 %) sessions\r2 of 2 (100 %) sessions\r" + " " * 23 + "\r"
+        "\r1,234 sessions read\r" + " " * 19 + "\r"
     )
 
 

@@ -20,6 +20,7 @@ from ..stores.memory import MemoryStore
 from ..stores.memory.settings import SMALLEST
 from . import arguments as types
 from .arguments import Parser
+from .completion import FILES
 from .exits import WrongError
 
 SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
@@ -59,9 +60,10 @@ def add(commands: Any) -> None:
     parser: Parser = commands.add_parser(
         "size", help="measure how many sessions fit into a store", description=_size.__doc__
     )
-    parser.add_argument(
+    file = parser.add_argument(
         "file", nargs="?", default="-", help="a sample of a session, as JSON; - for standard input"
     )
+    file.complete = FILES  # type: ignore[attr-defined]  # shtab reads it
     parser.add_argument(
         "--max-size",
         type=types.max_size,

@@ -10,6 +10,13 @@ from .exits import WrongError
 
 SHELLS: Final = ("bash", "zsh", "fish")
 
+FILES: Final = {
+    "bash": "_shtab_compgen_files",
+    "zsh": "_files",
+    "fish": "(__fish_complete_path (commandline -ct))",
+}
+"""The value of ``shtab.FILE`` for these shells. An argument with it completes names of files."""
+
 
 def add(commands: Any, whole: Parser) -> None:
     """Add ``lembro completion``.
