@@ -40,8 +40,8 @@ def test_nobody_is_logged_out(
     assert len(new.user_sessions("ana")) == 600
     new.destroy(ids[0])
     new.close()
-    assert copy(urls) == 0
-    assert COPIED.format(1, 600, 0) in capsys.readouterr().out
+    assert main(["copy", "--from", urls[0], "--to", urls[1], "--json"]) == 0
+    assert capsys.readouterr().out == '{"copied":1,"present":600,"too_large":0}\n'
     with SQLiteStore(tmp_path / "new.db") as store:
         [(_, found)] = store.of_user("bob")
         assert 3600 <= found.age < 3700
