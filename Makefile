@@ -99,6 +99,10 @@ fuzz: .venv/.fuzz ## fuzz all parsers for two minutes (SECONDS=600 for ten)
 peers: .peers/.made ## run the tests of other projects with lembro's sessions (ARGS=flask for one)
 	@.peers/venv/bin/python -m peers $(ARGS)
 
+.PHONY: fresh
+fresh: .venv/.test ## install the wheel into a fresh environment of each Python on this machine, and try it
+	@$(PY) -m tools.fresh
+
 .PHONY: docs
 docs: .venv/.docs ## build the documentation into site/; a warning is an error
 	@$(PY) tools/docs.py
