@@ -290,7 +290,7 @@ def test_a_session_that_ends_meanwhile_is_not_found(
         (["list", "--user", "\udcff"], "must be a user ID in UTF-8"),
         (["list", "--stor=redis://:hunter2@h"], "unrecognized arguments: --stor=redis://..."),
         (["redis://:hunter2@h"], "invalid choice: 'redis://..."),
-        (["list", "--store", "redsi://:hunter2@h"], "no store for redsi: URLs"),
+        (["list", "--store", "redsi://:hunter2@h"], "got 'redsi:'. Did you mean 'redis:'?"),
         (["list", "--store", "redis://:hunter2@h/0?timeot=1"], "has no parameter 'timeot'"),
         (["list", "--store", "memory:4M"], "--store must be a store outside of the process"),
         (["list", "--store", "sqlite:///no.db"], "no.db' of the store does not exist"),
@@ -313,7 +313,9 @@ def test_an_error_of_the_environment_names_the_variable(
 ) -> None:
     monkeypatch.setenv(VARIABLE, "redsi://:hunter2@h")
     done = command("ping")
-    assert done.err.startswith("lembro: the environment variable LEMBRO_STORE: no store for redsi:")
+    assert done.err.startswith(
+        "lembro: the environment variable LEMBRO_STORE: the store's URL must"
+    )
     assert "hunter2" not in done.err
     monkeypatch.setenv(VARIABLE, "memory:4M")
     assert "LEMBRO_STORE must be a store outside of the process" in command("ping").err
