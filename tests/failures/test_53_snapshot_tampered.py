@@ -65,7 +65,7 @@ def test_a_snapshot_in_which_any_byte_was_changed_is_rejected(
         changed = bytearray(whole)
         changed[at] ^= 0x10
         path.write_bytes(changed)
-        reason = "another program" if at < len(snapshot.MAGIC) else "its hash is wrong"
+        reason = "another program" if at < len(snapshot.NAME) else "its hash is wrong"
         rejected(path, session_id, reason, secret)
 
 

@@ -53,6 +53,7 @@ _PAGES: dict[str, Callable[[Any, str], Any]] = {
     "cart": _add,
     "count": lambda request, _: get_session(request).atomic(count),
     "fails": _fails,
+    "process": lambda *_: os.getpid(),
 }
 
 

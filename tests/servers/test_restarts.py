@@ -123,3 +123,65 @@ def test_a_restart_under_load_loses_nothing(name: str, tmp_path: Path) -> None:
                 assert {me(port, each) for each in client.ended[-10:]} == {None}
             assert "Traceback" not in server.log
             assert client.faults == []
+
+
+RELOADERS: Final[dict[str, Sequence[str]]] = {
+    "uvicorn --reload": [*SERVERS["uvicorn"], "--reload", "--reload-dir", "{folder}"],
+    "flask run --debug": [*_FLASK, "--debug", "--extra-files", "{folder}/touched.py"],
+    "runserver": _DJANGO,
+}
+
+
+@pytest.mark.parametrize("name", RELOADERS)
+def test_nobody_is_logged_out_when_a_file_is_saved(name: str, tmp_path: Path) -> None:
+    touched = tmp_path / "touched.py"
+    touched.write_text("")
+    command = [part.replace("{folder}", str(tmp_path)) for part in RELOADERS[name]]
+    env = {SNAPSHOT: str(tmp_path / "sessions.bin"), "LEMBRO_TEST_RELOADS": str(touched)}
+    with running(command, **env) as server, httpx.Client(base_url=server.url) as client:
+        client.post("/login/ada").raise_for_status()
+        session_id = client.cookies["sid"]
+        first = client.get("/process").raise_for_status().json()
+        deadline = time.monotonic() + PATIENCE
+        while _process(server) in {first, None}:
+            assert time.monotonic() < deadline, server.log
+            touched.write_text(f"# {time.monotonic()}\n")
+            time.sleep(0.2)
+        assert me(server.port, session_id) == "ada"
+
+
+def _process(server: Server) -> int | None:
+    """Return the ID of the process that answers, or None while there is none."""
+    try:
+        answer = httpx.get(f"{server.url}/process", timeout=PATIENCE)
+        return int(answer.json()) if answer.status_code == 200 else None
+    except httpx.TransportError:
+        return None
+
+
+def test_a_logout_is_not_undone_when_the_server_is_killed(tmp_path: Path) -> None:
+    env = {SNAPSHOT: str(tmp_path / "sessions.bin")}
+    with running(SERVERS["waitress"], **env) as server:
+        ids = [httpx.post(f"{server.url}/login/{user}").cookies["sid"] for user in "ab"]
+    with running(SERVERS["waitress"], **env) as server:
+        assert [me(server.port, each) for each in ids] == ["a", "b"]
+        os.kill(server.pid, signal.SIGKILL)
+    with running(SERVERS["waitress"], **env) as server:
+        assert [me(server.port, each) for each in ids] == ["a", "b"]
+        httpx.post(f"{server.url}/logout", headers={"Cookie": f"sid={ids[0]}"}).raise_for_status()
+        os.kill(server.pid, signal.SIGKILL)
+    with running(SERVERS["waitress"], **env) as server:
+        assert me(server.port, ids[0]) is None
+
+
+def test_of_two_processes_that_overlap_only_the_first_uses_the_file(tmp_path: Path) -> None:
+    env = {SNAPSHOT: str(tmp_path / "sessions.bin")}
+    with running(SERVERS["waitress"], **env) as first:
+        session_id = httpx.post(f"{first.url}/login/a").cookies["sid"]
+        with running(SERVERS["waitress"], **env) as second:
+            assert me(second.port, session_id) is None
+            httpx.post(f"{second.url}/login/b").raise_for_status()
+        assert "another process uses it" in second.log
+        assert me(first.port, session_id) == "a"
+    with running(SERVERS["waitress"], **env) as third:
+        assert me(third.port, session_id) == "a"

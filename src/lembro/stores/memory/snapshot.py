@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 from .layout import HAS_REPUTATION, KEY, REPUTATION, ROTATED
 
-MAGIC: Final = b"lembro sessions1"
+NAME: Final = b"lembro sessions"
+MAGIC: Final = NAME + b"1"  # the version of the format
 HASH: Final = 32  # bytes
 MARK: Final = 32  # a flag: the mark of a used legacy cookie
 CLOSED: Final = 64  # a flag: until when the table of marks is closed

@@ -16,8 +16,7 @@ import os
 import stat
 from typing import BinaryIO, Final
 
-from . import snapshot
-from .snapshot import Invalid
+from .snapshot import NAME, Invalid
 
 try:
     import fcntl
@@ -101,11 +100,11 @@ class SnapshotFile:
                 raise NotOurs(f"it belongs to the user {there.st_uid}")
             if there.st_nlink != 1:
                 raise NotOurs("it has a second name (a hard link)")
-            begin = file.read(len(snapshot.MAGIC))
-            if begin != snapshot.MAGIC[: len(begin)]:
+            begin = file.read(len(NAME))
+            if begin != NAME[: len(begin)]:
                 raise NotOurs("another program has written it")
-            if stat.S_IMODE(there.st_mode) & 0o077:
-                mode = stat.S_IMODE(there.st_mode)
+            mode = stat.S_IMODE(there.st_mode)
+            if mode & 0o077:
                 raise Invalid(f"its mode is {mode:o}, so other users may have read or changed it")
             if not os.access(os.path.dirname(self.path), os.W_OK | os.X_OK):
                 raise Invalid("its folder is read-only, so it could not be deleted at a logout")

@@ -219,8 +219,10 @@ class MemoryStore(EventSource):
         readers.add(reader)
         try:
             start = 0
-            while start < slots.fresh:
-                with self._lock:
+            while True:
+                with self._lock:  # its first use may load the sessions
+                    if start >= slots.fresh:
+                        return
                     found = self._verbs.sessions_in(range(start, start + PART), self._now())
                 start += PART
                 yield from found
@@ -307,10 +309,7 @@ class MemoryStore(EventSource):
         return self._parts.reputations.new(self._now())
 
     def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
-        """Sign the snapshot with the first secret, and accept a signature by any of them.
-
-        A manager with ``secret`` calls this when it is made.
-        """
+        """Authenticate the snapshot by the secrets of a manager, which calls this if it has any."""
         if self._restart is not None:
             self._restart.secrets = tuple(secrets)
 
@@ -327,6 +326,8 @@ class MemoryStore(EventSource):
             anything = self._parts.records.count > 0
         if anything:  # otherwise at the first add
             self._wake()
+        if self._pending:
+            self._emit_pending()
 
     def close(self) -> None:
         """Stop the thread, and write the snapshot. The store can still be used."""
