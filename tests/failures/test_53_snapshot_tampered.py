@@ -53,15 +53,15 @@ def rejected(path: Path, session_id: str, reason: str, secret: str | None = None
     assert reason in event.reason
 
 
-@pytest.mark.parametrize("secret", [None, SECRET])
+@pytest.mark.parametrize(("secret", "step"), [(None, 1), (SECRET, 13)])
 def test_a_snapshot_in_which_any_byte_was_changed_is_rejected(
-    tmp_path: Path, secret: str | None
+    tmp_path: Path, secret: str | None, step: int
 ) -> None:
     path = tmp_path / "sessions.bin"
     session_id = closed(path, secret)
     whole = path.read_bytes()
     assert read(path, session_id, secret) == ({"cart": ["bread"]}, [])
-    for at in range(len(whole)):
+    for at in range(0, len(whole), step):
         changed = bytearray(whole)
         changed[at] ^= 0x10
         path.write_bytes(changed)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from lembro.stores import store_of
 from lembro.integrations.aiohttp import get_session, setup
+from lembro.stores import store_of
 from tests.servers.count import count
 
 routes = web.RouteTableDef()

@@ -15,7 +15,6 @@ from tests.servers import django_app
 assert django_app  # it configures the settings
 
 
-
 def _watch(sender: Any, **_: Any) -> None:
     if "LEMBRO_TEST_RELOADS" in os.environ:
         sender.extra_files.add(Path(os.environ["LEMBRO_TEST_RELOADS"]))

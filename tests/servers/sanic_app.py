@@ -9,8 +9,8 @@ from typing import Any
 from sanic import Request, Sanic, Websocket
 from sanic.response import HTTPResponse, empty, json
 
-from lembro.stores import store_of
 from lembro.integrations.sanic import Lembro, get_session
+from lembro.stores import store_of
 from tests.servers.count import count
 
 app: Any = Sanic("lembro-servers")

@@ -10,8 +10,8 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from lembro.stores import store_of
 from lembro.integrations.tornado import Lembro, SessionMixin
+from lembro.stores import store_of
 from tests.servers.count import count
 
 

@@ -163,18 +163,20 @@ class Restart:
         """
         with self._saving:
             try:
-                if self._usable and self._file.acquire():
+                if self._usable and not self._is_saved(lock, end) and self._file.acquire():
                     self._write(lock, end)
                     self._file.release()
             except Exception as error:
                 self._file.discard()
                 self._fail("cannot be written, so the sessions of this process are lost", error)
 
-    def _write(self, lock: AbstractContextManager[None], end: bool) -> None:
+    def _is_saved(self, lock: AbstractContextManager[None], end: bool) -> bool:
+        """Return whether the file has all sessions. If so, and at the end, refuse changes."""
         with lock:
-            if self._saved:
-                self._ended = end
-                return
+            self._ended = end and self._saved
+            return self._saved
+
+    def _write(self, lock: AbstractContextManager[None], end: bool) -> None:
         self._changed = False
         with self._file.create() as file:
             self._write_to(file, lock)
