@@ -1,6 +1,7 @@
 """Small applications for the tests of restarts: ``asgi``, ``wsgi`` and ``flask``.
 
-They import little, because each test starts them several times.
+They import little, because each test starts them several times, and nothing from the tests, because
+a reloader gets a copy of this file.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ from lembro import MemoryStore, Session, SessionManager
 from lembro.asgi import SessionMiddleware as ASGISessions
 from lembro.wsgi import KEY
 from lembro.wsgi import SessionMiddleware as WSGISessions
-from tests.servers.count import count
 
 manager = SessionManager(MemoryStore("4M", snapshot=os.environ["LEMBRO_TEST_SNAPSHOT"]))
+
+
+def _count(data: dict[str, Any]) -> int:
+    data["count"] = data.get("count", 0) + 1
+    return int(data["count"])
 
 
 def page(session: Session, path: str) -> Any:
@@ -25,7 +30,7 @@ def page(session: Session, path: str) -> Any:
     elif name == "logout":
         session.logout()
     elif name == "count":
-        return session.atomic(count)
+        return session.atomic(_count)
     elif name == "me":
         return [session.user_id, session.get("count")]
     elif name == "process":

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from tests.servers.commands import running
-from tests.support.servers import HOST, Server, free_port
+from tests.support import ROOT
+from tests.support.servers import HOST, Server, free_port, serve
 
 RESTARTS: Final = int(os.environ.get("LEMBRO_RESTARTS", "1"))
 PATIENCE: Final = 30.0
@@ -125,20 +126,40 @@ def test_a_restart_under_load_loses_nothing(name: str, tmp_path: Path) -> None:
             assert client.faults == []
 
 
+_COPY: Final = "restart_app"
 RELOADERS: Final[dict[str, Sequence[str]]] = {
-    "uvicorn --reload": [*SERVERS["uvicorn"], "--reload", "--reload-dir", "{folder}"],
-    "flask run --debug": [*_FLASK, "--debug", "--extra-files", "{folder}/touched.py"],
+    "uvicorn --reload": [*_MODULE, "uvicorn", f"{_COPY}:asgi", "--port", "{port}", "--reload"],
+    "flask run --debug": [
+        *_MODULE,
+        "flask",
+        "--app",
+        f"{_COPY}:flask",
+        "run",
+        "-p",
+        "{port}",
+        "--debug",
+    ],
     "runserver": _DJANGO,
 }
 
 
 @pytest.mark.parametrize("name", RELOADERS)
 def test_nobody_is_logged_out_when_a_file_is_saved(name: str, tmp_path: Path) -> None:
-    touched = tmp_path / "touched.py"
-    touched.write_text("")
-    command = [part.replace("{folder}", str(tmp_path)) for part in RELOADERS[name]]
-    env = {SNAPSHOT: str(tmp_path / "sessions.bin"), "LEMBRO_TEST_RELOADS": str(touched)}
-    with running(command, **env) as server, httpx.Client(base_url=server.url) as client:
+    saved = tmp_path / f"{_COPY}.py"
+    source = Path(__file__).with_name(saved.name).read_text()
+    saved.write_text(source)
+    # Without watchdog, which takes half a minute to watch all installed packages.
+    (tmp_path / "watchdog.py").touch()
+    env = {
+        SNAPSHOT: str(tmp_path / "sessions.bin"),
+        "LEMBRO_TEST_RELOADS": str(saved),
+        # Flask's reloader looks at each file of each folder on the path.
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}" if name == "runserver" else str(ROOT / "src"),
+    }
+    with (
+        serve(RELOADERS[name], env=env, cwd=tmp_path, timeout=PATIENCE) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
         client.post("/login/ada").raise_for_status()
         session_id = client.cookies["sid"]
         first = client.get("/process").raise_for_status().json()
@@ -147,7 +168,7 @@ def test_nobody_is_logged_out_when_a_file_is_saved(name: str, tmp_path: Path) ->
             now = time.monotonic()
             assert now < deadline, server.log
             if now > again:  # the reloader may not watch the file yet
-                touched.write_text(f"# {now}\n")
+                saved.write_text(f"{source}\n# {now}\n")
                 again = now + 4.0
             time.sleep(0.05)
         assert me(server.port, session_id) == "ada"
