@@ -274,7 +274,14 @@ def _preset(idle: float, absolute: float, changes: OptionKeywords) -> SessionOpt
     return from_keywords({**limits, **changes})
 
 
-STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
+STORE_NAMES: Final = (
+    "max_size",
+    "interval",
+    "max_session_size",
+    "reduce_to",
+    "snapshot",
+    "snapshot_max_age",
+)
 """The options of ``MemoryStore``."""
 
 _ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's option

@@ -53,6 +53,8 @@ class Runner:
         secret = options.secret
         signing = tuple(secret) if secret else ()
         self.cookie: SessionCookie = SessionCookie(options.cookie, signing)
+        if signing and hasattr(store, "authenticate_snapshot"):
+            store.authenticate_snapshot(signing)
         lifecycle = Lifecycle
         self.in_process: bool = getattr(store, "blocking", True) is False
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
