@@ -2,6 +2,8 @@
 
     pip install 'lembro[fastapi]' 'uvicorn[standard]'
     uvicorn app:app
+
+The pages of docs/deploy/ use it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
     pip install 'lembro[flask]' gunicorn
     gunicorn --threads 16 flask_app:app
+
+The pages of docs/deploy/ use it.
 """
 
 from __future__ import annotations

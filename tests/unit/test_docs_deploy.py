@@ -11,7 +11,7 @@ from textwrap import dedent
 from typing import Any, Final
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.support import ROOT
 
