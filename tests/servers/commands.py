@@ -69,8 +69,8 @@ PROXIED: Final = [*_UVICORN, "--proxy-headers", "--forwarded-allow-ips", HOST]
 
 
 @contextmanager
-def running(argv: Sequence[str], port: int | None = None, **env: str) -> Iterator[Server]:
-    """Run a server, on a free port or on ``port``; ``env`` is added to its environment."""
+def running(argv: Sequence[str], **env: str) -> Iterator[Server]:
+    """Run a server; ``env`` is added to its environment."""
     env["PYTHONPATH"] = f"{ROOT}:{ROOT / 'src'}"
-    with serve(argv, env=env, timeout=60, port=port) as server:
+    with serve(argv, env=env, timeout=60) as server:
         yield server

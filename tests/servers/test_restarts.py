@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.servers.commands import running
 from tests.support import ROOT
 from tests.support.servers import HOST, Server, free_port, serve
 
@@ -39,6 +39,12 @@ SERVERS: Final[dict[str, Sequence[str]]] = {
     "flask run": _FLASK,
     "runserver --noreload": [*_DJANGO, "--noreload"],
 }
+
+
+def started(name: str, folder: Path, port: int | None = None) -> AbstractContextManager[Server]:
+    """Run a server, with its snapshot in a folder."""
+    env = {SNAPSHOT: str(folder / "sessions.bin"), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    return serve(SERVERS[name], env=env, timeout=60, port=port)
 
 
 class Client:
@@ -111,14 +117,14 @@ def me(port: int, session_id: str) -> Any:
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_restart_under_load_loses_nothing(name: str, tmp_path: Path) -> None:
     """Nobody is logged out, no logout is undone, and no committed write is lost."""
-    env, port = {SNAPSHOT: str(tmp_path / "sessions.bin")}, free_port()
-    with running(SERVERS[name], port=port, **env) as server:
+    port = free_port()
+    with started(name, tmp_path, port) as server:
         quiet = httpx.post(f"{server.url}/login/quiet").cookies["sid"]
         client = Client(port)
         client.wait_for(20)
     with client:
         for _ in range(RESTARTS):
-            with running(SERVERS[name], port=port, **env) as server:
+            with started(name, tmp_path, port) as server:
                 client.wait_for(20)
                 assert me(port, quiet) == "quiet"
                 assert {me(port, each) for each in client.ended[-10:]} == {None}
@@ -184,28 +190,26 @@ def _process(server: Server) -> int | None:
 
 
 def test_a_logout_is_not_undone_when_the_server_is_killed(tmp_path: Path) -> None:
-    env = {SNAPSHOT: str(tmp_path / "sessions.bin")}
-    with running(SERVERS["waitress"], **env) as server:
+    with started("waitress", tmp_path) as server:
         ids = [httpx.post(f"{server.url}/login/{user}").cookies["sid"] for user in "ab"]
-    with running(SERVERS["waitress"], **env) as server:
+    with started("waitress", tmp_path) as server:
         assert [me(server.port, each) for each in ids] == ["a", "b"]
         os.kill(server.pid, signal.SIGKILL)
-    with running(SERVERS["waitress"], **env) as server:
+    with started("waitress", tmp_path) as server:
         assert [me(server.port, each) for each in ids] == ["a", "b"]
         httpx.post(f"{server.url}/logout", headers={"Cookie": f"sid={ids[0]}"}).raise_for_status()
         os.kill(server.pid, signal.SIGKILL)
-    with running(SERVERS["waitress"], **env) as server:
+    with started("waitress", tmp_path) as server:
         assert me(server.port, ids[0]) is None
 
 
 def test_of_two_processes_that_overlap_only_the_first_uses_the_file(tmp_path: Path) -> None:
-    env = {SNAPSHOT: str(tmp_path / "sessions.bin")}
-    with running(SERVERS["waitress"], **env) as first:
+    with started("waitress", tmp_path) as first:
         session_id = httpx.post(f"{first.url}/login/a").cookies["sid"]
-        with running(SERVERS["waitress"], **env) as second:
+        with started("waitress", tmp_path) as second:
             assert me(second.port, session_id) is None
             httpx.post(f"{second.url}/login/b").raise_for_status()
         assert "another process uses it" in second.log
         assert me(first.port, session_id) == "a"
-    with running(SERVERS["waitress"], **env) as third:
+    with started("waitress", tmp_path) as third:
         assert me(third.port, session_id) == "a"

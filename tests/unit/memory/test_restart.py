@@ -18,7 +18,7 @@ from lembro import MemoryStore, SessionManager
 from lembro.errors import StoreUnavailable
 from lembro.events import Event
 from lembro.stores.base import MARK, Record
-from lembro.stores.memory import restart
+from lembro.stores.memory import restart, snapshot
 from lembro.stores.memory.snapshot_file import SnapshotFile
 from tests.support import ROOT
 from tests.support.memory import add, alive, key
@@ -240,9 +240,10 @@ def test_a_change_while_the_file_is_written_is_in_it(
     store = opened(path)
     for n in range(600):
         add(store, n, size=10)
-    pack, done = restart.snapshot.pack, []
+    pack = snapshot.pack
+    done: list[int] = []
 
-    def change(*args: Any) -> bytes:
+    def change(*args: Any) -> Any:
         if not done:
             done.append(1)
             store.destroy(key(599))
@@ -250,7 +251,7 @@ def test_a_change_while_the_file_is_written_is_in_it(
             add(store, 700)
         return pack(*args)
 
-    monkeypatch.setattr(restart.snapshot, "pack", change)
+    monkeypatch.setattr(snapshot, "pack", change)
     store.close()
     after = opened(path)
     assert alive(after, range(701)) == [*range(599), 700]
@@ -265,14 +266,14 @@ def test_others_use_the_store_while_the_file_is_written(
     store = opened(path)
     for n in range(600):
         add(store, n, size=10)
-    pack = restart.snapshot.pack
+    pack = snapshot.pack
     seen = []
 
-    def look(*args: Any) -> bytes:
+    def look(*args: Any) -> Any:
         seen.append(store._lock.locked())
         return pack(*args)
 
-    monkeypatch.setattr(restart.snapshot, "pack", look)
+    monkeypatch.setattr(snapshot, "pack", look)
     store.close()
     assert seen == [False] * 600
 
@@ -354,7 +355,7 @@ def test_a_file_that_cannot_be_read_stops_nothing(
     def fails(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(restart.snapshot, "check", fails)
+    monkeypatch.setattr(snapshot, "check", fails)
     store = opened(path)
     assert rejections(store)[0].error is error
     assert add(store, 20)
