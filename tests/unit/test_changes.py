@@ -634,7 +634,7 @@ def test_the_names_of_the_metadata_are_fixed(site: Site) -> None:
 def test_the_model_adds_no_mark_if_the_cap_refuses_the_session() -> None:
     cap: PerUser = (1, "refuse")
     model = NaiveStore()
-    times = {"idle": 10.0, "life": 10.0}
+    times: dict[str, Any] = {"idle": 10.0, "life": 10.0}
     assert model.add(b"one", Record(b"", "ana"), **times)
     found = model.replace(
         MARK, b"two", Record(b"", "ana"), expected=None, grace=5.0, per_user=cap, **times
