@@ -126,8 +126,10 @@ class ExpressRunner(Runner):
         self, store: ExpressStore, options: SessionOptions, cookie: SignedCookie, *, rolling: bool
     ) -> None:
         super().__init__(cast("Any", store), options)
-        self.cookie = cookie
-        self.lifecycle = ExpressLifecycle(options, cookie.express, store.users, rolling=rolling)
+        self.cookie: SignedCookie = cookie
+        self.lifecycle: ExpressLifecycle = ExpressLifecycle(
+            options, cookie.express, store.users, rolling=rolling
+        )
 
     def require(self, verb: str) -> str:
         if verb in ("of_user", "destroy_user"):

@@ -267,9 +267,9 @@ class GuardedVerbs:
         verbs = self._verbs = parts.verbs
         self._restart = restart
         # A touch is lost if it comes while the sessions are written. Nobody is logged out by that.
-        self.get = verbs.get
-        self.touch = verbs.touch
-        self.sessions_in = verbs.sessions_in
+        self.get: Callable[[bytes, float], Found | None] = verbs.get
+        self.touch: Callable[[bytes, float, float], bool] = verbs.touch
+        self.sessions_in: Callable[[range, float], list[tuple[bytes, Found]]] = verbs.sessions_in
 
     def add(  # noqa: PLR0917 - the arguments of Verbs.add
         self,
