@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry
+EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry,completion
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
@@ -105,6 +105,10 @@ fuzz: .venv/.fuzz ## fuzz all parsers for two minutes (SECONDS=600 for ten)
 .PHONY: peers
 peers: .peers/.made ## run the tests of other projects with lembro's sessions (ARGS=flask for one)
 	@.peers/venv/bin/python -m peers $(ARGS)
+
+.PHONY: fresh
+fresh: .venv/.test ## install the wheel into a fresh environment of each Python on this machine, and try it
+	@$(PY) -m tools.fresh
 
 .PHONY: docs
 docs: .venv/.docs ## build the documentation into site/; a warning is an error

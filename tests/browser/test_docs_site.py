@@ -20,8 +20,16 @@ from tests.support.servers import Server, serve
 from tools.docs import prepare
 
 ANSWERS = {
-    "workers": ["deploy/#workers"],
-    "nginx": ["deploy/#behind-nginx-or-another-proxy"],
+    "workers": ["deploy/workers/#"],
+    "nginx": ["deploy/nginx/#"],
+    "Caddy": ["deploy/caddy/#"],
+    "Traefik": ["deploy/traefik/#"],
+    "root_path": ["deploy/subpaths/#"],
+    "systemd": ["deploy/systemd/#"],
+    "docker": ["deploy/docker/#"],
+    "kubernetes": ["deploy/kubernetes/#"],
+    "healthz": ["deploy/health/#"],
+    "stolen": ["deploy/runbook/#a-session-was-stolen"],
     "restart": ["deploy/#restarts"],
     "login": ["login/"],
     "CSRF": ["login/#csrf", "flash-messages/#"],
