@@ -70,6 +70,7 @@ def run() -> Report:
         return report
     try:
         outcomes = _outcomes(redis.url)
+        outcomes.stored = redis.do("DBSIZE")
     finally:
         redis.remove()
     judge(report, PEER, outcomes, Outcomes())
@@ -101,7 +102,7 @@ def _outcomes(redis: str) -> Outcomes:
             )
         finally:
             server.kill()
-    outcomes = Outcomes(stored=1)
+    outcomes = Outcomes()
     for test, (outcome, said) in json.loads(done.stdout.splitlines()[-1]).items():
         outcomes.note(test, outcome, said)
     return outcomes

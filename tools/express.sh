@@ -45,7 +45,7 @@ install() { # folder; sets $reason if it fails
     reason='there is no npm'
     command -v npm >/dev/null 2>&1 || return 1
     reason='npm install failed'
-    (cd "$1" && npm install --no-audit --no-fund --no-package-lock --silent </dev/null)
+    (cd "$1" && npm install --no-audit --no-fund --no-package-lock --loglevel=error </dev/null)
 }
 
 case ${1:-} in

@@ -103,3 +103,11 @@ def test_two_visitors_have_two_identities(reader: Any, value_of: Callable[[str],
     assert legacy[ada].data != legacy[bob].data
     assert legacy[ada].identity != legacy[bob].identity
     assert legacy[ada].identity == reader.read(value_of(ada)).identity != ""
+
+
+def test_what_lembro_noted_for_express_is_not_adopted() -> None:
+    shared = {"cookie": {}, "lembro": {"mark": "00"}, "user": "ann"}
+    reader = ExpressSessionReader(lambda key: dict(shared), SECRET)
+    legacy = reader.read(express_value("ada-lovelace-1815"))
+    assert legacy is not None
+    assert legacy.data == {"user": "ann"}
