@@ -91,7 +91,7 @@ class Progress:
         self._shown = shown and sys.stderr.isatty()
         self._next = time.monotonic() + _PAUSE
         self._width = 0
-        self.count = 0
+        self.count: int = 0
 
     def add(self, number: int) -> None:
         """Count some more."""
