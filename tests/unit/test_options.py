@@ -360,7 +360,8 @@ def test_a_keyword_of_the_store_names_the_store(name: str) -> None:
         ("max_sise", "; did you mean max_size?"),
         (
             "xyz",
-            " (options: max_size, interval, max_session_size, reduce_to, snapshot, snapshot_max_age)",
+            " (options: max_size, interval, max_session_size, reduce_to, "
+            "snapshot, snapshot_max_age)",
         ),
     ],
 )
