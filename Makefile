@@ -10,6 +10,7 @@ SECONDS ?= 120
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry,completion
+WASM := $(addprefix tests/unit/,$(addsuffix .py,test_codec_corrupt test_cookie test_device test_merge_paths test_size memory/test_index))
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
@@ -109,6 +110,10 @@ peers: .peers/.made ## run the tests of other projects with lembro's sessions (A
 .PHONY: fresh
 fresh: .venv/.test ## install the wheel into a fresh environment of each Python on this machine, and try it
 	@$(PY) -m tools.fresh
+
+.PHONY: wasm
+wasm: .venv/.test ## run unit tests of the core on CPython 3.14 in WebAssembly (needs npm)
+	@sh tools/wasm.sh $(WASM)
 
 .PHONY: docs
 docs: .venv/.docs ## build the documentation into site/; a warning is an error

@@ -6,6 +6,7 @@ import argparse
 import http.client
 import importlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -294,7 +295,7 @@ def test_every_worker_of_the_demo_that_started_is_ended(
     monkeypatch.setattr(_Worker, "interrupted", interrupted)
     monkeypatch.setattr(_Worker, "made", [])
     context = SimpleNamespace(Process=_Worker)
-    monkeypatch.setattr("multiprocessing.get_context", lambda _: context)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
     before = signal.getsignal(signal.SIGTERM)
     try:
         demo_server.serve_in_workers(2)

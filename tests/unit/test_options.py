@@ -92,7 +92,7 @@ BAD_COOKIES: list[tuple[dict[str, Any], str]] = [
     ({"previous": ["/"]}, r"previous must be CookieOptions, got \['/'\]"),
     (
         {"previous": CookieOptions(path="/a", previous=CookieOptions(path="/b"))},
-        "previous must name options without a previous of their own",
+        "cookie previous must hold CookieOptions that have no previous themselves",
     ),
     ({"previous": CookieOptions()}, "previous must differ in name, domain, path or partitioned"),
 ]
@@ -358,7 +358,11 @@ def test_a_keyword_of_the_store_names_the_store(name: str) -> None:
         ("rolling", "; leave it out, because each use extends the session"),
         ("max_age", "; write cookie=CookieOptions(max_age=...)"),
         ("max_sise", "; did you mean max_size?"),
-        ("xyz", " (options: max_size, interval, max_session_size, reduce_to)"),
+        (
+            "xyz",
+            " (options: max_size, interval, max_session_size, reduce_to, "
+            "snapshot, snapshot_max_age)",
+        ),
     ],
 )
 def test_a_keyword_of_another_library_at_the_store_names_the_option(name: str, meant: str) -> None:
