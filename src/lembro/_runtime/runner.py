@@ -53,8 +53,9 @@ class Runner:
         secret = options.secret
         signing = tuple(secret) if secret else ()
         self.cookie: SessionCookie = SessionCookie(options.cookie, signing)
-        if signing and hasattr(store, "authenticate_snapshot"):
-            store.authenticate_snapshot(signing)
+        authenticate = getattr(store, "authenticate_snapshot", None)
+        if signing and authenticate is not None:
+            authenticate(signing)
         lifecycle = Lifecycle
         self.in_process: bool = getattr(store, "blocking", True) is False
         """Whether the store answers at once, so that its verbs may be called in an event loop."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A wall clock, whose ``now`` can be set."""
     clock = SimpleNamespace(now=1e9)
     monkeypatch.setattr(restart, "time", SimpleNamespace(time=lambda: clock.now))
@@ -246,6 +246,7 @@ def test_a_change_while_the_file_is_written_is_in_it(
     def change(*args: Any) -> Any:
         if not done:
             done.append(1)
+            store.destroy(key(598))
             store.destroy(key(599))
             store.set(key(0), Record(b"new"), expected=b"x" * 10, idle=100)
             add(store, 700)
@@ -254,7 +255,7 @@ def test_a_change_while_the_file_is_written_is_in_it(
     monkeypatch.setattr(snapshot, "pack", change)
     store.close()
     after = opened(path)
-    assert alive(after, range(701)) == [*range(599), 700]
+    assert alive(after, range(701)) == [*range(598), 700]
     found = after.get(key(0))
     assert found is not None
     assert found.payload == b"new"
