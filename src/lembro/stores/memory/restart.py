@@ -29,7 +29,6 @@ from ...events import Event
 from ..base import Found, PerUser, Record
 from . import snapshot
 from .clock import Clock
-from .linked_lists import NONE
 from .parts import Parts
 from .snapshot import Invalid
 from .snapshot_file import NotOurs, SnapshotFile
@@ -117,8 +116,10 @@ class Restart:
     def load(self) -> None:
         """Read the snapshot, before the first verb. The lock is held."""
         self.loaded = True
-        while self.with_marks and self._parts.adoption.reserve_step(self._now()) != NONE:
-            pass
+        if self.with_marks:
+            self._parts.adoption.reserve_step(
+                self._now()
+            )  # one step is enough: there are no records
         try:
             if not self._file.acquire():
                 self._reject(IN_USE)
@@ -202,15 +203,15 @@ class Restart:
         write(snapshot.start(time.time()))
         parts.compaction.readers.add(reader)  # so that no record changes its slot
         try:
-            for slots in _slices(in_order_of_use(parts)):
-                with lock:
-                    entries = list(entries_of(parts, slots, self._now()))
-                write(b"".join(map(snapshot.pack, entries)))
             for rows in _slices(parts.adoption.marks.rows()):
                 with lock:
                     entries = list(marks_of(parts, rows, self._now()))
                 write(b"".join(map(snapshot.pack, entries)))
             write(b"".join(map(snapshot.pack, closing_of(parts, self._now()))))
+            for slots in _slices(in_order_of_use(parts)):
+                with lock:
+                    entries = list(entries_of(parts, slots, self._now()))
+                write(b"".join(map(snapshot.pack, entries)))
         finally:
             parts.compaction.readers.discard(reader)
         file.write(digest.digest())

@@ -143,8 +143,7 @@ def _restore_record(parts: Parts, entry: Entry, then: float, now: float) -> bool
 
 def _restore_mark(parts: Parts, entry: Entry, then: float, now: float) -> None:
     adoption = parts.adoption
-    while adoption.reserve_step(now) != NONE:
-        pass
+    adoption.reserve_step(now)  # one step is enough: marks come before the records
     if entry.flags & CLOSED:
         adoption.marks.close(then + entry.idle_left)
     elif adoption.marks.has_room(now, anonymous=False):
