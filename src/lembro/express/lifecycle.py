@@ -12,6 +12,7 @@ from .._core.effects import Flow
 from .._core.lifecycle import Lifecycle
 from .._core.lifetimes import IDLE, REMEMBER, Lifetimes, keep_idle, was_empty
 from .._core.state import LIVE, SessionState, SetCookie
+from ..ids import SessionID
 from ..options import SessionOptions
 from ..stores.base import Found
 from . import ids
@@ -73,7 +74,7 @@ class ExpressWriter(Writer):
         users: Users,
     ) -> None:
         super().__init__(options, lifetimes, None)
-        self.id_of = ids.id_of
+        self.id_of: Callable[[bytes], SessionID] = ids.id_of
         self.key_of: Callable[[str], bytes] = ids.key_of
         self._rolling = lifetimes.rolling
         self._cookie = cookie

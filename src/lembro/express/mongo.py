@@ -158,8 +158,13 @@ class MongoSteps(ExpressVerbs):
         return (yield Command({"ping": 1}))
 
     def prepare(self, place: str) -> Steps[None]:
-        """Create the index by which MongoDB removes expired sessions, as Express does."""
+        """Create the index by which MongoDB removes expired sessions, unless Express has one."""
         yield from self.server_time()
+        body: Document = {"listCollections": 1, "filter": {"name": self._collection}}
+        if (yield Command(body, cursor=True)):
+            indexes = yield Command({"listIndexes": self._collection}, cursor=True)
+            if any("expires" in index["key"] for index in indexes):
+                return
         index: Document = {"key": {"expires": 1}, "name": "expires_1", "expireAfterSeconds": 0}
         yield Command({"createIndexes": self._collection, "indexes": [index]}, timeout=SETUP)
 

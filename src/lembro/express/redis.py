@@ -30,7 +30,7 @@ class _Read(Script):
     fewest arguments, and one reply: the time, a colon and the session."""
 
     def __init__(self) -> None:
-        self.text = (
+        self.text: str = (
             "return redis.call('PTTL', KEYS[1]) .. ':' .. (redis.call('GET', KEYS[1]) or '')"
         )
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
