@@ -9,7 +9,7 @@ SECONDS ?= 120
 
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
-EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry
+EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry,completion
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON
@@ -35,10 +35,16 @@ demo: export LEMBRO_CALLED_AS := make demo PORT=
 demo: .venv/.demo ## run the demo on http://127.0.0.1:8000 (PORT=8001 for another port)
 	@$(PY) -m lembro demo --port $(PORT)
 
+.PHONY: express-demo
+express-demo: .venv/.test ## run Express and FastAPI behind one session cookie (PORT=8001 for another port)
+	@sh tools/express.sh install examples/express
+	@$(PY) -m tools.express_demo --port $(PORT)
+
 .PHONY: test
 test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@sh tools/chromium.sh ensure
 	@sh tools/servers.sh ensure
+	@sh tools/express.sh ensure
 	@$(PY) -m pytest -n auto $(ARGS)
 
 .PHONY: schedules
@@ -49,6 +55,7 @@ schedules: .venv/.test ## test all overlaps of three requests, and random ones o
 coverage: .venv/.test ## run all tests, and require that they cover every branch of src/lembro
 	@sh tools/chromium.sh ensure
 	@sh tools/servers.sh ensure
+	@sh tools/express.sh ensure
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants
@@ -98,6 +105,10 @@ fuzz: .venv/.fuzz ## fuzz all parsers for two minutes (SECONDS=600 for ten)
 .PHONY: peers
 peers: .peers/.made ## run the tests of other projects with lembro's sessions (ARGS=flask for one)
 	@.peers/venv/bin/python -m peers $(ARGS)
+
+.PHONY: fresh
+fresh: .venv/.test ## install the wheel into a fresh environment of each Python on this machine, and try it
+	@$(PY) -m tools.fresh
 
 .PHONY: docs
 docs: .venv/.docs ## build the documentation into site/; a warning is an error

@@ -108,7 +108,8 @@ def install(script: str) -> None:
     INSTALLED.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", script):
         shutil.copy(HERE / name, INSTALLED)
-    if not all((PACKAGES / name).is_dir() for name in ("express-session", "connect-redis")):
+    wanted = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    if not all((PACKAGES / name).is_dir() for name in wanted):
         # connect-redis requires a client of Redis, which express.js replaces.
         options = "--no-audit --no-fund --no-package-lock --legacy-peer-deps --silent"
         done = _called("npm", "install", *options.split())

@@ -26,6 +26,7 @@ PROJECTS: Final = (
     "flask_caching",
     "flask_session",
     "beaker",
+    "express_suite",
 )
 """The modules of this folder that have a ``PEER``, in the order of the report."""
 

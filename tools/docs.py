@@ -5,7 +5,7 @@ A page may contain these lines, each alone on its line:
     <!-- include: README.md -->                  a Markdown file of the repository, its links moved
     <!-- table: src/lembro/_core/lifecycle.py -->      the table in the docstring of a module
     <!-- adrs -->                                the list of the decisions in the page's folder
-    <!-- help: size -->                          the help of a command of ``lembro``
+    <!-- help: sessions list -->                 the help of a command of ``lembro``
     <!-- tabs -->                                sections to show as tabs, up to <!-- /tabs -->
 
 Each tab begins with a line that holds only its name in bold, such as ``**Flask**``. So the page can
@@ -39,7 +39,8 @@ from posixpath import normpath, relpath
 ROOT = Path(__file__).resolve().parents[1]
 
 _DIRECTIVE = re.compile(
-    r"^<!-- (include|table|adrs|help)(?:: (\S+))? -->$(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
+    r"^<!-- (include|table|adrs|help)(?:: (\S+(?: \S+)?))? -->$"
+    r"(?:\n\n?(?:\|.*\n)+\n?<!-- /table -->$)?",
     re.MULTILINE,
 )
 _MARK = re.compile(r"<!-- /?measured(?:: \S+)? -->|^<!-- not run -->\n", re.MULTILINE)
@@ -150,7 +151,7 @@ def decisions(folder: Path) -> str:
 def help_of(command: str | None) -> str:
     """Return the help of a command of ``lembro``, as a code block."""
     done = subprocess.run(
-        [sys.executable, "-m", "lembro", *([command] if command else []), "--help"],
+        [sys.executable, "-m", "lembro", *(command or "").split(), "--help"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The servers that the tests start: those of the external stores, and Prometheus.
+# The servers that the tests start: those of the external stores, Prometheus, and proxies.
 #
 #   sh tools/servers.sh ensure     install Debian's packages of those that are missing, if possible
 #
@@ -12,7 +12,10 @@ SERVERS='redis-server|redis-check-rdb redis-tools
 pg_ctlcluster|postgres postgresql
 pgbouncer pgbouncer
 mariadb-install-db|mariadbd mariadb-server-core mariadb-client-core
-prometheus prometheus'
+prometheus prometheus
+nginx nginx
+caddy caddy
+systemd-analyze systemd'
 
 missing_packages() {
     echo "$SERVERS" | while read -r programs package; do
@@ -36,7 +39,7 @@ install_packages() {
     else
         return 1
     fi
-    echo "lembro: the tests of external stores and of metrics need servers. As root, make now runs"
+    echo "lembro: the tests of stores, metrics and deployments need servers. As root, make now runs"
     echo "lembro:   apt-get update && apt-get install --no-install-recommends $*"
     echo "lembro: To install nothing, set LEMBRO_INSTALL=none. Their tests are then skipped."
     log=$(mktemp)

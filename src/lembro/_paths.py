@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import ConfigError
@@ -26,3 +26,30 @@ def path_prefixes(
                 f'Example: {option}=["{example}"]'
             )
     return paths
+
+
+def path_of_scope(scope: Mapping[str, Any]) -> str:
+    """Return the path of an ASGI connection within the application.
+
+    Servers and mounts put ``root_path`` before the path. It is left out here, as it is in the
+    paths of routes.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("/", ""):
+        return path[len(root) :] or "/"
+    return path
+
+
+def path_of_environ(environ: Mapping[str, Any]) -> str:
+    """Return the path of a WSGI request within the application.
+
+    A server gives the bytes of the path, each as one character (PEP 3333). They are decoded here.
+    """
+    path = str(environ.get("PATH_INFO", ""))
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode()
+    except UnicodeError:  # Django under ASGI has decoded it, or it is not UTF-8
+        return path

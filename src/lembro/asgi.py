@@ -13,7 +13,7 @@ from ._http.cookie import Presented
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
 from ._log import log
-from ._paths import path_prefixes
+from ._paths import path_of_scope, path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
 from .manager import SessionManager, manager_of, runner_of
@@ -64,6 +64,8 @@ class SessionMiddleware:
         self.manager: SessionManager = manager_of(manager, store, options, keywords)
         self._runner = runner_of(self.manager)
         self._exclude = path_prefixes(exclude)
+        passive = self.manager.options.passive
+        self._exchange = _PathExchange if passive else ASGIExchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI server."""
@@ -74,10 +76,10 @@ class SessionMiddleware:
         if "session" in scope and runner.owns(scope["session"], https=is_https(scope)):
             await self.app(scope, receive, send)
             return
-        if self._exclude and scope["path"].startswith(self._exclude):
+        if self._exclude and path_of_scope(scope).startswith(self._exclude):
             await self.app(scope, receive, send)
             return
-        exchange = ASGIExchange(runner, scope, send)
+        exchange = self._exchange(runner, scope, send)
         session = exchange.session
         scope["session"] = session
         try:
@@ -302,6 +304,23 @@ class ASGIExchange(Exchange):
         headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
+
+
+class _PathExchange(ASGIExchange):
+    """An exchange that reads its path at once, for the option ``passive``.
+
+    A mounted application changes ``root_path`` in the same scope, before it loads the session.
+    """
+
+    __slots__ = ("_path",)
+
+    def __init__(self, runner: Runner, scope: Scope, send: Send) -> None:
+        super().__init__(runner, scope, send)
+        self._path = path_of_scope(scope)
+
+    def path(self) -> str:
+        """Return the path of the request within the application."""
+        return self._path
 
 
 @lru_cache(maxsize=16)

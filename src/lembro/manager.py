@@ -17,9 +17,9 @@ from ._core.user_sessions import SessionInfo, count_sessions, list_sessions, rev
 from ._http.cookie import Presented
 from ._runtime.exchange import session_by_id
 from ._runtime.runner import Runner
-from .errors import ConfigError, UsageError
+from .errors import ConfigError
 from .events import Event, Events, EventSource
-from .ids import UserID, handle_for, is_id, key_for, user_id_text
+from .ids import UserID, handle_for, is_id, user_id_text
 from .options import OptionKeywords, SessionOptions, from_keywords
 from .stores import store_of
 from .stores.base import AsyncStore, Store
@@ -110,6 +110,18 @@ class SessionManager(EventSource):
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
+    def ping(self) -> None:
+        """Check that the store answers, by reading a key that no session has.
+
+        Raises:
+            StoreError: the store does not answer, or it refuses to be read.
+        """
+        self._runner.run(self._runner.verb("get", bytes(32)), "ping")
+
+    async def aping(self) -> None:
+        """Check that the store answers; see :meth:`ping`."""
+        await self._runner.arun(self._runner.verb("get", bytes(32)))
+
     # -- one session, by its ID --------------------------------------------------------------------
 
     def create(self, data: Mapping[str, Any] | None = None, user_id: UserID | None = None) -> str:
@@ -119,13 +131,17 @@ class SessionManager(EventSource):
             UsageError: there is neither data nor a user; an empty session is not stored.
             TypeError, ValueError: the data or the user ID cannot be stored.
         """
-        return _created(self._by_id("create", admin.create, None, *_new(data, user_id)))
+        return admin.created(
+            self._by_id("create", admin.create, None, *admin.new_session(data, user_id))
+        )
 
     async def acreate(
         self, data: Mapping[str, Any] | None = None, user_id: UserID | None = None
     ) -> str:
         """Store a new session and return its ID; see :meth:`create`."""
-        return _created(await self._aby_id(admin.create, None, *_new(data, user_id)))
+        return admin.created(
+            await self._aby_id(admin.create, None, *admin.new_session(data, user_id))
+        )
 
     def get(self, session_id: str) -> dict[str, Any] | None:
         """Return a copy of the data of a session; None if there is no such session."""
@@ -137,11 +153,11 @@ class SessionManager(EventSource):
 
     def set(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """Replace the data of a session. Return False if there is no such session."""
-        return self._by_id("set", admin.overwrite, session_id, _mapping("set", data))
+        return self._by_id("set", admin.overwrite, session_id, admin.mapping_of("set", data))
 
     async def aset(self, session_id: str, data: Mapping[str, Any]) -> bool:
         """Replace the data of a session; see :meth:`set`."""
-        return await self._aby_id(admin.overwrite, session_id, _mapping("set", data))
+        return await self._aby_id(admin.overwrite, session_id, admin.mapping_of("set", data))
 
     def destroy(self, session_id: str) -> bool:
         """End a session. Return whether this call ended it."""
@@ -270,13 +286,13 @@ class SessionManager(EventSource):
             UsageError: ``keep`` is a str, but not a session ID; no session is ended.
         """
         user = user_id_text(user_id, "revoke_user")
-        flow = self._runner.verb("destroy_user", user, _key_of(keep))
+        flow = self._runner.verb("destroy_user", user, admin.key_to_keep(keep))
         return self._ended(user, self._runner.run(flow, "revoke_user"))
 
     async def arevoke_user(self, user_id: UserID, keep: Session | str | None = None) -> int:
         """End all sessions of a user; see :meth:`revoke_user`."""
         user = user_id_text(user_id, "revoke_user")
-        flow = self._runner.verb("destroy_user", user, _key_of(keep))
+        flow = self._runner.verb("destroy_user", user, admin.key_to_keep(keep))
         return self._ended(user, await self._runner.arun(flow))
 
     # -- internal ----------------------------------------------------------------------------------
@@ -362,40 +378,3 @@ def manager_of(
             f"SessionManager, or leave the SessionManager out"
         )
     return manager
-
-
-def _mapping(method: str, data: Any) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        before = "session_id, " if method == "set" else ""
-        raise TypeError(
-            f"{method}() takes the data as a dict, got {type(data).__name__}. "
-            f'Example: {method}({before}{{"key": "value"}})'
-        )
-    return data
-
-
-def _new(data: Any, user_id: Any) -> tuple[Mapping[str, Any], str | None]:
-    user = None if user_id is None else user_id_text(user_id, "create")
-    return {} if data is None else _mapping("create", data), user
-
-
-def _created(session_id: str | None) -> str:
-    if session_id is None:
-        raise UsageError("create() needs data or a user ID, because no empty session is stored")
-    return session_id
-
-
-def _key_of(keep: Session | str | None) -> bytes | None:
-    if isinstance(keep, Session):
-        return keep._key if keep.handle is not None else None
-    if keep is not None and not isinstance(keep, str):
-        raise TypeError(
-            f"keep must be a Session or a session ID, got {type(keep).__name__}. "
-            f"Example: revoke_user(user_id, keep=session)"
-        )
-    if keep is not None and not is_id(keep):  # not quoted, because it may be a cookie's value
-        raise UsageError(
-            "keep must be a Session or a session ID, and this str is not a session ID. Write "
-            "keep=session. (A handle is for revoke(handle), which ends that session only.)"
-        )
-    return None if keep is None else key_for(keep)

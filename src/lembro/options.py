@@ -152,7 +152,7 @@ class SessionOptions:
     """The name and the attributes of the cookie."""
     secret: str | Sequence[str] | None = field(default=None, repr=False)
     """The secret that signs the cookie, so that a forged ID never reaches the store. Safety does
-    not depend on it, because an ID has 256 random bits. Of several secrets, the first signs, and
+    not depend on it, because nobody can guess an ID. Of several secrets, the first signs, and
     all are accepted."""
     rotation_grace: Seconds = 30
     """The grace: seconds that the old ID keeps working for requests in flight, after the session
@@ -274,7 +274,14 @@ def _preset(idle: float, absolute: float, changes: OptionKeywords) -> SessionOpt
     return from_keywords({**limits, **changes})
 
 
-STORE_NAMES: Final = ("max_size", "interval", "max_session_size", "reduce_to")
+STORE_NAMES: Final = (
+    "max_size",
+    "interval",
+    "max_session_size",
+    "reduce_to",
+    "snapshot",
+    "snapshot_max_age",
+)
 """The options of ``MemoryStore``."""
 
 _ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's option

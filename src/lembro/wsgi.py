@@ -10,7 +10,7 @@ from ._core.state import COMMITTED, NOT_LOADED, REQUEST_FAILED
 from ._http.arguments import check_application
 from ._http.error_response import ANSWERED_ERRORS, COMMIT_ERRORS, error_response_for
 from ._http.headers import RequestHeaders, with_session
-from ._paths import path_prefixes
+from ._paths import path_of_environ, path_prefixes
 from ._runtime.exchange import Exchange
 from ._runtime.runner import Runner
 from .manager import SessionManager, manager_of, runner_of
@@ -68,7 +68,7 @@ class SessionMiddleware:
         """Serve one request."""
         if KEY in environ and self._runner.owns(environ[KEY], https=is_https(environ)):
             return self.app(environ, start_response)
-        if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
+        if self._exclude and path_of_environ(environ).startswith(self._exclude):
             return self.app(environ, start_response)
         exchange = WSGIExchange(self._runner, environ, start_response)
         session = exchange.session = self.session_class(exchange)
@@ -118,7 +118,7 @@ class EnvironExchange(Exchange):
 
     def path(self) -> str:
         """Return the path of the request."""
-        return str(self._environ.get("PATH_INFO", ""))
+        return path_of_environ(self._environ)
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -242,6 +242,7 @@ class WSGIExchange(EnvironExchange):
         """End the exchange. Drop ``start_response``, which may refer to the environ."""
         super().close()
         self._held = self._write = None
+        self._accessed = False  # a late start_response finds no session
         self._start_response = _ended
 
     def _answer(self, error: BaseException) -> None:

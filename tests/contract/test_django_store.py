@@ -123,11 +123,14 @@ def test_the_alias_must_exist() -> None:
         DjangoStore("nowhere")
 
 
-def test_the_settings_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", [None, "no_such_settings"])
+def test_the_settings_must_exist(module: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "_wrapped", empty)
     monkeypatch.setattr(connections, "_settings", None)
     monkeypatch.delitem(connections.__dict__, "settings", raising=False)
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    if module is not None:
+        monkeypatch.setenv("DJANGO_SETTINGS_MODULE", module)
     with pytest.raises(ConfigError, match="set the environment variable DJANGO_SETTINGS_MODULE"):
         DjangoStore()
 

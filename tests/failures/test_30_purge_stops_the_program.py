@@ -44,7 +44,7 @@ class Counted:
             return step(sweep, now)
 
         monkeypatch.setattr(Sweep, "step", counted)
-        monkeypatch.setattr("lembro.stores.memory.store.time.perf_counter", lambda: self.seconds)
+        monkeypatch.setattr("lembro.stores.memory.slices.time.perf_counter", lambda: self.seconds)
 
     def taken(self) -> int:
         looks, self.looks = self.looks, 0
@@ -65,7 +65,7 @@ def test_the_purge_checks_a_limited_number_of_records_at_a_time(
         assert not half.store._lock.locked()
         slices.append(half.taken())
 
-    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others_come_first)
+    monkeypatch.setattr("lembro.stores.memory.slices.time.sleep", others_come_first)
     half.store._purge_round()
     assert half.store.stats().sessions == MANY // 2
     assert sum(slices) >= MANY // 2

@@ -404,3 +404,14 @@ def test_flask_admin_works(app: Flask) -> None:
     form = {"note": "bread", "csrf_token": field[1]}
     assert "noted bread" in browser.post("/admin/notes/", data=form, follow_redirects=True).text
     assert browser.post("/admin/notes/", data={"note": "x"}).status_code == 200
+
+
+def test_a_session_outside_of_its_request_follows_no_flask_login(app: Flask) -> None:
+    LoginManager(app)
+    follow_flask_login(app)
+    with app.test_request_context():
+        kept = session._get_current_object()  # type: ignore[attr-defined]
+        kept["n"] = 1
+    assert kept.user_id is None
+    kept.destroy()
+    assert kept.user_id is None

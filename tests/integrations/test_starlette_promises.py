@@ -6,6 +6,7 @@ with the reason in ``docs/starlette.md``.
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -518,3 +519,7 @@ def test_the_same_cookie_name_on_two_middlewares_is_warned_of(
     client.get("/inner/view")
     [warning] = warnings_logged()
     assert "the cookie 'sid'" in warning
+
+
+def test_the_arguments_of_starlettes_own_middleware_are_shown_as_unset() -> None:
+    assert "= UNSET" in str(inspect.signature(SessionMiddleware))

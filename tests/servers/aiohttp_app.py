@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from lembro import MemoryStore
 from lembro.integrations.aiohttp import get_session, setup
+from lembro.stores import store_of
 from tests.servers.count import count
 
 routes = web.RouteTableDef()
@@ -122,7 +122,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 
 def main(argv: list[str]) -> web.Application:
     app = web.Application()
-    setup(app, store=MemoryStore("4M"))
+    setup(app, store=store_of(None))
     app.cleanup_ctx.append(lifespan)
     app.add_routes(routes)
     return app

@@ -20,7 +20,7 @@ ASYNC: Final = "LEMBRO_ASYNC" in os.environ
 settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     INSTALLED_APPS=["lembro.integrations.django"],
-    LEMBRO={"MAX_SIZE": "4M"},
+    LEMBRO={"MAX_SIZE": "4M", "SNAPSHOT": os.environ.get("LEMBRO_TEST_SNAPSHOT")},
     MIDDLEWARE=["lembro.integrations.django.SessionMiddleware"],
     ROOT_URLCONF=__name__,
     SECRET_KEY="only-for-tests" * 4,
@@ -53,6 +53,7 @@ _PAGES: dict[str, Callable[[Any, str], Any]] = {
     "cart": _add,
     "count": lambda request, _: get_session(request).atomic(count),
     "fails": _fails,
+    "process": lambda *_: os.getpid(),
 }
 
 

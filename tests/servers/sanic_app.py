@@ -9,12 +9,12 @@ from typing import Any
 from sanic import Request, Sanic, Websocket
 from sanic.response import HTTPResponse, empty, json
 
-from lembro import MemoryStore
 from lembro.integrations.sanic import Lembro, get_session
+from lembro.stores import store_of
 from tests.servers.count import count
 
 app: Any = Sanic("lembro-servers")
-Lembro(app, store=MemoryStore("4M"))
+Lembro(app, store=store_of(None))
 
 
 @app.get("/")

@@ -10,8 +10,8 @@ from typing import Any
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from lembro import MemoryStore
 from lembro.integrations.tornado import Lembro, SessionMixin
+from lembro.stores import store_of
 from tests.servers.count import count
 
 
@@ -95,7 +95,7 @@ def application() -> Application:
             ("/ws", Socket),
         ]
     )
-    Lembro(app, store=MemoryStore("4M"))
+    Lembro(app, store=store_of(None))
     return app
 
 

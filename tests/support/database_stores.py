@@ -18,8 +18,9 @@ OPTIONS: Final = ("clock", "max_session_size", "timeout", "max_connections")
 
 class _DatabaseBackend(ExternalBackend):
     def __init__(self, make: Callable[..., Any], options: dict[str, Any], **others: Any) -> None:
-        known = {name: options[name] for name in OPTIONS if name in options}
-        self._make = partial(make, **{"timeout": 10.0, "max_connections": 4, **others, **known})
+        known: dict[str, Any] = {"timeout": 10.0, "max_connections": 4, **others}
+        known.update((name, options[name]) for name in OPTIONS if name in options)
+        self._make = partial(make, **known)
         self.memory = self._make()
 
     def close(self) -> None:

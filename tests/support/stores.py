@@ -227,7 +227,7 @@ class ExternalBackend(Backend):
 
     def intercept(self, verb: str, around: Callable[..., Any]) -> Callable[[], None]:
         undo = super().intercept(verb, around)
-        aio: Any = self.memory.aio  # type: ignore[attr-defined]
+        aio: Any = self.memory.aio
         real = getattr(aio, verb)
 
         async def replaced(*args: Any, **keywords: Any) -> Any:

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from lembro import Session
+from lembro import CookieOptions, Session
+from lembro._http.cookie import DUPLICATE, MOST_VALUES
 from lembro._runtime.exchange import session_by_id
 from lembro.migrate import LegacySession, Reader
 from lembro.migrate.lifecycle import Adoption
-from lembro.migrate.source import Source
+from lembro.migrate.source import CookieWithLegacy, Source
 from lembro.stores.base import MARK, NO_ROOM, Found, Record
 from tests.support.recording import Recorder
 from tests.support.site import Site
@@ -157,3 +158,9 @@ def test_an_identity_may_be_bytes() -> None:
     source = Source(READER)
     text, raw = (LegacySession({}, identity=each) for each in ("é", "é".encode()))
     assert Adoption(source, text).key == Adoption(source, raw).key
+
+
+def test_too_many_cookies_are_refused_before_a_legacy_cookie_is_read() -> None:
+    cookie = CookieWithLegacy(CookieOptions(), (), (Source(READER),))
+    header = b"; ".join(b"sid=%d" % n for n in range(MOST_VALUES + 1))
+    assert cookie.read([header], https=False) is DUPLICATE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lembro import Session, SessionManager, StoreError, UsageError
+from lembro import Record, Session, SessionManager, StoreError, UsageError
 from lembro._core.codec import decode
 from lembro._core.lifetimes import Lifetimes
 from lembro._core.state import MISSING
@@ -17,6 +17,7 @@ from lembro._http.cookie import DUPLICATE
 from lembro._runtime.exchange import session_by_id
 from lembro.ids import key_for
 from lembro.manager import runner_of
+from lembro.stores.base import MARK, PerUser
 from lembro.testing._model import NaiveStore
 from tests.support.site import Site
 
@@ -628,3 +629,15 @@ def test_the_names_of_the_metadata_are_fixed(site: Site) -> None:
     assert found is not None
     meta, _ = decode(found.payload)
     assert meta.keys() == {"remember", "idle"}
+
+
+def test_the_model_adds_no_mark_if_the_cap_refuses_the_session() -> None:
+    cap: PerUser = (1, "refuse")
+    model = NaiveStore()
+    times: dict[str, Any] = {"idle": 10.0, "life": 10.0}
+    assert model.add(b"one", Record(b"", "ana"), **times)
+    found = model.replace(
+        MARK, b"two", Record(b"", "ana"), expected=None, grace=5.0, per_user=cap, **times
+    )
+    assert found is None
+    assert set(model.entries) == {b"one"}

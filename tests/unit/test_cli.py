@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
+import shtab
 
 import lembro
-from lembro.cli import main
+from lembro.cli import completion, main, parser
 from lembro.demo import server as demo_server
 from tests.support import ROOT
 from tests.support.servers import HOST, free_port, serve
@@ -290,10 +294,69 @@ def test_every_worker_of_the_demo_that_started_is_ended(
     monkeypatch.setattr(_Worker, "interrupted", interrupted)
     monkeypatch.setattr(_Worker, "made", [])
     context = SimpleNamespace(Process=_Worker)
-    monkeypatch.setattr(demo_server.multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr("multiprocessing.get_context", lambda _: context)
     before = signal.getsignal(signal.SIGTERM)
     try:
         demo_server.serve_in_workers(2)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert [worker.ended for worker in _Worker.made] == ([2, 0] if interrupted else [3, 3])
+
+
+# -- completion and reference ----------------------------------------------------------------------
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="this system has no bash")
+def test_bash_completes_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "bash"]) == 0
+    script = f"""{capsys.readouterr().out}
+    completed() {{
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+        _shtab_lembro; echo "${{COMPREPLY[@]}}"
+    }}
+    completed lembro se
+    completed lembro sessions rev
+    completed lembro schema --dialect m
+    completed lembro size LICEN
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split("\n")[:4] == [
+        "sessions",
+        "revoke revoke-user",
+        "mysql mariadb",
+        "LICENSE",
+    ]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    printed = capsys.readouterr().out
+    assert "revoke-user" in printed
+    assert shtab.FILE[shell] == completion.FILES[shell]
+    assert completion.FILES[shell].split()[0] in printed
+
+
+def test_without_shtab_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)  # as if it were not installed
+    assert main(["completion", "bash"]) == 2
+    assert "pip install 'lembro[completion]'" in capsys.readouterr().err
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+    listed = [" ".join(words) for words in commands_of(parser())]
+    assert re.findall(r"^##+ lembro (.+)$", page, re.MULTILINE) == listed
+    assert re.findall(r"^<!-- help: (.+) -->$", page, re.MULTILINE) == listed
+
+
+def commands_of(whole: argparse.ArgumentParser) -> Iterator[list[str]]:
+    for action in whole._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, part in action.choices.items():
+                yield [name]
+                yield from ([name, *rest] for rest in commands_of(part))

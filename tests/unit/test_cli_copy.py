@@ -40,8 +40,8 @@ def test_nobody_is_logged_out(
     assert len(new.user_sessions("ana")) == 600
     new.destroy(ids[0])
     new.close()
-    assert copy(urls) == 0
-    assert COPIED.format(1, 600, 0) in capsys.readouterr().out
+    assert main(["copy", "--from", urls[0], "--to", urls[1], "--json"]) == 0
+    assert capsys.readouterr().out == '{"copied":1,"present":600,"too_large":0}\n'
     with SQLiteStore(tmp_path / "new.db") as store:
         [(_, found)] = store.of_user("bob")
         assert 3600 <= found.age < 3700
@@ -64,18 +64,19 @@ def test_a_session_that_is_too_large_is_skipped(
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "error"),
+    ("source", "target", "code", "error"),
     [
-        ("memory:1M", "sqlite:///x.db", "--from must be a store outside of the process"),
-        ("sqlite:///x.db", "memory:", "--to must be a store outside of the process"),
-        ("redsi://:secret@h", "sqlite:///x.db", "got 'redsi:'. Did you mean 'redis:'?"),
-        ("sqlite:///typo.db", "sqlite:///x.db", "typo.db' of the old store does not exist"),
-        ("sqlite:///old.db", "sqlite:////no/such/folder/x.db", "cannot be opened"),
+        ("memory:1M", "sqlite:///x.db", 2, "--from must be a store outside of the process"),
+        ("sqlite:///x.db", "memory:", 2, "--to must be a store outside of the process"),
+        ("redsi://:secret@h", "sqlite:///x.db", 2, "got 'redsi:'. Did you mean 'redis:'?"),
+        ("sqlite:///typo.db", "sqlite:///x.db", 2, "typo.db' of the store does not exist"),
+        ("sqlite:///old.db", "sqlite:////no/such/folder/x.db", 3, "cannot be opened"),
     ],
 )
 def test_a_url_that_cannot_be_copied_is_an_error(
     source: str,
     target: str,
+    code: int,
     error: str,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -84,7 +85,7 @@ def test_a_url_that_cannot_be_copied_is_an_error(
     monkeypatch.chdir(tmp_path)
     with SQLiteStore("old.db"):
         pass
-    assert copy((source, target)) == 2
+    assert copy((source, target)) == code
     assert not Path("typo.db").exists()
     printed = capsys.readouterr().err
     assert error in printed
@@ -95,7 +96,7 @@ def test_a_target_that_does_not_answer_is_an_error_even_without_sessions(
     urls: tuple[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with SQLiteStore(tmp_path / "old.db"):
-        assert copy((urls[0], "redis://u:secret@localhost:1/0")) == 2
+        assert copy((urls[0], "redis://u:secret@localhost:1/0")) == 3
     err = capsys.readouterr().err
     assert err.startswith("lembro: redis://localhost:1/0: ")
     assert "secret" not in err

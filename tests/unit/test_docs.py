@@ -256,12 +256,12 @@ def test_tabs_begin_with_a_name(body: str) -> None:
 
 def test_the_help_of_a_command_is_filled_in(project: Path) -> None:
     (project / "docs" / "table.md").write_text(
-        "# Commands\n\n<!-- help -->\n\n<!-- help: size -->\n", encoding="utf-8"
+        "# Commands\n\n<!-- help -->\n\n<!-- help: sessions list -->\n", encoding="utf-8"
     )
     prepare(project, project / "out")
     page = (project / "out" / "table.md").read_text(encoding="utf-8")
     assert page.startswith("# Commands\n\n```text\nusage: lembro [-h]")
-    assert "\n```\n\n```text\nusage: lembro size [-h]" in page
+    assert "\n```\n\n```text\nusage: lembro sessions list [-h]" in page
 
 
 def test_the_help_of_an_unknown_command_is_an_error() -> None:

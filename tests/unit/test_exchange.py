@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from lembro import CookieOptions, MemoryStore, SessionManager
+from lembro._core.state import SetCookie
 from lembro._http import headers
+from lembro.ids import new_id
 from lembro.integrations._adapter import respond
 from tests.support.exchanges import PlainExchange, PlainResponse
 
@@ -35,3 +37,12 @@ def test_a_cookie_over_plain_http_to_another_machine_is_warned_of(
     assert caplog.text == ""
     set_cookie_over(https=False)
     assert "plain http for a client on another machine" in caplog.text
+
+
+def test_a_cookie_without_a_loaded_session_is_rendered() -> None:
+    """As Django's, which knows the ID only."""
+    exchange = FarExchange(SessionManager(MemoryStore("1M")), https=True)
+    assert exchange.session.get("n") is None
+    exchange.session._cookie = SetCookie(new_id(), None, None)
+    [header] = exchange.set_cookies()
+    assert header.startswith(b"__Host-sid=")

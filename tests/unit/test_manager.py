@@ -376,6 +376,17 @@ def test_purge_stats_and_reduce_reach_the_store(manager: Any) -> None:
     assert manager.reduce() == 0
 
 
+def test_ping_asks_the_store_and_raises_its_error(
+    manager: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert manager.ping() is None
+    assert manager.store.verbs == ["get"]
+    assert not caplog.records  # not even the warning that a script asks for its own sessions
+    manager.store.fail = {"get"}
+    with pytest.raises(StoreError):
+        manager.ping()
+
+
 def test_events_reach_the_listeners(manager: Any) -> None:
     heard: list[tuple[str, str | None, str | None]] = []
     for name in ("created", "regenerated", "destroyed"):

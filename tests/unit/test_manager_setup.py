@@ -44,6 +44,7 @@ def test_every_method_with_io_has_an_async_form() -> None:
     expected = {
         "create", "get", "set", "destroy", "touch", "regenerate", "load", "all", "length", "clear",
         "user_sessions", "revoke", "revoke_user", "purge", "reduce", "stats", "open", "close",
+        "ping",
     }  # fmt: skip
     assert set(PAIRS) == expected
     for name in PAIRS:

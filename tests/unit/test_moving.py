@@ -249,7 +249,7 @@ def test_stores_are_opened_and_closed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "error"),
     [
-        ("sqlite:////no/such/file.db", "memory:", "'/no/such/file.db' of the old store does not"),
+        ("sqlite:////no/such/file.db", "memory:", "'/no/such/file.db' of the store does not"),
         ("redsi://h", "memory:", "got 'redsi:'"),
         (PlainStore(), "memory:", "the old store must have of_user"),
         (AsyncAdapter(MemoryStore()), "memory:", "the old store of a MovingStore must have plain"),

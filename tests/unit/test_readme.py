@@ -92,7 +92,7 @@ def test_the_code_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a page makes its files
-    if page.name in {"redis.md", "moving.md"}:
+    if page.name in {"redis.md", "moving.md", "express.md"}:
         monkeypatch.setenv("REDIS_URL", f"{shared().url}?prefix={new_prefix()}&timeout=10")
     if page.name in DATABASES:
         server = import_module(f"tests.support.servers.{DATABASES[page.name]}").shared()

@@ -26,6 +26,16 @@ def test_a_url_makes_a_memory_store() -> None:
     assert from_url("memory:").max_size == 4 * 2**20
 
 
+def test_a_url_names_the_snapshot_of_a_memory_store(tmp_path: Path) -> None:
+    url = f"memory:1M?snapshot={tmp_path}/a%20b.bin&snapshot_max_age=3600"
+    store = from_url(url)
+    store.get(bytes(32))
+    store.close()
+    assert (tmp_path / "a b.bin").exists()
+    with pytest.raises(ConfigError, match="the parameter 'snapshot_max_age' of a memory: URL"):
+        from_url(f"memory:?snapshot={tmp_path}/a.bin&snapshot_max_age=long")
+
+
 def test_a_url_makes_an_sqlite_store(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a%20b.db?max_size=64M&timeout=0.5&interval=60&max_session_size=2K"
     store = from_url(url)

@@ -531,3 +531,23 @@ def test_an_error_of_start_response_reaches_the_server() -> None:
 
     with pytest.raises(ConnectionError):
         list(SessionMiddleware(app, manager)(environ, start))
+
+
+def test_a_response_that_has_ended_cannot_begin_again() -> None:
+    kept: list[Any] = []
+
+    def app(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        kept.append(start)
+        environ[KEY]["n"] = 1
+        start("200 OK", [("content-type", "text/plain")])
+        return iter([b"done"])
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    middleware: Any = SessionMiddleware(app, SessionManager(MemoryStore("1M")))
+    body = middleware(environ, lambda *_: print)
+    assert list(body) == [b"done"]
+    for _ in range(2):  # a server may close it twice
+        body.close()
+    with pytest.raises(AssertionError, match="after the response had ended"):
+        kept[0]("200 OK", [])

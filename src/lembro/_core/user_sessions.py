@@ -147,11 +147,12 @@ def _info(core: Lifecycle, key: bytes, found: Found, current: bytes | None) -> S
         data=data,
         user_id=found.user,
         current=key == current,
-        device=_text(meta, "device"),
-        address=_text(meta, "ip"),
+        device=text_of(meta, "device"),
+        address=text_of(meta, "ip"),
     )
 
 
-def _text(meta: codec.Meta, name: str) -> str:
+def text_of(meta: codec.Meta, name: str) -> str:
+    """Return a text of lembro's own map: ``device`` or ``ip``. Empty if there is none."""
     value = meta.get(name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""

@@ -166,8 +166,11 @@ class SessionCookie:
             length = _OUTLINES.get(value.translate(_OUTLINE))
             if length is None:
                 return MALFORMED
-        if self.signed and not self._is_verified(value, _VALUE.fullmatch(value)):
-            return FORGED
+        if self.signed:
+            match = _VALUE.fullmatch(value)
+            assert match is not None  # because the value has one of the outlines
+            if not self._is_verified(value, match):
+                return FORGED
         return Presented(value[:length].decode("ascii"), value)
 
     def _read_several(self, name: bytes, values: list[bytes], *, https: bool) -> Presented:
@@ -235,9 +238,7 @@ class SessionCookie:
         expires = b"; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         return self._names[https] + b"=" + expires + self._attributes[https]
 
-    def _is_verified(self, value: bytes, match: re.Match[bytes] | None) -> bool:
-        if match is None:
-            return False
+    def _is_verified(self, value: bytes, match: re.Match[bytes]) -> bool:
         mac = match[3]
         if mac is not None:
             signed = value[: -len(mac) - 1]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OPENING = ("open", "close", "stats")
+_OPENING = ("open", "close", "stats", "get")
 _LOG_LEVELS = {
     "rejected": logging.INFO,
     "dropped": logging.INFO,
@@ -53,6 +53,8 @@ class Runner:
         secret = options.secret
         signing = tuple(secret) if secret else ()
         self.cookie: SessionCookie = SessionCookie(options.cookie, signing)
+        if signing and hasattr(store, "authenticate_snapshot"):
+            store.authenticate_snapshot(signing)
         lifecycle = Lifecycle
         self.in_process: bool = getattr(store, "blocking", True) is False
         """Whether the store answers at once, so that its verbs may be called in an event loop."""

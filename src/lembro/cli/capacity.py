@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +18,10 @@ from ..ids import key_for
 from ..stores.base import Record
 from ..stores.memory import MemoryStore
 from ..stores.memory.settings import SMALLEST
+from . import arguments as types
+from .arguments import Parser
+from .completion import FILES
+from .exits import WrongError
 
 SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
 FILLED: Final = SIZES[0]
@@ -47,6 +53,56 @@ class Fit:
     def in_store_of(self, max_size: int) -> int:
         """Return how many sessions a store of another size holds."""
         return self.sessions * max_size // self.max_size
+
+
+def add(commands: Any) -> None:
+    """Add ``lembro size``."""
+    parser: Parser = commands.add_parser(
+        "size", help="measure how many sessions fit into a store", description=_size.__doc__
+    )
+    file = parser.add_argument(
+        "file", nargs="?", default="-", help="a sample of a session, as JSON; - for standard input"
+    )
+    file.complete = FILES  # type: ignore[attr-defined]  # shtab reads it
+    parser.add_argument(
+        "--max-size",
+        type=types.max_size,
+        action="append",
+        metavar="SIZE",
+        help="size of the store, such as 64M; may be repeated (default: 4M to 1G)",
+    )
+    parser.add_argument(
+        "--sessions",
+        type=types.count,
+        action="append",
+        metavar="N",
+        help="show the max_size that N sessions need; may be repeated",
+    )
+    parser.add_argument(
+        "--user", type=types.user, default=USER, help="a user ID of typical length (%(default)s)"
+    )
+    parser.set_defaults(run=_size)
+
+
+def _size(arguments: argparse.Namespace) -> int:
+    """Measure how large a session is, and how many fit into a MemoryStore."""
+    name = "standard input" if arguments.file == "-" else arguments.file
+    try:
+        if arguments.file == "-":
+            text = sys.stdin.buffer.read()
+        else:
+            with open(arguments.file, "rb") as file:
+                text = file.read()
+    except OSError as error:
+        raise WrongError(f"can't read {name} ({(error.strerror or str(error)).lower()})") from None
+    counts: list[int] = arguments.sessions or []
+    sizes = arguments.max_size or (() if counts else SIZES)
+    try:
+        lines = list(report(read(text), sizes, arguments.user, counts))
+    except SampleError as error:
+        raise WrongError(f"{name}: {error}") from None
+    print("\n".join(lines))
+    return 0
 
 
 def read(text: bytes) -> dict[str, Any]:

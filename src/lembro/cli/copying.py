@@ -2,38 +2,71 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import argparse
+from collections.abc import Iterator
 from typing import Any
 
-from ..errors import ConfigError
-from ..stores import copy_sessions, from_url
-from ..stores.copying import old_store
+from ..stores import Copied, copy_sessions, from_url
+from ..stores.base import Found
+from ..stores.copying import existing_store
+from .arguments import Parser, add_json
+from .output import Progress, print_json
+from .stores import opened, refuse_memory
 
 
-def copy(source: str, target: str) -> str:
-    """Copy each live session that the target does not have. Return a summary for the user.
+def add(commands: Any) -> None:
+    """Add ``lembro copy``."""
+    parser: Parser = commands.add_parser(
+        "copy", help="copy the sessions of a store into another", description=_copy.__doc__
+    )
+    parser.add_argument("--from", dest="source", required=True, metavar="URL", help="the old store")
+    parser.add_argument("--to", dest="target", required=True, metavar="URL", help="the new store")
+    add_json(parser)
+    parser.set_defaults(run=_copy)
+
+
+def _copy(arguments: argparse.Namespace) -> int:
+    """Copy the live sessions of one store into another, which may have sessions already."""
+    count = copy(arguments.source, arguments.target)
+    if arguments.json:
+        print_json(count._asdict())
+    else:
+        print(
+            f"copied {count.copied} sessions; {count.present} were there already, and "
+            f"{count.too_large} were larger than the max_session_size of the target"
+        )
+    return 0
+
+
+def copy(source: str, target: str) -> Copied:
+    """Copy each live session that the target does not have. Return how many were copied.
 
     Args:
         source: The URL of the store to read.
         target: The URL of the store to write.
 
     Raises:
-        ConfigError: A URL is invalid, or its store cannot be used.
-        StoreError: A store failed. Run the command again to copy the other sessions.
+        ConfigError: A URL is wrong.
+        StoreError: A store cannot be used, or failed. Run the command again to copy the others.
     """
-    for option, url in (("--from", source), ("--to", target)):
-        if url.lower().startswith("memory:"):
-            raise ConfigError(
-                f"{option} must be a store outside of the process, got {url!r}. A "
-                f"MemoryStore exists only in its own process. Example: {option} sqlite:///sessions.db"
-            )
-    old: Any
-    new: Any
+    refuse_memory("--from", source)
+    refuse_memory("--to", target)
     # Without open(), which starts an application although a server does not answer. Verbs raise.
-    with closing(old_store(source)) as old, closing(from_url(target)) as new:
+    with (
+        opened("--from", source, existing_store) as old,
+        opened("--to", target, from_url) as new,
+    ):
         new.get(bytes(32))  # raises if the target cannot be used, even if there is nothing to copy
-        count = copy_sessions(old, new)
-    return (
-        f"copied {count.copied} sessions; {count.present} were there already, and "
-        f"{count.too_large} were larger than the max_session_size of the target"
-    )
+        with Progress("sessions", old.stats().sessions) as progress:
+            return copy_sessions(_Counted(old, progress), new)
+
+
+class _Counted:
+    """A store to read, whose sessions are counted while they are copied."""
+
+    def __init__(self, store: Any, progress: Progress) -> None:
+        self._store = store
+        self._progress = progress
+
+    def all(self) -> Iterator[tuple[bytes, Found]]:
+        return self._progress.over(self._store.all())

@@ -160,13 +160,17 @@ class MongoSteps(ExpressVerbs):
     def prepare(self, place: str) -> Steps[None]:
         """Create the index by which MongoDB removes expired sessions, unless Express has one."""
         yield from self.server_time()
-        body: Document = {"listCollections": 1, "filter": {"name": self._collection}}
-        if (yield Command(body, cursor=True)):
-            indexes = yield Command({"listIndexes": self._collection}, cursor=True)
-            if any("expires" in index["key"] for index in indexes):
-                return
-        index: Document = {"key": {"expires": 1}, "name": "expires_1", "expireAfterSeconds": 0}
-        yield Command({"createIndexes": self._collection, "indexes": [index]}, timeout=SETUP)
+        if not (yield from self._has_index()):
+            index: Document = {"key": {"expires": 1}, "name": "expires_1", "expireAfterSeconds": 0}
+            yield Command({"createIndexes": self._collection, "indexes": [index]}, timeout=SETUP)
+
+    def _has_index(self) -> Steps[bool]:
+        """Return whether Express has made an index, which may have other options."""
+        body = {"listCollections": 1, "filter": {"name": self._collection}, "nameOnly": True}
+        if not (yield Command(body, cursor=True)):
+            return False
+        indexes = yield Command({"listIndexes": self._collection}, cursor=True)
+        return any(dict(index["key"]) == {"expires": 1} for index in indexes)
 
     # -- within ------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from .._core.session import Session
 from .._core.state import COMMITTED, NOT_LOADED, RESPONSE_BEGUN
 from .._http.error_response import ANSWERED_ERRORS, ErrorResponse, error_response_for
 from .._http.headers import RequestHeaders, caching_with_cookie, vary_with_cookie
-from .._paths import path_prefixes
+from .._paths import path_of_environ, path_of_scope, path_prefixes
 from .._runtime.exchange import Exchange
 from .._runtime.runner import Runner
 from ..errors import ConfigError
@@ -49,6 +49,8 @@ __all__ = [
     "finish",
     "manager_of",
     "no_session",
+    "path_of_environ",
+    "path_of_scope",
     "path_prefixes",
     "preload",
     "respond",

@@ -47,6 +47,8 @@ _STORE: Final[dict[str, tuple[Reader, str]]] = {
     "interval": (_number, _SECONDS),
     "max_session_size": (_none_or(str), "a size, for example 1M"),
     "reduce_to": (float, "a share, for example 0.75"),
+    "snapshot": (_none_or(str), "a path, for example /var/lib/app/sessions.bin"),
+    "snapshot_max_age": (_number, _SECONDS),
 }
 _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "idle_timeout": (_number, _SECONDS),

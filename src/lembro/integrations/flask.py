@@ -125,7 +125,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             and outer._phase is OPEN
         ):
             return _adapter.as_kind(outer, FlaskSession)
-        if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
+        if self._exclude and _adapter.path_of_environ(environ).startswith(self._exclude):
             return None
         session = FlaskSession(FlaskExchange(runner, self, environ))
         if _KEY in environ:  # else the environ may be kept, as Flask-SocketIO does

@@ -29,6 +29,7 @@ from ._adapter import (
     error_response_for,
     manager_of,
     no_session,
+    path_of_environ,
     path_prefixes,
     respond,
     runner_of,
@@ -292,7 +293,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
         ):
             # A middleware or an application around this one commits it.
             return as_kind(outer, PyramidSession)
-        if excluded and environ.get("PATH_INFO", "").startswith(excluded):
+        if excluded and path_of_environ(environ).startswith(excluded):
             raise no_session(_EXAMPLE)
         exchange = _Exchange(runner, request)
         session = environ[KEY] = exchange.session

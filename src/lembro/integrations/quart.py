@@ -102,7 +102,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
         outer = scope.get("session")
         if isinstance(outer, Session) and outer._transport.runner is runner:
             return _adapter.as_kind(outer, QuartSession)
-        if self._exclude and scope["path"].startswith(self._exclude):
+        if self._exclude and _adapter.path_of_scope(scope).startswith(self._exclude):
             return None
         session = QuartSession(QuartExchange(runner, request))
         if runner.preloads:

@@ -68,14 +68,14 @@ GAUGES: Final = (
         "lembro_store_connections",
         "db.client.connection.count",
         "{connection}",
-        "Connections of this process to the store that are in use.",
+        "Connections to the store that are in use, in the fullest pool of this process.",
     ),
     Metric(
         "max_connections",
         "lembro_store_max_connections",
         "db.client.connection.max",
         "{connection}",
-        "The most connections that this process may use.",
+        "The most connections of this pool.",
     ),
 )
 

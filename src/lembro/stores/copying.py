@@ -50,8 +50,8 @@ def moved(found: Found) -> Record:
     return Record(found.payload, found.user, None, found.reputation, found.age)
 
 
-def old_store(given: Any) -> Any:
-    """Return a store to read sessions from: the argument, or the store of a URL.
+def existing_store(given: Any) -> Any:
+    """Return a store that has sessions already: the argument, or the store of a URL.
 
     Raises:
         ConfigError: The URL is invalid, or names a file that does not exist. A store would create
@@ -60,5 +60,5 @@ def old_store(given: Any) -> Any:
     store = store_of(given)
     path = getattr(store, "path", None)
     if isinstance(path, str) and not os.path.exists(path):
-        raise ConfigError(f"the file {path!r} of the old store does not exist. Check the path")
+        raise ConfigError(f"the file {path!r} of the store does not exist. Check the path")
     return store

@@ -10,10 +10,17 @@ from .urls import parameters
 
 
 def from_url(parts: SplitResult) -> MemoryStore:
-    """Return the MemoryStore of a URL such as ``memory:64M?interval=60``."""
+    """Return the MemoryStore of a URL such as ``memory:64M?snapshot=sessions.bin``."""
     keywords = parameters(
         parts,
-        {"max_size": str, "interval": float, "max_session_size": str, "reduce_to": float},
+        {
+            "max_size": str,
+            "interval": float,
+            "max_session_size": str,
+            "reduce_to": float,
+            "snapshot": str,
+            "snapshot_max_age": float,
+        },
     )
     if parts.netloc or parts.path.startswith("/"):
         raise ConfigError("a memory: URL has no slashes. Example: 'memory:64M'")

@@ -16,7 +16,7 @@ from typing import Any, Final
 from .._log import log
 from ..errors import ConfigError, SessionTooLarge
 from .base import MARK, Found, PerUser, Record
-from .copying import moved, old_store
+from .copying import existing_store, moved
 from .urls import store_of
 
 OVERLAP: Final = 86400.0
@@ -49,7 +49,7 @@ class MovingStore:
     def __init__(self, *, old: Any, new: Any) -> None:
         if old == new:
             raise ConfigError("old and new must be two stores, got the same one twice")
-        self.old: Final = _sync("old", old_store(old))
+        self.old: Final = _sync("old", existing_store(old))
         self.new: Final = _sync("new", store_of(new))
         if not hasattr(self.old, "of_user") or not hasattr(self.old, "all"):
             raise ConfigError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lembro.errors import ConfigError
 from lembro.stores.memory import MemoryStore
+from lembro.stores.memory.settings import check_snapshot
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,17 @@ from lembro.stores.memory import MemoryStore
         {"reduce_to": True},
         {"reduce_to": "75%"},
         {"clock": 5},
+        {"snapshot": ""},
+        {"snapshot": b"sessions.bin"},
+        {"snapshot": "a\0b"},
+        {"snapshot": True},
+        {"snapshot": "/nowhere/sessions.bin"},
+        {"snapshot": "/"},
+        {"snapshot_max_age": 0},
+        {"snapshot_max_age": math.nan},
+        {"snapshot_max_age": "60"},
+        {"snapshot_max_age": True},
+        {"snapshot_max_age": timedelta(0)},
     ],
 )
 def test_invalid_arguments_raise_an_error_that_shows_the_value(options: dict[str, Any]) -> None:
@@ -55,6 +68,16 @@ def test_invalid_arguments_raise_an_error_that_shows_the_value(options: dict[str
         MemoryStore(**options)
     name, value = next(iter(options.items()))
     assert repr(value) in str(error.value), name
+
+
+def test_a_snapshot_is_a_path_that_does_not_depend_on_the_folder_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    expected = (str(tmp_path / "sessions.bin"), 90.0)
+    for path in ("sessions.bin", Path("sessions.bin"), tmp_path / "sessions.bin"):
+        assert check_snapshot(path, timedelta(seconds=90)) == expected
+    assert check_snapshot(None, 1) == ("", 1.0)
 
 
 def test_valid_arguments() -> None:

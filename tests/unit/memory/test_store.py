@@ -36,7 +36,7 @@ def test_clear_runs_in_slices_and_other_threads_write_in_between(
     for n in range(10):
         add(store, n, 100_000)
     fill(store, 10, 5000)
-    monkeypatch.setattr("lembro.stores.memory.store.SLICE", 0.0)
+    monkeypatch.setattr("lembro.stores.memory.slices.SLICE", 0.0)
     seen: list[int] = []
 
     def others(seconds: float) -> None:
@@ -44,7 +44,7 @@ def test_clear_runs_in_slices_and_other_threads_write_in_between(
         seen.append(recount(store._parts))
         add(store, 10_000 + len(seen), 5000)
 
-    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", others)
+    monkeypatch.setattr("lembro.stores.memory.slices.time.sleep", others)
     was = store.stats()
     store.clear()
     assert len(seen) > 5
@@ -83,8 +83,8 @@ def test_purge_releases_the_lock_between_slices(
         assert not store._lock.locked()
         seen.append(store.stats().sessions)
 
-    monkeypatch.setattr("lembro.stores.memory.store.time.sleep", rest)
-    monkeypatch.setattr("lembro.stores.memory.store.SLICE", 0.0)
+    monkeypatch.setattr("lembro.stores.memory.slices.time.sleep", rest)
+    monkeypatch.setattr("lembro.stores.memory.slices.SLICE", 0.0)
     assert store.purge() == 2000
     assert len(seen) > 50
     assert seen == sorted(seen, reverse=True)

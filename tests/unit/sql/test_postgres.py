@@ -215,6 +215,21 @@ def test_a_table_that_is_dropped_during_use_is_made_again(colour: Any) -> None:
     assert verbs.add(K, Record(b"one"), **LIVES)
 
 
+def test_a_transaction_that_fails_is_rolled_back_and_its_error_quotes_no_session(
+    colour: Any,
+) -> None:
+    table = new_table()
+    store = new_store(table=table, max_connections=1)
+    verbs = colour(store)
+    verbs.add(K, Record(b"one"), **LIVES)
+    shared().execute(f"alter table {table} add check (length(payload) < 5)")
+    with pytest.raises(StoreError, match="violates check constraint") as caught:
+        verbs.add(L, Record(b"secret", "ana"), per_user=(1, "oldest"), **LIVES)
+    assert b"secret".hex() not in str(caught.value)
+    assert verbs.get(L) is None
+    assert verbs.get(K).payload == b"one"
+
+
 def test_a_table_with_other_columns_is_a_config_error() -> None:
     table = new_table()
     shared().execute(f"create table {table} (id integer)")

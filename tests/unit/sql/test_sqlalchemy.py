@@ -28,7 +28,12 @@ from lembro.stores.sql.sqlalchemy_target import translate
 from lembro.testing import Blocking
 from tests.support.servers import mariadb as mariadb_server
 from tests.support.servers import postgres as postgres_server
-from tests.support.servers.databases import DatabaseServer, connector_of, new_table
+from tests.support.servers.databases import (
+    DatabaseServer,
+    connector_of,
+    loop_connector_of,
+    new_table,
+)
 from tests.support.servers.proxy import Proxy
 from tests.unit.sql.test_postgres import free_in_a_child, lose_replies, lose_reply, seconds
 
@@ -219,7 +224,10 @@ def test_an_async_engine_is_only_async(tmp_path: Path) -> None:
         assert aio is not None
         assert await aio.add(K, Record(b"one"), **LIVES)
         await aio.close()
-        aio.discard()
+        assert await aio.get(K) is not None  # it connects again
+        connector = await loop_connector_of(aio)
+        connector.discard()  # the engine of the application stays
+        assert await aio.get(K) is not None
         await engine.dispose()
 
     asyncio.run(use())

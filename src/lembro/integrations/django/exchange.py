@@ -12,7 +12,7 @@ from ..._core.session import Session
 from ..._core.state import SetCookie
 from ..._http.cookie import ABSENT, Presented
 from ...ids import UserID
-from .._adapter import Exchange, RequestHeaders, Runner
+from .._adapter import Exchange, RequestHeaders, Runner, path_of_environ
 from .response import add_vary
 
 _NO_META: dict[str, Any] = {}
@@ -65,8 +65,7 @@ class DjangoExchange(Exchange):
 
     def path(self) -> str:
         """Return the path of the request."""
-        path: str = self._meta.get("PATH_INFO", "")
-        return path
+        return path_of_environ(self._meta)
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""

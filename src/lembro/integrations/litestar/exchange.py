@@ -16,7 +16,15 @@ from ..._core.state import NOT_LOADED, OPEN
 from ..._http.error_response import COMMIT_ERRORS
 from ..._log import log
 from ...events import Event
-from .._adapter import ANSWERED_ERRORS, Exchange, RequestHeaders, Runner, as_kind, encoded
+from .._adapter import (
+    ANSWERED_ERRORS,
+    Exchange,
+    RequestHeaders,
+    Runner,
+    as_kind,
+    encoded,
+    path_of_scope,
+)
 
 if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
@@ -43,7 +51,7 @@ class ConnectionExchange(Exchange):
         self._https = asgi.is_https(scope)
         self._client = connection.client.host if connection.client else None
         self._headers: RequestHeaders = scope["headers"]
-        self._path: str = scope["path"]
+        self._path: str = path_of_scope(scope)
 
     def cookie_headers(self) -> list[bytes]:
         """Return the Cookie headers of the request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -94,12 +95,13 @@ class Shared:
 
     def stats_of(self, fields: dict[str, Any] | None) -> StoreStats:
         """Return the statistics. ``fields`` is None if the backend did not answer."""
-        use = [ask() for pool in self.pools for ask in pool()]
+        pools = [ask() for pool in self.pools for ask in pool()]
+        used, limit = max(pools, key=_share, default=(None, None))
         return StoreStats(
             available=fields is not None,
             last_error=self.breaker.last_error,
-            connections=_total(used for used, _ in use),
-            max_connections=_total(limit for _, limit in use),
+            connections=used,
+            max_connections=limit,
             breaker_open=self.breaker.is_open,
             **(fields or {}),
         )
@@ -116,11 +118,7 @@ class Shared:
         self.process.get().run(self.verbs.ping, reads=True)
 
 
-def _total(numbers: Iterable[int | None]) -> int | None:
-    """Return the sum, or None if there is no number or one is not known."""
-    total = None
-    for number in numbers:
-        if number is None:
-            return None
-        total = number + (total or 0)
-    return total
+def _share(pool: tuple[int | None, int | None]) -> float:
+    """Return the share of the connections of a pool that is in use."""
+    used, limit = pool
+    return (used or 0) / (limit or math.inf)

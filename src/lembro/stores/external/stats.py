@@ -23,8 +23,9 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     expired: int | None = None
     """Counter: sessions that were removed because they had expired."""
     connections: int | None = None
-    """Connections of this process that are in use. Known if lembro or SQLAlchemy has the pool."""
+    """Connections of this process that are in use, in the pool that is fullest. A process has one
+    pool for its threads, and one for each event loop. Known for Redis, psycopg and SQLAlchemy."""
     max_connections: int | None = None
-    """The most connections that this process may use at a time: those of each open pool."""
+    """The most connections of this pool."""
     breaker_open: bool = False
     """Whether verbs fail at once, because the backend did not answer."""

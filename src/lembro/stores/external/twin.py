@@ -96,8 +96,9 @@ class PerLoop:
 
     def pool_use(self) -> Iterable[PoolUse]:
         """Return the methods ``pool_use`` of the open connectors that have one."""
-        entries = [self._entries.get(loop) for each in self._entries.keyrefs() if (loop := each())]
-        return pool_use_of(each.connector for each in entries if each and each.is_open)
+        loops = [loop for each in self._entries.keyrefs() if (loop := each()) is not None]
+        found = [self._entries.get(loop) for loop in loops if not loop.is_closed()]
+        return pool_use_of(each.connector for each in found if each is not None and each.is_open)
 
     def take(self) -> AsyncConnector | None:
         """Return the running loop's connector, which the caller then closes, or None."""

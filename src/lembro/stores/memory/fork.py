@@ -20,15 +20,25 @@ class Forkable(Protocol):
 
 
 class FirstUse:
-    """A stand-in for a store's lock after a fork.
+    """A stand-in for a store's lock: of a store with a snapshot, and of each store after a fork.
 
-    When it is first acquired, it runs an action, puts a real lock into the store, and acquires that
-    one. So the verbs need not check for a fork at each call.
+    When it is first acquired, it puts a real lock into the store, runs two actions, and acquires
+    the real lock. So the verbs need not check for the first use at each call.
     """
 
-    def __init__(self, store: Forkable, action: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Forkable, action: Callable[[], None], load: Callable[[], None] | None = None
+    ) -> None:
+        """Make the stand-in.
+
+        Args:
+            store: The store.
+            action: What to do at the first use, without the lock.
+            load: What to do before, while no other thread can use the store.
+        """
         self._store = store
         self._action = action
+        self._load = load
         self._mine = threading.Lock()
         self._real = Lock()
         self._done = False
@@ -37,7 +47,10 @@ class FirstUse:
         with self._mine:
             if not self._done:
                 self._done = True
-                self._store._lock = self._real
+                with self._real:
+                    self._store._lock = self._real
+                    if self._load is not None:
+                        self._load()
                 self._action()
         return self._real.acquire(blocking)
 

@@ -114,6 +114,27 @@ class Marks:
         self.count -= 1
         return 1
 
+    @property
+    def closed_until(self) -> float:
+        """When legacy cookies are accepted again; ``-inf`` if they always were."""
+        return self._closed_until
+
+    def rows(self) -> range:
+        """Return the numbers of the rows in use, the oldest mark first."""
+        return range(self._oldest, self._oldest + self.count)
+
+    def row(self, number: int) -> tuple[bytes, bytes, float, float]:
+        """Return key, successor, birth and deadline of the mark in a row, which may have expired.
+
+        Args:
+            number: The number of the row. After the last one, the numbers go on from the first.
+        """
+        assert self._memory is not None
+        key, successor, born, deadline, _ = _ROW.unpack_from(
+            self._memory, self._at(number % self.capacity)
+        )
+        return key, successor, born, deadline
+
     def keys(self) -> list[bytes]:
         """Return the keys of all chains, for tests."""
         memory, found = self._memory, []

@@ -71,6 +71,7 @@ class Parts:
         now: float,
         epoch: float,
         has_listener: Callable[[str], bool],
+        history: float = 0.0,
     ) -> None:
         """Make all parts.
 
@@ -82,6 +83,7 @@ class Parts:
             now: The current time by the store's clock.
             epoch: Seconds to add to the store's clock for a clock that survives a restart.
             has_listener: Returns whether an event of this name has a listener.
+            history: Seconds before ``now`` from which on a record may have been last used.
         """
         most = min(MOST_SLOTS, max_size // LEAST)
         unit = unit_for(max_size)
@@ -90,7 +92,7 @@ class Parts:
         self.overflow: Final = Overflow()
         self.slots: Final = Slots(most, QUEUES)
         place = self.slots.column("I" if max_size <= WIDEST else "Q")
-        self.reader: Final = RecordReader(self.arena.memory, place, self.overflow, now)
+        self.reader: Final = RecordReader(self.arena.memory, place, self.overflow, now - history)
         self.queues: Final = Queues(max_size, self.slots, self.reader.last_used)
         self.index: Final = Index(self.slots, place, self.arena.memory, most, unit)
         self.user_index: Final = UserIndex(place, self.arena.memory, most, unit)

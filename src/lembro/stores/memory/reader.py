@@ -33,7 +33,7 @@ class RecordReader:
     Attributes:
         memory: The arena's memory.
         place: Where the record of each slot begins, in units of 8 bytes; 0 for a slot not in use.
-        start: When the store was made, by its clock.
+        start: The time that last uses count from: when the store was made, or earlier.
     """
 
     __slots__ = ("_overflow", "memory", "place", "start")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -16,6 +17,10 @@ SMALLEST: Final = 64 * 1024  # bytes; with less, the tables leave no room for se
 SMALLEST_SESSION: Final = 1024  # bytes
 LARGEST_DEFAULT: Final = 1024 * 1024  # bytes; evicting sessions for a larger one takes long
 LONGEST_INTERVAL: Final = 366 * 86400.0  # seconds
+SNAPSHOT_MAX_AGE: Final = 60.0  # seconds
+HISTORY: Final = 30 * 86400.0
+"""Seconds. A record has the time of its last use as a whole number of seconds since the store was
+made. With a snapshot, the store counts from this much earlier."""
 
 
 def check_names(other: Mapping[str, object]) -> None:
@@ -64,6 +69,42 @@ def check_interval(value: float | timedelta) -> float:
     if isinstance(value, int | float):
         warn_of_milliseconds("interval", value, longest=DAY)
     return float(seconds)
+
+
+def check_snapshot(
+    path: str | os.PathLike[str] | None, max_age: float | timedelta
+) -> tuple[str, float]:
+    """Return the absolute path of the snapshot, empty for none, and its maximum age in seconds.
+
+    Raises:
+        ConfigError: The path is no path to a file in a folder that exists, the age is no duration,
+            or the system has no file locks.
+    """
+    example = 'Example: MemoryStore("64M", snapshot="sessions.bin")'
+    seconds: object = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigError(
+            "snapshot_max_age must be seconds or a timedelta, more than 0, "
+            f"got {max_age!r}. Example: snapshot_max_age=60."
+        )
+    if path is None:
+        return "", float(seconds)
+    given: object = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise ConfigError(f"snapshot must be the path of a file, got {path!r}. {example}.")
+    full = os.path.abspath(given)
+    if not os.path.isdir(os.path.dirname(full)):
+        raise ConfigError(
+            f"snapshot must be in a folder that exists, got {given!r}. "
+            f"Make the folder {os.path.dirname(full)!r}."
+        )
+    if os.path.isdir(full):
+        raise ConfigError(
+            f"snapshot must be the path of a file, got the folder {given!r}. {example}."
+        )
+    if os.name == "nt":  # pragma: no cover - Windows
+        raise ConfigError("snapshot needs the file locks of a POSIX system. Leave it out.")
+    return full, float(seconds)
 
 
 def check_session_size(value: int | str | None, max_size: int) -> int:

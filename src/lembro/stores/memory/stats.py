@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from .parts import Parts
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,3 +38,22 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     flood."""
     rss: int | None
     """Resident memory of the whole process in bytes. None without /proc."""
+
+
+def stats_of(parts: Parts, now: float, purge_errors: int, rss: int | None) -> Stats:
+    """Return the statistics of a store. Its lock is held."""
+    queues, oldest = parts.queues, parts.queues.least_recently_used(0)
+    a, b, c, d, e = queues.counts
+    return Stats(
+        used=parts.ledger.used,
+        max_size=parts.ledger.max_size,
+        sessions=a + b + c + d + e,
+        rotated=queues.rotated,
+        tiers=(a, b, c, d, e),
+        expired=parts.counters.expired,
+        evicted=parts.counters.evicted,
+        rejected_too_large=parts.counters.too_large,
+        purge_errors=purge_errors,
+        oldest_visitor_age=None if oldest < 0 else now - parts.reader.last_used(oldest),
+        rss=rss,
+    )

@@ -1,32 +1,29 @@
-"""MemoryStore: the verbs, with a lock, a clock, a thread and events around them.
-
-Purging, reducing and clearing take time. They run in slices that hold the lock for about half a
-millisecond, so that verbs of other threads run in between.
-"""
+"""MemoryStore: the verbs, with a lock, a clock, a thread, a snapshot and events around them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Final, Never, Self
+from os import PathLike
+from typing import TYPE_CHECKING, Final, Never, Self
 
 from ... import bytesize
 from ..._log import log
 from ...events import Event, Events, EventSource
 from ..base import Found, PerUser, Record
-from . import fork, purger, settings, worker_check
+from . import fork, purger, settings, slices, worker_check
 from .clock import Clamped, Clock
-from .linked_lists import NONE
 from .lock import Lock
 from .parts import Parts
 from .resident import resident
-from .stats import Stats
+from .stats import Stats, stats_of
 
-SLICE: Final = 0.0005  # seconds that a slice holds the lock
+if TYPE_CHECKING:
+    from .restart import GuardedVerbs, Restart
+    from .verbs import Verbs
+
 PART: Final = 256  # slots that an iteration reads while it holds the lock
-BATCH: Final = 16  # steps of a slice between two readings of the clock
-REST: Final = 0.001  # seconds between two slices of the thread, so that other threads run first
 
 
 class MemoryStore(EventSource):
@@ -48,6 +45,11 @@ class MemoryStore(EventSource):
             max_size, but at most 1 MiB.
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
+        snapshot: The path of a file that takes the sessions over a planned restart. It is written
+            when the store is closed or the process ends, and read before the first use in the
+            next process.
+        snapshot_max_age: A snapshot is ignored if it is older when the process starts: seconds or
+            a timedelta.
 
     Raises:
         ConfigError: An argument cannot work.
@@ -63,6 +65,8 @@ class MemoryStore(EventSource):
         max_session_size: int | str | None = None,
         reduce_to: float = 0.75,
         clock: Clock | None = None,
+        snapshot: str | PathLike[str] | None = None,
+        snapshot_max_age: float | timedelta = settings.SNAPSHOT_MAX_AGE,
         **other: Never,
     ) -> None:
         settings.check_names(other)
@@ -70,6 +74,7 @@ class MemoryStore(EventSource):
         self.interval: Final = settings.check_interval(interval)
         self.max_session_size: Final = settings.check_session_size(max_session_size, self.max_size)
         self.reduce_to: Final = settings.check_reduce_to(reduce_to)
+        path, max_age = settings.check_snapshot(snapshot, snapshot_max_age)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
         # A reputation outlives the process, so by default its time of birth is in wall time.
@@ -83,8 +88,9 @@ class MemoryStore(EventSource):
             now=self._now(),
             epoch=epoch,
             has_listener=self.events.heard,
+            history=settings.HISTORY if path else 0.0,
         )
-        self._verbs = self._parts.verbs
+        self._verbs: Verbs | GuardedVerbs = self._parts.verbs
         self._pending = self._parts.counters.events  # each verb checks whether there are any
         self._lock: Lock | fork.FirstUse = Lock()
         self._purger: purger.Purger | None = None
@@ -92,6 +98,14 @@ class MemoryStore(EventSource):
         self._closed = False
         self._copied = False  # a fork made this store, with copies of sessions
         self._purge_errors = 0
+        self._restart: Restart | None = None
+        if path:
+            from . import process_end, restart  # noqa: PLC0415 - few stores have a snapshot
+
+            self._restart = restart.Restart(self._parts, self._now, path, max_age)
+            self._verbs = restart.GuardedVerbs(self._parts, self._restart)
+            self._lock = fork.FirstUse(self, self._after_load, self._restart.load)
+            process_end.watch(self)
         fork.watch(self)
         worker_check.claim()
 
@@ -162,7 +176,7 @@ class MemoryStore(EventSource):
         per_user: PerUser | None = None,
     ) -> Found | None:
         if expected is None:
-            self.reserve_marks()
+            self._reserve_marks()
         try:
             with self._lock:
                 now = self._now()
@@ -205,8 +219,10 @@ class MemoryStore(EventSource):
         readers.add(reader)
         try:
             start = 0
-            while start < slots.fresh:
-                with self._lock:
+            while True:
+                with self._lock:  # its first use may load the sessions
+                    if start >= slots.fresh:
+                        return
                     found = self._verbs.sessions_in(range(start, start + PART), self._now())
                 start += PART
                 yield from found
@@ -220,16 +236,17 @@ class MemoryStore(EventSource):
 
     def clear(self) -> None:
         """Remove all sessions, and give their memory back in slices. Marks stay."""
-        while self._slice(self._parts.compaction.remove_overflow_step) != NONE:
-            time.sleep(0)
+        if self._restart is not None:
+            with self._lock:
+                self._restart.before_end()
+        slices.repeat(self, self._parts.compaction.remove_overflow_step)
         with self._lock:
             self._parts.clear()
-        while self._slice(self._parts.compaction.give_back_step) != NONE:
-            time.sleep(0)
+        slices.repeat(self, self._parts.compaction.give_back_step)
 
     def purge(self, limit: int | None = None) -> int:
         """Remove expired records, at most ``limit``, in slices. Return how many were removed."""
-        return self._purge(limit, rest=0.0)
+        return slices.purge(self, limit, rest=0.0)
 
     def reduce(self) -> int:
         """Evict sessions down to ``reduce_to`` of ``max_size``, in slices. Return how many.
@@ -237,17 +254,14 @@ class MemoryStore(EventSource):
         Expired sessions are removed first. Then sessions are evicted in the usual order: new
         visitors first, logged-in users last.
         """
-        parts = self._parts
-        log.debug("lembro: reduce starts at %s", bytesize.pretty(parts.ledger.used))
+        ledger = self._parts.ledger
+        log.debug("lembro: reduce starts at %s", bytesize.pretty(ledger.used))
         self.purge()
-        total = 0
-        while (count := self._slice(parts.reclaim.reduce_step, 1)) != NONE:
-            total += count
-            time.sleep(0)
-        log.debug("lembro: reduce ends at %s", bytesize.pretty(parts.ledger.used))
+        total = slices.repeat(self, self._parts.reclaim.reduce_step, 1)
+        log.debug("lembro: reduce ends at %s", bytesize.pretty(ledger.used))
         if self.events.heard("reduced"):
-            used = parts.ledger.used
-            self.events.emit(Event("reduced", reason=f"{total} evicted", evicted=total, used=used))
+            reason = f"{total} evicted"
+            self.events.emit(Event("reduced", reason=reason, evicted=total, used=ledger.used))
         return total
 
     def reserve_marks(self) -> None:
@@ -255,8 +269,10 @@ class MemoryStore(EventSource):
 
         If memory is short, sessions are evicted, in slices.
         """
-        while self._slice(self._parts.adoption.reserve_step, 1) != NONE:
-            time.sleep(0)
+        if self._restart is not None and not self._restart.loaded:
+            self._restart.with_marks = True  # the first use does it, perhaps in another process
+            return
+        self._reserve_marks()
 
     def of_user(self, user: str) -> list[tuple[bytes, Found]]:
         """Return the live sessions of a user, the oldest first."""
@@ -275,6 +291,8 @@ class MemoryStore(EventSource):
         """
         try:
             with self._lock:
+                if self._restart is not None:
+                    self._restart.before_end()
                 return self._parts.user_sessions.destroy_user(user, keep, self._now())
         finally:
             if self._pending:
@@ -282,48 +300,45 @@ class MemoryStore(EventSource):
 
     def stats(self) -> Stats:
         """Return the current statistics."""
-        parts = self._parts
         rss = resident()
         with self._lock:
-            now, oldest = self._now(), parts.queues.least_recently_used(0)
-            a, b, c, d, e = parts.queues.counts
-            return Stats(
-                used=parts.ledger.used,
-                max_size=self.max_size,
-                sessions=a + b + c + d + e,
-                rotated=parts.queues.rotated,
-                tiers=(a, b, c, d, e),
-                expired=parts.counters.expired,
-                evicted=parts.counters.evicted,
-                rejected_too_large=parts.counters.too_large,
-                purge_errors=self._purge_errors,
-                oldest_visitor_age=None if oldest < 0 else now - parts.reader.last_used(oldest),
-                rss=rss,
-            )
+            return stats_of(self._parts, self._now(), self._purge_errors, rss)
 
     def new_reputation(self) -> bytes:
         """Return a reputation that begins now: 8 random bytes, then 8 bytes of the time."""
         return self._parts.reputations.new(self._now())
 
+    def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
+        """Authenticate the snapshot by the secrets of a manager, which calls this if it has any."""
+        if self._restart is not None:
+            self._restart.secrets = tuple(secrets)
+
     # --- opening and closing
 
     def open(self) -> None:
-        """Let the thread run again after :meth:`close`. A new store is open already."""
+        """Read the snapshot, if there is one. Let the thread run again after :meth:`close`."""
         with self._lock:
             if not self._closed:
                 return
             self._closed = self._awake = False
+            if self._restart is not None:
+                self._restart.reopen()
             anything = self._parts.records.count > 0
         if anything:  # otherwise at the first add
             self._wake()
+        if self._pending:
+            self._emit_pending()
 
     def close(self) -> None:
-        """Stop the thread. The store can still be used, and then purges during writes only."""
+        """Stop the thread, and write the snapshot. The store can still be used."""
+        if self._restart is not None and not self._restart.loaded:
+            return
         with self._lock:
             self._closed = self._awake = True
             running, self._purger = self._purger, None
         if running is not None:
             running.stop()
+        self._save(end=False)
 
     def __enter__(self) -> Self:
         self.open()
@@ -339,7 +354,24 @@ class MemoryStore(EventSource):
         with self._lock:
             events = self._pending[:]
             self._pending.clear()
+        if self._restart is not None:
+            self._restart.log()
         self.events.emit_all(events)
+
+    def _reserve_marks(self) -> None:
+        slices.repeat(self, self._parts.adoption.reserve_step, 1)
+
+    def _save(self, *, end: bool) -> None:
+        """Write the snapshot, if there is one to write."""
+        if self._restart is not None and self._restart.loaded:
+            self._restart.save(self._lock, end=end)
+            self._emit_pending()
+
+    def _after_load(self) -> None:
+        """Go on after the first use has read the snapshot."""
+        self._emit_pending()
+        if self._parts.records.count and not self._awake:
+            self._wake()  # the sessions must be purged too
 
     def _wake(self) -> None:
         """Start the thread, at the first add."""
@@ -349,42 +381,8 @@ class MemoryStore(EventSource):
             self._awake = True
             self._purger = purger.start(self, self.interval)
 
-    def _slice(self, step: Callable[[float], int], batch: int = BATCH) -> int:
-        """Repeat a step under the lock, for the time of a slice or until it returns NONE.
-
-        Returns:
-            The sum of what the steps returned, or NONE if the first one returned that.
-        """
-        total, steps = 0, 0
-        with self._lock:
-            now = self._now()
-            end = time.perf_counter() + SLICE
-            while (count := step(now)) != NONE:
-                total += count
-                steps += 1
-                if not steps % batch and time.perf_counter() > end:
-                    break
-        if self._pending:
-            self._emit_pending()
-        return total if steps else NONE
-
-    def _purge(self, limit: int | None, rest: float) -> int:
-        """Purge and compact in slices, with ``rest`` seconds between them."""
-        parts = self._parts
-        with self._lock:
-            parts.wheel.collect(self._now())
-        total, sweep_step = 0, parts.sweep.limited(limit)
-        while (count := self._slice(sweep_step)) != NONE:
-            total += count
-            time.sleep(rest)
-        steps = (parts.compaction.shrink_step, parts.compaction.compact_step)
-        for step in (*steps, parts.adoption.marks.expire_step):
-            while self._slice(step, 1) != NONE:
-                time.sleep(rest)
-        return total
-
     def _purge_round(self) -> None:
-        self._purge(None, REST)
+        slices.purge(self, None, slices.REST)
 
     def _purge_failed(self, error: Exception) -> None:
         self._purge_errors += 1
@@ -398,7 +396,8 @@ class MemoryStore(EventSource):
         self._purger = None
         self._awake = self._closed
         self._copied = self._parts.records.count > 0
-        self._lock = fork.FirstUse(self, self._first_use_in_child)
+        load = None if self._restart is None else self._restart.in_child()
+        self._lock = fork.FirstUse(self, self._first_use_in_child, load)
 
     def _first_use_in_child(self) -> None:
         worker_check.claim()
@@ -407,3 +406,4 @@ class MemoryStore(EventSource):
             worker_check.warn_of_copy()
             if not self._awake:  # the copied sessions must be purged too
                 self._wake()
+        self._after_load()

@@ -77,7 +77,7 @@ class DjangoBackend:
         wrong = client("django.core.exceptions", "django").ImproperlyConfigured
         try:
             known = [*db.connections.settings]
-        except wrong as error:
+        except (wrong, ImportError) as error:
             raise ConfigError(
                 f"DjangoStore needs Django's settings ({error}). In a command, set the environment "
                 f"variable DJANGO_SETTINGS_MODULE"

@@ -24,7 +24,7 @@ from ...errors import ConfigError, StoreError
 from ..external.backend import Dropped, Steps
 from .dialect import Dialect
 from .schema import make_tables
-from .sql_errors import DUPLICATE, kind_of, number_of
+from .sql_errors import DUPLICATE, kind_of, message_of, number_of
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def translate(error: Exception, place: str) -> StoreError | None:
     if kind is None:
         broken = isinstance(error, OperationalError | InterfaceError)
         kind = Dropped if broken and not isinstance(number_of(cause), int) else StoreError
-    return kind(f"{place}: {error}")
+    return kind(f"{place}: {message_of(error)}")
 
 
 class Tables:

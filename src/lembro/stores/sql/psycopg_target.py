@@ -12,7 +12,7 @@ from psycopg import conninfo
 from ...errors import ConfigError, StoreError
 from ..external.backend import Dropped
 from .dialect import Dialect
-from .sql_errors import STATES
+from .sql_errors import STATES, message_of
 
 CONNECT: Final = 2.0  # seconds to wait for the first connection; the least that libpq allows
 
@@ -29,7 +29,7 @@ def translate(error: Exception, place: str) -> StoreError | None:
     """Return the error of lembro for one of psycopg."""
     if not isinstance(error, psycopg.Error):
         return StoreError(f"{place}: {error}") if isinstance(error, OSError) else None
-    message = f"{place}: {error}"
+    message = f"{place}: {message_of(error)}"
     if error.sqlstate is not None:
         return STATES.get(error.sqlstate, StoreError)(message)
     broken = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

@@ -66,3 +66,8 @@ def kind_of(error: Any) -> type[StoreError] | None:
         return STATES[state]
     number = number_of(error)
     return None if number is None else NUMBERS.get(number)
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of a driver's error without the row that PostgreSQL adds as a detail."""
+    return str(error).partition("\nDETAIL:")[0]

@@ -18,7 +18,7 @@ from ..external.backend import Busy, Dropped
 from ..external.extras import client
 from .dialect import Dialect
 from .other_dialects import dialect_of
-from .sql_errors import kind_of
+from .sql_errors import kind_of, message_of
 
 CONNECT: Final = 2.0  # seconds to connect
 OPTIONS: Final[dict[str, Any]] = {"preserve_rowcount": True}  # of an INSERT, on PostgreSQL
@@ -143,6 +143,8 @@ def _makers(
     async_url = url.set(drivername=f"{kind}+{async_driver}")
     if sync_driver in _MODULES:
         client(sync_driver, "sql")
+    # An error would quote the parameters, which contain sessions.
+    options = {**options, "hide_parameters": True}
 
     def make() -> Engine:
         return create_engine(
@@ -221,7 +223,7 @@ def translate(error: Exception, place: str) -> StoreError | None:
     if isinstance(error, exc.DBAPIError):
         cause: Any = error.orig
         kind = Dropped if error.connection_invalidated else kind_of(cause)
-        return (kind or _of_sqlite(cause, place) or StoreError)(f"{place}: {cause}")
+        return (kind or _of_sqlite(cause, place) or StoreError)(f"{place}: {message_of(cause)}")
     return StoreError(f"{place}: {error}") if isinstance(error, OSError) else None
 
 
