@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Never, TypedDict, Unpack, cast
 
+from .._core.lifecycle import Lifecycle
 from .._core.session import Session
 from .._device import Visitor
-from .._http.cookie import Presented
+from .._http.cookie import Presented, SessionCookie
 from .._runtime.exchange import session_by_id
 from .._runtime.runner import Runner
 from ..errors import ConfigError, UsageError
@@ -126,8 +127,8 @@ class ExpressRunner(Runner):
         self, store: ExpressStore, options: SessionOptions, cookie: SignedCookie, *, rolling: bool
     ) -> None:
         super().__init__(cast("Any", store), options)
-        self.cookie: SignedCookie = cookie
-        self.lifecycle: ExpressLifecycle = ExpressLifecycle(
+        self.cookie: SessionCookie = cookie
+        self.lifecycle: Lifecycle = ExpressLifecycle(
             options, cookie.express, store.users, rolling=rolling
         )
 

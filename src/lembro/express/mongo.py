@@ -158,7 +158,7 @@ class MongoSteps(ExpressVerbs):
         return (yield Command({"ping": 1}))
 
     def prepare(self, place: str) -> Steps[None]:
-        """Create the index by which MongoDB removes expired sessions, as Express does."""
+        """Create the index by which MongoDB removes expired sessions, unless Express has one."""
         yield from self.server_time()
         if not (yield from self._has_index()):
             index: Document = {"key": {"expires": 1}, "name": "expires_1", "expireAfterSeconds": 0}

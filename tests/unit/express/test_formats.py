@@ -261,3 +261,17 @@ def test_a_document_without_an_end_is_read(documents: MongoDBPlace) -> None:
     documents.put(SID, {"a": 1})
     documents._sessions().update_one({"_id": SID}, {"$unset": {"expires": 1}})
     assert documents.manager().get(SID) == {"a": 1}
+
+
+def test_the_index_of_express_is_kept(documents: MongoDBPlace) -> None:
+    def indexes() -> list[Any]:
+        return [index["name"] for index in documents._sessions().list_indexes()]
+
+    documents.put(SID, {"a": 1})  # the collection exists, without the index
+    assert documents.manager().get(SID) == {"a": 1}
+    assert "expires_1" in indexes()
+    documents._sessions().drop_index("expires_1")
+    documents._sessions().create_index("expires", name="ours")
+    documents.store.close()
+    assert documents.manager().get(SID) == {"a": 1}
+    assert "expires_1" not in indexes()
