@@ -15,6 +15,7 @@ EVENTS: Final = (
     "created",
     "regenerated",
     "destroyed",
+    "cleared",
     "expired",
     "evicted",
     "rejected",
@@ -160,8 +161,8 @@ class EventSource:
     def on(self, name: str, listener: Any = None) -> Any:
         """Call ``listener(event)`` at every event of this name; also a decorator.
 
-        The events: created, regenerated, destroyed, expired, evicted, rejected, dropped, conflict,
-        reduced, error. A listener is a plain function.
+        The events: created, regenerated, destroyed, cleared, expired, evicted, rejected, dropped,
+        conflict, reduced, error. A listener is a plain function.
 
         Raises:
             ConfigError: there is no such event, or the listener is a coroutine function.

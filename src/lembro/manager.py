@@ -222,10 +222,12 @@ class SessionManager(EventSource):
     def clear(self) -> None:
         """End every session, of every user."""
         self._runner.run(self._runner.verb("clear"), "clear")
+        self._runner.emit([Event("cleared")])
 
     async def aclear(self) -> None:
         """End every session, of every user; see :meth:`clear`."""
         await self._runner.arun(self._runner.verb("clear"))
+        self._runner.emit([Event("cleared")])
 
     def purge(self) -> int:
         """Remove expired sessions now, and return how many. The store also purges automatically."""

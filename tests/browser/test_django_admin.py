@@ -130,3 +130,31 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(
     page.get_by_label("New password confirmation").fill(PASSWORD)
     page.get_by_role("button", name="Change my password").click()
     expect(page.get_by_text("Your password was changed")).to_be_visible()
+
+
+def test_the_sessions_are_listed_and_ended(browser: Browser, page: Page, server: Server) -> None:
+    elsewhere = browser.new_context(user_agent="Mozilla/5.0 (iPhone) Version/18.5 Safari/604.1")
+    there = elsewhere.new_page()
+    log_in(there, server)
+    log_in(page, server)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.get_by_role("link", name="Sessions").first.click()
+    phone = page.locator("table tbody tr").filter(has_text="Safari on iPhone")
+    expect(phone).to_contain_text("ada")
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(page.locator("#memory .line")).to_be_attached()
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.screenshot(path=ROOT / ".artifacts" / "dashboard-django.png", full_page=True)
+    phone.get_by_role("button", name="End").click()
+    expect(page.get_by_role("heading")).to_contain_text(["End the session"])
+    page.get_by_role("button", name="End").click()
+    expect(page.get_by_text("The session has ended.")).to_be_visible()
+    expect(phone).to_have_count(0)
+    there.reload()
+    expect(there.get_by_label("Password")).to_be_visible()
+    elsewhere.close()
+    assert complaints == []

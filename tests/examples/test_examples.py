@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ from starlette.testclient import TestClient
 from examples import (
     asgi_app,
     bottle_app,
+    dashboard_app,
     falcon_app,
     fastapi_app,
     flask_app,
@@ -146,6 +148,22 @@ def test_the_quart_example_works() -> None:
     app: Any = quart_app.app
     scenario(lambda: nullcontext(TestClient(app)))
     assert quart_app.manager.length() == 0
+
+
+def test_the_example_of_the_dashboard_shows_sessions_to_its_administrator(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with TestClient(dashboard_app.app) as peter, TestClient(dashboard_app.app) as heidi:
+        peter.get("/login/peter")
+        heidi.get("/login/heidi")
+        assert peter.get("/sessions/").status_code == 404
+        page = heidi.get("/sessions/").text
+        assert "2 sessions" in page
+        assert "<b>cart</b> [&#x27;bread&#x27;]" in page
+        [token, *_] = re.findall(r'name="token" value="(\w+)"', page)
+        form = {"token": token, "action": "user", "user": "peter", "confirm": "yes"}
+        assert "1 session has ended." in heidi.post("/sessions/", data=form).text
+        assert "peter in the dashboard, by heidi" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -123,6 +123,18 @@ def test_administrators_list_and_end_all_sessions(tab: str) -> None:
     assert module.manager.user_sessions("peter") == []
 
 
+@pytest.mark.parametrize("tab", ["FastAPI", "Flask"])
+def test_the_dashboard_is_mounted(tab: str) -> None:
+    module = page("dashboard", tab)
+    client = client_of(module.app) if tab == "FastAPI" else module.app.test_client()
+    assert client.get("/sessions/").status_code == 404
+    log_in(client, module.manager, "peter")
+    assert client.get("/sessions/").status_code == 404
+    log_in(client, module.manager, "heidi")
+    assert "2 sessions" in client.get("/sessions/").text
+    assert client.get("/sessions/live.js").status_code == 200
+
+
 # -- roles, impersonation, step-up login -----------------------------------------------------------
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, django_project
 
 griffe = pytest.importorskip("griffe")
 from tools.griffe_reference import default_of, with_links  # noqa: E402
+
+assert django_project  # the admin of Django needs settings
 
 LISTED = [
     name
@@ -20,6 +22,7 @@ LISTED = [
 ]
 MODULES = [
     "lembro",
+    "lembro.dashboard",
     "lembro.express",
     "lembro.migrate",
     "lembro.size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -103,11 +104,14 @@ def test_destroyed_by_id() -> None:
     assert heard.of("destroyed") == [Event("destroyed", handle(session_id), "heidi")]
 
 
-def test_clear_is_no_event() -> None:
+def test_clear_is_one_event() -> None:
     heard = Heard()
     heard.manager.create({"a": 1})
+    heard.manager.create({"a": 1})
     heard.manager.clear()
-    assert [event.name for event in heard.events] == ["created"]
+    asyncio.run(heard.manager.aclear())
+    assert [event.name for event in heard.events] == ["created", "created", "cleared", "cleared"]
+    assert heard.of("cleared") == [Event("cleared"), Event("cleared")]
 
 
 def test_expired() -> None:

@@ -65,7 +65,7 @@ def list_sessions(
     """
     records: Iterable[tuple[bytes, Found]] = yield Call(verb, args)
     return [
-        _info(core, key, found, current)
+        info_of(core, key, found, current)
         for key, found in records
         if not found.payload.startswith(CACHE_ENTRY)
     ]
@@ -133,7 +133,8 @@ def _user_of(core: Lifecycle, session: SessionState) -> Flow[str]:
     return user
 
 
-def _info(core: Lifecycle, key: bytes, found: Found, current: bytes | None) -> SessionInfo:
+def info_of(core: Lifecycle, key: bytes, found: Found, current: bytes | None = None) -> SessionInfo:
+    """Describe a record of the store for a list. If it cannot be decoded, its data is empty."""
     try:
         meta, data = codec.decode(found.payload)
     except CodecError:

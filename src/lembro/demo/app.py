@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lembro import MemoryStore, Session, SessionGone, SessionManager
+from lembro.dashboard.samples import STATIC as CHARTS
 from lembro.integrations.starlette import SessionMiddleware, get_session
 
 from .bots import Bots
@@ -269,6 +270,7 @@ def create_app(
             Route("/tray/{thing}", order, methods=["POST"]),
             Route("/live", live),
             *([] if bots is None else [Route("/bots", send_bots, methods=["POST"])]),
+            Mount("/static/charts", StaticFiles(directory=CHARTS)),
             Mount("/static", StaticFiles(directory=STATIC)),
         ],
     )

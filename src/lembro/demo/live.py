@@ -11,13 +11,12 @@ from contextlib import suppress
 from typing import Any, Final
 
 from lembro import Session, SessionGone, SessionManager, StoreError
-from lembro.stores import Stats
+from lembro.dashboard.samples import sample_of
 
 from .bots import Bots
 
 EVERY: Final = 0.25  # seconds
 WINDOW: Final = 60  # seconds
-FULL: Final = 0.9  # of max_size; a sixteenth is kept free, so a full store uses about this share
 
 
 class Live:
@@ -64,20 +63,8 @@ class Live:
                 await asyncio.wait_for(self._stopping.wait(), EVERY)
 
     async def _sample(self) -> dict[str, Any]:
-        stats = await self._manager.astats()
-        sample = {
-            "at": round(time.monotonic() - self._began, 3),
-            "used": stats.used,
-            "max": stats.max_size,
-            "sessions": stats.sessions,
-            "expired": stats.expired,
-            "evicted": stats.evicted,
-        }
-        if not isinstance(stats, Stats):
-            return sample
-        # Until the store is full, sessions only expire.
-        survives = stats.oldest_visitor_age if stats.used > FULL * stats.max_size else None
-        return {**sample, "tiers": stats.tiers, "rss": stats.rss, "survives": survives}
+        at = round(time.monotonic() - self._began, 3)
+        return {"at": at, **sample_of(await self._manager.astats())}
 
 
 async def seen(session: Session) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 // The page gets the visitor's state from /me, posts the actions, and shows the events of /live.
 
-import { drawMemory, inMB, Levels, whole } from "./chart.js";
+import { drawMemory, inMB, Levels, whole } from "./charts/charts.js";
 
 const $ = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");

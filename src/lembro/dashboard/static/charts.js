@@ -26,28 +26,50 @@ function svg(name, attributes, text) {
 
 /** The bytes in use over the last minute, under the line that they never cross. */
 export function drawMemory(root, samples) {
+  const max = samples.at(-1)?.max;
+  const step = (max ?? 0) / 4;
+  draw(root, samples, {
+    of: (sample) => sample.used,
+    top: max * 1.2,
+    marks: [0, 1, 2, 3, 4].map((n) => [step * n, `${(step * n) / MB}${n === 4 ? " MB" : ""}`]),
+    cap: max,
+  });
+}
+
+/** The number of sessions over the last minute. */
+export function drawSessions(root, samples) {
+  const most = Math.max(4, ...samples.map((sample) => sample.sessions));
+  const step = Math.ceil(most / 4);
+  draw(root, samples, {
+    of: (sample) => sample.sessions,
+    top: step * 4.4,
+    marks: [0, 1, 2, 3, 4].map((n) => [step * n, whole(step * n)]),
+  });
+}
+
+function draw(root, samples, { of, top, marks, cap }) {
   const last = samples.at(-1);
   const { width, height } = root.getBoundingClientRect();
   if (!last || !width) return;
 
-  const box = { left: 40, right: width - 10, top: 8, bottom: height - 24 };
-  const top = last.max * 1.2;
+  const widest = Math.max(...marks.map(([, text]) => text.length));
+  const box = { left: 12 + 7 * Math.max(4, widest), right: width - 10, top: 8, bottom: height - 24 };
   const x = (at) => box.right - ((last.at - at) / WINDOW) * (box.right - box.left);
-  const y = (bytes) => box.bottom - (bytes / top) * (box.bottom - box.top);
+  const y = (value) => box.bottom - (value / top) * (box.bottom - box.top);
   const parts = [];
   const line = (className, x1, y1, x2, y2) =>
     parts.push(svg("line", { class: className, x1, y1, x2, y2 }));
   const label = (text, x, y, anchor, className = "") =>
     parts.push(svg("text", { class: className, x, y, "text-anchor": anchor }, text));
 
-  const cap = y(last.max);
-  parts.push(svg("rect", {
-    class: "above", x: box.left, y: box.top, width: box.right - box.left, height: cap - box.top,
-  }));
-  for (let step = 0; step <= 4; step++) {
-    const bytes = (last.max / 4) * step;
-    if (step < 4) line("grid", box.left, y(bytes), box.right, y(bytes));
-    label(`${bytes / MB}${step === 4 ? " MB" : ""}`, box.left - 7, y(bytes) + 4, "end");
+  if (cap) {
+    parts.push(svg("rect", {
+      class: "above", x: box.left, y: box.top, width: box.right - box.left, height: y(cap) - box.top,
+    }));
+  }
+  for (const [value, text] of marks) {
+    if (value !== cap) line("grid", box.left, y(value), box.right, y(value));
+    label(text, box.left - 7, y(value) + 4, "end");
   }
   for (let ago = WINDOW; ago >= 0; ago -= width < 450 ? 30 : 15) {
     const anchor = ago === WINDOW ? "start" : ago === 0 ? "end" : "middle";
@@ -55,15 +77,17 @@ export function drawMemory(root, samples) {
   }
 
   const inside = samples.filter((sample) => x(sample.at) >= box.left);
-  const points = inside.map((sample) => `${x(sample.at).toFixed(1)},${y(sample.used).toFixed(1)}`);
+  const points = inside.map((sample) => `${x(sample.at).toFixed(1)},${y(of(sample)).toFixed(1)}`);
   const first = x(inside[0].at).toFixed(1);
   parts.push(svg("path", {
     class: "area", d: `M${first},${box.bottom}L${points.join("L")}L${box.right},${box.bottom}Z`,
   }));
   parts.push(svg("path", { class: "line", d: `M${points.join("L")}` }));
-  line("cap", box.left, cap, box.right, cap);
-  label(`max_size: ${last.max / MB} MB, never above`, box.left + 8, cap - 9, "start", "cap-label");
-  parts.push(svg("circle", { class: "now", cx: box.right, cy: y(last.used), r: 5 }));
+  if (cap) {
+    line("cap", box.left, y(cap), box.right, y(cap));
+    label(`max_size: ${cap / MB} MB, never above`, box.left + 8, y(cap) - 9, "start", "cap-label");
+  }
+  parts.push(svg("circle", { class: "now", cx: box.right, cy: y(of(last)), r: 5 }));
 
   root.replaceChildren(...parts);
 }
