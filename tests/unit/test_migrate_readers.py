@@ -107,7 +107,7 @@ def test_two_visitors_have_two_identities(reader: Any, value_of: Callable[[str],
 
 def test_what_lembro_noted_for_express_is_not_adopted() -> None:
     shared = {"cookie": {}, "lembro": {"mark": "00"}, "user": "ann"}
-    reader = ExpressSessionReader(lambda key: dict(shared), SECRET)
+    reader: Any = ExpressSessionReader(lambda key: dict(shared), SECRET)
     legacy = reader.read(express_value("ada-lovelace-1815"))
     assert legacy is not None
     assert legacy.data == {"user": "ann"}
