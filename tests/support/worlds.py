@@ -61,15 +61,22 @@ EXTERNAL_KINDS: Final[list[Kind]] = [
 
 A sync and an async integration are enough for the databases."""
 
+_EVERY_ROW: Final = "LEMBRO_EVERY_ROW" in os.environ
+_SAME: Final = () if _EVERY_ROW else ("starlette", "falcon-asgi", "bottle")
+"""Integrations whose requests take the same path as those of asgi, fastapi, falcon and wsgi."""
+
 CATALOGUE_KINDS: Final[list[Kind]] = [
     kind
-    for kind in [*KINDS, *(EXTERNAL_KINDS if "LEMBRO_EVERY_ROW" in os.environ else FILE_KINDS)]
+    for kind in [*KINDS, *(EXTERNAL_KINDS if _EVERY_ROW else FILE_KINDS)]
+    if kind[0].name not in _SAME
     if kind[1].name == "memory" or kind[0].name in ("asgi", "wsgi")
 ]
-"""Every integration over a MemoryStore, and a sync and an async one over each other store.
+"""Each integration with a path of its own over a MemoryStore, and a sync and an async one over each
+other store.
 
 How the other integrations reach another store is tested in tests/behaviour. ``LEMBRO_EVERY_ROW=1``
-adds PostgreSQL, MariaDB and MongoDB, which the contract and the races test too.
+adds all integrations, and PostgreSQL, MariaDB and MongoDB, which the contract and the races test
+too.
 """
 
 SESSION_KINDS: Final = [
