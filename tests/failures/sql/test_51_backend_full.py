@@ -75,7 +75,7 @@ async def test_a_server_that_accepts_no_writes_fails_changes_and_reads_succeed(o
     execute(own, "alter database {database} set default_transaction_read_only = on")
     execute(
         own,
-        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
         "where datname = '{database}' and pid <> pg_backend_pid()",
     )
     await check(own, tab)
