@@ -244,6 +244,7 @@ def test_bots_cannot_fill_the_file(path: Path, colour: Any) -> None:
     assert peak <= 2**20
     stats = verbs.stats()
     assert stats.evicted > 500
+    assert stats.max_size == 2**20
     assert stats.used < 2**20
     assert all(verbs.get(key(n)) for n in range(40))  # users outlast visitors
     assert verbs.get(key(2999))  # and the newest visitor outlasts older ones

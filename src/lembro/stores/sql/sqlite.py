@@ -119,7 +119,9 @@ class SQLiteBackend:
         pages = None if max_size is None else (max_size - log - beyond) // size - SLACK
         setup = connectors.Setup(path, timeout, pages, log, log + beyond // 2)
         self.place: str = repr(path)
-        self.verbs: SQLiteVerbs = SQLiteVerbs(clock, returning=connectors.RETURNING, pages=pages)
+        self.verbs: SQLiteVerbs = SQLiteVerbs(
+            clock, returning=connectors.RETURNING, pages=pages, max_size=max_size
+        )
         self.connector: Callable[[], Connector] = lambda: connectors.SQLiteConnector(setup)
         self.async_connector: Callable[[], AsyncConnector] = lambda: (
             connectors.AsyncSQLiteConnector(setup)

@@ -92,10 +92,13 @@ class SQLiteVerbs(SQLVerbs):
         pages: The most pages that the file may have. None: no limit.
     """
 
-    def __init__(self, clock: Clock, *, returning: bool, pages: int | None) -> None:
+    def __init__(
+        self, clock: Clock, *, returning: bool, pages: int | None, max_size: int | None = None
+    ) -> None:
         super().__init__(dialect(returning=returning), clock)
         self._now = clock
         self._pages = pages
+        self._max_size = max_size
         self._counts = [0] * TIERS  # sessions in each tier, when they were counted last
         self._changed = 0  # evictions since then
         self._marks = (pages or 0) // MARKS_SHARE * MARKS_IN_PAGE
@@ -171,7 +174,8 @@ class SQLiteVerbs(SQLVerbs):
         [(pages,)] = yield Statement("pragma page_count", rows=True), {}
         [(free,)] = yield Statement("pragma freelist_count", rows=True), {}
         used = (pages - free) * size
-        return {**fields, "used": used, "evicted": self.evicted, "expired": self.expired}
+        counts = {"evicted": self.evicted, "expired": self.expired}
+        return {**fields, **counts, "used": used, "max_size": self._max_size}
 
     # -- within ------------------------------------------------------------------------------------
 
