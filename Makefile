@@ -46,7 +46,8 @@ test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@sh tools/chromium.sh ensure
 	@sh tools/servers.sh ensure
 	@sh tools/express.sh ensure
-	@$(PY) -m pytest -n auto $(ARGS)
+	@# One worker more than cores, because many tests wait for a server.
+	@$(PY) -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) $(ARGS)
 
 .PHONY: schedules
 schedules: .venv/.test ## test all overlaps of three requests, and random ones of more (LEMBRO_SEED=1 repeats them)
