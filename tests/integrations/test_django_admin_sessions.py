@@ -239,4 +239,6 @@ def test_the_model_has_no_table() -> None:
     call_command("dumpdata", "lembro", "--all", stdout=output)
     assert json.loads(output.getvalue()) == []
     call_command("makemigrations", "--check", "--dry-run", stdout=output)
-    call_command("check", fail_level="WARNING", stdout=output, stderr=output)
+    # Another test of this process may have configured the name of the cookie.
+    with override_settings(SILENCED_SYSTEM_CHECKS=["lembro.W002"]):
+        call_command("check", fail_level="WARNING", stdout=output, stderr=output)

@@ -393,7 +393,13 @@ def long_list(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     url = url_of("sqlite", tmp_path)
     argv = [sys.executable, "-m", "lembro", "sessions", "list", "--store", url]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(argv, **pipes) as process:
+    # A shell starts a background job, such as the tests, with SIGINT ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(argv, **pipes)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    with process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("HANDLE")  # no limit: the process has one
         yield process

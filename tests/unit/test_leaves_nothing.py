@@ -313,8 +313,13 @@ def test_an_action_leaves_no_object(op: Op, manager: SessionManager) -> None:
         return Counter(kind for kind in map(type, gc.get_objects()) if kind is not Counter)
 
     left_after(5)
-    before = left_after(5)
-    assert left_after(100) - before == Counter()
+    # Threads of other tests may make objects meanwhile. What an action leaves, it leaves each time.
+    for _ in range(3):
+        before = left_after(5)
+        left = left_after(100) - before
+        if not left:
+            break
+    assert left == Counter()
 
 
 def test_tasks_that_wait_for_their_turn_leave_nothing(manager: SessionManager) -> None:
