@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.browser import ARGS, chromium
+
+PATIENCE = 30_000
+"""Milliseconds to wait for a page. Other tests use the same processors."""
+
+expect.set_options(timeout=PATIENCE)
 
 
 # Not for the whole session: while Playwright's synchronous API is open, its event loop counts as
@@ -26,7 +31,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     try:
         yield context
     finally:

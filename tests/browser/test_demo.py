@@ -59,7 +59,7 @@ def open_page(demo: Server) -> Iterator[Open]:
 def other(browser: Browser) -> Iterator[BrowserContext]:
     """Return another browser, with its own cookies."""
     context = browser.new_context(user_agent="Mozilla/5.0 (iPhone) Version/18.5 Safari/604.1")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context
     context.close()
 
