@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lembro import ConfigError, Record
+from lembro import ConfigError, Record, StoreError
 from lembro._core import codec
 from lembro._core.user_sessions import CACHE_ENTRY
 from lembro.cli import exits, main, output
@@ -267,6 +267,41 @@ def test_hostile_text_cannot_control_the_terminal(empty: Any, command: Any) -> N
         assert done.out
         assert done.out.replace("\n", "").isprintable()
     assert "\x1b" not in command("sessions", "revoke-user", "\x1b").err
+
+
+def test_json_escapes_what_a_terminal_obeys(empty: Any, command: Any) -> None:
+    texts = ["\x7f", "\x9b31m", "\u202e", "\U000e0001", "\u00e9\U0001f36a"]
+    meta: codec.Meta = {"device": "\x9b31m".encode()}
+    empty.add(OLD, Record(codec.encode(meta, {"x": texts, "\x9b": 1}), "\x9b31m"), **LIVES)
+    for words in (
+        ["list", "--json"],
+        ["show", HANDLE],
+        ["show", HANDLE, "--json"],
+        ["export", "--user", "\x9b31m"],
+    ):
+        assert command("sessions", *words).out.replace("\n", "").isprintable()
+    done = command("sessions", "show", HANDLE, "--json")
+    assert done.json["data"] == {"x": texts, "\x9b": 1}
+    assert "\u00e9\U0001f36a" in done.out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_json_is_valid_in_every_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
+    output.print_json({"cart": "\u00e9\U0001f36a"})
+    sys.stdout.flush()
+    assert json.loads(raw.getvalue().decode(encoding)) == {"cart": "\u00e9\U0001f36a"}
+
+
+def test_an_error_of_a_server_cannot_control_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> int:
+        raise StoreError("the server answers: \x1b[2J\n\x9b31m")
+
+    assert exits.run(fail) == 3
+    assert capsys.readouterr().err == "lembro: the server answers: \\x1b[2J \\x9b31m\n"
 
 
 def test_a_session_that_ends_meanwhile_is_not_found(

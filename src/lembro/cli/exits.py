@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from .._log import log
-from ..errors import ConfigError, StoreError, UsageError
+from ..errors import ConfigError, StoreError, UsageError, printable
 
 DONE: Final = 0
 NOT_FOUND: Final = 1
@@ -69,6 +69,7 @@ def run(command: Callable[[], int]) -> int:
 
 def _fail(code: int, error: object) -> int:
     message = " ".join(str(error).split())
+    message = printable(message, len(message))  # a server's text may hold a user ID
     print(f"lembro: {message.removeprefix('lembro: ')}", file=sys.stderr)
     return code
 

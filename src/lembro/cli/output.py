@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +19,7 @@ T = TypeVar("T")
 FIRST_ROWS: Final = 100
 """The rows that decide how wide the columns of a long table are."""
 
+_not_plain: Final = re.compile(r"[^\n -~]")
 _PAUSE: Final = 0.1  # seconds between two updates of the progress
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
@@ -24,7 +27,22 @@ _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 def print_json(value: Any, *, indent: int = 0) -> None:
     """Print a value as JSON: on one line, or indented."""
     encoded = msgspec.json.encode(jsonable(value))
-    print((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode())
+    print(_escaped((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()))
+
+
+def _escaped(text: str) -> str:
+    """Escape characters of JSON that would control a terminal, or that the output cannot encode."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+        encodes = True
+    except UnicodeEncodeError:
+        encodes = False
+
+    def escape(found: re.Match[str]) -> str:
+        character = found[0]
+        return character if encodes and character.isprintable() else json.dumps(character)[1:-1]
+
+    return _not_plain.sub(escape, text)
 
 
 def jsonable(value: Any) -> Any:
