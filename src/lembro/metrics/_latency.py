@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from time import perf_counter
 from typing import Any, Final
-from weakref import WeakSet
+
+from ._fork import new_lock_after_fork
 
 BOUNDS: Final = (
     *(0.000_005, 0.000_025, 0.000_1, 0.000_5),
@@ -35,7 +35,7 @@ class Latency:
         self._cells: dict[str, list[float]] = {}  # the buckets, the one above them, and the sum
         self._errors: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
-        _all.add(self)
+        new_lock_after_fork(self)
 
     def watched(self, name: str, verb: Verb) -> Verb:
         """Return a function that calls a verb, and measures it."""
@@ -107,18 +107,3 @@ class Latency:
         key = name, type(error).__name__
         with self._lock:
             self._errors[key] = self._errors.get(key, 0) + 1
-
-    def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # another thread may have held the copied one
-
-
-_all: WeakSet[Latency] = WeakSet()
-
-
-def _in_child() -> None:
-    for latency in list(_all):
-        latency._after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows does not fork
-    os.register_at_fork(after_in_child=_in_child)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .._threads import in_event_loop
-from ..errors import ConfigError, StoreError, UsageError
+from ..errors import ConfigError, LembroError, UsageError
 from ..events import Event
 from ..manager import SessionManager, runner_of
 from ._catalogue import COUNTED_EVENTS, COUNTERS, GAUGES, SESSIONS
+from ._fork import new_lock_after_fork
 
 NAME: Final = "lembro-metrics"  # of the thread that reads the statistics
 DEFAULT: Final = "default"  # the name of a manager that is measured alone
@@ -27,6 +28,7 @@ class Reader:
         self.name: str = name
         self.manager: SessionManager = manager
         self._lock = threading.Lock()
+        new_lock_after_fork(self)
         self._counts = dict.fromkeys(COUNTED_EVENTS, 0)
         self._last: dict[str, Any] = {}
         self._thread: threading.Thread | None = None
@@ -68,10 +70,10 @@ class Reader:
             return
         try:
             stats: Any = self.manager.stats()
-        except StoreError:
-            self._last = {"available": False}
         except UsageError:  # the store is asynchronous, and no event loop runs that could ask it
             self._last = {}
+        except LembroError:  # also ConfigError, if the server rejects the password
+            self._last = {"available": False}
         else:
             found = {name: getattr(stats, name, None) for name in (*_FIELDS, "tiers")}
             self._last = {**found, "available": found["available"] is not False}

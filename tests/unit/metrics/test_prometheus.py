@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
-from lembro import ConfigError, MemoryStore, SessionManager, StoreError, StoreUnavailable
+from lembro import (
+    ConfigError,
+    Event,
+    MemoryStore,
+    SessionManager,
+    StoreError,
+    StoreUnavailable,
+)
 from lembro.ids import new_id
 from lembro.manager import runner_of
-from lembro.metrics import _latency
+from lembro.metrics import _fork, _latency
+from lembro.metrics._reader import Reader
 from lembro.metrics.prometheus import SessionCollector
 from lembro.testing import FakeClock
-from tests.support.external import FaultyStore
+from tests.support.external import FaultyConnector, FaultyStore
 from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 OF_DEFAULT = {"manager": "default"}
@@ -269,6 +277,19 @@ def test_a_store_whose_statistics_fail_is_down(registry: CollectorRegistry) -> N
     assert value(registry, "lembro_store_up") == 0
 
 
+def test_a_store_that_rejects_the_password_is_down(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = SessionManager(FaultyStore())
+    SessionCollector(manager, registry)
+
+    def refuse(connector: FaultyConnector) -> None:
+        raise ConfigError("the server rejects the password")
+
+    monkeypatch.setattr(FaultyConnector, "open", refuse)
+    assert value(registry, "lembro_store_up") == 0
+
+
 # -- several managers, and mistakes
 
 
@@ -356,6 +377,9 @@ def test_a_manager_that_is_not_measured_calls_its_store_directly() -> None:
 def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent() -> None:
     latency = _latency.Latency()
     latency.watched("get", lambda: None)()
-    with latency._lock:
-        _latency._in_child()
+    reader = Reader("shop", SessionManager(MemoryStore()))
+    with latency._lock, reader._lock:
+        _fork._in_child()
         assert [name for name, _, _ in latency.histograms()] == ["get"]
+        reader._count(Event("created"))  # a request of the child would wait here for ever
+    assert reader.values()["created"] == 1
