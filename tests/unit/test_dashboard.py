@@ -9,7 +9,9 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -26,7 +28,7 @@ from lembro.caches.cachelib import LembroCache
 from lembro.dashboard import ASGIDashboard, WSGIDashboard
 from lembro.dashboard.handler import MAX_BODY
 from lembro.dashboard.listing import PAGE, span
-from lembro.dashboard.samples import STATIC
+from lembro.dashboard.samples import STATIC, sample_of
 from lembro.ids import handle_for, key_for
 from lembro.wsgi import SessionMiddleware
 from tests.support.dashboard import FORM, SITE, Answer, Visitor
@@ -207,6 +209,17 @@ def test_a_search_finds_users_devices_and_addresses(
         assert found == handles(answer)[0]
 
 
+def test_a_search_ignores_the_case_of_every_letter() -> None:
+    with SessionManager(
+        MemoryStore("8M"), describe=lambda visitor: "\u00d6ffi-Stra\u00dfe"
+    ) as manager:
+        log_in(manager, "heidi", "Opera", "192.0.2.7")
+        visitor = Visitor(manager)
+        for text in ("\u00f6ffi", "\u00d6FFI", "Stra\u00dfe"):
+            assert visitor.fetch("/", urlencode({"q": text})).count.startswith("1 session")
+        assert visitor.fetch("/", urlencode({"q": "\u00f6pfi"})).count.startswith("0 sessions")
+
+
 def log_in(manager: SessionManager, user: str, agent: str, address: str) -> None:
     """Log in through the middleware, which stores the device and the address."""
 
@@ -304,6 +317,10 @@ def test_the_files_and_the_statistics_are_served(visitor: Visitor, manager: Sess
 def test_an_address_without_a_slash_is_redirected(visitor: Visitor) -> None:
     answer = visitor.fetch("")
     assert (answer.status, answer.headers["location"]) == (308, "./sessions/")
+    visitor.root = "/s\u00e9ances"
+    if visitor.kind == "wsgi":  # PEP 3333: UTF-8, decoded as latin-1
+        visitor.root = visitor.root.encode().decode("latin-1")
+    assert visitor.fetch("").headers["location"] == "./s%C3%A9ances/"
     visitor.root = "//evil.example:80"
     assert visitor.fetch("").headers["location"] == "./evil.example%3A80/"
 
@@ -418,6 +435,11 @@ def test_all_sessions_are_ended(manager: SessionManager, ended: list[Event]) -> 
     assert "All sessions have ended." in visitor.end("all").text
     assert manager.length() == 0
     assert ended == [Event("cleared", reason="in the dashboard")]
+
+
+def test_a_full_store_may_lack_the_age_of_its_oldest_visitor() -> None:
+    stats = SimpleNamespace(used=95, max_size=100, tiers=[1])
+    assert sample_of(stats)["survives"] is None
 
 
 @pytest.mark.parametrize(

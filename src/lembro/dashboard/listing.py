@@ -179,7 +179,8 @@ class Directory:
             return True
         if len(text) == HANDLE and handle_for(key) == text:
             return True
-        if folded.encode() not in found.payload.lower():  # to decode each would take 12 us
+        # To decode each would take 12 us. Bytes have no lower case beyond ASCII.
+        if text.isascii() and folded.encode() not in found.payload.lower():
             return False
         info = info_of(self._runner.lifecycle, key, found)
         return folded in info.device.casefold() or folded in info.address.casefold()

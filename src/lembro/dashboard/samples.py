@@ -32,5 +32,5 @@ def sample_of(stats: Any) -> dict[str, Any]:
         "available": available is not False,
         "tiers": tiers,
         "rss": rss,
-        "survives": stats.oldest_visitor_age if full else None,
+        "survives": getattr(stats, "oldest_visitor_age", None) if full else None,
     }

@@ -65,7 +65,7 @@ class WSGIDashboard:
 def _request(environ: WSGIEnvironment, operator: str) -> Request:
     return Request(
         method=environ["REQUEST_METHOD"],
-        root=environ.get("SCRIPT_NAME", ""),
+        root=environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace"),
         path=environ.get("PATH_INFO", ""),
         query=environ.get("QUERY_STRING", ""),
         headers={
