@@ -1,4 +1,4 @@
-"""What an ExpressManager decides in another way: lifetimes, the new ID, and the cookie."""
+"""The lifecycle of an ExpressManager: its lifetimes, its session IDs, and its cookie."""
 
 from __future__ import annotations
 

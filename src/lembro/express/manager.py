@@ -36,7 +36,7 @@ _REFUSED: Final = {
 
 
 class ExpressKeywords(TypedDict, total=False):
-    """The fields of :class:`~lembro.SessionOptions` that an ExpressManager has, too."""
+    """The fields of :class:`~lembro.SessionOptions` that an ExpressManager has too."""
 
     remember_timeout: Seconds | None
     passive: str | Sequence[str]

@@ -18,7 +18,7 @@ class ExpressStore(ExternalStore):
     """
 
     lifetime: float = DAY
-    """Seconds that a session lives whose cookie has no ``maxAge``: the default of this format."""
+    """The seconds that a session without a ``maxAge`` lives, as in the npm package."""
 
     users: Users
 

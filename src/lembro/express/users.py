@@ -75,7 +75,7 @@ class Users:
         elif not self._path:
             raise UsageError(
                 "session.login() cannot note the user for Express, because `user` is a function. "
-                "Give the manager a function set_user(data, user_id), too"
+                "Give the manager a function too: set_user(data, user_id)"
             )
         else:
             self._set_at_path(data, user_id)

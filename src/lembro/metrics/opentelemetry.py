@@ -52,7 +52,7 @@ def instrument(
         tracing: Whether each call of the store is a span. If the trace of the request is not
             sampled, the call makes none.
         durations: Whether the time of each call is recorded. None: if the store is outside of the
-            process. A call of a MemoryStore takes less time than its record.
+            process. To record a call of a MemoryStore takes longer than the call.
         meter_provider: The provider of meters. None: the global one.
         tracer_provider: The provider of tracers. None: the global one.
 

@@ -1,12 +1,13 @@
 """A planned restart: the sessions of a store go through a file from one process to the next.
 
 ``save`` writes them when the store is closed or the process ends. ``load`` reads them before the
-first verb of the next process. Three rules keep the file from undoing anything:
+first verb of the next process. Three rules keep the file from undoing a logout:
 
 * It is deleted before the first verb that ends a session or gives it a new key. So a process that
-  crashes leaves no file in which that session still exists.
-* A change that comes while ``save`` writes makes it write again, this time without other verbs in
-  between. A change after that is written at the end of the process.
+  crashes leaves no file in which that session still exists. ``set`` does not delete it. So if the
+  process crashes and starts again within ``snapshot_max_age``, the sessions are those of the file.
+* If a session changes while ``save`` writes, ``save`` writes again, this time without other
+  verbs in between. A later change is written at the end of the process.
 * When the process ends, changes are refused after the last write. Otherwise a visitor could see a
   success that the next process does not know.
 
