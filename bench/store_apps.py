@@ -68,9 +68,13 @@ def _asking(wrap: Callable[[ASGIApp], ASGIApp], load: Callable[[Any], Any]) -> A
 
 
 def lembro_asgi(url: str, run: Run) -> Apps:
+    return asgi_of(SessionManager(patient(url), load="asked"))
+
+
+def asgi_of(manager: SessionManager) -> Apps:
+    """Return the applications over a manager with ``load="asked"``."""
     from lembro.asgi import SessionMiddleware
 
-    manager = SessionManager(patient(url), load="asked")
     return _asking(
         lambda app: SessionMiddleware(app, manager), lambda scope: scope["session"].aload()
     )

@@ -72,23 +72,17 @@ class Times:
         death: When it expires in any case; None if never.
     """
 
-    __slots__ = ("born", "death", "idle", "now")
+    __slots__ = ("age", "born", "death", "idle", "life", "now")
 
     def __init__(self, now: int, idle: float, born: int | None, death: int | None) -> None:
         self.now: int = now
         self.born: int | None = born
         self.death: int | None = death
-        self.idle: float = idle if death is None else min(idle, (death - now) / 1000)
-
-    @property
-    def age(self) -> float:
+        self.age: float = 0.0 if born is None else max(0.0, (now - born) / 1000)
         """The age in seconds; 0 if it is not known."""
-        return 0.0 if self.born is None else max(0.0, (self.now - self.born) / 1000)
-
-    @property
-    def life(self) -> float:
+        self.life: float = math.inf if death is None else (death - now) / 1000
         """The seconds until the record expires in any case."""
-        return math.inf if self.death is None else (self.death - self.now) / 1000
+        self.idle: float = min(idle, self.life)
 
 
 def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found | None:
@@ -157,10 +151,16 @@ def write(record: Record, times: Times) -> Body:
     return {COOKIE: {**cookie, **first, "expires": expires, **attributes}, **data, FACTS: facts}
 
 
+def data_of(body: Body) -> Body:
+    """Return the application's part of an object of Express."""
+    return {name: value for name, value in body.items() if name not in RESERVED}
+
+
 def iso(millis: int) -> str:
     """Return a time as ``JSON.stringify`` writes a Date."""
-    time = datetime.fromtimestamp(millis / 1000, UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{millis % 1000:03d}Z"
+    seconds, rest = divmod(millis, 1000)
+    time = datetime.fromtimestamp(seconds, UTC).isoformat()  # strftime() doubles the time
+    return f"{time[:19]}.{rest:03d}Z"
 
 
 def mark_of(payload: bytes) -> bytes:

@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, cast
 
 from msgspec import structs
 
-from .._core import codec
 from ..errors import StoreError, UsageError
 from ..stores.base import Found, PerUser, Record
 from ..stores.external.backend import Page, Steps
@@ -222,10 +221,11 @@ class ExpressVerbs:
             if not records.is_same(held, expected):
                 return found
             times = times_of(now, held)
-            raw = self.form(records.write(record, times), held.raw)
+            body = records.write(record, times)
+            raw = self.form(body, held.raw)
             done = yield from attempt(held, raw, times)
             if done is True:
-                user = self._user_of(record)
+                user = self.users.read(records.data_of(body))
                 payload = records.stored(record.payload, raw, times.born, times.death)
                 return Found(payload, user, None, None, times.age, times.idle, times.life)
             found = self._found(done, now) if isinstance(done, Row) else None
@@ -234,10 +234,6 @@ class ExpressVerbs:
     def _current(self, session_id: str, now: int) -> Steps[Found | None]:
         row = yield from self.read(session_id)
         return None if row is None else self._found(row, now)
-
-    def _user_of(self, record: Record) -> str | None:
-        _, data = codec.decode(record.payload)
-        return self.users.read(data)
 
 
 def _is_written(record: Record, held: Stored) -> bool:
