@@ -314,6 +314,7 @@ def test_an_action_leaves_no_object(op: Op, manager: SessionManager) -> None:
 
     left_after(5)
     # Threads of other tests may make objects meanwhile. What an action leaves, it leaves each time.
+    left: Counter[type] = Counter()
     for _ in range(3):
         before = left_after(5)
         left = left_after(100) - before
