@@ -423,7 +423,7 @@ def test_the_page_names_the_store_and_the_worker(tmp_path: Path) -> None:
                     app.state.live.stop()
             sample = event["samples"][-1]
             assert sample["tiers"] is None
-            assert (sample["sessions"], sample["max"]) == (1, None)  # no simulated visitors
+            assert (sample["sessions"], sample["max"]) == (1, 256 * 2**20)  # no simulated visitors
 
     asyncio.run(run())
     assert "data-store" not in demo.PAGE

@@ -54,7 +54,7 @@ def test_functions_read_and_write_the_user() -> None:
 
 
 def test_a_login_needs_a_function_that_writes() -> None:
-    with pytest.raises(UsageError, match="Give the manager a function set_user"):
+    with pytest.raises(UsageError, match="Give the manager a function too: set_user"):
         Users(lambda data: data["user"]).write({}, "ann")
 
 
