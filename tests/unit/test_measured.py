@@ -90,6 +90,7 @@ NUMBER = re.compile(
 NOT_MEASURED = {
     "docs/deploy/health.md": {"80 %": "the limit of an alert"},
     "docs/deploy/kubernetes.md": {"1.30": "a version of Kubernetes"},
+    "docs/express.md": {"20.19": "a version of Node"},
     "docs/flood.md": {"4 KiB": "a constant: failures/test_82 fills the store with larger ones"},
     "docs/memory.md": {
         "9 KiB": "a constant: unit/memory/test_ledger.py compares it",

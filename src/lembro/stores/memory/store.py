@@ -46,8 +46,7 @@ class MemoryStore(EventSource):
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
         snapshot: The path of a file that takes the sessions over a planned restart. It is written
-            when the store is closed or the process ends, and read before the first use in the
-            next process.
+            at the end of the store or the process, and read at the first use in the next process.
         snapshot_max_age: A snapshot is ignored if it is older when the process starts: seconds or
             a timedelta.
 
@@ -241,6 +240,8 @@ class MemoryStore(EventSource):
                 self._restart.before_end()
         slices.repeat(self, self._parts.compaction.remove_overflow_step)
         with self._lock:
+            if self._restart is not None:  # the file may have been written meanwhile
+                self._restart.before_end()
             self._parts.clear()
         slices.repeat(self, self._parts.compaction.give_back_step)
 
@@ -311,7 +312,7 @@ class MemoryStore(EventSource):
     def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
         """Authenticate the snapshot by the secrets of a manager, which calls this if it has any."""
         if self._restart is not None:
-            self._restart.secrets = tuple(secrets)
+            self._restart.secrets = tuple(dict.fromkeys((*self._restart.secrets, *secrets)))
 
     # --- opening and closing
 
