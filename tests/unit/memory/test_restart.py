@@ -18,7 +18,7 @@ from lembro import MemoryStore, SessionManager
 from lembro.errors import StoreUnavailable
 from lembro.events import Event
 from lembro.stores.base import MARK, Record
-from lembro.stores.memory import restart, snapshot
+from lembro.stores.memory import restart, slices, snapshot
 from lembro.stores.memory.snapshot_file import SnapshotFile
 from tests.support import ROOT
 from tests.support.memory import add, alive, key
@@ -261,6 +261,59 @@ def test_a_change_while_the_file_is_written_is_in_it(
     assert found.payload == b"new"
 
 
+def test_a_change_in_progress_as_the_writing_begins_is_in_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened(path)
+    add(store, 1)
+    noted, go_on = threading.Event(), threading.Event()
+    before_change, acquire = restart.Restart.before_change, SnapshotFile.acquire
+    slots = restart.in_order_of_use
+
+    def change(self: restart.Restart) -> None:
+        before_change(self)
+        noted.set()
+        assert go_on.wait(20)
+
+    def begin(file: SnapshotFile) -> bool:  # after the check whether the file has all sessions
+        if thread.ident is None:
+            thread.start()
+            assert noted.wait(20)
+            threading.Timer(0.2, go_on.set).start()
+        return acquire(file)
+
+    def read(parts: Any) -> list[int]:
+        found = slots(parts)
+        go_on.set()
+        return found
+
+    thread = threading.Thread(target=add, args=(store, 2))
+    monkeypatch.setattr(restart.Restart, "before_change", change)
+    monkeypatch.setattr(SnapshotFile, "acquire", begin)
+    monkeypatch.setattr(restart, "in_order_of_use", read)
+    store.close()
+    thread.join(20)
+    assert alive(opened(path), range(4)) == [1, 2]
+
+
+def test_a_file_that_is_written_during_clear_is_deleted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path)
+    store = opened(path)
+    store.length()
+    repeat = slices.repeat
+
+    def save(*args: Any) -> int:
+        store._save(end=False)
+        return repeat(*args)
+
+    monkeypatch.setattr(slices, "repeat", save)
+    store.clear()
+    killed(store)
+    assert alive(opened(path), range(10)) == []
+
+
 def test_others_use_the_store_while_the_file_is_written(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -406,6 +459,19 @@ def test_a_managers_secret_authenticates_the_file(path: Path) -> None:
             manager.close()
 
 
+def test_the_secrets_of_all_managers_are_accepted_and_the_first_one_writes(path: Path) -> None:
+    one, two = "one-91kd_Qm57rTzL0vBnE8yWc2JfHgU", "two-91kd_Qm57rTzL0vBnE8yWc2JfHgU"
+    for data in (None, {"a": 1}):
+        store = opened(path)
+        SessionManager(store, secret=one)
+        store.length()  # this reads the file
+        second = SessionManager(store, secret=two)
+        if data is None:
+            session_id = second.create({"a": 1})
+        assert second.get(session_id) == {"a": 1}
+        store.close()
+
+
 # -- forks and ends of processes -------------------------------------------------------------------
 
 
@@ -470,8 +536,24 @@ manager.create({{"a": 1}})
             0,
             2,
         ),
+        # A second signal arrives while the file is written.
+        (
+            "from lembro.stores.memory import snapshot\n"
+            "start = snapshot.start\n"
+            "snapshot.start = lambda at: signal.raise_signal(signal.SIGTERM) or start(at)",
+            "signal.raise_signal(signal.SIGTERM)",
+            0,
+            1,
+        ),
     ],
-    ids=["end", "SIGTERM", "SIGKILL", "a handler of the application", "in a verb"],
+    ids=[
+        "end",
+        "SIGTERM",
+        "SIGKILL",
+        "a handler of the application",
+        "in a verb",
+        "SIGTERM twice",
+    ],
 )
 def test_the_end_of_a_process_writes_the_file(
     path: Path, work: str, end: str, status: int, sessions: int

@@ -56,5 +56,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 @atexit.register
 def _save_all() -> None:
+    if signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the writing
     for store in list(_stores):
         store._save(end=True)

@@ -179,7 +179,8 @@ class Restart:
             return self._saved
 
     def _write(self, lock: AbstractContextManager[None], end: bool) -> None:
-        self._changed = False
+        with lock:  # a verb that has noted its change is complete then
+            self._changed = False
         with self._file.create() as file:
             self._write_to(file, lock)
             with lock:

@@ -241,6 +241,8 @@ class MemoryStore(EventSource):
                 self._restart.before_end()
         slices.repeat(self, self._parts.compaction.remove_overflow_step)
         with self._lock:
+            if self._restart is not None:
+                self._restart.before_end()  # again: the file may have been written meanwhile
             self._parts.clear()
         slices.repeat(self, self._parts.compaction.give_back_step)
 
@@ -309,9 +311,9 @@ class MemoryStore(EventSource):
         return self._parts.reputations.new(self._now())
 
     def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
-        """Authenticate the snapshot by the secrets of a manager, which calls this if it has any."""
+        """Authenticate the snapshot by the secrets of each manager, which calls this if it has any."""
         if self._restart is not None:
-            self._restart.secrets = tuple(secrets)
+            self._restart.secrets = tuple(dict.fromkeys((*self._restart.secrets, *secrets)))
 
     # --- opening and closing
 
@@ -352,8 +354,7 @@ class MemoryStore(EventSource):
     def _emit_pending(self) -> None:
         """Emit the events that the verbs have collected."""
         with self._lock:
-            events = self._pending[:]
-            self._pending.clear()
+            events, self._pending[:] = self._pending[:], []
         if self._restart is not None:
             self._restart.log()
         self.events.emit_all(events)
