@@ -22,8 +22,9 @@ _NOW: Final = "timestampdiff(microsecond, '1970-01-01', utc_timestamp(6)) div 10
 _LEFT: Final = "cast(expires as signed) - unix_timestamp()"
 _UNTIL: Final = "least(4294967295, cast(round(unix_timestamp() + :idle) as unsigned))"
 _LIVE: Final = "expires >= unix_timestamp()"
-# As bytes, because the column may have a collation in which different texts are equal.
-_SAME: Final = "cast(convert(data using utf8mb4) as binary) = cast(:before as binary)"
+# As bytes, because the column may have a collation in which different texts are equal. The column
+# may also be NULL.
+_SAME: Final = "cast(convert(data using utf8mb4) as binary) <=> cast(:before as binary)"
 _HELD: Final = f"session_id = :sid and {_SAME} and {_LIVE}"
 
 # An executable comment of MariaDB, which MySQL ignores.

@@ -33,7 +33,17 @@ from .values import check_values
 
 COOKIE: Final = "cookie"
 FACTS: Final = "lembro"
-RESERVED: Final = (COOKIE, FACTS)
+RESERVED: Final = frozenset(
+    (
+        *(COOKIE, FACTS),
+        *("req", "id", "touch", "resetMaxAge", "save", "reload", "destroy", "regenerate"),
+        *("constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty"),
+        *("isPrototypeOf", "propertyIsEnumerable", "__proto__", "__defineGetter__"),
+        *("__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
+    )
+)
+"""The keys that are not the application's. As express-session reads a session, it drops each key
+that its own object has already, such as ``id``."""
 
 Body = dict[str, Any]
 

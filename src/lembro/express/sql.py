@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..errors import StoreError
 from ..stores.external.backend import Steps
 from ..stores.external.clock import ServerClock
 from ..stores.sql.dialect import PAGE, Statement
 from .record import Body, encode_json
 from .users import Users
-from .verbs import ExpressVerbs, Row
+from .verbs import ATTEMPTS, ExpressVerbs, Row
 
 
 class Statements(NamedTuple):
@@ -85,13 +86,14 @@ class SQLSteps(ExpressVerbs):
         return count > 0
 
     def remove(self, session_id: str, before: Any) -> Steps[Row | None]:
-        while True:  # until nobody else writes between the two statements
+        for _ in range(ATTEMPTS):  # until nobody else writes between the two statements
             row = yield from self.read(session_id)
             if row is None or (before is not None and row.raw != before):
                 return None
             values = {"sid": session_id, "before": row.raw}
             if (yield Statement(self.statements.remove), values):
                 return row
+        raise StoreError(f"Express changed a session {ATTEMPTS} times while lembro removed it")
 
     def rows(self, after: Any) -> Steps[tuple[list[tuple[str, Row]], Any]]:
         values = {"after": "" if after is None else after, "count": PAGE}

@@ -25,12 +25,12 @@ def check_values(data: dict[str, Any], reserved: Iterable[str] = ()) -> None:
         data: The data of a session.
         reserved: Keys that are not the application's.
     """
-    for key in reserved:
-        if key in data:
-            raise CodecError(
-                f"the key {key!r} of an Express session is not the application's. Use another key",
-                path=key,
-            )
+    if not data.keys().isdisjoint(reserved):
+        key = next(key for key in reserved if key in data)
+        raise CodecError(
+            f"the key {key!r} of an Express session is not the application's. Use another key",
+            path=key,
+        )
     if not _is_kept(data):
         _check(data, "")
 

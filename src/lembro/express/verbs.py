@@ -54,7 +54,7 @@ class ExpressVerbs:
         """Return the object of Express that ``raw`` is; anything else if it is none."""
         try:
             return records.decode_json(raw)
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):  # TypeError: NULL in a column
             return None
 
     def form(self, body: Body, before: Any) -> Any:

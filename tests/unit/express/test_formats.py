@@ -19,10 +19,13 @@ from lembro.express import (
     ExpressManager,
     ExpressMySQLSession,
     redis,
+    sql,
     verbs,
 )
 from lembro.express.bson import plain, restore
+from lembro.express.ids import key_of
 from lembro.express.mysql import dialect as mysql_dialect
+from lembro.express.mysql import statements as mysql_statements
 from lembro.express.postgres import dialect as postgres_dialect
 from lembro.express.postgres import statements
 from lembro.express.sql import SQLSteps
@@ -172,6 +175,19 @@ def test_a_removal_repeats_if_another_write_was_first() -> None:
     one, two = [("{}", 5.0, 1000)], [('{"a":1}', 5.0, 1000)]
     row = replies(sql_steps().remove("k", None), one, 0, two, 1)
     assert (row.raw, row.left) == ('{"a":1}', 5.0)
+
+
+def test_a_removal_gives_up_if_express_never_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql, "ATTEMPTS", 2)
+    row = [("{}", 5.0, 1000)]
+    with pytest.raises(StoreError, match="changed a session 2 times while lembro removed it"):
+        replies(sql_steps().remove("k", None), row, 0, row, 0)
+
+
+def test_a_row_without_a_session_cannot_be_read() -> None:
+    found = replies(sql_steps().get(key_of("k")), [(None, 5.0, 1000)])
+    assert (found.payload, found.user) == (b"", None)
+    assert " <=> " in mysql_statements("t").remove  # so that such a row can be removed
 
 
 def test_expired_rows_are_purged(place: Place) -> None:

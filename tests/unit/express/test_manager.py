@@ -268,9 +268,9 @@ def test_a_store_that_cannot_work_is_refused(store: Any, options: Any, error: st
 
 def test_a_url_has_the_parameters_of_its_store() -> None:
     url = f"{shared().url}?prefix={new_prefix()}&timeout=10"
-    with ExpressManager(url, secret=SECRET, user="id", user_type=int) as manager:
+    with ExpressManager(url, secret=SECRET, user="userId", user_type=int) as manager:
         session_id = manager.create(user_id=7)
-        assert manager.get(session_id) == {"id": 7}
+        assert manager.get(session_id) == {"userId": 7}
         assert repr(manager.store).startswith("<ConnectRedis redis://127.0.0.1")
     assert manager.options.cookie.name == "connect.sid"
     assert repr(manager) == "<ExpressManager over ConnectRedis>"

@@ -358,6 +358,9 @@ def test_a_value_that_express_cannot_keep_is_refused_and_nothing_is_stored(place
     for value in (math.nan, 2**53 + 1, (1, 2)):
         with pytest.raises(CodecError):
             manager.set(SID, {"a": [value]})
+    for key in ("cookie", "lembro", "id", "save", "toString", "__proto__"):  # Express drops them
+        with pytest.raises(CodecError, match=f"the key '{key}' of an Express session"):
+            manager.set(SID, {key: 1})
     assert place.text(SID) == before
 
 

@@ -311,7 +311,7 @@ class MemoryStore(EventSource):
         return self._parts.reputations.new(self._now())
 
     def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
-        """Authenticate the snapshot by the secrets of each manager, which calls this if it has any."""
+        """Authenticate the snapshot by the secrets of each manager that has any."""
         if self._restart is not None:
             self._restart.secrets = tuple(dict.fromkeys((*self._restart.secrets, *secrets)))
 
