@@ -310,7 +310,7 @@ class MemoryStore(EventSource):
         return self._parts.reputations.new(self._now())
 
     def authenticate_snapshot(self, secrets: Sequence[str]) -> None:
-        """Authenticate the snapshot by the secrets of a manager, which calls this if it has any."""
+        """Authenticate the snapshot by the secrets of each manager that has any."""
         if self._restart is not None:
             self._restart.secrets = tuple(dict.fromkeys((*self._restart.secrets, *secrets)))
 
@@ -353,8 +353,7 @@ class MemoryStore(EventSource):
     def _emit_pending(self) -> None:
         """Emit the events that the verbs have collected."""
         with self._lock:
-            events = self._pending[:]
-            self._pending.clear()
+            events, self._pending[:] = self._pending[:], []
         if self._restart is not None:
             self._restart.log()
         self.events.emit_all(events)
