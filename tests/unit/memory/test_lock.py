@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
 
 from lembro import MemoryStore, Record
+from lembro.stores.memory import lock as lock_module
 from lembro.stores.memory.fork import FirstUse
 from lembro.stores.memory.lock import PAUSE, Lock
 
@@ -33,7 +34,7 @@ VERBS: Final[dict[str, Callable[[MemoryStore], Any]]] = {
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Collect the lengths of the pauses, without sleeping."""
     found: list[float] = []
-    monkeypatch.setattr(time, "sleep", found.append)
+    monkeypatch.setattr(lock_module, "time", SimpleNamespace(sleep=found.append))
     return found
 
 
@@ -46,7 +47,7 @@ def held_for(lock: Any, looks: int, pauses: list[float], monkeypatch: pytest.Mon
             lock.release()
 
     assert lock.acquire(False)
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(lock_module, "time", SimpleNamespace(sleep=sleep))
 
 
 def test_a_free_lock_is_taken_at_once(pauses: list[float]) -> None:
@@ -92,7 +93,7 @@ def test_a_thread_interrupted_while_it_waits_holds_no_lock(monkeypatch: pytest.M
 
     store = made_store()
     with store._lock:
-        monkeypatch.setattr(time, "sleep", interrupt)
+        monkeypatch.setattr(lock_module, "time", SimpleNamespace(sleep=interrupt))
         with pytest.raises(KeyboardInterrupt):
             store.get(KEY)
     assert not store._lock.locked()
