@@ -20,6 +20,7 @@ from lembro.events import Event
 from lembro.stores.base import MARK, Record
 from lembro.stores.memory import restart, slices, snapshot
 from lembro.stores.memory.snapshot_file import SnapshotFile
+from lembro.stores.memory.snapshot_records import in_order_of_use
 from tests.support import ROOT
 from tests.support.memory import add, alive, key
 from tests.support.processes import in_fork
@@ -268,7 +269,7 @@ def test_a_change_in_progress_as_the_writing_begins_is_in_the_file(
     add(store, 1)
     noted, go_on = threading.Event(), threading.Event()
     before_change, acquire = restart.Restart.before_change, SnapshotFile.acquire
-    slots = restart.in_order_of_use
+    slots = in_order_of_use
 
     def change(self: restart.Restart) -> None:
         before_change(self)
