@@ -462,6 +462,7 @@ def test_a_managers_secret_authenticates_the_file(path: Path) -> None:
 
 def test_the_secrets_of_all_managers_are_accepted_and_the_first_one_writes(path: Path) -> None:
     one, two = "one-91kd_Qm57rTzL0vBnE8yWc2JfHgU", "two-91kd_Qm57rTzL0vBnE8yWc2JfHgU"
+    session_id = ""
     for data in (None, {"a": 1}):
         store = opened(path)
         SessionManager(store, secret=one)
