@@ -181,7 +181,7 @@ def test_nobody_is_logged_out_when_a_file_is_saved(name: str, tmp_path: Path) ->
 
 
 def _process(server: Server) -> int | None:
-    """Return the ID of the process that answers, or None while there is none."""
+    """Return the ID of the process that answers, or None while no process answers."""
     try:
         answer = httpx.get(f"{server.url}/process", timeout=PATIENCE)
         return int(answer.json()) if answer.status_code == 200 else None

@@ -92,8 +92,8 @@ def test_a_prefix_matches_the_first_page_below_another_path() -> None:
     manager = manager_of(FakeClock())
     app = Starlette(routes=[Mount("/shop", shop(manager, exclude=["/"]))])
     assert TestClient(app).get("/shop").json() is None
-    beside = TestClient(shop(manager, exclude=["/static"]), root_path="/sta")
-    assert beside.get("/static/a").json() is None
+    other = TestClient(shop(manager, exclude=["/static"]), root_path="/sta")
+    assert other.get("/static/a").json() is None
 
 
 def test_prefixes_match_paths_that_are_not_ascii_under_wsgi() -> None:

@@ -154,6 +154,6 @@ def info_of(core: Lifecycle, key: bytes, found: Found, current: bytes | None = N
 
 
 def text_of(meta: codec.Meta, name: str) -> str:
-    """Return a text of lembro's own map: ``device`` or ``ip``. Empty if there is none."""
+    """Return the text under ``device`` or ``ip`` in lembro's own data, or an empty text."""
     value = meta.get(name)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""

@@ -139,7 +139,7 @@ def secrets_of(given: Any) -> tuple[bytes, ...]:
     """Return the secrets of express-session.
 
     Raises:
-        ConfigError: there is none, or one is empty or no str.
+        ConfigError: no secret is given, or a secret is empty or not a str.
     """
     secrets = [given] if isinstance(given, str) else given
     if (

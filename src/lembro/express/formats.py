@@ -59,8 +59,8 @@ def store_of(given: Any, format: str | None, **users: Any) -> ExpressStore:
     """Return the store of a URL, or the given one.
 
     Raises:
-        ConfigError: the format is unknown, or does not fit the URL, or the store is none of
-            Express.
+        ConfigError: the format is unknown, or does not fit the URL, or the store is not one of
+            ``lembro.express``.
     """
     if isinstance(given, str):
         return _from_url(given, format, users)

@@ -78,7 +78,7 @@ def dialect(table: str) -> Dialect:
 
 
 class MySQLSteps(SQLSteps):
-    """The steps in MySQL and MariaDB, where a session moves in a transaction."""
+    """The steps in MySQL and MariaDB. A transaction gives a session its new ID."""
 
     def move(
         self, old: str, new: str, before: Any, raw: Any, idle: float

@@ -7,7 +7,7 @@ Express stores an object: its ``cookie``, and the keys of the application. lembr
 * ``born``: when lembro added the session, or the login of its user, in milliseconds since 1970. It
   is absent if Express did that;
 * ``death``: the absolute deadline, likewise;
-* ``meta``: the rest of lembro's own map.
+* ``meta``: the rest of lembro's own data.
 
 The time that the store sets is the only authority about the end of a session. Express extends it
 without changing ``cookie.expires`` in the object.

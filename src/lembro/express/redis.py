@@ -198,7 +198,9 @@ def _row(reply: list[Any]) -> Row | None:
     return None if len(reply) < 3 else Row(reply[1], _left(reply[2]))
 
 
-class _ToURL(URLBackend):
+class _MakesVerbs:
+    """Makes the verbs of connect-redis, for a backend with a URL or a client."""
+
     def __init__(self, users: Users, *args: Any, **options: Any) -> None:
         self._users = users
         super().__init__(*args, **options)
@@ -207,13 +209,12 @@ class _ToURL(URLBackend):
         return ConnectRedisVerbs(self._users, prefix, **options)
 
 
-class _ToClient(ClientBackend):
-    def __init__(self, users: Users, *args: Any) -> None:
-        self._users = users
-        super().__init__(*args)
+class _ToURL(_MakesVerbs, URLBackend):
+    pass
 
-    def make_verbs(self, prefix: bytes, **options: Any) -> RedisVerbs:
-        return ConnectRedisVerbs(self._users, prefix, **options)
+
+class _ToClient(_MakesVerbs, ClientBackend):
+    pass
 
 
 class ConnectRedis(ExpressStore):

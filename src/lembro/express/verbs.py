@@ -51,7 +51,7 @@ class ExpressVerbs:
     # -- a subclass implements these ---------------------------------------------------------------
 
     def parse(self, raw: Any) -> Any:
-        """Return the object of Express that ``raw`` is; anything else if it is none."""
+        """Return the decoded session. The result is not a dict if ``raw`` cannot be read."""
         try:
             return records.decode_json(raw)
         except (ValueError, TypeError, RecursionError):  # TypeError: NULL in a column
@@ -88,7 +88,7 @@ class ExpressVerbs:
         raise NotImplementedError
 
     def extend(self, session_id: str, idle: float) -> Steps[bool]:
-        """Set the time after which a session expires. Return False if there is none."""
+        """Set the time after which a session expires. Return False if it does not exist."""
         raise NotImplementedError
 
     def remove(self, session_id: str, before: Any) -> Steps[Row | None]:

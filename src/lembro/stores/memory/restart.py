@@ -237,7 +237,8 @@ class Restart:
         """Prepare the copy in a forked child, which has none of the parent's rights to the file.
 
         Returns:
-            What the first use in the child has to do: ``load``, unless the parent has done it.
+            The function that the first use in the child calls: ``load``, unless the parent has
+            called it.
         """
         self._file.release()
         self._process_start = time.time()
