@@ -40,10 +40,12 @@ def behind(request: pytest.FixtureRequest) -> Iterator[tuple[World, Proxy]]:
     name, backend = request.param
     integration = next(each for each in INTEGRATIONS if each.name == name)
     with Proxy(port_of(backend)) as proxy:
-        url = f"redis://{HOST}:{proxy.port}"
+        options: dict[str, object] = {"url": f"redis://{HOST}:{proxy.port}"}
         if backend is PostgresBackend:
             url = f"postgresql://lembro:secret@{HOST}:{proxy.port}/postgres"
-        world = World(integration, backend, store={"url": url})
+            # psycopg prepares statements for each connection. A second one would add round trips.
+            options = {"url": url, "max_connections": 1}
+        world = World(integration, backend, store=options)
         yield world, proxy
         world.backend.close()
 
