@@ -13,6 +13,7 @@ from bench.verdicts import Verdict, verdict_table
 
 BENCHES: Final = {
     "requests": "the time that a session adds to a request, compared with other libraries",
+    "served": "the same under uvicorn, with 16 connections",
     "frameworks": "the same in each framework, compared with its own sessions",
     "speed": "the cost of a verb of the store, compared with a bare dict and the peers",
     "memory": "the real memory of sessions, compared with the peers",

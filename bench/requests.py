@@ -28,20 +28,14 @@ from bench.serving import (
     wsgi_actions,
     wsgi_batch,
 )
-from bench.verdicts import save
+from bench.verdicts import Verdict, ahead, save, verdict_table
 
 BATCH_SECONDS: Final = 0.002
 WARM_UP: int = 200  # requests
 ROUNDS: Final = {"quick": 200, "full": 1000}
-REFERENCE: Final = {"ASGI": "Starlette (cookie)", "WSGI": "Beaker (memory)"}
-
-REQUIRED: Final = {"unused": 20, "read": 4, "modified": 3}
-AIMED_AT: Final = {"unused": 25, "read": 5, "modified": 4}
-"""The target: lembro takes at most one part in so many of the time of Starlette's cookie session.
-"""
 
 
-def main(*, quick: bool) -> None:
+def main(*, quick: bool) -> list[Verdict]:
     size = len(json.dumps(peers.session_data(), separators=(",", ":")))
     python = f"{platform.python_implementation()} {platform.python_version()}"
     print(
@@ -49,12 +43,20 @@ def main(*, quick: bool) -> None:
         "added microseconds a request\n"
     )
     rounds = ROUNDS["quick" if quick else "full"]
-    asgi = measure("ASGI", asgi_contenders(), rounds)
-    report_asgi(asgi)
-    wsgi = measure("WSGI", wsgi_contenders(), rounds)
-    report_wsgi(wsgi)
-    details = {"visitors": serving.VISITORS, "bytes": size, "rounds": rounds}
-    save("requests", quick, [], {**details, "asgi": by_library(asgi), "wsgi": by_library(wsgi)})
+    found, verdicts = {}, []
+    for kind, contenders in (("ASGI", asgi_contenders()), ("WSGI", wsgi_contenders())):
+        added = measure(kind, contenders, rounds)
+        print(table(["", *ACTIONS], _rows(added)) + "\n")
+        found[kind.lower()] = by_library(added)
+        verdicts += ahead(kind, found[kind.lower()])
+    print(verdict_table(verdicts))
+    save(
+        "requests",
+        quick,
+        verdicts,
+        {"visitors": serving.VISITORS, "bytes": size, "rounds": rounds, **found},
+    )
+    return verdicts
 
 
 # -- who takes part --------------------------------------------------------------------------------
@@ -147,38 +149,5 @@ def _rows(added: Added) -> list[list[str]]:
     ]
 
 
-def report_asgi(added: Added) -> None:
-    rows: list[list[str] | None] = [*_rows(added)]
-    reference = REFERENCE["ASGI"]
-    libraries = [name for name in peers.ASGI if name.startswith("lembro")]
-    if (reference, "read") in added:
-        rows.append(None)
-        parts = {}
-        for library in libraries:
-            parts[library] = {
-                action: added[reference, action] / added[library, action] for action in ACTIONS
-            }
-            rows.append([f"{library}: of Starlette", *map(part, parts[library].values())])
-        rows += [_bar("required", REQUIRED, parts), _bar("aimed at", AIMED_AT, parts)]
-    print(table(["", *ACTIONS], rows) + "\n")
-
-
-def report_wsgi(added: Added) -> None:
-    rows: list[list[str] | None] = [*_rows(added)]
-    reference = REFERENCE["WSGI"]
-    if (reference, "read") in added:
-        parts = [added[reference, action] / added["lembro.wsgi", action] for action in ACTIONS]
-        rows += [None, ["lembro.wsgi: of Beaker", *map(part, parts)]]
-    print(table(["", *ACTIONS], rows))
-
-
 def part(of: float) -> str:
     return f"1/{of:.1f}"
-
-
-def _bar(name: str, bar: dict[str, int], parts: dict[str, dict[str, float]]) -> list[str]:
-    verdicts = []
-    for action in ACTIONS:
-        met = all(part[action] >= bar[action] for part in parts.values())
-        verdicts.append(f"1/{bar[action]} {'met' if met else 'MISSED'}")
-    return [name, *verdicts]

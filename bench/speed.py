@@ -6,6 +6,8 @@ processor, with all threads, so that other work of the machine counts little. Th
 looked up are new objects, like those from a cookie, so nothing about them is cached.
 
 "get" finds sessions that were not used for some time, "again" finds the same sessions once more.
+There is no target. A bare dict has neither a limit nor a purge, and decision 12 shows why Python
+code with both cannot be as fast. Users notice what a request costs, and other benches judge that.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ from time import monotonic, process_time
 from typing import Any, Final
 
 from bench import child
-from bench.contenders import BARE, OURS, PEERS, BareDict, Cachetools, Contender, Lembro
+from bench.contenders import BARE, OURS, PEERS, BareDict, Contender
 from bench.data import session
 from bench.report import Progress, table
-from bench.verdicts import Verdict, save, verdict_table
+from bench.verdicts import save
 
 VERBS: Final = ("get", "again", "overwrite", "new", "touch")
 NUMBERS: Final = {"quick": (10_000, 50_000), "full": (10_000, 1_000_000)}
@@ -34,10 +36,9 @@ Times = dict[str, dict[str, list[float]]]
 """title -> verb -> microseconds a call, by round"""
 
 
-def main(*, quick: bool) -> list[Verdict]:
+def main(*, quick: bool) -> None:
     progress = Progress()
     start = monotonic()
-    verdicts: list[Verdict] = []
     details: dict[str, Any] = {}
     mode = "quick" if quick else "full"
     for wanted, rounds in zip(NUMBERS[mode], ROUNDS[mode], strict=True):
@@ -54,10 +55,7 @@ def main(*, quick: bool) -> list[Verdict]:
             print(f"  MISSING: {title} ({why})")
         report(number, found["times"])
         details[str(number)] = found
-        verdicts += judge(number, found["times"])
-    print(verdict_table(verdicts))
-    save("speed", quick, verdicts, details)
-    return verdicts
+    save("speed", quick, [], details)
 
 
 # -- in the process that measures ------------------------------------------------------------------
@@ -154,30 +152,3 @@ def report(number: int, times: Times) -> None:
         rows.append([title, *cells])
     heads = [f"{number:,} sessions, microseconds", "get + decode", *VERBS[1:]]
     print(table(heads, rows) + "\n")
-
-
-def judge(number: int, times: Times) -> list[Verdict]:
-    many = f"at {number:,}"
-    others = [t for t in times if t not in (Lembro.title, BareDict.title)]
-
-    def against_dict(verb: str) -> tuple[float, str]:
-        best = min(
-            ((quotient(times, title, BareDict.title, verb), title) for title in others),
-            default=None,
-        )
-        peer = "" if best is None else f"{best[0]:.2f} x {best[1]}"
-        return quotient(times, Lembro.title, BareDict.title, verb), peer
-
-    verdicts = []
-    for verb, bar, aim, says in (
-        ("get", 1.5, 1.3, "get + decode"),
-        ("again", 1.5, 1.3, "get + decode again"),
-        ("overwrite", 1.9, 1.5, "overwrite"),
-        ("new", 2.0, 1.5, "new"),
-    ):
-        got, peer = against_dict(verb)
-        verdicts.append(Verdict(f"{says} {many}, of a bare dict", bar, aim, got, " x", peer=peer))
-    if Cachetools.title in times:
-        got = quotient(times, Lembro.title, Cachetools.title, "touch")
-        verdicts.append(Verdict(f"touch {many}, of cachetools", 0.5, 0.33, got, " x"))
-    return verdicts

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,32 @@ class Verdict:
             f"{word}, and the aim" if self.aim_met else word,
             self.peer,
         ]
+
+
+LEAST: Final = 0.1  # microseconds; a difference that is smaller cannot be measured
+
+
+def ahead(
+    subject: str, added: Mapping[str, Mapping[str, float]], aims: Mapping[str, float] | None = None
+) -> list[Verdict]:
+    """Compare lembro with the best other library: it should add less to each kind of request.
+
+    Args:
+        subject: What the libraries are for, such as the name of a framework.
+        added: For each library and action, the microseconds that it adds to a request.
+        aims: For each action, the part of the other's time that lembro aims at.
+    """
+    others = [library for library in added if not library.startswith("lembro")]
+    found = []
+    for library, times in added.items():
+        if library in others or not others:
+            continue
+        for action, time_of_ours in times.items():
+            best = min(others, key=lambda other: added[other][action])
+            part = max(time_of_ours, LEAST) / max(added[best][action], LEAST)
+            aim = (aims or {}).get(action, 1.0)
+            found.append(Verdict(f"{subject}, {library}: {action}", 1.0, aim, part, peer=best))
+    return found
 
 
 def number(value: float) -> str:

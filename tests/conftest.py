@@ -23,10 +23,12 @@ def root_logger_stays_as_it_is() -> Iterator[None]:
     ours = logging.getLogger("lembro")
     own, limit = (ours.level, ours.disabled, ours.propagate), root.manager.disable
     yield
-    logging.disable(limit)  # the fuzzer disables all logging
-    ours.setLevel(own[0])
+    if root.manager.disable != limit:  # the fuzzer disables all logging
+        logging.disable(limit)
     ours.disabled, ours.propagate = own[1:]
-    root.setLevel(level)
+    for logger, before in ((ours, own[0]), (root, level)):
+        if logger.level != before:  # each change of a level visits all loggers
+            logger.setLevel(before)
     for handler in set(root.handlers).difference(handlers):
         root.removeHandler(handler)
 

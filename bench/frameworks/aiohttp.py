@@ -27,7 +27,6 @@ from lembro.integrations.aiohttp.aiohttp_session import LembroStorage
 
 SetUp = Callable[[web.Application], Any]
 REFERENCE: Final = "aiohttp-session (SimpleCookieStorage)"
-BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:

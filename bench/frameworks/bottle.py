@@ -20,7 +20,6 @@ from lembro.integrations.bottle import Lembro
 SetUp = Callable[[Any], WSGIApp]
 REFERENCE: Final = "Beaker (memory)"
 ROOM: Final = 100_000  # sessions; the default is 500, too few for the visitors
-BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:

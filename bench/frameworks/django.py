@@ -13,7 +13,6 @@ from bench.serving import Contender, strangers, wsgi_actions, wsgi_batch
 
 REFERENCE: Final = "Django (locmem)"
 ROOM: Final = 100_000  # sessions; the default is 300, too few for the visitors
-BAR: Final = {"read": 2}
 
 LIBRARIES: Final = {
     "lembro": ("lembro.integrations.django", "lembro.integrations.django.SessionMiddleware"),

@@ -18,7 +18,6 @@ from lembro.integrations.falcon import Lembro
 App = falcon.App[Any, Any]
 SessionOf = Callable[[falcon.Request], Any]
 REFERENCE: Final = "Beaker (memory)"
-BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:

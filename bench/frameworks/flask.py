@@ -18,7 +18,6 @@ from lembro.integrations.flask import Lembro
 SetUp = Callable[[flask.Flask], object]
 REFERENCE: Final = "Flask-Session (SimpleCache)"
 ROOM: Final = 100_000  # sessions; the default is 500, too few for the visitors
-BAR: Final = {"unused": 8, "read": 8, "modified": 5}
 
 
 def contenders() -> list[Contender]:

@@ -10,7 +10,6 @@ from bench.serving import Contender, asgi_actions, asgi_batch, strangers
 from lembro import MemoryStore, SessionManager
 
 REFERENCE: Final = "Litestar (server-side)"
-BAR: Final = {"unused": 8, "read": 8, "modified": 8}
 
 Apps = dict[str, ASGIApp]
 

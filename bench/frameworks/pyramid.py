@@ -15,7 +15,6 @@ from lembro import MemoryStore
 
 SetUp = Callable[[Any], None]
 REFERENCE: Final = "Pyramid (SignedCookieSessionFactory)"
-BAR: Final = {"unused": 1, "read": 1, "modified": 1}
 
 
 def contenders() -> list[Contender]:

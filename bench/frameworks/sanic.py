@@ -24,7 +24,6 @@ App = sanic.Sanic[Any, Any]
 Request = sanic.Request[Any, Any]
 SetUp = Callable[[App], object]
 REFERENCE: Final = "sanic-sessions (memory)"
-BAR: Final[dict[str, int]] = {}
 
 PAGE: Final = BODY.decode()
 _numbers: Final = itertools.count(1)  # each application of a process needs another name

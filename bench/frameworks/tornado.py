@@ -33,7 +33,6 @@ from lembro import MemoryStore
 from lembro.integrations.tornado import Lembro, SessionMixin
 
 REFERENCE: Final = "Tornado (signed cookie)"
-BAR: Final[dict[str, int]] = {}
 
 
 def contenders() -> list[Contender]:

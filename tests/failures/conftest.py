@@ -29,18 +29,25 @@ class _Reader(logging.Handler):
         self.lines.append(self.format(record))  # with its traceback
 
 
+@pytest.fixture(scope="module", autouse=True)
+def all_is_logged() -> Iterator[None]:
+    """Log at DEBUG. Each module does this once, because a change of a level visits all loggers."""
+    loggers = logging.getLogger(), logging.getLogger("lembro")
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
 @pytest.fixture(autouse=True)
-def no_id_in_any_log() -> Iterator[list[str]]:
+def no_id_in_any_log(all_is_logged: None) -> Iterator[list[str]]:
     """Row 7, session IDs in logs (CVE-2023-20866): fail if a log line contains an issued ID."""
     visits.issued.clear()
     root, reader = logging.getLogger(), _Reader()
-    levels = {name: logging.getLogger(name).level for name in ("", "lembro")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.DEBUG)
     root.addHandler(reader)
     yield reader.lines
     root.removeHandler(reader)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
     text = "\n".join(reader.lines)
     assert not [session_id for session_id in visits.issued if session_id in text]
