@@ -20,6 +20,7 @@ BENCHES: Final = {
     "pauses": "the longest pause of a store, compared with the peers",
     "threads": "32 threads at one store, compared with one",
     "stores": "lembro and other libraries on one server, and SQLite compared with memory",
+    "workers": "how the throughput over a store grows with the workers of a server",
     "express": "a session of Express in Redis, compared with one in RedisStore",
     "node_stores": "the stores of express-session under the same work",
     "survivors": "a thousand logged-in users, while ten million new visitors write",

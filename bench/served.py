@@ -12,7 +12,7 @@ import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -33,6 +33,12 @@ ROUNDS: Final = {"quick": 10, "full": 60}
 BARE: Final = "bare"
 CPU: Final = "/cpu"
 PATIENCE: Final = 60.0  # seconds
+UVICORN: Final[dict[str, Any]] = {
+    "lifespan": "off",
+    "access_log": False,
+    "log_level": "warning",
+    "timeout_keep_alive": 600,  # seconds: each server waits while the others are measured
+}
 
 AIMS: Final = {"unused": 1.0, "read": 0.5, "modified": 0.6}
 """For each action, the part of the best other library's time that lembro aims at."""
@@ -120,9 +126,10 @@ class Server:
                 check_status(self.library, action, _status(self._ask(found[0])))
             self.requests[action] = cycle(found)
 
-    def burst(self, action: str) -> float:
-        """Send many requests. Return the seconds of the server's processor for each."""
-        start = self._cpu()
+    def burst(self, action: str, clock: Callable[[], float] | None = None) -> float:
+        """Send many requests. Return the seconds for each, by default of the server's processor."""
+        clock = clock or self._cpu
+        start = clock()
         with selectors.DefaultSelector() as selector:
             for sock in self.sockets:
                 selector.register(sock, selectors.EVENT_READ)
@@ -141,7 +148,7 @@ class Server:
                     request = next(requests, b"")
                     if request:
                         asked.sendall(request)
-        return (self._cpu() - start) / BURST
+        return (clock() - start) / BURST
 
     def _log_in(self) -> str:
         answer = self._ask(_request(f"/{LOGIN}", OTHERS)).decode("latin-1")
@@ -179,9 +186,9 @@ def _status(answer: bytes) -> int:
 
 
 @contextmanager
-def serving(library: str) -> Iterator[Server]:
-    """Start a server process."""
-    command = [sys.executable, "-m", "bench.served", library]
+def serving(library: str, module: str = "bench.served", *arguments: str) -> Iterator[Server]:
+    """Start a server: a module whose first line of output is its port."""
+    command = [sys.executable, "-m", module, library, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -198,8 +205,8 @@ def serving(library: str) -> Iterator[Server]:
 # -- in the server process -------------------------------------------------------------------------
 
 
-def _app(library: str) -> ASGIApp:
-    apps = peers.ASGI[library]() if library != BARE else {"unused": peers.bare_asgi}
+def site(apps: Mapping[str, ASGIApp]) -> ASGIApp:
+    """Return an application whose paths are the actions, and the time of its processor."""
     by_path = {f"/{action}": app for action, app in apps.items()}
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -221,13 +228,9 @@ def serve(arguments: Sequence[str]) -> None:
 
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
-    config = uvicorn.Config(
-        _app(arguments[0]),
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        timeout_keep_alive=600,  # seconds: each server waits while the others are measured
-    )
+    library = arguments[0]
+    apps = {"unused": peers.bare_asgi} if library == BARE else peers.ASGI[library]()
+    config = uvicorn.Config(site(apps), **UVICORN)
     uvicorn.Server(config).run(sockets=[listener])
 
 
