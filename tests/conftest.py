@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Generator, Iterator
 
@@ -13,6 +14,12 @@ from tests.support import in_ci
 # The time of an example depends on the machine only.
 hypothesis.settings.register_profile("lembro", deadline=None)
 hypothesis.settings.load_profile("lembro")
+
+
+def pytest_collection_finish() -> None:
+    """Hide the collected tests from the garbage collector, whose runs would visit all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -190,12 +190,10 @@ KEEPS_LAST: Final = {"bottle", "sanic"}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def collected_quickly() -> Iterator[None]:
+def collected_quickly() -> None:
     """Exclude the objects of all frameworks from each collection."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -277,11 +277,9 @@ OPS: Final[list[Op]] = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def collected_quickly() -> Iterator[None]:
+def collected_quickly() -> None:
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
