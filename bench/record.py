@@ -34,6 +34,10 @@ def _requests(details: Any) -> Record:
     }
 
 
+def _served(details: Any) -> Record:
+    return {"connections": details["connections"], "asgi": _rounded(details["asgi"])}
+
+
 def _frameworks(details: Any) -> Record:
     return {"visitors": details["visitors"], "added": _rounded(details["added"])}
 
@@ -116,6 +120,7 @@ def _flood(details: Any) -> Record:
 
 SOURCES: Final[dict[str, Callable[[Any], Record]]] = {
     "requests": _requests,
+    "served": _served,
     "frameworks": _frameworks,
     "speed": _speed,
     "memory": _memory,

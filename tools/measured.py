@@ -122,18 +122,28 @@ def _request_rows(
         yield [title, *cells]
 
 
+ASGI: Final = {
+    "Starlette (cookie)": "Starlette's signed cookie",
+    "starsessions (InMemoryStore)": "starsessions",
+    "lembro.asgi": "lembro, ASGI",
+}
+"""The libraries for ASGI, with the names that the page shows."""
+
+
 def requests(of: Any) -> Iterator[tuple[str, str]]:
     yield "about", about(of)
     yield "visitors", f"{of['visitors']:,}"
     yield "bytes", f"{of['bytes']}"
-    titles = {
-        "Starlette (cookie)": "Starlette's signed cookie",
-        "starsessions (InMemoryStore)": "starsessions",
-        "lembro.asgi": "lembro, ASGI",
-    }
-    rows = [*_request_rows(of["asgi"], "lembro.asgi", "Starlette (cookie)", titles)]
+    rows = [*_request_rows(of["asgi"], "lembro.asgi", "Starlette (cookie)", ASGI)]
     titles = {"Beaker (memory)": "Beaker", "lembro.wsgi": "lembro, WSGI"}
     rows += _request_rows(of["wsgi"], "lembro.wsgi", "Beaker (memory)", titles)
+    yield "table", markdown(["", *ACTIONS], rows)
+
+
+def served(of: Any) -> Iterator[tuple[str, str]]:
+    yield "about", about(of)
+    yield "connections", f"{of['connections']}"
+    rows = [*_request_rows(of["asgi"], "lembro.asgi", "Starlette (cookie)", ASGI)]
     yield "table", markdown(["", *ACTIONS], rows)
 
 
@@ -255,6 +265,7 @@ def flood(of: Any) -> Iterator[tuple[str, str]]:
 
 BENCHES: Final = {
     "requests": requests,
+    "served": served,
     "frameworks": frameworks,
     "speed": speed,
     "memory": memory,

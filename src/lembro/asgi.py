@@ -65,7 +65,7 @@ class SessionMiddleware:
         self._runner = runner_of(self.manager)
         self._exclude = path_prefixes(exclude)
         passive = self.manager.options.passive
-        self._exchange = _PathExchange if passive else ASGIExchange
+        self._exchange = PathExchange if passive else ASGIExchange
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI server."""
@@ -155,11 +155,6 @@ class ASGIExchange(Exchange):
     def https(self) -> bool:
         """Return whether the request came over https."""
         return is_https(self._scope)
-
-    def path(self) -> str:
-        """Return the path of the request."""
-        path: str = self._scope["path"]
-        return path
 
     def client(self) -> str | None:
         """Return the address that the request came from, if it is known."""
@@ -306,7 +301,7 @@ class ASGIExchange(Exchange):
         await send({"type": "http.response.body", "body": answer.body})
 
 
-class _PathExchange(ASGIExchange):
+class PathExchange(ASGIExchange):
     """An exchange that reads its path at once, for the option ``passive``.
 
     A mounted application changes ``root_path`` in the same scope, before it loads the session.

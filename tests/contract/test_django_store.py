@@ -206,6 +206,21 @@ def test_a_table_with_other_columns_is_a_config_error(kind: str) -> None:
         DjangoStore(alias, table=table).get(K)
 
 
+def test_a_database_that_is_read_only_says_so_before_it_has_tables(tmp_path: Path) -> None:
+    path = tmp_path / "sessions.sqlite3"
+    sqlite3.connect(path).close()
+    path.touch()
+    alias, known = "sessions_read_only", cast("dict[str, Any]", connections.settings)
+    given: dict[str, Any] = {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"file:{path}?mode=ro",
+        "OPTIONS": {"uri": True},
+    }
+    known[alias] = connections.configure_settings({"default": given, alias: given})[alias]
+    with pytest.raises(StoreReadOnly):
+        DjangoStore(alias, table=new_table()).add(K, Record(b"one"), **LIVES)
+
+
 def test_a_connection_that_was_cut_is_replaced() -> None:
     store = new_store("postgresql")
     assert store.add(K, Record(b"one"), **LIVES)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.visits import Visit, World
-from tests.support.worlds import Build
+from tests.support.worlds import PARSER_KINDS, Build, only
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, only(PARSER_KINDS)]  # each reads the path in its own way
 
 IDLE = 3600
 

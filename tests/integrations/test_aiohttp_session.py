@@ -439,6 +439,22 @@ async def test_a_stream_is_saved_with_setup(manager: SessionManager, how: Any) -
         assert await json_of(client, "/read") == {"a": 1}
 
 
+async def test_a_new_session_without_data_keeps_the_old_one_in_a_stream(
+    manager: SessionManager,
+) -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        await new_session(request)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        return response
+
+    app = application(manager, LembroStorage(manager), both=True)
+    async with serving(app, write=write, stream=stream, read=read) as client:
+        await client.get("/write")
+        await client.get("/stream")
+        assert await json_of(client, "/read") == {"cart": [1]}
+
+
 async def test_a_path_that_setup_excludes_has_no_session(manager: SessionManager) -> None:
     async def page(request: web.Request) -> web.Response:
         with pytest.raises(ConfigError, match="exclude= does not name this path"):

@@ -22,6 +22,8 @@ RESTARTS: Final = int(os.environ.get("LEMBRO_RESTARTS", "1"))
 PATIENCE: Final = 30.0
 SNAPSHOT: Final = "LEMBRO_TEST_SNAPSHOT"
 """The environment variable with the path of the snapshot."""
+NOT_MEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Without a measurement of coverage, which handles SIGTERM itself, so that the store does not."""
 
 _APP: Final = "tests.servers.restart_app"
 _MODULE: Final = [sys.executable, "-m"]
@@ -43,7 +45,11 @@ SERVERS: Final[dict[str, Sequence[str]]] = {
 
 def started(name: str, folder: Path, port: int | None = None) -> AbstractContextManager[Server]:
     """Run a server, with its snapshot in a folder."""
-    env = {SNAPSHOT: str(folder / "sessions.bin"), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    env = {
+        SNAPSHOT: str(folder / "sessions.bin"),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+        **NOT_MEASURED,
+    }
     return serve(SERVERS[name], env=env, timeout=60, port=port)
 
 
@@ -157,6 +163,7 @@ def test_nobody_is_logged_out_when_a_file_is_saved(name: str, tmp_path: Path) ->
     # Without watchdog, which takes half a minute to watch all installed packages.
     (tmp_path / "watchdog.py").touch()
     env = {
+        **NOT_MEASURED,
         SNAPSHOT: str(tmp_path / "sessions.bin"),
         "LEMBRO_TEST_RELOADS": str(saved),
         # Flask's reloader looks at each file of each folder on the path.

@@ -251,6 +251,7 @@ class SQLiteBackend(ExternalBackend):
         self._folder = tempfile.TemporaryDirectory(prefix="lembro-")
         # A test of a MemoryStore may ask for less than a file needs.
         size = None if max_size is None else max(bytesize.parse(max_size), SMALLEST)
+        options = {"timeout": 10.0, **options}  # seconds: a busy machine is no failure
         self.file = SQLiteStore(f"{self._folder.name}/sessions.db", size, **options)
         self.memory: Any = self.file  # tests read it directly
 
@@ -260,7 +261,8 @@ class SQLiteBackend(ExternalBackend):
 
     @property
     def behind(self) -> Any:
-        store = SQLiteStore(self.file.path, self.file.max_size, clock=self.file._clock)
+        file = self.file
+        store = SQLiteStore(file.path, file.max_size, clock=file._clock, timeout=10.0)
         store.blocking = False  # SQLite answers fast enough for a test
         return store
 

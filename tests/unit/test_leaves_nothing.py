@@ -311,11 +311,13 @@ def test_an_action_leaves_no_object(op: Op, manager: SessionManager) -> None:
         return Counter(kind for kind in map(type, gc.get_objects()) if kind is not Counter)
 
     left_after(5)
-    # Threads of other tests may make objects meanwhile. What an action leaves, it leaves each time.
+    # Threads of other tests may make a few objects meanwhile. What an action leaves, it leaves each
+    # time.
     left: Counter[type] = Counter()
     for _ in range(3):
         before = left_after(5)
-        left = left_after(100) - before
+        more = left_after(100) - before
+        left = Counter({kind: number for kind, number in more.items() if number >= 20})
         if not left:
             break
     assert left == Counter()

@@ -283,7 +283,7 @@ class Lembro:
             return None
         if self._exclude and req.path.startswith(self._exclude):
             return None
-        exchange = asgi.ASGIExchange(self._runner, _asgi_scope(req), send)
+        exchange = asgi.PathExchange(self._runner, _asgi_scope(req), send)
         session = exchange.session
         try:
             await preload(exchange)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from lembro import MemoryStore, SessionManager
 from lembro.errors import StoreUnavailable
 from lembro.events import Event
 from lembro.stores.base import MARK, Record
-from lembro.stores.memory import restart, slices, snapshot
+from lembro.stores.memory import process_end, restart, slices, snapshot
 from lembro.stores.memory.snapshot_file import SnapshotFile
 from lembro.stores.memory.snapshot_records import in_order_of_use
 from tests.support import ROOT
@@ -588,3 +589,51 @@ assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
         timeout=60,
         check=True,
     )
+
+
+# In this process, whose signals the test replaces.
+
+
+@pytest.fixture
+def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
+    """The handlers of signals, with SIGTERM left to the system."""
+    found: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
+    monkeypatch.setattr(signal, "getsignal", found.__getitem__)
+    monkeypatch.setattr(signal, "signal", found.__setitem__)
+    monkeypatch.setattr(process_end, "_stores", process_end.WeakSet())
+    return found
+
+
+def test_sigterm_ends_the_interpreter_normally(path: Path, handlers: dict[int, Any]) -> None:
+    store = opened(path)
+    add(store, 1)
+    with pytest.raises(SystemExit) as ended:
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert ended.value.code == 0
+    process_end._save_all()
+    assert handlers[signal.SIGTERM] is signal.SIG_IGN
+    assert path.exists()
+
+
+def test_a_signal_during_a_verb_is_sent_again(
+    path: Path, handlers: dict[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    arrived = threading.Event()
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        arrived.set()
+
+    monkeypatch.setattr(os, "kill", kill)
+    store = opened(path)
+    with store._lock:
+        handlers[signal.SIGTERM](signal.SIGTERM, None)
+    assert arrived.wait(20)
+    assert sent == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_another_handler_of_the_application_stays(path: Path, handlers: dict[int, Any]) -> None:
+    handlers[signal.SIGTERM] = signal.SIG_IGN
+    opened(path)
+    assert handlers[signal.SIGTERM] is signal.SIG_IGN

@@ -18,7 +18,7 @@ import pytest
 from lembro import ConfigError, Record, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 from lembro.stores import PostgresStore, from_url
 from lembro.stores.external.backend import Busy, Dropped
-from lembro.stores.sql import psycopg_connections, psycopg_target
+from lembro.stores.sql import psycopg_connections, psycopg_connector, psycopg_target
 from lembro.stores.sql.dialect import Statement
 from lembro.stores.sql.postgres_verbs import dialect
 from lembro.stores.sql.psycopg_target import translate
@@ -751,3 +751,24 @@ def test_messages_about_other_pools_are_logged() -> None:
     assert not passes(
         psycopg_connections.DeadlineConnection.__new__(psycopg_connections.DeadlineConnection)
     )
+
+
+def unfinished() -> Any:
+    """Begin a transaction, and do not end it."""
+    yield Statement("begin"), {}
+
+
+def test_a_transaction_that_a_verb_leaves_open_is_rolled_back() -> None:
+    with psycopg_connections.DeadlineConnection.connect(shared().url(), autocommit=True) as used:
+        psycopg_connector.perform(used, unfinished())
+        assert used.pgconn.transaction_status == psycopg_connector.IDLE
+
+
+def test_a_transaction_that_a_verb_of_a_loop_leaves_open_is_rolled_back() -> None:
+    async def run() -> None:
+        connect = psycopg_connections.AsyncDeadlineConnection.connect
+        async with await connect(shared().url(), autocommit=True) as used:
+            await psycopg_connector.aperform(used, unfinished())
+            assert used.pgconn.transaction_status == psycopg_connector.IDLE
+
+    asyncio.run(run())
