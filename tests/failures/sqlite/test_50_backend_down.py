@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.stores import SQLiteBackend
 from tests.support.visits import World, login, write
+from tests.support.worlds import Build
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +53,8 @@ def stopped_holder(world: World) -> Iterator[Callable[[], None]]:
             end()
 
 
-async def test_reads_succeed_and_writes_get_a_503(world: World) -> None:
+async def test_reads_succeed_and_writes_get_a_503(build: Build) -> None:
+    world: World = build(store={"timeout": 0.2})
     known, new = world.tab(), world.tab()
     await known.login("ada")
     cookie = known.cookie
