@@ -21,13 +21,13 @@ app.add_middleware(SessionMiddleware, manager)
 
 @app.get("/healthz")
 async def healthz() -> str:
-    """Answer if this process works."""
+    """Respond with 200 if this process works."""
     return "ok"
 
 
 @app.get("/readyz")
 async def readyz() -> str:
-    """Answer if this process can also use its sessions. If not, lembro answers with a 503."""
+    """Respond with 200 if this process can use its sessions. If not, lembro responds with 503."""
     await manager.aping()
     return "ok"
 

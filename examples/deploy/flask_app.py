@@ -23,13 +23,13 @@ Lembro(app, manager)
 
 @app.get("/healthz")
 def healthz() -> str:
-    """Answer if this process works."""
+    """Respond with 200 if this process works."""
     return "ok"
 
 
 @app.get("/readyz")
 def readyz() -> str:
-    """Answer if this process can also use its sessions. If not, lembro answers with a 503."""
+    """Respond with 200 if this process can use its sessions. If not, lembro responds with 503."""
     manager.ping()
     return "ok"
 

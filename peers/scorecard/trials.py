@@ -61,16 +61,16 @@ def tried(library: Library) -> dict[str, str]:
     """Return the outcome of each requirement."""
     send, hardened = library.default(), library.hardened()
     found = {
-        "7.2.1": "default" if _checked_by_the_server(send) else "by hand",
-        "7.2.2": "default" if _made_for_each_session(send) else "by hand",
+        "7.2.1": "default" if _checked_by_the_server(send) else "own code",
+        "7.2.2": "default" if _made_for_each_session(send) else "own code",
         "7.2.4": _new_at_login(send),
-        "7.4.1": "call" if _ended(send) else "by hand",
+        "7.4.1": "call" if _ended(send) else "own code",
     }
     ends_unused, _ = _lifetimes(library.short())
-    found["7.3.1"] = ("default" if library.rolling else "option") if ends_unused else "by hand"
+    found["7.3.1"] = ("default" if library.rolling else "option") if ends_unused else "own code"
     limited = library.limited()
     _, ends_used = (False, False) if limited is None else _lifetimes(limited)
-    found["7.3.2"] = "option" if ends_used else "by hand"
+    found["7.3.2"] = "option" if ends_used else "own code"
     plain, safe = send("/write", ""), hardened("/write", "")
     prefixed = safe.cookie.startswith(PREFIXED) and safe.has("secure") and safe.has("path=/")
     for number, attribute in (("3.3.1", "secure"), ("3.3.2", "samesite"), ("3.3.4", "httponly")):
@@ -83,7 +83,7 @@ def tried(library: Library) -> dict[str, str]:
 
 
 def _where(by_default: bool, by_option: bool) -> str:
-    return "default" if by_default else "option" if by_option else "by hand"
+    return "default" if by_default else "option" if by_option else "own code"
 
 
 def _renamed(cookie: str, value: str) -> str:
@@ -111,7 +111,7 @@ def _new_at_login(send: Send) -> str:
     before = send("/write", "").cookie
     after = send("/rotate", before).cookie
     if not after or after == before or send("/read", after).body != "written":
-        return "by hand"
+        return "own code"
     return "call" if not send("/read", before).body else "call, for the new token"
 
 

@@ -160,7 +160,7 @@ def test_a_decision_with_measured_numbers_names_their_source(page: Path) -> None
     text = page.read_text(encoding="utf-8")
     limits = {"64 times"}  # a constant of decision 14
     if set(measured_numbers(text)) - limits:
-        assert re.search(r"`(?:python -m|make) bench|\bby\s+hand\b|`tests/\S+\.py", text)
+        assert re.search(r"`(?:python -m|make) bench|\bmeasured\s+once\b|`tests/\S+\.py", text)
 
 
 @pytest.mark.parametrize(

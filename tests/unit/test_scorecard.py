@@ -114,16 +114,16 @@ def test_a_library_with_every_feature_passes(outcome: Any) -> None:
 @pytest.mark.parametrize(
     ("fault", "number", "found"),
     [
-        ("adopts", "7.2.1", "by hand"),
-        ("static", "7.2.2", "by hand"),
-        ("same token", "7.2.4", "by hand"),
+        ("adopts", "7.2.1", "own code"),
+        ("static", "7.2.2", "own code"),
+        ("same token", "7.2.4", "own code"),
         ("old token", "7.2.4", "call, for the new token"),
-        ("never ends", "7.4.1", "by hand"),
-        ("immortal", "7.3.1", "by hand"),
-        ("immortal", "7.3.2", "by hand"),
-        ("no limit", "7.3.2", "by hand"),
-        ("options", "3.3.1", "by hand"),
-        ("options", "3.3.3", "by hand"),
+        ("never ends", "7.4.1", "own code"),
+        ("immortal", "7.3.1", "own code"),
+        ("immortal", "7.3.2", "own code"),
+        ("no limit", "7.3.2", "own code"),
+        ("options", "3.3.1", "own code"),
+        ("options", "3.3.3", "own code"),
     ],
 )
 def test_a_fault_is_found(outcome: Any, fault: str, number: str, found: str) -> None:
