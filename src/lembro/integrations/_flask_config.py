@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, cast
 
+from .._hints import STORE_NAMES
 from ..errors import ConfigError
 from ..options import (
     DAY,
-    STORE_NAMES,
     CookieOptions,
     SessionOptions,
     exact_cookie,

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from ..._hints import STORE_NAMES
 from ...errors import ConfigError
 from ...options import (
     DAY,
-    STORE_NAMES,
     CookieOptions,
     SessionOptions,
     exact_cookie,
