@@ -75,6 +75,17 @@ def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
             )
 
 
+def not_needed(name: str) -> str:
+    """Return the end of the error for an option that lembro does not need; empty for others."""
+    reason = _NOT_NEEDED.get(_plain(name))
+    return f"; leave it out, because {reason}" if reason else ""
+
+
+def translated(name: str) -> str:
+    """Return lembro's option for a name in another library, or else the name itself."""
+    return _ELSEWHERE.get(_plain(name), name)
+
+
 def meant_option(name: str, known: Sequence[str]) -> str:
     """Return the end of an error for a name that is not ``known``: what to write instead."""
     if name in ("session", "sessions"):
@@ -82,9 +93,9 @@ def meant_option(name: str, known: Sequence[str]) -> str:
     options = _fields["SessionOptions"]
     ours = (*known, *STORE_NAMES, *_fields["CookieOptions"], *options)
     plain = {each.replace("_", ""): each for each in ours}
-    word = name.lower().replace("-", "").replace("_", "")
-    if word in _NOT_NEEDED:
-        return f"; leave it out, because {_NOT_NEEDED[word]}"
+    if reason := not_needed(name):
+        return reason
+    word = _plain(name)
     bare = word.removeprefix("session")
     for part in (word, bare, bare.removeprefix("cookie")):
         meant = plain.get(part) or _ELSEWHERE.get(part)
@@ -112,3 +123,7 @@ def meant_option(name: str, known: Sequence[str]) -> str:
         return f", which belongs to the sessions: {manager}(store, {meant}=...)"
     idle = "; for the session's lifetime, write idle_timeout=..." if meant == "max_age" else ""
     return f"; write cookie=CookieOptions({meant}=...){unit}{idle}"
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -202,6 +202,13 @@ def test_the_size_of_the_store_is_a_setting() -> None:
         ({}, {"LEMBRO_EXCLUDED": ["/a"]}, r"did you mean LEMBRO_EXCLUDE\?"),
         ({}, {"LEMBRO_COOKIE_NAME": "a"}, r"you mean LEMBRO_COOKIE=CookieOptions\(name=\.\.\.\)\?"),
         ({}, {"LEMBRO_INTERVAL": 60}, r"mean LEMBRO_STORE=MemoryStore\(interval=\.\.\.\)\?"),
+        ({}, {"LEMBRO_TTL": 60}, r"did you mean LEMBRO_IDLE_TIMEOUT\?"),
+        ({}, {"LEMBRO_CHECK_PERIOD": 60}, r"mean LEMBRO_STORE=MemoryStore\(interval=\.\.\.\)\?"),
+        (
+            {},
+            {"LEMBRO_RESAVE": False},
+            r"RESAVE; leave it out, .* again\. The settings are",
+        ),
         (
             {},
             {"LEMBRO_XYZ": 1},
