@@ -8,6 +8,7 @@ caches are as cold as in production. The time is the processor's, of the whole s
 from __future__ import annotations
 
 import platform
+import select
 import selectors
 import socket
 import subprocess
@@ -192,7 +193,10 @@ def serving(library: str, module: str = "bench.served", *arguments: str) -> Iter
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            server = Server(library, int(process.stdout.readline()))
+            if not select.select([process.stdout], [], [], PATIENCE)[0]:
+                raise SystemExit(f"the server of {library} did not start; the bench is broken")
+            port = process.stdout.readline()  # no limit: there is something to read
+            server = Server(library, int(port))
             server.connect()
             yield server
             for sock in server.sockets:

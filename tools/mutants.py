@@ -102,7 +102,17 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_modules("_http", ("__init__",)), _CORE_TESTS),
     **dict.fromkeys(_modules("_runtime", ("__init__",)), _CORE_TESTS),
     **dict.fromkeys(
-        ("asgi", "wsgi", "manager", "options", "_cookie_options", "_durations", "events", "ids"),
+        (
+            "asgi",
+            "wsgi",
+            "manager",
+            "options",
+            "_cookie_options",
+            "_durations",
+            "_hints",
+            "events",
+            "ids",
+        ),
         _CORE_TESTS,
     ),
     **dict.fromkeys(_modules("migrate", ("__init__",)), _MIGRATE_TESTS),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, cast, get_args
 
 from ._durations import Seconds, seconds
+from ._hints import explain_keywords
 from .errors import ConfigError
 
 SameSite = Literal["lax", "strict", "none"]
@@ -21,6 +22,7 @@ _PREFIXED: Final = "(?i)__(host|secure)-"
 _DOMAIN: Final = r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 
 
+@explain_keywords
 @dataclass(frozen=True, kw_only=True)
 class CookieOptions:
     """The attributes of the session cookie. The defaults follow OWASP's recommendations.

@@ -15,11 +15,19 @@ LONGEST: Final = 100 * 365 * DAY
 """The longest duration that is accepted, in seconds: 100 years."""
 LONGEST_USUAL: Final = 400 * DAY
 """A longer duration is probably in milliseconds: browsers keep no cookie for more than 400 days."""
+MINUTE_IN_MS: Final = 60_000
 
 _warned: Final[set[tuple[str, float]]] = set()
 
 
-def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False) -> float:
+def seconds(
+    name: str,
+    value: Seconds,
+    example: str = "",
+    *,
+    zero: bool = False,
+    usual: float = LONGEST_USUAL,
+) -> float:
     """Return a duration in seconds.
 
     Args:
@@ -27,6 +35,7 @@ def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False)
         value: Seconds or a timedelta.
         example: The example in the error, if it is not ``name=...``.
         zero: Whether 0 is allowed.
+        usual: A longer number of seconds is warned of, because it is probably in milliseconds.
 
     Raises:
         ConfigError: ``value`` is not a duration, not above 0, or longer than 100 years.
@@ -42,16 +51,28 @@ def seconds(name: str, value: Seconds, example: str = "", *, zero: bool = False)
         least = "at least 0" if zero else "more than 0"
         raise ConfigError(
             f"{name} must be {least} and at most {LONGEST} seconds (100 years), got {value!r}. "
-            f"Example: {example}"
+            f"{if_milliseconds(name, value, longest=LONGEST)}Example: {example}"
         )
     if isinstance(value, int | float):
-        warn_of_milliseconds(name, value, longest=LONGEST_USUAL)
+        warn_of_milliseconds(name, value, longest=usual)
     return float(number)
 
 
+def if_milliseconds(name: str, value: object, *, longest: float) -> str:
+    """Return a part of the error for a number that is too long in seconds, not in milliseconds."""
+    if not isinstance(value, int | float) or not longest < value <= longest * 1000:
+        return ""
+    return f"If you mean milliseconds, write {name}={_short(value / 1000)}. "
+
+
 def warn_of_milliseconds(name: str, value: float, *, longest: float) -> None:
-    """Warn once of a number of seconds that was probably meant as milliseconds, as in Node."""
-    if value <= longest or (name, value) in _warned:
+    """Warn once of a number of seconds that was probably meant as milliseconds, as in Node.
+
+    It is longer than ``longest``, or it is longer than ten days, no whole number of days, and in
+    milliseconds a whole number of minutes. 3,600,000 is such a number.
+    """
+    odd = value > 10 * DAY and value % DAY != 0 and value % MINUTE_IN_MS == 0
+    if not (value > longest or odd) or (name, value) in _warned:
         return
     _warned.add((name, value))
     log.warning(

@@ -3,20 +3,20 @@ timedelta."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, Literal, Protocol, TypedDict, Unpack, get_args
+from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
 
 from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
 from ._durations import DAY, Seconds, seconds
+from ._hints import check_names, explain_keywords
 from ._paths import path_prefixes
 from ._threads import is_coroutine_function
 from .errors import ConfigError
 
 __all__ = [
     "DAY",
-    "STORE_NAMES",
     "AtMaxSessions",
     "CookieOptions",
     "LegacyReader",
@@ -25,12 +25,10 @@ __all__ = [
     "SameSite",
     "Seconds",
     "SessionOptions",
-    "check_names",
     "exact_cookie",
     "from_keywords",
     "is_weak",
     "legacy_cookie",
-    "meant_option",
     "option_names",
     "seconds",
     "take_cookie_keywords",
@@ -126,6 +124,7 @@ def _readers(given: Any, cookie: CookieOptions) -> tuple[LegacyReader, ...]:
     return readers
 
 
+@explain_keywords
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
     """The options of sessions: how long they live, how many a user may have, and their cookie.
@@ -190,7 +189,7 @@ class SessionOptions:
             if getattr(self, name) is not None:
                 seconds(name, getattr(self, name))
         object.__setattr__(self, "passive", path_prefixes(self.passive, "passive", "/poll"))
-        seconds("rotation_grace", self.rotation_grace, zero=True)
+        seconds("rotation_grace", self.rotation_grace, zero=True, usual=60 * 60)
         if not isinstance(self.cookie, CookieOptions):
             raise ConfigError(
                 f"cookie must be CookieOptions, got {self.cookie!r}. {_cookie_example(self.cookie)}"
@@ -274,66 +273,6 @@ def _preset(idle: float, absolute: float, changes: OptionKeywords) -> SessionOpt
     return from_keywords({**limits, **changes})
 
 
-STORE_NAMES: Final = (
-    "max_size",
-    "interval",
-    "max_session_size",
-    "reduce_to",
-    "snapshot",
-    "snapshot_max_age",
-)
-"""The options of ``MemoryStore``."""
-
-_ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's option
-    "httpsonly": "secure",
-    "sessioncookie": "name",
-    "sid": "name",
-    **dict.fromkeys(("ttl", "lifetime", "expires", "expire", "expiresin"), "idle_timeout"),
-    **dict.fromkeys(("sessionttl", "sessionlifetime", "permanentsessionlifetime"), "idle_timeout"),
-    **dict.fromkeys(("max", "maxbytes", "bytes", "size", "maxmemory", "memory", "cap"), "max_size"),
-    **dict.fromkeys(("checkperiod", "purgeinterval", "cleanupinterval"), "interval"),
-}
-
-
-_NOT_NEEDED = {  # express-session's, without underscores
-    "resave": "an unmodified session is never stored again",
-    "rolling": "each use extends the session, and its cookie",
-    "saveuninitialized": "a session is stored once it holds something",
-}
-
-
-def meant_option(name: str, known: Sequence[str]) -> str:
-    """Return the end of an error for a name that is not ``known``: what to write instead."""
-    if name in ("session", "sessions"):
-        return "; the keyword for a SessionManager is manager"
-    ours = (*known, *STORE_NAMES, *(f.name for f in fields(CookieOptions)))
-    plain = {each.replace("_", ""): each for each in ours}
-    word = name.lower().replace("-", "").replace("_", "")
-    if word in _NOT_NEEDED:
-        return f"; leave it out, because {_NOT_NEEDED[word]}"
-    bare = word.removeprefix("session")
-    for part in (word, bare, bare.removeprefix("cookie")):
-        meant = plain.get(part) or _ELSEWHERE.get(part)
-        if meant is not None:
-            break
-    else:
-        import difflib  # noqa: PLC0415 - only an error needs it
-
-        near = difflib.get_close_matches(name, ours, 1, 0.7)
-        near = near or difflib.get_close_matches(name, known, 1, 0.5)
-        if not near or near[0] in known:
-            return f"; did you mean {near[0]}?" if near else ""
-        meant = near[0]
-    if meant in known:
-        return f"; write {meant}=..."
-    if meant in STORE_NAMES:
-        return f", which belongs to the store: MemoryStore({meant}=...)"
-    if meant in option_names():
-        return f", which belongs to the sessions: SessionManager(store, {meant}=...)"
-    idle = "; for the session's lifetime, write idle_timeout=..." if meant == "max_age" else ""
-    return f"; write cookie=CookieOptions({meant}=...){idle}"
-
-
 def _cookie_example(given: Any) -> str:
     """Return what to write instead of a cookie that is not CookieOptions, such as a dict."""
     if not isinstance(given, Mapping) or not given:
@@ -348,15 +287,6 @@ def _cookie_example(given: Any) -> str:
 def option_names() -> list[str]:
     """Return the names of the fields of :class:`SessionOptions`."""
     return [f.name for f in fields(SessionOptions)]
-
-
-def check_names(keywords: Iterable[str], known: Sequence[str]) -> None:
-    """Raise ConfigError for a name that is not ``known``. The error suggests the nearest one."""
-    for name in keywords:
-        if name not in known:
-            raise ConfigError(
-                f"no option {name!r}{meant_option(name, known)} (options: {', '.join(known)})"
-            )
 
 
 def from_keywords(

@@ -10,6 +10,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,6 +190,23 @@ async def test_nothing_is_left_to_the_garbage_collector(manager: SessionManager)
 
 
 # -- streams and sockets ---------------------------------------------------------------------------
+
+
+async def test_a_file_response_stores_the_session(manager: SessionManager, tmp_path: Path) -> None:
+    file = tmp_path / "file.txt"
+    file.write_text("hello")
+
+    async def download(request: web.Request) -> web.FileResponse:
+        get_session(request)["downloads"] = 1
+        return web.FileResponse(file)
+
+    async with (
+        serving(application(manager), download=download) as client,
+        client.get("/download") as response,
+    ):
+        assert response.headers["Set-Cookie"].startswith("sid=")
+        assert await response.text() == "hello"
+    assert manager.length() == 1
 
 
 async def test_a_stream_is_committed_when_it_begins(manager: SessionManager) -> None:

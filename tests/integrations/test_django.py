@@ -1419,6 +1419,8 @@ def test_alone_a_nested_value_that_cannot_be_stored_is_an_error(alone: Site) -> 
         ),
         ({"LEMBRO": {"max_size": "64M"}}, "no key 'max_size'; write 'MAX_SIZE'"),
         ({"LEMBRO": {"maxsize": "64M"}}, "no key 'maxsize'; write 'MAX_SIZE'"),
+        ({"LEMBRO": {"TTL": 60}}, "no key 'TTL'; write 'IDLE_TIMEOUT'"),
+        ({"LEMBRO": {"ROLLING": True}}, "no key 'ROLLING'; leave it out, because each use extends"),
         ({"LEMBRO": {"qqqq": 1}}, r"no key 'qqqq'\. Its keys are"),
         ({"LEMBRO": {"STOR": 1}}, "no key 'STOR'; write 'STORE'"),
         ({"LEMBRO": {"manage": 1}}, "no key 'manage'; write 'MANAGER'"),

@@ -51,6 +51,9 @@ def test_flasks_defaults_are_used() -> None:
         ({"SESSION_COOKIE_DOMAIN": False}, {}),
         ({"SESSION_COOKIE_PATH": "/shop"}, {"path": "/shop"}),
         ({"APPLICATION_ROOT": "/shop"}, {"path": "/shop"}),
+        ({"APPLICATION_ROOT": ""}, {}),
+        ({"SESSION_COOKIE_PATH": "", "SESSION_COOKIE_DOMAIN": ""}, {}),
+        ({"SESSION_COOKIE_PATH": "", "APPLICATION_ROOT": "/shop"}, {"path": "/shop"}),
         ({"APPLICATION_ROOT": "/shop", "SESSION_COOKIE_PATH": "/a"}, {"path": "/a"}),
         ({"SESSION_COOKIE_HTTPONLY": False}, {"httponly": False}),
         ({"SESSION_COOKIE_SECURE": True}, {"secure": True}),
@@ -199,6 +202,13 @@ def test_the_size_of_the_store_is_a_setting() -> None:
         ({}, {"LEMBRO_EXCLUDED": ["/a"]}, r"did you mean LEMBRO_EXCLUDE\?"),
         ({}, {"LEMBRO_COOKIE_NAME": "a"}, r"you mean LEMBRO_COOKIE=CookieOptions\(name=\.\.\.\)\?"),
         ({}, {"LEMBRO_INTERVAL": 60}, r"mean LEMBRO_STORE=MemoryStore\(interval=\.\.\.\)\?"),
+        ({}, {"LEMBRO_TTL": 60}, r"did you mean LEMBRO_IDLE_TIMEOUT\?"),
+        ({}, {"LEMBRO_CHECK_PERIOD": 60}, r"mean LEMBRO_STORE=MemoryStore\(interval=\.\.\.\)\?"),
+        (
+            {},
+            {"LEMBRO_RESAVE": False},
+            r"RESAVE; leave it out, .* again\. The settings are",
+        ),
         (
             {},
             {"LEMBRO_XYZ": 1},

@@ -6,6 +6,7 @@ Flash messages and the test client are covered too.
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,11 +17,14 @@ import msgspec
 import pydantic
 import pytest
 from litestar import Litestar, Request, Response, WebSocket, asgi, get, post, websocket
+from litestar.config.csrf import CSRFConfig
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.enums import ScopeType
 from litestar.exceptions import NotAuthorizedException, WebSocketDisconnect
+from litestar.logging.config import BaseLoggingConfig
 from litestar.middleware import DefineMiddleware
+from litestar.middleware.logging import LoggingMiddlewareConfig
 from litestar.middleware.session.base import SessionMiddleware
 from litestar.params import FromPath, FromQuery
 from litestar.plugins.flash import FlashConfig, FlashPlugin, flash
@@ -328,6 +332,38 @@ def test_a_late_set_session_without_an_access_is_logged_without_an_event(
 
 
 # -- exceptions ------------------------------------------------------------------------------------
+
+
+class PlainLogging(BaseLoggingConfig):
+    """The loggers of this process as they are."""
+
+    log_exceptions = "never"
+    exception_logging_handler = None
+
+    def __init__(self) -> None:
+        self.disable_stack_trace = set()
+
+    def configure(self) -> Any:
+        return logging.getLogger
+
+
+def test_the_cookies_of_other_middlewares_are_kept(plugin: LembroPlugin) -> None:
+    @get("/")
+    async def write(request: Request[Any, Any, Any]) -> None:
+        request.session["a"] = 1
+
+    hidden = LoggingMiddlewareConfig(response_cookies_to_obfuscate={"sid"})
+    app = Litestar(
+        [write],
+        plugins=[plugin],
+        csrf_config=CSRFConfig(secret="x" * 32),
+        logging_config=PlainLogging(),
+        middleware=[hidden.middleware],
+    )
+    with TestClient(app) as tab:
+        sent = tab.get("/").headers.get_list("set-cookie")
+    assert sorted(cookie.partition("=")[0] for cookie in sent) == ["csrftoken", "sid"]
+    assert "***" not in str(sent)
 
 
 def test_an_http_exception_is_a_response(plugin: LembroPlugin) -> None:

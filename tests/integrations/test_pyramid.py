@@ -829,6 +829,8 @@ def test_without_settings_the_defaults_are_used() -> None:
             {"lembro_max_size": "4M"},
             r"no setting 'lembro_max_size'; did you mean lembro.max_size\?",
         ),
+        ({"lembro.ttl": "5"}, r"did you mean lembro.idle_timeout\?"),
+        ({"lembro.resave": "no"}, r"'lembro.resave'; leave it out, because an unmodified session"),
         ({"lembro_cookie_name": "sid"}, r"did you mean lembro.cookie.name\?"),
         ({"lembro_manager": SessionManager(MemoryStore("1M"))}, r"mean lembro.manager\?"),
         ({"lembro.max_size": "huge"}, "huge"),

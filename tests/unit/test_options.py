@@ -361,7 +361,7 @@ def test_a_keyword_of_the_store_names_the_store(name: str) -> None:
         (
             "xyz",
             " (options: max_size, interval, max_session_size, reduce_to, "
-            "snapshot, snapshot_max_age)",
+            "clock, snapshot, snapshot_max_age)",
         ),
     ],
 )

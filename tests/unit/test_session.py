@@ -206,6 +206,17 @@ def test_revoke_ends_a_session_of_the_same_user_only(site: Site) -> None:
     assert [site.data(id_) is None for id_ in (cookie, other, bobs)] == [False, True, False]
 
 
+def test_a_session_that_revokes_itself_ends_with_its_changes(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    session["seen"] = 1
+    handle = handle_for(key_for(cookie))
+    done = session.revoke(handle) if site.driver != "async" else site.wait(session.arevoke(handle))
+    assert done
+    site.commit(session)
+    assert site.data(cookie) is None
+
+
 @pytest.mark.parametrize("name", ["user_sessions", "revoke"])
 def test_user_sessions_and_revoke_require_a_login(site: Site, name: str) -> None:
     session = site.open(site.new())

@@ -69,9 +69,9 @@ def test_a_relative_path_is_one_of_the_working_directory(
         ("memory:/256M", "a memory: URL has no slashes"),
         (
             "sqlite:///x?max_sise=1M",
-            "no parameter 'max_sise'; did you mean max_size? Its parameters ",
+            "no parameter 'max_sise'; did you mean max_size? (parameters: ",
         ),
-        ("sqlite:///x?zzz=1", "no parameter 'zzz'. Its parameters are max_size, "),
+        ("sqlite:///x?zzz=1", "no parameter 'zzz' (parameters: max_size, "),
         ("sqlite:///x?timeout=1&timeout=2", "must contain the parameter 'timeout' only once. Rem"),
         ("sqlite:///x?timeout=soon", "'timeout' of a sqlite: URL must be a number, got 'soon'"),
         ("sqlite:///x?timeout=100", "timeout must be seconds"),

@@ -22,7 +22,7 @@ _HINTS: Final = {
     "memoryview": "store bytes(value)",
     "_Timestamp": "store value.to_pydatetime()",  # pandas, with nanoseconds
     "_Timedelta": "store value.to_pytimedelta()",
-    "NaTType": "store None",
+    **dict.fromkeys(("NaTType", "NAType"), "store None"),  # pandas
     "timedelta": "store timedelta(seconds=value.total_seconds())",  # pendulum's, with months
     "generic": "store value.item()",  # numpy's scalars
     "ndarray": "store value.tolist()",

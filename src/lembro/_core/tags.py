@@ -101,6 +101,8 @@ def _loses(value: Any, plain: Any) -> bool:
         return True
     if not isinstance(value, Enum | list | set | frozenset) and getattr(value, "__dict__", None):
         return True
+    if isinstance(value, datetime):  # other zone objects: the hour that occurs twice is unequal
+        plain = plain.replace(tzinfo=value.tzinfo)
     try:
         return not (plain == value or plain != plain)  # noqa: PLR0124 - NaN keeps its value
     except (ArithmeticError, TypeError, ValueError):
@@ -120,8 +122,10 @@ def plain_key(key: Any) -> Any:
             plain = _PLAIN_BY_TYPE[base](key)
             if not _loses(key, plain):
                 return plain_key(plain)
+    fix = "key.item()" if type(key).__module__ == "numpy" else "str(key)"
     refused = Refused(
-        f"the keys of a dict must be str, int, float, bool, bytes or None, got {type(key).__name__}"
+        f"the keys of a dict must be str, int, float, bool, bytes or None, got "
+        f"{type(key).__name__}; write {fix}"
     )
     refused.parts.append(f".{repr(key)[:40]}")
     raise refused

@@ -130,7 +130,7 @@ class TimedSession(SessionState):
             UsageError: there is no stored session.
         """
         wait = self._transport.runner.endings.wait
-        reason: Ended = await wait(self._key_to_watch(), seconds("poll", poll))
+        reason: Ended = await wait(self._key_to_watch(), seconds("poll", poll, usual=60 * 60))
         return reason
 
     def on_ended(
@@ -145,7 +145,9 @@ class TimedSession(SessionState):
             A function that stops the watch. Call it when the callback is not needed any more.
         """
         watch = self._transport.runner.endings.watch
-        stop: Callable[[], None] = watch(self._key_to_watch(), seconds("poll", poll), callback)
+        stop: Callable[[], None] = watch(
+            self._key_to_watch(), seconds("poll", poll, usual=60 * 60), callback
+        )
         return stop
 
     # -- internal ----------------------------------------------------------------------------------

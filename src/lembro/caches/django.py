@@ -12,9 +12,9 @@ import threading
 from http.cookies import Morsel
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from .._hints import STORE_NAMES
 from .._log import log
 from ..errors import CodecError, ConfigError, SessionTooLarge
-from ..options import STORE_NAMES
 from ..stores.memory import MemoryStore
 from ._cache import Cache
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from .. import bytesize
+from .._hints import explain_keywords
 from ..stores.external.backend import PreparedVerbs, Steps
 from ..stores.external.clock import ServerClock
 from ..stores.external.settings import check_timeout
@@ -236,6 +237,7 @@ class _MongoStore(ExpressStore):
         super().__init__(backend, users, max_session_size=bytesize.parse(max_session_size))
 
 
+@explain_keywords
 class ConnectMongo(_MongoStore):
     """The sessions of connect-mongo, in MongoDB 5.0 or later.
 
@@ -289,6 +291,7 @@ class ConnectMongo(_MongoStore):
         )
 
 
+@explain_keywords
 class ConnectMongoDBSession(_MongoStore):
     """The sessions of connect-mongodb-session, in MongoDB 5.0 or later.
 

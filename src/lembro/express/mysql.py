@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from .._hints import explain_keywords
 from ..errors import ConfigError
 from ..stores.external.backend import Steps, Verbs
 from ..stores.external.settings import check_timeout
@@ -109,6 +110,7 @@ class _Backend(SQLAlchemyBackend):
         return MySQLSteps(self._users, statements(target.dialect.table))
 
 
+@explain_keywords
 class ExpressMySQLSession(ExpressStore):
     """The sessions of express-mysql-session, in MySQL or MariaDB.
 

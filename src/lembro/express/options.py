@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 
 from .._cookie_options import CookieOptions, SameSite
 from .._durations import Seconds, seconds
+from .._hints import explain_keywords
 from ..errors import ConfigError
 
 Priority = Literal["low", "medium", "high"]
@@ -14,6 +15,7 @@ Priority = Literal["low", "medium", "high"]
 NAME: Final = "connect.sid"
 
 
+@explain_keywords
 @dataclass(frozen=True, kw_only=True)
 class ExpressCookie:
     """The cookie of express-session: its option ``cookie``, and its ``name``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from .._hints import explain_keywords
 from ..stores.external.backend import Verbs
 from ..stores.external.settings import check_timeout
 from ..stores.external.store import MAX_SESSION_SIZE
@@ -95,6 +96,7 @@ class _Backend(PostgresBackend):
         return sql, SQLSteps(self._users, statements(sql.table))
 
 
+@explain_keywords
 class ConnectPgSimple(ExpressStore):
     """The sessions of connect-pg-simple, in PostgreSQL.
 

@@ -7,6 +7,7 @@ import re
 from hashlib import sha1
 from typing import Any, Final
 
+from .._hints import explain_keywords
 from ..errors import ConfigError
 from ..stores.external.backend import Steps
 from ..stores.external.store import MAX_SESSION_SIZE
@@ -217,6 +218,7 @@ class _ToClient(_MakesVerbs, ClientBackend):
     pass
 
 
+@explain_keywords
 class ConnectRedis(ExpressStore):
     """The sessions of connect-redis, in Redis 6.2 or later, or in Valkey.
 

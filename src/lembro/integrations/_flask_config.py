@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, cast
 
+from .._hints import STORE_NAMES, not_needed, translated
 from ..errors import ConfigError
 from ..options import (
     DAY,
-    STORE_NAMES,
     CookieOptions,
     SessionOptions,
     exact_cookie,
@@ -188,7 +188,7 @@ def _fields(config: Config) -> dict[str, Any]:
             found[fields[key]] = value
         elif key.startswith(_PREFIX) and key not in known:
             raise ConfigError(
-                f"app.config has no setting {key}; did you mean {_nearest(key, known)}? "
+                f"app.config has no setting {key}{_meant(key, known)} "
                 f"The settings are {', '.join(known)}"
             )
     return found
@@ -198,9 +198,11 @@ def _setting(option: str) -> str:
     return _PREFIX + option.upper()
 
 
-def _nearest(key: str, known: Sequence[str]) -> str:
-    """Return the fix for an unknown setting: the most similar one."""
-    name = key.removeprefix(_PREFIX).lower()
+def _meant(key: str, known: Sequence[str]) -> str:
+    """Return the fix for an unknown setting: to leave it out, or the most similar one."""
+    name = translated(key.removeprefix(_PREFIX).lower())
+    if reason := not_needed(name):
+        return f"{reason}."
     names = {known_key.removeprefix(_PREFIX).lower(): known_key for known_key in known}
     names |= {
         option: f"{_STORE}=MemoryStore({option}=...)"
@@ -209,7 +211,7 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     }
     for option in (*COOKIE, "max_age"):
         names[f"cookie_{option}"] = f"LEMBRO_COOKIE=CookieOptions({option}=...)"
-    return names[difflib.get_close_matches(name, names, 1, 0)[0]]
+    return f"; did you mean {names[difflib.get_close_matches(name, names, 1, 0)[0]]}?"
 
 
 def _exclude_from(config: Config, given: Given) -> tuple[str, ...]:

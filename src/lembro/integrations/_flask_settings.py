@@ -53,7 +53,7 @@ def framework_settings(config: Config) -> Wanted:
     wanted: dict[str, tuple[str, Any]] = {}
     for option, (key, default) in COOKIE.items():
         value = config.get(key, default)
-        if value is False and default is None:  # Quart's default where Flask has None
+        if not value and default is None:  # False is Quart's default where Flask has None
             continue
         if value != default:
             wanted[option] = (key, value)
@@ -61,7 +61,7 @@ def framework_settings(config: Config) -> Wanted:
         key, value = wanted["samesite"]
         wanted["samesite"] = (key, str(value).lower())
     root = config.get("APPLICATION_ROOT")
-    if "path" not in wanted and root not in (None, "/"):
+    if "path" not in wanted and root not in (None, "", "/"):
         wanted["path"] = ("APPLICATION_ROOT", root)
     lifetime = config.get("PERMANENT_SESSION_LIFETIME", LIFETIME)
     idle = seconds("PERMANENT_SESSION_LIFETIME", lifetime)

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from .._hints import not_needed, translated
 from ..errors import ConfigError
 from ..options import CookieOptions
 from ..stores.memory import MemoryStore
@@ -126,9 +127,11 @@ def _read(name: str, value: Any) -> Any:
             raise ConfigError(f"{name} must be an object, which you set in Python, got {value!r}")
         return value
     if short not in _KNOWN:
-        near = difflib.get_close_matches(short.removeprefix("lembro_"), _NAMES, 1, 0.4)
+        word = short.removeprefix("lembro_")
+        near = difflib.get_close_matches(translated(word), _NAMES, 1, 0.4)
+        meant = f"; did you mean lembro.{near[0]}?" if near else ""
         raise ConfigError(
-            f"there is no setting {name!r}{f'; did you mean lembro.{near[0]}?' if near else ''} "
+            f"there is no setting {name!r}{not_needed(word) or meant} "
             f"(settings: {', '.join(f'lembro.{known}' for known in _NAMES)})"
         )
     if not isinstance(value, str):

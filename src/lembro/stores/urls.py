@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from .._hints import meant_option
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
@@ -114,11 +115,9 @@ def parameters(parts: SplitResult, known: dict[str, Any]) -> dict[str, Any]:
         if name not in known:
             if "@" in parts.query:  # a password with a question mark: print no part of it
                 raise ConfigError(cannot_be_read(f"{parts.scheme}://user:password@localhost"))
-            near = _nearest(name, known, 0.5)
             raise ConfigError(
-                f"a {parts.scheme}: URL has no parameter {name!r}"
-                f"{f'; did you mean {near}?' if near else '.'} Its parameters are "
-                f"{', '.join(known)}"
+                f"a {parts.scheme}: URL has no parameter {name!r}{meant_option(name, [*known])} "
+                f"(parameters: {', '.join(known)})"
             )
         if name in found:
             raise ConfigError(

@@ -13,10 +13,10 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from ..._hints import STORE_NAMES, not_needed, translated
 from ...errors import ConfigError
 from ...options import (
     DAY,
-    STORE_NAMES,
     CookieOptions,
     SessionOptions,
     exact_cookie,
@@ -232,7 +232,9 @@ def _given(settings: Any) -> dict[str, Any]:
 def _meant(key: str) -> str:
     """Return the end of the error for an unknown key: the fix."""
     plain = {known.replace("_", ""): known for known in (*_COOKIE_KEYS, *KEYS)}
-    word = key.upper().replace("-", "").replace("_", "")
+    if reason := not_needed(key):
+        return reason
+    word = translated(key).upper().replace("-", "").replace("_", "")
     near = [plain[word]] if word in plain else difflib.get_close_matches(key.upper(), KEYS, 1, 0.5)
     if not near:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ..._durations import if_milliseconds
 from ...errors import ConfigError
 
 LONGEST_TIMEOUT: Final = 60.0  # seconds
@@ -18,7 +19,7 @@ def check_timeout(value: float) -> float:
     ):
         raise ConfigError(
             f"timeout must be seconds, more than 0 and at most 60, got {value!r}. "
-            f"Example: timeout=0.2"
+            f"{if_milliseconds('timeout', value, longest=LONGEST_TIMEOUT)}Example: timeout=0.2"
         )
     return float(value)
 

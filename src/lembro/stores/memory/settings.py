@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from ... import bytesize, options
-from ..._durations import DAY, warn_of_milliseconds
+from ... import bytesize
+from ..._durations import DAY, LONGEST, if_milliseconds, warn_of_milliseconds
 from ..._log import log
 from ...errors import ConfigError
 from .resident import most
@@ -21,11 +20,6 @@ SNAPSHOT_MAX_AGE: Final = 60.0  # seconds
 HISTORY: Final = 30 * 86400.0
 """Seconds. A record has the time of its last use as a whole number of seconds since the store was
 made. With a snapshot, the store counts from this much earlier."""
-
-
-def check_names(other: Mapping[str, object]) -> None:
-    """Raise ConfigError for an unknown keyword. The error suggests the most similar option."""
-    options.check_names(other, options.STORE_NAMES)
 
 
 def check_max_size(value: int | str) -> int:
@@ -64,7 +58,8 @@ def check_interval(value: float | timedelta) -> float:
     ):
         raise ConfigError(
             "interval must be seconds or a timedelta, more than 0 and at most 366 days, "
-            f"got {value!r}. Example: interval=360."
+            f"got {value!r}. {if_milliseconds('interval', value, longest=LONGEST_INTERVAL)}"
+            "Example: interval=360."
         )
     if isinstance(value, int | float):
         warn_of_milliseconds("interval", value, longest=DAY)
@@ -87,6 +82,8 @@ def check_snapshot(
             "snapshot_max_age must be seconds or a timedelta, more than 0, "
             f"got {max_age!r}. Example: snapshot_max_age=60."
         )
+    if isinstance(max_age, int | float) and max_age <= LONGEST:
+        warn_of_milliseconds("snapshot_max_age", max_age, longest=DAY)
     if path is None:
         return "", float(seconds)
     given: object = os.fspath(path) if isinstance(path, os.PathLike) else path

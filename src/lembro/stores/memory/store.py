@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from os import PathLike
-from typing import TYPE_CHECKING, Final, Never, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from ... import bytesize
+from ..._hints import explain_keywords
 from ..._log import log
 from ...events import Event, Events, EventSource
 from ..base import Found, PerUser, Record
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PART: Final = 256  # slots that an iteration reads while it holds the lock
 
 
+@explain_keywords
 class MemoryStore(EventSource):
     """Sessions in the memory of this process, bounded in bytes.
 
@@ -66,9 +68,7 @@ class MemoryStore(EventSource):
         clock: Clock | None = None,
         snapshot: str | PathLike[str] | None = None,
         snapshot_max_age: float | timedelta = settings.SNAPSHOT_MAX_AGE,
-        **other: Never,
     ) -> None:
-        settings.check_names(other)
         self.max_size: Final = settings.check_max_size(max_size)
         self.interval: Final = settings.check_interval(interval)
         self.max_session_size: Final = settings.check_session_size(max_session_size, self.max_size)

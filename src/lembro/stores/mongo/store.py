@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ... import bytesize
+from ..._hints import explain_keywords
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector, PreparedVerbs
 from ..external.settings import check_count, check_timeout
@@ -17,6 +18,7 @@ COLLECTION: Final = "lembro_sessions"
 LARGEST: Final = 15 * 2**20  # bytes; a document of MongoDB has at most 16 MiB
 
 
+@explain_keywords
 class MongoStore(ExternalStore):
     """Sessions in MongoDB 5.0 or later, shared by any number of machines. (Experimental.)
 

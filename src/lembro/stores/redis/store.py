@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from ..._hints import explain_keywords
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
 from ..external.settings import check_count, check_timeout
@@ -18,6 +19,7 @@ CONNECTIONS: Final = 20
 TIMEOUT: Final = 0.2  # seconds
 
 
+@explain_keywords
 class RedisStore(ExternalStore):
     """Sessions in Redis 6.2 or later, or in Valkey, shared by any number of machines.
 

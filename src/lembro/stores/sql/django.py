@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..._hints import explain_keywords
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
 from ..external.extras import client
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .verbs import Clock, SQLVerbs
 
 
+@explain_keywords
 class DjangoStore(ExternalStore):
     """Sessions in one of the databases of Django's settings.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from ..._hints import explain_keywords
 from ...errors import StoreError
 from ..external.backend import AsyncConnector, Connector, Verbs
 from ..external.extras import client
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .verbs import Clock
 
 
+@explain_keywords
 class PostgresStore(ExternalStore):
     """Sessions in a PostgreSQL database.
 

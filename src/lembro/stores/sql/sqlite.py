@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import bytesize
+from ..._hints import explain_keywords
 from ...errors import ConfigError, StoreError
 from ..external.backend import AsyncConnector, Connector
 from ..external.settings import check_timeout
@@ -26,6 +27,7 @@ LOG_SHARE: Final = 5  # the log takes a fifth of max_size
 TRANSACTION: Final = 192 * 2**10  # bytes that one eviction may add to the log; measured: 144 KiB
 
 
+@explain_keywords
 class SQLiteStore(ExternalStore):
     """Sessions in a file with a size limit. They survive a restart and a crash.
 
