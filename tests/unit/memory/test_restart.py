@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -600,7 +601,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
     found: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
     monkeypatch.setattr(signal, "getsignal", found.__getitem__)
     monkeypatch.setattr(signal, "signal", found.__setitem__)
-    monkeypatch.setattr(process_end, "_stores", process_end.WeakSet())
+    monkeypatch.setattr(process_end, "_stores", WeakSet())
     return found
 
 
