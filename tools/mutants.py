@@ -61,9 +61,14 @@ def _modules(folder: str, but: Iterable[str] = ()) -> list[str]:
 _ELSEWHERE: Final = frozenset(
     {
         "test_cli",
+        "test_cli_copy",
+        "test_cli_sessions",
         "test_cookie_end_to_end",
+        "test_dashboard",
         "test_demo",
         "test_docs",
+        "test_docs_deploy",
+        "test_docs_reference",
         "test_docs_security",
         "test_docs_tables",
         "test_faults",
