@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -247,7 +248,9 @@ def _pymysql() -> Any:
 
 @cache
 def mongo_client() -> Any:
-    return mongo.shared().client()
+    client = mongo.shared().client()
+    atexit.register(client.close)
+    return client
 
 
 PLACES: Final[dict[str, type[Place]]] = {
