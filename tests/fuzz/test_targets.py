@@ -28,7 +28,7 @@ from lembro._core import codec, tags
 from lembro._http.cookie import SessionCookie, find
 from lembro.migrate import LegacySession
 
-ROUNDS = 3000
+ROUNDS = 1000
 
 
 def test_each_target_has_seeds() -> None:
