@@ -77,6 +77,7 @@ async def test_a_corrupt_record_gives_a_new_session_and_an_event(build: Any, cor
     assert await tab.user() == "ada"
 
 
+@only(CODEC_KINDS)
 async def test_every_truncated_record_gives_a_new_session(world: World) -> None:
     for length in range(len(PAYLOAD)):
         tab = await session_of(world, PAYLOAD[:length])
@@ -87,6 +88,7 @@ async def test_every_truncated_record_gives_a_new_session(world: World) -> None:
         world.backend.memory.clear()
 
 
+@only(CODEC_KINDS)
 async def test_flipped_bytes_raise_no_error(world: World) -> None:
     """Some of them decode to other data; none raises an error in a read or a write."""
     chance = random.Random(38)
