@@ -128,7 +128,8 @@ def _remove(headers: Headers, name: bytes) -> None:
 def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
     """Warn once if the cookie is sent over plain http and that is probably a mistake.
 
-    It is if a proxy received the request over https, or if the client is on another machine.
+    It probably is if a proxy received the request over https, or if the client is on another
+    machine.
     """
     if b"http" in _warned:
         return

@@ -78,7 +78,7 @@ def note_visit(request: Request) -> Session:
 
 
 def tell(session: Session, message: str) -> None:
-    """Leave a message for the next page."""
+    """Store a message that the next page shows."""
     session.setdefault("messages", []).append(message)
 
 

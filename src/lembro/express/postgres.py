@@ -101,8 +101,8 @@ class ConnectPgSimple(ExpressStore):
     """The sessions of connect-pg-simple, in PostgreSQL.
 
     It needs psycopg and its pool: ``pip install 'lembro[postgres]'``. The column ``expire`` has no
-    time zone, so the connections of Express and Python must have the same ``TimeZone``. That is the
-    server's, unless somebody sets it.
+    time zone, so the connections of Express and Python must have the same ``TimeZone``. By default,
+    it is the server's.
 
     Args:
         url: A URL such as ``postgresql://user:password@host/database``, with the parameters of

@@ -3,14 +3,14 @@
 Express stores an object: its ``cookie``, and the keys of the application. lembro adds one key,
 ``lembro``, which Express keeps:
 
-* ``mark``: what makes each write of lembro unique;
+* ``mark``: a random text that makes each write of lembro unique;
 * ``born``: when lembro added the session, or the login of its user, in milliseconds since 1970. It
   is absent if Express did that;
-* ``death``: the absolute deadline, likewise;
-* ``meta``: the rest of lembro's own data.
+* ``death``: the absolute deadline, in the same form;
+* ``meta``: the rest of lembro's metadata.
 
-The time that the store sets is the only authority about the end of a session. Express extends it
-without changing ``cookie.expires`` in the object.
+Only the expiry time in the store says when a session ends. Express extends it without changing
+``cookie.expires`` in the object.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RESERVED: Final = frozenset(
         *("__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
     )
 )
-"""The keys that are not the application's. As express-session reads a session, it drops each key
+"""The keys that are not the application's. When express-session reads a session, it drops each key
 that its own object has already, such as ``id``."""
 
 Body = dict[str, Any]
@@ -57,16 +57,16 @@ decode_json: Final[Callable[[Any], Any]] = msgspec.json.Decoder().decode
 
 
 class Stored(bytes):
-    """The payload of a session, with what the store holds for it."""
+    """The payload of a session, together with its form in the store."""
 
     raw: Any
-    """What the store holds, to compare it with."""
+    """The form in the store, with which a write is compared."""
     born: int | None
     death: int | None
 
 
 def stored(payload: bytes, raw: Any, born: int | None, death: int | None) -> Stored:
-    """Return a payload with what the store holds for it."""
+    """Return a payload together with its form in the store."""
     result = Stored(payload)
     result.raw, result.born, result.death = raw, born, death
     return result
@@ -122,7 +122,8 @@ def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found |
 
 
 def unreadable(raw: Any, left: float) -> Found:
-    """Return the record of what is no object of Express. The core starts a new session then."""
+    """Return a record for data that are not an object of Express. The core then starts a new
+    session."""
     return Found(stored(b"", raw, None, None), idle_left=left, life_left=math.inf)
 
 
@@ -179,7 +180,7 @@ def mark_of(payload: bytes) -> bytes:
 
 
 def is_same(payload: bytes, other: bytes) -> bool:
-    """Return whether two payloads say the same, with the same mark."""
+    """Return whether two payloads have the same data and the same mark."""
     if payload == other:
         return True
     if mark_of(payload) != mark_of(other) or not payload or not other:
@@ -233,7 +234,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _time(value: Any) -> int | None:
-    """Return a time of lembro's own facts, if it is one: before the year 10000."""
+    """Return a time from lembro's metadata; None unless it is a time before the year 10000."""
     return int(value) if _is_number(value) and 0 < value < 253402300800000 else None
 
 

@@ -224,7 +224,7 @@ class ConnectRedis(ExpressStore):
 
     Args:
         server: A URL, or a client of redis-py or valkey-py, as for
-            :class:`~lembro.stores.RedisStore`. No Cluster.
+            :class:`~lembro.stores.RedisStore`. A Cluster cannot be used.
         prefix: The ``prefix`` of connect-redis.
         user: The path of the user ID in the session's data, or a function that takes the data and
             returns the ID. Default: ``passport.user``.

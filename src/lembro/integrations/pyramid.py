@@ -331,7 +331,7 @@ class LembroAuthenticationHelper:
         Args:
             request: The request.
             userid: The user's ID.
-            remember: Whether the session and the cookie outlive the browser.
+            remember: Whether the session and the cookie stay after the browser is closed.
             fresh: Whether the user gave credentials now.
             idle_timeout: The idle timeout of this session.
             absolute_timeout: The absolute timeout of this session.

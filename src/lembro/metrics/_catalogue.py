@@ -75,7 +75,7 @@ GAUGES: Final = (
         "lembro_store_max_connections",
         "db.client.connection.max",
         "{connection}",
-        "The most connections of this pool.",
+        "The maximum number of connections of this pool.",
     ),
 )
 

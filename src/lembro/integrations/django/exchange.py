@@ -94,8 +94,8 @@ class DjangoExchange(Exchange):
     def begin_without_session(self, response: Any = None) -> None:
         """Note that a response has no headers of the session.
 
-        A middleware around this one may access the session before the response is sent. Its body
-        cannot, unless it is a stream.
+        A middleware around this one may access the session before the response is sent. The
+        response's body cannot, unless it is a stream.
         """
         super().begin_without_session()
         if response is not None and not response.streaming:
@@ -140,7 +140,7 @@ class KeyExchange(DjangoExchange):
         self._shown = DjangoExchange(self.runner, request, https=self._https).read_cookie().id
 
     def send_cookie(self) -> None:
-        """Send the cookie of a changed session, unless the browser has shown it."""
+        """Send the cookie of a changed session, unless the browser has sent it."""
         session, session_id = self.session, self._presented.id
         if session._cookie is not None or session._key is None:
             return

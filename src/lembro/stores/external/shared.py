@@ -16,7 +16,7 @@ from .pools import PerProcess, PoolUse
 from .purger import Purger
 from .stats import StoreStats
 
-PURGED_AT_ONCE: Final = 1000  # records in one transaction, so that other writers wait only shortly
+PURGED_AT_ONCE: Final = 1000  # records in one transaction, so that other writers wait only briefly
 
 
 class Shared:

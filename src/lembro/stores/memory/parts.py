@@ -83,7 +83,7 @@ class Parts:
             now: The current time by the store's clock.
             epoch: Seconds to add to the store's clock for a clock that survives a restart.
             has_listener: Returns whether an event of this name has a listener.
-            history: Seconds before ``now`` from which on a record may have been last used.
+            history: How many seconds before ``now`` a record may have been last used.
         """
         most = min(MOST_SLOTS, max_size // LEAST)
         unit = unit_for(max_size)

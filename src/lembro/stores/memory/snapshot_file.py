@@ -127,7 +127,7 @@ class SnapshotFile:
         return os.fdopen(fd, "wb", buffering=1 << 20)
 
     def replace(self) -> None:
-        """Let the new file take the place of the snapshot."""
+        """Replace the snapshot with the new file."""
         os.replace(f"{self.path}.new", self.path)
 
     def discard(self) -> None:
@@ -136,7 +136,7 @@ class SnapshotFile:
             os.unlink(f"{self.path}.new")
 
     def delete(self) -> None:
-        """Delete the snapshot, also for the case of a power failure.
+        """Delete the snapshot, so that it stays deleted after a power failure.
 
         Raises:
             OSError: It cannot be deleted.

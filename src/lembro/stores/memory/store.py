@@ -47,7 +47,7 @@ class MemoryStore(EventSource):
             max_size, but at most 1 MiB.
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
-        snapshot: The path of a file that takes the sessions over a planned restart. It is written
+        snapshot: The path of a file that keeps the sessions during a planned restart. It is written
             at the end of the store or the process, and read at the first use in the next process.
         snapshot_max_age: A snapshot is ignored if it is older when the process starts: seconds or
             a timedelta.
@@ -76,7 +76,8 @@ class MemoryStore(EventSource):
         path, max_age = settings.check_snapshot(snapshot, snapshot_max_age)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
-        # A reputation outlives the process, so by default its time of birth is in wall time.
+        # A reputation is used after the process has ended, so by default its time of birth is in
+        # wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
         self._parts = Parts(
@@ -266,7 +267,7 @@ class MemoryStore(EventSource):
         return total
 
     def reserve_marks(self) -> None:
-        """Set an eighth of ``max_size`` apart, to remember which legacy cookies were used.
+        """Reserve an eighth of ``max_size``, to remember which legacy cookies were used.
 
         If memory is short, sessions are evicted, in slices.
         """
@@ -368,7 +369,7 @@ class MemoryStore(EventSource):
             self._emit_pending()
 
     def _after_load(self) -> None:
-        """Go on after the first use has read the snapshot."""
+        """Continue after the first use has read the snapshot."""
         self._emit_pending()
         if self._parts.records.count and not self._awake:
             self._wake()  # the sessions must be purged too

@@ -50,7 +50,7 @@ class Connections:
         return self._class(host=host, port=port, **login, **self._options)
 
     def to_guide(self, address: Address) -> Any:
-        """Return a connection to a Sentinel or a node of a Cluster, which knows the server."""
+        """Return a connection to a Sentinel or a node of a Cluster, which names the server."""
         if self._target.scheme == CLUSTER:
             return self.to_server(address)
         host, port = address

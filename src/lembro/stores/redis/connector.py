@@ -28,7 +28,7 @@ class Slots:
 
     Args:
         size: The limit.
-        timeout: The most seconds that another verb waits.
+        timeout: The most seconds that a verb waits until fewer are running.
     """
 
     def __init__(self, size: int, timeout: float) -> None:
