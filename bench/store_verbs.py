@@ -132,7 +132,7 @@ def sqlite(colour: str, rounds: int, say: Callable[[str], None]) -> Times:
 
 
 def sizes(url: str, held: Sequence[int], rounds: int, say: Callable[[str], None]) -> Times:
-    """Measure the verbs of a store while it holds so many sessions: sizes -> verb -> time."""
+    """Measure the verbs of a store while it holds a number of sessions: sizes -> verb -> time."""
     payload, numbers = os.urandom(300), random.Random(1)
     written: dict[int, bytes] = {}
     found: Times = {}

@@ -125,7 +125,7 @@ class Runner:
             self.endings.stop()
         return is_last
 
-    def open_for_good(self) -> None:
+    def open_permanently(self) -> None:
         """Open the store for an application without startup and shutdown, such as one of WSGI.
 
         An in-process store needs no opening; one that was closed stays closed. This may block an

@@ -280,7 +280,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     """
     runner = runner_of(manager_of(manager, store, options, keywords))
     runner.require_sync("Pyramid")
-    runner.open_for_good()
+    runner.open_permanently()
     excluded = path_prefixes(exclude)
 
     def factory(request: Request) -> PyramidSession:

@@ -159,7 +159,7 @@ class Lembro:
             raise already_installed()
         app.settings[_SETTING] = self
         if not self.runner.is_async:
-            self.runner.open_for_good()
+            self.runner.open_permanently()
 
 
 class SessionMixin(_Handler):

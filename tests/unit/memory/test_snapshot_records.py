@@ -1,4 +1,4 @@
-"""Records go through a snapshot and come back the same."""
+"""Records are written to a snapshot and read back unchanged."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _made() -> SessionManager:
             _check_name(manager.options.cookie.name)
             runner = runner_of(manager)
             if not runner.is_async:  # else the middleware opens the store, in the event loop
-                runner.open_for_good()
+                runner.open_permanently()
             runner.lifecycle.writer.id_of = runner.cookie.short_id
             _manager = manager
         return _manager
