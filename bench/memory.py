@@ -1,9 +1,9 @@
 """The real memory of sessions: each store in a separate process, with resident memory from statm.
 
 * The overhead of a session over its own JSON, at a million, and the time of ``gc.collect()`` then,
-compared with a dict of as many sessions.
+  compared with a dict of as many sessions.
 * The memory that is returned to the system after half of them expired: every second one, and the
-older half.
+  older half.
 * The growth while the sizes of sessions change in six phases under a cap, over that cap. Each peer
   runs twice: once it counts the payloads alone, once also the measured overhead of an entry.
 

@@ -20,7 +20,7 @@ from lembro.testing import FakeClock
 from tests.support.site import Site
 from tests.support.stores import AsyncAdapter
 
-SOON = 0.01  # seconds between two questions to the store
+SOON = 0.01  # seconds between two checks of the store
 LIMIT = 20.0
 
 

@@ -175,6 +175,6 @@ def _merge_lists(
 
 
 def _is_part(part: list[bytes], whole: list[bytes]) -> bool:
-    """Return whether removing some items from another list gives this list."""
+    """Return whether ``part`` is ``whole`` without some of its items."""
     rest = iter(whole)
     return all(item in rest for item in part)

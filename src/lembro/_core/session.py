@@ -186,7 +186,7 @@ class Session(TimedSession, MutableMapping[str, Any]):
         Args:
             user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
             remember: True keeps the session and the cookie after the browser is closed, for the
-                option ``remember_timeout``. A timedelta keeps them for that time.
+                time of the option ``remember_timeout``. A timedelta keeps them for that time.
             fresh: Whether the user gave credentials now. False for an automatic login, such as one
                 by a remember-me cookie: ``require_recent`` then raises until the next login.
             idle_timeout: The idle timeout of this session. None: as ``remember`` or the options

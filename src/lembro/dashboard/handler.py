@@ -163,7 +163,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class Action:
-    """What a form of the dashboard asks for."""
+    """The action that a form of the dashboard asks for."""
 
     name: str
     handle: str

@@ -9,7 +9,7 @@ Express stores an object: its ``cookie``, and the keys of the application. lembr
 * ``death``: the absolute deadline, in the same form;
 * ``meta``: the rest of lembro's metadata.
 
-Only the expiry time in the store says when a session ends. Express extends it without changing
+Only the expiry time in the store decides when a session ends. Express extends it without changing
 ``cookie.expires`` in the object.
 """
 
@@ -32,10 +32,10 @@ from .users import Users
 from .values import check_values
 
 COOKIE: Final = "cookie"
-FACTS: Final = "lembro"
+LEMBRO_KEY: Final = "lembro"
 RESERVED: Final = frozenset(
     (
-        *(COOKIE, FACTS),
+        *(COOKIE, LEMBRO_KEY),
         *("req", "id", "touch", "resetMaxAge", "save", "reload", "destroy", "regenerate"),
         *("constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty"),
         *("isPrototypeOf", "propertyIsEnumerable", "__proto__", "__defineGetter__"),
@@ -100,7 +100,7 @@ def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found |
 
     Args:
         body: The object. Anything else gives a record that cannot be read.
-        raw: What the store holds.
+        raw: The form in the store.
         users: Reads the user.
         now: Milliseconds since 1970, by the server's clock.
         left: Seconds until the session expires.
@@ -148,18 +148,22 @@ def write(record: Record, times: Times) -> Body:
     else:
         cookie, expires = {"originalMaxAge": None}, None
     first = {name: attributes.pop(name) for name in _FIRST if name in attributes}
-    facts: Body = {"mark": record.payload[-codec.MARK :].hex()}
+    extra: Body = {"mark": record.payload[-codec.MARK :].hex()}
     for name, time in (("born", times.born), ("death", times.death)):
         if time is not None:
-            facts[name] = time
+            extra[name] = time
     texts = {
         name: value if isinstance(value, bool) else value.decode("utf-8", "replace")
         for name, value in left.items()
         if name != "fresh" or times.born is not None
     }
     if texts:
-        facts["meta"] = texts
-    return {COOKIE: {**cookie, **first, "expires": expires, **attributes}, **data, FACTS: facts}
+        extra["meta"] = texts
+    return {
+        COOKIE: {**cookie, **first, "expires": expires, **attributes},
+        **data,
+        LEMBRO_KEY: extra,
+    }
 
 
 def data_of(body: Body) -> Body:
@@ -199,16 +203,16 @@ def _parts(
     if not isinstance(body, dict):
         raise CodecError(f"the record is a {type(body).__name__}, not an object")
     data = dict(body)
-    cookie, facts = data.pop(COOKIE, None), data.pop(FACTS, None)
+    cookie, extra = data.pop(COOKIE, None), data.pop(LEMBRO_KEY, None)
     cookie = cookie if isinstance(cookie, dict) else {}
-    facts = facts if isinstance(facts, dict) else {}
-    meta = _meta(cookie, facts.get("meta"))
+    extra = extra if isinstance(extra, dict) else {}
+    meta = _meta(cookie, extra.get("meta"))
     user = users.read(data)
-    born, death = _time(facts.get("born")), _time(facts.get("death"))
+    born, death = _time(extra.get("born")), _time(extra.get("death"))
     if user is not None and born is None:
         meta["fresh"] = False  # only Express knows when the user logged in
     payload = codec.encode(dict(sorted(meta.items())), data, plain=plain)
-    return codec.with_mark(payload, _mark(facts.get("mark"))), user, born, death
+    return codec.with_mark(payload, _mark(extra.get("mark"))), user, born, death
 
 
 def _meta(cookie: Body, kept: Any) -> codec.Meta:

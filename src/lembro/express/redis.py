@@ -22,7 +22,7 @@ from .verbs import ExpressVerbs, Row
 PAGE: Final = 256
 
 _ABSENT: Final = -2
-"""What Redis returns as the time of a key that does not exist."""
+"""The time that Redis returns for a key that does not exist."""
 
 
 # Each other script returns the time first. The prefix is its first argument, as in RedisStore.

@@ -30,7 +30,7 @@ ATTEMPTS: Final = 1000
 
 
 class Row(NamedTuple):
-    """What a backend holds for a session."""
+    """A session as a backend holds it."""
 
     raw: Any
     """The object of Express, as it is stored."""

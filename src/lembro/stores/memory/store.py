@@ -87,7 +87,7 @@ class MemoryStore(EventSource):
             interval=self.interval,
             now=self._now(),
             epoch=epoch,
-            has_listener=self.events.heard,
+            has_listener=self.events.has_listener,
             history=settings.HISTORY if path else 0.0,
         )
         self._verbs: Verbs | GuardedVerbs = self._parts.verbs
@@ -261,7 +261,7 @@ class MemoryStore(EventSource):
         self.purge()
         total = slices.repeat(self, self._parts.reclaim.reduce_step, 1)
         log.debug("lembro: reduce ends at %s", bytesize.pretty(ledger.used))
-        if self.events.heard("reduced"):
+        if self.events.has_listener("reduced"):
             reason = f"{total} evicted"
             self.events.emit(Event("reduced", reason=reason, evicted=total, used=ledger.used))
         return total

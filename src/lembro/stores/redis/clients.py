@@ -49,7 +49,7 @@ class Connections:
         host, port = address
         return self._class(host=host, port=port, **login, **self._options)
 
-    def to_guide(self, address: Address) -> Any:
+    def to_host(self, address: Address) -> Any:
         """Return a connection to a Sentinel or a node of a Cluster, which names the server."""
         if self._target.scheme == CLUSTER:
             return self.to_server(address)
