@@ -131,7 +131,7 @@ def measure(
 def _inserting(contender: Contender, number: int) -> Callable[[Any, Any], None]:
     """Insert the sessions.
 
-    lembro's older half gets a shorter life instead of a clock that moves: after some time, unused
+    lembro's older half gets a shorter life instead of a clock that moves. With such a clock, unused
     sessions would be evicted before the room is needed, and no set would have to evict.
     """
     if not isinstance(contender, Lembro):

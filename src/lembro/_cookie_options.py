@@ -173,7 +173,7 @@ class CookieOptions:
         return _PREFIXES[prefix] + self.name
 
     def scope(self, *, https: bool) -> tuple[Any, ...]:
-        """Return the attributes by which a browser tells cookies apart."""
+        """Return the attributes by which a browser distinguishes cookies."""
         domain = (self.domain or "").lower().lstrip(".")
         return self.name_over(https=https), domain, self.path, self.partitioned
 

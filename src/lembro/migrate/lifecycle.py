@@ -6,8 +6,8 @@
   identity, and no second request can add that mark. The mark points to the session, like a rotated
   key, for as long as the legacy cookie may be valid.
 * Concurrent requests with the cookie follow the mark to the session, and all set the same new
-  cookie. They can do so within the grace, and later until the new cookie has come back. So a lost
-  response does not log the user out. After that, or once the session has ended or its ID was
+  cookie. They can do so within the grace, and later until a request has sent the new cookie. So a
+  lost response does not log the user out. After that, or once the session has ended or its ID was
   rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
   attacker who has the legacy cookie could get the ID of a session to which another user logged in.
 * If the store cannot keep a mark, legacy cookies are not accepted.
@@ -60,8 +60,8 @@ class Adoption:
         """Derive the ID of the session from its nonce and the legacy identity.
 
         All requests with the legacy cookie derive the same ID, so all their responses set the same
-        cookie. The session keeps the nonce until its new cookie has come back. ``id_of`` makes the
-        ID of 32 bytes.
+        cookie. The session keeps the nonce until a request has sent its new cookie. ``id_of`` makes
+        the ID of 32 bytes.
         """
         nonce = meta.get("adopted")
         if not isinstance(nonce, bytes):
@@ -291,7 +291,7 @@ def _follow_mark(
     Args:
         adoption: The adoption.
         mark: The mark.
-        grace: Seconds for which a session is still found after its new cookie has come back.
+        grace: Seconds for which a session is still found after a request has sent its new cookie.
         rotated: Whether to find a user's session whose ID was rotated since. A request that loaded
             the legacy session earlier needs this: it writes to that session, but never gets its ID.
     """

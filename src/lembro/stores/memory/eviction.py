@@ -34,8 +34,8 @@ FLOOR: Final = 0.05  # of max_size
 NEWCOMERS_FLOOR: Final = 0.2
 """The floor of tier 0. A login needs the session of the request before it, which is 3 to 20 seconds
 older. In a flood of bots that return, one login in a hundred succeeded at the first try with a
-floor of 5 %, and all with 20 % (100 bots a second, in a store for 10,000 sessions: `python -m bench
-flood`, model B)."""
+floor of 5 %. With 20 %, all did (100 bots a second, in a store for 10,000 sessions: model B of
+`python -m bench flood`)."""
 LARGE_FROM: Final = 4096
 """Bytes of a record. A larger record of an anonymous visitor is in the queue for large sessions. A
 session in a signed cookie cannot be larger, so the sessions of most visitors are smaller."""

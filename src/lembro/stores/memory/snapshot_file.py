@@ -1,7 +1,7 @@
 """The file of a snapshot: its lock, and the checks before it is read or replaced.
 
 A second file, ``<path>.lock``, is locked while a process uses the sessions. A process that finds it
-locked neither reads nor writes the snapshot, so two processes that overlap cannot overwrite each
+locked neither reads nor writes the snapshot. So two processes that overlap cannot overwrite each
 other's sessions, and a script cannot take them from a running server.
 
 A snapshot is read only if it is a regular file of this user, without other names and with mode
