@@ -157,7 +157,7 @@ class SessionOptions:
     """The grace: seconds that the old ID keeps working for requests in flight, after the session
     got a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
-    """The most sessions that a user may have at a time. None: no limit."""
+    """The maximum number of sessions of a user at a time. None: no limit."""
     at_max_sessions: AtMaxSessions = "oldest"
     """The effect of a login beyond that limit. "oldest": the user's oldest session ends. "refuse":
     the commit of the login raises TooManySessions."""

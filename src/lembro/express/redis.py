@@ -231,11 +231,11 @@ class ConnectRedis(ExpressStore):
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds to connect, to wait for a reply, and to wait for a free
-            connection. Only with a URL. The default is 0.2.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds to connect, to wait for a reply, and to wait for a
+            free connection. Only with a URL. The default is 0.2.
         wait_replicas: How many replicas must confirm the end of a session. Only with a URL.
         tls: Whether to connect over TLS. Only with a URL.
         ca_file: The file of the certificates to trust over TLS. Only with a URL.

@@ -40,7 +40,7 @@ GAUGES: Final = (
         "lembro_store_max_bytes",
         "lembro.store.limit",
         "By",
-        "The most bytes that the store may use.",
+        "The maximum number of bytes that the store may use.",
     ),
     Metric(
         "oldest_visitor_age",

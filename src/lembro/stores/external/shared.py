@@ -24,7 +24,7 @@ class Shared:
 
     Args:
         backend: The backend of the store.
-        max_session_size: The most bytes that one session may take.
+        max_session_size: The maximum size of a session in bytes.
         interval: Seconds between two rounds of the purger. None: the backend needs no purger.
         purge: A bound method that takes a limit, removes at most that many expired records, and
             returns how many it removed.

@@ -15,7 +15,7 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     used: int | None = None
     """Bytes that the backend uses in total, including data that is not lembro's."""
     max_size: int | None = None
-    """The most bytes that the backend may use."""
+    """The maximum number of bytes that the backend may use."""
     sessions: int | None = None
     """Stored sessions. Expired ones that were not removed yet may be counted."""
     evicted: int | None = None

@@ -79,7 +79,7 @@ class Queues:
         """Make empty queues.
 
         Args:
-            max_size: The most bytes that the store may use.
+            max_size: The maximum number of bytes that the store may use.
             slots: A slot table that has ``QUEUES`` lists.
             last_used: Returns when the record of a slot was last used.
         """

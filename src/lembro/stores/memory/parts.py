@@ -76,8 +76,8 @@ class Parts:
         """Make all parts.
 
         Args:
-            max_size: The most bytes that the store may use.
-            max_session_size: The most bytes that one session may take.
+            max_size: The maximum number of bytes that the store may use.
+            max_session_size: The maximum size of a session in bytes.
             reduce_to: The share of max_size that ``reduce`` evicts down to.
             interval: How often the thread purges, in seconds.
             now: The current time by the store's clock.

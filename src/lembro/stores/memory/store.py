@@ -39,12 +39,12 @@ class MemoryStore(EventSource):
     ``reduced`` and ``error``.
 
     Args:
-        max_size: The most memory that the store may use at any moment: bytes, or a text such as
+        max_size: The maximum memory that the store may use at any moment: bytes, or a text such as
             ``"4M"``. At least 64 KiB.
         interval: How often the thread looks for expired sessions: seconds or a timedelta. Without
             traffic, a session is removed at most two intervals after it has expired.
-        max_session_size: The most that one session may take. The default is a sixteenth of
-            max_size, but at most 1 MiB.
+        max_session_size: The maximum size of a session. The default is a sixteenth of max_size, but
+            at most 1 MiB.
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
         snapshot: The path of a file that keeps the sessions during a planned restart. It is written

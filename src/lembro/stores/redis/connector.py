@@ -28,7 +28,7 @@ class Slots:
 
     Args:
         size: The limit.
-        timeout: The most seconds that a verb waits until fewer are running.
+        timeout: The maximum number of seconds that a verb waits until fewer are running.
     """
 
     def __init__(self, size: int, timeout: float) -> None:
