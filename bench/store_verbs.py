@@ -40,7 +40,7 @@ def event_loop() -> Iterator[Run]:
 
 
 def verbs(url: str, rounds: int, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Return, for each verb and colour, the time as a multiple of the client's command."""
+    """Return the time of each verb, sync and async, as a multiple of the client's command."""
     import redis
     import redis.asyncio
 

@@ -268,7 +268,7 @@ def untag(code: int, data: memoryview) -> Any:
     """Return the value of an extension.
 
     Raises:
-        ValueError: there is no such extension, or its data are not those of a value.
+        ValueError: there is no such extension, or its data are invalid.
     """
     reader = _UNTAGGERS.get(code)
     if reader is None:

@@ -174,7 +174,7 @@ class SessionCookie:
         return Presented(value[:length].decode("ascii"), value)
 
     def _read_several(self, name: bytes, values: list[bytes], *, https: bool) -> Presented:
-        """Read several values, of which those that lembro cannot have issued do not count."""
+        """Read several values. Those that lembro cannot have issued do not count."""
         if len(values) > MOST_VALUES:
             return DUPLICATE
         read = [self.read([name + b"=" + value], https=https) for value in values]

@@ -49,7 +49,7 @@ async def page(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    """Return what the page shows of the visitor."""
+    """Return the data of the visitor that the page shows."""
     session = note_visit(request)
     return JSONResponse(
         {

@@ -188,7 +188,7 @@ class _Stream:
 
 
 class _ErrorPage(HTTPResponse):
-    """The response that replaces the application's, of which nothing more is sent."""
+    """A response that is sent instead of the application's."""
 
     def __init__(self, error: ErrorResponse) -> None:
         headers = error.text_headers

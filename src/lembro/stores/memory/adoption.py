@@ -72,7 +72,8 @@ class Adoption:
         per_user: PerUser | None,
         now: float,
     ) -> Found | None:
-        """Add a session and its mark. Return what the store holds afterwards, as ``replace``."""
+        """Add a session and its mark. Return what the store holds afterwards, as ``replace``
+        does."""
         records, marks = self._records, self.marks
         held = marks.get(mark, now)
         if held is not None:
