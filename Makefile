@@ -50,7 +50,7 @@ test: .venv/.test ## run all tests (ARGS="-k login" is passed to pytest)
 	@$(PY) -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) $(ARGS)
 
 .PHONY: schedules
-schedules: .venv/.test ## test all overlaps of three requests, and random ones of more (LEMBRO_SEED=1 repeats them)
+schedules: .venv/.test ## test all overlaps of three requests, and random overlaps of more (LEMBRO_SEED=1 repeats them)
 	@LEMBRO_SCHEDULES=all $(PY) -m pytest tests/schedules $(ARGS)
 
 .PHONY: coverage
@@ -61,7 +61,7 @@ coverage: .venv/.test ## run all tests, and require that they cover every branch
 	@$(PY) -m pytest --cov $(ARGS)
 
 .PHONY: mutants
-mutants: .venv/.test ## check that a test fails for each small fault in the core and the store; hours (ARGS="cookie")
+mutants: .venv/.test ## check that a test fails for each small fault in the core and the store; takes hours (ARGS="cookie")
 	@$(PY) -m tools.mutants $(ARGS)
 
 .PHONY: faults

@@ -1,8 +1,9 @@
 """The interface of a store in the store benches, with the bare dict and lembro.
 
-Each store gets what it is made for. lembro and the caches hold the session as JSON by msgspec. A
-store that encodes by itself (cachelib, Django), or that holds the dict as it is (Beaker), gets the
-dict. The loops of the stores with targets are written out, so that no call of the bench is timed.
+Each store gets the form of data that it is made for. lembro and the caches hold the session as JSON
+by msgspec. A store that encodes by itself (cachelib, Django), or that holds the dict as it is
+(Beaker), gets the dict. The loops of the stores with targets are written out, so that no call of
+the bench is timed.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class Lembro(Contender):
     ident = staticmethod(key)
 
     def __init__(self, cap: int | None, count: int, clock: Clock | None = None) -> None:
-        """Without a cap: a size that certainly holds so many usual sessions."""
+        """Without a cap: a size that certainly holds this number of typical sessions."""
         self.it = MemoryStore(cap or max(1 << 20, count * 600), clock=clock)
 
     def load(self, at: Any) -> Any:

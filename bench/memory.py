@@ -1,11 +1,11 @@
 """The real memory of sessions: each store in a separate process, with resident memory from statm.
 
 * The overhead of a session over its own JSON, at a million, and the time of ``gc.collect()`` then,
-compared with a dict of as many sessions.
+  compared with a dict of as many sessions.
 * The memory that is returned to the system after half of them expired: every second one, and the
-older half.
+  older half.
 * The growth while the sizes of sessions change in six phases under a cap, over that cap. Each peer
-runs twice: once it knows the payloads alone, once also the measured overhead of an entry.
+  runs twice: once it counts the payloads alone, once also the measured overhead of an entry.
 
 ``malloc_trim`` is only called in the rows that name it: a store must return memory without it.
 """
@@ -38,12 +38,12 @@ from bench.verdicts import Verdict, save, verdict_table
 
 MIB: Final = 1 << 20
 NUMBERS: Final = {"quick": 50_000, "full": 1_000_000}
-FEWER: Final = 4  # factor of fewer sessions for stores that take too long
+FEWER: Final = 4  # stores that take too long get a fourth of the sessions
 CAPS: Final = {"quick": 8_000_000, "full": 100_000_000}
 DEFAULT_CAP: Final = 4 * MIB
 AT_ONCE: Final = 2  # processes: none is timed, except for the collector
-TURNOVER: Final = 1.3  # in each phase the cap is written so many times, counted with
-BESIDES: Final = 150  # bytes that any store takes for a session besides its payload
+TURNOVER: Final = 1.3  # bytes written in each phase, in times of the cap, each session counted with
+BESIDES: Final = 150  # bytes that any store takes for a session in addition to its payload
 PART: Final = 500  # sessions made at a time: few, so that they do not count
 COLLECTIONS: Final = 7
 PATIENCE: Final = {"quick": 8.0, "full": 40.0}  # seconds of processor time for all phases
@@ -160,7 +160,8 @@ def _collect() -> float:
 
 def million(title: str, number: int, say: child.Say) -> dict[str, Any]:
     contender = BY_TITLE[title](None, number)
-    # Allocate what is created only once, and what creating a part of the sessions takes.
+    # Allocate the objects that are created only once, and the memory for creating a part of the
+    # sessions.
     ids = [contender.ident(-n) for n in range(10, PART)]
     contender.fill(ids, [contender.value(session(n)) for n in range(10, PART)])
     contender.remove_all(ids)
@@ -216,7 +217,7 @@ def phases(title: str, cap: int, patience: float, say: child.Say, entry: int = 0
     """Measure the resident growth while the sizes change, about forty times a phase.
 
     Args:
-        entry: the bytes that a peer counts for an entry besides its payload.
+        entry: the bytes that a peer counts for an entry in addition to its payload.
     """
     make: Any = BY_TITLE[title]
     contender: Contender = make(cap, 0, entry=entry) if entry else make(cap, 0)

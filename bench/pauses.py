@@ -2,7 +2,7 @@
 
 It is measured while the store grows, while it makes room, and while it purges half of its sessions,
 which have expired at once. Each call is timed by itself. The processor time of the thread counts,
-so that work of other processes is not taken for a pause; the real time is recorded too. lembro
+so that work of other processes does not count as a pause; the real time is recorded too. lembro
 purges in slices, between which other threads run: each slice is a pause of its own. The time that
 another thread waits meanwhile is measured too. The longest pause is the best of two runs for each
 store.
@@ -131,8 +131,8 @@ def measure(
 def _inserting(contender: Contender, number: int) -> Callable[[Any, Any], None]:
     """Insert the sessions.
 
-    lembro's older half gets a shorter life instead of a clock that moves: unused sessions would be
-    evicted ahead of need after some time, and then no set had to evict.
+    lembro's older half gets a shorter life instead of a clock that moves. With such a clock, unused
+    sessions would be evicted before the room is needed, and no set would have to evict.
     """
     if not isinstance(contender, Lembro):
         return contender.store

@@ -132,7 +132,7 @@ SOURCES: Final[dict[str, Callable[[Any], Record]]] = {
 
 
 def significant(value: float, digits: int = 3) -> float:
-    """Round to so many significant digits."""
+    """Round to this number of significant digits."""
     return float(f"{value:.{digits}g}")
 
 

@@ -32,7 +32,7 @@ class Clock:
 
 
 def made_for(sessions: int) -> int:
-    """Return a ``max_size`` that so many sessions fit into."""
+    """Return a ``max_size`` that this number of sessions fits into."""
     max_size = sessions * 1000
     for _ in range(4):
         store, random = MemoryStore(max_size, clock=Clock()), Random(1)

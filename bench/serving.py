@@ -23,7 +23,7 @@ VISITORS: int = 2_000
 OTHERS: Final = "_ga=GA1.1.1209345177.1790000000; theme=dark"
 
 Batch = Callable[[int], float]
-"""Serve so many requests. Return the seconds."""
+"""Serve this number of requests. Return the seconds."""
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 """Run a coroutine in an event loop, as ``asyncio.run`` does."""
 Clock = Callable[[], float]

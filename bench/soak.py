@@ -59,7 +59,7 @@ TURN: Final = 0.005  # seconds that the loop sleeps
 LIFE: Final = 10 * 86400
 
 OVER: Final = 1.2  # limit of resident memory, in times of max_size
-OWN: Final = 4 << 20  # bytes for the soak itself, besides its notes
+OWN: Final = 4 << 20  # bytes for the soak itself, in addition to its notes
 BESIDE: Final = 1 << 20  # bytes that the pages of the store may take beyond max_size
 RECOUNT: Final = 120.0  # seconds that a recount may take
 DRIFT: Final = 0.05  # limit of growth, of max_size, once the store has been full

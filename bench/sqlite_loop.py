@@ -2,11 +2,11 @@
 
     python -m bench.sqlite_loop [SECONDS]
 
-Each rule of ``RULES`` takes its turn for so many seconds. The bench measures each call of SQLite
-that is made in the loop: its CPU time, and the time that it waited for a disk or a lock. Linux
-counts for how long a thread was ready to run but had no core; this is subtracted, because the other
-programs of a machine cause it. A watcher of the loop would show little: on a virtual machine even
-an idle loop is late by up to five milliseconds.
+Each rule of ``RULES`` takes its turn for that number of seconds. The bench measures each call of
+SQLite that is made in the loop: its CPU time, and the time that it waited for a disk or a lock.
+Linux counts for how long a thread was ready to run but had no core; this is subtracted, because the
+other programs of a machine cause it. A watcher of the loop would show little: on a virtual machine
+even an idle loop is late by up to five milliseconds.
 
 Exits with 1 if the rule of the store holds the loop for longer than ``LIMIT``.
 """

@@ -32,7 +32,7 @@ class Kind:
     Attributes:
         bare: Makes the application without any session.
         libraries: lembro and the others.
-        bars: For each other library and action, the most that lembro may take of its time.
+        bars: For each other library and action, the largest share of its time that lembro may take.
         is_async: Whether the applications are for ASGI.
         unused: The round trips of lembro for a page that does not use its session.
         server: The server of the sessions: ``Redis`` or ``PostgreSQL``.

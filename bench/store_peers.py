@@ -1,8 +1,8 @@
 """The peers of MemoryStore, each used as its users do.
 
 They are imported when they are created: one that is not installed raises ImportError then. Those
-with a limit of their own get ``entry``: the bytes that an entry takes besides its payload. By
-default they get the payload alone, as from most of their users.
+with a limit of their own get ``entry``: the bytes that an entry takes in addition to its payload.
+By default only the payload is counted, as by most of their users.
 """
 
 from __future__ import annotations

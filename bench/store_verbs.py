@@ -40,7 +40,7 @@ def event_loop() -> Iterator[Run]:
 
 
 def verbs(url: str, rounds: int, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    """Return, for each verb and colour, the time as a multiple of the client's command."""
+    """Return the time of each verb, sync and async, as a multiple of the client's command."""
     import redis
     import redis.asyncio
 
@@ -132,7 +132,7 @@ def sqlite(colour: str, rounds: int, say: Callable[[str], None]) -> Times:
 
 
 def sizes(url: str, held: Sequence[int], rounds: int, say: Callable[[str], None]) -> Times:
-    """Measure the verbs of a store while it holds so many sessions: sizes -> verb -> time."""
+    """Measure the verbs of a store while it holds a number of sessions: sizes -> verb -> time."""
     payload, numbers = os.urandom(300), random.Random(1)
     written: dict[int, bytes] = {}
     found: Times = {}

@@ -2,8 +2,8 @@
 operations.
 
 Every written value names its writer and the value that was read before. So each must be found
-exactly as often as it was reported as stored: a counter in each shared session ends at the number
-of successful writes, and an added session is added once and destroyed once.
+exactly as often as it was reported as stored. A counter in each shared session ends at the number
+of successful writes. An added session is added once and destroyed once.
 """
 
 from __future__ import annotations

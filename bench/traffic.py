@@ -1,9 +1,10 @@
 """The times of visits: real users, and the bots of a flood.
 
 The stream of visits is in the order of time, and the same for every policy. Real users have numbers
-from 0 up, bots from -1 down. A user requests again after a short gap (nine times in ten: lognormal,
-median 15 s, sigma 1.2, at most 10 minutes) or a break (lognormal, median 15 minutes, sigma 0.8, at
-most 55 minutes); after a break one in ten does not return, and a new user comes instead.
+from 0 up, bots from -1 down. Nine times in ten, a user requests again after a short gap (lognormal,
+median 15 s, sigma 1.2, at most 10 minutes). Otherwise it is a break (lognormal, median 15 minutes,
+sigma 0.8, at most 55 minutes). After a break, one in ten does not return, and a new user comes
+instead.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from tests.support.servers.redis import serve
 WORKERS: Final = (1, 2, 4)
 ROUNDS: Final = {"quick": 6, "full": 30}
 LEAST: Final = 0.8
-"""The least growth from one worker to four, as a part of the bare application's."""
+"""The minimum growth from one worker to four, as a part of the bare application's."""
 
 Rates = dict[str, dict[str, dict[int, float]]]
 """store -> action -> number of workers -> requests a second"""
@@ -113,7 +113,8 @@ def app() -> ASGIApp:
 
 
 def serve_with(workers: int, url: str) -> None:
-    """Serve with so many workers on a free port, which the first line of the output names."""
+    """Serve with this number of workers on a free port. The first line of the output names the
+    port."""
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 

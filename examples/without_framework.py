@@ -25,7 +25,7 @@ def expired(event: Event) -> None:
 
 
 def answer(session_id: str | None, line: str) -> tuple[str | None, str]:
-    """Do what one line asks for. Return the connection's session ID from now on, and the answer."""
+    """Carry out the command of one line. Return the connection's new session ID, and the answer."""
     command, _, rest = line.partition(" ")
     if command == "resume":
         found = manager.get(rest)

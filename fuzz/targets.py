@@ -314,7 +314,7 @@ _BLANKS: Final = " \t\n\r\f\v"
 def size_text(data: bytes) -> None:
     """Check that a size is parsed and rounded down, or is an error. It never means no limit."""
     text = data.decode("utf-8", "surrogateescape")
-    expected = _size_by_hand(text)
+    expected = _size_without_a_pattern(text)
     try:
         number = size.parse(text)
     except ConfigError:
@@ -327,7 +327,7 @@ def size_text(data: bytes) -> None:
         assert abs(size.parse(size.pretty(number)) - number) <= number / 2000 + 1, text
 
 
-def _size_by_hand(text: str) -> int | None:
+def _size_without_a_pattern(text: str) -> int | None:
     """Parse a size without a regular expression."""
     if not text.isascii():  # this includes the Kelvin sign, whose lower case is a k
         return None

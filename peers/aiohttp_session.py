@@ -1,7 +1,7 @@
 """aiohttp-session: ``LembroStorage`` in place of its storages.
 
-Its tests put sessions where its storages keep them and look for them there; that is done in
-lembro's store instead.
+Its tests write sessions directly to its storages and read them there. This module uses lembro's
+store instead.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def prepare(module: ModuleType) -> None:
             redis_url=pytest.fixture(name="redis_url")(lambda: "redis://127.0.0.1:1"),
         )
     elif hasattr(module, "make_cookie"):
-        # What they read out of a cookie is JSON there.
+        # The tests read JSON from the cookie, where lembro has a session ID.
         vars(module).update(
             make_cookie=_make_cookie,
             json=SimpleNamespace(loads=_stored, dumps=json.dumps),

@@ -96,7 +96,7 @@ def judge(report: Report, peer: Peer, run: Outcomes, plain: Outcomes) -> None:
 def run(name: str) -> Report:
     """Fetch a project and run its tests."""
     module = importlib.import_module(f"peers.{name}")
-    if hasattr(module, "run"):  # it is no project of Python
+    if hasattr(module, "run"):  # it is not a Python project
         report: Report = module.run()
         return report
     peer = peer_called(name)

@@ -1,9 +1,10 @@
 """The results of earlier runs of ``make mutants``, so that a run continues where the last one
 ended.
 
-The file has one JSON object a line. Each result is appended as soon as it is known. A result is
-valid while the texts that it depends on are the same: for a killed mutant its module and the file
-of the test that killed it, for a survivor its module and the files of all its tests.
+The file has one JSON object per line. Each result is appended as soon as it is known. A result is
+valid while the texts that it depends on are the same. For a killed mutant, these are its module and
+the file of the test that killed it. For a survivor, they are its module and the files of all its
+tests.
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ T = TypeVar("T")
 def in_children(
     works: Iterable[tuple[T, Callable[[], object]]], jobs: int, scratch: Path
 ) -> Iterator[tuple[T, int, str]]:
-    """Run each in a forked child, so many at a time. Yield its exit status and its notes."""
+    """Run each in a forked child, a number of them at a time. Yield its exit status and its
+    notes."""
     running: dict[int, tuple[T, Path]] = {}
     free = [scratch / str(number) for number in range(jobs)]
     for key, work in works:

@@ -65,7 +65,7 @@ _log.set_up()
 
 
 def __getattr__(name: str) -> Any:
-    """Import MemoryStore at its first use: 30 modules that another store does not need."""
+    """Import MemoryStore at its first use, because it has 30 modules that no other store needs."""
     if name != "MemoryStore":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .stores.memory import MemoryStore  # noqa: PLC0415

@@ -164,7 +164,7 @@ class CookieOptions:
         return self.path == "/" and not self.domain
 
     def name_over(self, *, https: bool) -> str:
-        """Return the name, with its prefix, that is set and read over this scheme."""
+        """Return the name of the cookie over this scheme, with its prefix."""
         prefix = self.prefix
         if prefix is None or not self.is_secure(https=https):
             return self.name
@@ -173,12 +173,12 @@ class CookieOptions:
         return _PREFIXES[prefix] + self.name
 
     def scope(self, *, https: bool) -> tuple[Any, ...]:
-        """Return the attributes by which a browser tells cookies apart."""
+        """Return the attributes by which a browser distinguishes cookies."""
         domain = (self.domain or "").lower().lstrip(".")
         return self.name_over(https=https), domain, self.path, self.partitioned
 
     def previous_over(self, *, https: bool) -> list[CookieOptions]:
-        """Return the previous options with another scope than these, over this scheme."""
+        """Return the previous options whose scope differs from that of these options."""
         scope = self.scope(https=https)
         previous = cast("tuple[CookieOptions, ...]", self.previous)
         return [each for each in previous if each.scope(https=https) != scope]

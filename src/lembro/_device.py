@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 LONGEST: Final = 60
-"""The most characters of a description."""
+"""The maximum length of a description, in characters."""
 
 _READ: Final = 512  # characters of the header; browsers send about 120
 _UNKNOWN: Final = "Unknown device"

@@ -35,7 +35,7 @@ _ELSEWHERE: Final = {  # names in other libraries, without underscores: lembro's
 _NOT_NEEDED: Final = {  # express-session's, without underscores
     "resave": "an unmodified session is never stored again",
     "rolling": "each use extends the session, and its cookie",
-    "saveuninitialized": "a session is stored once it holds something",
+    "saveuninitialized": "an empty session is never stored",
 }
 
 _OF_THE_SERVER: Final = {  # options that stores in a server do not have

@@ -98,7 +98,7 @@ class SessionMiddleware:
             exchange.close()
 
     def _prepare_error_handler(self, scope: Scope) -> None:
-        """Prepare an error handler around this middleware, which a subclass may know."""
+        """Prepare an error handler around this middleware. A subclass overrides this."""
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Open the store at startup, close it at shutdown."""
@@ -110,8 +110,9 @@ class SessionMiddleware:
                 try:
                     await self._runner.aopen()
                 except Exception as error:
-                    # Otherwise servers take an error for a missing support of this protocol: they
-                    # hide it, and serve an application without a usable store.
+                    # Otherwise servers hide the error, because they conclude that the application
+                    # does not support this protocol. They would then serve it without a usable
+                    # store.
                     await send({"type": "lifespan.startup.failed", "message": str(error)})
                     raise
             return message
@@ -224,7 +225,7 @@ class ASGIExchange(Exchange):
         return not last.get("more_body")
 
     def reopen(self, scope: Scope | None) -> None:
-        """Allow an access in an error handler around the middleware, or, with None, end it."""
+        """Allow an error handler around the middleware to access the session. None ends this."""
         self._scope = scope
 
     def _start(self, message: Message) -> Awaitable[None]:
@@ -279,8 +280,8 @@ class ASGIExchange(Exchange):
             self.report_late_changes()
 
     def close(self) -> None:
-        """End the exchange. A task that outlives the request may still access its session, if the
-        request has accessed it."""
+        """End the exchange. A task that runs longer than the request may still access its session,
+        if the request has accessed it."""
         self._send = discard
         if self.session._loaded is NOT_LOADED and not self.session._too_late:
             self.session._too_late = RESPONSE_BEGUN  # there was no response, or a WebSocket

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 LONGEST_PATH: Final = 200
-"""The most characters of a path, or of another text of a visitor, in an error or a log message."""
+"""The maximum length of a path, or of other text from a visitor, in an error or a log message."""
 
 LONGEST_REASON: Final = 500
-"""The most characters of the reason in an event, and of an error in a log message."""
+"""The maximum length of the reason in an event, and of an error in a log message."""
 
 
 class LembroError(Exception):

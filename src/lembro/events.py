@@ -94,7 +94,7 @@ class Events:
             kept = tuple(e for e in self._listeners.get(name, ()) if e[0] != listener)
             self._listeners[name] = kept
 
-    def heard(self, name: str) -> bool:
+    def has_listener(self, name: str) -> bool:
         """Return whether the event has a listener, so that a hot path can skip making it."""
         return bool(self._listeners.get(name))
 

@@ -18,9 +18,9 @@ UserID: TypeAlias = str | int | UUID
 MAX_USER_ID: Final = 256  # bytes
 
 ID_LENGTH: Final = 43
-"""The characters of a session ID: 256 bits as base64url, without padding."""
+"""The length of a session ID in characters: 256 bits as base64url, without padding."""
 SHORT_ID_LENGTH: Final = 40
-"""The characters of a session ID where others keep it in a column of 40, as with Django."""
+"""The length of a session ID that other code keeps in a column of 40 characters, as with Django."""
 
 _is_id = re.compile(
     rf"[A-Za-z0-9_-]{{{SHORT_ID_LENGTH}}}(?:[A-Za-z0-9_-]{{{ID_LENGTH - SHORT_ID_LENGTH}}})?",

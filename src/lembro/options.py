@@ -140,8 +140,8 @@ class SessionOptions:
     restarts it. None: no limit."""
     remember_timeout: Seconds | None = 30 * DAY
     """The idle and the absolute timeout after ``login(remember=True)``, in place of the two above;
-    at least ``idle_timeout``. None: such a login lives as long as any other, and only its cookie
-    outlives the browser."""
+    at least ``idle_timeout``. None: such a login has the same timeouts as any other, and only its
+    cookie stays after the browser is closed."""
     anonymous_idle_timeout: Seconds | None = None
     """The idle timeout of visitors who are not logged in. None: that of users."""
     passive: str | Sequence[str] = ()
@@ -157,7 +157,7 @@ class SessionOptions:
     """The grace: seconds that the old ID keeps working for requests in flight, after the session
     got a new one. 0: the old ID is stale at once."""
     max_sessions_per_user: int | None = 100
-    """The most sessions that a user may have at a time. None: no limit."""
+    """The maximum number of sessions of a user at a time. None: no limit."""
     at_max_sessions: AtMaxSessions = "oldest"
     """The effect of a login beyond that limit. "oldest": the user's oldest session ends. "refuse":
     the commit of the login raises TooManySessions."""
@@ -170,7 +170,7 @@ class SessionOptions:
     in many countries you must state why you keep it."""
     load: Load = "ahead"
     """When an async application loads the session, if the store is outside of the process. "ahead":
-    before the handler is called, also if it does not use the session. "asked": at
+    before the handler is called, even if it does not use the session. "asked": at
     ``await session.aload()``, which FastAPI's and Litestar's dependencies do by themselves."""
     migrate_from: LegacyReader | Sequence[LegacyReader] = field(default=(), repr=False)
     """Readers of legacy sessions, from :mod:`lembro.migrate`. Each legacy cookie is accepted once,
@@ -230,7 +230,7 @@ class SessionOptions:
     def aal2(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL2 of NIST SP 800-63B-4: 1 hour idle, 24 hours in total.
 
-        They hold for remembered logins too.
+        They apply to remembered logins too.
 
         Args:
             changes: Fields of :class:`SessionOptions`; they replace these values.
@@ -241,7 +241,7 @@ class SessionOptions:
     def aal3(cls, **changes: Unpack[OptionKeywords]) -> SessionOptions:
         """Return the options for AAL3 of NIST SP 800-63B-4: 15 minutes idle, 12 hours in total.
 
-        They hold for remembered logins too.
+        They apply to remembered logins too.
 
         Args:
             changes: Fields of :class:`SessionOptions`; they replace these values.

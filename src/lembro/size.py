@@ -13,7 +13,7 @@ __all__ = ["of", "parse", "pretty"]
 def of(value: Any) -> int:
     """Return how many bytes a value takes in a session.
 
-    For a dict, add about 150 bytes to get what a session with this data takes in the store.
+    For a dict, add about 150 bytes to get the size of a session with this data in the store.
 
     Raises:
         CodecError: the value cannot be stored.

@@ -61,7 +61,7 @@ class SessionMiddleware:
         self.manager: SessionManager = manager_of(manager, store, options, keywords)
         self._runner = runner_of(self.manager)
         self._runner.require_sync("a WSGI application")
-        self._runner.open_for_good()
+        self._runner.open_permanently()
         self._exclude = path_prefixes(exclude)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

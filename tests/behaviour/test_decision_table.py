@@ -129,7 +129,7 @@ TABLE: Final[dict[Any, list[Cell]]] = {
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
         Cell("", {}, None, 1),
-        Cell("set", DATA, "ada", 1),  # the session of the first login goes on
+        Cell("set", DATA, "ada", 1),  # the session of the first login continues
         Cell("", {}, None, 1),
     ],
 }
@@ -171,7 +171,7 @@ async def test_a_change_of_an_ended_session_is_dropped(world: World) -> None:
     assert world.backend.live() == 0
 
 
-async def test_a_read_touches_once_a_tenth_of_the_idle_timeout_has_passed(world: World) -> None:
+async def test_a_read_touches_after_a_tenth_of_the_idle_timeout(world: World) -> None:
     day = 86400
     tab = await live_session(world)
     (key,) = world.backend.payloads()

@@ -90,7 +90,7 @@ def accepting(script: Script) -> Script:
 
 
 def leaving(after: int, scope: CancelScope, *, cancels: bool) -> Callable[[], Awaitable[None]]:
-    """The client disconnects after so many messages: sending raises, or the server cancels."""
+    """The client disconnects after a number of messages: sending raises, or the server cancels."""
     left = after
 
     async def sending() -> None:

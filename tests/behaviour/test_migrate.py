@@ -464,7 +464,7 @@ BAD: Final[dict[str, Callable[[Before], str]]] = {
     "no dict": lambda before: before.cookie([1, 2]),
     "a user that is none": lambda before: before.cookie({"uid": ["ada"]}),
     "a user that is too long": lambda before: before.cookie({"uid": "a" * 300}),
-    "what a session cannot carry": lambda before: before.cookie({"a": "\ud800"}),
+    "what a session cannot store": lambda before: before.cookie({"a": "\ud800"}),
     "no JSON": _no_json,
 }
 

@@ -47,7 +47,7 @@ async def test_two_visitors_share_nothing(world: World) -> None:
     assert (await one.read(), await two.read()) == ({"a": 1}, {"a": 2})
 
 
-async def test_a_remembered_login_outlives_the_browser(build: Build) -> None:
+async def test_a_remembered_login_stays_after_the_browser_is_closed(build: Build) -> None:
     world = build(idle_timeout=3600, remember_timeout=7200)
     tab = world.tab()
     (header,) = (await tab.visit(login("ada", remember=True))).set_cookies

@@ -19,7 +19,7 @@ def test_an_open_page_reloads_when_its_session_ends_elsewhere(
 ) -> None:
     port = free_port()
     env = {"PORT": str(port), "NICEGUI_STORAGE_PATH": str(tmp_path)}
-    # NiceGUI would take the process for a part of the test that started it.
+    # NiceGUI would treat the process as a part of the test that started it.
     command = ["env", "-u", "PYTEST_CURRENT_TEST", sys.executable, str(APP)]
     with serve(command, env=env, port=port, timeout=60) as server:
         page.goto(f"{server.url}/login/heidi")

@@ -1,4 +1,4 @@
-"""What surprises about the stores of express-session, each shown with the real package."""
+"""Surprising behaviour of the stores of express-session, each shown with the real package."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_text_that_is_no_json_is_kept_and_the_session_is_anonymous(
     assert world.store.raw("no-json") == "no {json"
 
 
-def test_express_keeps_the_facts_of_lembro_and_drops_others_from_the_cookie(
+def test_express_keeps_the_metadata_of_lembro_and_drops_other_keys_from_the_cookie(
     world: World, visitor: Visitor
 ) -> None:
     visitor.ask(world.python, "/login", username="ann")

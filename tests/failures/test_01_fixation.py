@@ -52,11 +52,11 @@ async def test_regenerate_id_and_an_application_key_prevent_fixation(world: Worl
     await tab.write(cart=[1])
     attacker = tab.twin()
 
-    def by_hand(visit: Visit) -> None:
+    def log_in_by_rotation(visit: Visit) -> None:
         visit.session.regenerate_id()
         visit.session["user_id"] = 7
 
-    await tab.visit(by_hand)
+    await tab.visit(log_in_by_rotation)
     assert await tab.read() == {"cart": [1], "user_id": 7}
     assert await attacker.read() == {}
 

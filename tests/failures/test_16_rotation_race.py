@@ -184,13 +184,13 @@ async def test_a_login_as_another_user_is_not_followed(world: World) -> None:
     assert await tab.user() == "bob"
 
 
-def by_hand(visit: Visit) -> None:
+def rotate_and_store_the_user(visit: Visit) -> None:
     """Log in as an application without ``login`` does."""
     rotate(visit)
     visit.session["user_id"] = 7
 
 
-LOGINS: dict[str, Script] = {"login": login("ada"), "regenerate_id": by_hand}
+LOGINS: dict[str, Script] = {"login": login("ada"), "regenerate_id": rotate_and_store_the_user}
 PARALLEL: dict[str, Script] = {
     "reads": look,
     "writes": write(a=1),

@@ -24,7 +24,7 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "backslashes": lambda n: NAME + b'="' + b"\\" * (6 * n) + b'"',
     "escapes": lambda n: NAME + b'="' + b"\\012" * n + b'"',
     "pairs": lambda n: b"; ".join(b"k%d=v" % i for i in range(n)) + b"; " + NAME + b"=x",
-    "the name over and over": lambda n: (NAME + b"=x;") * n,
+    "the name many times": lambda n: (NAME + b"=x;") * n,
     "the name with other values": lambda n: b";".join(NAME + b"=%d" % i for i in range(n)),
     "semicolons": lambda n: NAME + b"=x" + b";" * (6 * n),
     "blanks": lambda n: NAME + b"=" + b" " * (6 * n) + b"x",

@@ -22,7 +22,9 @@ def world(build: Build) -> World:
 
 @pytest.mark.parametrize("writes", [False, True], ids=["reads", "writes"])
 @pytest.mark.parametrize("path", ["/poll/news", "/page"])
-async def test_the_idle_timeout_runs_on(world: World, path: str, writes: bool) -> None:
+async def test_a_passive_request_does_not_extend_the_session(
+    world: World, path: str, writes: bool
+) -> None:
     tab = world.tab()
     await tab.login("ada")
 

@@ -22,7 +22,7 @@ SECRET: Final = "the secret of the application before"
 GRACE: Final = 30.0
 
 
-def by_hand(visit: Visit) -> None:
+def by_rotation(visit: Visit) -> None:
     visit.session.regenerate_id()
     visit.session["secret"] = 1
 
@@ -37,16 +37,16 @@ def by_login(visit: Visit) -> None:
     visit.session["secret"] = 1
 
 
-def first_by_hand(visit: Visit) -> None:
-    by_hand(visit)
+def by_rotation_and_login(visit: Visit) -> None:
+    by_rotation(visit)
     by_login(visit)
 
 
-WORDS: Final = [by_hand, by_clearing, by_login, first_by_hand]
+WAYS: Final = [by_rotation, by_clearing, by_login, by_rotation_and_login]
 
 
-@pytest.fixture(params=WORDS, ids=lambda word: word.__name__)
-def word(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
+def way(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -84,46 +84,46 @@ async def check(world: World, victim: Tab, planted: str, *others: Tab) -> None:
     assert await victim.read() == held
 
 
-async def test_the_first_request_replaces_the_id(world: World, planted: str, word: Any) -> None:
+async def test_the_first_request_replaces_the_id(world: World, planted: str, way: Any) -> None:
     victim = browser(world, planted)
-    await victim.visit(word)
+    await victim.visit(way)
     await check(world, victim, planted)
 
 
-async def test_the_attackers_request_is_first(world: World, planted: str, word: Any) -> None:
+async def test_the_attackers_request_is_first(world: World, planted: str, way: Any) -> None:
     """The attacker keeps the new cookie, so the legacy cookie is still accepted."""
     attacker, victim = browser(world, planted), browser(world, planted)
     await attacker.visit(look)
-    await victim.visit(word)
+    await victim.visit(way)
     await check(world, victim, planted, attacker)
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), login("eve")], ids=["look", "write", "login"])
 async def test_the_attackers_request_is_second(
-    world: World, planted: str, word: Any, act: Any
+    world: World, planted: str, way: Any, act: Any
 ) -> None:
     attacker, victim = browser(world, planted), browser(world, planted)
 
     async def slow(visit: Visit) -> None:
-        word(visit)
+        way(visit)
         await attacker.visit(act)
 
     await victim.visit(slow)
     if victim.cookie is None:  # the attacker's login was first, and so no ID is issued at all
-        assert word is by_hand
+        assert way is by_rotation
         return
     await check(world, victim, planted, attacker)
 
 
 @pytest.mark.parametrize("act", [look, write(a=1), rotate], ids=["look", "write", "rotate"])
 async def test_the_victims_request_runs_during_the_attackers(
-    world: World, planted: str, word: Any, act: Any
+    world: World, planted: str, way: Any, act: Any
 ) -> None:
     attacker, victim = browser(world, planted), browser(world, planted)
 
     async def slow(visit: Visit) -> None:
         act(visit)
-        await victim.visit(word)
+        await victim.visit(way)
 
     answer = await attacker.visit(slow)
     assert not answer.set_cookies

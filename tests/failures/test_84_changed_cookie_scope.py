@@ -51,18 +51,18 @@ async def test_the_cookie_of_the_live_session_counts(world: World) -> None:
     assert not world.heard("rejected")
 
 
-async def test_a_login_with_dead_cookies_works_from_the_next_request_on(world: World) -> None:
-    dead = [new_id(), new_id()]
+async def test_a_login_with_stale_cookies_works_from_the_next_request_on(world: World) -> None:
+    stale = [new_id(), new_id()]
     tab = world.tab()
-    assert (await tab.visit(user, cookies=header(*dead))).result is None
-    assert (await tab.visit(login("ada"), cookies=header(*dead))).sets_session
-    answer = await world.tab().visit(user, cookies=header(*dead, tab.cookie))
+    assert (await tab.visit(user, cookies=header(*stale))).result is None
+    assert (await tab.visit(login("ada"), cookies=header(*stale))).sets_session
+    answer = await world.tab().visit(user, cookies=header(*stale, tab.cookie))
     assert answer.result == "ada"
     assert world.backend.live() == 1
 
 
 @each_path
-async def test_an_anonymous_visitor_with_dead_cookies_gets_a_session(world: World) -> None:
+async def test_an_anonymous_visitor_with_stale_cookies_gets_a_session(world: World) -> None:
     tab = world.tab()
     assert (await tab.visit(write(a=1), cookies=header(new_id(), new_id()))).sets_session
     assert await tab.read() == {"a": 1}
@@ -92,7 +92,7 @@ async def test_an_id_from_before_a_login_still_sets_no_cookie(world: World) -> N
 
 
 @each_path
-@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with a dead one"])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "with a stale one"])
 async def test_a_planted_cookie_gains_no_more_than_alone(world: World, alone: bool) -> None:
     attacker = world.tab()
     await attacker.write(planted=1)

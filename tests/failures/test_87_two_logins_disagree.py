@@ -188,7 +188,7 @@ def test_a_user_who_is_not_loaded_any_more_is_logged_out(
     assert shop.do(both) == OUT
 
 
-def test_without_a_look_at_the_user_nobody_is_loaded(shop: Shop) -> None:
+def test_a_request_that_does_not_read_the_user_loads_nobody(shop: Shop) -> None:
     shop.suspended.add("ada")
     shop.loads = 0
     shop.do(lambda: flask.session.setdefault("cart", 1))
@@ -231,7 +231,7 @@ def test_a_user_whose_id_has_changed_stays_logged_in(shop: Shop) -> None:
     assert shop.do(lambda: [session.user_id, name()]) == ["ada", "token-2"]
 
 
-def test_a_loader_by_request_alone_is_left_alone() -> None:
+def test_a_request_loader_without_a_user_loader_ends_no_login() -> None:
     shop = Shop()
     shop.logins._user_callback = None
     shop.logins.request_loader(lambda request: None)

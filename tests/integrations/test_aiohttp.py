@@ -384,7 +384,7 @@ async def test_a_nested_change_in_the_body_is_reported_after_other_accesses(
 
 
 @pytest.mark.parametrize("where", ["thread", "callback"])
-async def test_a_first_access_in_no_task_when_the_response_has_begun_is_refused(
+async def test_a_late_first_access_outside_of_a_task_is_refused(
     manager: SessionManager, where: str
 ) -> None:
     async def late(request: web.Request) -> web.StreamResponse:

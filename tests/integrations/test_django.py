@@ -430,7 +430,7 @@ def test_save_every_request_extends_the_session(site: Site, client: Any) -> None
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_what_marks_a_session_as_changed_does_not_extend_it_in_a_passive_request(
+def test_marking_a_session_as_changed_does_not_extend_it_in_a_passive_request(
     every: bool,
 ) -> None:
     clock = FakeClock()

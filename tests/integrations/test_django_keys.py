@@ -421,7 +421,7 @@ def test_a_helper_may_use_a_function_without_a_response(site: Site) -> None:
     assert SessionStore(request.session.session_key).load() == {"late": 2}
 
 
-def test_what_a_helper_does_not_save_is_reported(
+def test_an_unsaved_change_of_a_helper_is_reported(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     request, response = request_through(lambda request: HttpResponse(b"done"))

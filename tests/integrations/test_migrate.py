@@ -226,7 +226,7 @@ async def test_a_flashed_message_of_flask_is_still_markup() -> None:
     cookie = flask_cookie({"_flashes": [("info", Markup("<b>saved</b>"))]})
     world = World(PlainASGI, Backend, migrate_from=FlaskCookieReader(SECRET))
     tab = _browser(world, "session", cookie)
-    for _ in ("as it moves in", "as it is stored"):
+    for _ in ("as it is adopted", "as it is stored"):
         answer = await tab.visit(lambda visit: visit.session["_flashes"])
         (flash,) = answer.result
         assert (flash, type(flash[1])) == (("info", "<b>saved</b>"), Markup)

@@ -94,7 +94,7 @@ def client_of(
 
     @app.get("/logout")
     def logout(session: WebSessionDep, cart: Any = part) -> None:
-        cart.coupon = "of who has gone"
+        cart.coupon = "of a user who has left"
         session.logout()
 
     return TestClient(app, raise_server_exceptions=False)

@@ -119,7 +119,7 @@ def test_every_schedule_with_a_login(login: Request, other: Request) -> None:
             assert not any("old" in data for data in world.live()), where
 
 
-def _by_hand(session: Session) -> None:
+def _rotated(session: Session) -> None:
     session.regenerate_id()
     session["secret"] = 1
 
@@ -141,13 +141,13 @@ def _logged_in_twice(session: Session) -> None:
 
 @pytest.mark.parametrize("planted", ["nobody", "ann"])
 @pytest.mark.parametrize("other", [READ, WRITES[0], REGENERATE, LOGOUT, FAILING])
-@pytest.mark.parametrize("word", [_by_hand, _cleared, _logged_in, _logged_in_twice])
+@pytest.mark.parametrize("way", [_rotated, _cleared, _logged_in, _logged_in_twice])
 def test_only_one_user_gets_a_session_rotated_at_its_adoption(
-    word: Any, other: Request, planted: str
+    way: Any, other: Request, planted: str
 ) -> None:
     """The two requests are a victim's and that of an attacker who planted the legacy cookie."""
     for world in explore(
-        lambda manager: planted, [Request("victim", word), other], arrive, **OPTIONS
+        lambda manager: planted, [Request("victim", way), other], arrive, **OPTIONS
     ):
         where = f"turns {world.turns}"
         world.store.now += 31  # after the grace

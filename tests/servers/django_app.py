@@ -37,7 +37,7 @@ def _add(request: Any, item: str) -> None:
 
 def _fails(request: Any, _: str) -> None:
     request.session["failed"] = True
-    raise RuntimeError("as it shall")
+    raise RuntimeError("as the test asked")
 
 
 _PAGES: dict[str, Callable[[Any, str], Any]] = {

@@ -163,7 +163,7 @@ class Load:
         """How many requests each kind of users has sent, and how many got no response."""
 
     def await_workers(self, number: int) -> None:
-        """Wait until so many processes answer."""
+        """Wait until this number of processes answers."""
         seen: set[int] = set()
         deadline = time.monotonic() + 2 * TIMEOUT
         while len(seen) < number:
@@ -171,7 +171,7 @@ class Load:
             seen.update(at_once(*[partial(self._browser().must, "/worker")] * 8))
 
     def run(self, seconds: float) -> None:
-        """Let all kinds of users act for so many seconds, at least for one round each."""
+        """Let all kinds of users act for this number of seconds, at least for one round each."""
         deadline = time.monotonic() + seconds
         rounds = (self.change_one_session, self.end_sessions, self.log_in_too_often)
 

@@ -71,7 +71,7 @@ class Client:
         pass
 
     def wait_for(self, writes: int) -> None:
-        """Wait until so many more writes were confirmed."""
+        """Wait until this number of further writes was confirmed."""
         end, deadline = self.confirmed + writes, time.monotonic() + PATIENCE
         while self.confirmed < end and not self.faults:
             assert time.monotonic() < deadline

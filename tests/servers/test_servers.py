@@ -40,7 +40,7 @@ def me(client: httpx.Client) -> Any:
 def at_once(
     server: Server, work: Callable[[httpx.AsyncClient, int], Coroutine[Any, Any, None]], count: int
 ) -> None:
-    """Run ``work`` for so many clients, each with its own cookie jar."""
+    """Run ``work`` for this number of clients, each with its own cookie jar."""
 
     async def one(number: int) -> None:
         async with httpx.AsyncClient(base_url=server.url, timeout=TIMEOUT) as client:

@@ -82,7 +82,7 @@ def test_a_restart_keeps_logins_and_refuses_no_connection(tmp_path: Path) -> Non
                 assert client.post("/login/heidi").status_code == 303
         finally:
             first.terminate()
-            # After its shutdown, uvicorn ends by the signal, which systemd takes for a success.
+            # After its shutdown, uvicorn ends by the signal, which systemd treats as a success.
             assert first.wait(TIMEOUT) == -signal.SIGTERM
         # Nobody accepts connections now. This one waits, and the new process answers it.
         with socket.create_connection((HOST, port), TIMEOUT) as waiting:

@@ -41,7 +41,7 @@ class Place:
         return self.clock()
 
     def add(self, n: int, size: int = RECORD, user: str | None = None, idle: float = IDLE) -> None:
-        """Add a record that takes so many bytes: in its segment, or its payload outside."""
+        """Add a record that takes this number of bytes: in its segment, or its payload outside."""
         head = HEADER if user is None else HEADER + LINKS + len(user)
         record = Record(b"x" * (size - head), user)
         assert self.store.add(key(n), record, idle=idle, life=1e7)

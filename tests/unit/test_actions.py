@@ -40,7 +40,7 @@ def test_save_of_an_unused_session_loads_it(site: Site) -> None:
     assert site.commit(session).verbs == ["get"]
 
 
-def test_save_of_an_ended_session_drops_it_for_good(site: Site) -> None:
+def test_save_of_an_ended_session_drops_it_permanently(site: Site) -> None:
     cookie = site.new(n=1)
     session = site.open(cookie)
     session["n"] = 2

@@ -269,7 +269,7 @@ def test_hostile_text_cannot_control_the_terminal(empty: Any, command: Any) -> N
     assert "\x1b" not in command("sessions", "revoke-user", "\x1b").err
 
 
-def test_json_escapes_what_a_terminal_obeys(empty: Any, command: Any) -> None:
+def test_json_escapes_characters_that_control_a_terminal(empty: Any, command: Any) -> None:
     texts = ["\x7f", "\x9b31m", "\u202e", "\U000e0001", "\u00e9\U0001f36a"]
     meta: codec.Meta = {"device": "\x9b31m".encode()}
     empty.add(OLD, Record(codec.encode(meta, {"x": texts, "\x9b": 1}), "\x9b31m"), **LIVES)

@@ -237,7 +237,7 @@ class _Timestamp(datetime):
 
 
 class Timestamp(_Timestamp):
-    """As in pandas: with nanoseconds, which a datetime has not."""
+    """As in pandas: with nanoseconds, which a datetime does not have."""
 
     nanosecond = 1
 
@@ -248,7 +248,7 @@ class Timestamp(_Timestamp):
 
 
 class Duration(timedelta):
-    """As in pendulum: it knows its months."""
+    """As in pendulum: it has months."""
 
     def __init__(self, *args: int) -> None:
         self.months = 1

@@ -60,7 +60,7 @@ def test_the_prefix_follows_from_the_options_and_the_scheme(
 
 
 def test_over_https_the_plain_http_cookie_is_not_read(kind: Kind) -> None:
-    """An attacker in the network can set that cookie, for a session fixation."""
+    """An attacker in the network can set that cookie, and so cause a session fixation."""
     browser = browser_of(kind, cookie=CookieOptions(name="shop"))
     browser.visit(write)
     assert list(browser.jar) == ["shop"]

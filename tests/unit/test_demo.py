@@ -429,7 +429,7 @@ def test_the_page_names_the_store_and_the_worker(tmp_path: Path) -> None:
     assert "data-store" not in demo.PAGE
 
 
-def test_the_demo_goes_on_while_its_store_fails() -> None:
+def test_the_demo_continues_while_its_store_fails() -> None:
     async def run() -> None:
         app = demo.create_app()
         live = app.state.live

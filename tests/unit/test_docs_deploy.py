@@ -46,7 +46,7 @@ def documents(name: str) -> list[Any]:
     return list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
 
 
-def test_the_routes_of_traefik_refer_to_what_there_is() -> None:
+def test_the_routes_of_traefik_refer_to_existing_parts() -> None:
     [static], [routes] = documents("traefik/traefik.yml"), documents("traefik/shop.yml")
     http = routes["http"]
     assert set(http) == {"routers", "middlewares", "services"}
@@ -80,7 +80,7 @@ def test_the_pods_of_kubernetes_are_found_and_probed(name: str) -> None:
     assert in_memory is (name == "memory")
 
 
-def test_the_services_of_compose_refer_to_what_there_is() -> None:
+def test_the_services_of_compose_refer_to_existing_parts() -> None:
     [base], [more] = documents("docker/compose.yaml"), documents("docker/compose.redis.yaml")
     services = {**base["services"], **more["services"]}
     volumes = {**base["volumes"], **more["volumes"]}

@@ -20,7 +20,7 @@ from lembro.testing import FakeClock
 from tests.support.site import Site
 from tests.support.stores import AsyncAdapter
 
-SOON = 0.01  # seconds between two questions to the store
+SOON = 0.01  # seconds between two checks of the store
 LIMIT = 20.0
 
 
@@ -129,7 +129,7 @@ def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
     for _ in range(2):
         cookie = site.rotate(cookie)
         store.wait_until_asked(4)  # for the old ID, the new one, and the new one again
-    site.clock.advance(600)  # no rotated ID leads to the session any more
+    site.clock.advance(600)  # no rotated ID finds the session any more
     store.wait_until_asked(2)
     assert waiting.reasons == []
     site.logout(cookie)
@@ -137,7 +137,7 @@ def test_a_rotation_elsewhere_is_followed(site: Site) -> None:
 
 
 class Silent:
-    """A store in this process that tells no events."""
+    """A store in this process that emits no events."""
 
     blocking = False
 
@@ -341,7 +341,7 @@ def test_there_must_be_a_stored_session(site: Site, act: str) -> None:
 
 
 def test_a_short_grace_shortens_the_interval(site: Site) -> None:
-    """A rotated ID leads to its session for the grace only."""
+    """A rotated ID finds its session for the grace only."""
     store = Silent(site.store)
     manager = store.manager(rotation_grace=2 * SOON)
     waiting = Waiting(manager.load(site.new("ada")), poll=3600)

@@ -126,11 +126,11 @@ def test_a_listener_may_add_and_remove_others() -> None:
     assert heard == [CREATED]
 
 
-def test_heard_tells_whether_an_event_has_a_listener() -> None:
+def test_has_listener_tells_whether_an_event_has_one() -> None:
     events = Events()
-    assert not any(events.heard(name) for name in EVENTS)
+    assert not any(events.has_listener(name) for name in EVENTS)
     events.once("created", print)
-    assert events.heard("created")
+    assert events.has_listener("created")
 
 
 def test_once_is_called_once_by_parallel_emits() -> None:
@@ -172,4 +172,4 @@ def test_a_late_thread_does_not_remove_the_other_registration() -> None:
     events.once("created", print)
     assert events._take("created", first)
     assert not events._take("created", first)
-    assert events.heard("created")
+    assert events.has_listener("created")

@@ -40,7 +40,7 @@ def test_a_cookie_over_plain_http_to_another_machine_is_warned_of(
 
 
 def test_a_cookie_without_a_loaded_session_is_rendered() -> None:
-    """As Django's, which knows the ID only."""
+    """As under Django's own middleware, where only the ID is known."""
     exchange = FarExchange(SessionManager(MemoryStore("1M")), https=True)
     assert exchange.session.get("n") is None
     exchange.session._cookie = SetCookie(new_id(), None, None)

@@ -31,7 +31,7 @@ def test_random_seed_does_not_change_marks() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_forked_processes_make_different_marks() -> None:
-    """Otherwise a worker would take another one's write for its own."""
+    """Otherwise a worker would mistake another one's write for its own."""
     new_mark()
     made = [in_fork(lambda: b"".join(new_mark() for _ in range(10))) for _ in range(2)]
     made.append(b"".join(new_mark() for _ in range(10)))

@@ -122,7 +122,7 @@ def test_a_user_id_that_a_store_cannot_keep_is_refused(
 def test_an_int_of_too_many_digits_is_refused_like_any_long_user_id(
     site: Site, user_id: int
 ) -> None:
-    """Python itself refuses to write so many digits, with an error about its own limit."""
+    """Python itself refuses to write that many digits, with an error about its own limit."""
     with pytest.raises(ValueError, match="at most 256 bytes"):
         site.open().login(user_id)
 

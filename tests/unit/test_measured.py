@@ -49,7 +49,7 @@ def test_every_number_of_the_record_is_on_a_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_a_mark_does_not_begin_a_line_of_a_paragraph(page: Path) -> None:
-    """Markdown would take the whole line for HTML."""
+    """Markdown would treat the whole line as HTML."""
     for match in measured.MARK.finditer(page.read_text(encoding="utf-8")):
         before = match.string[: match.start()]
         assert before.endswith("\n\n") if before.endswith("\n") else before, match[1]

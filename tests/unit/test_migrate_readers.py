@@ -105,7 +105,7 @@ def test_two_visitors_have_two_identities(reader: Any, value_of: Callable[[str],
     assert legacy[ada].identity == reader.read(value_of(ada)).identity != ""
 
 
-def test_what_lembro_noted_for_express_is_not_adopted() -> None:
+def test_the_metadata_for_express_is_not_adopted() -> None:
     shared = {"cookie": {}, "lembro": {"mark": "00"}, "user": "ann"}
     reader: Any = ExpressSessionReader(lambda key: dict(shared), SECRET)
     legacy = reader.read(express_value("ada-lovelace-1815"))

@@ -305,7 +305,7 @@ def test_a_misspelled_keyword_names_the_nearest_one(name: str, meant: str) -> No
         ("rolling", "; leave it out, because each use extends the session, and its cookie"),
         (
             "saveUninitialized",
-            "; leave it out, because a session is stored once it holds something",
+            "; leave it out, because an empty session is never stored",
         ),
     ],
 )

@@ -29,7 +29,7 @@ def both(session: Session) -> tuple[float | None, float | None]:
 
 
 def passive(act: Callable[[Session], object]) -> Callable[[Session], None]:
-    """Return an act that is done after ``skip_touch``."""
+    """Return an action that follows ``skip_touch``."""
 
     def run(session: Session) -> None:
         session.skip_touch()
@@ -39,7 +39,7 @@ def passive(act: Callable[[Session], object]) -> Callable[[Session], None]:
 
 
 def both_acts(*names: str) -> Callable[[Session], None]:
-    """Return an act that consists of several."""
+    """Return an action that consists of several."""
     acts: dict[str, Callable[[Session], object]] = {
         "touch": lambda session: session.touch(),
         "change": lambda session: session.update(n=2),
@@ -118,7 +118,7 @@ def test_the_time_left_never_exceeds_the_absolute_timeout(site: Site) -> None:
 
 
 @LIMITED
-def test_a_new_session_has_time_left_once_it_holds_something(site: Site) -> None:
+def test_a_new_session_has_time_left_as_soon_as_it_has_data(site: Site) -> None:
     session = site.open()
     assert both(session) == (None, None)
     assert session.expires_at is None
@@ -151,7 +151,7 @@ def test_after_the_response_has_begun_the_time_left_is_that_of_the_store(site: S
 
 
 @LIMITED
-def test_a_session_that_was_extended_says_so_after_the_response_has_begun(site: Site) -> None:
+def test_an_extension_is_seen_after_the_response_has_begun(site: Site) -> None:
     cookie = site.new()
     site.clock.advance(200)
     session = site.open(cookie)

@@ -472,8 +472,8 @@ def test_a_first_access_after_the_response_is_refused(serve: Wsgi) -> None:
 
 @pytest.mark.parametrize("app", [page(change), generator(change), generator(change, late=True)])
 def test_an_error_response_to_head_has_no_body(serve: Wsgi, app: App) -> None:
-    """A server may leave that to the application, as waitress does. The client would take the
-    body for the beginning of its next response."""
+    """A server may leave that to the application, as waitress does. The client would read the body
+    as the beginning of its next response."""
     serve.store.fail.add("add")
     got = serve(app, REQUEST_METHOD="HEAD")
     assert (got.status, got.body) == ("503 Service Unavailable", b"")

@@ -83,7 +83,7 @@ def _changed_too_late(session: SessionState) -> bool:
 
 
 def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
-    """Return the current record of this session. Raise SessionGone if there is none."""
+    """Return the current record of this session. Raise SessionGone if it has ended."""
     assert session._key is not None
     current = yield from find_current(session._key)
     if isinstance(current, Lost):
@@ -95,7 +95,7 @@ def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
 
 
 def atomic(core: Lifecycle, session: SessionState, function: Callable[[codec.Data], T]) -> Flow[T]:
-    """Read, change and write in one step. Try again whenever another request was first."""
+    """Read, change and write in one step. Try again if another request has written meanwhile."""
     if session._loaded is Loaded.NOT_LOADED:
         yield from core.load(session)
     if session._phase is Phase.OPEN and (session._destroy or session._login is not None):

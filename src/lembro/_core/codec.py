@@ -1,7 +1,7 @@
 """Encode a session's data to bytes and decode them to equal values of the same types.
 
-The payload is a version byte, a msgpack array of two maps (lembro's own and the application's), and
-a mark of six bytes. The two maps keep lembro's keys apart from the application's.
+The payload is a version byte, a msgpack array of two maps (lembro's metadata and the application's
+data), and a mark of six bytes. The two maps keep lembro's keys apart from the application's.
 
 Types that msgpack does not know (tuples, sets, dates, UUIDs, ...) are tagged with an extension
 code. Without a tag, msgspec would silently turn them into lists and strings. A record holds plain
@@ -40,7 +40,7 @@ def encode(meta: Meta, data: Data, *, plain: bool = False, owner: str = "session
     """Encode the payload of a session.
 
     Args:
-        meta: lembro's own map.
+        meta: lembro's metadata of the session.
         data: The application's data.
         plain: Whether the caller knows that nothing needs a tag. Checking this takes longer than
             the encoding itself, and tagging takes twice as long again.

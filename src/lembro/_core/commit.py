@@ -114,7 +114,7 @@ class Writer:
             held: The result of a first attempt, if one was made.
 
         Returns:
-            None once it is stored, or why there is no record to write to.
+            None if it was stored; otherwise why there is no record to write to.
         """
         for _ in range(ATTEMPTS):
             if held is UNTRIED:
@@ -207,7 +207,7 @@ class Writer:
         )
 
     def issue(self, session: SessionState, session_id: str, found: Found) -> None:
-        """Note that the session is stored under a new ID, as ``found``."""
+        """Note that the session is stored under a new ID, with ``found`` as its record."""
         session._issued_id, session._found, session._payload = session_id, found, found.payload
         session._key = session._presented_key = self.key_of(session_id)
         session._assigned = False
@@ -223,9 +223,9 @@ class Writer:
         session._found, session._payload = theirs, theirs.payload
 
     def rejoin(self, session: SessionState, user: str) -> Flow[None]:
-        """Continue the session that a stale ID has become, if it belongs to the user of a login.
+        """Continue the session that replaced a stale ID, if it belongs to the user who logs in.
 
-        A second click on the login button brings the ID from before the first one's login.
+        A second click on the login button sends the ID from before the first click.
         """
         key = session._presented_key
         pointer: Found | None = None if key is None else (yield Call("get", (key,)))

@@ -8,7 +8,7 @@ of the request.
 |---|---|---|---|---|---|---|---|---|
 | no cookie | nothing | nothing | nothing | nothing | add, set cookie | add, set cookie | add, set cookie | nothing |
 | an ID that the store does not know | nothing | nothing | nothing | nothing | add under a new ID, set cookie | the same | the same | nothing |
-| a live session | nothing | touch, once a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if it is gone and had this user: drop; if it is gone otherwise: add, set cookie | destroy, clear cookie |
+| a live session | nothing | touch, if a tenth of the idle timeout has passed | touch | nothing | set; merge on conflict; if gone, drop | replace, set cookie; if gone, nothing | replace, set cookie; if gone, drop if it had this user, else add, set cookie | destroy, clear cookie |
 | a rotated ID, within its grace | nothing | the successor's data | touch of the successor, no cookie | the successor's data | a change of the successor, no cookie | nothing: it was just rotated | as for a live session | destroys the successor too, clear cookie |
 | a stale ID | nothing | an empty session | nothing | an empty session | drop, no cookie | drop, no cookie | add, set cookie; if the session that followed has this user: replace, set cookie | nothing |
 <!-- /table -->
@@ -17,15 +17,15 @@ of the request.
   user. Every other rotated ID is stale at once: an ID from before a login is never accepted.
 * Only the request whose ``destroy`` ended the session clears the cookie. Clearing it because an ID
   is unknown would race with a login in another tab.
-* A session is stored once it holds something: a key or a user. If its keys are deleted, it stays
-  for the grace, so that a write in flight merges into it.
+* A session is stored as soon as it has a key or a user. If its keys are deleted, it stays for the
+  grace, so that a write in flight merges into it.
 * If several session cookies came, the one of a live session counts. If none does, they count
   as an ID that the store does not know; if several do, as a stale ID.
 * If a visitor's data do not fit into the session of their login, the largest keys are dropped.
-* Sessions expire in the store, after ``idle_timeout`` without use or ``absolute_timeout`` in all. An
-  expired or evicted session is an ID that the store does not know. A login may set both for its
-  session, and ``remember_timeout`` is both after ``login(remember=True)``. Without a login,
-  ``anonymous_idle_timeout`` is the idle timeout.
+* Sessions expire in the store, after ``idle_timeout`` without use, or at the latest after
+  ``absolute_timeout``. An expired or evicted session is an ID that the store does not know. A login
+  may set both for its session. After ``login(remember=True)``, ``remember_timeout`` is used for
+  both. Without a login, ``anonymous_idle_timeout`` is the idle timeout.
 * Each use extends a session by its idle timeout. A passive request does not count as a use: it
   called ``skip_touch()``, or its path is in ``passive``. It does not touch, and its writes do not
   extend the session. ``touch()`` and ``login()`` extend the session all the same, and so does a

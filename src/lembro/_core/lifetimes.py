@@ -1,9 +1,9 @@
 """The lifetimes of sessions: the idle and the absolute timeout, and the Max-Age of the cookie.
 
-lembro's own map of a session holds what differs from the options:
+lembro's metadata of a session holds the lifetimes that differ from the options:
 
 * ``idle``: the idle timeout, in seconds as text;
-* ``remember``: True if the cookie outlives the browser, False if it does not.
+* ``remember``: True if the cookie stays after the browser is closed, False if it does not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REMEMBER: Final = "remember"
 
 
 def own_idle(meta: codec.Meta) -> float | None:
-    """Return the idle timeout that lembro's own map of a session holds, if there is one."""
+    """Return the idle timeout in lembro's metadata of a session, if it has its own."""
     stored = meta.get(IDLE)
     if not isinstance(stored, bytes):
         return None
@@ -35,7 +35,7 @@ def own_idle(meta: codec.Meta) -> float | None:
 
 
 def keep_idle(meta: codec.Meta, idle: float) -> None:
-    """Note in lembro's own map that the session has this idle timeout, in seconds."""
+    """Note in lembro's metadata that the session has this idle timeout, in seconds."""
     meta[IDLE] = b"%d" % idle if idle == int(idle) else repr(idle).encode()
 
 
@@ -45,7 +45,7 @@ def set_lifetime(session: SessionState, idle: float | None, *, remember: bool | 
     Args:
         session: The session.
         idle: The idle timeout, in seconds. None: that of the options.
-        remember: Whether the cookie outlives the browser. None: as the options say.
+        remember: Whether the cookie stays after the browser is closed. None: as the options say.
     """
     meta = {**session._meta}
     meta.pop(IDLE, None)
@@ -105,7 +105,7 @@ class Lifetimes:
         self.passive: tuple[str, ...] = tuple(options.passive)
 
     def idle_of(self, meta: codec.Meta, user: str | None) -> float:
-        """Return the idle timeout of a session with this map of lembro, and this user."""
+        """Return the idle timeout of a session with this metadata and this user."""
         if IDLE in meta:
             own = own_idle(meta)
             if own is not None:
@@ -159,7 +159,8 @@ class Lifetimes:
         return min(found.idle_left, idle) if is_kept else idle
 
     def max_age_of(self, meta: codec.Meta, life_left: float) -> float | None:
-        """Return the cookie's Max-Age, in seconds. None: as the options say. 0: none at all."""
+        """Return the cookie's Max-Age, in seconds. None: as the options say. 0: the cookie has no
+        Max-Age."""
         remember, own = meta.get(REMEMBER), own_idle(meta)
         if remember is False:
             return 0.0
@@ -168,7 +169,8 @@ class Lifetimes:
         return life_left if remember is True else None
 
     def renews(self, session: SessionState, found: Found) -> bool:
-        """Return whether the cookie's Max-Age may end before the session has to."""
+        """Return whether the cookie's Max-Age may end before the absolute timeout of the
+        session."""
         remember = session._meta.get(REMEMBER)
         if remember is False:
             return False

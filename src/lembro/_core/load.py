@@ -22,7 +22,7 @@ from .effects import Call, Flow
 from .state import LIVE, NEW, Loaded, SessionState
 
 MAX_ROTATIONS: Final = 16
-"""The most rotated IDs that are followed in a row."""
+"""The maximum number of rotated IDs that are followed in a row."""
 
 
 class Lost(enum.Enum):
@@ -128,7 +128,7 @@ def follow_rotation(pointer: Found, login: str | None = None) -> Flow[tuple[byte
     Args:
         pointer: The record of the rotated ID.
         login: The user who logs in now, with credentials. A record of this user is found too, if
-            the ID is from before a login: the second click on a login button brings it.
+            the ID is from before a login: a second click on a login button sends it.
     """
     same_user = pointer.user is not None
     for _ in range(MAX_ROTATIONS):

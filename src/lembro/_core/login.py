@@ -35,7 +35,7 @@ class LoginLifetime(NamedTuple):
     """How long the session of a login lives."""
 
     remember: bool
-    """Whether the cookie outlives the browser."""
+    """Whether the cookie stays after the browser is closed."""
     idle: float | None
     """The idle timeout in seconds, if it is not that of the options."""
     life: float | None

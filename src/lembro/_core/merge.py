@@ -51,8 +51,8 @@ NONE: Final = Conflicts(0, [])
 def merge(base: Data, theirs: Data, ours: Data) -> tuple[Data, Conflicts]:
     """Merge two changed versions of the same data.
 
-    The result holds our objects wherever theirs did not change, so that references which the
-    application holds into our data stay valid.
+    The result holds our objects wherever theirs did not change, so that the references of the
+    application to nested values stay valid.
 
     Args:
         base: The data that both started from.
@@ -175,6 +175,6 @@ def _merge_lists(
 
 
 def _is_part(part: list[bytes], whole: list[bytes]) -> bool:
-    """Return whether a list is another one without some of its items."""
+    """Return whether ``part`` is ``whole`` without some of its items."""
     rest = iter(whole)
     return all(item in rest for item in part)

@@ -43,8 +43,8 @@ _HINTS: Final = {
 class Refused(Exception):  # noqa: N818 - it becomes a CodecError
     """A value that cannot be stored. The levels above add their parts of the path to it.
 
-    Building the path of each value, in case it is refused, would take time in the square of the
-    size: a long key would be copied for every value below it.
+    Building the path of each value, in case it is refused, would take quadratic time: a long key
+    would be copied for every value below it.
     """
 
     def __init__(self, message: str, *, is_value: bool = False) -> None:

@@ -85,7 +85,7 @@ class Session(TimedSession, MutableMapping[str, Any]):
         return key in self._data
 
     def __bool__(self) -> bool:
-        """Return whether the session holds something: a key or a user."""
+        """Return whether the session has a key or a user."""
         return len(self) > 0 or self._current_user() is not None
 
     def clear(self) -> None:
@@ -185,8 +185,8 @@ class Session(TimedSession, MutableMapping[str, Any]):
 
         Args:
             user_id: The user's ID, of at most 256 bytes; stored as its ``str``.
-            remember: Whether the session and the cookie outlive the browser: for the option
-                ``remember_timeout``, or for this timedelta.
+            remember: True keeps the session and the cookie after the browser is closed, for the
+                time of the option ``remember_timeout``. A timedelta keeps them for that time.
             fresh: Whether the user gave credentials now. False for an automatic login, such as one
                 by a remember-me cookie: ``require_recent`` then raises until the next login.
             idle_timeout: The idle timeout of this session. None: as ``remember`` or the options

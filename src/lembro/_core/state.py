@@ -69,7 +69,7 @@ class FlowRunner(Protocol):
         ...
 
     size_limit: int | None
-    """The most bytes of a session, if the store has a limit."""
+    """The maximum size of a session in bytes, if the store has a limit."""
 
     def require(self, verb: str) -> str:
         """Raise UsageError unless the store has this verb."""
@@ -196,7 +196,7 @@ class SessionState:
 
     # Set when the session is loaded.
     _presented: Presented
-    _meta: codec.Meta  # lembro's own map
+    _meta: codec.Meta  # lembro's metadata
     _data: codec.Data
     _views: dict[str | None, View]
     _events: list[Event]  # emitted once the flow has ended
@@ -213,8 +213,8 @@ class SessionState:
     _regenerate = False
     _destroy = False
     _touch = False
-    # Whether an ID that another request has rotated still is the session's, when it is loaded and
-    # when it ends. In Django's words it is not: an old key is empty.
+    # Whether an ID that another request has rotated still finds the session, and still ends it.
+    # Django's engine sets both to False, because a replaced key has no session there.
     _follows_rotation = True
     _ends_successor = True
     _passive = False  # the request is not activity: it does not extend the session

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
 """Immutable types that msgpack encodes without a tag."""
 MAX_DEPTH: Final = 100
-"""The most levels of nested containers, far below Python's recursion limit."""
+"""The maximum depth of nested containers, far below Python's recursion limit."""
 
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _TIME, _TIMEDELTA, _UUID, _DECIMAL, _INT = range(1, 11)
 _MARKUP: Final = 11
@@ -268,7 +268,7 @@ def untag(code: int, data: memoryview) -> Any:
     """Return the value of an extension.
 
     Raises:
-        ValueError: there is no such extension, or its data are not those of a value.
+        ValueError: there is no such extension, or its data are invalid.
     """
     reader = _UNTAGGERS.get(code)
     if reader is None:

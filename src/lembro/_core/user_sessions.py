@@ -34,7 +34,7 @@ class SessionInfo:
     age: float
     """Seconds since the session began, or since the login."""
     idle_for: float
-    """Seconds since the session was last extended, which happens once a tenth of the idle timeout
+    """Seconds since the session was last extended, which happens when a tenth of the idle timeout
     has passed. If nothing extends the session, as after ``login(remember=True)``, its age."""
     expires_in: float
     """Seconds until the session ends if it is not used."""

@@ -57,7 +57,7 @@ def flush_views(session: SessionState) -> None:
     """Merge typed parts that have changed into the data.
 
     The data may have changed too, since the part was made: by a merge with another request, by
-    ``atomic``, or by an assignment. So this is a merge of three, like that of two requests.
+    ``atomic``, or by an assignment. So this is a three-way merge, as for two requests.
     """
     for key, view in session._views.items():
         encoding = _encoding(key, view)
@@ -98,7 +98,7 @@ def _merge_view(session: SessionState, key: str | None, view: View, encoding: by
             data[key] = ours
             return
         base, ours = {key: base}, {key: ours}
-    else:  # a default that is not stored has not been deleted: its changed value is new
+    else:  # a key of the default that is not stored counts as new, not as deleted
         base = {name: it for name, it in base.items() if name in data or ours.get(name) == it}
     theirs = {name: data[name] for name in {**base, **ours} if name in data}
     merged, conflicts = merge(base, theirs, ours)

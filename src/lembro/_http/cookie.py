@@ -32,7 +32,7 @@ _VALUE: Final = re.compile(
     % (ID_LENGTH, SHORT_ID_LENGTH)
 )
 _RANDOM: Final = 22
-"""The random characters of a short ID with a hash: 128 bits."""
+"""The number of random characters in a short ID with a hash: 128 bits."""
 
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _OUTLINE: Final = bytes(97 if c in _LETTERS else 46 if c == 46 else 0 for c in range(256))
@@ -75,7 +75,7 @@ DUPLICATE: Final = Presented(
     "them. Another application on this host or a sibling domain may set one of them; rename one"
 )
 MOST_VALUES: Final = 8
-"""The most values of the cookie that are looked up in the store for one request."""
+"""The maximum number of values of the cookie that are looked up for one request."""
 MALFORMED: Final = Presented(problem="not a value that lembro issues")
 FORGED: Final = Presented(problem="the signature does not match any secret")
 
@@ -84,7 +84,7 @@ def find(headers: Iterable[bytes], name: bytes) -> list[bytes]:
     """Return the distinct values of the cookies with exactly this name, in linear time.
 
     It stops when there are more than ``MOST_VALUES``. It splits at semicolons, and strips blanks
-    and tabs only. Stripping quotes, ``$Version`` or Unicode spaces would let one cookie pass for
+    and tabs only. Stripping quotes, ``$Version`` or Unicode spaces would make one cookie look like
     another (CVE-2023-23934).
     """
     values: list[bytes] = []
@@ -174,7 +174,7 @@ class SessionCookie:
         return Presented(value[:length].decode("ascii"), value)
 
     def _read_several(self, name: bytes, values: list[bytes], *, https: bool) -> Presented:
-        """Read several values, of which those that lembro cannot have issued do not count."""
+        """Read several values. Those that lembro cannot have issued do not count."""
         if len(values) > MOST_VALUES:
             return DUPLICATE
         read = [self.read([name + b"=" + value], https=https) for value in values]
@@ -184,7 +184,7 @@ class SessionCookie:
         return next(iter(valid.values()), read[0])
 
     def reputation(self, value: bytes) -> bytes | None:
-        """Return the reputation in a cookie's value; None if there is none with a valid hash."""
+        """Return the reputation in a cookie's value; None without one, or if its hash is wrong."""
         match = _VALUE.fullmatch(value)
         if match is None or match[2] is None or not self._is_verified(value, match):
             return None

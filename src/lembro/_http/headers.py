@@ -128,7 +128,8 @@ def _remove(headers: Headers, name: bytes) -> None:
 def warn_of_plain_http(client: str | None, request: RequestHeaders | None = None) -> None:
     """Warn once if the cookie is sent over plain http and that is probably a mistake.
 
-    It is if a proxy received the request over https, or if the client is on another machine.
+    It probably is if a proxy received the request over https, or if the client is on another
+    machine.
     """
     if b"http" in _warned:
         return
@@ -165,12 +166,12 @@ def _came_by_https(request: RequestHeaders) -> bool:
 
     Any client can send them, so they decide about a warning only, never about the scheme.
     """
-    said = header_of(request, "X-Forwarded-Proto").split(",")
+    schemes = header_of(request, "X-Forwarded-Proto").split(",")
     for part in header_of(request, "Forwarded").replace(",", ";").split(";"):
         name, _, value = part.partition("=")
         if name.strip().lower() == "proto":
-            said.append(value.strip().strip('"'))
-    return any(scheme.strip().lower() in ("https", "wss") for scheme in said)
+            schemes.append(value.strip().strip('"'))
+    return any(scheme.strip().lower() in ("https", "wss") for scheme in schemes)
 
 
 def header_of(request: RequestHeaders, name: str) -> str:
@@ -185,10 +186,10 @@ def header_of(request: RequestHeaders, name: str) -> str:
 
 def warn_of_shared_cookie(name: str) -> None:
     """Warn once that two managers of this process set the same cookie."""
-    said = b"shared " + name.encode()
-    if said in _warned:
+    warning = b"shared " + name.encode()
+    if warning in _warned:
         return
-    _warned.add(said)
+    _warned.add(warning)
     log.warning(
         "lembro: two session managers both set the cookie %r, so each overwrites the other's. Give "
         "both applications or middlewares the same SessionManager, so that they share the session, "
@@ -199,10 +200,10 @@ def warn_of_shared_cookie(name: str) -> None:
 
 def warn_of_several_cookies(name: str) -> None:
     """Warn once that a browser sends several session cookies, so that none of them is used."""
-    said = b"several " + name.encode()
-    if said in _warned:
+    warning = b"several " + name.encode()
+    if warning in _warned:
         return
-    _warned.add(said)
+    _warned.add(warning)
     log.warning(
         "lembro: a browser sent several session cookies %r that belong to different sessions, or "
         "too many of them, so none is used. If another application on this host or a sibling "

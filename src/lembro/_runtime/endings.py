@@ -82,7 +82,7 @@ class Endings:
 
         Args:
             session: Its key, its user, and the seconds until it expires.
-            poll: Seconds between two questions to the store.
+            poll: Seconds between two checks of the store.
             callback: The function to call.
 
         Returns:

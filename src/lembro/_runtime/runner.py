@@ -60,7 +60,7 @@ class Runner:
         self.in_process: bool = getattr(store, "blocking", True) is False
         """Whether the store answers at once, so that its verbs may be called in an event loop."""
         self.preloads: bool = not self.in_process
-        """Whether a session is loaded before a handler in an event loop is called."""
+        """Whether, in an event loop, the session is loaded before the handler is called."""
         self.is_async: bool = sync_and_async(store)[0] is None
         """Whether the store can only be awaited."""
         if options.migrate_from:
@@ -77,7 +77,7 @@ class Runner:
             if reserve_marks is not None:
                 reserve_marks()
         self.size_limit: int | None = getattr(store, "max_session_size", None)
-        """The most bytes of a session, if the store has a limit."""
+        """The maximum size of a session in bytes, if the store has a limit."""
         self.serving: bool = False
         """Whether this process has served a request."""
         self.perform: Callable[[Call], Awaitable[Any]] = performer(store)
@@ -125,7 +125,7 @@ class Runner:
             self.endings.stop()
         return is_last
 
-    def open_for_good(self) -> None:
+    def open_permanently(self) -> None:
         """Open the store for an application without startup and shutdown, such as one of WSGI.
 
         An in-process store needs no opening; one that was closed stays closed. This may block an
@@ -202,7 +202,7 @@ class Runner:
             await self.aload(session)
 
     async def aload(self, session: Session) -> None:
-        """Load a session that is not loaded, as if nobody had accessed it.
+        """Load a session that is not loaded yet. This does not count as an access.
 
         If the store fails, the first access to the session raises.
         """
@@ -311,7 +311,7 @@ class Runner:
         return verb
 
     def require_sessions(self, verb: str) -> str:
-        """Return ``verb`` as :meth:`require` does, for a question of the application.
+        """Return ``verb`` as :meth:`require` does, for a method that the application calls.
 
         Warns once if a script asks for sessions that only the process of a server has.
         """

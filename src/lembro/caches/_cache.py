@@ -152,7 +152,7 @@ class Cache:
         return await self._arun(self._ttl(name))
 
     def touch(self, name: str, timeout: Timeout = None) -> bool:
-        """Give an entry another timeout. Return whether there is one."""
+        """Give an entry another timeout. Return whether there is such an entry."""
         return self._run(self._touch(name, timeout))
 
     async def atouch(self, name: str, timeout: Timeout = None) -> bool:
@@ -334,7 +334,7 @@ def _text(name: Any) -> str:
 
 
 def _too_large(error: SessionTooLarge) -> SessionTooLarge:
-    """Return the error for a cache entry. That of the store calls the entry a session."""
+    """Return the error for a cache entry, because the store's error calls the entry a session."""
     return SessionTooLarge(error.size, error.limit, "entry")
 
 

@@ -102,6 +102,6 @@ class LembroStore(NamespacedStore):
         return await self._cache.ahas(key)
 
     async def expires_in(self, key: str) -> int | None:
-        """Return the seconds until a value expires; None if there is none, or it never expires."""
+        """Return the seconds until a value expires; None if it is missing or never expires."""
         left = await self._cache.attl(key)
         return None if left is None or left == inf else int(left)

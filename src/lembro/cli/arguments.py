@@ -13,7 +13,7 @@ from ..stores.sql.settings import check_table
 from ..stores.urls import VARIABLE
 
 HANDLE: Final = 12
-"""The characters of a handle."""
+"""The length of a handle, in characters."""
 
 _is_handle: Final = re.compile(r"[A-Za-z0-9_-]{12}", re.ASCII).fullmatch
 _SECRET: Final = re.compile(r"(?<=://).*|[A-Za-z0-9_-]{40,}", re.DOTALL)
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def handle_last(argv: list[str]) -> list[str]:
-    """Put the handle behind ``--``. A handle may begin with a hyphen, as an option does."""
+    """Put the handle after ``--``. A handle may begin with a hyphen, as an option does."""
     if argv[:2] not in _WITH_HANDLE or "--" in argv:
         return argv
     hyphened = [word for word in argv if word.startswith("-") and _is_handle(word)]

@@ -154,7 +154,7 @@ def fill(payload: bytes, max_size: int, user: str | None = None) -> Fit | None:
             add()
     except SessionTooLarge:
         return None
-    for _ in range(number):  # while it evicts, it holds a few sessions less
+    for _ in range(number):  # while it evicts, it holds a few sessions fewer
         add()
     stats = store.stats()
     return Fit(stats.sessions, stats.used, max_size)
@@ -197,7 +197,7 @@ def report(
     except CodecError as error:
         raise SampleError(str(error)) from None
     filled: dict[int, tuple[Fit | None, Fit | None]] = {}
-    # A larger store holds as many in proportion, but takes long to fill.
+    # A larger store holds proportionally more, but takes long to fill.
     enough = max(FILLED, SHARE * (len(payload) + MOST_AROUND))
 
     def fits_in(max_size: int) -> tuple[Fit | None, Fit | None]:

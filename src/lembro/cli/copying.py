@@ -51,7 +51,7 @@ def copy(source: str, target: str) -> Copied:
     """
     refuse_memory("--from", source)
     refuse_memory("--to", target)
-    # Without open(), which starts an application although a server does not answer. Verbs raise.
+    # open() is not called, because it does not raise if a server does not answer. Verbs raise.
     with (
         opened("--from", source, existing_store) as old,
         opened("--to", target, from_url) as new,

@@ -75,7 +75,7 @@ def _fail(code: int, error: object) -> int:
 
 
 def _drop_output() -> None:
-    """Discard what was not written, because Python would try again at its end."""
+    """Discard the output that was not written, because Python would try again when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -95,10 +95,10 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Counts what a command has done, on stderr, if that is a terminal.
+    """Counts the work that a command has done, on stderr, if that is a terminal.
 
     Args:
-        done: What is counted, such as "sessions read".
+        done: The name of the counted things, such as "sessions read".
         total: The number at the end, if it is known.
         shown: Whether to show the count.
     """

@@ -29,7 +29,7 @@ from .output import Progress, duration, print_fields, print_json, print_table
 from .stores import name_of, store_of
 
 READ: Final = "sessions read"
-PURGED_AT_ONCE: Final = 1000  # records in one step, so that the application waits only shortly
+PURGED_AT_ONCE: Final = 1000  # records in one step, so that the application waits only briefly
 LONGEST: Final = 60  # characters of a device in a table
 
 
@@ -161,7 +161,7 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 
 def _stats(arguments: argparse.Namespace) -> int:
-    """Count the sessions, and the bytes that the backend uses in all."""
+    """Count the sessions, and the bytes that the backend uses in total."""
     with store_of(arguments) as store:
         stats = store.stats()
         if not stats.available:

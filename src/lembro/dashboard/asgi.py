@@ -29,8 +29,8 @@ class ASGIDashboard:
         manager: The manager of the sessions.
         allow: Called with the ``scope`` of each request, before anything else. It returns True, the
             operator's name for the audit events, or False, which gives a 404. It may be a coroutine
-            function. A plain function is called in the event loop, so it must not block. What it
-            raises reaches your application, and the request sees nothing.
+            function. A plain function is called in the event loop, so it must not block. If it
+            raises, your application gets the exception, and the request sees nothing.
         show: The keys of the session's data that the page shows. By default it shows none.
 
     Raises:

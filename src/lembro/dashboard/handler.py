@@ -163,7 +163,7 @@ class Handler:
 
 @dataclass(frozen=True)
 class Action:
-    """What a form of the dashboard asks for."""
+    """The action that a form of the dashboard asks for."""
 
     name: str
     handle: str
@@ -212,7 +212,7 @@ class Action:
 
 
 def query_of(fields: Mapping[str, str]) -> Query:
-    """Return the query of the fields in an address."""
+    """Return the query that the fields of an address describe."""
     after: Place | None = None
     if "after" in fields:
         owner = fields.get("after_user", "")

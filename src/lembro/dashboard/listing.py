@@ -1,7 +1,7 @@
 """The sessions of a store, one page at a time, and the ways to end them.
 
 All of it is synchronous and may take long, so call it in a worker thread. A scan reads the store in
-slices and rests between them. So the event loop and other threads run meanwhile, and a store with
+slices and pauses between them. So the event loop and other threads run meanwhile, and a store with
 any number of sessions needs the memory of one page.
 """
 
@@ -25,12 +25,12 @@ from .samples import sample_of
 PAGE: Final = 50  # sessions
 LONGEST: Final = 200  # characters of a shown value
 HANDLE: Final = 12  # characters
-SLICE: Final = 256  # records that are read between two rests
+SLICE: Final = 256  # records that are read between two pauses
 REST: Final = 0.0005  # seconds: long enough that another thread gets the interpreter
 
 Place: TypeAlias = tuple[bool, str, str]
-"""Where a session is in the order of the list: is it a visitor's, the user ID, a part of the key
-that says no more than the handle."""
+"""The place of a session in the order of the list: whether it is a visitor's, the user ID, and a
+part of the key that reveals no more than the handle."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Query:
     user: str | None = None
     """The user whose sessions are shown. The default is all users, and visitors."""
     after: Place | None = None
-    """The place of the last session of the page before."""
+    """The place of the last session on the previous page."""
     users: frozenset[str] = frozenset()
-    """User IDs that match too, because the application knows their names."""
+    """User IDs that match too, because the names of these users contain the text."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Directory:
         self._runner.emit([Event(name, handle, user, reason) for handle, user in ended])
 
     def _records(self, user: str | None) -> Iterator[tuple[bytes, Found]]:
-        """Yield the sessions of a user, or of all, with rests in between."""
+        """Yield the sessions of a user, or of all, with pauses in between."""
         verb = self._runner.verb("all") if user is None else self._runner.verb("of_user", user)
         for number, (key, found) in enumerate(self._runner.run(verb, "all"), 1):
             if not found.payload.startswith(CACHE_ENTRY):

@@ -15,7 +15,7 @@ def sample_of(stats: Any) -> dict[str, Any]:
     """Return the statistics of one moment, for JSON.
 
     Args:
-        stats: What the store's ``stats()`` returned. A field that it does not have becomes None.
+        stats: The result of the store's ``stats()``. A field that it does not have becomes None.
     """
     fields = ("used", "max_size", "sessions", "expired", "evicted", "available", "tiers", "rss")
     used, most, sessions, expired, evicted, available, tiers, rss = (

@@ -27,8 +27,8 @@ class WSGIDashboard:
     Args:
         manager: The manager of the sessions.
         allow: Called with the ``environ`` of each request, before anything else. It returns True,
-            the operator's name for the audit events, or False, which gives a 404. What it raises
-            reaches your application, and the request sees nothing.
+            the operator's name for the audit events, or False, which gives a 404. If it raises,
+            your application gets the exception, and the request sees nothing.
         show: The keys of the session's data that the page shows. By default it shows none.
 
     Raises:

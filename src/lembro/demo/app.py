@@ -49,7 +49,7 @@ async def page(request: Request) -> Response:
 
 
 async def me(request: Request) -> Response:
-    """Return what the page shows of the visitor."""
+    """Return the data of the visitor that the page shows."""
     session = note_visit(request)
     return JSONResponse(
         {
@@ -78,7 +78,7 @@ def note_visit(request: Request) -> Session:
 
 
 def tell(session: Session, message: str) -> None:
-    """Leave a message for the next page."""
+    """Store a message that the next page shows."""
     session.setdefault("messages", []).append(message)
 
 

@@ -68,7 +68,7 @@ class Live:
 
 
 async def seen(session: Session) -> dict[str, Any] | None:
-    """Return what other tabs and browsers may have changed; None without a stored session."""
+    """Return the data that other tabs and browsers may change; None without a stored session."""
     try:
         await session.areload()
         if session.is_new:

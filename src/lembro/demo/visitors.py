@@ -83,9 +83,9 @@ class Regulars:
         self._pause = come_back_after / REGULARS
         self._all: list[Regular] = []
         self.lost: int = 0
-        """Visits of a known visitor that found its session lost."""
+        """How often a visitor who was known found its session lost."""
         self.lost_as_newcomers: int = 0
-        """Visits of a visitor not known for long that found its session lost."""
+        """How often a visitor who was not known for long found its session lost."""
 
     async def run(self, app: ASGIApp) -> None:
         for number in range(REGULARS):

@@ -1,7 +1,7 @@
 """The values of a session that MongoDB holds as a document, and not as text.
 
-JavaScript stores a Date, an ObjectId or NaN there as they are. A session of lembro shows what they
-would be in JSON. If the application does not change them, they are stored again as they were.
+JavaScript stores a Date, an ObjectId or NaN there with their own types. A session of lembro has
+their JSON form instead. If the application does not change it, the original value is stored again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .values import is_exact
 
 
 def plain(value: Any) -> Any:
-    """Return a value of BSON as the value that it would be in JSON."""
+    """Return the JSON form of a value of BSON."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -31,7 +31,8 @@ def plain(value: Any) -> Any:
 
 
 def restore(value: Any, before: Any) -> Any:
-    """Return a value for BSON: where it does not differ from ``before``, what that was."""
+    """Return a value for BSON. A part that has not changed gets its original value from
+    ``before``."""
     if isinstance(value, dict) and isinstance(before, dict):
         return {key: restore(item, before.get(key)) for key, item in value.items()}
     if isinstance(value, list) and isinstance(before, list) and len(value) == len(before):
@@ -41,7 +42,7 @@ def restore(value: Any, before: Any) -> Any:
 
 
 def _date(value: Any) -> str | None:
-    """Return a date of MongoDB as JSON has it; None for another value."""
+    """Return the JSON form of a date of MongoDB; None for another value."""
     if type(value).__name__ != "DatetimeMS":
         return None
     try:

@@ -21,7 +21,7 @@ from .ids import SentID, id_of, is_id
 from .options import ExpressCookie
 
 LONGEST: Final = 4096
-"""The most bytes of a value that is read. Browsers keep no longer cookies."""
+"""The maximum size of a value that is read, in bytes. Browsers keep no longer cookies."""
 UNSIGNED: Final = Presented(problem="not a value that express-session signs")
 
 _UNESCAPED: Final = "!'()*-._~"  # of encodeURIComponent

@@ -1,6 +1,6 @@
 """Session IDs of Express, and the keys that lembro makes of them.
 
-A store of Express keeps a session under its ID itself. Everywhere else lembro uses the hash of the
+A store of Express keeps a session under the ID itself. Everywhere else lembro uses the hash of the
 ID, so that an ID is never logged.
 """
 
@@ -12,7 +12,8 @@ from typing import Any, Final
 from ..ids import SessionID, key_for
 
 LONGEST: Final = 256
-"""The most characters of a session ID. express-session makes 32, and ``genid`` may make others."""
+"""The maximum length of a session ID, in characters. express-session makes 32, and ``genid`` may
+make others."""
 
 
 class ExpressKey(bytes):

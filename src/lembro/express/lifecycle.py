@@ -35,7 +35,7 @@ class ExpressLifetimes(Lifetimes):
         self.rolling: bool = rolling
         if rolling:
             self.fresh: float = float("inf")
-        self.emptied_idle: float = self.idle  # an empty session of Express is a session
+        self.emptied_idle: float = self.idle  # Express stores empty sessions too
         self.renews_cookie: bool = False  # the session itself says whether its cookie expires
 
     def idle_now(self, session: SessionState, *, empty: bool) -> float:
@@ -49,7 +49,7 @@ class ExpressLifetimes(Lifetimes):
         return super().is_due(session, found)
 
     def idle_of_write(self, session: SessionState, found: Found, *, empty: bool) -> float:
-        """Return the idle timeout for a write, which always extends, unless it is passive."""
+        """Return the idle timeout for a write. A write extends the session unless it is passive."""
         idle = self.idle_of(session._meta, found.user)
         if session._passive and not session._touch and not was_empty(found):
             return min(found.idle_left, idle)
@@ -119,7 +119,7 @@ class ExpressWriter(Writer):
         session._cookie = SetCookie(sent, None, 0.0 if max_age is None else max_age)
 
     def _prepare(self, session: SessionState, user: str | None) -> None:
-        """Give a session that begins, or that a user logs in to, what Express needs."""
+        """Add the data that Express needs to a session that begins, or that a user logs in to."""
         if user is not None:
             self._users.write(session._data, user)
             session._assigned = session._nested_possible = True

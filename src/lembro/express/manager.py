@@ -67,8 +67,8 @@ class ExpressManager(SessionManager):
             the cookie.
         idle_timeout: The ``ttl`` of the store: seconds that a session lives after its last use, if
             its cookie has no ``maxAge``. Default: the cookie's ``max_age``, or the store's default.
-        absolute_timeout: Seconds that a session lives at most, if lembro added it, or logged its
-            user in. None: no limit, as in Express.
+        absolute_timeout: The longest life of a session, in seconds, if lembro added it or logged
+            its user in. None: no limit, as in Express.
         keywords: Other fields of :class:`~lembro.SessionOptions`.
 
     Raises:

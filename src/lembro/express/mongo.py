@@ -31,7 +31,7 @@ COLLECTION: Final = "sessions"
 
 
 class MongoSteps(ExpressVerbs):
-    """The steps in MongoDB: one document a session.
+    """The steps in MongoDB: one document per session.
 
     Args:
         users: Reads the user.
@@ -105,7 +105,7 @@ class MongoSteps(ExpressVerbs):
         self, old: str, new: str, before: Any, raw: Any, idle: float
     ) -> Steps[Row | bool | None]:
         # Without a transaction, because Express needs no replica set. If this is interrupted, a
-        # session remains that nobody has the ID of.
+        # session remains whose ID nobody has.
         now = yield from self.server_time()
         if not (yield from self.insert(new, raw, idle)):
             return None
@@ -256,10 +256,10 @@ class ConnectMongo(_MongoStore):
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds that one command may take.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds that one command may take.
 
     Raises:
         ConfigError: An argument is invalid, or pymongo is not installed.
@@ -295,9 +295,9 @@ class ConnectMongo(_MongoStore):
 class ConnectMongoDBSession(_MongoStore):
     """The sessions of connect-mongodb-session, in MongoDB 5.0 or later.
 
-    It needs pymongo: ``pip install 'lembro[mongo]'``. A session is a document: a Date, an ObjectId
-    and NaN in it appear as in JSON, and stay what they are. connect-mongodb-session itself never
-    extends a session that only reads.
+    It needs pymongo: ``pip install 'lembro[mongo]'``. A session is a document. A Date, an ObjectId
+    and NaN in it appear in their JSON form, and keep their types in the database.
+    connect-mongodb-session itself never extends a session that a request only reads.
 
     Args:
         server: A URL, or a client of pymongo, as for :class:`~lembro.stores.MongoStore`. It need
@@ -309,10 +309,10 @@ class ConnectMongoDBSession(_MongoStore):
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds that one command may take.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds that one command may take.
 
     Raises:
         ConfigError: An argument is invalid, or pymongo is not installed.

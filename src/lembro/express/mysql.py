@@ -126,10 +126,10 @@ class ExpressMySQLSession(ExpressStore):
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL.
-        timeout: The most seconds to wait for a connection and for the reply to a verb.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL.
+        timeout: The maximum number of seconds to wait for a connection and for the reply to a verb.
         interval: How often a thread removes expired sessions: seconds or a timedelta.
 
     Raises:

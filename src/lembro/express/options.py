@@ -20,7 +20,7 @@ NAME: Final = "connect.sid"
 class ExpressCookie:
     """The cookie of express-session: its option ``cookie``, and its ``name``.
 
-    The defaults are those of express-session. Write here what the Express application has.
+    The defaults are those of express-session. Set the values that the Express application has.
 
     Raises:
         ConfigError: an option cannot work.
@@ -56,7 +56,7 @@ class ExpressCookie:
         self.as_options()
 
     def as_options(self) -> CookieOptions:
-        """Return the same as lembro's own options, which check them."""
+        """Return these options as CookieOptions, which check them."""
         return CookieOptions(
             name=self.name,
             prefix=None,
@@ -70,7 +70,7 @@ class ExpressCookie:
         )
 
     def attributes(self, *, https: bool) -> dict[str, Any]:
-        """Return the attributes in the words of express-session, for a session that begins."""
+        """Return the attributes by the names of express-session, for a session that begins."""
         secure = https if self.secure == "auto" else self.secure
         all_of_them = {
             "partitioned": self.partitioned or None,

@@ -101,8 +101,8 @@ class ConnectPgSimple(ExpressStore):
     """The sessions of connect-pg-simple, in PostgreSQL.
 
     It needs psycopg and its pool: ``pip install 'lembro[postgres]'``. The column ``expire`` has no
-    time zone, so the connections of Express and Python must have the same ``TimeZone``. That is the
-    server's, unless somebody sets it.
+    time zone, so the connections of Express and Python must have the same ``TimeZone``. By default,
+    it is the server's.
 
     Args:
         url: A URL such as ``postgresql://user:password@host/database``, with the parameters of
@@ -113,9 +113,9 @@ class ConnectPgSimple(ExpressStore):
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop.
-        timeout: The most seconds to wait for a connection and for the reply to a verb.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+        timeout: The maximum number of seconds to wait for a connection and for the reply to a verb.
         interval: How often a thread removes expired sessions: seconds or a timedelta.
         pgbouncer: Whether the URL is that of a PgBouncer in transaction mode.
 

@@ -3,14 +3,14 @@
 Express stores an object: its ``cookie``, and the keys of the application. lembro adds one key,
 ``lembro``, which Express keeps:
 
-* ``mark``: what makes each write of lembro unique;
+* ``mark``: a random text that makes each write of lembro unique;
 * ``born``: when lembro added the session, or the login of its user, in milliseconds since 1970. It
   is absent if Express did that;
-* ``death``: the absolute deadline, likewise;
-* ``meta``: the rest of lembro's own data.
+* ``death``: the absolute deadline, in the same form;
+* ``meta``: the rest of lembro's metadata.
 
-The time that the store sets is the only authority about the end of a session. Express extends it
-without changing ``cookie.expires`` in the object.
+Only the expiry time in the store decides when a session ends. Express extends it without changing
+``cookie.expires`` in the object.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from .users import Users
 from .values import check_values
 
 COOKIE: Final = "cookie"
-FACTS: Final = "lembro"
+LEMBRO_KEY: Final = "lembro"
 RESERVED: Final = frozenset(
     (
-        *(COOKIE, FACTS),
+        *(COOKIE, LEMBRO_KEY),
         *("req", "id", "touch", "resetMaxAge", "save", "reload", "destroy", "regenerate"),
         *("constructor", "toString", "toLocaleString", "valueOf", "hasOwnProperty"),
         *("isPrototypeOf", "propertyIsEnumerable", "__proto__", "__defineGetter__"),
         *("__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
     )
 )
-"""The keys that are not the application's. As express-session reads a session, it drops each key
+"""The keys that are not the application's. When express-session reads a session, it drops each key
 that its own object has already, such as ``id``."""
 
 Body = dict[str, Any]
@@ -57,16 +57,16 @@ decode_json: Final[Callable[[Any], Any]] = msgspec.json.Decoder().decode
 
 
 class Stored(bytes):
-    """The payload of a session, with what the store holds for it."""
+    """The payload of a session, together with its form in the store."""
 
     raw: Any
-    """What the store holds, to compare it with."""
+    """The form in the store, with which a write is compared."""
     born: int | None
     death: int | None
 
 
 def stored(payload: bytes, raw: Any, born: int | None, death: int | None) -> Stored:
-    """Return a payload with what the store holds for it."""
+    """Return a payload together with its form in the store."""
     result = Stored(payload)
     result.raw, result.born, result.death = raw, born, death
     return result
@@ -100,7 +100,7 @@ def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found |
 
     Args:
         body: The object. Anything else gives a record that cannot be read.
-        raw: What the store holds.
+        raw: The form in the store.
         users: Reads the user.
         now: Milliseconds since 1970, by the server's clock.
         left: Seconds until the session expires.
@@ -122,7 +122,8 @@ def read(body: Any, raw: Any, users: Users, *, now: int, left: float) -> Found |
 
 
 def unreadable(raw: Any, left: float) -> Found:
-    """Return the record of what is no object of Express. The core starts a new session then."""
+    """Return a record for data that are not an object of Express. The core then starts a new
+    session."""
     return Found(stored(b"", raw, None, None), idle_left=left, life_left=math.inf)
 
 
@@ -147,18 +148,22 @@ def write(record: Record, times: Times) -> Body:
     else:
         cookie, expires = {"originalMaxAge": None}, None
     first = {name: attributes.pop(name) for name in _FIRST if name in attributes}
-    facts: Body = {"mark": record.payload[-codec.MARK :].hex()}
+    extra: Body = {"mark": record.payload[-codec.MARK :].hex()}
     for name, time in (("born", times.born), ("death", times.death)):
         if time is not None:
-            facts[name] = time
+            extra[name] = time
     texts = {
         name: value if isinstance(value, bool) else value.decode("utf-8", "replace")
         for name, value in left.items()
         if name != "fresh" or times.born is not None
     }
     if texts:
-        facts["meta"] = texts
-    return {COOKIE: {**cookie, **first, "expires": expires, **attributes}, **data, FACTS: facts}
+        extra["meta"] = texts
+    return {
+        COOKIE: {**cookie, **first, "expires": expires, **attributes},
+        **data,
+        LEMBRO_KEY: extra,
+    }
 
 
 def data_of(body: Body) -> Body:
@@ -179,7 +184,7 @@ def mark_of(payload: bytes) -> bytes:
 
 
 def is_same(payload: bytes, other: bytes) -> bool:
-    """Return whether two payloads say the same, with the same mark."""
+    """Return whether two payloads have the same data and the same mark."""
     if payload == other:
         return True
     if mark_of(payload) != mark_of(other) or not payload or not other:
@@ -198,16 +203,16 @@ def _parts(
     if not isinstance(body, dict):
         raise CodecError(f"the record is a {type(body).__name__}, not an object")
     data = dict(body)
-    cookie, facts = data.pop(COOKIE, None), data.pop(FACTS, None)
+    cookie, extra = data.pop(COOKIE, None), data.pop(LEMBRO_KEY, None)
     cookie = cookie if isinstance(cookie, dict) else {}
-    facts = facts if isinstance(facts, dict) else {}
-    meta = _meta(cookie, facts.get("meta"))
+    extra = extra if isinstance(extra, dict) else {}
+    meta = _meta(cookie, extra.get("meta"))
     user = users.read(data)
-    born, death = _time(facts.get("born")), _time(facts.get("death"))
+    born, death = _time(extra.get("born")), _time(extra.get("death"))
     if user is not None and born is None:
         meta["fresh"] = False  # only Express knows when the user logged in
     payload = codec.encode(dict(sorted(meta.items())), data, plain=plain)
-    return codec.with_mark(payload, _mark(facts.get("mark"))), user, born, death
+    return codec.with_mark(payload, _mark(extra.get("mark"))), user, born, death
 
 
 def _meta(cookie: Body, kept: Any) -> codec.Meta:
@@ -233,7 +238,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _time(value: Any) -> int | None:
-    """Return a time of lembro's own facts, if it is one: before the year 10000."""
+    """Return a time from lembro's metadata; None unless it is a time before the year 10000."""
     return int(value) if _is_number(value) and 0 < value < 253402300800000 else None
 
 

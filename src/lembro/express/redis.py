@@ -22,7 +22,7 @@ from .verbs import ExpressVerbs, Row
 PAGE: Final = 256
 
 _ABSENT: Final = -2
-"""What Redis returns as the time of a key that does not exist."""
+"""The time that Redis returns for a key that does not exist."""
 
 
 # Each other script returns the time first. The prefix is its first argument, as in RedisStore.
@@ -224,18 +224,18 @@ class ConnectRedis(ExpressStore):
 
     Args:
         server: A URL, or a client of redis-py or valkey-py, as for
-            :class:`~lembro.stores.RedisStore`. No Cluster.
+            :class:`~lembro.stores.RedisStore`. A Cluster cannot be used.
         prefix: The ``prefix`` of connect-redis.
         user: The path of the user ID in the session's data, or a function that takes the data and
             returns the ID. Default: ``passport.user``.
         set_user: A function that takes the data and a user ID, and notes the login in the data.
             Only if ``user`` is a function.
         user_type: The type of the ID at the path: str or int.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds to connect, to wait for a reply, and to wait for a free
-            connection. Only with a URL. The default is 0.2.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds to connect, to wait for a reply, and to wait for a
+            free connection. Only with a URL. The default is 0.2.
         wait_replicas: How many replicas must confirm the end of a session. Only with a URL.
         tls: Whether to connect over TLS. Only with a URL.
         ca_file: The file of the certificates to trust over TLS. Only with a URL.

@@ -1,4 +1,4 @@
-"""The steps of the stores of Express in SQL databases: one table, one row a session."""
+"""The steps of the stores of Express in SQL databases: one table, with one row per session."""
 
 from __future__ import annotations
 
@@ -138,5 +138,6 @@ class SQLSteps(ExpressVerbs):
 
     @staticmethod
     def _unless_same(row: Row | None, before: Any) -> Row | None:
-        """Return what the store holds. None if that is no reason, so that the new ID exists."""
+        """Return what the store holds; None if it is the expected session, so that the new ID
+        exists."""
         return None if row is None or row.raw == before else row

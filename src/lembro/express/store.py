@@ -30,7 +30,7 @@ class ExpressStore(ExternalStore):
 def users_of(
     user: ReadUser | None, set_user: WriteUser | None, user_type: type[str] | type[int] | None
 ) -> Users:
-    """Return what reads and writes the user, from the arguments of a store."""
+    """Make the object that reads and writes the user, from the arguments of a store."""
     return Users(
         PASSPORT if user is None else user, set_user, str if user_type is None else user_type
     )

@@ -1,4 +1,4 @@
-"""The values that survive JSON and JavaScript, and the refusal of all others."""
+"""Refuse the values that JSON or JavaScript would change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .._core.refusals import refusal
 from ..errors import CodecError
 
 _SAFE: Final = 2**53
-"""JavaScript knows each whole number up to this one."""
+"""JavaScript represents every whole number up to this one exactly."""
 _LARGEST: Final = 10**21
 """JavaScript writes larger numbers with an exponent, so that they come back as floats."""
 
@@ -90,7 +90,8 @@ def is_exact(number: int) -> bool:
     """Return whether JavaScript writes this number with the digits that it reads."""
     if abs(number) <= _SAFE:
         return True
-    # It writes the shortest digits that give the same float. Express has written such a number.
+    # JavaScript writes the shortest digits that give the same float. So this number may come from
+    # Express.
     return abs(number) < _LARGEST and number == _shortest(number)
 
 

@@ -30,7 +30,7 @@ ATTEMPTS: Final = 1000
 
 
 class Row(NamedTuple):
-    """What a backend holds for a session."""
+    """A session as a backend holds it."""
 
     raw: Any
     """The object of Express, as it is stored."""
@@ -77,7 +77,7 @@ class ExpressVerbs:
         """Replace what is stored, if it is ``before``.
 
         Returns:
-            True if that was done. Otherwise what the store holds, or None.
+            True if it was replaced. Otherwise what the store holds, or None.
         """
         raise NotImplementedError
 
@@ -92,7 +92,8 @@ class ExpressVerbs:
         raise NotImplementedError
 
     def remove(self, session_id: str, before: Any) -> Steps[Row | None]:
-        """Remove a session, and return it. Unless ``before`` is None, only if that is stored."""
+        """Remove a session, and return it. If ``before`` is given, remove it only if that is
+        stored."""
         raise NotImplementedError
 
     def rows(self, after: Any) -> Steps[tuple[list[tuple[str, Row]], Any]]:
@@ -213,9 +214,9 @@ class ExpressVerbs:
                 return None
             held = found.payload
             assert isinstance(held, Stored)
-            if not held:  # it cannot be read any more, and may be of use to Express
+            if not held:  # lembro cannot read it any more, but Express may
                 return None
-            if _is_written(record, held):  # by a first run, whose reply was lost
+            if _is_written(record, held):  # by a first attempt whose reply was lost
                 return _as_written(record, found)
             # Express may have changed only the cookie, which is no conflict.
             if not records.is_same(held, expected):

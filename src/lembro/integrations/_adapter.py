@@ -9,10 +9,10 @@ Every integration has the same parts, in this order:
 5. The typed accessor is ``get_session`` or a typed ``session``.
 
 A request goes through them in one direction. Before the handler, the integration makes an exchange
-with its session. With a store that waits, an async framework awaits ``preload``. When there is a
-response, ``respond`` (or ``arespond``) commits the session and adds its headers. If the session
-could not be stored, it replaces the response. After the last byte, ``finish`` reports late changes
-and ends the exchange.
+with its session. With a store that does not answer at once, an async framework awaits ``preload``.
+When there is a response, ``respond`` (or ``arespond``) commits the session and adds its headers. If
+the session could not be stored, it replaces the response. After the last byte, ``finish`` reports
+late changes and ends the exchange.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Response(Protocol):
 
 
 async def preload(exchange: Exchange) -> None:
-    """Load the session before an async handler, if the store waits."""
+    """Load the session before an async handler, if the store does not answer at once."""
     if exchange.runner.preloads:
         await exchange.runner.preload(exchange.session)
 

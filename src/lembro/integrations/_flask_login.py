@@ -1,8 +1,8 @@
 """Flask-Login: log lembro's session in and out together with Flask-Login.
 
-Flask-Login reports logins and logouts by signals. Some logins it drops without a signal: the
-``user_loader`` returns None, or the session protection finds another browser. So the session also
-compares itself with Flask-Login whenever its user is read, and before the response begins.
+Flask-Login reports logins and logouts by signals. It drops some logins without a signal: if the
+``user_loader`` returns None, or if the session protection finds another browser. So the session
+also compares itself with Flask-Login whenever its user is read, and before the response begins.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Follower:
     # -- called by the session ---------------------------------------------------------------------
 
     def follow(self, session: FlaskSession, *, load: bool = True) -> None:
-        """Log in or out what Flask-Login has logged in or out without a signal.
+        """Log the session in or out, if Flask-Login has done so without a signal.
 
         Args:
             session: The session.
@@ -125,8 +125,8 @@ class Follower:
         user, key = session._current_user(), session._data.get(_USER)
         if key is None:
             if user is not None and _USER in codec.decode(session._payload)[1]:
-                # The other keys stay, as with Flask-Login alone, unless it has removed the key
-                # itself: the browser may be that of a thief.
+                # The other keys stay, as with Flask-Login alone, unless Flask-Login itself has
+                # removed the key: then the browser may be a thief's.
                 protected = session._data.get("_remember") == "clear"
                 self._end(session, None if protected else tuple(session._data))
                 _forget_user()
@@ -135,7 +135,7 @@ class Follower:
                 session.pop(name, None)
             if user is not None:
                 self._end(session)
-        elif user != str(key):  # the application has written the key: when is not known
+        elif user != str(key):  # the application has written the key, at an unknown time
             self._log_in(session, fresh=False)
         elif session._data.get("_fresh") is not True:
             distrust_login(session)
@@ -158,7 +158,7 @@ class Follower:
 
 @contextmanager
 def _acting(session: FlaskSession) -> Iterator[None]:
-    """Keep what the follower does to the session from calling it again."""
+    """Keep the session from calling the follower while the follower changes it."""
     before, session._following = session._following, True
     try:
         yield
@@ -169,7 +169,7 @@ def _acting(session: FlaskSession) -> Iterator[None]:
 def _is_dropped(manager: Any, key: Any) -> bool:
     """Return whether Flask-Login has loaded nobody for the session, or only the user of a token."""
     user, loader = flask.g.get(_LOADED), manager.user_callback
-    if user is None or loader is None:  # nobody has asked
+    if user is None or loader is None:  # Flask-Login has loaded no user yet, or cannot
         return False
     get_id = getattr(user, manager.id_attribute, None)
     if get_id is not None and str(get_id()) == str(key):

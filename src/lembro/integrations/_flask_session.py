@@ -73,9 +73,9 @@ class FlaskSession(Session, SessionMixin):
 
     @property
     def permanent(self) -> bool:
-        """Whether the cookie outlives the browser.
+        """Whether the cookie stays after the browser is closed.
 
-        The session lives for the usual timeouts. As in Flask, the idle timeout is
+        This does not change the timeouts of the session. As in Flask, the idle timeout is
         ``PERMANENT_SESSION_LIFETIME``. After ``login(remember=True)``, it is ``remember_timeout``.
         """
         if not self._ready:

@@ -25,7 +25,8 @@ COOKIE: Final[dict[str, tuple[str, Any]]] = {
     "partitioned": ("SESSION_COOKIE_PARTITIONED", False),
     "samesite": ("SESSION_COOKIE_SAMESITE", None),
 }
-"""The options of the cookie: for each, the setting, and the default that means lembro's."""
+"""The options of the cookie: for each, the setting, and the framework's default, for which lembro's
+default is used."""
 
 LIFETIME: Final = timedelta(days=31)
 """The frameworks' default of ``PERMANENT_SESSION_LIFETIME``."""

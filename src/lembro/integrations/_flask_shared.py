@@ -137,7 +137,7 @@ class LazyManager:
         self._given = given
         self._lock = Lock()
         self._manager: SessionManager | None = None
-        self._runner: Runner | None = None  # set last, so that the rest is set when it is
+        self._runner: Runner | None = None  # set last: if it is set, the rest is set too
         self._exclude: tuple[str, ...] = ()
 
     @property
@@ -163,7 +163,7 @@ class LazyManager:
         return self.manager.options.cookie.name_over(https=https)
 
     def _made(self) -> Runner:
-        """Make the manager if it is not there yet, and return its runner."""
+        """Make the manager unless it was made before, and return its runner."""
         with self._lock:
             if self._runner is None:
                 manager, exclude = sessions_from(self._app_config, self._given)

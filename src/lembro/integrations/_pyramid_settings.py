@@ -56,14 +56,14 @@ _OPTIONS: Final[dict[str, tuple[Reader, str]]] = {
     "absolute_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
     "remember_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
     "anonymous_idle_timeout": (_none_or(_number), f"{_SECONDS}, or none"),
-    "passive": (_lines, "one path prefix a line"),
-    "secret": (_none_or(_lines), "one secret a line"),
+    "passive": (_lines, "one path prefix per line"),
+    "secret": (_none_or(_lines), "one secret per line"),
     "rotation_grace": (_number, _SECONDS),
     "max_sessions_per_user": (_none_or(int), "a whole number, or none"),
     "at_max_sessions": (str, "oldest or refuse"),
     "store_address": (_boolean, _BOOLEAN),
 }
-_EXCLUDE: Final[tuple[Reader, str]] = (_lines, "one path prefix a line")
+_EXCLUDE: Final[tuple[Reader, str]] = (_lines, "one path prefix per line")
 _COOKIE: Final[dict[str, tuple[Reader, str]]] = {
     "cookie.name": (str, "a name, for example sid"),
     "cookie.prefix": (_none_or(str.lower), "auto, host, secure or none"),

@@ -84,7 +84,7 @@ class BeakerSession(Session):
     def last_accessed(self) -> float | None:
         """The time when the session was last extended, in seconds since the epoch.
 
-        That happens once a tenth of the idle timeout has passed. None while the session is new.
+        A session is extended when a tenth of the idle timeout has passed. None while it is new.
         """
         found = None if self.is_new else self._found
         if found is None:

@@ -113,7 +113,7 @@ def _with_name(application: WSGIApplication) -> WSGIApplication:
 
     def named(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         session = environ.get(wsgi.KEY)
-        if session is not None:  # there is none on an excluded path
+        if session is not None:  # an excluded path has no session
             environ[_KEY] = session
         return application(environ, start_response)
 

@@ -212,7 +212,7 @@ class Lembro:
             app.add_error_handler(ANSWERED_ERRORS, _aanswer)
             return
         self._runner.require_sync("a falcon.App (unlike a falcon.asgi.App)")
-        self._runner.open_for_good()
+        self._runner.open_permanently()
         app.add_middleware(self)
         app.add_error_handler(ANSWERED_ERRORS, _answer)
 

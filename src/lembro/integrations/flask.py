@@ -154,7 +154,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
 
     def _check(self, runner: Runner) -> None:
         runner.require_sync("Flask")
-        runner.open_for_good()
+        runner.open_permanently()
 
 
 # -- the application -------------------------------------------------------------------------------

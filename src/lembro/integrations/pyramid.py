@@ -280,7 +280,7 @@ def LembroSessionFactory(  # noqa: N802 - named as Pyramid's own are
     """
     runner = runner_of(manager_of(manager, store, options, keywords))
     runner.require_sync("Pyramid")
-    runner.open_for_good()
+    runner.open_permanently()
     excluded = path_prefixes(exclude)
 
     def factory(request: Request) -> PyramidSession:
@@ -331,7 +331,7 @@ class LembroAuthenticationHelper:
         Args:
             request: The request.
             userid: The user's ID.
-            remember: Whether the session and the cookie outlive the browser.
+            remember: Whether the session and the cookie stay after the browser is closed.
             fresh: Whether the user gave credentials now.
             idle_timeout: The idle timeout of this session.
             absolute_timeout: The absolute timeout of this session.

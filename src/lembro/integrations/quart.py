@@ -126,7 +126,7 @@ class LembroSessionInterface(LazyManager, SessionInterface):
             if not session._is_unused():
                 await exchange.respond(session, adapted)
         elif session._failed:
-            # The middleware would take a 401 for success, and store the changes.
+            # The middleware would treat a 401 as a success, and store the changes.
             served = cast("Exchange", exchange)
             error = await served.acommit(500)
             if error is None:

@@ -188,7 +188,7 @@ class _Stream:
 
 
 class _ErrorPage(HTTPResponse):
-    """The response that replaces the application's, of which nothing more is sent."""
+    """A response that is sent instead of the application's."""
 
     def __init__(self, error: ErrorResponse) -> None:
         headers = error.text_headers
@@ -217,7 +217,7 @@ def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
             session = getattr(self.ctx, "lembro", None)
             if session is None or session._phase is not OPEN:
                 return response
-            if not isinstance(response, BaseHTTPResponse):  # one that will itself respond here
+            if not isinstance(response, BaseHTTPResponse):  # a ResponseStream calls this
                 return response
             if begin_unused(session):
                 sent: Any = _Stream(session, self.stream)
@@ -239,7 +239,7 @@ def _answer(request: Request[Any, Any], error: Exception) -> HTTPResponse:
 async def _accepted(request: Request[Any, Any], websocket: object) -> None:
     """Commit: Sanic accepts a WebSocket before it calls the handler, and no cookie can be set."""
     session: Session | None = getattr(request.ctx, "lembro", None)
-    if session is None:  # a middleware around the application commits it, or there is none
+    if session is None:  # a middleware around the application commits it, or the path is excluded
         return
     needs_cookie = not session._is_unused() and (
         session._key is None or session._login or session._regenerate

@@ -84,7 +84,7 @@ class _Exchange(Exchange):
         return self._headers
 
     def has_to_wait(self) -> bool:
-        """Return whether the commit needs a store that waits."""
+        """Return whether the commit needs a store that does not answer at once."""
         runner = self.runner
         if runner.in_process or self.session is None:
             return False
@@ -159,7 +159,7 @@ class Lembro:
             raise already_installed()
         app.settings[_SETTING] = self
         if not self.runner.is_async:
-            self.runner.open_for_good()
+            self.runner.open_permanently()
 
 
 class SessionMixin(_Handler):
@@ -253,7 +253,7 @@ class SessionMixin(_Handler):
         return super().flush(include_footers)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
-        """End the response. With a store that waits, commit the session first."""
+        """End the response. If the store does not answer at once, commit the session first."""
         exchange = self._exchange
         if exchange is None:
             return super().finish(chunk)

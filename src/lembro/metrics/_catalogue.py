@@ -40,7 +40,7 @@ GAUGES: Final = (
         "lembro_store_max_bytes",
         "lembro.store.limit",
         "By",
-        "The most bytes that the store may use.",
+        "The maximum number of bytes that the store may use.",
     ),
     Metric(
         "oldest_visitor_age",
@@ -75,7 +75,7 @@ GAUGES: Final = (
         "lembro_store_max_connections",
         "db.client.connection.max",
         "{connection}",
-        "The most connections of this pool.",
+        "The maximum number of connections of this pool.",
     ),
 )
 

@@ -56,7 +56,7 @@ class Reader:
         """Return the statistics of the store.
 
         In an event loop, a store that blocks must not be asked. A thread asks it, and this returns
-        what the thread of the collection before has read.
+        the result of the thread of the previous collection.
         """
         if runner_of(self.manager).in_process or not in_event_loop():
             self._read()

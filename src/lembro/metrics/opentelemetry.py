@@ -43,8 +43,8 @@ def instrument(
 ) -> None:
     """Report the sessions to OpenTelemetry. Call it once, where you make the manager.
 
-    Names and units follow the semantic conventions of OpenTelemetry. What they do not define begins
-    with ``lembro.``.
+    Names and units follow the semantic conventions of OpenTelemetry. A name that they do not define
+    begins with ``lembro.``.
 
     Args:
         managers: The manager, or a dict of managers by name. The name is the attribute
@@ -52,7 +52,7 @@ def instrument(
         tracing: Whether each call of the store is a span. If the trace of the request is not
             sampled, the call makes none.
         durations: Whether the time of each call is recorded. None: if the store is outside of the
-            process. To record a call of a MemoryStore takes longer than the call.
+            process. Recording a call of a MemoryStore takes longer than the call.
         meter_provider: The provider of meters. None: the global one.
         tracer_provider: The provider of tracers. None: the global one.
 
@@ -94,7 +94,7 @@ _instrumented: WeakSet[SessionManager] = WeakSet()
 class _Collected:
     """The values of one manager. Those of one collection come from one reading of the store.
 
-    OpenTelemetry asks each instrument by itself. If it asks one again, a new collection has begun.
+    OpenTelemetry asks each instrument separately. If it asks one again, a new collection has begun.
     """
 
     def __init__(self, name: str, manager: SessionManager) -> None:

@@ -35,7 +35,8 @@ ERRORS: Final = "lembro_store_operation_errors_total"
 
 
 class SessionCollector(Collector):
-    """Report the sessions to Prometheus. It registers itself, as prometheus_client's own do.
+    """Report the sessions to Prometheus. It registers itself, as prometheus_client's own collectors
+    do.
 
     Make it once, where you make the manager. From then on, the calls of the store are timed.
 

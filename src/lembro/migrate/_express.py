@@ -73,7 +73,7 @@ class ExpressSessionReader(StoreReader):
         return self._prefix + session_id
 
     def made_of(self, data: dict[str, Any], session_id: str) -> LegacySession:
-        data.pop("lembro", None)  # the facts of an ExpressManager, which shared the session
+        data.pop("lembro", None)  # the metadata of an ExpressManager, which shared the session
         given = data.pop("cookie", None)
         cookie: dict[str, Any] = given if isinstance(given, dict) else {}
         expires = cookie.get("expires")

@@ -86,7 +86,7 @@ class Reader:
             data: The data of the legacy session, a mapping.
             identity: The verified part of the cookie: the decoded ID, or the signed part. Required;
                 see :class:`~lembro.migrate.LegacySession`.
-            remember: Whether the cookie outlives the browser.
+            remember: Whether the cookie stays after the browser is closed.
             lifetime: Seconds for which this session may still be valid, if that may be longer than
                 the reader's ``lifetime``. lembro remembers for this time that its cookie was used.
 
@@ -114,7 +114,7 @@ class StoreReader(Reader):
         lifetime: As for :class:`Reader`.
         user: As for :class:`Reader`.
         form: A regular expression of valid IDs. An ID of another form is refused without a look-up.
-        remember: Whether the legacy cookie outlives the browser.
+        remember: Whether the legacy cookie stays after the browser is closed.
         blocking: False if ``load`` does no I/O. Otherwise async code calls it in a thread.
 
     Raises:

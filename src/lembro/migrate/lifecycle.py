@@ -5,10 +5,10 @@
 * It is adopted once. The store adds the session together with a mark, under a hash of the legacy
   identity, and no second request can add that mark. The mark points to the session, like a rotated
   key, for as long as the legacy cookie may be valid.
-* Requests that bring the cookie at the same time follow the mark to the session, and all set the
-  same new cookie. They can do so within the grace, and later until the new cookie has come back.
-  So a lost response does not log the user out. After that, or once the session has ended or its ID
-  was rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
+* Concurrent requests with the cookie follow the mark to the session, and all set the same new
+  cookie. They can do so within the grace, and later until a request has sent the new cookie. So a
+  lost response does not log the user out. After that, or once the session has ended or its ID was
+  rotated, the legacy cookie is stale. A rotation in the first request counts too. Otherwise an
   attacker who has the legacy cookie could get the ID of a session to which another user logged in.
 * If the store cannot keep a mark, legacy cookies are not accepted.
 * After a handler that failed, nothing is adopted; a logout takes effect.
@@ -59,8 +59,8 @@ class Adoption:
     def id_from(self, meta: codec.Meta, id_of: Callable[[bytes], SessionID] = id_of) -> str | None:
         """Derive the ID of the session from its nonce and the legacy identity.
 
-        All requests that bring the legacy cookie derive the same ID, so all their responses set the
-        same cookie. The session keeps the nonce until its new cookie has come back. ``id_of`` makes
+        All requests with the legacy cookie derive the same ID, so all their responses set the same
+        cookie. The session keeps the nonce until a request has sent its new cookie. ``id_of`` makes
         the ID of 32 bytes.
         """
         nonce = meta.get("adopted")
@@ -285,13 +285,13 @@ def _follow_mark(
 ) -> Flow[tuple[bytes, Found] | Lost]:
     """Find the session that the mark points to.
 
-    Requests that bring the legacy cookie at the same time need this, and browsers that never
-    received the new cookie.
+    Concurrent requests with the legacy cookie need this, as do browsers that never received the new
+    cookie.
 
     Args:
         adoption: The adoption.
         mark: The mark.
-        grace: Seconds for which a session is still found after its new cookie has come back.
+        grace: Seconds for which a session is still found after a request has sent its new cookie.
         rotated: Whether to find a user's session whose ID was rotated since. A request that loaded
             the legacy session earlier needs this: it writes to that session, but never gets its ID.
     """

@@ -18,7 +18,7 @@ from ..ids import CookieValue, user_id_text
 from ..options import CookieOptions, LegacyReader, legacy_cookie, seconds
 
 LONGEST: Final = 8192
-"""The most bytes of a legacy cookie that is read. Browsers keep at most 4096."""
+"""The maximum size of a legacy cookie that is read, in bytes. Browsers keep at most 4096."""
 
 _DATA_FAULTS: Final = (
     ValueError,
@@ -42,7 +42,7 @@ class LegacySession:
     """The verified part of the cookie: the decoded ID, or the signed part. Required. Each identity
     is accepted once, so all spellings of one cookie must have the same identity."""
     remember: bool = False
-    """Whether the cookie outlives the browser."""
+    """Whether the cookie stays after the browser is closed."""
     lifetime: float = 0.0
     """Seconds for which this legacy session may still be valid, if that may be longer than the
     reader's ``lifetime``."""

@@ -86,7 +86,7 @@ class Breaker:
             log.warning("lembro: %s answers again", self._place)
 
     def needs_probing(self) -> bool:
-        """Return whether the thread that probes must go on. If not, another one may start."""
+        """Return whether the thread that probes must continue. If not, another one may start."""
         with self._lock():
             if not self.is_open:
                 self._probing = 0

@@ -245,10 +245,10 @@ class SupportsClear(Protocol):
 
 
 class SupportsMarks(Protocol):
-    """A store that sets memory apart for marks."""
+    """A store that reserves memory for marks."""
 
     def reserve_marks(self) -> None:
-        """Set the memory apart. A manager with ``migrate_from`` calls this when it is made."""
+        """Reserve the memory. A manager with ``migrate_from`` calls this when it is made."""
         ...
 
 

@@ -2,8 +2,8 @@
 
 A session moves when it is used for the first time. The new store adds it together with a mark, as
 it does for a legacy cookie (``replace`` with ``expected=None``). So a session moves once, even if
-several requests bring it at the same time. After a logout, the mark prevents the old store from
-bringing the session back. The old store is only read.
+several requests use it at the same time. After a logout, the mark prevents the old store from
+restoring the session. The old store is only read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For tests: log a test client in, let time pass, and check a store of your own.
+"""For tests: log a test client in, let time pass, and check your own store.
 
 Provisional in 0.1: names and signatures may change in a minor release.
 

@@ -318,7 +318,8 @@ class World:
         return self._express.mount(self.store.node(), **{"secret": SECRET, **session})
 
     def new_manager(self, **options: Any) -> ExpressManager:
-        """Return another manager over the store. ``user`` and such are options of the store."""
+        """Return another manager over the store. ``user`` and similar keywords are options of the
+        store."""
         names = {"user", "set_user", "user_type"} & set(options)
         store = self.store.python(**{name: options.pop(name) for name in names})
         secret = options.pop("secret", SECRET)

@@ -223,7 +223,7 @@ def test_values_of_bson_appear_as_in_json() -> None:
     }
 
 
-def test_what_does_not_change_is_stored_as_it_was() -> None:
+def test_an_unchanged_value_is_stored_as_it_was() -> None:
     key, date = ObjectId(), DatetimeMS(5)
     before = {"id": key, "at": date, "list": [key, date], "n": {"key": key, "flag": 1}}
     shown = plain(before)

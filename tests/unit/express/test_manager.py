@@ -90,7 +90,7 @@ def test_a_session_without_an_end_is_read_and_gets_one_by_a_write(redis_place: P
     assert 690 < redis_place.left(SID) <= 700
 
 
-def test_an_emptied_session_lives_on(redis_place: Place) -> None:
+def test_an_emptied_session_stays(redis_place: Place) -> None:
     redis_place.put(SID, {"a": 1}, left=500)
     visitor = Visitor(redis_place.manager(), SID)
     visitor.visit(lambda session: session.pop("a"))

@@ -54,7 +54,7 @@ def test_a_strange_cookie_counts_as_none(cookie: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [None, 5, "text", [], {"a": {1, 2, object}}, {5: 1}])
-def test_what_is_no_object_cannot_be_read(body: Any) -> None:
+def test_a_value_that_is_no_object_cannot_be_read(body: Any) -> None:
     found = found_of(body)
     assert (found.payload, found.payload.raw, found.user) == (b"", "raw", None)
     with pytest.raises(CodecError):
@@ -66,7 +66,7 @@ def test_what_is_no_object_cannot_be_read(body: Any) -> None:
     [5, [], {"mark": 5}, {"mark": "zz"}, {"mark": "00"}, {"born": "x"}, {"born": -1}, {"meta": 5},
      {"death": True}, {"born": 1e300}, {"meta": {"a": 5}}],
 )  # fmt: skip
-def test_strange_facts_of_lembro_are_ignored(facts: Any) -> None:
+def test_strange_metadata_of_lembro_is_ignored(facts: Any) -> None:
     found = found_of({"cookie": {}, "lembro": facts})
     assert codec.decode(found.payload) == ({"remember": False}, {})
     assert found.payload.endswith(bytes(codec.MARK))
@@ -130,7 +130,7 @@ def test_an_unknown_age_stays_unknown() -> None:
     assert found_of(body).payload == found.payload
 
 
-def test_a_lifetime_without_a_cookie_that_lasts_is_a_fact_of_lembro() -> None:
+def test_a_lifetime_without_a_persistent_cookie_is_in_the_metadata() -> None:
     payload = codec.encode({"idle": b"600", "remember": False}, {"a": 1})
     body = write(Record(payload), Times(NOW, 600.0, NOW, NOW + 900_000))
     assert body["cookie"] == {"originalMaxAge": None, "expires": None}
@@ -147,7 +147,7 @@ def test_a_lifetime_without_a_cookie_that_lasts_is_a_fact_of_lembro() -> None:
         ({"remember": True}, 60000),
     ],
 )
-def test_the_max_age_follows_from_lembros_map(meta: Any, age: Any) -> None:
+def test_the_max_age_follows_from_the_metadata(meta: Any, age: Any) -> None:
     body = write(Record(codec.encode(meta, {})), Times(NOW, 60.0, NOW, None))
     assert body["cookie"]["originalMaxAge"] == age
 

@@ -1,4 +1,5 @@
-"""What holds for each format: what Express wrote is read, and no write of Express is undone."""
+"""Promises for each format: a session that Express wrote is read, and no write of Express is
+undone."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def test_the_stored_time_counts_and_not_that_of_the_cookie(place: Place) -> None
 
 
 @pytest.mark.parametrize("text", ["no JSON", "5", "[]", '"x"', '{"a": NaN}', "[" * 9000])
-def test_what_is_no_session_gives_an_anonymous_one_and_stays(place: Place, text: str) -> None:
+def test_a_record_that_is_no_session_gives_an_anonymous_one_and_stays(
+    place: Place, text: str
+) -> None:
     if not place.takes(text):
         return  # the database refuses it
     place.put_text(SID, text, 1000)

@@ -1,4 +1,4 @@
-"""The values that survive JSON and JavaScript."""
+"""The values that JSON and JavaScript keep."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def held_for(lock: Any, looks: int, pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold the lock, and release it after so many attempts."""
+    """Hold the lock, and release it after this number of attempts."""
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)

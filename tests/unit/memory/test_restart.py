@@ -116,7 +116,7 @@ def test_other_verbs_keep_the_file_so_a_crash_loop_loses_nothing(path: Path) -> 
     assert alive(opened(path), range(30)) == list(range(10))
 
 
-def test_times_go_on_while_no_process_runs(path: Path, clock: SimpleNamespace) -> None:
+def test_time_counts_while_no_process_runs(path: Path, clock: SimpleNamespace) -> None:
     store = opened(path)
     add(store, 1, idle=100)
     add(store, 2, idle=10)
@@ -189,7 +189,7 @@ def test_a_second_process_neither_reads_nor_writes(path: Path) -> None:
     assert alive(opened(path), range(30)) == list(range(10))
 
 
-def test_a_store_that_was_opened_again_goes_on(path: Path, clock: SimpleNamespace) -> None:
+def test_a_store_that_was_opened_again_works(path: Path, clock: SimpleNamespace) -> None:
     filled(path)
     store = opened(path)
     for n in range(20, 23):

@@ -1,4 +1,4 @@
-"""Records go through a snapshot and come back the same."""
+"""Records are written to a snapshot and read back unchanged."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def entry(**changes: object) -> Entry:
         ({"unused": nan}, "impossible times"),
         ({"life_left": 1.0}, "impossible times"),
         ({"life_left": nan}, "impossible times"),
-        ({"flags": HAS_USER, "user": b"\xff"}, "a user that is no text"),
+        ({"flags": HAS_USER, "user": b"\xff"}, "a user that is not text"),
     ],
 )
 def test_an_impossible_entry_is_refused(changes: dict[str, object], reason: str) -> None:

@@ -73,7 +73,7 @@ def test_dead_records_of_dropped_slots_are_skipped(place: Place) -> None:
     assert parts.records.count == 0
 
 
-def test_a_limited_step_stops_after_so_many_removals(place: Place) -> None:
+def test_a_limited_step_stops_after_its_limit_of_removals(place: Place) -> None:
     place.fill(0, 5, idle=5)
     place.is_due(10)
     step = place.parts.sweep.limited(3)

@@ -43,7 +43,7 @@ def server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return a function that gives the verbs of one colour as plain functions."""
+    """Return a function that gives the sync or the async verbs as plain functions."""
     opened: list[Any] = []
 
     def verbs_of(store: PostgresStore) -> Any:
@@ -652,7 +652,7 @@ def test_a_wrong_password_is_unavailable_and_named(server: PostgresServer, colou
 
 
 def test_a_server_that_accepts_no_writes_is_read_only(server: PostgresServer, colour: Any) -> None:
-    """51. Backend read-only: a write fails visibly, reads go on."""
+    """51. Backend read-only: a write fails visibly, reads succeed."""
     table, database = new_table(), server.new_database()
     with PostgresStore(server.url(database), table=table) as store:
         store.add(K, Record(b"one"), **LIVES)
@@ -665,7 +665,7 @@ def test_a_server_that_accepts_no_writes_is_read_only(server: PostgresServer, co
     with pytest.raises(StoreReadOnly):
         verbs.add(L, Record(b"two", "ana"), per_user=(1, "oldest"), **LIVES)
     server.execute(f"alter database {database} reset default_transaction_read_only")
-    for _ in range(100):  # once all connections of before are closed
+    for _ in range(100):  # once all earlier connections are closed
         try:
             assert verbs.set(K, Record(b"two"), expected=b"one", idle=9.0).payload == b"two"
             break

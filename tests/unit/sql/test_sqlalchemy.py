@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture(params=["sync", "async"])
 def colour(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return a function that gives the verbs of one colour as plain functions."""
+    """Return a function that gives the sync or the async verbs as plain functions."""
     opened: list[Any] = []
 
     def verbs_of(store: SQLAlchemyStore) -> Any:

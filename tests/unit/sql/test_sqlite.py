@@ -1,4 +1,4 @@
-"""SQLiteStore: its file, its bound, and what can go wrong with a file."""
+"""SQLiteStore: its file, its bound, and faults of the file."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ const LEVELS = [
   [1, "known 10 s", ""],
   [0, "new", "evicted first"],
 ];
-const MOST = 10_000; // sessions, where the bars end
+const MOST = 10_000; // sessions of the longest bar
 
 export const whole = (number) => number.toLocaleString("en");
 
-/** Bytes as MB with two decimals, never rounded up: 3.999 MB must not read as the cap. */
+/** Bytes as MB with two decimals, never rounded up: 3.999 MB must not look like the limit. */
 export const inMB = (bytes) => (Math.floor((bytes / MB) * 100) / 100).toFixed(2);
 
 function svg(name, attributes, text) {
@@ -99,7 +99,7 @@ function element(className, text = "") {
   return made;
 }
 
-/** One bar a level, on a scale of powers of ten: some dozens stay visible beside thousands. */
+/** One bar for each tier, on a logarithmic scale: a few dozen stay visible next to thousands. */
 export class Levels {
   constructor(root) {
     this.rows = LEVELS.map(([index, name, note]) => {

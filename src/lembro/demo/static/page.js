@@ -23,7 +23,7 @@ async function post(path, data = {}) {
   return response.ok;
 }
 
-/** Post, then show what has become of it. */
+/** Post, then show the result. */
 async function act(path, data) {
   try {
     await post(path, data);
@@ -124,7 +124,7 @@ function showLoginCode() {
   $("login-code").textContent = `session.login(name${more})`;
 }
 $("remember").addEventListener("change", showLoginCode);
-showLoginCode(); // a browser may have kept the tick over a reload
+showLoginCode(); // a browser may keep the checkbox ticked after a reload
 
 for (const chip of document.querySelectorAll("[data-name]")) {
   chip.addEventListener("click", () => {

@@ -119,7 +119,7 @@ class LembroStorage(aiohttp_session.AbstractStorage):
     async def new_session(self) -> aiohttp_session.Session:
         """Return an empty session.
 
-        When it is saved, it replaces the request's session, which ends, under a new ID.
+        When it is saved, the request's session ends, and this one is stored under a new ID.
         """
         return _StoredSession(self, None)
 

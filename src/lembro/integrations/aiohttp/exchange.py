@@ -33,8 +33,7 @@ _AIOHTTP_SESSION: Final = "aiohttp_session"  # aiohttp-session's key of a reques
 class AiohttpExchange(Exchange):
     """One request of aiohttp. It keeps the parts that a session needs, not the request itself.
 
-    It refers to its session only while the session is committed, so that all are freed with the
-    request.
+    It refers to its session only during the commit, so that all are freed with the request.
     """
 
     __slots__ = ("_client", "_headers", "_https", "_path")

@@ -167,7 +167,7 @@ async def _begin_with_sessions(
 
 
 def _is_http(response: web.StreamResponse) -> bool:
-    """Return whether a cache may keep a response: not that of a WebSocket."""
+    """Return whether this is an HTTP response, which a cache may keep, and not a WebSocket."""
     return response.status != 101
 
 

@@ -163,7 +163,7 @@ def _users_named(text: str) -> frozenset[str]:
 
 
 def _names_of(user_ids: Iterable[str]) -> dict[str, str]:
-    """Return the names of users by their user IDs. IDs that are no primary key are left out."""
+    """Return the names of users by their user IDs. IDs that are not primary keys are left out."""
     model: Any = get_user_model()
     keys = set()
     for user_id in user_ids:

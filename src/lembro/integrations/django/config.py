@@ -58,7 +58,7 @@ def get_exclude() -> tuple[str, ...]:
 def user_id_of(pk: object) -> str:
     """Return the user ID of the sessions of the user with this primary key.
 
-    It is the key as text, or what the function ``LEMBRO["USER_ID"]`` makes of it.
+    It is the key as text, or the result of the function ``LEMBRO["USER_ID"]``.
     """
     get_manager()
     return _user_id(str(pk))
@@ -74,7 +74,7 @@ def _made() -> SessionManager:
             _check_name(manager.options.cookie.name)
             runner = runner_of(manager)
             if not runner.is_async:  # else the middleware opens the store, in the event loop
-                runner.open_for_good()
+                runner.open_permanently()
             runner.lifecycle.writer.id_of = runner.cookie.short_id
             _manager = manager
         return _manager

@@ -145,7 +145,7 @@ class SessionStore(SessionMapping):
         self._dirty = True
 
     def flush(self) -> None:
-        """End the session at once. If its key has been replaced, the session goes on.
+        """End the session at once. If its key has been replaced, the session continues.
 
         ``logout()`` of ``django.contrib.auth`` ends it in any case.
         """

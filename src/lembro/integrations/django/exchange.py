@@ -94,8 +94,8 @@ class DjangoExchange(Exchange):
     def begin_without_session(self, response: Any = None) -> None:
         """Note that a response has no headers of the session.
 
-        A middleware around this one may access the session before the response is sent. Its body
-        cannot, unless it is a stream.
+        A middleware around this one may access the session before the response is sent. The
+        response's body cannot, unless it is a stream.
         """
         super().begin_without_session()
         if response is not None and not response.streaming:
@@ -118,7 +118,7 @@ class DjangoExchange(Exchange):
 class KeyExchange(DjangoExchange):
     """The exchange of a session that is loaded by Django's session key: a cookie's value."""
 
-    __slots__ = ("_presented", "_shown")
+    __slots__ = ("_browser_id", "_presented")
 
     def __init__(self, runner: Runner, key: str | None, presented: Presented | None = None) -> None:
         self.runner = runner
@@ -128,7 +128,7 @@ class KeyExchange(DjangoExchange):
         self._https = False
         self._meta = _NO_META
         self._presented = read_key(runner, key) if presented is None else presented
-        self._shown: str | None = None
+        self._browser_id: str | None = None
 
     def read_cookie(self) -> Presented:
         """Return the key, which is a value of the session cookie."""
@@ -137,14 +137,14 @@ class KeyExchange(DjangoExchange):
     def bind(self, session: Session, request: Any) -> None:
         """Use this exchange for the response to this request."""
         super().bind(session, request)
-        self._shown = DjangoExchange(self.runner, request, https=self._https).read_cookie().id
+        self._browser_id = DjangoExchange(self.runner, request, https=self._https).read_cookie().id
 
     def send_cookie(self) -> None:
-        """Send the cookie of a changed session, unless the browser has shown it."""
+        """Send the cookie of a changed session, unless the browser has sent it."""
         session, session_id = self.session, self._presented.id
         if session._cookie is not None or session._key is None:
             return
-        if session_id is not None and session_id != self._shown:
+        if session_id is not None and session_id != self._browser_id:
             reputation = None if session._found is None else session._found.reputation
             session._cookie = SetCookie(session_id, reputation, None)
 

@@ -178,7 +178,7 @@ class SessionMiddleware(_Base):
     # -- internal ----------------------------------------------------------------------------------
 
     async def _preload(self, exchange: DjangoExchange) -> None:
-        """Load the session before the view, with a store that waits."""
+        """Load the session before the view, if the store does not answer at once."""
         runner = exchange.runner
         if runner.is_async and self._opened is not runner:
             await runner.aopen()  # there is no event loop before the first request

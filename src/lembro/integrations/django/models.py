@@ -19,7 +19,7 @@ else:
 
 
 class NoRows(_Manager):
-    """A manager without rows, so that commands such as ``dumpdata`` ask no database."""
+    """A manager without rows, so that commands such as ``dumpdata`` query no database."""
 
     def get_queryset(self) -> Any:
         """Return a queryset that is always empty."""

@@ -176,7 +176,8 @@ def is_foreign(value: Any, scope: Any) -> bool:
     """Return whether the session in a scope comes from a middleware inside of this one.
 
     It is a session of lembro, or the request is served by a mounted application, which may have
-    sessions of its own. Starlette sets ``scope["app"]`` alone, Litestar both keys.
+    sessions of its own. Starlette sets only ``scope["app"]``, and Litestar sets
+    ``scope["litestar_app"]`` too.
     """
     return isinstance(value, Session) or scope["app"] is not scope["litestar_app"]
 

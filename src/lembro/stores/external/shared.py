@@ -16,7 +16,7 @@ from .pools import PerProcess, PoolUse
 from .purger import Purger
 from .stats import StoreStats
 
-PURGED_AT_ONCE: Final = 1000  # records in one transaction, so that other writers wait only shortly
+PURGED_AT_ONCE: Final = 1000  # records in one transaction, so that other writers wait only briefly
 
 
 class Shared:
@@ -24,7 +24,7 @@ class Shared:
 
     Args:
         backend: The backend of the store.
-        max_session_size: The most bytes that one session may take.
+        max_session_size: The maximum size of a session in bytes.
         interval: Seconds between two rounds of the purger. None: the backend needs no purger.
         purge: A bound method that takes a limit, removes at most that many expired records, and
             returns how many it removed.

@@ -13,9 +13,9 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
     """The message of the last failure of the backend that this process saw."""
     used: int | None = None
-    """Bytes that the backend uses in all, including data that is not lembro's."""
+    """Bytes that the backend uses in total, including data that is not lembro's."""
     max_size: int | None = None
-    """The most bytes that the backend may use."""
+    """The maximum number of bytes that the backend may use."""
     sessions: int | None = None
     """Stored sessions. Expired ones that were not removed yet may be counted."""
     evicted: int | None = None
@@ -26,6 +26,6 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     """Connections of this process that are in use, in the pool that is fullest. A process has one
     pool for its threads, and one for each event loop. Known for Redis, psycopg and SQLAlchemy."""
     max_connections: int | None = None
-    """The most connections of this pool."""
+    """The maximum number of connections of this pool."""
     breaker_open: bool = False
     """Whether verbs fail at once, because the backend did not answer."""

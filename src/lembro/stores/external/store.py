@@ -30,7 +30,7 @@ class ExternalStore:
 
     Args:
         backend: The verbs, and the sync and async connectors.
-        max_session_size: The most bytes that one session may take.
+        max_session_size: The maximum size of a session in bytes.
         interval: Seconds between two rounds of the thread that removes expired sessions. None: the
             backend removes them itself.
 
@@ -60,7 +60,7 @@ class ExternalStore:
 
     @property
     def max_session_size(self) -> int:
-        """The most bytes that one session may take."""
+        """The maximum size of a session in bytes."""
         return self._shared.max_session_size
 
     @property

@@ -10,7 +10,7 @@ It does so after each change, so the sum is at most max_size at every moment.
 **Expiring.** Each record has a deadline: ``idle`` seconds after its last use, and ``life`` seconds
 after its start at the latest. The core passes both (``idle_timeout``, ``absolute_timeout``). After
 its deadline a record counts as absent: each verb checks it (``verbs``). The sweep then frees its
-memory (``sweep``): a few records with each write, the others in the thread. A wheel knows which
+memory (``sweep``): a few records with each write, the others in the thread. A wheel tells which
 segments may hold expired records (``expiry_wheel``).
 
 **Evicting.** If memory is short, a session of the lowest tier that holds more than its floor is
@@ -50,7 +50,7 @@ records of a segment elsewhere, and the segment goes back to the system (``compa
 | ``overflow`` | payloads too large for a segment |
 | ``index`` | finds the slot of a key |
 | ``user_index`` | finds the slots of a user or a token |
-| ``expiry_wheel`` | knows which segments may hold expired records |
+| ``expiry_wheel`` | tells which segments may hold expired records |
 | ``eviction`` | the tiers, and which record is evicted next |
 | ``reputation`` | how long a visitor has been known |
 | ``slots`` | the table of slots |

@@ -72,7 +72,8 @@ class Adoption:
         per_user: PerUser | None,
         now: float,
     ) -> Found | None:
-        """Add a session and its mark. Return what the store holds afterwards, as ``replace``."""
+        """Add a session and its mark. Return what the store holds afterwards, as ``replace``
+        does."""
         records, marks = self._records, self.marks
         held = marks.get(mark, now)
         if held is not None:
@@ -99,10 +100,10 @@ class Adoption:
         return self._reader.found(slot, now)
 
     def reserve_step(self, now: float) -> int:
-        """Set memory apart for the marks, or go one step towards having that much free.
+        """Reserve memory for the marks, or take one step towards having that much free.
 
         Returns:
-            0 if a step was made, NONE if the memory is set apart.
+            0 if a step was made, NONE if the memory is reserved.
         """
         marks, ledger, arena = self.marks, self._ledger, self._arena
         if marks.size:

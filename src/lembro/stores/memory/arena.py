@@ -110,7 +110,7 @@ class Arena:
         self.held = self.segment * (1 + self.stale)
 
     def give_back(self) -> bool:
-        """Give back the memory of one stale segment. Return False if there is none.
+        """Give back the memory of one stale segment. Return False if no segment is stale.
 
         One segment at a time, because all the memory of a million sessions would take 30 ms.
         """
@@ -131,7 +131,7 @@ class Arena:
         return at
 
     def drop(self, at: int, size: int) -> int:
-        """Count a record as dead. Return the segment that became free by that, or NONE."""
+        """Count a record as dead. Return the segment if that makes it free, or NONE."""
         segment = at >> self.shift
         live = self.live[segment] - size
         self.live[segment] = live

@@ -102,7 +102,8 @@ class Compaction:
         self._ledger.update()
 
     def compact_step(self, now: float) -> int:
-        """Compact a segment of which an eighth is dead. Return 0, or NONE without one."""
+        """Compact a segment of which an eighth is dead. Return 0, or NONE if there is no such
+        segment."""
         segment = self._arena.sparsest(CLASSES // 8)
         if segment == NONE:
             return NONE
@@ -141,7 +142,8 @@ class Compaction:
         return 0 if self.shrink(2) else NONE
 
     def remove_overflow_step(self, now: float) -> int:
-        """Remove a record that has its payload in the overflow. Return 0, or NONE without one."""
+        """Remove a record with its payload in the overflow. Return 0, or NONE if there is no such
+        record."""
         slot = self._overflow.last()
         if slot is None:
             return NONE
@@ -149,7 +151,8 @@ class Compaction:
         return 0
 
     def give_back_step(self, now: float) -> int:
-        """Give back a segment that ``clear`` has emptied. Return 0, or NONE without one."""
+        """Give back a segment that ``clear`` has emptied. Return 0, or NONE if there is no such
+        segment."""
         if not self._arena.give_back():
             return NONE
         self._ledger.update()

@@ -32,14 +32,14 @@ FREE_LIST: Final = QUEUES  # the list of the free slots, among the same linked l
 ROTATED_BIT: Final = 16
 FLOOR: Final = 0.05  # of max_size
 NEWCOMERS_FLOOR: Final = 0.2
-"""The floor of tier 0. A login needs the session of the request before it, which is some 3 to 20
-seconds older. In a flood of bots that return, one login in a hundred succeeded at the first try
-with a floor of 5 %, and all with 20 % (100 bots a second, in a store for 10,000 sessions: `python
--m bench flood`, model B)."""
+"""The floor of tier 0. A login needs the session of the request before it, which is 3 to 20 seconds
+older. In a flood of bots that return, one login in a hundred succeeded at the first try with a
+floor of 5 %. With 20 %, all did (100 bots a second, in a store for 10,000 sessions: model B of
+`python -m bench flood`)."""
 LARGE_FROM: Final = 4096
 """Bytes of a record. A larger record of an anonymous visitor is in the queue for large sessions. A
 session in a signed cookie cannot be larger, so the sessions of most visitors are smaller."""
-LARGE_SHARE: Final = 16  # shares in max_size; the large sessions of one tier have one together
+LARGE_SHARE: Final = 16  # shares in max_size; all large sessions of one tier have one share
 MOST_SKIPPED: Final = 2000  # rotated keys that ``least_recently_used`` skips, to stay fast
 
 
@@ -79,7 +79,7 @@ class Queues:
         """Make empty queues.
 
         Args:
-            max_size: The most bytes that the store may use.
+            max_size: The maximum number of bytes that the store may use.
             slots: A slot table that has ``QUEUES`` lists.
             last_used: Returns when the record of a slot was last used.
         """
@@ -133,7 +133,7 @@ class Queues:
             self.linked_lists.move(queue, slot)
 
     def resize(self, slot: int, before: int, size: int) -> None:
-        """Count that the record of a session takes ``size`` bytes, and no longer ``before``."""
+        """Note that the record of a session now takes ``size`` bytes instead of ``before``."""
         queue = self.tier[slot]
         tier = queue % TIERS
         if (before > LARGE_FROM) != (size > LARGE_FROM) and tier != LOGGED_IN:

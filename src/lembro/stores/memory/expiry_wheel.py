@@ -1,6 +1,6 @@
 """The expiry wheel: it finds the segments that may hold expired records, and removes nothing.
 
-The wheel knows a bound for each segment: nothing in the segment expires before it. Time is divided
+The wheel has a bound for each segment: nothing in the segment expires before it. Time is divided
 into buckets of equal width, and a segment is listed in the bucket of its bound. When a bucket has
 passed, its segments are due: the sweep (``sweep.py``) reads their records, removes the expired
 ones, and gives the segment a new bound.

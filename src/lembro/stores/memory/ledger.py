@@ -33,13 +33,13 @@ class Ledger:
     """The sum of all bytes, and the limits.
 
     Attributes:
-        max_size: The most that the store may use, in bytes.
+        max_size: The maximum size of the store, in bytes.
         target: The bytes that ``reduce`` evicts down to.
         fixed: Bytes that do not depend on the content.
         used: All bytes that the store uses now.
-        limit: The most that ``used`` may be after a write. Below max_size, it leaves room for one
-            more step of each table.
-        live_limit: The most that living records may take in the segments.
+        limit: The maximum of ``used`` after a write. Below max_size, it leaves room for one more
+            step of each table.
+        live_limit: The maximum that living records may take in the segments.
     """
 
     __slots__ = (

@@ -17,9 +17,9 @@ class SizeLimits:
     """The limits of one store.
 
     Attributes:
-        max_session_size: The most bytes that a session may take.
+        max_session_size: The maximum size of a session in bytes.
         small: A record of more bytes has its payload in the overflow.
-        longest_user: The most bytes that an encoded user may have.
+        longest_user: The maximum length of an encoded user in bytes.
     """
 
     __slots__ = ("_counters", "longest_user", "max_session_size", "small")

@@ -1,10 +1,10 @@
 """The marks of used legacy cookies: a table of fixed size, apart from the records.
 
-A mark is never evicted, because its legacy cookie would then be accepted again. If the mark of a
-user finds the table full, the table closes: no legacy cookies are accepted for as long as that mark
-would have lived. Sessions without a user get only half of the rows, so that many anonymous legacy
-cookies cannot close the table for users. The memory, an eighth of max_size, is set apart at once,
-so a mark evicts no session.
+A mark is never evicted, because its legacy cookie would then be accepted again. If the table is
+full when the mark of a user is added, the table closes: no legacy cookies are accepted for as long
+as that mark would have lived. Sessions without a user get only half of the rows, so that many
+anonymous legacy cookies cannot close the table for users. The memory, an eighth of max_size, is
+reserved at once, so a mark evicts no session.
 
 The rows form a ring: marks are added at its end and expire at its beginning. With several
 lifetimes, a mark may stay in its row after it has expired, until those before it have expired too.
@@ -65,7 +65,8 @@ class Marks:
         self._memory = anonymous(self.budget)
 
     def get(self, key: bytes, now: float) -> Found | None:
-        """Return the mark, or None. While the table is closed, one with the payload NO_ROOM."""
+        """Return the mark, or None. While the table is closed, return a mark with the payload
+        NO_ROOM."""
         memory = self._memory
         if memory is None:
             return None
@@ -127,7 +128,7 @@ class Marks:
         """Return key, successor, birth and deadline of the mark in a row, which may have expired.
 
         Args:
-            number: The number of the row. After the last one, the numbers go on from the first.
+            number: The number of the row. After the last one, the numbers continue from the first.
         """
         assert self._memory is not None
         key, successor, born, deadline, _ = _ROW.unpack_from(

@@ -76,14 +76,14 @@ class Parts:
         """Make all parts.
 
         Args:
-            max_size: The most bytes that the store may use.
-            max_session_size: The most bytes that one session may take.
+            max_size: The maximum number of bytes that the store may use.
+            max_session_size: The maximum size of a session in bytes.
             reduce_to: The share of max_size that ``reduce`` evicts down to.
             interval: How often the thread purges, in seconds.
             now: The current time by the store's clock.
             epoch: Seconds to add to the store's clock for a clock that survives a restart.
             has_listener: Returns whether an event of this name has a listener.
-            history: Seconds before ``now`` from which on a record may have been last used.
+            history: How many seconds before ``now`` a record may have been last used.
         """
         most = min(MOST_SLOTS, max_size // LEAST)
         unit = unit_for(max_size)

@@ -1,7 +1,7 @@
 """Saves the snapshots of this process when it ends.
 
-Servers that stop well either close the store or end the interpreter normally, which runs the exit
-handlers. Some leave SIGTERM to the system, which ends the process at once: waitress, and the
+Servers that stop cleanly either close the store or end the interpreter normally, which runs the
+exit handlers. Some leave SIGTERM to the system, which ends the process at once: waitress, and the
 development servers of Flask and Django without their reloaders. If nothing handles the signal when
 the store is made, it ends the interpreter normally, as Ctrl-C does.
 """

@@ -33,7 +33,7 @@ class RecordReader:
     Attributes:
         memory: The arena's memory.
         place: Where the record of each slot begins, in units of 8 bytes; 0 for a slot not in use.
-        start: The time that last uses count from: when the store was made, or earlier.
+        start: The time from which last uses are counted: when the store was made, or earlier.
     """
 
     __slots__ = ("_overflow", "memory", "place", "start")

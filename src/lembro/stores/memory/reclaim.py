@@ -2,7 +2,7 @@
 
 A write that needs room gets it in this order: memory that ``clear`` has left behind; expired
 records (a limited search); dead bytes in the segments; evicted records. Evicting also keeps a
-sixteenth of the segments dead, without which compaction would move much and gain little.
+sixteenth of the segments dead. Otherwise compaction would move much and free little.
 
 Every write also does a small part of the regular work: it sweeps, and it shrinks the slot table.
 After memory was short, it also evicts and compacts towards ``Ledger.target``. So no single write
@@ -167,9 +167,10 @@ class Reclaim:
         return arena.live_total > (ledger.target - outside - 2 * arena.segment) * 31 // 32
 
     def evict(self, now: float, spare: int = NONE) -> bool:
-        """Evict the next record in the eviction order. Return False if there is none.
+        """Evict the next record in the eviction order. Return False if nothing can be evicted.
 
-        In place of a logged-in session, one of a user above the share is evicted, if there is one.
+        If that is a logged-in session and a user is above the share, a session of this user is
+        evicted instead.
         """
         slot = self._queues.victim(spare)
         if slot == NONE:

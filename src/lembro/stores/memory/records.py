@@ -262,7 +262,7 @@ class Records:
         self.remove(slot)
 
     def evict(self, slot: int, now: float, reason: str) -> None:
-        """Evict a record, or let it expire if its time is over.
+        """Evict a record, or let it expire if its deadline has passed.
 
         A session is counted and announced, a rotated key is not.
         """

@@ -1,4 +1,4 @@
-"""A planned restart: the sessions of a store go through a file from one process to the next.
+"""A planned restart: a file passes the sessions of a store from one process to the next.
 
 ``save`` writes them when the store is closed or the process ends. ``load`` reads them before the
 first verb of the next process. Three rules keep the file from undoing a logout:
@@ -9,7 +9,7 @@ first verb of the next process. Three rules keep the file from undoing a logout:
 * If a session changes while ``save`` writes, ``save`` writes again, this time without other
   verbs in between. A later change is written at the end of the process.
 * When the process ends, changes are refused after the last write. Otherwise a visitor could see a
-  success that the next process does not know.
+  success that is lost in the next process.
 
 Only the process that holds the lock of the file reads and writes it (``snapshot_file``).
 """
@@ -47,10 +47,10 @@ class Restart:
     """The restarts of one store.
 
     Attributes:
-        loaded: Whether the snapshot was read, or was found to be of no use.
+        loaded: Whether the snapshot was read, or cannot be used.
         secrets: The first one keys the hash of a snapshot, all are accepted. Without any, the
             hash has no key.
-        with_marks: Whether memory must be set apart for marks.
+        with_marks: Whether memory must be reserved for marks.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Restart:
         self._max_age = max_age
         self._process_start = time.time()
         self._usable = False  # this process may read and write the file
-        self._on_disk = False  # there may be a file, which must not outlive an end
+        self._on_disk = False  # there may be a file, which is deleted before a session ends
         self._saved = False  # the file has all sessions
         self._changed = False  # since ``save`` has begun
         self._ended = False  # the process ends, and the last write is done

@@ -72,8 +72,8 @@ def check_snapshot(
     """Return the absolute path of the snapshot, empty for none, and its maximum age in seconds.
 
     Raises:
-        ConfigError: The path is no path to a file in a folder that exists, the age is no duration,
-            or the system has no file locks.
+        ConfigError: The path does not name a file in a folder that exists, the age is not a
+            duration, or the system has no file locks.
     """
     example = 'Example: MemoryStore("64M", snapshot="sessions.bin")'
     seconds: object = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 class Invalid(Exception):  # noqa: N818 - named after the state of the file
-    """The file is no complete snapshot, or was changed. The message gives the reason."""
+    """The file is not a complete snapshot, or was changed. The message gives the reason."""
 
 
 def start(written: float) -> bytes:

@@ -1,7 +1,7 @@
 """The file of a snapshot: its lock, and the checks before it is read or replaced.
 
 A second file, ``<path>.lock``, is locked while a process uses the sessions. A process that finds it
-locked neither reads nor writes the snapshot, so two processes that overlap cannot overwrite each
+locked neither reads nor writes the snapshot. So two processes that overlap cannot overwrite each
 other's sessions, and a script cannot take them from a running server.
 
 A snapshot is read only if it is a regular file of this user, without other names and with mode
@@ -127,7 +127,7 @@ class SnapshotFile:
         return os.fdopen(fd, "wb", buffering=1 << 20)
 
     def replace(self) -> None:
-        """Let the new file take the place of the snapshot."""
+        """Replace the snapshot with the new file."""
         os.replace(f"{self.path}.new", self.path)
 
     def discard(self) -> None:
@@ -136,7 +136,7 @@ class SnapshotFile:
             os.unlink(f"{self.path}.new")
 
     def delete(self) -> None:
-        """Delete the snapshot, also for the case of a power failure.
+        """Delete the snapshot, so that it stays deleted after a power failure.
 
         Raises:
             OSError: It cannot be deleted.

@@ -119,7 +119,7 @@ def _restore_record(parts: Parts, entry: Entry, then: float, now: float) -> bool
     try:
         entry.user.decode(*UTF8)
     except UnicodeDecodeError:
-        raise Invalid("an entry has a user that is no text") from None
+        raise Invalid("an entry has a user that is not text") from None
     record = Record(entry.payload, None, None, entry.reputation or None)
     try:
         size, outside = parts.limits.measure(user, record)

@@ -16,7 +16,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     used: int
     """Bytes that the store uses, all tables included."""
     max_size: int
-    """The most bytes that the store may use."""
+    """The maximum number of bytes that the store may use."""
     sessions: int
     """Stored sessions, including expired ones that were not removed yet."""
     rotated: int

@@ -39,15 +39,15 @@ class MemoryStore(EventSource):
     ``reduced`` and ``error``.
 
     Args:
-        max_size: The most memory that the store may use at any moment: bytes, or a text such as
+        max_size: The maximum memory that the store may use at any moment: bytes, or a text such as
             ``"4M"``. At least 64 KiB.
         interval: How often the thread looks for expired sessions: seconds or a timedelta. Without
             traffic, a session is removed at most two intervals after it has expired.
-        max_session_size: The most that one session may take. The default is a sixteenth of
-            max_size, but at most 1 MiB.
+        max_session_size: The maximum size of a session. The default is a sixteenth of max_size, but
+            at most 1 MiB.
         reduce_to: The share of max_size that :meth:`reduce` evicts down to.
         clock: A function that returns seconds. The default is ``time.monotonic``.
-        snapshot: The path of a file that takes the sessions over a planned restart. It is written
+        snapshot: The path of a file that keeps the sessions during a planned restart. It is written
             at the end of the store or the process, and read at the first use in the next process.
         snapshot_max_age: A snapshot is ignored if it is older when the process starts: seconds or
             a timedelta.
@@ -76,7 +76,8 @@ class MemoryStore(EventSource):
         path, max_age = settings.check_snapshot(snapshot, snapshot_max_age)
         settings.warn_of_too_much(self.max_size)
         self.events: Events = Events()
-        # A reputation outlives the process, so by default its time of birth is in wall time.
+        # A reputation is used after the process has ended, so by default its time of birth is in
+        # wall time.
         self._now: Clock = time.monotonic if clock is None else Clamped(clock)
         epoch = time.time() - self._now() if clock is None else 0.0
         self._parts = Parts(
@@ -86,7 +87,7 @@ class MemoryStore(EventSource):
             interval=self.interval,
             now=self._now(),
             epoch=epoch,
-            has_listener=self.events.heard,
+            has_listener=self.events.has_listener,
             history=settings.HISTORY if path else 0.0,
         )
         self._verbs: Verbs | GuardedVerbs = self._parts.verbs
@@ -260,13 +261,13 @@ class MemoryStore(EventSource):
         self.purge()
         total = slices.repeat(self, self._parts.reclaim.reduce_step, 1)
         log.debug("lembro: reduce ends at %s", bytesize.pretty(ledger.used))
-        if self.events.heard("reduced"):
+        if self.events.has_listener("reduced"):
             reason = f"{total} evicted"
             self.events.emit(Event("reduced", reason=reason, evicted=total, used=ledger.used))
         return total
 
     def reserve_marks(self) -> None:
-        """Set an eighth of ``max_size`` apart, to remember which legacy cookies were used.
+        """Reserve an eighth of ``max_size``, to remember which legacy cookies were used.
 
         If memory is short, sessions are evicted, in slices.
         """
@@ -368,7 +369,7 @@ class MemoryStore(EventSource):
             self._emit_pending()
 
     def _after_load(self) -> None:
-        """Go on after the first use has read the snapshot."""
+        """Continue after the first use has read the snapshot."""
         self._emit_pending()
         if self._parts.records.count and not self._awake:
             self._wake()  # the sessions must be purged too

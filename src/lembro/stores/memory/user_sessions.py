@@ -14,8 +14,8 @@ from .user_index import UserIndex, user_tag
 from .user_share import MANY, MOST_SUMMED, UserShare
 
 MOST_ROTATED: Final = 64
-"""Rotated keys of one user. The limit of sessions does not count them, so a user who logs in over
-and over could fill the tier of logged-in users with them. Few requests use such an old key."""
+"""Rotated keys of one user. The limit of sessions does not count them, so a user who logs in again
+and again could fill the tier of logged-in users with them. Few requests use such an old key."""
 
 
 class UserSessions:

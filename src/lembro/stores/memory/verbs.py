@@ -378,13 +378,13 @@ def _wrong_key(key: bytes) -> ConfigError:
 
 
 def _deadline(now: float, idle: float, limit: float) -> float:
-    """Return when a record expires that is not used for ``idle`` seconds."""
+    """Return when a record expires if it is not used for ``idle`` seconds."""
     deadline = now + idle
     return deadline if deadline < limit else _clipped(idle, limit)
 
 
 def _clipped(idle: float, limit: float) -> float:
-    """Return the limit, as ``idle`` seconds would exceed it. Raise ConfigError for NaN.
+    """Return the limit, because ``idle`` seconds would exceed it. Raise ConfigError for NaN.
 
     A NaN compares as neither sooner nor later, so such a record would never expire.
     """

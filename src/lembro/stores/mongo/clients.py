@@ -25,8 +25,8 @@ class Clients:
     Args:
         server: The URL or the client.
         database: The name of the database. None: the one that the URL or the client names.
-        size: The most connections of a client that is made.
-        timeout: The most seconds that a command may take.
+        size: The maximum number of connections of a client that is made.
+        timeout: The maximum number of seconds that a command may take.
 
     Raises:
         ConfigError: The URL cannot be read, or the server is neither a URL nor a client.

@@ -31,11 +31,11 @@ class MongoStore(ExternalStore):
             only async, and never closes the client.
         database: The name of the database. None: the one that the URL names, or ``lembro``.
         collection: The name of the collection. A second one has this name followed by ``_users``.
-        max_session_size: The most bytes that one session may take, at most 15 MiB.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds that one command may take, with the time to connect and to wait
-            for a free connection.
+        max_session_size: The maximum size of a session in bytes, at most 15 MiB.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds that one command may take, with the time to connect
+            and to wait for a free connection.
         clock: A function that returns seconds, for tests. Then nothing expires in MongoDB.
 
     Raises:

@@ -116,7 +116,7 @@ class AsyncRedisConnector:
             while True:
                 host, command = finding.send(reply)
                 try:
-                    reply = await self._ask(self._connections.to_guide(host), command)
+                    reply = await self._ask(self._connections.to_host(host), command)
                 except self._failures.setup:
                     raise
                 except (*self._failures.unavailable, self._failures.response) as error:

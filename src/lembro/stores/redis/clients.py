@@ -49,8 +49,8 @@ class Connections:
         host, port = address
         return self._class(host=host, port=port, **login, **self._options)
 
-    def to_guide(self, address: Address) -> Any:
-        """Return a connection to a Sentinel or a node of a Cluster, which knows the server."""
+    def to_host(self, address: Address) -> Any:
+        """Return a connection to a Sentinel or a node of a Cluster, which names the server."""
         if self._target.scheme == CLUSTER:
             return self.to_server(address)
         host, port = address
@@ -87,7 +87,7 @@ def is_async(client: Any) -> bool:
 def make_safe(client: Any) -> None:
     """Make a client close its new connections after an error in the middle of a command.
 
-    The Sentinel connections of redis-py 8.1 and valkey-py 6.2 do not: after a timeout, the unread
+    The Sentinel connections of redis-py 8.1 and valkey-py 6.2 do not. After a timeout, their unread
     reply stays in the pool, and the next command gets it instead of its own.
     """
     pool = getattr(client, "connection_pool", None)

@@ -28,7 +28,7 @@ class Slots:
 
     Args:
         size: The limit.
-        timeout: The most seconds that another verb waits.
+        timeout: The maximum number of seconds that a verb waits until fewer are running.
     """
 
     def __init__(self, size: int, timeout: float) -> None:
@@ -140,7 +140,7 @@ class RedisConnector:
             while True:
                 host, command = finding.send(reply)
                 try:
-                    reply = self._ask(self._connections.to_guide(host), command)
+                    reply = self._ask(self._connections.to_host(host), command)
                 except self._failures.setup:
                     raise
                 except (*self._failures.unavailable, self._failures.response) as error:

@@ -31,11 +31,11 @@ class RedisStore(ExternalStore):
             of redis-py or valkey-py, sync or async. The store is then only sync or only async, and
             never closes the client.
         prefix: The beginning of all keys. In a Cluster, it gets a hash tag, such as ``{lembro}:``.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL. The default is 20.
-        timeout: The most seconds to connect, to wait for a reply, and to wait for a free
-            connection. Only with a URL. The default is 0.2.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL. The default is 20.
+        timeout: The maximum number of seconds to connect, to wait for a reply, and to wait for a
+            free connection. Only with a URL. The default is 0.2.
         wait_replicas: How many replicas must confirm the end of a session or a new ID. If fewer
             do, StoreUnavailable is raised. 0 does not wait. Only with a URL.
         tls: Whether to connect over TLS. A rediss: URL always does. Only with a URL.

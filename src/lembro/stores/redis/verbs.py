@@ -29,7 +29,7 @@ class RedisVerbs:
         prefix: The beginning of all keys.
         clock: A function that returns seconds, for tests. None: the server's clock.
         wait_replicas: How many replicas must confirm the end of a session.
-        wait: The most milliseconds to wait for them.
+        wait: The maximum number of milliseconds to wait for them.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class DjangoStore(ExternalStore):
     Args:
         alias: The database, a key of ``DATABASES``: PostgreSQL, MySQL, MariaDB or SQLite.
         table: The name of the table.
-        max_session_size: The most bytes that one session may take.
+        max_session_size: The maximum size of a session in bytes.
         interval: How often a thread removes expired sessions: seconds or a timedelta.
         clock: A function that returns seconds, for tests. The default is the server's clock.
 

@@ -31,9 +31,9 @@ class PostgresStore(ExternalStore):
         url: A URL such as ``postgresql://user:password@host/database``, with the parameters of
             libpq. Or a connection string of libpq.
         table: The name of the table, with its schema if it has one. Give each application its own.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop.
-        timeout: The most seconds to wait for a connection and for the reply to a verb.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+        timeout: The maximum number of seconds to wait for a connection and for the reply to a verb.
         interval: How often the thread removes expired sessions: seconds or a timedelta.
         pgbouncer: Whether the URL is that of a PgBouncer in transaction mode. Then the store uses
             no prepared statements and no settings of a connection.

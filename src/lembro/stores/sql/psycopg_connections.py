@@ -41,7 +41,7 @@ class DeadlineConnection(psycopg.Connection[Any]):
             left = self.deadline - time.monotonic()
             return waiting.wait(gen, self.pgconn.socket, interval, _seconds(left))
         except BaseException:
-            # A reply may still arrive, and the next verb would take it for its own.
+            # A reply may still arrive, and the next verb would read it as its own.
             self.pgconn.finish()
             raise
 

@@ -58,7 +58,7 @@ class Pooling:
         self.is_prepared: bool = False
         self.is_connected: bool = False
         self.failure: Exception | None = None
-        self.failures: int = 0  # of connecting, ever
+        self.failures: int = 0  # all failed attempts to connect
         self.used: set[Any] = set()
         self.made: WeakSet[Any] = WeakSet()
 

@@ -43,7 +43,7 @@ class Target:
         url: The URL or the connection string.
         dialect: The statements that make the tables.
         timeout: Seconds that a verb may take.
-        max_connections: The most connections of a pool.
+        max_connections: The maximum number of connections of a pool.
         pgbouncer: Whether prepared statements and settings of a connection are not used.
 
     Raises:
@@ -108,6 +108,7 @@ def read_url(url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _has_split_password(url: str) -> bool:
-    """Return whether an @ or a slash in a password splits a URL, so that the place has a part."""
+    """Return whether an @ or a slash in a password splits a URL, so that the place contains a part
+    of the password."""
     address, _, path = url.partition("://")[2].partition("?")[0].partition("/")
     return address.count("@") > 1 or "@" in path

@@ -32,11 +32,11 @@ class SQLAlchemyStore(ExternalStore):
         database: A URL such as ``mysql://user:password@host/database``. Or an ``Engine`` for sync
             callers, or an ``AsyncEngine`` for async callers; the store never closes it.
         table: The name of the table, with its schema if it has one. Give each application its own.
-        max_session_size: The most bytes that one session may take.
-        max_connections: The most connections of each process, and of each event loop. Only with a
-            URL.
-        timeout: The most seconds to wait for a connection and for the reply to a verb. With an
-            ``Engine``, set the timeouts of its driver instead.
+        max_session_size: The maximum size of a session in bytes.
+        max_connections: The maximum number of connections of each process, and of each event loop.
+            Only with a URL.
+        timeout: The maximum number of seconds to wait for a connection and for the reply to a verb.
+            With an ``Engine``, set the timeouts of its driver instead.
         interval: How often the thread removes expired sessions: seconds or a timedelta.
         clock: A function that returns seconds, for tests. The default is the server's clock.
 

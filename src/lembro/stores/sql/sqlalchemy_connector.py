@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 SETUP: Final = 5.0  # seconds to wait for other workers that make the tables
 SLOW: Final = 60.0  # seconds for a statement whose time grows with the table
-ATTEMPTS: Final = 3  # of a verb that the database has chosen to end a deadlock
+ATTEMPTS: Final = 3  # attempts of a verb that the database aborts because of a deadlock
 
 
 @lru_cache(maxsize=256)

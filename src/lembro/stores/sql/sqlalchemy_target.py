@@ -30,7 +30,7 @@ _DRIVERS: Final = {
 }
 """The sync and the async driver, unless the URL names one."""
 _MODULES: Final = ("pymysql", "asyncmy", "psycopg", "aiosqlite")
-"""Drivers that are modules of their own."""
+"""Drivers that are modules outside of the standard library."""
 
 
 @dataclass

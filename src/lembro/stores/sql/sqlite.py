@@ -41,13 +41,13 @@ class SQLiteStore(ExternalStore):
 
     Args:
         path: The file. If it is missing, it is created, and only its owner can read it.
-        max_size: The most bytes that the file and its log may take: bytes, or a text such as
-            ``"256M"``. At least 1 MiB. None: no limit.
-        max_session_size: The most bytes that one session may take. The default is 1 MiB, or a
+        max_size: The maximum size of the file and its log: bytes, or a text such as ``"256M"``. At
+            least 1 MiB. None: no limit.
+        max_session_size: The maximum size of a session in bytes. The default is 1 MiB, or a
             sixteenth of max_size if that is less.
         interval: The average time between two rounds of the thread that removes expired sessions:
             seconds or a timedelta.
-        timeout: The most seconds that a write waits for the writes of other processes.
+        timeout: The maximum number of seconds that a write waits for the writes of other processes.
         clock: A function that returns seconds. The default is ``time.time``.
 
     Raises:

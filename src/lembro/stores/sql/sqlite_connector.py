@@ -61,8 +61,8 @@ class Setup:
 
     Args:
         path: The file.
-        timeout: The most seconds that a write waits for another process.
-        pages: The most pages of the file; None: no limit.
+        timeout: The maximum number of seconds that a write waits for another process.
+        pages: The maximum number of pages of the file; None: no limit.
         log: The size of the log in bytes above which it is copied into the file.
         longest_log: The size of the log in bytes above which writes are refused.
     """
@@ -81,7 +81,7 @@ class Setup:
         """Open a connection.
 
         Args:
-            timeout: The most seconds that a statement waits for another process.
+            timeout: The maximum number of seconds that a statement waits for another process.
             checkpoints: Whether a commit may copy the log into the file.
         """
         connection = sqlite3.connect(

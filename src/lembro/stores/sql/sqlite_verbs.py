@@ -89,7 +89,7 @@ class SQLiteVerbs(SQLVerbs):
     Args:
         clock: A function that returns seconds since 1970.
         returning: Whether SQLite has RETURNING.
-        pages: The most pages that the file may have. None: no limit.
+        pages: The maximum number of pages that the file may have. None: no limit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""85. The login button is clicked twice: the second request brings the ID from before the login.
+"""85. The login button is clicked twice: the second request sends the ID from before the login.
 
 The login of the same user continues the session of the first, with its data. For any other user
 the ID from before the login is not accepted.
