@@ -42,7 +42,7 @@ EXPRESS: list[Any] = [
 NOT_NEEDED = [
     ("resave", "; leave it out, because an unmodified session is never stored again ("),
     ("rolling", "; leave it out, because each use extends the session, and its cookie ("),
-    ("saveUninitialized", "; leave it out, because a session is stored once it holds something ("),
+    ("saveUninitialized", "; leave it out, because an empty session is never stored ("),
 ]
 
 
