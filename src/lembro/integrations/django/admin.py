@@ -146,8 +146,8 @@ class SessionAdmin(_Base):
         LogEntry.objects.create(
             user_id=request.user.pk,
             content_type_id=ContentType.objects.get_for_model(Session).pk,
-            object_id=_storable(action.handle or action.user or ""),
-            object_repr=_storable(action.question[:200]),
+            object_id=(action.handle or action.user or "").replace(_NUL, "\ufffd"),
+            object_repr=action.question[:200],
             action_flag=DELETION,
             change_message=text,
         )
@@ -178,10 +178,6 @@ def _names_of(user_ids: Iterable[str]) -> dict[str, str]:
             continue
     users = model._default_manager.in_bulk(keys)
     return {user_id_of(pk): user.get_username() for pk, user in users.items()}
-
-
-def _storable(text: str) -> str:
-    return text.replace(_NUL, "\ufffd")
 
 
 admin.site.register(Session, SessionAdmin)
