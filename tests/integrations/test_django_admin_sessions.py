@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.test.utils import override_settings
 
@@ -163,6 +164,29 @@ def test_sessions_are_ended_after_a_confirmation(site: Site, ada: Any) -> None:
     ]
     assert [entry.get_admin_url() for entry in noted] == [None, None]
     assert ada.get("/admin/").status_code == 200  # it lists these actions
+
+
+def test_nul_characters_never_reach_the_database(
+    site: Site, ada: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As parameters, PostgreSQL's driver refuses them, and the page would be an error."""
+
+    def execute(execute: Any, sql: str, values: Any, many: bool, context: Any) -> Any:
+        assert "\0" not in "".join(map(str, values or ()))
+        return execute(sql, values, many, context)
+
+    # A primary key of text accepts NUL.
+    monkeypatch.setattr(get_user_model()._meta.pk, "clean", lambda value, _: value)
+    site.manager.create({"a": 1}, user_id="he\0idi")
+    with connection.execute_wrapper(execute):
+        assert "1 session with" in ada.get(PAGE_OF_SESSIONS, {"q": "he\0"}).content.decode()
+        assert ada.get(PAGE_OF_SESSIONS, {"q": "\0\0"}).status_code == 200
+        form = {"action": "user", "user": "he%00idi", "confirm": "yes"}
+        assert post(ada, **form).status_code == 302
+        form = {"action": "session", "handle": "\0", "confirm": "yes"}
+        assert post(ada, **form).status_code == 302
+    assert site.manager.user_sessions("he\0idi") == []
+    assert LogEntry.objects.filter(object_id="he\ufffdidi").exists()
 
 
 def test_all_sessions_are_ended(site: Site, ada: Any) -> None:

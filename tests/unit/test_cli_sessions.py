@@ -163,7 +163,7 @@ def test_revoke_ends_one_session(store: Any, command: Any) -> None:
     done = command("sessions", "revoke", HANDLE)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"lembro: no session has the handle {HANDLE}.")
-    assert command("sessions", "revoke", "--json", handle_for(OTHER)).json["user_id"] is None
+    assert command("sessions", "revoke", handle_for(OTHER), "--json").json["user_id"] is None
     assert store.length() == 1
 
 
@@ -479,13 +479,29 @@ def test_a_letter_that_the_terminal_lacks_is_escaped(monkeypatch: pytest.MonkeyP
     assert raw.getvalue() == b"\\xe9\n"
 
 
-def test_a_usage_error_of_python_code_is_not_hidden() -> None:
+def test_an_unexpected_error_is_shown_and_is_not_taken_for_a_missing_session(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def wrong() -> int:
         raise ConfigError("lembro: wrong")
 
     assert exits.run(wrong) == 2
-    with pytest.raises(ZeroDivisionError):
-        exits.run(lambda: 1 // 0)
+    assert capsys.readouterr().err == "lembro: wrong\n"
+    assert exits.run(lambda: 1 // 0) == 3
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_closed_output_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+
+    def command() -> int:
+        print(sys.stdout.encoding, sys.stderr.isatty())
+        return 0
+
+    assert exits.run(command) == 0
+    sys.stdout.close()
+    sys.stderr.close()
 
 
 class Terminal(io.StringIO):

@@ -280,6 +280,7 @@ def test_a_hostile_name_is_text(visitor: Visitor, manager: SessionManager) -> No
     asked = visitor.post(form)
     assert "<script>" not in asked.text
     assert "&lt;script&gt;alert(1)" in asked.text
+    assert "\\n\\u202e?</h1>" in asked.text  # the confirmation shows what a screen does not
     assert "has ended" in visitor.post({**form, "confirm": "yes"}).text
     assert manager.length() == 0
 
@@ -504,7 +505,9 @@ def test_an_incomplete_or_large_form_is_refused(visitor: Visitor) -> None:
 
 def test_a_body_without_a_length_is_empty(manager: SessionManager) -> None:
     visitor = Visitor(manager, "wsgi")
-    assert visitor.post({"token": visitor.token()}, scope={"CONTENT_LENGTH": "-1"}).status == 403
+    form = {"token": visitor.token()}
+    assert visitor.post(form, scope={"CONTENT_LENGTH": "-1"}).status == 403
+    assert visitor.post(form, scope={"CONTENT_LENGTH": "9" * 5000}).status == 400
 
 
 # -- stores ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,32 @@ def test_the_command_with_a_number_of_sessions(
     assert main(["size", "--sessions", "500", "--max-size", "64K", str(file)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed == list(sizing.report(SAMPLE, [1 << 16], counts=[500]))
+
+
+def test_the_command_prints_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "FILLED", 1 << 18)
+    command = ["--json", "--max-size", "256K", "--max-size", "64K", "--sessions", "500"]
+    text = json.dumps({"text": "x" * 5000}).encode()
+    assert asked(*command, given=text, monkeypatch=monkeypatch) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    table = rows(list(sizing.report(json.loads(text), [1 << 18, 1 << 16], counts=[500]))[:-1])
+    assert table["fit into 64K"] == ["too large", "too large"]
+    assert found == {
+        "encoded": number(table["encoded"][0]),
+        "stored": named(map(number, table["stored"])),
+        "fit": [
+            {"max_size": 1 << 18, "sessions": named(map(int, table["fit into 256K"]))},
+            {"max_size": 1 << 16, "sessions": named([None, None])},
+        ],
+        "need": [{"sessions": 500, "max_size": named(map(size.parse, table["500 need"]))}],
+    }
+
+
+def named(pair: Iterable[int | None]) -> dict[str, int | None]:
+    return dict(zip(("anonymous", "logged_in"), pair, strict=True))
 
 
 def test_the_command_prints_the_table(

@@ -43,6 +43,8 @@ def handle_last(argv: list[str]) -> list[str]:
     if argv[:2] not in _WITH_HANDLE or "--" in argv:
         return argv
     hyphened = [word for word in argv if word.startswith("-") and _is_handle(word)]
+    if not hyphened:  # argparse refuses a "--" with nothing behind it
+        return argv
     return [*(word for word in argv if word not in hyphened), "--", *hyphened]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -19,9 +20,10 @@ from ..stores.base import Record
 from ..stores.memory import MemoryStore
 from ..stores.memory.settings import SMALLEST
 from . import arguments as types
-from .arguments import Parser
+from .arguments import Parser, add_json
 from .completion import FILES
 from .exits import WrongError
+from .output import print_json
 
 SIZES: Final = tuple(map(size.parse, ("4M", "16M", "64M", "256M", "1G")))
 FILLED: Final = SIZES[0]
@@ -55,6 +57,35 @@ class Fit:
         return self.sessions * max_size // self.max_size
 
 
+Pair: TypeAlias = list[int | None]
+"""A number for anonymous sessions, and one for those of users. None: it is too large."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What was measured. Sizes are in bytes."""
+
+    encoded: int
+    stored: Pair
+    fit: list[tuple[int, Pair]]
+    """How many sessions fit, for each ``max_size``."""
+    need: list[tuple[int, Pair]]
+    """The ``max_size`` that they need, for each number of sessions."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for ``--json``."""
+
+        def named(pair: Pair) -> dict[str, int | None]:
+            return dict(zip(("anonymous", "logged_in"), pair, strict=True))
+
+        return {
+            "encoded": self.encoded,
+            "stored": named(self.stored),
+            "fit": [{"max_size": size, "sessions": named(fit)} for size, fit in self.fit],
+            "need": [{"sessions": count, "max_size": named(sizes)} for count, sizes in self.need],
+        }
+
+
 def add(commands: Any) -> None:
     """Add ``lembro size``."""
     parser: Parser = commands.add_parser(
@@ -81,6 +112,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--user", type=types.user, default=USER, help="a user ID of typical length (%(default)s)"
     )
+    add_json(parser)
     parser.set_defaults(run=_size)
 
 
@@ -98,10 +130,13 @@ def _size(arguments: argparse.Namespace) -> int:
     counts: list[int] = arguments.sessions or []
     sizes = arguments.max_size or (() if counts else SIZES)
     try:
-        lines = list(report(read(text), sizes, arguments.user, counts))
+        found = measure(read(text), sizes, arguments.user, counts)
     except SampleError as error:
         raise WrongError(f"{name}: {error}") from None
-    print("\n".join(lines))
+    if arguments.json:
+        print_json(found.as_dict())
+    else:
+        print("\n".join(_lines(found)))
     return 0
 
 
@@ -192,39 +227,68 @@ def report(
     Raises:
         SampleError: a value cannot be stored in a session.
     """
+    yield from _lines(measure(data, sizes, user, counts))
+
+
+def measure(
+    data: dict[str, Any],
+    sizes: Sequence[int] = SIZES,
+    user: str = USER,
+    counts: Sequence[int] = (),
+) -> Sizes:
+    """Measure a session, with the arguments of :func:`report`.
+
+    Raises:
+        SampleError: a value cannot be stored in a session.
+    """
     try:
         payload = codec.encode({}, data)
     except CodecError as error:
         raise SampleError(str(error)) from None
-    filled: dict[int, tuple[Fit | None, Fit | None]] = {}
+    filled: dict[int, list[Fit | None]] = {}
     # A larger store holds proportionally more, but takes long to fill.
     enough = max(FILLED, SHARE * (len(payload) + MOST_AROUND))
 
-    def fits_in(max_size: int) -> tuple[Fit | None, Fit | None]:
+    def fits_in(max_size: int) -> list[Fit | None]:
         fill_size = min(max_size, enough)
         if fill_size not in filled:
-            filled[fill_size] = fill(payload, fill_size), fill(payload, fill_size, user)
+            filled[fill_size] = [fill(payload, fill_size, name) for name in (None, user)]
         return filled[fill_size]
 
-    rows = []
-    for max_size in sizes:
-        fitting = [fit.in_store_of(max_size) if fit else None for fit in fits_in(max_size)]
-        rows.append([f"fit into {size.pretty(max_size)}", *map(_about, fitting)])
-    for count in counts:
-        needed = [
-            size_for(count, payload, fit, name) if fit else TOO_LARGE
-            for fit, name in zip(fits_in(enough), (None, user), strict=True)
-        ]
-        rows.append([f"{count:,} need", *needed])
-    fits = filled[max(filled)]
-    stored = [f"{fit.each:,} bytes" if fit else TOO_LARGE for fit in fits]
-    yield from _table(
+    fitting = [(each, _each(fits_in(each), partial(_rounded_fit, max_size=each))) for each in sizes]
+    need = [
+        (
+            count,
+            [
+                None if fit is None else size.parse(size_for(count, payload, fit, name))
+                for fit, name in zip(fits_in(enough), (None, user), strict=True)
+            ],
+        )
+        for count in counts
+    ]
+    stored = _each(filled[max(filled)], lambda fit: fit.each)
+    return Sizes(len(payload), stored, fitting, need)
+
+
+def _lines(found: Sizes) -> Iterator[str]:
+    """Yield a table, and a note if a session is large."""
+
+    def cells(numbers: Pair, text: Callable[[int], str]) -> list[str]:
+        return [TOO_LARGE if number is None else text(number) for number in numbers]
+
+    rows = [
         ["", "anonymous", "logged in"],
-        ["encoded", *[f"{len(payload):,} bytes"] * 2],
-        ["stored", *stored],
-        *rows,
-    )
-    large = SHARE * len(payload) > SMALLEST and min(counts, default=SHARE) < SHARE
+        ["encoded", *[f"{found.encoded:,} bytes"] * 2],
+        ["stored", *cells(found.stored, "{:,} bytes".format)],
+        *(
+            [f"fit into {size.pretty(max_size)}", *cells(numbers, "{:,}".format)]
+            for max_size, numbers in found.fit
+        ),
+        *([f"{count:,} need", *cells(sizes, size.pretty)] for count, sizes in found.need),
+    ]
+    yield from _table(*rows)
+    fewest = min((count for count, _ in found.need), default=SHARE)
+    large = SHARE * found.encoded > SMALLEST and fewest < SHARE
     if large or any(TOO_LARGE in row for row in rows):
         yield (
             "\nOne session may take a sixteenth of max_size, at most 1 MiB, unless "
@@ -232,12 +296,15 @@ def report(
         )
 
 
-def _about(count: int | None) -> str:
+def _each(fits: list[Fit | None], number: Callable[[Fit], int]) -> Pair:
+    return [None if fit is None else number(fit) for fit in fits]
+
+
+def _rounded_fit(fit: Fit, max_size: int) -> int:
     """Round down to two digits, because the result varies by a few percent."""
-    if count is None:
-        return TOO_LARGE
-    step = 10 ** max(0, len(str(count)) - 2)
-    return f"{count // step * step:,}"
+    count = fit.in_store_of(max_size)
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return count // step * step
 
 
 def _rounded_up(number: int) -> str:

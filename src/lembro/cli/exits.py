@@ -6,7 +6,7 @@
 | 0 | The command has done its work. An empty list is a result too. |
 | 1 | There is no such session: the handle or the user that you named has none. |
 | 2 | The command or the URL is wrong, so nothing was tried. |
-| 3 | The store does not answer, rejects the password, or failed; or the output cannot be written. |
+| 3 | Anything else failed: the store, its password, the output, or lembro itself. |
 | 130 | You pressed Ctrl-C. |
 | 141 | The program that reads the output has ended, as `head` does. |
 <!-- /table -->
@@ -18,6 +18,7 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -43,6 +44,9 @@ class WrongError(Exception):
 
 def run(command: Callable[[], int]) -> int:
     """Run a command, and return its exit code. An error becomes one line on stderr."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may lack a user's letters
@@ -65,6 +69,9 @@ def run(command: Callable[[], int]) -> int:
         return _fail(FAILED, error)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, "interrupted")
+    except Exception:  # a mistake in lembro, or a damaged record. 1 would be "no such session"
+        traceback.print_exc()
+        return FAILED
 
 
 def _fail(code: int, error: object) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
 from .._log import log
-from ..errors import ConfigError, StoreError, UsageError
+from ..errors import ConfigError, StoreError, UsageError, printable
 from ..ids import MAX_USER_ID
 from . import csrf, page
 from .listing import Directory, Place, Query
@@ -189,10 +189,12 @@ class Action:
 
     @property
     def question(self) -> str:
-        """The text of the confirmation."""
-        whose = f"of {self.user}" if self.user is not None else "of a visitor"
+        """The text of the confirmation. It shows characters that a screen does not show."""
+        whose = "of a visitor"
+        if self.user is not None:
+            whose = f"of {printable(self.user, MAX_USER_ID)}"
         if self.name == "session":
-            return f"End the session {self.handle} {whose}?"
+            return f"End the session {printable(self.handle)} {whose}?"
         if self.name == "user":
             return f"End all sessions {whose}?"
         return "End all sessions, of all users and visitors? You are logged out too."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..errors import CodecError
 from .record import iso
 from .values import is_exact
 
@@ -28,6 +29,22 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return _date(value) or str(value)
+
+
+def check_keys(value: Any, path: str = "") -> None:
+    """Raise CodecError for a key that no document of MongoDB can have."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner = f"{path}.{key}" if path else key
+            if "\0" in key:
+                raise CodecError(
+                    "MongoDB cannot store a key with a NUL character. Remove it from the key",
+                    path=inner,
+                )
+            check_keys(item, inner)
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            check_keys(item, f"{path}[{number}]")
 
 
 def restore(value: Any, before: Any) -> Any:

@@ -21,7 +21,7 @@ from ..stores.mongo.store import (
     check_name,
 )
 from ..stores.mongo.verbs import HELLO, PAGE, SETUP, Command
-from .bson import plain, restore
+from .bson import check_keys, plain, restore
 from .record import COOKIE, Body, encode_json
 from .store import DAY, ExpressStore, users_of
 from .users import ReadUser, Users, WriteUser
@@ -56,6 +56,7 @@ class MongoSteps(ExpressVerbs):
         text = self._stringify if before is None else isinstance(before, str)
         if text:
             return encode_json(body).decode()
+        check_keys(body)
         old = before if isinstance(before, dict) else {}
         cookie = dict(body[COOKIE])
         expires = cookie["expires"]

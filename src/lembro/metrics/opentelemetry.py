@@ -8,6 +8,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from .. import __version__
+from .._log import log
 from .._runtime.watching import watch
 from ..errors import ConfigError
 from ..manager import SessionManager, runner_of
@@ -171,6 +172,17 @@ class _Calls:
         }
         self.tracer = tracer
         self.histogram = histogram
+        self._failed = False
+
+    def failed(self, error: Exception) -> None:
+        """Log the first error of OpenTelemetry, or of a SpanProcessor of the application."""
+        if not self._failed:
+            self._failed = True
+            log.error(
+                "lembro: OpenTelemetry could not record a call of the store. Later errors of this "
+                "kind are not logged.",
+                exc_info=error,
+            )
 
     def watched(self, name: str, verb: Verb) -> Verb:
         """Return a function that calls a verb, and measures it."""
@@ -214,7 +226,7 @@ def is_traced() -> bool:
 
 
 class _Call:
-    """One call of the store, as a context manager."""
+    """One call of the store, as a context manager. An error of OpenTelemetry does not reach it."""
 
     def __init__(self, calls: _Calls, attributes: dict[str, str]) -> None:
         self._calls = calls
@@ -223,6 +235,13 @@ class _Call:
     def __enter__(self) -> None:
         calls = self._calls
         self._span = self._token = None
+        try:
+            self._begin(calls)
+        except Exception as error:
+            calls.failed(error)
+        self._begun = perf_counter()
+
+    def _begin(self, calls: _Calls) -> None:
         if calls.tracer is not None and is_traced():
             attributes = self._attributes
             name = f"{attributes['db.operation.name']} session"
@@ -231,7 +250,6 @@ class _Call:
             )
             if calls.kind is trace.SpanKind.CLIENT:  # the client library may make spans within it
                 self._token = attach(set_span_in_context(self._span))
-        self._begun = perf_counter()
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, traceback: Any) -> None:
         took, attributes = perf_counter() - self._begun, self._attributes
@@ -239,10 +257,13 @@ class _Call:
             attributes = {**attributes, "error.type": kind.__qualname__}
         if self._token is not None:
             detach(self._token)
-        if self._span is not None:
-            if kind is not None:
-                self._span.set_attributes(attributes)
-                self._span.set_status(trace.StatusCode.ERROR, f"{kind.__qualname__}: {error}")
-            self._span.end()
-        if self._calls.histogram is not None:
-            self._calls.histogram.record(took, attributes)
+        try:
+            if self._calls.histogram is not None:
+                self._calls.histogram.record(took, attributes)
+            if self._span is not None:
+                if kind is not None:
+                    self._span.set_attributes(attributes)
+                    self._span.set_status(trace.StatusCode.ERROR, f"{kind.__qualname__}: {error}")
+                self._span.end()
+        except Exception as failure:
+            self._calls.failed(failure)

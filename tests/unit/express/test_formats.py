@@ -10,7 +10,7 @@ import pytest
 from bson import Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
-from lembro import ConfigError, SessionTooLarge, StoreError
+from lembro import CodecError, ConfigError, SessionTooLarge, StoreError
 from lembro.express import (
     ConnectMongo,
     ConnectMongoDBSession,
@@ -257,6 +257,16 @@ def test_a_document_keeps_what_only_mongodb_has(documents: MongoDBPlace) -> None
     assert stored["n"] != stored["n"]
     assert isinstance(stored["cookie"]["expires"], datetime)
     assert stored["cookie"]["secure"] is None
+
+
+def test_a_document_with_nul_in_a_key_is_refused_with_the_path(documents: MongoDBPlace) -> None:
+    data = {"a": [{"b\0": 1}], "c": "\0"}
+    with pytest.raises(CodecError, match="cannot store a key with a NUL") as caught:
+        documents.manager().create(data)
+    assert caught.value.path == "a[0].b\\x00"
+    data["a"].clear()
+    manager = documents.manager()
+    assert manager.get(manager.create(data)) == data
 
 
 def test_a_session_that_was_text_stays_text() -> None:

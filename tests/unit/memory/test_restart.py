@@ -237,6 +237,40 @@ def test_after_close_a_logout_deletes_the_file_unless_another_process_uses_it(pa
     store._save(end=False)
 
 
+@pytest.mark.parametrize("again", [MemoryStore.open, lambda store: None], ids=["open", "exit"])
+def test_a_closed_store_does_not_write_again_after_another_process_had_the_file(
+    path: Path, again: Callable[[MemoryStore], object]
+) -> None:
+    filled(path)
+    store = opened(path)
+    store.length()
+    store.close()
+    with opened(path) as other:
+        other.destroy(key(1))
+    store.close()  # without a change, there is nothing to lose
+    events: list[Event] = []
+    store.on("rejected", events.append)
+    again(store)
+    add(store, 20)
+    store._save(end=True)
+    assert "another process uses it, or has used it" in events[0].reason
+    assert len(events) == 1
+    assert alive(opened(path), range(30)) == [0, *range(2, 10)]
+
+
+def test_a_closed_store_does_not_replace_a_file_that_another_process_deleted(path: Path) -> None:
+    filled(path)
+    store = opened(path)
+    store.length()
+    store.close()
+    other = opened(path)
+    other.destroy(key(1))
+    killed(other)
+    add(store, 20)
+    store.close()
+    assert not path.exists()
+
+
 def test_a_change_while_the_file_is_written_is_in_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +542,32 @@ def test_a_fork_of_a_store_in_use_has_no_right_to_the_file(path: Path) -> None:
     assert not SnapshotFile(str(path)).acquire()  # no limit: it does not wait
     store.close()
     assert alive(opened(path), range(10)) == list(range(10))
+
+
+@pytest.mark.parametrize(("used", "status"), [(True, -signal.SIGTERM), (False, 0)])
+def test_a_forked_child_handles_sigterm_only_if_it_may_write(
+    path: Path, used: bool, status: int
+) -> None:
+    script = """
+import os, signal, sys
+from lembro import MemoryStore
+store = MemoryStore(snapshot=sys.argv[1])
+if sys.argv[2] == "True":
+    store.length()
+child = os.fork()
+if not child:
+    store.length()
+    signal.raise_signal(signal.SIGTERM)
+    os._exit(3)
+sys.exit(-os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(used)],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -status
 
 
 SCRIPT = """

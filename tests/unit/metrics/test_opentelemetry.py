@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import (
@@ -227,6 +227,33 @@ def test_a_call_that_fails_has_the_type_of_its_error(telemetry: Telemetry, traci
         assert span.attributes["error.type"] == "StoreError"
         assert span.status.status_code is StatusCode.ERROR
     assert len(telemetry.spans()) == tracing
+
+
+@pytest.mark.parametrize("method", ["on_start", "on_end"])
+def test_a_span_processor_that_fails_breaks_no_call(
+    telemetry: Telemetry, method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(SpanProcessor):
+        pass
+
+    def fails(*_: Any, **_named: Any) -> None:
+        raise RuntimeError("a mistake of the application")
+
+    setattr(Broken, method, fails)
+    telemetry.providers["tracer_provider"].add_span_processor(Broken())
+    store = BlockingAdapter(MemoryStore())
+    manager = SessionManager(store)
+    instrument(manager, **telemetry.providers)
+    session_id = manager.create({"n": 0})
+    assert manager.get(session_id) == {"n": 0}
+    store.broken = "no memory"
+    with pytest.raises(StoreError, match="no memory"):
+        manager.get(session_id)
+    assert sum(point.count for _, point in telemetry.points(OPERATION)) == 3
+    [record] = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.message.startswith("lembro: OpenTelemetry could not record a call of the store")
+    assert "a mistake of the application" in str(record.exc_info)
 
 
 @pytest.mark.parametrize(

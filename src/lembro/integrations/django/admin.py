@@ -41,6 +41,7 @@ else:
 
 __all__ = ["SessionAdmin"]
 
+_NUL: Final = "\0"  # PostgreSQL cannot store it, and the database layer raises an error
 _MAX_FOUND: Final = 100  # users whose name contains the text of a search
 
 
@@ -145,7 +146,7 @@ class SessionAdmin(_Base):
         LogEntry.objects.create(
             user_id=request.user.pk,
             content_type_id=ContentType.objects.get_for_model(Session).pk,
-            object_id=action.handle or action.user or "",
+            object_id=(action.handle or action.user or "").replace(_NUL, "\ufffd"),
             object_repr=action.question[:200],
             action_flag=DELETION,
             change_message=text,
@@ -157,6 +158,8 @@ class SessionAdmin(_Base):
 
 def _users_named(text: str) -> frozenset[str]:
     """Return the user IDs of users whose name contains a text."""
+    if _NUL in text:
+        return frozenset()
     model: Any = get_user_model()
     named = model._default_manager.filter(**{f"{model.USERNAME_FIELD}__icontains": text})
     return frozenset(user_id_of(pk) for pk in named.values_list("pk", flat=True)[:_MAX_FOUND])
@@ -167,6 +170,8 @@ def _names_of(user_ids: Iterable[str]) -> dict[str, str]:
     model: Any = get_user_model()
     keys = set()
     for user_id in user_ids:
+        if _NUL in user_id:
+            continue
         try:
             keys.add(model._meta.pk.clean(user_id, None))
         except ValidationError:

@@ -3,7 +3,8 @@
 Servers that stop cleanly either close the store or end the interpreter normally, which runs the
 exit handlers. Some leave SIGTERM to the system, which ends the process at once: waitress, and the
 development servers of Flask and Django without their reloaders. If nothing handles the signal when
-the store is made, it ends the interpreter normally, as Ctrl-C does.
+the store is made, it ends the interpreter normally, as Ctrl-C does. A forked child leaves the
+signal to the system again, unless it will be the first process that uses a store.
 """
 
 from __future__ import annotations
@@ -52,6 +53,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
         again.start()
         return
     sys.exit(0)
+
+
+def _in_child() -> None:
+    may_write = any(not store._restart.loaded for store in list(_stores))
+    if not may_write and signal.getsignal(signal.SIGTERM) is _terminate:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 @atexit.register

@@ -37,8 +37,8 @@ from .snapshot_records import closing_of, entries_of, in_order_of_use, marks_of,
 
 SLICE: Final = 256  # slots that are written while the lock is held
 IN_USE: Final = (
-    "another process uses it, so this process neither reads nor writes it. End one process before "
-    "you start the next"
+    "another process uses it, or has used it since this one was closed, so this process neither "
+    "reads nor writes it. End one process before you start the next"
 )
 UNUSABLE: Final = "cannot be used, so the sessions will end with this process"
 
@@ -106,7 +106,7 @@ class Restart:
         if not self._on_disk:
             return
         try:
-            if self._file.acquire():  # after ``close``, another process may use it
+            if self._file.acquire():  # after ``close``, another process may have it
                 self._file.delete()
             self._on_disk = False
         except OSError as error:  # the next such verb tries again
@@ -165,9 +165,13 @@ class Restart:
         """
         with self._saving:
             try:
-                if self._usable and not self._is_saved(lock, end) and self._file.acquire():
-                    self._write(lock, end)
-                    self._file.release()
+                if self._usable and not self._is_saved(lock, end):
+                    if self._file.acquire():
+                        self._write(lock, end)
+                        self._file.release()
+                    else:
+                        self._usable = False
+                        self._reject(IN_USE)
             except Exception as error:
                 self._file.discard()
                 self._fail("cannot be written, so the sessions of this process are lost", error)

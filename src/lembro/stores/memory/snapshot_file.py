@@ -2,7 +2,9 @@
 
 A second file, ``<path>.lock``, is locked while a process uses the sessions. A process that finds it
 locked neither reads nor writes the snapshot. So two processes that overlap cannot overwrite each
-other's sessions, and a script cannot take them from a running server.
+other's sessions, and a script cannot take them from a running server. A process that has written
+the snapshot and released the lock takes it again only if its snapshot is still there. Otherwise
+another process has used the sessions meanwhile, and may have ended some of them.
 
 A snapshot is read only if it is a regular file of this user, without other names and with mode
 0600. It is written to ``<path>.new``, which then replaces it in one step.
@@ -39,17 +41,18 @@ class NotOurs(Invalid):
 class SnapshotFile:
     """The files of one snapshot."""
 
-    __slots__ = ("_lock", "path")
+    __slots__ = ("_lock", "_written", "path")
 
     def __init__(self, path: str) -> None:
         self.path: Final = path
         self._lock = -1
+        self._written: tuple[int, int] | None = None  # the file of the last ``replace``
 
     def __del__(self) -> None:
         self.release()
 
     def acquire(self) -> bool:
-        """Take the lock, or return False if another process has it.
+        """Take the lock, or return False if another process has it or has changed the snapshot.
 
         Raises:
             OSError: The lock file cannot be opened.
@@ -67,6 +70,9 @@ class SnapshotFile:
             os.close(fd)
             raise
         self._lock = fd
+        if self._written is not None and self._written != self._identity():
+            self.release()
+            return False
         return True
 
     def release(self) -> None:
@@ -129,6 +135,7 @@ class SnapshotFile:
     def replace(self) -> None:
         """Replace the snapshot with the new file."""
         os.replace(f"{self.path}.new", self.path)
+        self._written = self._identity()
 
     def discard(self) -> None:
         """Delete the new file, if it can be deleted."""
@@ -144,6 +151,14 @@ class SnapshotFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         self.sync_folder()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Return what tells the snapshot from any other. None if there is no file."""
+        try:
+            there = os.stat(self.path, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return there.st_ino, there.st_mtime_ns
 
     def sync_folder(self) -> None:
         """Write the names in the folder to the disk, if the file system can do that."""
