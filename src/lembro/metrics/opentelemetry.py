@@ -234,7 +234,8 @@ class _Call:
 
     def __enter__(self) -> None:
         calls = self._calls
-        self._span = self._token = None
+        self._span: trace.Span | None = None
+        self._token: Any = None
         try:
             self._begin(calls)
         except Exception as error:
@@ -245,11 +246,11 @@ class _Call:
         if calls.tracer is not None and is_traced():
             attributes = self._attributes
             name = f"{attributes['db.operation.name']} session"
-            self._span = calls.tracer.start_span(
+            self._span = span = calls.tracer.start_span(
                 name, kind=calls.kind, attributes={**attributes, "db.query.summary": name}
             )
             if calls.kind is trace.SpanKind.CLIENT:  # the client library may make spans within it
-                self._token = attach(set_span_in_context(self._span))
+                self._token = attach(set_span_in_context(span))
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, traceback: Any) -> None:
         took, attributes = perf_counter() - self._begun, self._attributes

@@ -260,7 +260,7 @@ def test_a_document_keeps_what_only_mongodb_has(documents: MongoDBPlace) -> None
 
 
 def test_a_document_with_nul_in_a_key_is_refused_with_the_path(documents: MongoDBPlace) -> None:
-    data = {"a": [{"b\0": 1}], "c": "\0"}
+    data: dict[str, Any] = {"a": [{"b\0": 1}], "c": "\0"}
     with pytest.raises(CodecError, match="cannot store a key with a NUL") as caught:
         documents.manager().create(data)
     assert caught.value.path == "a[0].b\\x00"
