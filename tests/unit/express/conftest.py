@@ -238,7 +238,9 @@ def _iso(value: Any) -> str:
 
 @cache
 def _psycopg() -> psycopg.Connection[Any]:
-    return psycopg.connect(postgres.shared().url(), autocommit=True)
+    connection = psycopg.connect(postgres.shared().url(), autocommit=True)
+    atexit.register(connection.close)
+    return connection
 
 
 @cache
