@@ -312,7 +312,7 @@ class _Body:
 
 def is_https(environ: WSGIEnvironment) -> bool:
     """Return whether a request came over https."""
-    return bool(environ["wsgi.url_scheme"] == "https")
+    return bool(environ.get("wsgi.url_scheme") == "https")
 
 
 def is_lazy_body(body: Any, environ: WSGIEnvironment) -> bool:

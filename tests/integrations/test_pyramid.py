@@ -17,6 +17,7 @@ from pyramid.interfaces import ISession
 from pyramid.paster import get_app
 from pyramid.response import FileResponse, Response
 from pyramid.session import SignedCookieSessionFactory
+from pyramid.testing import DummyRequest
 from pyramid.wsgi import wsgiapp2
 from webtest import TestApp
 from zope.interface.verify import verifyObject
@@ -148,6 +149,14 @@ def test_a_nested_change_is_kept_and_changed_extends_the_session(
     clock.advance(60)
     app.get("/changed")
     assert [info.idle_for for info in manager.all()] == [0]
+
+
+def test_the_request_of_pyramids_own_unit_tests_gets_a_session(manager: SessionManager) -> None:
+    request = DummyRequest()  # its environ is empty
+    LembroSessionFactory(manager)(request)["a"] = 1
+    response = Response()
+    request._process_response_callbacks(response)
+    assert response.headers["Set-Cookie"].startswith("sid=")
 
 
 def test_changed_does_not_extend_the_session_in_a_passive_request(clock: FakeClock) -> None:
