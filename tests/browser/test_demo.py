@@ -201,7 +201,7 @@ def test_unused_sessions_expire(context: BrowserContext) -> None:
     with serve([*DEMO, "--idle", "2"], ready="/") as server:  # its request begins a session
         page = context.new_page()
         page.goto(server.url)
-        expect(page.locator("#expired")).to_have_text(re.compile("[12]"))  # perhaps the page's too
+        expect(page.locator("#expired")).to_have_text(re.compile("[1-9]"))  # perhaps the page's too
         expect(page.locator("#idle")).to_have_text("2 s")
 
 
