@@ -284,6 +284,19 @@ async def test_an_old_key_has_no_session_in_async_code(site: Site) -> None:
     assert SessionStore(store.session_key).load() == {"a": 1}
 
 
+def test_flush_of_an_old_key_leaves_its_requests_in_flight_alone(site: Site) -> None:
+    session = site.manager.load()
+    session.login("ada")
+    session.save()
+    old_id = session.issued_id
+    assert old_id is not None
+    store = SessionStore(old_id)
+    old = store.session_key
+    store.cycle_key()
+    SessionStore(old).flush()
+    assert site.manager.load(old_id).user_id == "ada"
+
+
 def test_flush_ends_a_session_that_was_loaded_by_its_key(site: Site) -> None:
     _, store = replaced()
     SessionStore(store.session_key).flush()
