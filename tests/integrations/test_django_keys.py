@@ -290,10 +290,10 @@ def test_flush_of_an_old_key_leaves_its_requests_in_flight_alone(site: Site) -> 
     session.save()
     old_id = session.issued_id
     assert old_id is not None
-    store = SessionStore(old_id)
-    old = store.session_key
+    store, late = SessionStore(old_id), SessionStore(old_id)
+    assert late.load() == {}  # before the new key
     store.cycle_key()
-    SessionStore(old).flush()
+    late.flush()
     assert site.manager.load(old_id).user_id == "ada"
 
 
