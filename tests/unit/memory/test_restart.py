@@ -695,6 +695,27 @@ def test_a_signal_during_a_verb_is_sent_again(
 
 
 def test_another_handler_of_the_application_stays(path: Path, handlers: dict[int, Any]) -> None:
-    handlers[signal.SIGTERM] = signal.SIG_IGN
-    opened(path)
-    assert handlers[signal.SIGTERM] is signal.SIG_IGN
+    handlers[signal.SIGTERM] = own = print
+    store = opened(path)
+    add(store, 1)
+    process_end._save_all()
+    assert handlers[signal.SIGTERM] is own
+    assert path.exists()
+
+
+def test_a_thread_leaves_the_signal_alone(path: Path, handlers: dict[int, Any]) -> None:
+    thread = threading.Thread(target=opened, args=(path,))
+    thread.start()
+    thread.join(20)
+    assert handlers[signal.SIGTERM] is signal.SIG_DFL
+
+
+def test_a_child_of_a_process_with_sessions_leaves_the_signal_to_the_system(
+    path: Path, handlers: dict[int, Any]
+) -> None:
+    store = opened(path)
+    process_end._in_child()  # the child may be the first process that uses the store
+    assert handlers[signal.SIGTERM] is not signal.SIG_DFL
+    add(store, 1)
+    process_end._in_child()
+    assert handlers[signal.SIGTERM] is signal.SIG_DFL

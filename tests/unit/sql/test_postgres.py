@@ -753,14 +753,18 @@ def test_messages_about_other_pools_are_logged() -> None:
     )
 
 
-def unfinished() -> Any:
+def unfinished(*more: str) -> Any:
     """Begin a transaction, and do not end it."""
-    yield Statement("begin"), {}
+    for text in ("begin", *more):
+        yield Statement(text), {}
 
 
 def test_a_transaction_that_a_verb_leaves_open_is_rolled_back() -> None:
     with psycopg_connections.DeadlineConnection.connect(shared().url(), autocommit=True) as used:
         psycopg_connector.perform(used, unfinished())
+        assert used.pgconn.transaction_status == psycopg_connector.IDLE
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            psycopg_connector.perform(used, unfinished("select 1 / 0"))
         assert used.pgconn.transaction_status == psycopg_connector.IDLE
 
 
@@ -769,6 +773,9 @@ def test_a_transaction_that_a_verb_of_a_loop_leaves_open_is_rolled_back() -> Non
         connect = psycopg_connections.AsyncDeadlineConnection.connect
         async with await connect(shared().url(), autocommit=True) as used:
             await psycopg_connector.aperform(used, unfinished())
+            assert used.pgconn.transaction_status == psycopg_connector.IDLE
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                await psycopg_connector.aperform(used, unfinished("select 1 / 0"))
             assert used.pgconn.transaction_status == psycopg_connector.IDLE
 
     asyncio.run(run())

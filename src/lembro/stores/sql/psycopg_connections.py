@@ -40,9 +40,10 @@ class DeadlineConnection(psycopg.Connection[Any]):
         try:
             left = self.deadline - time.monotonic()
             return waiting.wait(gen, self.pgconn.socket, interval, _seconds(left))
-        except BaseException:
-            # A reply may still arrive, and the next verb would read it as its own.
-            self.pgconn.finish()
+        except BaseException as error:
+            if not _is_reply(error):
+                # A reply may still arrive, and the next verb would read it as its own.
+                self.pgconn.finish()
             raise
 
 
@@ -65,9 +66,15 @@ class AsyncDeadlineConnection(psycopg.AsyncConnection[Any]):
         try:
             left = self.deadline - time.monotonic()
             return await waiting.wait_async(gen, self.pgconn.socket, interval, _seconds(left))
-        except BaseException:
-            self.pgconn.finish()
+        except BaseException as error:
+            if not _is_reply(error):
+                self.pgconn.finish()
             raise
+
+
+def _is_reply(error: BaseException) -> bool:
+    """Return whether the server has answered with this error."""
+    return isinstance(error, psycopg.Error) and error.sqlstate is not None
 
 
 def _seconds(left: float) -> float | None:
