@@ -18,6 +18,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -140,6 +141,8 @@ class Forking(Once):
 
     def pytest_runtestloop(self, session: Any) -> bool:
         items = {item.nodeid: item for item in session.items}
+        for module in {mutant.module for mutant in self.mutants}:  # some are imported at first use
+            import_module(".".join(("lembro", *Path(module).with_suffix("").parts)))
         seen = self.seen = self._measure(list(items.values()))
         self.functions = _functions({str(PACKAGE / mutant.module) for mutant in self.mutants})
         gc.collect()
