@@ -41,16 +41,21 @@ class _Watch:
     __slots__ = ("callback", "due", "expires", "handle", "is_gone", "key", "poll", "user")
 
     def __init__(
-        self, key: bytes, user: str | None, poll: float, callback: Callable[[Reason], object]
+        self,
+        key: bytes,
+        user: str | None,
+        poll: float,
+        expires: float,
+        callback: Callable[[Reason], object],
     ) -> None:
         self.key = key
         self.handle = handle_for(key)
         self.user = user
         self.poll = poll
         self.callback = callback
-        self.due: float = -inf
+        self.due: float
         """When the store is asked next, by the monotonic clock."""
-        self.expires: float = inf
+        self.expires = expires
         """When the session expires, as far as is known."""
         self.is_gone: bool = False
         """Whether the store did not have the session when it was asked last."""
@@ -91,8 +96,8 @@ class Endings:
         key, user, left = session
         grace = self._runner.lifecycle.writer.grace
         # A rotated key can be followed for its grace only.
-        watch = _Watch(key, user, min(poll, grace / 2) if grace else poll, callback)
-        watch.expires = time.monotonic() + left
+        poll = min(poll, grace / 2) if grace else poll
+        watch = _Watch(key, user, poll, time.monotonic() + left, callback)
         with self._changed:
             if not self._watches:
                 self._listen()
@@ -168,8 +173,7 @@ class Endings:
                 if wait > 0:
                     self._changed.wait(wait)
                     continue
-                heapq.heappop(self._due)
-                watch.due = inf
+                watch.due = inf  # so the queue drops it
             self._check(watch)
             del watch  # do not keep it until the next one is due
 
