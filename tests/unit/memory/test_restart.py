@@ -23,7 +23,6 @@ from lembro.stores.base import MARK, Record
 from lembro.stores.memory import process_end, restart, slices, snapshot
 from lembro.stores.memory.snapshot_file import SnapshotFile
 from lembro.stores.memory.snapshot_records import in_order_of_use
-from lembro.testing import FakeClock
 from tests.support import ROOT
 from tests.support.memory import add, alive, key
 from tests.support.processes import in_fork
@@ -720,23 +719,3 @@ def test_a_child_of_a_process_with_sessions_leaves_the_signal_to_the_system(
     add(store, 1)
     process_end._in_child()
     assert handlers[signal.SIGTERM] is signal.SIG_DFL
-
-
-# -- times -----------------------------------------------------------------------------------------
-
-
-def test_the_last_use_of_a_session_is_kept(path: Path, clock: SimpleNamespace) -> None:
-    stores = FakeClock()
-    store = opened(path, clock=stores)
-    for n in range(2):
-        add(store, n)
-        stores.advance(100)
-    store.close()
-    clock.now += 50
-    later = FakeClock()
-    store = opened(path, clock=later)
-    later.advance(1000)  # it is read at the first use
-    assert store.length() == 2
-    reader = store._parts.reader
-    unused = [later() - reader.last_used(slot) for slot in in_order_of_use(store._parts)]
-    assert unused == pytest.approx([50 + 200, 50 + 100], abs=2)

@@ -117,10 +117,8 @@ class Restart:
     def load(self) -> None:
         """Read the snapshot, before the first verb. The lock is held."""
         self.loaded = True
-        if self.with_marks:
-            self._parts.adoption.reserve_step(
-                self._now()
-            )  # one step is enough: there are no records
+        if self.with_marks:  # one step is enough, because there are no records
+            self._parts.adoption.reserve_step(self._now())
         try:
             if not self._file.acquire():
                 self._reject(IN_USE)
