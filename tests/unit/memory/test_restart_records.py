@@ -135,7 +135,7 @@ def test_many_rotated_keys_fit_into_a_smaller_store(restarts: Restarts) -> None:
     store = restarts.open("256K")
     for n in range(60):
         add(store, n, size=500, user="user" * 10)
-        rotated = {"expected": b"x" * 500, "idle": 1e6, "life": 1e6, "grace": 1e5}
+        rotated: dict[str, Any] = {"expected": b"x" * 500, "idle": 1e6, "life": 1e6, "grace": 1e5}
         assert store.replace(key(n), key(100 + n), Record(b"x" * 500, "user" * 10), **rotated)
     store = restarts.restart(store, "64K")
     assert 0 < store.length() < 60
