@@ -152,7 +152,7 @@ def test_a_nested_change_is_kept_and_changed_extends_the_session(
 
 
 def test_the_request_of_pyramids_own_unit_tests_gets_a_session(manager: SessionManager) -> None:
-    request = DummyRequest()  # its environ is empty
+    request: Any = DummyRequest()  # its environ is empty
     LembroSessionFactory(manager)(request)["a"] = 1
     response = Response()
     request._process_response_callbacks(response)
