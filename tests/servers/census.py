@@ -27,7 +27,8 @@ def _watch() -> None:
         make(session, *args, **keywords)
         if len(_made) % EVERY == 0:
             alive = sum(made() is not None for made in _made)
-            print(f"{LINE}{alive}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{LINE}{alive}\n")  # in one step, because other threads write too
+            sys.stderr.flush()
         _made.append(weakref.ref(session))
 
     gc.disable()
