@@ -7,6 +7,7 @@ their JSON form instead. If the application does not change it, the original val
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import CodecError
@@ -31,20 +32,32 @@ def plain(value: Any) -> Any:
     return _date(value) or str(value)
 
 
-def check_keys(value: Any, path: str = "") -> None:
+def check_keys(value: Any) -> None:
     """Raise CodecError for a key that no document of MongoDB can have."""
+    parts = _parts_of_nul(value)
+    if parts is not None:
+        raise CodecError(
+            "MongoDB cannot store a key with a NUL character. Remove it from the key",
+            path="".join(reversed(parts)).removeprefix("."),
+        )
+
+
+def _parts_of_nul(value: Any) -> list[str] | None:
+    """Return the path to a key with a NUL character, the innermost part first."""
+    items: Iterable[tuple[str, Any]] = ()
     if isinstance(value, dict):
-        for key, item in value.items():
-            inner = f"{path}.{key}" if path else key
-            if "\0" in key:
-                raise CodecError(
-                    "MongoDB cannot store a key with a NUL character. Remove it from the key",
-                    path=inner,
-                )
-            check_keys(item, inner)
+        items = ((f".{key}", item) for key, item in value.items())
+        bad = next((key for key in value if "\0" in key), None)
+        if bad is not None:
+            return [f".{bad}"]
     elif isinstance(value, list):
-        for number, item in enumerate(value):
-            check_keys(item, f"{path}[{number}]")
+        items = ((f"[{number}]", item) for number, item in enumerate(value))
+    for part, item in items:
+        parts = _parts_of_nul(item)
+        if parts is not None:
+            parts.append(part)
+            return parts
+    return None
 
 
 def restore(value: Any, before: Any) -> Any:
