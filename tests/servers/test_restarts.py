@@ -15,15 +15,13 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.support import ROOT
+from tests.support import NOT_MEASURED, ROOT
 from tests.support.servers import HOST, Server, free_port, serve
 
 RESTARTS: Final = int(os.environ.get("LEMBRO_RESTARTS", "1"))
 PATIENCE: Final = 30.0
 SNAPSHOT: Final = "LEMBRO_TEST_SNAPSHOT"
 """The environment variable with the path of the snapshot."""
-NOT_MEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
-"""Without a measurement of coverage, which handles SIGTERM itself, so that the store does not."""
 
 _APP: Final = "tests.servers.restart_app"
 _MODULE: Final = [sys.executable, "-m"]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 """The root of the repository."""
+
+
+NOT_MEASURED: Final = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Environment variables for a process in which coverage is not measured. The measurement imports
+modules, allocates memory and handles SIGTERM."""
 
 
 def in_ci() -> bool:

@@ -14,6 +14,7 @@ import pytest
 
 import lembro
 from bench import import_time
+from tests.support import NOT_MEASURED
 
 SCRIPT = """
 import sys
@@ -30,15 +31,13 @@ print({{"before": sorted(before), "added": sorted(added), "files": files}})
 def loaded(imports: str = "") -> dict[str, Any]:
     """Import lembro in a fresh interpreter, after other imports, and return what that loaded."""
     script = SCRIPT.format(imports=imports)
-    # A measurement of coverage would begin in the interpreter, and load modules.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
-        env=env,
+        env={**os.environ, **NOT_MEASURED},
     )
     found: dict[str, Any] = ast.literal_eval(done.stdout)
     return found

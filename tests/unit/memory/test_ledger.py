@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,10 @@ from lembro.stores.memory.overflow import Overflow, allocated
 from lembro.stores.memory.reserved_memory import PAGE
 from lembro.stores.memory.user_index import UserIndex
 from lembro.testing import FakeClock
+from tests.support import NOT_MEASURED, ROOT
 from tests.support.memory import add, alive, fill, key, recounted
 from tests.support.table import MOST, Table
 
-ROOT = Path(__file__).parents[3]
 CAPS: list[PerUser | None] = [None, (3, "oldest"), (3, "refuse")]
 
 
@@ -134,15 +133,13 @@ measure("4M")
 
 
 def test_the_ledger_counts_at_least_what_was_allocated() -> None:
-    # In a process of its own, because tracemalloc counts what other threads allocate, too.
-    # Without a measurement of coverage, which allocates too.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    # In a separate process, because tracemalloc counts what other threads allocate, too.
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=env,
+        env={**os.environ, **NOT_MEASURED},
         timeout=60,
         check=False,
     )

@@ -1,4 +1,4 @@
-"""What of each record the next process has: its times, its payload, its share of a user."""
+"""A restart keeps the times and the payload of each record, and the share of its user."""
 
 from __future__ import annotations
 
