@@ -96,10 +96,14 @@ Added = dict[tuple[str, str], float]
 """(library, action) -> microseconds a request, more than the bare application's."""
 
 
-def measure(kind: str, contenders: list[Contender], rounds: int) -> Added:
-    """The bare application is the first contender."""
+def measure(
+    kind: str, contenders: list[Contender], rounds: int, seconds: float | None = None
+) -> Added:
+    """Measure contenders, of which the first is the bare application; see ``take_turns``."""
     progress = Progress()
-    bare, *others = take_turns(contenders, rounds, lambda text: progress.say(f"{kind}: {text}"))
+    bare, *others = take_turns(
+        contenders, rounds, lambda text: progress.say(f"{kind}: {text}"), seconds
+    )
     progress.done()
     print(f"{kind} (the bare application takes {median(bare):.2f})")
     return {
@@ -109,10 +113,21 @@ def measure(kind: str, contenders: list[Contender], rounds: int) -> Added:
 
 
 def take_turns(
-    contenders: Sequence[Contender], rounds: int, say: Callable[[str], None]
+    contenders: Sequence[Contender],
+    rounds: int,
+    say: Callable[[str], None],
+    seconds: float | None = None,
 ) -> list[list[float]]:
-    """Return the times of each contender: microseconds a request, one for each round."""
-    counts = [_count_for(contender.batch) for contender in contenders]
+    """Return the times of each contender: microseconds a request, one for each round.
+
+    Args:
+        contenders: The contenders.
+        rounds: How often each serves a batch.
+        say: The function that is called with the progress.
+        seconds: How long a batch takes, about. Default: ``BATCH_SECONDS``.
+    """
+    seconds = BATCH_SECONDS if seconds is None else seconds
+    counts = [_count_for(contender.batch, seconds) for contender in contenders]
     found: list[list[float]] = [[] for _ in contenders]
     gc.collect()
     gc.freeze()
@@ -125,10 +140,10 @@ def take_turns(
     return found
 
 
-def _count_for(batch: Batch) -> int:
+def _count_for(batch: Batch, seconds: float) -> int:
     """Return how many requests fill a batch, and warm up."""
     batch(WARM_UP)
-    return max(20, int(BATCH_SECONDS / (batch(WARM_UP) / WARM_UP)))
+    return max(20, int(seconds / (batch(WARM_UP) / WARM_UP)))
 
 
 def by_library(added: Added) -> dict[str, dict[str, float]]:

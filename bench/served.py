@@ -13,23 +13,23 @@ import selectors
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle, islice
-from operator import sub
-from statistics import median
 from time import process_time
 from typing import Any, Final
 
-from bench import peers
+from bench import peers, requests
 from bench.peers import ACTIONS, LOGIN, ASGIApp
-from bench.report import Progress, table
-from bench.serving import OTHERS, VISITORS, check_status, with_others
+from bench.report import table
+from bench.requests import by_library
+from bench.serving import OTHERS, VISITORS, Clock, Contender, check_status, with_others
 from bench.verdicts import Verdict, ahead, save, verdict_table
 
 CONNECTIONS: Final = 16
-BURST: Final = 800  # requests
+BATCH_SECONDS: float = 0.1  # of the processor
 ROUNDS: Final = {"quick": 10, "full": 60}
 BARE: Final = "bare"
 CPU: Final = "/cpu"
@@ -78,30 +78,14 @@ def main(*, quick: bool) -> list[Verdict]:
 
 def measure(rounds: int) -> dict[str, dict[str, float]]:
     """Return library -> action -> microseconds of the processor, more than the bare application."""
-    progress = Progress()
     with ExitStack() as stack:
         servers = [stack.enter_context(serving(library)) for library in (BARE, *peers.ASGI)]
-        turns = [
-            (server, action)
+        contenders = [
+            Contender(server.library, action, partial(server.burst, action))
             for server in servers
             for action in (ACTIONS if server.library != BARE else ACTIONS[:1])
         ]
-        times: list[list[float]] = [[] for _ in turns]
-        for number in range(-1, rounds):
-            progress.say(f"round {number + 1} of {rounds}")
-            order = [(number + i) % len(turns) for i in range(len(turns))]
-            for i in order if number % 2 else reversed(order):
-                server, action = turns[i]
-                took = server.burst(action) * 1e6
-                if number >= 0:  # the first round is a warm-up
-                    times[i].append(took)
-    progress.done()
-    bare, *others = times
-    print(f"  (the bare application takes {median(bare):.1f})")
-    added: dict[str, dict[str, float]] = {}
-    for (server, action), found in zip(turns[1:], others, strict=True):
-        added.setdefault(server.library, {})[action] = median(map(sub, found, bare))
-    return added
+        return by_library(requests.measure("uvicorn", contenders, rounds, BATCH_SECONDS))
 
 
 @dataclass
@@ -127,18 +111,18 @@ class Server:
                 check_status(self.library, action, _status(self._ask(found[0])))
             self.requests[action] = cycle(found)
 
-    def burst(self, action: str, clock: Callable[[], float] | None = None) -> float:
-        """Send many requests. Return the seconds for each, by default of the server's processor."""
+    def burst(self, action: str, count: int, clock: Clock | None = None) -> float:
+        """Send requests. Return the seconds, by default those of the server's processor."""
         clock = clock or self._cpu
         start = clock()
         with selectors.DefaultSelector() as selector:
             for sock in self.sockets:
                 selector.register(sock, selectors.EVENT_READ)
-            requests = islice(self.requests[action], BURST)
-            for sock, request in zip(self.sockets, requests, strict=False):
+            left = islice(self.requests[action], count)
+            for sock, request in zip(self.sockets, left, strict=False):
                 sock.sendall(request)
             answered = 0
-            while answered < BURST:
+            while answered < count:
                 ready = selector.select(PATIENCE)
                 if not ready:
                     raise SystemExit(f"{self.library} stopped answering; the bench is broken")
@@ -146,10 +130,10 @@ class Server:
                     asked: Any = key.fileobj
                     check_status(self.library, action, _status(_answer(asked)))
                     answered += 1
-                    request = next(requests, b"")
+                    request = next(left, b"")
                     if request:
                         asked.sendall(request)
-        return (clock() - start) / BURST
+        return clock() - start
 
     def _log_in(self) -> str:
         answer = self._ask(_request(f"/{LOGIN}", OTHERS)).decode("latin-1")

@@ -6,12 +6,14 @@ too. So each growth is compared with that of the bare application, which needs n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import socket
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any, Final
@@ -19,9 +21,10 @@ from typing import Any, Final
 from bench import peers, served, store_apps
 from bench.peers import ACTIONS, ASGIApp
 from bench.report import Progress, table
-from bench.served import BARE, Server, serving
+from bench.requests import take_turns
+from bench.served import BARE, serving
+from bench.serving import Contender
 from bench.verdicts import Verdict, save, verdict_table
-from lembro import SessionManager
 from tests.support.servers import postgres
 from tests.support.servers.redis import serve
 
@@ -76,25 +79,22 @@ def judge(rates: Rates) -> list[Verdict]:
 def measure(urls: dict[str, str], rounds: int) -> Rates:
     """Return the median rates. All servers take turns."""
     progress = Progress()
-    times: dict[tuple[str, str, int], list[float]] = {}
     with ExitStack() as stack:
-        servers: list[tuple[str, int, Server]] = []
+        contenders: list[Contender] = []
+        found: list[tuple[str, str, int]] = []
         for name, url in urls.items():
             for count in WORKERS:
                 progress.say(f"starting {count} workers: {name}")
-                server = serving(name, "bench.workers", str(count), url)
-                servers.append((name, count, stack.enter_context(server)))
-        for number in range(-1, rounds):
-            progress.say(f"round {number + 1} of {rounds}")
-            for name, count, asked in servers if number % 2 else reversed(servers):
+                server = stack.enter_context(serving(name, "bench.workers", str(count), url))
                 for action in ACTIONS if name != BARE else ACTIONS[:1]:
-                    took = asked.burst(action, perf_counter)
-                    if number >= 0:  # the first round is a warm-up
-                        times.setdefault((name, action, count), []).append(took)
+                    batch = partial(server.burst, action, clock=perf_counter)
+                    contenders.append(Contender(name, action, batch))
+                    found.append((name, action, count))
+        times = take_turns(contenders, rounds, progress.say, served.BATCH_SECONDS)
     progress.done()
     rates: Rates = {}
-    for (name, action, count), found in times.items():
-        rates.setdefault(name, {}).setdefault(action, {})[count] = 1 / median(found)
+    for (name, action, count), its in zip(found, times, strict=True):
+        rates.setdefault(name, {}).setdefault(action, {})[count] = 1e6 / median(its)
     return rates
 
 
@@ -104,11 +104,7 @@ def measure(urls: dict[str, str], rounds: int) -> Rates:
 def app() -> ASGIApp:
     """Return the application of a worker."""
     url = os.environ["LEMBRO_STORE"]
-    apps = (
-        store_apps.asgi_of(SessionManager(store_apps.patient(url), load="asked"))
-        if url
-        else {"unused": peers.bare_asgi}
-    )
+    apps = store_apps.lembro_asgi(url, asyncio.run) if url else {"unused": peers.bare_asgi}
     return served.site(apps)
 
 

@@ -10,7 +10,7 @@ from bench import peers, served
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served, "VISITORS", 20)
-    monkeypatch.setattr(served, "BURST", 40)
+    monkeypatch.setattr(served, "BATCH_SECONDS", 0.0)
     monkeypatch.setattr(peers, "ASGI", {"lembro.asgi": peers.lembro_asgi})
 
 
@@ -23,5 +23,5 @@ def test_each_action_is_measured_over_the_bare_application() -> None:
 def test_a_failed_request_ends_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "HANDLERS", {})
     with served.serving(served.BARE) as server, pytest.raises(SystemExit, match="broken"):
-        server.requests["read"] = iter([served._request("/nowhere", "")] * served.BURST)
-        server.burst("read")
+        server.requests["read"] = iter([served._request("/nowhere", "")] * 40)
+        server.burst("read", 40)

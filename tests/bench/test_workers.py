@@ -22,6 +22,6 @@ def test_the_growth_is_compared_with_that_of_the_bare_application() -> None:
 
 def test_each_number_of_workers_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "WORKERS", (2,))
-    monkeypatch.setattr(served, "BURST", 40)
+    monkeypatch.setattr(served, "BATCH_SECONDS", 0.0)
     rates = workers.measure({BARE: ""}, 1)
     assert rates[BARE]["unused"][2] > 0
