@@ -31,6 +31,8 @@ from tools.mutations import PACKAGE, Mutant, Result
 
 LONGEST: Final = 2000  # lines of a module
 FEW: Final = 20  # examples of a state machine
+KINDS: Final = {("asgi", "memory"), ("asgi", "blocking")}
+"""The integrations and stores of tests that run on every one."""
 
 T = TypeVar("T")
 
@@ -104,6 +106,11 @@ def _limit(busy: float, waiting: float) -> None:
 # -- pytest ----------------------------------------------------------------------------------------
 
 
+def _is_for_another_kind(item: Any) -> bool:
+    kind = item.callspec.params.get("kind") if hasattr(item, "callspec") else None
+    return isinstance(kind, tuple) and (kind[0].name, kind[1].name) not in KINDS
+
+
 class Once:
     """End the process at the first failure, without a report."""
 
@@ -115,6 +122,10 @@ class Once:
             "mutants", profile, derandomize=True, database=None, phases=phases
         )
         settings.load_profile("mutants")
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Run the tests of all kinds on ``KINDS`` only, because the core is the same in all."""
+        items[:] = [item for item in items if not _is_for_another_kind(item)]
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
         error = call.excinfo
@@ -176,6 +187,7 @@ class Forking(Once):
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Limit the state machines of hypothesis: a third of the examples finds nearly as much."""
+        super().pytest_collection_modifyitems(items)
         for item in items:
             machine = getattr(item.cls, "settings", None)
             if isinstance(machine, hypothesis.settings) and machine.max_examples > FEW:

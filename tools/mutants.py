@@ -9,7 +9,8 @@
 The tests of a module run on each of its mutants (tools/mutations.py), in a separate process that
 ends at the first failure. The tests are collected once, and the processes are forked from there.
 The functions get the code of the mutant. Only the tests that execute the changed line run, the
-shortest first. A mutant that takes effect at import runs with all tests of the module.
+shortest first. A mutant that takes effect at import runs with all tests of the module. Of the tests
+that run on every integration and store, only those on ASGI with a MemoryStore run.
 
 A run can be interrupted at any time. The next one continues where it ended, because the results are
 in .artifacts/mutants.jsonl (tools/mutant_results.py).
@@ -63,6 +64,10 @@ _ELSEWHERE: Final = frozenset(
         "test_cli",
         "test_cli_copy",
         "test_cli_sessions",
+        "test_22_a_memory_store_per_worker",
+        "test_30_purge_stops_the_program",
+        "test_31_timer_immortal_or_dead",
+        "test_54_fork_with_open_sockets",
         "test_cookie_end_to_end",
         "test_dashboard",
         "test_demo",
@@ -71,6 +76,7 @@ _ELSEWHERE: Final = frozenset(
         "test_docs_reference",
         "test_docs_security",
         "test_docs_tables",
+        "test_every_row",
         "test_faults",
         "test_hatch_readme",
         "test_import_time",
@@ -89,7 +95,12 @@ _ELSEWHERE: Final = frozenset(
         "test_waits",
     }
 )
-_CORE_TESTS: Final = tuple(_files(ROOT / "tests" / "unit", "test_*.py", _ELSEWHERE))
+_CORE_TESTS: Final = (
+    *_files(ROOT / "tests" / "unit", "test_*.py", _ELSEWHERE),
+    *_files(ROOT / "tests" / "schedules", "test_*.py", ("test_adoption",)),
+    *_files(ROOT / "tests" / "failures", "test_*.py", _ELSEWHERE),
+    "tests/behaviour/test_decision_table.py",
+)
 _MEMORY_TESTS: Final = (
     *_files(ROOT / "tests" / "unit" / "memory", "test_*.py"),
     "tests/contract/test_memory.py",

@@ -87,7 +87,6 @@ def _current_record(session: SessionState) -> Flow[tuple[bytes, Found]]:
     assert session._key is not None
     current = yield from find_current(session._key)
     if isinstance(current, Lost):
-        session._ready = False
         raise SessionGone(_ENDED)
     if current[0] != session._key:
         session._loaded = Loaded.ROTATED
@@ -158,7 +157,7 @@ def begin_edit(core: Lifecycle, session: SessionState) -> Flow[None]:
             "there is no stored session to edit, and the response has begun, so no cookie can be "
             "set; store something before the response begins"
         )
-    session._phase, session._ready = Phase.EDITING, True
+    session._phase = Phase.EDITING
 
 
 def end_edit(core: Lifecycle, session: SessionState, failed: bool) -> Flow[None]:
@@ -168,7 +167,6 @@ def end_edit(core: Lifecycle, session: SessionState, failed: bool) -> Flow[None]
             yield from run_flow(core.commit(session))
         return
     session._phase = Phase.COMMITTED
-    session._ready = False
     ended = session._destroy
     views, session._outer_views = session._outer_views, None
     try:
