@@ -31,6 +31,8 @@ from tools.mutations import PACKAGE, Mutant, Result
 
 LONGEST: Final = 2000  # lines of a module
 FEW: Final = 20  # examples of a state machine
+ENOUGH: Final = 20.0
+"""The seconds of processor time after which a mutant counts as a survivor."""
 KINDS: Final = {("asgi", "memory"), ("asgi", "blocking")}
 """The integrations and stores of tests that run on every one."""
 
@@ -173,8 +175,9 @@ class Forking(Once):
                     for counts in (killers.get(scope, Counter()),)
                     for name, _ in counts.most_common()
                 ]
-                shortest = sorted(through, key=lambda name: seen[name][0])
-                order = dict.fromkeys([name for name in known if name in through] + shortest)
+                order = dict.fromkeys(
+                    [name for name in known if name in through] + _in_turns(through, seen)
+                )
                 yield mutant, partial(self._meet, mutant, [items[name] for name in order], seen)
 
         for mutant, status, by in in_children(works(), self.jobs, self.scratch):
@@ -209,7 +212,10 @@ class Forking(Once):
     def _meet(self, mutant: Mutant, items: list[Any], seen: Seen) -> None:
         if not _put_in(mutant, self.functions):
             return  # a mutant without an effect survives
+        began = time.process_time()
         for item, after in zip(items, [*items[1:], None], strict=True):
+            if time.process_time() - began > ENOUGH:
+                return
             busy, passed, _ = seen[item.nodeid]
             _limit(0.5 + 10 * busy, 10 + 5 * passed)
             _run(item, after)
@@ -217,6 +223,17 @@ class Forking(Once):
 
 Seen = dict[str, tuple[float, float, set[tuple[str, int]]]]
 """Return the seconds of each test, the passed tests, and their lines by module."""
+
+
+def _in_turns(names: Iterable[str], seen: Seen) -> list[str]:
+    """Order tests: first the shortest of each function, then the next of each, and so on."""
+    counts: Counter[str] = Counter()
+    turns = []
+    for name in sorted(names, key=lambda name: seen[name][0]):
+        function = name.partition("[")[0]
+        turns.append((counts[function], name))
+        counts[function] += 1
+    return [name for _, name in sorted(turns, key=lambda turn: turn[0])]
 
 
 def _run(item: Any, after: Any) -> None:
@@ -314,7 +331,10 @@ def _import_with(mutant: Mutant, files: list[str], busy: float, passed: float) -
         return code if self.path == path else get_code(self, name)
 
     SourceFileLoader.get_code = mutated  # type: ignore
+    began = time.process_time()
     for file in files:
+        if time.process_time() - began > 3 * ENOUGH:  # each file imports everything anew
+            break
         if status := pytest.main([*_OPTIONS, file], plugins=[Once()]):
             return status
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from itertools import permutations
@@ -207,6 +208,11 @@ def test_the_time_of_a_login_in_another_library_is_unknown(site: Site) -> None:
     session.require_recent(1)
 
 
+@dataclass
+class Token:
+    token: str
+
+
 def is_recent(session: Session) -> bool:
     try:
         session.require_recent(3600)
@@ -261,6 +267,24 @@ def test_a_login_drops_every_csrf_token(site: Site) -> None:
 
 
 # -- remember --------------------------------------------------------------------------------------
+
+
+def test_a_login_drops_a_csrf_token_in_a_typed_part(site: Site) -> None:
+    session = site.open(site.new(csrf={"token": "t"}, cart=1))
+    token = session.typed("csrf", Token)
+    session.login("alice")
+    token.token = "planted"
+    reply = site.commit(session)
+    assert site.data(reply.id) == {"cart": 1}
+
+
+def test_a_login_without_credentials_is_stored_by_itself(site: Site) -> None:
+    cookie = site.new("alice")
+    session = site.open(cookie)
+    assert session.user_id == "alice"
+    distrust_login(session)
+    site.commit(session)
+    assert not is_recent(site.open(cookie))
 
 
 def test_a_login_lasts_until_the_browser_closes(site: Site) -> None:

@@ -70,9 +70,18 @@ def test_a_login_may_have_its_own_lifetime(
 )
 def test_a_lifetime_that_cannot_work_is_refused(site: Site, keywords: Any, error: str) -> None:
     session = site.open()
-    with pytest.raises(ConfigError, match=error):
+    with pytest.raises(ConfigError, match=f"^{error}"):
         session.login("ada", **keywords)
     assert session.user_id is None
+
+
+def test_a_login_may_end_at_its_idle_timeout_in_any_case(site: Site) -> None:
+    with site.request() as r:
+        r.session.login("ada", idle_timeout=60, absolute_timeout=60)
+    site.clock.advance(59)
+    assert site.user(r.reply.id or "") == "ada"
+    site.clock.advance(2)
+    assert site.data(r.reply.id) is None
 
 
 @pytest.mark.options(idle_timeout=8 * HOUR, absolute_timeout=None, remember_timeout=None)

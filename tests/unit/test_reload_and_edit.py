@@ -116,6 +116,48 @@ def test_an_edit_that_noticed_a_rotation_is_stored_after_the_grace(site: Site) -
     assert site.data(new) == {"n": 1, "late": True}
 
 
+def test_an_edit_that_cannot_begin_can_be_tried_again(site: Site) -> None:
+    cookie = site.new("ana")
+    session = site.open(cookie)
+    len(session)
+    site.commit(session)
+    site.logout(cookie)
+    for _ in range(2):
+        with pytest.raises(SessionGone), site.edit(session):
+            pass
+
+
+def test_a_session_that_was_stored_is_not_touched_again(site: Site) -> None:
+    session = site.open(site.new(n=1))
+    session.touch()
+    session["n"] = 2
+    site.save(session)
+    site.store.verbs.clear()
+    assert site.commit(session).verbs == []
+
+
+def test_reload_of_a_record_that_became_unreadable_begins_a_new_session(site: Site) -> None:
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    len(session)
+    site.store.corrupt(cookie)
+    site.reload(session)
+    session["n"] = 2
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert site.data(reply.id) == {"n": 2}
+
+
+def test_the_user_is_checked_before_a_list_after_the_response(site: Site) -> None:
+    cookie = site.new("ana")
+    session = site.open(cookie)
+    len(session)
+    site.commit(session)
+    site.logout(cookie)
+    with pytest.raises(SessionGone):
+        site._either(session, "user_sessions")
+
+
 @dataclass
 class Cart:
     items: list[str] = field(default_factory=list)

@@ -43,6 +43,49 @@ def test_an_anonymous_id_that_was_rotated_is_stale(site: Site) -> None:
     assert site.data(old) is None
 
 
+def test_an_id_of_a_session_that_ended_after_its_rotation_is_stale(site: Site) -> None:
+    old = site.new("alice", cart=[1])
+    site.logout(site.rotate(old))
+    assert site.data(old) is None
+
+
+def test_data_written_after_a_logout_with_a_stale_id_begin_a_session(site: Site) -> None:
+    old = site.new(cart=[1])
+    site.login(old, "alice")
+    session = site.open(old)
+    assert not session
+    session.logout()
+    session["n"] = 1
+    reply = site.commit(session)
+    assert reply.cookie == "set"
+    assert site.data(reply.id) == {"n": 1}
+
+
+def test_a_logout_that_ends_one_record_leaves_the_session_that_followed(site: Site) -> None:
+    old = site.new("alice")
+    new = site.rotate(old)
+    session = site.open(old)
+    session._ends_successor = False  # Django's delete()
+    session.logout()
+    site.commit(session)
+    assert site.user(new) == "alice"
+
+
+def test_a_session_stored_by_a_login_after_a_rotated_id_can_be_rotated(site: Site) -> None:
+    old = site.new("alice")
+    new = site.rotate(old)
+    session = site.open(old)
+    assert session.user_id == "alice"
+    site.logout(new)
+    session.login("bob")
+    site.save(session)
+    issued = session.issued_id
+    session.regenerate_id()
+    reply = site.commit(session)
+    assert reply.id != issued
+    assert site.user(reply.id or "") == "bob"
+
+
 def test_an_id_of_another_user_is_stale(site: Site) -> None:
     old = site.new("alice")
     site.login(old, "bob")

@@ -197,7 +197,6 @@ class Lifecycle:
         held: Found | None = yield call
         if not self.writer.was_set(session, call, held):
             yield from self._write_or_drop(session, Write.SET, held)
-        session._touch = False
 
     def _commit_new(self, session: SessionState) -> Flow[None]:
         if not session._data:
