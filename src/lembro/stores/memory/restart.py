@@ -154,7 +154,7 @@ class Restart:
 
     # --- writing
 
-    def save(self, lock: AbstractContextManager[None], *, end: bool = False) -> None:
+    def save(self, lock: AbstractContextManager[None], *, end: bool) -> None:
         """Write the sessions, if this process may. Verbs of other threads run in between.
 
         Args:
