@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from math import inf
+from struct import pack
 from typing import Any
 
 import pytest
 
-from lembro.stores.memory import MemoryStore
+from lembro.stores.memory import MemoryStore, snapshot
 from lembro.stores.memory.layout import GRAIN, HAS_USER, HEADER, LINKS, ROTATED
 from lembro.stores.memory.parts import Parts
 from lembro.stores.memory.reclaim import Reclaim
-from lembro.stores.memory.snapshot import CLOSED, MARK, Entry
+from lembro.stores.memory.snapshot import CLOSED, MARK, Entry, Invalid
 from lembro.stores.memory.snapshot_records import (
     closing_of,
     entries_of,
@@ -69,12 +71,42 @@ def test_a_table_of_marks_is_written_as_closed_until_it_opens_again(
     assert list(closing_of(parts, 100.0)) == ([entry] if left > 0 else [])
 
 
+def test_a_file_of_this_version_has_these_bytes(parts: Parts) -> None:
+    """Another format needs another version in ``snapshot.MAGIC``."""
+    parts.adoption.marks.close(8.0)
+    (closing,) = closing_of(parts, 6.0)
+    full = PLAIN._replace(reputation=b"r" * 16, successor=b"s" * 32, user=b"heidi", payload=b"data")
+    times = pack("<dddd", 5.0, 60.0, 90.0, 3.0)
+    lengths = bytes((5, 0, 4, 0, 0, 0))
+    written = (snapshot.start(1e9), snapshot.pack(full), snapshot.pack(closing))
+    assert written == (
+        b"lembro sessions1" + pack("<d", 1e9),
+        key(1) + b"\0" + times + lengths + b"r" * 16 + b"s" * 32 + b"heidi" + b"data",
+        bytes(32) + b"\x60" + pack("<dddd", 0.0, 2.0, 2.0, 0.0) + bytes(6),
+    )
+
+
 # -- read ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("changes", [{"age": 0.0}, {"unused": 0.0}, {"life_left": 60.0}])
 def test_the_smallest_possible_times_are_accepted(parts: Parts, changes: dict[str, float]) -> None:
     assert restore(parts, [PLAIN._replace(**changes)], 0.0, 100.0) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("elapsed", "count"), [(59.9, 1), (60.0, 0), (60.1, 0)])
+def test_an_entry_that_has_expired_meanwhile_does_not_count(
+    parts: Parts, elapsed: float, count: int
+) -> None:
+    assert restore(parts, [PLAIN], elapsed, 100.0) == count
+
+
+def test_an_incomplete_entry_is_not_read(parts: Parts) -> None:
+    data = snapshot.start(1e9) + snapshot.pack(PLAIN) + bytes(snapshot.HASH)
+    file = BytesIO(data)
+    file.seek(len(snapshot.start(1e9)))
+    with pytest.raises(Invalid, match="an entry is incomplete"):
+        next(snapshot.entries(file, len(data) - 1))
 
 
 def test_a_last_use_before_the_store_was_made_counts_as_its_start(
