@@ -20,7 +20,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, Final
 
@@ -31,7 +31,7 @@ from ..base import Found, PerUser, Record
 from . import snapshot
 from .clock import Clock
 from .parts import Parts
-from .snapshot import Invalid
+from .snapshot import Entry, Invalid
 from .snapshot_file import NotOurs, SnapshotFile
 from .snapshot_records import closing_of, entries_of, in_order_of_use, marks_of, restore
 
@@ -154,7 +154,7 @@ class Restart:
 
     # --- writing
 
-    def save(self, lock: AbstractContextManager[None], *, end: bool = False) -> None:
+    def save(self, lock: AbstractContextManager[None], *, end: bool) -> None:
         """Write the sessions, if this process may. Verbs of other threads run in between.
 
         Args:
@@ -204,18 +204,21 @@ class Restart:
             digest.update(data)
             file.write(data)
 
+        def write_all(entries: Iterable[Entry]) -> None:
+            write(b"".join(map(snapshot.pack, entries)))
+
         write(snapshot.start(time.time()))
         parts.compaction.readers.add(reader)  # so that no record changes its slot
         try:
             for rows in _slices(parts.adoption.marks.rows()):
                 with lock:
                     entries = list(marks_of(parts, rows, self._now()))
-                write(b"".join(map(snapshot.pack, entries)))
-            write(b"".join(map(snapshot.pack, closing_of(parts, self._now()))))
+                write_all(entries)
+            write_all(closing_of(parts, self._now()))
             for slots in _slices(in_order_of_use(parts)):
                 with lock:
                     entries = list(entries_of(parts, slots, self._now()))
-                write(b"".join(map(snapshot.pack, entries)))
+                write_all(entries)
         finally:
             parts.compaction.readers.discard(reader)
         file.write(digest.digest())

@@ -28,9 +28,7 @@ except ImportError:  # pragma: no cover - Windows: settings.check_snapshot refus
 SUPPORTED: Final = fcntl is not None
 """Whether this system has the locks that a snapshot needs."""
 
-_OPEN: Final = (
-    os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK if SUPPORTED else 0
-)  # a FIFO must not block
+_OPEN: Final = os.O_NOFOLLOW | os.O_NONBLOCK if SUPPORTED else 0  # a FIFO must not block
 _MODE: Final = 0o600
 
 
@@ -45,7 +43,7 @@ class SnapshotFile:
 
     def __init__(self, path: str) -> None:
         self.path: Final = path
-        self._lock = -1
+        self._lock: int | None = None
         self._written: tuple[int, int] | None = None  # the file of the last ``replace``
 
     def __del__(self) -> None:
@@ -57,7 +55,7 @@ class SnapshotFile:
         Raises:
             OSError: The lock file cannot be opened.
         """
-        if self._lock >= 0:
+        if self._lock is not None:
             return True
         assert fcntl is not None
         fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | _OPEN, _MODE)
@@ -77,8 +75,8 @@ class SnapshotFile:
 
     def release(self) -> None:
         """Give the lock back. In a forked child, this closes a copy, and the parent keeps it."""
-        fd, self._lock = self._lock, -1
-        if fd >= 0:
+        fd, self._lock = self._lock, None
+        if fd is not None:
             os.close(fd)
 
     def open(self) -> tuple[BinaryIO, int] | None:
@@ -97,7 +95,7 @@ class SnapshotFile:
             if error.errno == errno.ELOOP:
                 raise NotOurs("it is a symbolic link") from None
             raise
-        file = os.fdopen(fd, "rb", buffering=1 << 16)
+        file = os.fdopen(fd, "rb")
         try:
             there = os.fstat(fd)
             if not stat.S_ISREG(there.st_mode):
@@ -130,7 +128,7 @@ class SnapshotFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(new)  # of a process that was killed while it wrote
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, _MODE)
-        return os.fdopen(fd, "wb", buffering=1 << 20)
+        return os.fdopen(fd, "wb")
 
     def replace(self) -> None:
         """Replace the snapshot with the new file."""
@@ -163,7 +161,7 @@ class SnapshotFile:
     def sync_folder(self) -> None:
         """Write the names in the folder to the disk, if the file system can do that."""
         with contextlib.suppress(OSError):
-            fd = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(os.path.dirname(self.path), os.O_RDONLY)
             try:
                 os.fsync(fd)
             finally:
