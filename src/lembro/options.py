@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack, get_args
 from ._cookie_options import CookieOptions, Prefix, SameSite, exact_cookie, legacy_cookie
 from ._device import Visitor, describe_visitor
 from ._durations import DAY, Seconds, seconds
-from ._hints import check_names, explain_keywords
+from ._hints import explain_keywords
 from ._paths import path_prefixes
 from ._threads import is_coroutine_function
 from .errors import ConfigError
@@ -301,9 +301,7 @@ def from_keywords(
     Raises:
         ConfigError: A keyword is unknown, or cannot work.
     """
-    known = option_names()
-    check_names(keywords, known)
-    values = {name: getattr(base, name) for name in known} if base else {}
+    values = {name: getattr(base, name) for name in option_names()} if base else {}
     if base and not values["secret"]:
         values["secret"] = None
     return SessionOptions(**{**values, **keywords})
