@@ -9,12 +9,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import trio
 
-from lembro import MemoryStore, Session, SessionManager, StoreError, UsageError
+from lembro import Event, MemoryStore, Session, SessionManager, StoreError, UsageError
+from lembro._runtime import endings
 from lembro.manager import runner_of
 from lembro.testing import FakeClock
 from tests.support.site import Site
@@ -40,6 +42,16 @@ class Waiting:
         assert self._called.wait(LIMIT)
         (reason,) = self.reasons
         return reason
+
+
+def sleeps(watching: Any) -> bool:
+    """Return whether the thread has asked about all sessions, and waits until one is due."""
+    deadline = time.monotonic() + LIMIT
+    while not watching._changed._waiters:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 def thread_ends() -> bool:
@@ -207,6 +219,70 @@ def test_while_the_store_is_down_no_end_is_reported(site: Site) -> None:
     assert waiting.told() == "destroyed"
 
 
+def test_a_session_that_was_used_meanwhile_has_not_expired(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(endings, "time", clock)
+    store = Silent(site.store)
+    cookie = site.new("ada")
+    waiting = Waiting(store.manager().load(cookie))
+    passed[0] = 1100  # more than the idle timeout, but the store's time stands still
+    store.wait_until_asked(3)
+    site.logout(cookie)
+    assert waiting.told() == "destroyed"
+
+
+def test_an_event_that_follows_the_end_gives_the_reason(site: Site) -> None:
+    """The store has dropped the session already, but has not reported that yet."""
+    store = Silent(site.store)
+    manager = store.manager()
+    cookie = site.new("ada")
+    session = manager.load(cookie)
+    evicted = Event("evicted", session.handle)
+
+    def report_at_the_next_question() -> None:
+        store.after_get = lambda: runner_of(manager).events.emit(evicted)
+
+    site.logout(cookie)
+    store.after_get = report_at_the_next_question
+    assert Waiting(session, poll=3600).told() == "evicted"
+
+
+def test_an_end_after_a_rotation_elsewhere_is_noticed_at_once(site: Site) -> None:
+    """Its event names the new handle, and the poll would come only after half the grace."""
+    manager = Silent(site.store).manager()
+    cookie = site.new("ada")
+    session = manager.load(cookie)
+    rotated = site.rotate(cookie)
+    waiting = Waiting(session, poll=3600)
+    assert sleeps(runner_of(manager).endings)
+    manager.destroy(rotated)
+    assert waiting.reasons == ["destroyed"]
+
+
+def test_a_new_watch_wakes_the_thread(site: Site) -> None:
+    first, second = site.new("ada"), site.new("bob")
+    earlier = Waiting(site.open(first), poll=3600)
+    session = site.open(second)
+    session.get("n")
+    site.logout(second)
+    assert sleeps(runner_of(site.manager).endings)
+    assert Waiting(session, poll=3600).told() == "destroyed"
+    earlier.stop()
+
+
+def test_the_thread_runs_while_somebody_waits(site: Site) -> None:
+    waiting = Waiting(site.open(site.new("ada")), poll=3600)
+    [thread] = (thread for thread in threading.enumerate() if thread.name == "lembro-endings")
+    assert thread.daemon
+    waiting.stop()
+    assert thread_ends()
+    # A thread that has just ended may still be alive. The next watch starts another one.
+    assert runner_of(site.manager).endings._thread is None
+
+
 def test_an_end_before_the_wait_is_noticed(site: Site) -> None:
     cookie = site.new("ada")
     session = site.open(cookie)
@@ -273,11 +349,7 @@ def test_a_stopped_watch_does_not_keep_its_callback(site: Site) -> None:
     session = site.open(site.new("ada"))
     other = Waiting(session, 3600)  # else nothing is queued any more
     stop = session.on_ended(callback, poll=3600)
-    endings = runner_of(site.manager).endings
-    deadline = time.monotonic() + LIMIT
-    while len(endings._due) < 2 or min(endings._due)[0] < 0:  # the first questions are not asked
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    assert sleeps(runner_of(site.manager).endings)
     stop()
     del callback, stop
     assert left() is None
@@ -345,6 +417,8 @@ def test_a_short_grace_shortens_the_interval(site: Site) -> None:
     store = Silent(site.store)
     manager = store.manager(rotation_grace=2 * SOON)
     waiting = Waiting(manager.load(site.new("ada")), poll=3600)
+    [[watch]] = runner_of(manager).endings._watches.values()
+    assert watch.poll == SOON
     store.wait_until_asked(3)
     waiting.stop()
 
@@ -371,6 +445,8 @@ def test_many_tasks_wait_for_one_session() -> None:
         await asyncio.sleep(0.01)
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
+        [watches] = runner_of(manager).endings._watches.values()
+        assert len(watches) == 20
         manager.destroy(cookie)
         return list(await asyncio.wait_for(asyncio.gather(*waits), LIMIT))
 
@@ -420,9 +496,8 @@ def test_an_end_that_two_threads_notice_is_reported_once(site: Site) -> None:
     session = site.open(site.new("ada"))
     reasons: list[str] = []
     session.on_ended(reasons.append)
-    endings: Any = runner_of(site.manager).endings
-    [watches] = endings._watches.values()
-    [watch] = watches
+    watching: Any = runner_of(site.manager).endings
+    [[watch]] = watching._watches.values()
     for _ in range(2):
-        endings._end(watch, "destroyed")
+        watching._end(watch, "destroyed")
     assert reasons == ["destroyed"]

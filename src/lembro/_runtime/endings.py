@@ -175,7 +175,6 @@ class Endings:
                     continue
                 watch.due = inf  # so the queue drops it
             self._check(watch)
-            del watch  # do not keep it until the next one is due
 
     def _next(self) -> _Watch | None:
         """Return the watch that is due next."""
@@ -239,7 +238,6 @@ class Endings:
             removed = self._discard(watch)
             watch.callback = _no_callback  # the watch stays in the queue until it would be due
             if removed and not self._watches:
-                self._due.clear()
                 self._ignore()
                 self._changed.notify()  # the thread ends
             return removed
