@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from lembro.stores.memory.counters import Counters
 from lembro.stores.memory.layout import HEADER, LINKS
 from lembro.stores.memory.limits import SizeLimits
 from lembro.stores.memory.overflow import allocated
+from lembro.stores.memory.stats import Stats
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,11 @@ from lembro.stores.memory.overflow import allocated
 def test_the_bound_itself_is_accepted(name: str, value: float) -> None:
     options: dict[str, Any] = {name: value}
     assert getattr(MemoryStore(**options), name, value) == value
+
+
+def test_an_interval_above_366_days_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at most 366 days"):
+        MemoryStore(interval=366 * 86400 + 1)
 
 
 @pytest.mark.parametrize("memory", [None, 1 << 20, (1 << 20) - 1])
@@ -88,3 +95,17 @@ def test_the_sessions_of_all_tiers_are_counted() -> None:
     store._parts.queues.counts[:] = range(1, 6)
     stats = store.stats()
     assert (stats.sessions, stats.tiers) == (15, (1, 2, 3, 4, 5))
+    with pytest.raises(AttributeError):
+        stats.used = 0  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Stats(0, 1)  # type: ignore[misc, call-arg]
+
+
+def test_a_store_with_a_snapshot_counts_the_last_use_from_30_days_before(tmp_path: Path) -> None:
+    for options, days in (({}, 0), ({"snapshot": tmp_path / "sessions.bin"}, 30)):
+        store = MemoryStore("64K", clock=lambda: 1e7, **options)
+        assert store._parts.reader.start == 1e7 - days * 86400
+
+
+def test_a_record_of_more_than_256_kib_has_its_payload_outside() -> None:
+    assert SizeLimits(2**30, 2**24, Counters(lambda name: False)).small == 2**18
