@@ -85,6 +85,14 @@ def test_the_purger_holds_no_reference_to_the_store_while_it_waits() -> None:
         running.stop()
 
 
+def test_the_purger_ends_as_soon_as_its_store_is_collected() -> None:
+    store = Store()
+    thread = Purger(store, 360.0).thread
+    del store
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_stop_ends_the_purger_at_once_and_may_be_called_again() -> None:
     store = Store()
     running = Purger(store, 360.0)

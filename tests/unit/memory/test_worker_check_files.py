@@ -1,0 +1,137 @@
+"""The lock files by which a process finds other workers, in this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lembro.stores.memory import worker_check
+
+fcntl = pytest.importorskip("fcntl")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the lock files, for a process that has not claimed one yet."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
+        monkeypatch.setattr(worker_check, name, value)
+    yield tmp_path
+    worker_check._leave()
+
+
+def open_files() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_each_user_and_each_application_has_its_own_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {worker_check._name()}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 4711)
+        names.add(worker_check._name())
+        patch.setattr(sys, "argv", ["gunicorn", "\udcff"])
+        names.add(worker_check._name())
+    assert len(names) == 3
+
+
+def test_the_file_can_be_used_by_its_user_only_and_is_removed_at_the_end(folder: Path) -> None:
+    before = open_files()
+    worker_check.claim()
+    (path,) = folder.iterdir()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert open_files() == before + 1
+    for _ in range(2):
+        worker_check._leave()
+        assert list(folder.iterdir()) == []
+        assert open_files() == before
+        assert worker_check._fd == -1
+
+
+def test_the_first_descriptor_is_closed_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without standard input gets it for its first file."""
+    path = folder / "lembro-0.lock"
+    path.touch()
+    closed: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", closed.append)
+        patch.setattr(worker_check, "_fd", 0)
+        patch.setattr(worker_check, "_path", str(path))
+        worker_check._leave()
+    assert closed == [0]
+    assert not path.exists()
+
+
+def test_a_lock_of_another_process_leaves_no_open_file(folder: Path) -> None:
+    with open(worker_check._name(), "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = open_files()
+        worker_check.claim()
+        assert open_files() == before
+
+
+def test_a_file_that_is_always_removed_is_opened_four_times(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    open_file = os.open
+
+    def spy(path: str, *args: int) -> int:
+        opened.append(path)
+        return open_file(path, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", spy)
+        patch.setattr(worker_check, "_is_at", lambda fd, path: False)
+        assert worker_check._hold(str(folder / "lembro-0.lock"))
+    assert len(opened) == 4
+
+
+def test_only_regular_files_of_this_user_are_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo, file = folder / "lembro-fifo.lock", folder / "lembro-0.lock"
+    os.mkfifo(fifo)
+    file.touch()
+    worker_check._remove(str(fifo))
+    assert fifo.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: 4711)
+        worker_check._remove(str(file))
+        assert file.exists()
+    worker_check._remove(str(file))
+    assert not file.exists()
+
+
+def test_a_file_that_is_removed_is_not_opened_through_a_link_and_without_waiting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags: list[int] = []
+    open_file = os.open
+
+    def spy(path: str, given: int) -> int:
+        flags.append(given)
+        return open_file(path, given)
+
+    file = folder / "lembro-0.lock"
+    file.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", spy)
+        worker_check._remove(str(file))
+    needed = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
+    assert [given & needed for given in flags] == [needed]
+
+
+def test_a_link_to_the_file_is_another_file(folder: Path) -> None:
+    file, link = folder / "lembro-0.lock", folder / "lembro-1.lock"
+    file.touch()
+    link.symlink_to(file)
+    with file.open() as there:
+        assert worker_check._is_at(there.fileno(), str(file))
+        assert not worker_check._is_at(there.fileno(), str(link))
