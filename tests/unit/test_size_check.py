@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Never
 
 import pytest
 
@@ -15,6 +15,15 @@ from lembro._core.size_check import is_oversized
 
 class Subclass(dict[str, Any]):
     pass
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Unread(list[Any]):
+    def __iter__(self) -> Never:
+        raise AssertionError("its length is enough")
 
 
 VALUES: list[Any] = [
@@ -29,6 +38,7 @@ VALUES: list[Any] = [
     {"a": {"b": ["x" * 100]}},
     Subclass(a="x" * 100),
     [Subclass(a="x" * 100)],
+    [Text("x" * 50), Text("x" * 50)],
 ]
 
 
@@ -38,6 +48,16 @@ def test_an_oversized_value_takes_more_when_encoded(value: Any) -> None:
     size = len(encode_value(value))
     assert not is_oversized(value, size)
     assert is_oversized([value] * 10, 1000) == (len(encode_value([value] * 10)) > 1000)
+
+
+def test_a_list_as_large_as_the_limit_is_accepted() -> None:
+    value = [1] * 10
+    assert not is_oversized(value, len(encode_value(value)))
+    assert is_oversized(value, len(encode_value(value)) - 1)
+
+
+def test_the_items_of_an_oversized_list_are_not_read() -> None:
+    assert is_oversized(Unread([1] * 100), 90)
 
 
 def test_an_oversized_value_is_not_encoded_at_the_commit() -> None:
