@@ -160,7 +160,8 @@ def test_a_listener_after_one_that_was_called_meanwhile_is_called() -> None:
 
 
 def test_a_conflict_at_two_paths_is_one_event(site: Site) -> None:
-    cookie = site.new(**{"k" * 70: 0, "n": 0})
+    data: dict[str, Any] = {"k" * 70: 0, "n": 0}
+    cookie = site.new(**data)
     session, other = site.open(cookie), site.open(cookie)
     for each, value in ((other, 1), (session, 2)):
         each["k" * 70] = each["n"] = value

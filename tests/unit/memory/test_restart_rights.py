@@ -16,7 +16,7 @@ import pytest
 from lembro import MemoryStore
 from lembro.events import Event
 from lembro.stores.base import MARK
-from lembro.stores.memory import restart, snapshot
+from lembro.stores.memory import restart, snapshot, snapshot_records
 from lembro.stores.memory.snapshot import Entry, Invalid
 from lembro.stores.memory.snapshot_file import SnapshotFile
 from lembro.testing import FakeClock
@@ -210,7 +210,7 @@ def test_the_table_of_slots_does_not_shrink_while_sessions_are_written(
     slots = store._parts.slots
     before = slots.capacity
     seen = []
-    start = restart.in_order_of_use
+    start = snapshot_records.in_order_of_use
 
     def expire(parts: Any) -> list[int]:
         found = start(parts)
@@ -233,7 +233,7 @@ def test_the_lock_is_held_for_256_records_at_most(
     store = opened(path)
     for n in range(257):
         add(store, n, size=10)
-    read = restart.entries_of
+    read = snapshot_records.entries_of
     seen = []
 
     def entries(parts: Any, slots: Any, now: float) -> Iterator[Entry]:
