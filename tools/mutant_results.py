@@ -10,6 +10,7 @@ tests.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -50,6 +51,14 @@ class Results:
         if digest != _digest(mutant, by, tests):
             return None
         return Result(mutant, survived, by)
+
+    def kills(self) -> Counter[tuple[str, str]]:
+        """Count the mutants of each module that each file of tests has killed."""
+        return Counter(
+            (name.partition(":")[0], by.partition("::")[0])
+            for name, (survived, by, _) in self._lines.items()
+            if not survived
+        )
 
     def add(self, result: Result, tests: tuple[str, ...]) -> None:
         """Note a result, and append it to the file."""

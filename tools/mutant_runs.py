@@ -318,13 +318,13 @@ def _put_in(mutant: Mutant, functions: list[FunctionType]) -> int:
     return changed
 
 
-def _import_with(mutant: Mutant, files: list[str], busy: float, passed: float) -> object:
+def _import_with(mutant: Mutant, files: list[str]) -> object:
     """Run the tests on a package that will be imported as the mutant.
 
     The files run one after the other, so that the others are not even collected if the first one
     fails.
     """
-    _limit(10 + 3 * busy + len(files), 60 + 3 * passed + 3 * len(files))
+    _limit(10 * ENOUGH, 20 * ENOUGH)
     path, code, get_code = str(PACKAGE / mutant.module), mutant.compile(), SourceFileLoader.get_code
 
     def mutated(self: SourceFileLoader, name: str) -> CodeType | None:
@@ -350,9 +350,21 @@ _OPTIONS: Final = ("-q", "-s", "-p", "no:cacheprovider", *_PLUGINS, "-W", _IMPOR
 
 
 def run(
-    tests: tuple[str, ...], mutants: list[Mutant], jobs: int, note: Callable[[Result], None]
+    tests: tuple[str, ...],
+    mutants: list[Mutant],
+    jobs: int,
+    note: Callable[[Result], None],
+    kills: Counter[tuple[str, str]],
 ) -> None:
-    """Run the tests on each mutant, and add each result as soon as it is known."""
+    """Run the tests on each mutant, and note each result as soon as it is known.
+
+    Args:
+        tests: The files of the tests.
+        mutants: The mutants.
+        jobs: How many run at a time.
+        note: Takes each result.
+        kills: How many mutants of each module each file has killed, in earlier runs too.
+    """
     # loading all installed plugins takes seconds
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     within = [mutant for mutant in mutants if mutant.scope]
@@ -367,21 +379,18 @@ def run(
             status = pytest.main([*_OPTIONS, *tests], plugins=[plugin])
             if not plugin.seen:
                 raise SystemExit(f"pytest: {status}")
-            took = [
-                sum(seconds) for seconds in zip(*(s[:2] for s in plugin.seen.values()), strict=True)
-            ]
-            kills = Counter(
-                (result.mutant.module, result.by.partition("::")[0]) for result in plugin.results
-            )
-            file.write_bytes(pickle.dumps((took, kills)))
+            killers = [(result.mutant.module, result.by) for result in plugin.results if result.by]
+            file.write_bytes(pickle.dumps(killers))
 
-        ((_, status, _),) = in_children([("", collect)], 1, scratch)
-        if status:
-            output = (scratch / "0" / "out").read_text(errors="replace")
-            raise SystemExit(f"no run\n{output[-4000:]}")
-        (busy, passed), kills = pickle.loads(file.read_bytes())
+        if within:
+            ((_, status, _),) = in_children([("", collect)], 1, scratch)
+            if status:
+                output = (scratch / "0" / "out").read_text(errors="replace")
+                raise SystemExit(f"no run\n{output[-4000:]}")
+            for module, by in pickle.loads(file.read_bytes()):
+                kills[module, by.partition("::")[0]] += 1
 
-        def by_kills(mutant: Mutant, kills: Counter[tuple[str, str]]) -> list[str]:
+        def by_kills(mutant: Mutant) -> list[str]:
             """Order the files: those that killed most mutants of the module first, then that of its
             name.
             """
@@ -390,7 +399,7 @@ def run(
 
         def works() -> Iterator[tuple[Mutant, Callable[[], object]]]:
             for mutant in outside:
-                yield mutant, partial(_import_with, mutant, by_kills(mutant, kills), busy, passed)
+                yield mutant, partial(_import_with, mutant, by_kills(mutant))
 
         for mutant, status, by in in_children(works(), jobs, scratch):
             if by:

@@ -202,7 +202,7 @@ def run_all(wanted: dict[str, list[Mutant]], results: Results, jobs: int) -> Non
         ]
         if waiting:
             progress = _Progress(len(waiting), tests, results)
-            run(tests, waiting, jobs, progress.note)
+            run(tests, waiting, jobs, progress.note, results.kills())
 
 
 class _Progress:
