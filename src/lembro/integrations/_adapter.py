@@ -109,6 +109,8 @@ def respond(exchange: Exchange, response: Response) -> bool:
 
 async def arespond(exchange: Exchange, response: Response) -> bool:
     """Commit the session and add its headers, in an event loop; see :func:`respond`."""
+    if not exchange.runner.preloads:  # nothing waits, and coroutines would take 5 % of a change
+        return respond(exchange, response)
     error = await exchange.acommit(response.status())
     if error is not None:
         response.replace(error)

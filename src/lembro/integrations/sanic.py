@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from copy import copy
 from typing import Any, Final, Unpack
 from weakref import ref
@@ -43,6 +43,8 @@ except ImportError as _missing:  # pragma: no cover
 __all__ = ["Lembro", "get_session"]
 
 _NONE: Final[list[str]] = []
+_SCHEMES: Final = ("SERVER_NAME", "FORWARDED_SECRET", "REAL_IP_HEADER", "PROXIES_COUNT")
+"""The settings by which Sanic takes the scheme from elsewhere than the connection."""
 
 
 # -- the exchange ----------------------------------------------------------------------------------
@@ -91,8 +93,17 @@ class _Exchange(Exchange):
 
 
 def _is_https(request: Request[Any, Any]) -> bool:
+    """Return whether the request came over https.
+
+    Sanic's ``scheme`` takes a tenth of the time of a read. It is the connection's, unless a setting
+    or the application's request class says otherwise.
+    """
     scope = getattr(request.transport, "scope", None)  # of an ASGI server, where Sanic says http
-    return request.scheme in ("https", "wss") or (scope is not None and asgi.is_https(scope))
+    if scope is not None and asgi.is_https(scope):
+        return True
+    if any(map(request.app.config.get, _SCHEMES)) or type(request).scheme is not Request.scheme:
+        return request.scheme in ("https", "wss")
+    return request.conn_info is not None and request.conn_info.ssl
 
 
 async def _commit(
@@ -179,12 +190,13 @@ class _Stream:
         """None once the response has ended."""
         return None if self._stream.send is None else self._send
 
-    async def _send(self, data: bytes, end_stream: bool) -> None:
-        await self._stream.send(data, end_stream=end_stream)
+    def _send(self, data: bytes, end_stream: bool) -> Awaitable[None]:
         session = self._session
         if end_stream and session is not None:
             self._session = None  # Sanic may end a response twice
             session._transport.runner.report_late_changes(session)
+        sending: Awaitable[None] = self._stream.send(data, end_stream=end_stream)
+        return sending
 
 
 class _ErrorPage(HTTPResponse):
@@ -202,26 +214,31 @@ class _ErrorPage(HTTPResponse):
             await super().send(end_stream=True)
 
 
-def _with_sessions(base: type[Request[Any, Any]]) -> type[Request[Any, Any]]:
-    """Add the commit to a request class.
+def _with_sessions(base: type[Request[Any, Any]], lembro: Lembro) -> type[Request[Any, Any]]:
+    """Add the session and its commit to a request class.
 
-    A response middleware is not enough: Sanic skips it if an earlier one returns a response.
+    Middlewares are not enough: Sanic skips those of a response if an earlier one returns a
+    response. They also take longer: a request that does not use its ``ctx`` needs no session.
     """
 
     class SessionRequest(base):  # type: ignore[misc,valid-type]
         __slots__ = ()
 
+        def make_context(self) -> Any:
+            """Make the ``ctx`` of the request, with the session. Sanic calls this once."""
+            ctx = super().make_context()
+            lembro._begin(self, ctx)
+            return ctx
+
         async def respond(self, response: Any = None, **keywords: Any) -> Any:
             """Respond. Sanic calls this for every response, after the response middlewares."""
             response = await super().respond(response, **keywords)
-            session = getattr(self.ctx, "lembro", None)
+            session = getattr(self._ctx, "lembro", None)
             if session is None or session._phase is not OPEN:
                 return response
             if not isinstance(response, BaseHTTPResponse):  # a ResponseStream calls this
                 return response
             if begin_unused(session):
-                sent: Any = _Stream(session, self.stream)
-                response.stream = sent
                 return response
             return await _commit(self, session, response)
 
@@ -311,22 +328,24 @@ class Lembro:
         async def stop(app: Sanic[Any, Any]) -> None:
             await self._runner.aclose()
 
-        async def begin(request: Request[Any, Any]) -> None:
-            await self._begin(request)
+        async def preload(request: Request[Any, Any]) -> None:
+            session: Session | None = getattr(request.ctx, "lembro", None)
+            # Sanic calls the middlewares again for an error.
+            if session is not None and session._phase is OPEN and session._failure is None:
+                await self._runner.preload(session)
 
         app.before_server_start(start)
         app.after_server_stop(stop)
-        app.on_request(begin)
-        app.request_class = _with_sessions(app.request_class)
+        if self._runner.preloads:
+            app.on_request(preload)
+        app.request_class = _with_sessions(app.request_class, self)
         app.signal("websocket.handler.before")(_accepted)
         app.signal("websocket.handler.exception")(_socket_failed)
 
-    async def _begin(self, request: Request[Any, Any]) -> None:
+    def _begin(self, request: Request[Any, Any], ctx: Any) -> None:
+        """Add the session to the context of a request, unless its path is excluded."""
         if not self._answers:
             self._answer_errors(request.app)
-        ctx: Any = request.ctx
-        if hasattr(ctx, "session"):  # Sanic calls the middlewares again for an error
-            return
         runner = self._runner
         scope = getattr(request.transport, "scope", None)  # under an ASGI server
         outer = None if scope is None else scope.get("session")
@@ -335,10 +354,9 @@ class Lembro:
             return
         if self._exclude and request.path.startswith(self._exclude):
             return
-        session = Session(_Exchange(runner, request))
-        if runner.preloads:
-            await runner.preload(session)
-        ctx.session = ctx.lembro = session
+        session = ctx.session = ctx.lembro = Session(_Exchange(runner, request))
+        if request.responded:
+            begin_unused(session)
 
     def _answer_errors(self, app: Sanic[Any, Any]) -> None:
         """Add the error handlers, except those that the application has added itself.
