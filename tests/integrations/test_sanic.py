@@ -23,6 +23,7 @@ from lembro import (
     LoginRequired,
     MemoryStore,
     Session,
+    SessionCommitted,
     SessionManager,
 )
 from lembro.asgi import SessionMiddleware
@@ -156,6 +157,58 @@ def test_a_page_that_is_not_found_has_the_session(app: Any) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         assert (await client.get("/nowhere")).status_code == 404
         assert (await client.get("/read")).json() == {"seen": 2}
+
+    visit(app, visitor)
+
+
+def test_a_middleware_that_was_added_before_lembro_has_the_session(
+    manager: SessionManager,
+) -> None:
+    app = new_app()
+
+    @app.on_request
+    async def count(request: Request) -> HTTPResponse:
+        request.ctx.session["seen"] = request.ctx.session.get("seen", 0) + 1
+        return json(dict(request.ctx.session))
+
+    Lembro(app, manager)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        await client.get("/")
+        assert (await client.get("/")).json() == {"seen": 2}
+
+    visit(app, visitor)
+
+
+def test_a_first_access_after_the_response_has_begun_raises(app: Any) -> None:
+    raised: list[SessionCommitted] = []
+
+    @app.get("/stream")
+    async def stream(request: Request) -> None:
+        response: Any = await request.respond()
+        try:
+            get_session(request).get("a")
+        except SessionCommitted as error:
+            raised.append(error)
+        await response.eof()
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert "vary" not in (await client.get("/stream")).headers
+
+    visit(app, visitor)
+    assert "without `Vary: Cookie`" in str(raised[0])
+
+
+def test_a_stream_that_times_out_before_its_first_byte_is_a_503() -> None:
+    app = app_with(SessionManager(AsyncAdapter(MemoryStore(), NETWORKED)))
+
+    @app.get("/slow")
+    async def slow(request: Request) -> None:
+        await request.respond()
+        await app.handle_exception(request, ServiceUnavailable())  # as its server does with a timer
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/slow")).status_code == 503
 
     visit(app, visitor)
 
@@ -371,6 +424,38 @@ def test_https_under_an_asgi_server_is_recognised(app: Any) -> None:
     async def visitor(client: httpx.AsyncClient) -> None:
         answer = await client.get("https://test/write")
         assert answer.headers["set-cookie"].startswith("__Host-sid=")
+
+    visit(app, visitor)
+
+
+def test_https_of_a_trusted_proxy_is_recognised(app: Any) -> None:
+    app.config.PROXIES_COUNT = 1
+    forwarded = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https"}
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        answer = await client.get("/write", headers=forwarded)
+        assert answer.headers["set-cookie"].startswith("__Host-sid=")
+
+    visit(app, visitor)
+
+
+def test_the_scheme_of_the_applications_request_class_is_used(manager: SessionManager) -> None:
+    class Mine(Request):
+        @property
+        def scheme(self) -> str:
+            return "https"
+
+    app = new_app()
+    app.request_class = Mine
+    Lembro(app, manager)
+
+    @app.get("/")
+    async def index(request: Mine) -> HTTPResponse:
+        get_session(request)["a"] = 1
+        return text("")
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/")).headers["set-cookie"].startswith("__Host-sid=")
 
     visit(app, visitor)
 

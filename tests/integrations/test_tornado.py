@@ -16,7 +16,14 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application, Finish, HTTPError, RequestHandler, authenticated
 from tornado.websocket import WebSocketHandler
 
-from lembro import ConfigError, CookieOptions, LoginRequired, MemoryStore, SessionManager
+from lembro import (
+    ConfigError,
+    CookieOptions,
+    LoginRequired,
+    MemoryStore,
+    SessionCommitted,
+    SessionManager,
+)
 from lembro.integrations.tornado import Lembro, SessionMixin
 from tests.support.stores import NETWORKED, AsyncAdapter, BlockingAdapter
 
@@ -301,6 +308,25 @@ class Socket(SessionMixin, WebSocketHandler):
         async with self.session.edit():
             self.session["said"] = message
         await self.write_message(str(self.session.user_id))
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["after flush", "after finish"])
+def test_a_first_access_after_the_response_has_begun_raises(end: bool) -> None:
+    raised: list[SessionCommitted] = []
+
+    class Late(Page):
+        def get(self) -> None:
+            (self.finish if end else self.flush)()
+            try:
+                self.session.get("a")
+            except SessionCommitted as error:
+                raised.append(error)
+
+    async def visitor(client: httpx.AsyncClient) -> None:
+        assert "vary" not in (await client.get("/late")).headers
+
+    visit(app_over(manager_over(networked=False)[0], ("/late", Late)), visitor)
+    assert "without `Vary: Cookie`" in str(raised[0])
 
 
 @KINDS

@@ -109,7 +109,7 @@ def respond(exchange: Exchange, response: Response) -> bool:
 
 async def arespond(exchange: Exchange, response: Response) -> bool:
     """Commit the session and add its headers, in an event loop; see :func:`respond`."""
-    if not exchange.runner.preloads:  # nothing waits, and coroutines would take 5 % of a change
+    if not exchange.runner.preloads:  # nothing waits, so no coroutine is needed
         return respond(exchange, response)
     error = await exchange.acommit(response.status())
     if error is not None:

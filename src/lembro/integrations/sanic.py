@@ -288,8 +288,8 @@ async def _socket_failed(
 class Lembro:
     """Add sessions to an application: ``Lembro(app)``.
 
-    It adds a request middleware, and extends the application's ``request_class``. Add the
-    middlewares that use the session after it.
+    It extends the application's ``request_class``. Add the middlewares that use the session after
+    it.
 
     Args:
         app: The application.
@@ -330,8 +330,8 @@ class Lembro:
 
         async def preload(request: Request[Any, Any]) -> None:
             session: Session | None = getattr(request.ctx, "lembro", None)
-            # Sanic calls the middlewares again for an error.
-            if session is not None and session._phase is OPEN and session._failure is None:
+            # Sanic calls the middlewares again for an error, even if a response has begun.
+            if session is not None and session._phase is OPEN:
                 await self._runner.preload(session)
 
         app.before_server_start(start)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .._core.session import Session
@@ -169,7 +169,7 @@ class SessionMixin(_Handler):
     ``@authenticated`` requires a login.
     """
 
-    _exchange: _Exchange | None = None
+    _exchange: _Exchange | None = None  # made at the first access to the session
     _session: Any = None  # a Session, if there is an exchange
     _replaced = False
     _ending: asyncio.Future[None] | None = None
@@ -183,7 +183,10 @@ class SessionMixin(_Handler):
             ConfigError: the request has no session.
         """
         if self._session is None:
-            raise no_session("Lembro(app)")
+            lembro = self._installed()
+            if lembro is None:
+                raise no_session("Lembro(app)")
+            self._begin(lembro)
         session: Session = self._session
         return session
 
@@ -202,34 +205,40 @@ class SessionMixin(_Handler):
 
     # -- Tornado calls these -----------------------------------------------------------------------
 
-    async def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> None:
-        lembro = self.settings.get(_SETTING)
-        if isinstance(lembro, Lembro) and not (
-            lembro.exclude and self.request.path.startswith(lembro.exclude)
-        ):
-            exchange = self._exchange = _Exchange(lembro.runner, self.request)
-            self._session = exchange.session
-            if lembro.runner.preloads:
-                try:
-                    await lembro.runner.preload(exchange.session)
-                except BaseException:
-                    self._transforms = transforms
-                    self.send_error(500)  # else the connection would stay open
-                    raise
+    def _execute(
+        self, transforms: Any, *args: bytes, **kwargs: bytes
+    ) -> Coroutine[Any, Any, None]:
+        lembro = self._installed()
+        if lembro is None or not lembro.runner.preloads:
+            return super()._execute(transforms, *args, **kwargs)
+        return self._load_and_execute(lembro, transforms, *args, **kwargs)
+
+    async def _load_and_execute(
+        self, lembro: Lembro, transforms: Any, *args: bytes, **kwargs: bytes
+    ) -> None:
+        exchange = self._begin(lembro)
+        try:
+            await lembro.runner.preload(exchange.session)
+        except BaseException:
+            self._transforms = transforms
+            self.send_error(500)  # else the connection would stay open
+            raise
         await super()._execute(transforms, *args, **kwargs)
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
     async def _get(self, *args: Any, **kwargs: Any) -> None:
         """Commit, then accept a WebSocket."""
-        if isinstance(self, WebSocketHandler) and self._exchange is not None:
-            error = await self._exchange.acommit(101)
+        lembro = self._installed()
+        if isinstance(self, WebSocketHandler) and lembro is not None:
+            exchange = self._exchange or self._begin(lembro)
+            error = await exchange.acommit(101)
             if error is not None:
                 self._replace(error)
                 self.finish()
                 return
             if not self._session._is_unused():
-                add_headers(self._exchange, _Response(self))
+                add_headers(exchange, _Response(self))
         result = super().get(*args, **kwargs)
         if isinstance(result, Awaitable):
             await result
@@ -287,6 +296,27 @@ class SessionMixin(_Handler):
         """Log an exception, unless it is LoginRequired."""
         if not isinstance(value, LoginRequired):
             super().log_exception(typ, value, tb)
+
+    # -- the session -------------------------------------------------------------------------------
+
+    def _installed(self) -> Lembro | None:
+        """Return what ``Lembro(app)`` has installed, unless it excludes the path."""
+        lembro = self.settings.get(_SETTING)
+        if not isinstance(lembro, Lembro):
+            return None
+        if lembro.exclude and self.request.path.startswith(lembro.exclude):
+            return None
+        return lembro
+
+    def _begin(self, lembro: Lembro) -> _Exchange:
+        """Make the exchange and the session."""
+        exchange = self._exchange = _Exchange(lembro.runner, self.request)
+        self._session = exchange.session
+        if self._headers_written:
+            begin_unused(exchange.session)
+        if self._finished:
+            exchange.close()
+        return exchange
 
     # -- the commit --------------------------------------------------------------------------------
 
