@@ -205,9 +205,7 @@ class SessionMixin(_Handler):
 
     # -- Tornado calls these -----------------------------------------------------------------------
 
-    def _execute(
-        self, transforms: Any, *args: bytes, **kwargs: bytes
-    ) -> Coroutine[Any, Any, None]:
+    def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> Coroutine[Any, Any, None]:
         lembro = self._installed()
         if lembro is None or not lembro.runner.preloads:
             return super()._execute(transforms, *args, **kwargs)
