@@ -110,6 +110,22 @@ def test_a_loaded_pydantic_model_equals_the_dumped_one(kind: Any, item: Any) -> 
     round_trip(kind, item)
 
 
+class Crossed(pydantic.BaseModel):
+    """A model in which the alias of a field is the name of another one."""
+
+    first: int = pydantic.Field(alias="second")
+    second: int = pydantic.Field(alias="third")
+    json_text: pydantic.Json[dict[str, int]]
+
+
+def test_a_pydantic_model_is_stored_by_the_names_of_its_fields() -> None:
+    value = Crossed.model_validate({"second": 1, "third": 2, "json_text": '{"a": 1}'})
+    load, dump = converters("crossed", Crossed)
+    stored = dump(value)
+    assert stored == {"first": 1, "second": 2, "json_text": '{"a":1}'}
+    assert load(stored) == value
+
+
 def test_a_struct_needs_no_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pydantic, "TypeAdapter", None)  # would fail
     round_trip(StructCart, StructItem)
