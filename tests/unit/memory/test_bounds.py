@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lembro import MemoryStore, _durations
@@ -98,7 +99,7 @@ def test_the_sessions_of_all_tiers_are_counted() -> None:
     with pytest.raises(AttributeError):
         stats.used = 0  # type: ignore[misc]
     with pytest.raises(TypeError):
-        Stats(0, 1)  # type: ignore[call-arg]
+        Stats(*msgspec.structs.astuple(stats))
 
 
 def test_a_store_with_a_snapshot_counts_the_last_use_from_30_days_before(tmp_path: Path) -> None:
