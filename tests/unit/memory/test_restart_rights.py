@@ -16,9 +16,10 @@ import pytest
 from lembro import MemoryStore
 from lembro.events import Event
 from lembro.stores.base import MARK
-from lembro.stores.memory import restart, snapshot, snapshot_records
+from lembro.stores.memory import restart, snapshot
 from lembro.stores.memory.snapshot import Entry, Invalid
 from lembro.stores.memory.snapshot_file import SnapshotFile
+from lembro.stores.memory.snapshot_records import entries_of, in_order_of_use
 from lembro.testing import FakeClock
 from tests.support.memory import add, alive, key
 from tests.support.processes import in_fork
@@ -210,10 +211,9 @@ def test_the_table_of_slots_does_not_shrink_while_sessions_are_written(
     slots = store._parts.slots
     before = slots.capacity
     seen = []
-    start = snapshot_records.in_order_of_use
 
     def expire(parts: Any) -> list[int]:
-        found = start(parts)
+        found = in_order_of_use(parts)
         clock.advance(5)
         store.purge()
         seen.append(slots.capacity)
@@ -233,12 +233,11 @@ def test_the_lock_is_held_for_256_records_at_most(
     store = opened(path)
     for n in range(257):
         add(store, n, size=10)
-    read = snapshot_records.entries_of
     seen = []
 
     def entries(parts: Any, slots: Any, now: float) -> Iterator[Entry]:
         seen.append(len(slots))
-        return read(parts, slots, now)
+        return entries_of(parts, slots, now)
 
     monkeypatch.setattr(restart, "entries_of", entries)
     store.close()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,3 +139,59 @@ def test_a_link_to_the_file_is_another_file(folder: Path) -> None:
     with file.open() as there:
         assert worker_check._is_at(there.fileno(), str(file))
         assert not worker_check._is_at(there.fileno(), str(link))
+
+
+def test_a_claim_removes_100_files_at_most(folder: Path) -> None:
+    for number in range(103):
+        (folder / f"lembro-{number}.lock").touch()
+    worker_check._sweep()
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_claim_reads_10000_names_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter(range(20_000))
+    entries = (SimpleNamespace(name=str(number)) for number in names)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda _: nullcontext(entries))
+        worker_check._sweep()
+    assert next(names) == 10_000
+
+
+def test_the_second_attempt_follows_after_5_milliseconds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    with open(worker_check._name(), "w") as held, monkeypatch.context() as patch:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        patch.setattr(worker_check, "time", SimpleNamespace(sleep=pauses.append))
+        worker_check.claim()
+    assert pauses == [0.005]
+
+
+def test_a_process_begins_without_a_lock_and_gives_its_own_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module is imported again, as in a new process."""
+    handlers: dict[str, Callable[[], None]] = {}
+    closed: list[int] = []
+    spec = find_spec(worker_check.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    fresh = module_from_spec(spec)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "register_at_fork", handlers.update)
+        patch.setattr(atexit, "register", lambda leave: handlers.setdefault("leave", leave))
+        spec.loader.exec_module(fresh)
+        patch.setattr(os, "close", closed.append)
+        handlers["leave"]()
+    assert closed == []
+    before = open_files()
+    for _ in range(2):
+        fresh.claim()
+        assert len(list(folder.iterdir())) == 1
+        assert open_files() == before + 1
+        handlers["after_in_child"]()
+        assert open_files() == before
+    fresh.claim()
+    handlers["leave"]()
+    assert list(folder.iterdir()) == []
