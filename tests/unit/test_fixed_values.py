@@ -50,7 +50,7 @@ def test_the_advice_for_a_value_follows_the_name_of_its_class(name: str, hint: s
 
 
 def test_an_error_of_the_encoding_names_the_session() -> None:
-    with pytest.raises(CodecError, match="^k: a session cannot store an object"):
+    with pytest.raises(CodecError, match=r"^k: a session cannot store an object"):
         codec.encode({}, {"k": object()})
 
 

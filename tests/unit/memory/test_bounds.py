@@ -100,21 +100,12 @@ def test_the_sessions_of_all_tiers_are_counted() -> None:
         stats.used = 0  # type: ignore[misc]
     made: Any = Stats
     with pytest.raises(TypeError):
-<<<<<<< HEAD
-        Stats(0, 1)  # type: ignore[call-arg]
-
-
-def test_a_store_with_a_snapshot_counts_the_last_use_from_30_days_before(tmp_path: Path) -> None:
-    for snapshot, days in ((None, 0), (tmp_path / "sessions.bin", 30)):
-        store = MemoryStore("64K", clock=lambda: 1e7, snapshot=snapshot)
-=======
         made(*msgspec.structs.astuple(stats))
 
 
 def test_a_store_with_a_snapshot_counts_the_last_use_from_30_days_before(tmp_path: Path) -> None:
     for path, days in ((None, 0), (tmp_path / "sessions.bin", 30)):
         store = MemoryStore("64K", clock=lambda: 1e7, snapshot=path)
->>>>>>> e2fa5d820a43f44ce2b1bc3330adf5aa400a80ee
         assert store._parts.reader.start == 1e7 - days * 86400
 
 
