@@ -72,3 +72,10 @@ def test_a_rejected_cookie_is_logged_as_information(
         len(site.open(cookie))
     (record,) = [each for each in caplog.records if "rejected" in each.message]
     assert record.levelno == logging.INFO
+
+
+def test_the_error_for_a_value_within_itself_names_the_limit() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(CodecError, match=r"^k[^ ]*: values may be nested at most"):
+        codec.check("k", endless)
