@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from lembro import SessionGone
 from lembro._core.session import Session
+from lembro.migrate import StoreReader
 from tests.support.site import Site
 
 
@@ -31,3 +34,18 @@ def test_a_preloaded_session_is_loaded_at_its_first_access_only(
     monkeypatch.setattr(Session, "_load", counted)
     assert [session["n"], session["n"]] == [1, 1]
     assert loads == [session]
+
+
+def test_the_end_of_a_preloaded_session_is_noticed_after_the_response_has_begun() -> None:
+    """A session in this process is preloaded if its legacy sessions are in a slow store."""
+    legacy = StoreReader(lambda session_id: None, cookie="old", lifetime=60, blocking=True)
+    site = Site(migrate_from=legacy)
+    cookie = site.new(n=1)
+    session = site.open(cookie)
+    asyncio.run(site.runner.preload(session))
+    site.commit(session)
+    assert session["n"] == 1
+    site.logout(cookie)
+    with pytest.raises(SessionGone):
+        session["n"]
+    site.close()
