@@ -5,7 +5,15 @@ import random
 
 import pytest
 
-from lembro.ids import handle_for, is_id, key_for, new_id, new_mark
+from lembro.ids import (
+    CookieValue,
+    handle_for,
+    is_id,
+    key_for,
+    new_id,
+    new_mark,
+    user_id_text,
+)
 from tests.support.processes import in_fork
 
 
@@ -67,3 +75,26 @@ def test_neither_key_nor_handle_reveals_the_id() -> None:
     assert not is_id(handle)
     assert id_.encode() not in key
     assert handle not in id_
+
+
+def test_the_repr_of_a_cookie_value_hides_it() -> None:
+    assert repr(CookieValue(b"secret")) == "<cookie value>"
+
+
+def test_a_user_id_becomes_a_plain_text() -> None:
+    class Name(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "another"
+
+    text = user_id_text(Name("ada"), "login")
+    assert (text, type(text)) == ("ada", str)
+    assert user_id_text("a" * 256, "login") == "a" * 256
+
+
+@pytest.mark.parametrize(("bits", "digits"), [(2048, 617), (2049, 614)])
+def test_a_number_that_is_too_long_is_reported_with_its_length(bits: int, digits: int) -> None:
+    """From 2049 bits on, the length is estimated: Python refuses to convert thousands of digits."""
+    with pytest.raises(ValueError, match=f"at most 256 bytes, got {digits}\\."):
+        user_id_text(1 << bits - 1, "login")
