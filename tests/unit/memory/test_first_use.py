@@ -32,7 +32,7 @@ def test_the_lock_before_the_first_use_waits_by_default() -> None:
     first: Any = fork.FirstUse(MemoryStore("64K"), lambda: None)
     first._done = True
     first._real = SimpleNamespace(acquire=calls.append)
-    first.acquire()
+    first.acquire()  # no limit: the lock is an imitation
     first.acquire(False)
     assert calls == [True, False]
 
@@ -46,7 +46,7 @@ def test_a_held_lock_is_tried_again_after_a_tenth_of_a_millisecond(
         pauses.append(seconds)
         held.release()
 
-    held.acquire()
+    assert held.acquire(False)
     monkeypatch.setattr(lock, "time", SimpleNamespace(sleep=sleep))
-    held.wait()
+    held.wait()  # no limit: its first pause releases the lock
     assert pauses == [0.0001]
