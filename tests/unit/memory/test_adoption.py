@@ -123,3 +123,30 @@ def test_what_lives_fits_after_the_memory_was_reserved() -> None:
         fill(store, 0, count)
         store.reserve_marks()
         assert store._parts.arena.live_total <= store._parts.ledger.live_limit
+
+
+@pytest.mark.parametrize(
+    ("excess", "missing", "reserved", "evicts"),
+    [
+        (0, 0, True, False),
+        (1, 0, False, True),
+        (0, 1, False, False),
+        (1, 1, False, True),
+    ],
+)
+def test_one_byte_more_needs_another_step(
+    excess: int, missing: int, reserved: bool, evicts: bool
+) -> None:
+    """If too much lives, a session is evicted. Otherwise a segment with dead bytes is freed."""
+    clock = FakeClock()
+    store = MemoryStore("256K", clock=clock)
+    fill(store, 0, 100)
+    for number in range(0, 100, 2):
+        store.destroy(key(number))
+    parts = store._parts
+    budget, ledger = parts.adoption.marks.budget, parts.ledger
+    ledger.live_limit = parts.arena.live_total + budget - excess
+    ledger.limit = ledger.used + budget - missing
+    assert (parts.adoption.reserve_step(clock()) == NONE) == reserved
+    assert bool(parts.adoption.marks.size) == reserved
+    assert bool(store.stats().evicted) == evicts

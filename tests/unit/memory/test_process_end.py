@@ -69,6 +69,14 @@ def test_a_child_handles_the_signal_if_it_may_be_the_first_to_use_one_of_its_sto
     assert in_fork(work) == b"True"
 
 
+def test_one_store_without_use_is_enough_to_handle_the_signal(
+    stores: list[MemoryStore], handlers: dict[int, Any]
+) -> None:
+    stores[0].length()
+    process_end._in_child()
+    assert handlers[signal.SIGTERM] is not signal.SIG_DFL
+
+
 def test_changes_are_refused_after_the_sessions_were_written_at_the_end(
     stores: list[MemoryStore], handlers: dict[int, Any]
 ) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from lembro import MemoryStore
 from lembro.events import Event
-from lembro.stores.base import Record
+from lembro.stores.base import Found, Record
 from lembro.stores.memory import worker_check
 from lembro.stores.memory.parts import Parts
+from lembro.stores.memory.verbs import Verbs
 from lembro.testing import FakeClock
 from tests.support.memory import add, fill, key
 
@@ -85,3 +86,21 @@ def test_clear_gives_large_payloads_back_in_slices(monkeypatch: pytest.MonkeyPat
     before = len(store._parts.overflow)
     store.clear()
     assert seen == [(5, 0)]
+
+
+def test_an_iteration_reads_256_slots_while_it_holds_the_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore("1M", clock=FakeClock())
+    fill(store, 0, 300, 10)
+    read = Verbs.sessions_in
+    seen: list[range] = []
+
+    def spy(verbs: Verbs, slots: range, now: float) -> list[tuple[bytes, Found]]:
+        seen.append(slots)
+        return read(verbs, slots, now)
+
+    monkeypatch.setattr(Verbs, "sessions_in", spy)
+    assert len(list(store.all())) == 300
+    assert seen == [range(256), range(256, 512)]
+    assert not store.blocking

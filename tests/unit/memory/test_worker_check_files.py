@@ -148,6 +148,21 @@ def test_a_claim_removes_100_files_at_most(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 3
 
 
+def test_the_file_of_this_process_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[str] = []
+    paths = [folder / f"lembro-{number}.lock" for number in range(2)]
+    for path in paths:
+        path.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_check, "_remove", removed.append)
+        patch.setattr(worker_check, "_path", str(paths[0]))
+        patch.setattr(worker_check, "_fd", 0)
+        worker_check._sweep()
+    assert removed == [str(paths[1])]
+
+
 def test_a_claim_reads_10000_names_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     names = iter(range(20_000))
     entries = (SimpleNamespace(name=str(number)) for number in names)
@@ -185,6 +200,7 @@ def test_a_process_begins_without_a_lock_and_gives_its_own_back(
         patch.setattr(os, "close", closed.append)
         handlers["leave"]()
     assert closed == []
+    assert fresh._fd == -1
     before = open_files()
     for _ in range(2):
         fresh.claim()

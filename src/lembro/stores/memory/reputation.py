@@ -41,7 +41,7 @@ class Reputations:
         if reputation is None:
             return now
         birth: float = _layout.unpack(reputation)[1] - self._epoch
-        return birth if birth <= now else now
+        return min(now, birth)  # in this order, NaN counts as now
 
     @staticmethod
     def tag(reputation: bytes) -> int:
