@@ -10,7 +10,10 @@ SECONDS ?= 120
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet
 EXTRAS := starlette,fastapi,aiohttp,pyramid,demo,flask,quart,cachelib,litestar,django,falcon,bottle,sanic,tornado,redis,postgres,sql,mongo,prometheus,opentelemetry,completion
-WASM := $(addprefix tests/unit/,$(addsuffix .py,test_codec_corrupt test_cookie test_device test_merge_paths test_size memory/test_index))
+WASM := $(addprefix tests/unit/,$(addsuffix .py,test_codec_corrupt test_cookie test_device test_merge_paths test_size))
+WASM += $(addprefix tests/unit/memory/test_,$(addsuffix .py,arena clock compaction eviction expiry_wheel index ledger \
+	limits linked_lists marks overflow parts reader reclaim records reputation reserved_memory resident settings slots \
+	snapshot stats sweep user_index user_sessions user_share verbs))
 CODE := $(wildcard src tests examples bench fuzz peers tools)
 
 export PYTHON

@@ -1,8 +1,10 @@
 """Who keeps their session during a flood of bots: lembro's store and known policies, replayed.
 
-One hour to settle is followed by one hour of bots. ``--whole`` has room for 10,000 sessions and
-5,000 real users. Without it, the flood runs at a tenth of that scale: 1,000 sessions, 500 users,
-and bots at a tenth of the rates that the tables name. The results name the scale.
+One hour to settle is followed by one hour of bots. The tables name rates for 10,000 sessions and
+5,000 real users. The bench runs at a tenth of that scale: 1,000 sessions, 500 users, and bots at a
+tenth of the rates. ``--whole`` runs at a quarter, with 20 million requests. That takes about 22
+minutes on two cores, estimated from a part of each kind of flood. The scale of the tables would
+take four times as long. The results name the scale.
 
 Model A counts the requests that find their session, separately for users from before the flood
 (established) and since (arriving). In model B, users log in with their second request, which needs
@@ -13,12 +15,13 @@ that succeed at once, and the requests of returning visitors without a login.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from bench.policies import POLICIES, AgeLevels
 from bench.replay import RealStore
@@ -35,13 +38,15 @@ from bench.traffic import (
     Flood,
     Kind,
     Model,
+    Say,
     Users,
+    ignore,
     stream,
 )
 from bench.verdicts import save
 
 REAL: Final = "lembro MemoryStore"
-WHOLE: Final = Model()
+WHOLE: Final = Model(capacity=2500)
 FULL: Final = Model(capacity=1000)
 QUICK: Final = Model(capacity=300, length=1200.0)
 """Everything but the times scales with the capacity, so that hardly any share depends on it."""
@@ -94,13 +99,15 @@ class Outcome:
         return f"{self.logged_in}/{self.first_try}/{self.returning}"
 
 
-def simulate_a(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
+def simulate_a(
+    contenders: Sequence[Contender], flood: Flood, model: Model, say: Say = ignore
+) -> list[Outcome]:
     """Run one flood of model A. All contenders get the same visits."""
     start = 0.0 if flood.cold else model.warm_up
     end = start + model.length
     users = Users(model, flood.users, logins=False, end=end)
     outcomes = [Outcome() for _ in contenders]
-    for now, visitor, kind in stream(users, flood, model, start, end):
+    for now, visitor, kind in stream(users, flood, model, start, end, say):
         if visitor < 0 and flood.replay:
             for contender in contenders:
                 contender.replay(visitor, now)
@@ -115,7 +122,9 @@ def simulate_a(contenders: Sequence[Contender], flood: Flood, model: Model) -> l
     return outcomes
 
 
-def simulate_b(contenders: Sequence[Contender], flood: Flood, model: Model) -> list[Outcome]:
+def simulate_b(
+    contenders: Sequence[Contender], flood: Flood, model: Model, say: Say = ignore
+) -> list[Outcome]:
     """Run one flood of model B.
 
     A user whose login fails, or is lost, tries again with the next request.
@@ -125,7 +134,7 @@ def simulate_b(contenders: Sequence[Contender], flood: Flood, model: Model) -> l
     outcomes = [Outcome() for _ in contenders]
     logged_in: list[set[int]] = [set() for _ in contenders]
     tried: set[int] = set()
-    for now, visitor, kind in stream(users, flood, model, start, end):
+    for now, visitor, kind in stream(users, flood, model, start, end, say):
         if visitor < 0 or kind == FIRST or users.kinds[visitor] is not Kind.LOGS_IN:
             first, last = kind == FIRST, kind == LAST
             counts = visitor >= 0 and kind == BACK and now >= start
@@ -180,13 +189,13 @@ def contenders_for(table_name: str, capacity: int) -> dict[str, Contender]:
     return found
 
 
-def run(job: Job) -> dict[str, Outcome]:
-    """Compute one column of a table."""
+def run(job: Job, say: Say = ignore) -> dict[str, Outcome]:
+    """Compute one column of a table. Call ``say`` with the share of it that is done."""
     logging.getLogger("lembro").setLevel(logging.ERROR)  # to show that there are other processes
     table_name, flood, model = job
     contenders = contenders_for(table_name, model.capacity)
     simulate = simulate_a if table_name == "A" else simulate_b
-    outcomes = simulate(list(contenders.values()), flood, model)
+    outcomes = simulate(list(contenders.values()), flood, model, say)
     return dict(zip(contenders, outcomes, strict=True))
 
 
@@ -228,27 +237,56 @@ def details(
 def _run_all(jobs: list[Job]) -> list[dict[str, Outcome]]:
     """Run the longest first, in as many processes as there are processors."""
     progress, begun = Progress(), time.monotonic()
-    weight = {i: _visits(flood) for i, (_, flood, _) in enumerate(jobs)}
-    order = sorted(weight, key=lambda i: -weight[i])
-    done = 0
-    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+    weights = [visits_of(job) for job in jobs]
+    order = sorted(range(len(jobs)), key=lambda i: -weights[i])
+    shares = multiprocessing.Array("d", len(jobs), lock=False)
+    workers = min(len(jobs), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, initializer=_share, initargs=(shares,)) as pool:
         futures: dict[int, Future[dict[str, Outcome]]] = {
-            i: pool.submit(run, jobs[i]) for i in order
+            i: pool.submit(_run_shared, i, jobs[i]) for i in order
         }
         pending = set(futures.values())
         while pending:
-            finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
-            done += len(finished)
-            share = sum(weight[i] for i, f in futures.items() if f.done()) / sum(weight.values())
-            elapsed = time.monotonic() - begun
-            progress.say(f"{done} of {len(jobs)} floods, {share:.0%} of the work, {elapsed:.0f} s")
+            _, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+            progress.say(progress_of(weights, list(shares), time.monotonic() - begun))
     progress.done()
     return [futures[i].result(timeout=0) for i in range(len(jobs))]
 
 
-def _visits(flood: Flood) -> float:
-    """Estimate the visits a second."""
-    return flood.rate * (1 + flood.backs) + flood.patient / 120 + flood.users / 75
+_shares: Any = None
+"""The share of each job that is done, in memory that the processes share."""
+
+
+def _share(shares: Any) -> None:
+    global _shares  # noqa: PLW0603 - the initializer of a pool has no other way
+    _shares = shares
+
+
+def _run_shared(number: int, job: Job) -> dict[str, Outcome]:
+    def say(share: float) -> None:
+        _shares[number] = share
+
+    outcomes = run(job, say)
+    say(1.0)
+    return outcomes
+
+
+def progress_of(weights: Sequence[float], shares: Sequence[float], elapsed: float) -> str:
+    """Describe the progress: the floods, the share of the requests, and the time that is left."""
+    pairs = zip(weights, shares, strict=True)
+    done = sum(weight * share for weight, share in pairs) / sum(weights)
+    floods = sum(share == 1 for share in shares)
+    text = f"{floods} of {len(shares)} floods, {done:.0%} of the requests, {elapsed:.0f} s"
+    return text + (f", about {elapsed / done - elapsed:.0f} s left" if done > 0.01 else "")
+
+
+def visits_of(job: Job) -> float:
+    """Estimate the requests of a flood."""
+    _, flood, model = job
+    warm_up = 0.0 if flood.cold else model.warm_up
+    users = flood.users / 135 * (warm_up + model.length)  # each comes every 135 seconds
+    bots = flood.rate * (1 + flood.backs) + flood.patient / 120
+    return (users + bots * model.length) * model.scale
 
 
 def _table(name: str, columns: list[dict[str, Outcome]], floods: Sequence[Flood]) -> str:

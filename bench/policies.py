@@ -6,7 +6,8 @@ gets another. ``login`` gives a session a new key.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
+from bisect import bisect
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -271,17 +272,17 @@ class WTinyLFU(SLRU):
         super().__init__(capacity)
         self.main_size = capacity - self.window_size
         self.window: Queue = OrderedDict()
-        self.counts: Counter[int] = Counter()
+        self.counts: dict[int, int] = {}
         self.counted = 0
 
     def _count(self, key: int) -> None:
-        if self.counts[key] < 15:
-            self.counts[key] += 1
+        count = self.counts.get(key, 0)
+        if count < 15:
+            self.counts[key] = count + 1
         self.counted += 1
         if self.counted >= 10 * self.capacity:
             self.counted //= 2
-            halved = {key: count // 2 for key, count in self.counts.items() if count > 1}
-            self.counts = Counter(halved)
+            self.counts = {key: count // 2 for key, count in self.counts.items() if count > 1}
 
     def _use(self, key: int, visitor: int, now: float) -> bool:
         if key in self.window:
@@ -300,7 +301,7 @@ class WTinyLFU(SLRU):
         if len(self.probation) + len(self.protected) >= self.main_size:
             queue = self.probation or self.protected
             victim = next(iter(queue))
-            if self.counts[candidate] < self.counts[victim]:
+            if self.counts.get(candidate, 0) < self.counts.get(victim, 0):
                 return
             del queue[victim]
         self.probation[candidate] = None
@@ -327,6 +328,7 @@ class AgeLevels(Policy):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.queues: list[Queue] = [OrderedDict() for _ in range(5)]
+        self.floor_sizes = [floor * capacity for floor in self.floors]
         self.tier: dict[int, int] = {}
         self.born: dict[int, float] = {}
         self.bearer: int | None = None  # the one old cookie's
@@ -347,8 +349,7 @@ class AgeLevels(Policy):
         self._enter(self.bearer, 3)
 
     def _age_level(self, visitor: int, now: float) -> int:
-        age = now - self.born.get(visitor, now)
-        return sum(age >= limit for limit in self.ages)
+        return bisect(self.ages, now - self.born.get(visitor, now))
 
     def _use(self, key: int, visitor: int, now: float) -> bool:
         tier = self.tier.get(key)
@@ -376,8 +377,8 @@ class AgeLevels(Policy):
         self.tier[key] = tier
 
     def _lowest(self) -> Queue:
-        for queue, floor in zip(self.queues, self.floors, strict=True):
-            if len(queue) > floor * self.capacity:
+        for queue, floor in zip(self.queues, self.floor_sizes, strict=True):
+            if len(queue) > floor:
                 return queue
         return next(queue for queue in self.queues if queue)
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 HOUR: Final = 3600.0
 CHUNK: Final = 10.0  # seconds of visits that are sorted at a time
@@ -169,12 +169,24 @@ def _patient(count: int, since: float, start: float) -> list[Visit]:
     ]
 
 
-def stream(users: Users, flood: Flood, model: Model, start: float, end: float) -> Iterator[Visit]:
-    """Yield all visits up to ``end``, in the order of time."""
+Say: TypeAlias = Callable[[float], None]
+"""Is told which share of the visits has been yielded."""
+
+
+def ignore(share: float) -> None:
+    """Show no progress."""
+
+
+def stream(
+    users: Users, flood: Flood, model: Model, start: float, end: float, say: Say = ignore
+) -> Iterator[Visit]:
+    """Yield all visits up to ``end``, in the order of time. ``say`` estimates the progress."""
     at = 0
+    begin = start if flood.rate or flood.patient else 0.0  # few visits precede the bots
     for chunk, visits in enumerate(bots(flood, model, start, end)):
         first = at
         until = min(end, (chunk + 1) * CHUNK)
         while at < len(users.visits) and users.visits[at].time < until:
             at += 1
         yield from sorted(visits + users.visits[first:at])
+        say(max(0.0, until - begin) / (end - begin))

@@ -17,7 +17,8 @@ python.FS.mkdir("/lembro");
 python.mountNodeFS("/lembro", process.cwd());
 python.globals.set("arguments", python.toPy(process.argv.slice(3)));
 process.exitCode = python.runPython(`
-import os, sys
+import mmap, os, sys
+mmap.PAGESIZE = 4096  # not 64 KiB, of which the small stores of the tests have few
 os.chdir("/lembro")
 sys.path[:0] = ["/lembro/src", "/lembro", "/wheels"]
 sys.dont_write_bytecode = True

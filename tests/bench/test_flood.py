@@ -10,7 +10,19 @@ from bench import flood
 from bench.flood import Outcome, simulate_a, simulate_b
 from bench.policies import LRU, POLICIES, AgeLevels, EarliestExpiry, Policy
 from bench.replay import RealStore
-from bench.traffic import BACK, FIRST, LAST, ONCE, Flood, Model, Users, stream
+from bench.traffic import (
+    BACK,
+    COLD,
+    FIRST,
+    LAST,
+    NONE,
+    ONCE,
+    PATIENT,
+    Flood,
+    Model,
+    Users,
+    stream,
+)
 from tools import measured
 
 SMALL = Model(capacity=100, warm_up=900.0, length=300.0, seed=1)
@@ -91,6 +103,36 @@ def test_logged_in_users_stay_logged_in() -> None:
     assert lru.logged_in.percent < 60
     assert tiers.logged_in.percent == 100
     assert real.logged_in.percent == 100
+
+
+def test_a_run_reports_its_progress() -> None:
+    model = Model(capacity=100, warm_up=30.0, length=60.0)
+    for each in (ONE_BACK, Flood("none", users=2000)):
+        shares: list[float] = []
+        flood.run(("A", each, model), shares.append)
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] < shares[-1] == 1
+    assert flood.progress_of([3.0, 1.0], [0.5, 1.0], 50.0) == (
+        "1 of 2 floods, 62% of the requests, 50 s, about 30 s left"
+    )
+    assert flood.progress_of([1.0], [0.0], 5.0) == "0 of 1 floods, 0% of the requests, 5 s"
+
+
+def test_the_number_of_requests_is_estimated() -> None:
+    model = Model(capacity=100, warm_up=900.0, length=900.0)
+    for each in (ONE_BACK, COLD, NONE[0], PATIENT):
+        start = 0.0 if each.cold else model.warm_up
+        end = start + model.length
+        users = Users(model, each.users, logins=False, end=end)
+        visits = sum(1 for _ in stream(users, each, model, start, end))
+        assert flood.visits_of(("A", each, model)) == pytest.approx(visits, rel=0.3), each.name
+
+
+def test_the_whole_flood_ends_in_half_an_hour() -> None:
+    jobs = [("A", each, flood.WHOLE) for each in flood.TABLE_A]
+    jobs += [("B", each, flood.WHOLE) for each in flood.TABLE_B]
+    # A request takes about 120 us over all policies and the store, and there are two cores.
+    assert sum(map(flood.visits_of, jobs)) < 25e6
 
 
 def test_the_results_name_the_scale() -> None:

@@ -19,13 +19,15 @@ from lembro import (
     ConfigError,
     Event,
     MemoryStore,
+    Record,
     Session,
     SessionManager,
     StoreUnavailable,
     UsageError,
 )
+from lembro._core import codec
 from lembro.caches.cachelib import LembroCache
-from lembro.dashboard import ASGIDashboard, WSGIDashboard
+from lembro.dashboard import ASGIDashboard, WSGIDashboard, listing
 from lembro.dashboard.handler import MAX_BODY
 from lembro.dashboard.listing import PAGE, span
 from lembro.dashboard.samples import STATIC, sample_of
@@ -637,6 +639,37 @@ def test_the_event_loop_runs_while_a_hundred_thousand_sessions_are_read(
     pauses.sort()
     assert len(pauses) > 50
     assert pauses[len(pauses) * 9 // 10] < 0.1 * sum(pauses)
+
+
+def test_a_search_rests_seldom_and_decodes_only_what_holds_the_text(
+    manager: SessionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 100_000 / listing.SLICE < 50, "a busy machine makes each pause long"
+    monkeypatch.setattr(listing, "SLICE", 10)
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    decoded: list[bytes] = []
+    decode = codec.decode
+
+    def counted(payload: bytes) -> Any:
+        decoded.append(payload)
+        return decode(payload)
+
+    for number in range(35):
+        manager.create({"a": "opera" if number < 3 else 1}, user_id=f"user {number}")
+    monkeypatch.setattr(codec, "decode", counted)
+    visitor = Visitor(manager)
+    for text, found, steps in (("nothing", 0, 0), ("user", 35, 35), ("opera", 0, 3)):
+        rests.clear()
+        decoded.clear()
+        assert visitor.fetch("/", f"q={text}").count.startswith(f"{found} sessions")
+        assert (len(rests), len(decoded)) == (3, steps), text
+
+
+def test_a_record_that_cannot_be_read_does_not_stop_a_search(manager: SessionManager) -> None:
+    store: Any = manager.store
+    store.add(bytes(32), Record(b"opera"), idle=3600, life=math.inf)
+    assert Visitor(manager).fetch("/", "q=opera").count == "0 sessions with “opera”"
 
 
 def test_a_user_among_many_is_found_by_an_index(

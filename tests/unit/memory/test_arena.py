@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +78,8 @@ def test_a_reset_arena_equals_a_new_one() -> None:
         assert arena.held > new.held - arena.segment
     for name in ("at", "end", "open", "held", "live", "live_total", "_reserve"):
         assert getattr(arena, name) == getattr(new, name), name
-    assert arena.memory[:] == bytes(len(arena.memory))
+    if sys.platform == "linux":  # other systems may keep the content
+        assert arena.memory[:] == bytes(len(arena.memory))
     assert arena.in_use() == []
     assert arena.sparsest() == NONE
     assert sorted(arena.open_next() for _ in range(arena.segments)) == list(range(arena.segments))
@@ -135,7 +138,8 @@ def test_one_free_segment_is_kept_and_the_others_are_released() -> None:
     assert emptied == [NONE, NONE, first, NONE, NONE, first + 1]
     assert arena.held == held - 2 * arena.segment
     assert arena.memory[places[0]] == 1, "the reserve keeps its memory"
-    assert arena.memory[places[3]] == 0, "the other segment was released"
+    if sys.platform == "linux":  # other systems may keep the content
+        assert arena.memory[places[3]] == 0, "the other segment was released"
     assert [arena.open_next() for _ in range(3)] == [first, first + 1, first + 5]
 
 
