@@ -210,8 +210,8 @@ class Forking(Once):
         return seen
 
     def _meet(self, mutant: Mutant, items: list[Any], seen: Seen) -> None:
-        if not _put_in(mutant, self.functions):
-            return  # a mutant without an effect survives
+        if not items or not _put_in(mutant, self.functions):
+            return  # a mutant without an effect survives, and one that no test executes
         began = time.process_time()
         for item, after in zip(items, [*items[1:], None], strict=True):
             if time.process_time() - began > ENOUGH:

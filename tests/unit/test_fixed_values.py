@@ -12,6 +12,7 @@ from lembro import CodecError, MemoryStore, Session, SessionInfo, SessionManager
 from lembro._core import codec
 from lembro._core.user_sessions import CACHE_ENTRY
 from lembro._http.cookie import MOST_VALUES
+from lembro._runtime import store_check
 from lembro._runtime.issued import MOST
 from tests.support.site import Site
 
@@ -56,8 +57,9 @@ def test_an_error_of_the_encoding_names_the_session() -> None:
 
 @pytest.mark.parametrize("call", ["length", "stats"])
 def test_statistics_in_a_script_are_not_warned_of(
-    caplog: pytest.LogCaptureFixture, call: str
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
+    monkeypatch.setattr(store_check, "_warned", set())  # it warns once in a process
     manager = SessionManager(MemoryStore("1M"))
     getattr(manager, call)()
     assert ("only" in caplog.text) == (call != "stats")
