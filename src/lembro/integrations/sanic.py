@@ -224,7 +224,7 @@ def _with_sessions(base: type[Request[Any, Any]], lembro: Lembro) -> type[Reques
     class SessionRequest(base):  # type: ignore[misc,valid-type]
         __slots__ = ()
 
-        def make_context(self) -> Any:
+        def make_context(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             """Make the ``ctx`` of the request, with the session. Sanic calls this once."""
             ctx = super().make_context()
             lembro._begin(self, ctx)

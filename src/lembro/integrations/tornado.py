@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Coroutine, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from .._core.session import Session
@@ -182,7 +182,7 @@ class SessionMixin(_Handler):
         Raises:
             ConfigError: the request has no session.
         """
-        if self._session is None:
+        if self._exchange is None:
             lembro = self._installed()
             if lembro is None:
                 raise no_session("Lembro(app)")
@@ -205,22 +205,16 @@ class SessionMixin(_Handler):
 
     # -- Tornado calls these -----------------------------------------------------------------------
 
-    def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> Coroutine[Any, Any, None]:
+    async def _execute(self, transforms: Any, *args: bytes, **kwargs: bytes) -> None:
         lembro = self._installed()
-        if lembro is None or not lembro.runner.preloads:
-            return super()._execute(transforms, *args, **kwargs)
-        return self._load_and_execute(lembro, transforms, *args, **kwargs)
-
-    async def _load_and_execute(
-        self, lembro: Lembro, transforms: Any, *args: bytes, **kwargs: bytes
-    ) -> None:
-        exchange = self._begin(lembro)
-        try:
-            await lembro.runner.preload(exchange.session)
-        except BaseException:
-            self._transforms = transforms
-            self.send_error(500)  # else the connection would stay open
-            raise
+        if lembro is not None and lembro.runner.preloads:
+            exchange = self._begin(lembro)
+            try:
+                await lembro.runner.preload(exchange.session)
+            except BaseException:
+                self._transforms = transforms
+                self.send_error(500)  # else the connection would stay open
+                raise
         await super()._execute(transforms, *args, **kwargs)
         if self._ending is not None:
             await asyncio.shield(self._ending)
