@@ -48,8 +48,11 @@ def app(manager: SessionManager) -> Any:
     return app_with(manager)
 
 
-def app_with(manager: SessionManager, **keywords: Any) -> Any:
+def app_with(
+    manager: SessionManager, request_class: type[Request] = Request, **keywords: Any
+) -> Any:
     app = new_app()
+    app.request_class = request_class
     Lembro(app, manager, **keywords)
 
     @app.get("/write")
@@ -445,17 +448,10 @@ def test_the_scheme_of_the_applications_request_class_is_used(manager: SessionMa
         def scheme(self) -> str:
             return "https"
 
-    app = new_app()
-    app.request_class = Mine
-    Lembro(app, manager)
-
-    @app.get("/")
-    async def index(request: Mine) -> HTTPResponse:
-        get_session(request)["a"] = 1
-        return text("")
+    app = app_with(manager, Mine)
 
     async def visitor(client: httpx.AsyncClient) -> None:
-        assert (await client.get("/")).headers["set-cookie"].startswith("__Host-sid=")
+        assert (await client.get("/write")).headers["set-cookie"].startswith("__Host-sid=")
 
     visit(app, visitor)
 
@@ -479,9 +475,7 @@ def test_the_applications_request_class_is_extended(manager: SessionManager) -> 
         def mine(self) -> str:
             return "mine"
 
-    app = new_app()
-    app.request_class = Mine
-    Lembro(app, manager)
+    app = app_with(manager, Mine)
 
     @app.get("/")
     async def index(request: Mine) -> HTTPResponse:

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 
@@ -19,16 +18,6 @@ from tests.support.memory import add
 from tests.support.processes import in_fork
 
 pytest.importorskip("fcntl")
-
-
-@pytest.fixture
-def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
-    """The handlers of signals, with SIGTERM left to the system."""
-    found: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
-    monkeypatch.setattr(signal, "getsignal", found.__getitem__)
-    monkeypatch.setattr(signal, "signal", found.__setitem__)
-    monkeypatch.setattr(process_end, "_stores", WeakSet())
-    return found
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 
@@ -653,16 +652,6 @@ assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
 # In this process, whose signals the test replaces.
-
-
-@pytest.fixture
-def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
-    """The handlers of signals, with SIGTERM left to the system."""
-    found: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL}
-    monkeypatch.setattr(signal, "getsignal", found.__getitem__)
-    monkeypatch.setattr(signal, "signal", found.__setitem__)
-    monkeypatch.setattr(process_end, "_stores", WeakSet())
-    return found
 
 
 def test_sigterm_ends_the_interpreter_normally(path: Path, handlers: dict[int, Any]) -> None:

@@ -131,16 +131,6 @@ def test_the_lock_is_in_the_systems_temporary_folder() -> None:
 
 
 @pytest.fixture
-def alone_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Reset this process, as if it had not claimed the lock yet."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
-        monkeypatch.setattr(worker_check, name, value)
-    yield tmp_path
-    worker_check._leave()
-
-
-@pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     with caplog.at_level(logging.DEBUG, "lembro"):
         yield lambda: caplog.messages

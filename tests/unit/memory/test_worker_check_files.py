@@ -5,8 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -19,22 +18,12 @@ from lembro.stores.memory import worker_check
 fcntl = pytest.importorskip("fcntl")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the lock files, for a process that has not claimed one yet."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name, value in (("_claimed", False), ("_fd", -1), ("_path", "")):
-        monkeypatch.setattr(worker_check, name, value)
-    yield tmp_path
-    worker_check._leave()
-
-
 def open_files() -> int:
     return len(os.listdir("/dev/fd"))
 
 
 def test_each_user_and_each_application_has_its_own_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = {worker_check._name()}
     with monkeypatch.context() as patch:
@@ -45,22 +34,24 @@ def test_each_user_and_each_application_has_its_own_file(
     assert len(names) == 3
 
 
-def test_the_file_can_be_used_by_its_user_only_and_is_removed_at_the_end(folder: Path) -> None:
+def test_the_file_can_be_used_by_its_user_only_and_is_removed_at_the_end(alone_in: Path) -> None:
     before = open_files()
     worker_check.claim()
-    (path,) = folder.iterdir()
+    (path,) = alone_in.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     assert open_files() == before + 1
     for _ in range(2):
         worker_check._leave()
-        assert list(folder.iterdir()) == []
+        assert list(alone_in.iterdir()) == []
         assert open_files() == before
         assert worker_check._fd == -1
 
 
-def test_the_first_descriptor_is_closed_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_descriptor_is_closed_too(
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process without standard input gets it for its first file."""
-    path = folder / "lembro-0.lock"
+    path = alone_in / "lembro-0.lock"
     path.touch()
     closed: list[int] = []
     with monkeypatch.context() as patch:
@@ -72,7 +63,7 @@ def test_the_first_descriptor_is_closed_too(folder: Path, monkeypatch: pytest.Mo
     assert not path.exists()
 
 
-def test_a_lock_of_another_process_leaves_no_open_file(folder: Path) -> None:
+def test_a_lock_of_another_process_leaves_no_open_file(alone_in: Path) -> None:
     with open(worker_check._name(), "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         before = open_files()
@@ -81,7 +72,7 @@ def test_a_lock_of_another_process_leaves_no_open_file(folder: Path) -> None:
 
 
 def test_a_file_that_is_always_removed_is_opened_four_times(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
     open_file = os.open
@@ -93,14 +84,14 @@ def test_a_file_that_is_always_removed_is_opened_four_times(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", spy)
         patch.setattr(worker_check, "_is_at", lambda fd, path: False)
-        assert worker_check._hold(str(folder / "lembro-0.lock"))
+        assert worker_check._hold(str(alone_in / "lembro-0.lock"))
     assert len(opened) == 4
 
 
 def test_only_regular_files_of_this_user_are_removed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fifo, file = folder / "lembro-fifo.lock", folder / "lembro-0.lock"
+    fifo, file = alone_in / "lembro-fifo.lock", alone_in / "lembro-0.lock"
     os.mkfifo(fifo)
     file.touch()
     worker_check._remove(str(fifo))
@@ -114,7 +105,7 @@ def test_only_regular_files_of_this_user_are_removed(
 
 
 def test_a_file_that_is_removed_is_not_opened_through_a_link_and_without_waiting(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags: list[int] = []
     open_file = os.open
@@ -123,7 +114,7 @@ def test_a_file_that_is_removed_is_not_opened_through_a_link_and_without_waiting
         flags.append(given)
         return open_file(path, given)
 
-    file = folder / "lembro-0.lock"
+    file = alone_in / "lembro-0.lock"
     file.touch()
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", spy)
@@ -132,8 +123,8 @@ def test_a_file_that_is_removed_is_not_opened_through_a_link_and_without_waiting
     assert [given & needed for given in flags] == [needed]
 
 
-def test_a_link_to_the_file_is_another_file(folder: Path) -> None:
-    file, link = folder / "lembro-0.lock", folder / "lembro-1.lock"
+def test_a_link_to_the_file_is_another_file(alone_in: Path) -> None:
+    file, link = alone_in / "lembro-0.lock", alone_in / "lembro-1.lock"
     file.touch()
     link.symlink_to(file)
     with file.open() as there:
@@ -141,18 +132,18 @@ def test_a_link_to_the_file_is_another_file(folder: Path) -> None:
         assert not worker_check._is_at(there.fileno(), str(link))
 
 
-def test_a_claim_removes_100_files_at_most(folder: Path) -> None:
+def test_a_claim_removes_100_files_at_most(alone_in: Path) -> None:
     for number in range(103):
-        (folder / f"lembro-{number}.lock").touch()
+        (alone_in / f"lembro-{number}.lock").touch()
     worker_check._sweep()
-    assert len(list(folder.iterdir())) == 3
+    assert len(list(alone_in.iterdir())) == 3
 
 
 def test_the_file_of_this_process_is_left_alone(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     removed: list[str] = []
-    paths = [folder / f"lembro-{number}.lock" for number in range(2)]
+    paths = [alone_in / f"lembro-{number}.lock" for number in range(2)]
     for path in paths:
         path.touch()
     with monkeypatch.context() as patch:
@@ -173,7 +164,7 @@ def test_a_claim_reads_10000_names_at_most(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_second_attempt_follows_after_5_milliseconds(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
     with open(worker_check._name(), "w") as held, monkeypatch.context() as patch:
@@ -184,7 +175,7 @@ def test_the_second_attempt_follows_after_5_milliseconds(
 
 
 def test_a_process_begins_without_a_lock_and_gives_its_own_back(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    alone_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The module is imported again, as in a new process."""
     handlers: dict[str, Callable[[], None]] = {}
@@ -204,10 +195,10 @@ def test_a_process_begins_without_a_lock_and_gives_its_own_back(
     before = open_files()
     for _ in range(2):
         fresh.claim()
-        assert len(list(folder.iterdir())) == 1
+        assert len(list(alone_in.iterdir())) == 1
         assert open_files() == before + 1
         handlers["after_in_child"]()
         assert open_files() == before
     fresh.claim()
     handlers["leave"]()
-    assert list(folder.iterdir()) == []
+    assert list(alone_in.iterdir()) == []
