@@ -1,21 +1,25 @@
 """``python -m bench.soak --minutes 10``: all kinds of load on one store, for a given time.
 
+The store is a MemoryStore, or with ``--store sqlite`` a SQLiteStore.
+
 The load consists of threads with Zipf traffic, floods of newcomers in bursts, sessions that expire
 and sizes that change. An asyncio loop uses the store as well and measures its own lag. The soak
 exits with 1 and prints the reason if
 
-* ``used`` was ever above ``max_size``, or a recount gave another sum,
-* the pages of the store took more memory than ``max_size``,
-* resident memory grew beyond 1.2 times ``max_size`` plus the soak's own memory, or continued to
-  grow after the store had been full,
+* ``used`` was ever above ``max_size``, or a recount found something else,
+* the pages of the MemoryStore, or the file of the SQLiteStore and its log, exceeded ``max_size``,
+* resident memory grew beyond 1.2 times ``max_size`` of the MemoryStore, or beyond the caches of
+  SQLite, plus the soak's own memory, or continued to grow after the store had been full,
 * an operation was lost: a write that was reported as stored, a login that was evicted, a session
   that was added or destroyed twice,
 * the loop lagged: 99.9 % of its turns must be within 50 ms of an idle process on this machine.
 
-The recounts run in forked children, because they need as much memory as the store's tables, and the
-allocator would keep it. What the soak itself notes is subtracted from the resident memory.
+The recounts of a MemoryStore run in forked children, because they need as much memory as the
+tables of the store, and the allocator would keep it. What the soak itself notes is subtracted from
+the resident memory.
 
-The measurements are in ``.artifacts/soak/``: ``soak.csv`` and, with matplotlib, ``soak.svg``.
+The measurements are in ``.artifacts/soak/``: ``memory.csv`` or ``sqlite.csv`` and, with matplotlib,
+the same as a figure.
 """
 
 from __future__ import annotations
@@ -23,27 +27,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import os
 import random
-import select
-import signal
 import subprocess
 import sys
 import threading
 import time
-import warnings
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from bench import child
 from bench.data import key, lognormal, payload, uniform
 from bench.report import Progress, table
-from bench.store_pages import Pages
+from bench.soak_stores import PLACES, Place
 from bench.verdicts import ROOT
-from lembro import MemoryStore, Record, size
-from lembro.stores.memory.audit import recount
+from lembro import Record, size
 
 OUT: Final = ROOT / ".artifacts" / "soak"
 THREADS: Final = 4
@@ -58,10 +58,6 @@ SAMPLE: Final = 0.25
 TURN: Final = 0.005  # seconds that the loop sleeps
 LIFE: Final = 10 * 86400
 
-OVER: Final = 1.2  # limit of resident memory, in times of max_size
-OWN: Final = 4 << 20  # bytes for the soak itself, in addition to its notes
-BESIDE: Final = 1 << 20  # bytes that the pages of the store may take beyond max_size
-RECOUNT: Final = 120.0  # seconds that a recount may take
 DRIFT: Final = 0.05  # limit of growth, of max_size, once the store has been full
 LAG: Final = 0.050  # seconds
 SHARE: Final = 0.999
@@ -71,7 +67,7 @@ SIZES: Final = (uniform(300), lognormal, uniform(1500), uniform(120), lognormal,
 
 @dataclass
 class Soak:
-    store: MemoryStore
+    place: Place
     end: float
     breaches: dict[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -79,10 +75,6 @@ class Soak:
     at_rest: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     operations: int = 0
     checks: int = 0
-    pages: Pages = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.pages = Pages(self.store)
 
     def breach(self, what: str, how: str) -> None:
         """Record a breach. The first of each kind is kept."""
@@ -108,7 +100,7 @@ class Worker(threading.Thread):
     def __init__(self, soak: Soak, number: int) -> None:
         super().__init__(daemon=True)
         self.soak = soak
-        self.store = soak.store
+        self.store = soak.place.store
         self.number = number
         self.rng = random.Random(number)
         self.done = 0
@@ -205,21 +197,28 @@ class Flood(Worker):
             self.done += 1
 
 
-async def loop(soak: Soak, lags: array[float]) -> None:
-    """Run a server's loop: it sleeps, uses the store inline, and records its lag."""
-    rng = random.Random(99)
+async def loop(soak: Soak, workers: list[Worker], lags: array[float]) -> None:
+    """Run a server's loop: two tasks sleep and use the store, and record by how much a sleep was
+    too long.
+    """
+    await asyncio.gather(turns(soak, lags, 99), turns(soak, lags, 98))
+    for worker in workers:  # closing ends the connections of threads too
+        await asyncio.to_thread(worker.join, 20)
+    await soak.place.aclose()
+
+
+async def turns(soak: Soak, lags: array[float], seed: int) -> None:
+    rng, place = random.Random(seed), soak.place
     while not soak.stop.is_set():
-        if not soak.gate.is_set():
-            await asyncio.sleep(TURN)
-            continue
         start = time.perf_counter()
         await asyncio.sleep(TURN)
-        at = key(int(rng.paretovariate(0.6)) % VISITORS)
-        if soak.store.get(at) is not None:
-            soak.store.touch(at, idle=600.0)
         late = time.perf_counter() - start - TURN
-        if soak.gate.is_set():  # a check is not part of the traffic
-            lags.append(late)
+        if not soak.gate.is_set():  # a check is not part of the traffic
+            continue
+        lags.append(late)
+        at = key(int(rng.paretovariate(0.6)) % VISITORS)
+        if await place.get(at) is not None:
+            await place.touch(at, idle=600.0)
         soak.operations += 2
 
 
@@ -231,8 +230,8 @@ def check(soak: Soak, workers: list[Worker]) -> None:
     soak.gate.clear()
     for _ in workers:
         soak.at_rest.acquire(timeout=20)
-    store = soak.store
-    fault = recount_in_child(store)
+    store = soak.place.store
+    fault = soak.place.recount()
     if fault:
         soak.breach("recount", fault)
     for who in range(LOGGED_IN):
@@ -245,37 +244,6 @@ def check(soak: Soak, workers: list[Worker]) -> None:
     soak.gate.set()
 
 
-def recount_in_child(store: MemoryStore) -> str:
-    """Recount a store in a forked child. Return the fault, or an empty text."""
-    reads, writes = os.pipe()
-    with warnings.catch_warnings():
-        # Python warns that a child may wait forever for a lock of another thread. The only lock
-        # that the child needs is that of the store, and the store takes it for the fork.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pid = os.fork()
-    if pid == 0:
-        fault = "the recount ended too early"
-        try:
-            recount(store._parts)
-            fault = ""
-        except AssertionError as error:
-            fault = str(error) or "a part contradicts another"
-        except BaseException as error:
-            fault = repr(error)
-        finally:
-            os.write(writes, f"{fault}\n".encode())
-            os._exit(0)
-    os.close(writes)
-    try:
-        if not select.select([reads], [], [], RECOUNT)[0]:
-            os.kill(pid, signal.SIGKILL)
-            return f"not finished within {RECOUNT:.0f} seconds"
-        return os.read(reads, 65536).decode().strip()
-    finally:
-        os.close(reads)
-        os.waitpid(pid, 0)
-
-
 def look(
     soak: Soak,
     started: float,
@@ -285,19 +253,19 @@ def look(
     rows: list[list[Any]],
 ) -> list[Any]:
     """Return one line of the record."""
-    stats = soak.store.stats()
+    stats, max_size = soak.place.store.stats(), soak.place.max_size
+    assert stats.used is not None
     noted = sys.getsizeof(lags) + (sys.getsizeof(rows[0]) + NUMBERS) * len(rows) if rows else 0
     grown = child.resident() - before - noted
-    if stats.used > stats.max_size:
-        soak.breach("used > max_size", f"{stats.used:,} bytes of {stats.max_size:,}")
+    if stats.used > max_size:
+        soak.breach("used > max_size", f"{stats.used:,} bytes of {max_size:,}")
     late = max(lags[seen:], default=0.0)
     seconds = time.monotonic() - started
     counts = (stats.sessions, stats.expired, stats.evicted)
-    pages = soak.pages.present()
-    return [round(seconds, 2), stats.used, grown, *counts, round(late * 1000, 2), pages]
+    return [round(seconds, 2), stats.used, grown, *counts, round(late * 1000, 2), soak.place.held()]
 
 
-HEADS: Final = ("seconds", "used", "resident", "sessions", "expired", "evicted", "lag_ms", "pages")
+HEADS: Final = ("seconds", "used", "resident", "sessions", "expired", "evicted", "lag_ms", "held")
 NUMBERS: Final = 32 * len(HEADS)  # bytes of the numbers of a row
 
 
@@ -349,7 +317,8 @@ def control() -> None:
     print(percentile(array("d", lags), SHARE))
 
 
-def enter_logged_in(store: MemoryStore) -> None:
+def enter_logged_in(place: Place) -> None:
+    store = place.store
     for who in range(LOGGED_IN):
         record = Record(bytes(8), f"user {who}", None, store.new_reputation())
         store.add(key(-1 - who), record, idle=LIFE, life=LIFE)
@@ -358,11 +327,11 @@ def enter_logged_in(store: MemoryStore) -> None:
 # -- the run ---------------------------------------------------------------------------------------
 
 
-def run(minutes: float, max_size: str) -> int:
+def run(minutes: float, kind: str, max_size: str) -> int:
     before = child.settled()
-    soak = Soak(MemoryStore(max_size, interval=2), end=0.0)
+    soak = Soak(PLACES[kind](max_size), end=0.0)
     soak.gate.set()
-    enter_logged_in(soak.store)
+    enter_logged_in(soak.place)
     workers: list[Worker] = [Visitors(soak, n) for n in range(THREADS)]
     workers += [Flood(soak, THREADS + n) for n in range(2)]
     lags: array[float] = array("d")
@@ -378,10 +347,8 @@ def run(minutes: float, max_size: str) -> int:
     watcher = threading.Thread(target=watch, args=(soak, workers, rows, lags, before))
     for thread in (*workers, watcher):
         thread.start()
-    asyncio.run(loop(soak, lags))
+    asyncio.run(loop(soak, workers, lags))
     watcher.join(60)
-    for worker in workers:
-        worker.join(20)
     soak.operations += sum(worker.done for worker in workers)
     machine = float(idle.communicate(timeout=20)[0])
     judge_growth(soak, rows)
@@ -389,57 +356,57 @@ def run(minutes: float, max_size: str) -> int:
     if late - machine > LAG:
         soak.breach("loop lag", f"99.9 % within {late * 1000:.0f} ms, allowed {LAG * 1000:.0f}")
     OUT.mkdir(parents=True, exist_ok=True)
-    with (OUT / "soak.csv").open("w", newline="", encoding="utf-8") as file:
+    with (OUT / f"{kind}.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([HEADS, *rows])
-    drawn = draw(rows, soak.store.max_size)
-    report(soak, rows, late, machine, drawn)
-    soak.store.close()
+    drawn = draw(rows, soak.place.max_size, OUT / f"{kind}.svg")
+    report(soak, rows, late, machine)
+    print(f"  {OUT}/: {kind}.csv{f', {kind}.svg' if drawn else ''}")
+    soak.place.close()
     return 1 if soak.breaches else 0
 
 
 def judge_growth(soak: Soak, rows: list[list[Any]]) -> None:
-    """Check that the pages of the store and resident memory stay near ``max_size``.
+    """Check the limits of the store and of resident memory.
 
-    Once it has been full for all sizes, it must not grow: the last third is compared with the
-    second.
+    Once the store has been full for all sizes, resident memory must not grow: the last third is
+    compared with the second.
     """
-    limit = soak.store.max_size
-    pages = max(row[7] for row in rows)
-    if pages > limit + BESIDE:
-        soak.breach("pages > max_size", f"{pages:,} bytes of {limit:,}")
+    place = soak.place
+    held = max(row[7] for row in rows)
+    if held > place.most_held:
+        soak.breach("held > max_size", f"{held:,} bytes of {place.max_size:,}")
     most = max(row[2] for row in rows)
-    if most > OVER * limit + OWN:
-        beyond = f"{most / limit:.2f} x max_size"
-        soak.breach("resident memory", f"{beyond}, allowed {OVER} and {size.pretty(OWN)}")
+    if most > place.most_resident:
+        allowed = size.pretty(int(place.most_resident))
+        soak.breach("resident memory", f"{size.pretty(most)}, allowed {allowed}")
     cycle = SHIFT * len(SIZES)
     if rows[-1][0] < 3 * cycle:
         return
     third = len(rows) // 3
     second = max(row[2] for row in rows[third : 2 * third])
     last = max(row[2] for row in rows[2 * third :])
-    grown = (last - second) / soak.store.max_size
+    grown = (last - second) / place.max_size
     if grown > DRIFT:
         soak.breach("resident memory drifts", f"by {grown:.2f} x max_size in the last third")
 
 
-def draw(rows: list[list[Any]], max_size: int) -> bool:
+def draw(rows: list[list[Any]], max_size: int, path: Path) -> bool:
     try:
         from bench import charts
     except ImportError:
         return False
-    charts.soak(rows, max_size, OUT / "soak.svg")
+    charts.soak(rows, max_size, path)
     return True
 
 
-def report(soak: Soak, rows: list[list[Any]], late: float, machine: float, drawn: bool) -> None:
-    stats = soak.store.stats()
-    most = max(row[2] for row in rows) / stats.max_size
-    used = max(row[1] for row in rows) / stats.max_size
-    pages = max(row[7] for row in rows) / stats.max_size
+def report(soak: Soak, rows: list[list[Any]], late: float, machine: float) -> None:
+    place = soak.place
+    stats = place.store.stats()
+    used, resident, held = (max(row[at] for row in rows) / place.max_size for at in (1, 2, 7))
     kinds = (
         ("used, at most", f"{used:.3f} of max_size", "used > max_size"),
-        ("pages of the store", f"{pages:.3f} of max_size", "pages > max_size"),
-        ("resident, at most", f"{most:.2f} x max_size", "resident memory"),
+        (place.holds, f"{held:.3f} of max_size", "held > max_size"),
+        ("resident, at most", f"{resident:.2f} x max_size", "resident memory"),
         ("recounts", f"{soak.checks}", "recount"),
         ("operations", f"{soak.operations:,}", "lost operation"),
         ("loop lag, 99.9 %", f"{late * 1000:.1f} ms (machine {machine * 1000:.1f})", "loop lag"),
@@ -448,22 +415,22 @@ def report(soak: Soak, rows: list[list[Any]], late: float, machine: float, drawn
     rows_ = [
         [what, seen, soak.breaches.get(kind, "ok" if kind else "")] for what, seen, kind in kinds
     ]
-    print(table(["soak", "seen", "breach"], rows_))
+    print(table([f"soak of {place.name}", "seen", "breach"], rows_))
     for what, how in soak.breaches.items():
         print(f"  BREACH: {what}: {how}")
-    print(f"  {OUT.relative_to(ROOT)}/: soak.csv{', soak.svg' if drawn else ''}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="A store under load.")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--store", choices=PLACES, default="memory")
     parser.add_argument("--max-size", default="32M")
     parser.add_argument("--control", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.control:
         control()
         return 0
-    return run(given.minutes, given.max_size)
+    return run(given.minutes, given.store, given.max_size)
 
 
 if __name__ == "__main__":

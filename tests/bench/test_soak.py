@@ -6,23 +6,47 @@ import os
 import time
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from bench import soak
+from bench import soak, soak_stores
 from bench.data import key
-from lembro import MemoryStore, Record
+from lembro import Record
+from lembro.stores import SQLiteStore
+
+
+@contextmanager
+def soaking(place: soak_stores.Place) -> Iterator[soak.Soak]:
+    made = soak.Soak(place, end=0.0)
+    made.gate.set()
+    soak.enter_logged_in(place)
+    try:
+        yield made
+    finally:
+        place.close()
 
 
 @pytest.fixture
-def soaked() -> Iterator[soak.Soak]:
-    store = MemoryStore("1M", interval=360)
-    made = soak.Soak(store, end=0.0)
-    made.gate.set()
-    soak.enter_logged_in(store)
-    yield made
-    store.close()
+def memory() -> soak_stores.MemoryPlace:
+    return soak_stores.MemoryPlace("1M", interval=360)
+
+
+@pytest.fixture
+def soaked(memory: soak_stores.MemoryPlace) -> Iterator[soak.Soak]:
+    """A soak of a MemoryStore."""
+    with soaking(memory) as made:
+        yield made
+
+
+@pytest.fixture(params=soak_stores.PLACES)
+def any_soaked(request: pytest.FixtureRequest) -> Iterator[soak.Soak]:
+    """A soak of each store."""
+    with soaking(soak_stores.PLACES[request.param]("1M", interval=360)) as made:
+        yield made
 
 
 def batches(soaked: soak.Soak) -> list[soak.Worker]:
@@ -35,23 +59,46 @@ def batches(soaked: soak.Soak) -> list[soak.Worker]:
     return workers
 
 
-def test_a_correct_store_passes(soaked: soak.Soak) -> None:
-    soak.check(soaked, batches(soaked))
-    assert soaked.breaches == {}
-    assert soaked.checks == 1
+def test_a_correct_store_passes(any_soaked: soak.Soak) -> None:
+    soak.check(any_soaked, batches(any_soaked))
+    assert any_soaked.breaches == {}
+    assert any_soaked.checks == 1
 
 
-def test_a_wrong_sum_is_found(soaked: soak.Soak) -> None:
+@pytest.mark.parametrize("kind", soak_stores.PLACES)
+def test_a_short_soak_runs_to_its_end(
+    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(soak, "OUT", tmp_path)
+    monkeypatch.setattr(soak, "CHECK", 0.2)
+    monkeypatch.setattr(soak, "LAG", 60.0)  # this machine runs other tests
+    monkeypatch.setattr(soak_stores, "OWN", 1 << 40)  # and so does this process
+    assert soak.run(0.02, kind, "2M") == 0, capsys.readouterr().out
+    assert (tmp_path / f"{kind}.csv").exists()
+
+
+def test_a_wrong_sum_is_found(soaked: soak.Soak, memory: soak_stores.MemoryPlace) -> None:
     workers = batches(soaked)
-    soaked.store._parts.ledger.used += 1
+    memory.store._parts.ledger.used += 1
     soak.check(soaked, workers)
     assert list(soaked.breaches) == ["recount"]
+
+
+def test_a_wrong_number_of_sessions_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    with soaking(soak_stores.SQLitePlace("1M", interval=360)) as soaked:
+        workers = batches(soaked)
+        stats = soaked.place.store.stats()
+        monkeypatch.setattr(
+            SQLiteStore, "stats", lambda _: msgspec.structs.replace(stats, sessions=7)
+        )
+        soak.check(soaked, workers)
+    assert "says 7 sessions" in soaked.breaches["recount"]
 
 
 def test_a_recount_takes_no_memory_of_the_soak(
     soaked: soak.Soak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soak, "recount", lambda _: pytest.fail(f"in process {os.getpid()}"))
+    monkeypatch.setattr(soak_stores, "recount", lambda _: pytest.fail(f"in process {os.getpid()}"))
     soak.check(soaked, batches(soaked))
     assert "in process" in soaked.breaches["recount"]
     assert str(os.getpid()) not in soaked.breaches["recount"]
@@ -60,29 +107,31 @@ def test_a_recount_takes_no_memory_of_the_soak(
 def test_a_recount_that_does_not_end_is_found(
     soaked: soak.Soak, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(soak, "recount", lambda _: time.sleep(60))
-    monkeypatch.setattr(soak, "RECOUNT", 0.1)
-    assert soak.recount_in_child(soaked.store) == "not finished within 0 seconds"
+    monkeypatch.setattr(soak_stores, "recount", lambda _: time.sleep(60))
+    monkeypatch.setattr(soak_stores, "RECOUNT", 0.1)
+    assert soaked.place.recount() == "not finished within 0 seconds"
 
 
-def test_the_pages_of_a_store_follow_its_sessions(soaked: soak.Soak) -> None:
-    before = soaked.pages.present()
+def test_the_pages_of_a_store_follow_its_sessions(memory: soak_stores.MemoryPlace) -> None:
+    store, pages = memory.store, memory.pages
+    before = pages.present()
     for number in range(2000):
-        soaked.store.add(key(number), Record(bytes(300)), idle=9, life=9)
-    full = soaked.pages.present()
-    assert 400_000 < full - before <= soaked.store.stats().used < soaked.pages.reserved
-    soaked.store.clear()
-    assert soaked.pages.present() < full / 2
+        store.add(key(number), Record(bytes(300)), idle=9, life=9)
+    full = pages.present()
+    assert 400_000 < full - before <= store.stats().used < pages.reserved
+    store.clear()
+    assert pages.present() < full / 2
+    store.close()
 
 
 def test_a_missing_login_and_a_lost_write_are_found(soaked: soak.Soak) -> None:
     workers = batches(soaked)
-    soaked.store.destroy(key(-1))
+    soaked.place.store.destroy(key(-1))
     soak.check(soaked, workers)
     assert list(soaked.breaches) == ["lost operation"]
 
     soaked.breaches.clear()
-    soaked.store.add(key(-1), Record(bytes(8)), idle=9, life=9)
+    soaked.place.store.add(key(-1), Record(bytes(8)), idle=9, life=9)
     workers[0].wins[0] = workers[1].wins[0] = 0
     workers[1].wins[5] += 1
     soaked.at_rest.release(2)
@@ -96,7 +145,7 @@ def test_a_missing_login_and_a_lost_write_are_found(soaked: soak.Soak) -> None:
         ([1.0] * 30, 1.0, []),
         ([20.0] * 30, 1.0, ["resident memory"]),
         ([0.5] * 20 + [0.9] * 10, 1.0, ["resident memory drifts"]),
-        ([1.0] * 30, 2.5, ["pages > max_size"]),
+        ([1.0] * 30, 2.5, ["held > max_size"]),
     ],
 )
 def test_growing_memory_is_found(

@@ -6,6 +6,7 @@ import asyncio
 import math
 import multiprocessing
 import os
+import random
 import sqlite3
 import stat
 import struct
@@ -13,8 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -317,6 +318,23 @@ def test_expired_sessions_are_removed_before_live_ones_are_evicted(path: Path) -
     store.close()
 
 
+def test_a_touch_succeeds_in_a_full_file(path: Path) -> None:
+    """It moves the entry of an index, and so may need another page."""
+    store, clock = clocked(path, "4M")
+    for n in range(2000):
+        store.add(key(n), Record(b"b"), idle=9000.0, life=9000.0)
+    process: Any = store._process
+    verbs: Any = store._verbs
+    connection = process.get()._connections[False]
+    verbs._pages = connection.execute("pragma page_count").fetchone()[0]
+    connection.execute(f"pragma max_page_count = {verbs._pages}")
+    for n in random.Random(1).sample(range(2000), 2000):
+        clock.advance(1)
+        store.touch(key(n), idle=9000.0)
+    assert 0 < (store.stats().evicted or 0) < 500
+    store.close()
+
+
 def test_a_file_that_others_have_filled_is_full(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -458,6 +476,41 @@ def test_a_log_that_cannot_be_shortened_ends_the_writes(path: Path, colour: Any)
     assert verbs.add(L, Record(b"two"), **LIVES)
     assert Path(f"{path}-wal").stat().st_size < 2**16
     store.close()
+
+
+def test_a_write_waits_while_another_connection_copies_the_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself does not wait then."""
+    log, most = Path(f"{path}-wal"), 2**20 // 5 + 2**16
+    store = SQLiteStore(path, "1M", timeout=10)
+    store.add(K, Record(b"one"), **LIVES)
+    with copying(path) as stop:
+        monkeypatch.setattr("time.sleep", lambda _: stop())
+        for n in range(100):
+            assert store.add(key(n), Record(b"b" * 3000), **LIVES)
+            assert log.stat().st_size < most + 2**16
+    assert log.stat().st_size < most
+    store.close()
+
+
+@contextmanager
+def copying(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold SQLite's lock of a checkpoint in another process, until the function is called."""
+    code = (
+        "import fcntl, sys; file = open(sys.argv[1], 'r+b'); "
+        "fcntl.lockf(file, fcntl.LOCK_EX, 1, 121); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, f"{path}-shm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        try:
+            yield process.stdin.close
+        finally:
+            process.stdin.close()
 
 
 def test_a_log_that_others_made_long_is_shortened_before_a_transaction(

@@ -72,6 +72,27 @@ def test_an_eviction_that_frees_too_little_ends(monkeypatch: pytest.MonkeyPatch)
                 command = steps.send(1)  # an expired record was removed, and it is not enough
 
 
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("touch", {"idle": 1.0}),
+        ("destroy", {"expected": None}),
+        ("destroy_user", {"keep": None}),
+    ],
+)
+def test_a_change_that_finds_no_room_is_made_after_an_eviction(
+    verb: str, arguments: dict[str, Any]
+) -> None:
+    verbs = SQLiteVerbs(lambda: 1.0, returning=True, pages=100)
+    steps = getattr(verbs, verb)("ana" if verb == "destroy_user" else K, **arguments)
+    refused = next(steps)[0].text
+    texts = [steps.throw(NoRoom())[0].text]
+    while texts[-1] != refused or len(texts) < 6:
+        texts.append(steps.send(1)[0].text)
+    assert texts[0] == "rollback"
+    assert verbs.statements.purge.text in texts
+
+
 def test_a_rollback_is_done_unless_sqlite_did_it(tmp_path: Any) -> None:
     connection = Setup(f"{tmp_path}/x.db", 0.1, None, 100, 200).connect(0.1, checkpoints=True)
     for begin in (True, False):

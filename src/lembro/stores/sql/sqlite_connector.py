@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -30,6 +31,7 @@ T = TypeVar("T")
 RETURNING: Final = sqlite3.sqlite_version_info >= (3, 35)
 PAGE_SIZE: Final = 4096
 SETUP_TIMEOUT: Final = 5.0  # seconds to wait for other workers that create the tables
+COPYING: Final = 0.005  # seconds between two attempts to copy the log
 
 _creating: Final[dict[int, threading.Lock]] = {}  # by process: a fork may copy a held lock
 
@@ -114,15 +116,21 @@ class Setup:
         would never become short while several processes write.
 
         Raises:
-            Busy: The log has its largest size, and cannot be emptied because another process is
-                reading the file.
+            Busy: The log has its largest size, and could not be emptied within the timeout, because
+                another process is reading the file.
         """
-        connection.execute("pragma wal_checkpoint(truncate)").fetchall()
-        if self._log_size() > self.longest_log:
-            raise Busy(
-                f"the log of {self.path!r} is full, because another process is reading the file. "
-                f"End that process, or its transaction"
-            )
+        end = time.monotonic() + self.timeout
+        while True:
+            connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+            if self._log_size() <= self.longest_log:
+                return
+            # SQLite has waited for readers, but not for another connection that copies the log.
+            if time.monotonic() >= end:
+                raise Busy(
+                    f"the log of {self.path!r} is full, because another process is reading the "
+                    f"file. End that process, or its transaction"
+                )
+            time.sleep(COPYING)
 
     def _log_size(self) -> int:
         try:

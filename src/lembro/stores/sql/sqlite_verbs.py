@@ -148,6 +148,16 @@ class SQLiteVerbs(SQLVerbs):
         )
         return (yield from self._in_room(replace, old))
 
+    def touch(self, key: bytes, *, idle: float) -> Steps[bool]:
+        # The entry of an index moves, and may need a page.
+        return (yield from self._in_room(partial(super().touch, key, idle=idle), key))
+
+    def destroy(self, key: bytes, *, expected: bytes | None) -> Steps[Found | None]:
+        return (yield from self._in_room(partial(super().destroy, key, expected=expected), key))
+
+    def destroy_user(self, user: str, keep: bytes | None) -> Steps[list[bytes]]:
+        return (yield from self._in_room(partial(super().destroy_user, user, keep), b""))
+
     def get(self, key: bytes) -> Steps[Found | None]:
         """Return the record. While the file is closed to legacy cookies, every mark exists."""
         found = yield from super().get(key)
