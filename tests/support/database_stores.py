@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import bson
+
 from lembro.stores import MongoStore, PostgresStore, SQLAlchemyStore
 from lembro.stores.base import MARK
 from tests.support.servers import mariadb, mongo, postgres
@@ -22,14 +24,17 @@ class _DatabaseBackend(ExternalBackend):
         known.update((name, options[name]) for name in OPTIONS if name in options)
         self._make = partial(make, **known)
         self.memory = self._make()
+        self._opened = [self.memory]
 
     def close(self) -> None:
-        self.memory.close()
+        for store in self._opened:
+            store.close()
 
     @property
     def behind(self) -> Any:
         store = self._make()
         store.blocking = False  # the server answers fast enough for a test
+        self._opened.append(store)
         return store
 
 
@@ -88,6 +93,7 @@ class MongoBackend(_DatabaseBackend):
 
     def __init__(self, **options: Any) -> None:
         server = mongo.shared()
+        options = {"timeout": 60.0, **options}  # it needs a tenth of a second for each login
         self._collection = mongo.new_collection()
         super().__init__(partial(MongoStore, server.url), options, collection=self._collection)
         self._client = server.client()
@@ -109,7 +115,7 @@ class MongoBackend(_DatabaseBackend):
             assert document["born"] <= document["expires"] <= document["death"]
 
     def dump(self) -> bytes:
-        return repr(self._documents()).encode()
+        return b"".join(map(bson.encode, self._documents()))
 
     def _documents(self) -> list[Any]:
         return list(self._client["test"][self._collection].find({}))
