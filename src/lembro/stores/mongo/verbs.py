@@ -147,6 +147,8 @@ class MongoVerbs:
             document = yield from self._rotate(old, new, expected, now, grace)
             if document is None:
                 return (yield from self.get(old))
+            if new == old:  # without a grace it is deleted, so that the insert would succeed
+                return None
         if life is None:
             assert document is not None  # the contract
             born, death = int(document["born"]), int(document["death"])

@@ -145,6 +145,12 @@ class Replace(Subject):
         assert (self.payload(K), self.payload(L)) == (b"one", b"there")
         assert self.store.get(K).successor is None
 
+    def test_replace_of_a_key_by_itself_is_none(self) -> None:
+        self.add(K, b"one")
+        for grace in (0.0, 5.0):
+            assert self.replace(K, K, b"two", expected=b"one", grace=grace) is None
+        assert self.payload(K) == b"one"
+
     def test_replace_onto_an_expired_key(self) -> None:
         self.add(L, b"there", idle=10)
         self.later(11)
