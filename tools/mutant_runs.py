@@ -33,7 +33,7 @@ LONGEST: Final = 2000  # lines of a module
 FEW: Final = 20  # examples of a state machine
 ENOUGH: Final = 20.0
 """The seconds of processor time after which a mutant counts as a survivor."""
-KINDS: Final = {("asgi", "memory"), ("asgi", "blocking")}
+KINDS: Final = {("asgi", "memory"), ("asgi", "blocking"), ("wsgi", "memory")}
 """Tests that run on every integration and store run on these only."""
 
 T = TypeVar("T")

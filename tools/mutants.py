@@ -10,7 +10,7 @@ The tests of a module run on each of its mutants (tools/mutations.py), in a sepa
 ends at the first failure. The tests are collected once, and the processes are forked from there.
 The functions get the code of the mutant. Only the tests that execute the changed line run, the
 shortest first. A mutant that takes effect at import runs with all tests of the module. Of the tests
-that run on every integration and store, only those on ASGI with a MemoryStore run. A mutant that
+that run on every integration and store, only those on ASGI and WSGI with a MemoryStore run. A mutant that
 lives after 20 seconds of tests counts as a survivor, even if a later test would have noticed it.
 
 A run can be interrupted at any time. The next one continues where it ended, because the results are
@@ -102,6 +102,15 @@ _CORE_TESTS: Final = (
     *_files(ROOT / "tests" / "failures", "test_*.py", _ELSEWHERE),
     "tests/behaviour/test_decision_table.py",
 )
+_MIDDLEWARE_TESTS: Final = (
+    *_CORE_TESTS,
+    "tests/behaviour/test_round_trips.py",
+    "tests/behaviour/test_security_claims.py",
+    "tests/behaviour/test_store_failures.py",
+    "tests/behaviour/test_times.py",
+    "tests/behaviour/test_visits.py",
+)
+_METRICS_TESTS: Final = tuple(_files(ROOT / "tests" / "unit" / "metrics", "test_*.py"))
 _MEMORY_TESTS: Final = (
     *_files(ROOT / "tests" / "unit" / "memory", "test_*.py"),
     "tests/contract/test_memory.py",
@@ -120,8 +129,6 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_modules("_runtime", ("__init__",)), _CORE_TESTS),
     **dict.fromkeys(
         (
-            "asgi",
-            "wsgi",
             "manager",
             "options",
             "_cookie_options",
@@ -132,6 +139,8 @@ TESTS: Final[dict[str, tuple[str, ...]]] = {
         ),
         _CORE_TESTS,
     ),
+    **dict.fromkeys(("asgi", "wsgi"), _MIDDLEWARE_TESTS),
+    "_runtime/watching": _METRICS_TESTS,
     **dict.fromkeys(_modules("migrate", ("__init__",)), _MIGRATE_TESTS),
     # The audit is used by tests: a mutant that checks less is not noticed while the store works.
     **dict.fromkeys(_modules("stores/memory", ("__init__", "audit")), _MEMORY_TESTS),
