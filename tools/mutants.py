@@ -10,8 +10,9 @@ The tests of a module run on each of its mutants (tools/mutations.py), in a sepa
 ends at the first failure. The tests are collected once, and the processes are forked from there.
 The functions get the code of the mutant. Only the tests that execute the changed line run, the
 shortest first. A mutant that takes effect at import runs with all tests of the module. Of the tests
-that run on every integration and store, only those on ASGI and WSGI with a MemoryStore run. A mutant that
-lives after 20 seconds of tests counts as a survivor, even if a later test would have noticed it.
+that run on every integration and store, only those on ASGI and WSGI with a MemoryStore run. A
+mutant that lives after 20 seconds of tests counts as a survivor, even if a later test would have
+noticed it.
 
 A run can be interrupted at any time. The next one continues where it ended, because the results are
 in .artifacts/mutants.jsonl (tools/mutant_results.py).
