@@ -21,7 +21,7 @@ from lembro import (
     SessionManager,
     StoreError,
 )
-from lembro.asgi import Receive, Scope, Send, SessionMiddleware
+from lembro.asgi import Receive, Scope, Send, SessionMiddleware, _warn_of_mounted
 from tests.support.site import Site
 from tests.support.stores import AsyncAdapter
 
@@ -32,7 +32,7 @@ BODY: Message = {"type": "http.response.body", "body": b"hello"}
 
 
 def call(
-    site: Site, app: App, cookie: str | None = None, *, exclude: Any = (), **scope: Any
+    site: Site, app: App, cookie: str | None = None, /, *, exclude: Any = (), **scope: Any
 ) -> list[Message]:
     """Return what ``app`` sends to the server through the middleware."""
     sent: list[Message] = []
@@ -121,6 +121,13 @@ def test_a_change_sets_the_cookie_before_the_first_byte(site: Site) -> None:
     assert site.data(cookie) == {"n": 1}
     assert b"set-cookie" not in headers_of(call(site, page(change), cookie))
     assert site.data(cookie) == {"n": 2}
+
+
+def test_the_cookie_is_read_from_its_header_only(site: Site) -> None:
+    read: list[int] = []
+    headers = [(b"x-cookie", b"sid=" + site.new(n=1).encode())]
+    call(site, page(lambda session: read.append(len(session))), headers=headers)
+    assert read == [0]
 
 
 @pytest.mark.parametrize("scheme", ["https", "wss"])
@@ -225,6 +232,15 @@ def test_a_failed_commit_reports_no_late_changes(
     assert "changed after the response" not in caplog.text
 
 
+def test_a_failed_commit_of_a_nested_change_reports_no_late_change(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    cookie = site.new(cart=[1])
+    site.store.fail = {"set"}
+    assert unavailable(call(site, page(lambda session: session["cart"].append(2)), cookie), 503)
+    assert "changed after the response" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("value", "logged"), [(object(), "cart[0]: "), (b"x" * 10**6, "the session must take at most")]
 )
@@ -277,6 +293,33 @@ def socket(*messages: Message, act: Callable[[Session], object] = change) -> App
 
 
 ACCEPT, CLOSE = {"type": "websocket.accept"}, {"type": "websocket.close", "code": 1000}
+
+
+def test_a_mounted_application_without_a_root_path_is_named(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["app"], scope["session"] = object(), {"n": 2}
+        await send(START)
+
+    _warn_of_mounted.cache_clear()  # it warns once
+    call(site, app, app=object())
+    assert "mounted at '' has put a dict" in caplog.text
+
+
+def test_a_request_allows_the_sessions_of_this_process_without_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site = Site()
+    call(site, page(len))
+    site.manager.create({"n": 1})
+    assert not caplog.records
+    site.close()
+
+
+def test_the_first_argument_is_an_application() -> None:
+    with pytest.raises(ConfigError, match=r"got None\. Example: SessionMiddleware\(app\)$"):
+        SessionMiddleware(None)  # type: ignore[arg-type]
 
 
 def test_an_accepted_websocket_commits(site: Site) -> None:

@@ -204,11 +204,26 @@ manager_from: Any = manager_of
             lambda: manager_from(Manager(MemoryStore()), MemoryStore(), None, {"idle_timeout": 1}),
             r"^store, idle_timeout cannot be given together with a SessionManager\. Give",
         ),
+        (
+            lambda: manager_from(Manager(MemoryStore()), None, SessionOptions(), {}),
+            r"^options cannot be given together",
+        ),
     ],
 )
 def test_invalid_arguments_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_a_ping_asks_for_a_key_as_long_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+    store = MemoryStore()
+    monkeypatch.setattr(store, "get", asked.append)
+    manager = SessionManager(store)
+    manager.ping()
+    asyncio.run(manager.aping())
+    assert [len(key) for key in asked] == [32, 32]
+    store.close()
 
 
 def test_the_default_store_is_a_memory_store() -> None:

@@ -36,6 +36,33 @@ def test_a_preloaded_session_is_loaded_at_its_first_access_only(
     assert loads == [session]
 
 
+def test_a_session_of_this_process_is_loaded_at_its_first_access_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = Site()
+    session = site.open(site.new(n=1))
+    loads: list[Session] = []
+    load = Session._load
+
+    def counted(self: Session) -> None:
+        loads.append(self)
+        load(self)
+
+    monkeypatch.setattr(Session, "_load", counted)
+    assert [session["n"], session["n"], len(session)] == [1, 1, 1]
+    assert loads == [session]
+    site.close()
+
+
+def test_a_save_in_a_thread_is_an_access(site: Site) -> None:
+    """It counts for the Vary header, though the session was preloaded."""
+    session = site.open(site.new(n=1))
+    asyncio.run(site.runner.preload(session))
+    assert session._preloaded
+    session.save()
+    assert not session._preloaded
+
+
 def test_the_end_of_a_preloaded_session_is_noticed_after_the_response_has_begun() -> None:
     """A session in this process is preloaded if its legacy sessions are in a slow store."""
     legacy = StoreReader(lambda session_id: None, cookie="old", lifetime=60, blocking=True)

@@ -14,10 +14,17 @@ from wsgiref.validate import validator
 
 import pytest
 
-from lembro import MemoryStore, Session, SessionCommitted, SessionManager, StoreError
+from lembro import (
+    ConfigError,
+    MemoryStore,
+    Session,
+    SessionCommitted,
+    SessionManager,
+    StoreError,
+)
 from lembro.wsgi import KEY, SessionMiddleware
 from tests.support.recording import Recorder
-from tests.support.stores import BlockingAdapter
+from tests.support.stores import AsyncAdapter, BlockingAdapter
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -120,6 +127,75 @@ def writer(act: Callable[[Session], object]) -> App:
 def test_an_unused_session_leaves_the_response_as_it_is(serve: Wsgi) -> None:
     got = serve(page(), serve.manager.create({"n": 1}))
     assert (got.status, got.headers, got.body) == ("200 OK", dict(HEADERS), b"hello")
+
+
+def test_the_first_argument_is_an_application() -> None:
+    with pytest.raises(ConfigError, match=r"got None\. Example: SessionMiddleware\(app\)$"):
+        SessionMiddleware(None)  # type: ignore[arg-type]
+
+
+def test_a_store_for_async_callers_only_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a WSGI application"):
+        SessionMiddleware(page(), store=AsyncAdapter(MemoryStore()))
+
+
+@pytest.mark.parametrize("accessed", [False, True])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_the_body_is_closed(serve: Wsgi, accessed: bool, lazy: bool) -> None:
+    closed: list[str] = []
+
+    class Body:
+        def __init__(self) -> None:
+            self._chunks = iter([b"hel", b"lo"])
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self._chunks
+
+        def close(self) -> None:
+            closed.append("body")
+
+    class Lazy(Body):
+        def __next__(self) -> bytes:
+            return next(self._chunks)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        if accessed:
+            len(environ[KEY])
+        start_response("200 OK", HEADERS[:])
+        return Lazy() if lazy else Body()
+
+    assert serve(app).body == b"hello"
+    assert closed == ["body"]
+
+
+def test_the_body_is_closed_if_the_response_is_replaced(serve: Wsgi) -> None:
+    closed: list[str] = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            closed.append("body")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        environ[KEY]["n"] = 1
+        start_response("200 OK", HEADERS[:])
+        return Body([b"hello"])
+
+    serve.store.fail = {"add"}
+    assert serve(app).status.startswith("503")
+    assert closed == ["body"]
+
+
+def test_a_body_that_is_not_lazy_is_passed_on(serve: Wsgi) -> None:
+    body = [b"hello"]
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", HEADERS[:])
+        return body
+
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    middleware = SessionMiddleware(app, serve.manager)
+    assert middleware(environ, lambda *_: lambda _: None) is body
 
 
 def test_a_file_wrapper_is_passed_on() -> None:
