@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,44 @@ def test_in_a_container_the_topmost_group_is_its_own(tmp_path: Path, kind: dict[
 def test_without_groups_there_is_no_limit(tmp_path: Path) -> None:
     assert limits(tmp_path, {**V2, "of": "4:cpu:/\n"}, top="4096") == []
     assert list(resident.of_groups(str(tmp_path / "missing"), str(tmp_path))) == []
+
+
+def test_the_resident_bytes_are_the_second_number_of_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = os.sysconf("SC_PAGE_SIZE")
+    found = resident.resident()
+    assert found is not None
+    assert found % page == 0
+    opened = os.listdir("/proc/self/fd")
+    for text, pages in ((b"10 20 5 1\n", 20), (b"10 0 5\n", None), (b"10", None), (b"a b", None)):
+        monkeypatch.setattr("os.read", lambda *_, text=text: text)
+        assert resident.resident() == (pages and pages * page)
+    assert os.listdir("/proc/self/fd") == opened
+
+
+def test_without_proc_the_resident_bytes_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: object) -> int:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("os.open", missing)
+    assert resident.resident() is None
+
+
+@pytest.mark.parametrize(
+    ("machine", "groups", "least"), [([9], [7, 8], 7), ([5], [7], 5), ([9], [], 9), ([], [], None)]
+)
+def test_the_smallest_limit_counts(
+    machine: list[int], groups: list[int], least: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resident, "_of_machine", lambda: machine)
+    monkeypatch.setattr(resident, "of_groups", lambda *_: groups)
+    assert resident.most.__wrapped__() == least
+
+
+def test_the_limit_of_the_machine_is_its_memory() -> None:
+    pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    assert list(resident._of_machine()) == [pages * page]
 
 
 def test_the_limit_of_this_process_is_found() -> None:
