@@ -45,12 +45,12 @@ def test_a_hundred_thousand_visitors_evict_no_user(caplog: pytest.LogCaptureFixt
 @only(SESSION_KINDS)
 @pytest.mark.anyio
 async def test_requests_of_many_visitors_evict_no_user(build: Build) -> None:
-    world: World = build(store={"max_size": "80K"})
+    world: World = build(store={"max_size": "64K"})
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
         await tab.write(number=number)
-    for number in range(700):
+    for number in range(450):
         world.clock.advance(0.001)
         assert (await world.tab().write(bot=number)).status == 200
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
@@ -81,9 +81,10 @@ async def test_repeated_logins_of_one_user_evict_no_other_user(build: Build) -> 
     users = [world.tab() for _ in range(50)]
     for number, tab in enumerate(users):
         await tab.login(f"user-{number}")
-    for _ in range(250):
+    for _ in range(130):
         world.clock.advance(0.001)
         await world.tab().login("bot")
+    assert world.backend.live() == 50 + 100
     assert [await tab.user() for tab in users] == [f"user-{number}" for number in range(50)]
     world.backend.check()
 
