@@ -92,6 +92,11 @@ PLAIN_KINDS: Final = [
 ]
 """A sync and an async integration over each store, for what the frameworks do not change."""
 
+FRAMEWORK_KINDS: Final = [
+    kind for kind in CATALOGUE_KINDS if _EVERY_ROW or kind[1].name == "memory"
+]
+"""One kind for each integration, for what the store does not change."""
+
 SESSION_KINDS: Final = [
     kind
     for kind in MEMORY_KINDS
@@ -153,7 +158,7 @@ def each(kinds: Sequence[Kind] = CATALOGUE_KINDS, **axes: Iterable[Any]) -> pyte
                 for row in range(longest)
             ]
         for row in rows:
-            names = [value if isinstance(value, str) else value.__name__ for value in row]
+            names = [str(getattr(value, "__name__", value)) for value in row]
             cases.append(pytest.param(kind, *row, id="-".join([name_of(kind), *names])))
     return pytest.mark.parametrize(("kind", *axes), cases, indirect=["kind"])
 
