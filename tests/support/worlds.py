@@ -137,21 +137,27 @@ def only(kinds: list[Kind]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("kind", kinds, ids=name_of, indirect=True)
 
 
-def each(kinds: Sequence[Kind] = CATALOGUE_KINDS, **axes: Iterable[Any]) -> pytest.MarkDecorator:
-    """Run a test with every combination of parameters on `CORE_KINDS`, and fewer on other kinds.
+def each(
+    kinds: Sequence[Kind] = CATALOGUE_KINDS,
+    complete: Sequence[Kind] = CORE_KINDS,
+    **axes: Iterable[Any],
+) -> pytest.MarkDecorator:
+    """Run a test with every combination of parameters on some kinds, and with fewer on the others.
 
     The core sees no difference between the other kinds, so each of these meets every value of
     every axis, but not every combination. Their combinations differ from kind to kind.
     ``LEMBRO_EVERY_ROW=1`` runs all combinations on all kinds.
 
     Args:
+        kinds: The kinds of the test.
+        complete: The kinds that meet every combination.
         axes: The values of each parameter of the test.
     """
     values = [list(axis) for axis in axes.values()]
     cases = []
     for number, kind in enumerate(kinds):
         rows: Iterable[tuple[Any, ...]] = itertools.product(*values)
-        if kind not in CORE_KINDS and not _EVERY_ROW:
+        if kind not in complete and not _EVERY_ROW:
             longest = max(map(len, values))
             rows = [
                 tuple(axis[(row + number * place) % len(axis)] for place, axis in enumerate(values))
