@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.messages import Answer
 from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
+from tests.support.worlds import PLAIN_KINDS, each, only
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +66,7 @@ async def test_one_of_fifty_parallel_requests_rotates(world: World) -> None:
     assert await tab.user() == "ada"
 
 
+@only(PLAIN_KINDS)
 async def test_fifty_parallel_requests_all_rotate(world: World) -> None:
     tab = await logged_in(world)
     old = tab.cookie
@@ -202,8 +204,7 @@ PARALLEL: dict[str, Script] = {
 }
 
 
-@pytest.mark.parametrize("how", LOGINS)
-@pytest.mark.parametrize("act", PARALLEL)
+@each(act=PARALLEL, how=LOGINS)
 async def test_the_id_from_before_a_login_is_stale(world: World, how: str, act: str) -> None:
     """The login takes place between the load and the commit of the other request."""
     tab = world.tab()
@@ -226,6 +227,7 @@ async def test_the_id_from_before_a_login_is_stale(world: World, how: str, act: 
     assert world.backend.live() == 1
 
 
+@only(PLAIN_KINDS)
 async def test_fifty_requests_in_flight_during_a_login(world: World) -> None:
     """A commit before the login is merged into it; a commit after the login is dropped."""
     tab = world.tab()

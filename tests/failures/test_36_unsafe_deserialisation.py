@@ -18,6 +18,7 @@ import pytest
 import lembro
 from lembro._core.codec import MARK
 from tests.support.visits import World
+from tests.support.worlds import PLAIN_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +57,7 @@ def planted() -> dict[str, bytes]:
 PLANTED = planted()
 
 
+@only(PLAIN_KINDS)
 async def test_a_planted_program_is_never_executed(world: World) -> None:
     for name, bomb in PLANTED.items():
         tab = world.tab()

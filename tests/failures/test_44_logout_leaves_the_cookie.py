@@ -10,7 +10,7 @@ import pytest
 from lembro import CookieOptions
 from tests.support.messages import parse_set_cookie
 from tests.support.visits import Script, Visit, World, look
-from tests.support.worlds import Build
+from tests.support.worlds import FRAMEWORK_KINDS, Build, each
 
 pytestmark = pytest.mark.anyio
 
@@ -41,13 +41,12 @@ LOGOUTS: dict[str, Script] = {
 }
 
 
-@pytest.mark.parametrize("https", [True, False], ids=["https", "http"])
-@pytest.mark.parametrize("option", OPTIONS)
+@each(FRAMEWORK_KINDS, option=OPTIONS, scheme=["https", "http"])
 async def test_a_logout_clears_the_cookie_with_the_same_attributes(
-    build: Build, option: str, https: bool
+    build: Build, option: str, scheme: str
 ) -> None:
     world: World = build(cookie=OPTIONS[option])
-    tab = world.tab(https=https)
+    tab = world.tab(https=scheme == "https")
     for how, script in LOGOUTS.items():
         (issued,) = (await tab.login("ada")).set_cookies
         (cleared,) = (await tab.visit(script)).set_cookies

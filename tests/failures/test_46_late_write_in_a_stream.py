@@ -10,7 +10,7 @@ import pytest
 
 from lembro import SessionCommitted, SessionGone
 from tests.support.visits import Script, Visit, World, look
-from tests.support.worlds import SESSION_KINDS, only
+from tests.support.worlds import SESSION_KINDS, each
 
 pytestmark = pytest.mark.anyio
 
@@ -27,11 +27,9 @@ WRITES: dict[str, Script] = {
 }
 
 
-@only(SESSION_KINDS)
-@pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("looked", [True, False], ids=["accessed before", "not accessed"])
+@each(SESSION_KINDS, write=WRITES, before=["accessed before", "not accessed"])
 async def test_a_write_after_the_response_has_begun_raises(
-    world: World, write: str, looked: bool
+    world: World, write: str, before: str
 ) -> None:
     tab = world.tab()
     await tab.write(cart=[1])
@@ -45,7 +43,9 @@ async def test_a_write_after_the_response_has_begun_raises(
         with pytest.raises(SessionCommitted, match="edit"):
             await attempt(visit)
 
-    answer = await tab.visit(look if looked else (lambda visit: None), later=late)
+    answer = await tab.visit(
+        look if before == "accessed before" else (lambda visit: None), later=late
+    )
     assert (answer.error, answer.body) == (None, b"first last")
     assert await tab.read() == {"cart": [1]}
 

@@ -13,8 +13,8 @@ import pytest
 from itsdangerous import TimestampSigner
 
 from lembro.migrate import StarletteCookieReader
-from tests.support.visits import Tab, Visit, World, login, look, rotate, write
-from tests.support.worlds import Build
+from tests.support.visits import Script, Tab, Visit, World, login, look, rotate, write
+from tests.support.worlds import Build, each
 
 pytestmark = pytest.mark.anyio
 
@@ -43,11 +43,14 @@ def by_rotation_and_login(visit: Visit) -> None:
 
 
 WAYS: Final = [by_rotation, by_clearing, by_login, by_rotation_and_login]
-
-
-@pytest.fixture(params=WAYS, ids=lambda way: way.__name__)
-def way(request: pytest.FixtureRequest) -> Any:
-    return request.param
+OWNERS: Final = {"anonymous": None, "logged in": "eve"}
+"""The users in the legacy cookie that an attacker has planted."""
+ACTS: Final[dict[str, Script]] = {
+    "look": look,
+    "write": write(a=1),
+    "login": login("eve"),
+    "rotate": rotate,
+}
 
 
 @pytest.fixture
@@ -55,10 +58,9 @@ def world(build: Build) -> World:
     return build(migrate_from=StarletteCookieReader(SECRET, cookie="old", user="uid"))
 
 
-@pytest.fixture(params=[None, "eve"], ids=["anonymous", "logged in"])
-def planted(request: pytest.FixtureRequest) -> str:
-    """The legacy cookie that an attacker has planted."""
-    data = {"cart": [1], "uid": request.param}
+def plant(owner: str) -> str:
+    """Return the legacy cookie that an attacker has planted."""
+    data = {"cart": [1], "uid": OWNERS[owner]}
     return TimestampSigner(SECRET).sign(b64encode(json.dumps(data).encode())).decode()
 
 
@@ -84,29 +86,34 @@ async def check(world: World, victim: Tab, planted: str, *others: Tab) -> None:
     assert await victim.read() == held
 
 
-async def test_the_first_request_replaces_the_id(world: World, planted: str, way: Any) -> None:
+@each(way=WAYS, owner=OWNERS)
+async def test_the_first_request_replaces_the_id(world: World, owner: str, way: Any) -> None:
+    planted = plant(owner)
     victim = browser(world, planted)
     await victim.visit(way)
     await check(world, victim, planted)
 
 
-async def test_the_attackers_request_is_first(world: World, planted: str, way: Any) -> None:
+@each(way=WAYS, owner=OWNERS)
+async def test_the_attackers_request_is_first(world: World, owner: str, way: Any) -> None:
     """The attacker keeps the new cookie, so the legacy cookie is still accepted."""
+    planted = plant(owner)
     attacker, victim = browser(world, planted), browser(world, planted)
     await attacker.visit(look)
     await victim.visit(way)
     await check(world, victim, planted, attacker)
 
 
-@pytest.mark.parametrize("act", [look, write(a=1), login("eve")], ids=["look", "write", "login"])
+@each(way=WAYS, owner=OWNERS, act=["look", "write", "login"])
 async def test_the_attackers_request_is_second(
-    world: World, planted: str, way: Any, act: Any
+    world: World, owner: str, way: Any, act: str
 ) -> None:
+    planted = plant(owner)
     attacker, victim = browser(world, planted), browser(world, planted)
 
     async def slow(visit: Visit) -> None:
         way(visit)
-        await attacker.visit(act)
+        await attacker.visit(ACTS[act])
 
     await victim.visit(slow)
     if victim.cookie is None:  # the attacker's login was first, and so no ID is issued at all
@@ -115,14 +122,15 @@ async def test_the_attackers_request_is_second(
     await check(world, victim, planted, attacker)
 
 
-@pytest.mark.parametrize("act", [look, write(a=1), rotate], ids=["look", "write", "rotate"])
+@each(way=WAYS, owner=OWNERS, act=["look", "write", "rotate"])
 async def test_the_victims_request_runs_during_the_attackers(
-    world: World, planted: str, way: Any, act: Any
+    world: World, owner: str, way: Any, act: str
 ) -> None:
+    planted = plant(owner)
     attacker, victim = browser(world, planted), browser(world, planted)
 
     async def slow(visit: Visit) -> None:
-        act(visit)
+        ACTS[act](visit)
         await victim.visit(way)
 
     answer = await attacker.visit(slow)

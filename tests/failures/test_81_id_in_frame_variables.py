@@ -31,7 +31,7 @@ from lembro.migrate import (
 )
 from tests.support import django_project
 from tests.support.visits import Script, Visit, World
-from tests.support.worlds import MEMORY_KINDS, only
+from tests.support.worlds import CATALOGUE_KINDS, MEMORY_KINDS, only
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +81,7 @@ def args_of(value: object) -> object:
     return getattr(value, "args", "") if not inspect.isclass(value) else ""
 
 
-@only(MEMORY_KINDS)
+@only([kind for kind in CATALOGUE_KINDS if kind in MEMORY_KINDS])
 @pytest.mark.parametrize("act", ACTS)
 async def test_no_frame_contains_the_id(world: World, act: str, issued: list[str]) -> None:
     verb, script = ACTS[act]

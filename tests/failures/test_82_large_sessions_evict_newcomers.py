@@ -13,7 +13,7 @@ import pytest
 from lembro import MemoryStore, SessionManager
 from lembro.testing import FakeClock
 from tests.support.visits import World
-from tests.support.worlds import MEMORY_KINDS, Build, only
+from tests.support.worlds import CORE_KINDS, Build, only
 
 
 @pytest.mark.parametrize("known_for", [0, 30, 120, 1200], ids=lambda age: f"known for {age} s")
@@ -61,7 +61,7 @@ def test_large_sessions_that_wait_leave_newcomers_their_floor() -> None:
     assert kept > len(ids) * 0.15
 
 
-@only(MEMORY_KINDS)
+@only(CORE_KINDS)
 @pytest.mark.anyio
 async def test_requests_with_large_sessions_evict_few_visitors(build: Build) -> None:
     world: World = build(store={"max_size": "128K"})

@@ -5,8 +5,9 @@ Import them in a conftest: ``from tests.support.worlds import anyio_backend, bui
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
@@ -79,6 +80,23 @@ adds all integrations, and PostgreSQL, MariaDB and MongoDB, which the contract a
 too.
 """
 
+CORE_KINDS: Final = [
+    kind
+    for kind in MEMORY_KINDS
+    if (kind[0].name, kind[1].name) in {("asgi", "memory"), ("asgi", "async"), ("wsgi", "memory")}
+]
+"""One kind for each way through the core: called directly, awaited, and in sync code."""
+
+PLAIN_KINDS: Final = [
+    kind for kind in CATALOGUE_KINDS if _EVERY_ROW or kind[0].name in ("asgi", "wsgi")
+]
+"""A sync and an async integration over each store, for what the frameworks do not change."""
+
+FRAMEWORK_KINDS: Final = [
+    kind for kind in CATALOGUE_KINDS if _EVERY_ROW or kind[1].name == "memory"
+]
+"""One kind for each integration, for what the store does not change."""
+
 SESSION_KINDS: Final = [
     kind
     for kind in MEMORY_KINDS
@@ -117,6 +135,38 @@ def name_of(kind: Kind) -> str:
 def only(kinds: list[Kind]) -> pytest.MarkDecorator:
     """Run a test on these kinds instead of all."""
     return pytest.mark.parametrize("kind", kinds, ids=name_of, indirect=True)
+
+
+def each(
+    kinds: Sequence[Kind] = CATALOGUE_KINDS,
+    complete: Sequence[Kind] = CORE_KINDS,
+    **axes: Iterable[Any],
+) -> pytest.MarkDecorator:
+    """Run a test with every combination of parameters on some kinds, and with fewer on the others.
+
+    The core sees no difference between the other kinds, so each of these meets every value of
+    every axis, but not every combination. Their combinations differ from kind to kind.
+    ``LEMBRO_EVERY_ROW=1`` runs all combinations on all kinds.
+
+    Args:
+        kinds: The kinds of the test.
+        complete: The kinds that meet every combination.
+        axes: The values of each parameter of the test.
+    """
+    values = [list(axis) for axis in axes.values()]
+    cases = []
+    for number, kind in enumerate(kinds):
+        rows: Iterable[tuple[Any, ...]] = itertools.product(*values)
+        if kind not in complete and not _EVERY_ROW:
+            longest = max(map(len, values))
+            rows = [
+                tuple(axis[(row + number * place) % len(axis)] for place, axis in enumerate(values))
+                for row in range(longest)
+            ]
+        for row in rows:
+            names = [str(getattr(value, "__name__", value)) for value in row]
+            cases.append(pytest.param(kind, *row, id="-".join([name_of(kind), *names])))
+    return pytest.mark.parametrize(("kind", *axes), cases, indirect=["kind"])
 
 
 @pytest.fixture
