@@ -161,7 +161,7 @@ async def test_cell(world: World, arrive: Any, act: str) -> None:
     assert world.backend.live() == cell.live
 
 
-@worlds.only(KINDS)
+@worlds.only(COMPLETE)
 async def test_a_change_of_an_ended_session_is_dropped(world: World) -> None:
     tab = await live_session(world)
 
@@ -176,7 +176,7 @@ async def test_a_change_of_an_ended_session_is_dropped(world: World) -> None:
     assert world.backend.live() == 0
 
 
-@worlds.only(KINDS)
+@worlds.only(COMPLETE)
 async def test_a_read_touches_after_a_tenth_of_the_idle_timeout(world: World) -> None:
     day = 86400
     tab = await live_session(world)
@@ -197,7 +197,7 @@ async def test_a_read_touches_after_a_tenth_of_the_idle_timeout(world: World) ->
     assert left() == pytest.approx(day)
 
 
-@worlds.only(KINDS)
+@worlds.only(COMPLETE)
 async def test_a_login_after_a_logout_begins_a_new_session(world: World) -> None:
     tab = await live_login(world)
     old = tab.cookie

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -92,8 +93,9 @@ class BlockingTwin(Blocking):
         self.clocked.close()
 
 
+# LEMBRO_EXAMPLES=300 tries more.
 FEW = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("LEMBRO_EXAMPLES", "25")),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

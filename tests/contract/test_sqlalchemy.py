@@ -125,6 +125,8 @@ class TestRaces(StoreRaces):
 
 
 class TestAsyncRaces(AsyncStoreRaces):
+    callers = 4  # asyncmy takes long to connect
+
     async def make_async_store(self) -> Any:
         return new_store(DATABASE).aio
 

@@ -28,7 +28,9 @@ from lembro._core import codec, tags
 from lembro._http.cookie import SessionCookie, find
 from lembro.migrate import LegacySession
 
-ROUNDS = 1000
+ROUNDS, EXAMPLES = 1000, 300
+SLOWER = {"legacy_cookie": 5}
+"""Targets that take several times as long as the others, and by how much their inputs are fewer."""
 
 
 def test_each_target_has_seeds() -> None:
@@ -68,7 +70,7 @@ def mutated(chance: random.Random, seeds: list[bytes]) -> bytes:
 @pytest.mark.parametrize("name", TARGETS)
 def test_inputs_similar_to_the_corpus_have_no_finding(name: str) -> None:
     chance = random.Random(20_260_101)
-    for number in range(ROUNDS):
+    for number in range(ROUNDS // SLOWER.get(name, 1)):
         data = mutated(chance, CORPUS[name])
         try:
             TARGETS[name](data)
@@ -78,10 +80,15 @@ def test_inputs_similar_to_the_corpus_have_no_finding(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
-@given(st.binary(max_size=400))
-def test_random_bytes_have_no_finding(name: str, data: bytes) -> None:
-    TARGETS[name](data)
+def test_random_bytes_have_no_finding(name: str) -> None:
+    examples = EXAMPLES // SLOWER.get(name, 1)
+
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
+    @given(st.binary(max_size=400))
+    def run(data: bytes) -> None:
+        TARGETS[name](data)
+
+    run()
 
 
 # -- the targets would find a fault ----------------------------------------------------------------
