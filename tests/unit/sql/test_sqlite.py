@@ -35,6 +35,7 @@ from lembro.stores.base import MARK, NO_ROOM
 from lembro.stores.sql import sqlite_connector, sqlite_verbs
 from lembro.stores.sql.sqlite_connector import translate
 from lembro.testing import Blocking, FakeClock
+from tests.support.processes import read_line
 
 LIVES: dict[str, Any] = {"idle": 1000.0, "life": 5000.0}
 K, L = b"k" * 32, b"l" * 32
@@ -325,7 +326,7 @@ def test_a_touch_succeeds_in_a_full_file(path: Path) -> None:
         store.add(key(n), Record(b"b"), idle=9000.0, life=9000.0)
     process: Any = store._process
     verbs: Any = store._verbs
-    connection = process.get()._connections[False]
+    connection = process.get()._connections[False]  # no limit: it does not wait
     verbs._pages = connection.execute("pragma page_count").fetchone()[0]
     connection.execute(f"pragma max_page_count = {verbs._pages}")
     for n in random.Random(1).sample(range(2000), 2000):
@@ -501,12 +502,13 @@ def copying(path: Path) -> Iterator[Callable[[], None]]:
         "import fcntl, sys; file = open(sys.argv[1], 'r+b'); "
         "fcntl.lockf(file, fcntl.LOCK_EX, 1, 121); print('held', flush=True); sys.stdin.read()"
     )
+    command = [sys.executable, "-c", code, f"{path}-shm"]
     with subprocess.Popen(
-        [sys.executable, "-c", code, f"{path}-shm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stdout.readline() == b"held\n"
+        assert read_line(process.stdout) == "held\n"
         try:
             yield process.stdin.close
         finally:
