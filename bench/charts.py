@@ -17,6 +17,8 @@ OTHERS: Final = ("#5b6dcd", "#c77d1e", "#8a4fa3", "#4f9bb8", "#8c8c5a", "#b05574
 INK: Final = "#333333"
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
+POINTS: Final = 500  # of a line
+
 plt.rcParams.update(
     {
         "svg.hashsalt": "lembro",  # makes the file reproducible
@@ -196,21 +198,37 @@ def flood(rows: Sequence[tuple[str, float, float]], ours: str, head: str, path: 
     _save(figure, path)
 
 
-def soak(rows: Sequence[Sequence[Any]], max_size: int, path: Path) -> None:
-    """Draw resident and counted memory over time, with the loop's lag below."""
+def soak(details: Any, path: Path) -> None:
+    """Draw what a store took over time, with the lag of the loop below."""
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(8.4, 5.4), layout="constrained", sharex=True, height_ratios=(3, 1.2)
     )
-    seconds = [row[0] for row in rows]
-    above.plot(seconds, [row[2] / max_size for row in rows], color=OURS, label="resident growth")
-    above.plot(seconds, [row[1] / max_size for row in rows], color=OTHERS[0], label="counted")
+    max_size = details["max_size"]
+    rows = _thinned(details["rows"], POINTS)
+    minutes = [row[0] / 60 for row in rows]
+    lines = (
+        (2, "growth of the process", OURS),
+        (7, "pages or file of the store", OTHERS[1]),
+        (1, "stats().used", OTHERS[0]),
+    )
+    for column, label, color in lines:
+        shares = [row[column] / max_size for row in rows]
+        above.plot(minutes, shares, color=color, linewidth=1, label=label)
     above.axhline(1, color=CAP, linewidth=1.2, linestyle="--", label="max_size")
     above.set_ylim(0, None)
     above.set_ylabel("÷ max_size")
-    above.legend(frameon=False, loc="lower right")
-    below.plot(seconds, [row[6] for row in rows], color=INK, linewidth=0.8)
-    below.axhline(50, color=CAP, linewidth=1.2, linestyle="--")
+    above.legend(frameon=False, loc="lower right", ncols=2)
+    below.plot(minutes, [row[6] for row in rows], color=INK, linewidth=0.8)
     below.set_ylim(0, None)
     below.set_ylabel("longest lag, ms")
-    below.set_xlabel("seconds")
+    below.set_xlabel("minutes")
     _save(figure, path)
+
+
+def _thinned(rows: Sequence[Sequence[float]], points: int) -> list[list[float]]:
+    """Return at most about a number of rows, each the largest values of several."""
+    step = max(1, len(rows) // points)
+    return [
+        [max(column) for column in zip(*rows[at : at + step], strict=True)]
+        for at in range(0, len(rows), step)
+    ]

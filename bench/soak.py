@@ -18,15 +18,13 @@ The recounts of a MemoryStore run in forked children, because they need as much 
 tables of the store, and the allocator would keep it. What the soak itself notes is subtracted from
 the resident memory.
 
-The measurements are in ``.artifacts/soak/``: ``memory.csv`` or ``sqlite.csv`` and, with matplotlib,
-the same as a figure.
+The result is in ``.artifacts/bench/``, as that of the other benches. ``make figures`` draws it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import random
 import subprocess
 import sys
@@ -38,14 +36,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench import child
+from bench import child, verdicts
 from bench.data import key, lognormal, payload, uniform
 from bench.report import Progress, table
 from bench.soak_stores import PLACES, Place
 from bench.verdicts import ROOT
 from lembro import Record, size
 
-OUT: Final = ROOT / ".artifacts" / "soak"
+WHOLE: Final = 120  # minutes; a shorter soak counts as a quick one
 THREADS: Final = 4
 LOGGED_IN: Final = 200
 VISITORS: Final = 200_000
@@ -355,12 +353,9 @@ def run(minutes: float, kind: str, max_size: str) -> int:
     late = percentile(lags, SHARE)
     if late - machine > LAG:
         soak.breach("loop lag", f"99.9 % within {late * 1000:.0f} ms, allowed {LAG * 1000:.0f}")
-    OUT.mkdir(parents=True, exist_ok=True)
-    with (OUT / f"{kind}.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEADS, *rows])
-    drawn = draw(rows, soak.place.max_size, OUT / f"{kind}.svg")
-    report(soak, rows, late, machine)
-    print(f"  {OUT}/: {kind}.csv{f', {kind}.svg' if drawn else ''}")
+    found = seen(soak, rows, late, machine)
+    path = verdicts.save(f"soak_{kind}", minutes < WHOLE, [], {"minutes": minutes, **found})
+    report(soak, found, path)
     soak.place.close()
     return 1 if soak.breaches else 0
 
@@ -390,34 +385,42 @@ def judge_growth(soak: Soak, rows: list[list[Any]]) -> None:
         soak.breach("resident memory drifts", f"by {grown:.2f} x max_size in the last third")
 
 
-def draw(rows: list[list[Any]], max_size: int, path: Path) -> bool:
-    try:
-        from bench import charts
-    except ImportError:
-        return False
-    charts.soak(rows, max_size, path)
-    return True
-
-
-def report(soak: Soak, rows: list[list[Any]], late: float, machine: float) -> None:
-    place = soak.place
-    stats = place.store.stats()
+def seen(soak: Soak, rows: list[list[Any]], late: float, machine: float) -> dict[str, Any]:
+    """Return what the soak has measured."""
+    place, stats = soak.place, soak.place.store.stats()
     used, resident, held = (max(row[at] for row in rows) / place.max_size for at in (1, 2, 7))
+    return {
+        "max_size": place.max_size,
+        "used": used,
+        "resident": resident,
+        "held": held,
+        "recounts": soak.checks,
+        "operations": soak.operations,
+        "late": late,
+        "late_idle": machine,
+        "expired": stats.expired,
+        "evicted": stats.evicted,
+        "heads": HEADS,
+        "rows": rows,
+    }
+
+
+def report(soak: Soak, found: dict[str, Any], path: Path) -> None:
+    late, machine = found["late"] * 1000, found["late_idle"] * 1000
     kinds = (
-        ("used, at most", f"{used:.3f} of max_size", "used > max_size"),
-        (place.holds, f"{held:.3f} of max_size", "held > max_size"),
-        ("resident, at most", f"{resident:.2f} x max_size", "resident memory"),
-        ("recounts", f"{soak.checks}", "recount"),
-        ("operations", f"{soak.operations:,}", "lost operation"),
-        ("loop lag, 99.9 %", f"{late * 1000:.1f} ms (machine {machine * 1000:.1f})", "loop lag"),
-        ("expired, evicted", f"{stats.expired:,}, {stats.evicted:,}", ""),
+        ("used, at most", f"{found['used']:.3f} of max_size", "used > max_size"),
+        (soak.place.holds, f"{found['held']:.3f} of max_size", "held > max_size"),
+        ("resident, at most", f"{found['resident']:.2f} x max_size", "resident memory"),
+        ("recounts", f"{found['recounts']}", "recount"),
+        ("operations", f"{found['operations']:,}", "lost operation"),
+        ("loop lag, 99.9 %", f"{late:.1f} ms (machine {machine:.1f})", "loop lag"),
+        ("expired, evicted", f"{found['expired']:,}, {found['evicted']:,}", ""),
     )
-    rows_ = [
-        [what, seen, soak.breaches.get(kind, "ok" if kind else "")] for what, seen, kind in kinds
-    ]
-    print(table([f"soak of {place.name}", "seen", "breach"], rows_))
+    rows = [[what, got, soak.breaches.get(kind, "ok" if kind else "")] for what, got, kind in kinds]
+    print(table([f"soak of {soak.place.name}", "seen", "breach"], rows))
     for what, how in soak.breaches.items():
         print(f"  BREACH: {what}: {how}")
+    print(f"  {path}")
 
 
 def main() -> int:

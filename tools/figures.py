@@ -52,10 +52,26 @@ def flood(result: Any) -> Path:
     return path
 
 
+def soak_memory(result: Any) -> Path:
+    """Draw what a MemoryStore takes during the soak."""
+    path = IMAGES / "soak-memory.svg"
+    charts.soak(result["details"], path)
+    return path
+
+
+def soak_sqlite(result: Any) -> Path:
+    """Draw what a SQLiteStore takes during the soak."""
+    path = IMAGES / "soak-sqlite.svg"
+    charts.soak(result["details"], path)
+    return path
+
+
 FIGURES: Final[dict[str, tuple[str, Callable[[Any], Path]]]] = {
     "resident": ("memory", resident),
     "pauses": ("pauses", pauses),
     "flood": ("flood", flood),
+    "soak-memory": ("soak_memory", soak_memory),
+    "soak-sqlite": ("soak_sqlite", soak_sqlite),
 }
 
 

@@ -263,6 +263,19 @@ def flood(of: Any) -> Iterator[tuple[str, str]]:
     yield "first_try_of_a_twentieth", share(of["first_try"][TWENTIETH])
 
 
+def soak(of: Any) -> Iterator[tuple[str, str]]:
+    yield "about", about(of)
+    yield "minutes", f"{of['minutes']:g}"
+    yield "max_size", f"{of['max_size'] >> 20} MiB"
+    yield "operations", f"{of['operations'] / 1e6:.1f} million"
+    yield "ended", f"{(of['expired'] + of['evicted']) / 1e6:.1f} million"
+    yield "recounts", f"{of['recounts']}"
+    for share in ("used", "held", "resident"):
+        yield share, f"{of[share]:.2f}"
+    later = of["late"] - of["late_idle"]
+    yield "late", f"at most {number(later)} ms later than" if later > 0 else "no later than"
+
+
 BENCHES: Final = {
     "requests": requests,
     "served": served,
@@ -272,6 +285,8 @@ BENCHES: Final = {
     "pauses": pauses,
     "threads": threads,
     "flood": flood,
+    "soak_memory": soak,
+    "soak_sqlite": soak,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench import soak, soak_stores
+from bench import charts, soak, soak_stores, verdicts
 from bench.data import key
 from lembro import Record
 from lembro.stores import SQLiteStore
@@ -69,12 +69,19 @@ def test_a_correct_store_passes(any_soaked: soak.Soak) -> None:
 def test_a_short_soak_runs_to_its_end(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(soak, "OUT", tmp_path)
+    monkeypatch.setattr(verdicts, "ARTIFACTS", tmp_path)
     monkeypatch.setattr(soak, "CHECK", 0.2)
     monkeypatch.setattr(soak, "LAG", 60.0)  # this machine runs other tests
     monkeypatch.setattr(soak_stores, "OWN", 1 << 40)  # and so does this process
     assert soak.run(0.02, kind, "2M") == 0, capsys.readouterr().out
-    assert (tmp_path / f"{kind}.csv").exists()
+    found = verdicts.load(f"soak_{kind}")
+    assert found["quick"]
+    details = found["details"]
+    assert details["operations"] > 100
+    assert details["recounts"] > 1
+    assert 0 < details["used"] <= 1 >= details["held"] > 0
+    charts.soak(details, tmp_path / "soak.svg")
+    assert (tmp_path / "soak.svg").stat().st_size > 5000
 
 
 def test_a_wrong_sum_is_found(soaked: soak.Soak, memory: soak_stores.MemoryPlace) -> None:

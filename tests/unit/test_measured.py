@@ -68,7 +68,9 @@ def benches_named(text: str) -> set[str]:
     """Return the benches in the commands of a text."""
     commands = re.findall(r"`make\s+bench\s+ARGS=(?:\"([^\"]*)\"|([\w-]+))", text)
     commands += [(words, "") for words in re.findall(r"`python -m bench ([\w -]+)`", text)]
-    return {word for command in commands for word in " ".join(command).split()}
+    soaks = re.findall(r"`make soak [^`]*`", text)
+    soaked = {f"soak_{'sqlite' if 'sqlite' in soak else 'memory'}" for soak in soaks}
+    return soaked | {word for command in commands for word in " ".join(command).split()}
 
 
 @pytest.mark.parametrize("page", OTHERS, ids=named)
