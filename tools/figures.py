@@ -52,16 +52,9 @@ def flood(result: Any) -> Path:
     return path
 
 
-def soak_memory(result: Any) -> Path:
-    """Draw what a MemoryStore takes during the soak."""
-    path = IMAGES / "soak-memory.svg"
-    charts.soak(result["details"], path)
-    return path
-
-
-def soak_sqlite(result: Any) -> Path:
-    """Draw what a SQLiteStore takes during the soak."""
-    path = IMAGES / "soak-sqlite.svg"
+def soak(result: Any) -> Path:
+    """Draw what a store takes during its soak."""
+    path = IMAGES / f"{result['subject'].replace('_', '-')}.svg"
     charts.soak(result["details"], path)
     return path
 
@@ -70,8 +63,8 @@ FIGURES: Final[dict[str, tuple[str, Callable[[Any], Path]]]] = {
     "resident": ("memory", resident),
     "pauses": ("pauses", pauses),
     "flood": ("flood", flood),
-    "soak-memory": ("soak_memory", soak_memory),
-    "soak-sqlite": ("soak_sqlite", soak_sqlite),
+    "soak-memory": ("soak_memory", soak),
+    "soak-sqlite": ("soak_sqlite", soak),
 }
 
 

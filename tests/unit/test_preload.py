@@ -20,35 +20,35 @@ def site() -> Iterator[Site]:
     site.close()
 
 
-def test_a_preloaded_session_is_loaded_at_its_first_access_only(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = site.open(site.new(n=1))
-    loads: list[Session] = []
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
+    """The session of each load that an access begins."""
+    found: list[Session] = []
     load = Session._load
 
     def counted(self: Session) -> None:
-        loads.append(self)
+        found.append(self)
         load(self)
 
     monkeypatch.setattr(Session, "_load", counted)
+    return found
+
+
+def test_a_preloaded_session_is_loaded_at_its_first_access_only(
+    site: Site, loads: list[Session]
+) -> None:
+    session = site.open(site.new(n=1))
+    loads.clear()
     assert [session["n"], session["n"]] == [1, 1]
     assert loads == [session]
 
 
 def test_a_session_of_this_process_is_loaded_at_its_first_access_only(
-    monkeypatch: pytest.MonkeyPatch,
+    loads: list[Session],
 ) -> None:
     site = Site()
     session = site.open(site.new(n=1))
-    loads: list[Session] = []
-    load = Session._load
-
-    def counted(self: Session) -> None:
-        loads.append(self)
-        load(self)
-
-    monkeypatch.setattr(Session, "_load", counted)
+    loads.clear()
     assert [session["n"], session["n"], len(session)] == [1, 1, 1]
     assert loads == [session]
     site.close()
